@@ -1,0 +1,81 @@
+"""The error tree: every failure that a user may see is a `TowerosError`.
+
+Each carries a message (what is wrong, where), a hint (what to type or change) and an exit code
+(0 done, 1 any failure, 2 only for `plan --detailed-exitcode` with changes, 130 interrupted).
+`cli.main` is the only place that turns an error into text and an exit code.
+
+    raise SourceError("origin is unreachable: connection refused", hint="the last good state stays; check the URL")
+
+No message may carry a secret: callers pass names of keys and files, never their content.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+class TowerosError(Exception):
+    """The root of the tree. `hint` is one sentence that names the way out."""
+
+    exit_code = 1
+
+    def __init__(self, message: str, *, hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+
+class SettingsError(TowerosError):
+    """The controller's own settings are missing or wrong."""
+
+
+class ProcessError(TowerosError):
+    """A tool that we started failed, is missing or ran out of time."""
+
+
+class SourceError(TowerosError):
+    """The Git remote cannot be read, or says something that the policy does not allow."""
+
+
+@dataclass(frozen=True, order=True)
+class Problem:
+    """One mistake in a fleet repo: `file:line:column: what, and the fix`."""
+
+    file: str
+    line: int
+    column: int
+    message: str
+    hint: str = ""
+
+    def __str__(self) -> str:
+        place = f"{self.file}:{self.line}" + (f":{self.column}" if self.column else "")
+        return f"{place}: {self.message}" + (f"; {self.hint}" if self.hint else "")
+
+
+class FleetError(TowerosError):
+    """The fleet repo has mistakes; all of them are in `problems`, in file order."""
+
+    def __init__(self, problems: Sequence[Problem]) -> None:
+        self.problems = tuple(sorted(problems))
+        count = len(self.problems)
+        listing = "\n".join(str(problem) for problem in self.problems)
+        super().__init__(f"{listing}\n{count} mistake{'s' if count != 1 else ''} in the fleet repo")
+
+
+class BuildError(TowerosError):
+    """A package cannot be locked or built."""
+
+
+class AssembleError(TowerosError):
+    """A release cannot be put together from its images."""
+
+
+class SignError(TowerosError):
+    """A key is missing, locked or expired, or a signature cannot be made."""
+
+
+class PublishError(TowerosError):
+    """The update repository cannot be written, or already says something newer."""
+
+
+class StoreError(TowerosError):
+    """The store is damaged, full or locked by another controller."""

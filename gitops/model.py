@@ -1,0 +1,391 @@
+"""The nouns, one per stage, in the order in which data flows.
+
+    Revision -> Fleet -> Plan -> Image -> Layer -> Release -> Publication -> Report
+
+All are frozen; none does I/O. Digests are lower-case hex without a prefix (`sha256:` is added only for people).
+Sizes are bytes, times are Unix seconds, paths inside a repository use `/` and never start with it.
+Formats that leave the controller are described in `docs/formats.md`.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any, Protocol
+
+Json = dict[str, Any]
+
+BLOCK = 4096
+"""Bytes per dm-verity block, data and hash alike."""
+
+RELEASE_FORMAT = 1
+REPORT_FORMAT = 1
+
+
+def canonical(value: object) -> bytes:
+    """Canonical JSON: sorted keys, no white space, UTF-8, no floats (as OLPC canonical JSON, for plain ASCII keys)."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode()
+
+
+def sha256(data: bytes) -> str:
+    """The lower-case hex SHA-256 of `data`."""
+    return hashlib.sha256(data).hexdigest()
+
+
+# --- source: what Git says -------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Revision:
+    """A commit that may deploy. `sequence` counts its ancestors (itself included), plus the settings' epoch."""
+
+    ref: str
+    commit: str
+    sequence: int
+    time: int
+    subject: str = ""
+    signers: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        return f"{self.ref}@sha1:{self.commit}"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One file of a tree: Git's mode (0o100644, 0o100755, 0o120000) and blob id, and its size in bytes."""
+
+    path: str
+    mode: int
+    id: str
+    size: int
+
+
+class Tree(Protocol):
+    """The files of one commit (or of a folder on disk), read by path and never checked out."""
+
+    def entries(self) -> Mapping[str, Entry]:
+        """Every file, by path."""
+
+    def read(self, path: str) -> bytes:
+        """The bytes of a file; `KeyError` when there is none."""
+
+    def tree_id(self, folder: str) -> str:
+        """Git's tree id of a folder (40 hex); `KeyError` when there is none."""
+
+
+# --- fleet: what the repository may say ------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class LockedFile:
+    """One input of a package: a Debian package or a wheel, by digest. `path` is where the mirror or index keeps it."""
+
+    kind: str
+    name: str
+    version: str
+    sha256: str
+    size: int
+    path: str
+
+    @property
+    def filename(self) -> str:
+        return self.path.rsplit("/", 1)[-1]
+
+
+@dataclass(frozen=True)
+class Package:
+    """A folder `pkg/NAME`: LinuxKit's build.yml + Dockerfile, plus packages.lock.
+
+    `tag` is what `linuxkit pkg show-tag` prints. `key` is the transitive identity: the tag extended by base images,
+    the keys of sibling packages, build arguments, platform and recipe. `depends` are paths of sibling packages.
+    `build_args` may hold `@lkt:pkg:PATH` values, resolved to the sibling's image by the builder.
+    """
+
+    path: str
+    image: str
+    tag: str
+    key: str
+    depends: tuple[str, ...] = ()
+    build_args: tuple[tuple[str, str], ...] = ()
+    config: Json = field(default_factory=dict)
+    lock: tuple[LockedFile, ...] = ()
+    rootfs: str = ""
+    """Not empty: the mmdebstrap variant that turns the locked files into `rootfs.tar` of the build context."""
+
+
+@dataclass(frozen=True)
+class Container:
+    """One entry of LinuxKit's onboot, onshutdown or services. `settings` are LinuxKit's own fields, validated."""
+
+    name: str
+    image: str
+    settings: Json = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Spec:
+    """Merged LinuxKit YAML. Images are references, or `@pkg:PATH` (path inside the fleet repo) for packages."""
+
+    kernel: str
+    cmdline: str
+    init: tuple[str, ...] = ()
+    onboot: tuple[Container, ...] = ()
+    onshutdown: tuple[Container, ...] = ()
+    services: tuple[Container, ...] = ()
+    files: tuple[Json, ...] = ()
+    """LinuxKit's `files:` entries; `source:` is resolved to `contents` and is gone."""
+
+    def containers(self) -> tuple[Container, ...]:
+        return self.onboot + self.onshutdown + self.services
+
+    def images(self) -> tuple[str, ...]:
+        """Every image that the spec names, in order, once."""
+        named = (self.kernel, *self.init, *(c.image for c in self.containers()))
+        return tuple(dict.fromkeys(name for name in named if name))
+
+
+@dataclass(frozen=True)
+class Network:
+    """How a box reaches its server: DHCP, or one static address (CIDR) with gateway and name servers."""
+
+    interface: str = "eth0"
+    address: str = ""
+    gateway: str = ""
+    dns: tuple[str, ...] = ()
+
+    @property
+    def dhcp(self) -> bool:
+        return not self.address
+
+
+@dataclass(frozen=True)
+class HealthCheck:
+    """`http`: GET `target`, expect `status` and `contains`. `service`: the named service is RUNNING and stays so."""
+
+    name: str
+    type: str
+    target: str
+    status: int = 200
+    contains: str = ""
+    timeout: int = 10
+
+
+@dataclass(frozen=True)
+class Health:
+    """What must hold before a release is kept: all checks, for `probation` seconds after the agent's start."""
+
+    probation: int = 120
+    checks: tuple[HealthCheck, ...] = ()
+
+
+@dataclass(frozen=True)
+class Box:
+    """One machine, as fleet > role > box say it together."""
+
+    name: str
+    role: str
+    spec: Spec
+    network: Network = Network()
+    health: Health = Health()
+    site: str = ""
+    labels: tuple[tuple[str, str], ...] = ()
+    files: tuple[Json, ...] = ()
+    """The box's own files, as LinuxKit's `files:` entries: they go into its own small layer."""
+    suspended: str = ""
+    """Not empty: this box stays as it is; the text says who held it and why."""
+    poll: int = 30
+    """Seconds between two looks at the server."""
+
+
+@dataclass(frozen=True)
+class Policy:
+    """What fleet.yaml says about deploying."""
+
+    branch: str = "main"
+    sign: str = "none"
+    """`head`: the commit that deploys must be signed by somebody whom the controller's settings allow. `none`: no."""
+    canaries: int = 1
+    max_failures: int = 1
+    recipe: int = 1
+    suspended: str = ""
+
+
+@dataclass(frozen=True)
+class Fleet:
+    """A whole fleet repo at one revision, validated."""
+
+    policy: Policy
+    packages: Mapping[str, Package]
+    boxes: Mapping[str, Box]
+
+
+# --- plan: what a revision changes -----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Existing:
+    """What there is already: keys of built packages; per box the `box_key` that its last release was made from."""
+
+    images: frozenset[str] = frozenset()
+    boxes: Mapping[str, str] = field(default_factory=dict)
+    packages: Mapping[str, str] = field(default_factory=dict)
+    """Package path -> key at the last planned revision: says whether a build is new or changed."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """One line of a plan: what, and why."""
+
+    subject: str
+    action: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What must be done so that the fleet is as `revision` says. Builds are in the order in which they can run."""
+
+    revision: Revision
+    builds: tuple[Step, ...] = ()
+    boxes: tuple[Step, ...] = ()
+    removed: tuple[Step, ...] = ()
+    box_keys: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def empty(self) -> bool:
+        return not (self.builds or self.boxes or self.removed)
+
+
+# --- build: packages become images -----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Image:
+    """A built (or pulled) OCI image. `layers` are diff ids (hex SHA-256 of the uncompressed tars), lowest first.
+
+    `config` is the `config` member of the OCI image config: Env, Cmd, Entrypoint, WorkingDir, User, Labels.
+    """
+
+    reference: str
+    key: str
+    config: Json
+    layers: tuple[str, ...]
+
+
+# --- assemble: images become a release -------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One EROFS image, named by its dm-verity root hash. `size` is data only, a multiple of 4096."""
+
+    root: str
+    size: int
+
+
+@dataclass(frozen=True)
+class BlobRef:
+    """A file in the store, by digest."""
+
+    sha256: str
+    size: int
+
+
+@dataclass(frozen=True)
+class Mounted:
+    """The layers of one container, lowest first. `target` is `rootfs` (read-only) or `lower` (init adds a tmpfs)."""
+
+    path: str
+    target: str
+    layers: tuple[Layer, ...]
+
+
+@dataclass(frozen=True)
+class Content:
+    """What a box runs. Its digest decides whether anything changed, and is what "in sync" compares."""
+
+    kernel: BlobRef
+    initrd: BlobRef
+    cmdline: str
+    root: tuple[Layer, ...]
+    containers: tuple[Mounted, ...]
+    health: Health
+
+    @property
+    def digest(self) -> str:
+        return sha256(canonical(asdict(self)))
+
+
+@dataclass(frozen=True)
+class Release:
+    """One canonical JSON document per box (docs/formats.md, "Release")."""
+
+    box: str
+    sequence: int
+    content: Content
+
+    def encode(self) -> bytes:
+        document = {"format": RELEASE_FORMAT, "box": self.box, "sequence": self.sequence}
+        return canonical(document | {"content": asdict(self.content)})
+
+    @property
+    def digest(self) -> str:
+        return sha256(self.encode())
+
+    def layers(self) -> tuple[Layer, ...]:
+        """Every layer once, the root's first."""
+        mounted = [layer for container in self.content.containers for layer in container.layers]
+        return tuple(dict.fromkeys((*self.content.root, *mounted)))
+
+
+# --- sign and publish: a release becomes something that a box trusts ---------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Publication:
+    """A release with its signed boot files. All three are TUF targets; the blobs are in the store."""
+
+    release: Release
+    revision: Revision
+    document: BlobRef
+    uki: BlobRef
+    addon: BlobRef
+
+
+# --- the box: what it says back ----------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A release that the box went back from. `verdict` is `failed` (never again) or `indeterminate` (again later)."""
+
+    sequence: int
+    release: str
+    verdict: str
+    reason: str
+    time: int = 0
+    log: str = ""
+
+
+@dataclass(frozen=True)
+class Report:
+    """What a box says of itself, signature checked (docs/formats.md, "Report")."""
+
+    box: str
+    boot_id: str
+    counter: int
+    time: int
+    agent: str
+    sequence: int
+    release: str
+    content: str
+    phase: str
+    health: str
+    error: str = ""
+    staged: int = 0
+    rollback: int = 0
+    failures: tuple[Failure, ...] = ()
+    checks: tuple[Json, ...] = ()
+    fetched: Json = field(default_factory=dict)
+    entry: str = ""
+    degraded: tuple[str, ...] = ()

@@ -1,0 +1,100 @@
+"""The controller's own settings: flag > `TOWEROS_*` > toweros.toml > default.
+
+In: `toweros.toml` (found by `--config`, `TOWEROS_CONFIG`, the working folder, then `/etc/toweros/`), the environment.
+Out: one frozen `Settings`. Unknown keys are mistakes. Paths are relative to the file that names them.
+
+    state = "/var/lib/toweros"
+    repository = "ssh://git@git.example/fleet.git"
+    keys = "/etc/toweros/keys"
+    server = "http://updates.example:8080"
+    allowed_signers = "/etc/toweros/allowed_signers"
+"""
+
+import os
+import tomllib
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from gitops.errors import SettingsError
+
+PREFIX = "TOWEROS_"
+PLACES = (Path("toweros.toml"), Path("/etc/toweros/toweros.toml"))
+PATHS = ("state", "keys", "allowed_signers", "ssh_key", "ssh_known_hosts")
+
+
+class Settings(BaseModel):
+    """Every setting, with its unit and default."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    state: Path = Path("/var/lib/toweros")
+    """Where blobs, layers, the database and the bare clone live."""
+    repository: str = ""
+    """The fleet repo: a path, or an ssh:// or https:// URL."""
+    keys: Path = Path("/etc/toweros/keys")
+    """The folder that `toweros keys init` made."""
+    server: str = "http://127.0.0.1:8080"
+    """How the boxes reach the update server; written into every box's addon."""
+    listen: str = "127.0.0.1:8080"
+    """Where the update server listens: ADDRESS:PORT."""
+    allowed_signers: Path | None = None
+    """OpenSSH allowed_signers: whose commits may deploy when fleet.yaml asks for signatures."""
+    ssh_key: Path | None = None
+    ssh_known_hosts: Path | None = None
+    poll: int = Field(default=30, ge=1)
+    """Seconds between two looks at the Git remote."""
+    epoch: int = Field(default=0, ge=0)
+    """Added to every sequence: raise it when the fleet repo is replaced by a younger one."""
+    builder: str = Field(default="buildah", pattern="^buildah$")
+    platform: str = Field(default="linux/amd64", pattern="^linux/amd64$")
+    grace: int = Field(default=7 * 24 * 3600, ge=0)
+    """Seconds that an unreferenced blob stays: longer than the slowest box's download."""
+    passphrase_file: Path | None = None
+    """A file that holds the passphrase of the online keys; only its path is ever shown."""
+
+
+def load(config: Path | None = None, **flags: Any) -> Settings:
+    """Read the settings.
+
+    Raises:
+        SettingsError: the file is not there, not TOML, or says something that no setting means.
+    """
+    path = _find(config)
+    values = _read(path) if path else {}
+    values |= _from_environment()
+    values |= {name: value for name, value in flags.items() if value is not None}
+    try:
+        return Settings(**values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = ".".join(str(part) for part in first["loc"])
+        where = path or "the environment or a flag"
+        raise SettingsError(f"{where}: {name}: {first['msg']}", hint="see docs/settings.md") from error
+
+
+def _find(config: Path | None) -> Path | None:
+    named = config or (Path(os.environ[PREFIX + "CONFIG"]) if PREFIX + "CONFIG" in os.environ else None)
+    if named:
+        if not named.is_file():
+            raise SettingsError(f"{named}: there is no such file", hint="pass --config, or run `toweros init`")
+        return named
+    return next((place for place in PLACES if place.is_file()), None)
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        values = tomllib.loads(path.read_text())
+    except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{path}: {error}") from error
+    base = path.resolve().parent
+    for name in PATHS:
+        if isinstance(values.get(name), str):
+            values[name] = base / values[name]
+    return values
+
+
+def _from_environment() -> dict[str, Any]:
+    names = {PREFIX + name.upper(): name for name in Settings.model_fields}
+    return {names[key]: value for key, value in os.environ.items() if key in names}
