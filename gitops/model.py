@@ -338,7 +338,7 @@ class Release:
         return tuple(dict.fromkeys((*self.content.root, *mounted)))
 
 
-# --- sign and publish: a release becomes something that a box trusts ---------------------------------------------------
+# --- sign and publish: a release becomes something that a box trusts ------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -352,7 +352,7 @@ class Publication:
     addon: BlobRef
 
 
-# --- the box: what it says back ----------------------------------------------------------------------------------------
+# --- the box: what it says back --------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)

@@ -1,13 +1,14 @@
 """The only place that starts a process.
 
 In: a program and its arguments (never a shell line), input bytes, a working folder, a time limit in seconds.
-Out: what it printed. Rules: no shell; no terminal; the environment is ours, not the caller's; output that the user does not
+Out: what it printed. Rules: no shell; no terminal; the environment is ours, not the caller's; what the user did not
 ask for goes to the log; a failure carries the last lines of stderr; a program that runs out of time is ended with
 everything it started.
 
     output = run(["sgdisk", "--print", str(disk)])
 """
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -77,10 +78,8 @@ def run(
 
 def _end(child: "subprocess.Popen[bytes]") -> None:
     """End a child and everything that it started: they share its session, and so its process group."""
-    try:
+    with contextlib.suppress(ProcessLookupError):
         os.killpg(child.pid, signal.SIGKILL)
-    except ProcessLookupError:
-        pass
     child.communicate()
 
 

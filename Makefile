@@ -1,0 +1,41 @@
+# Thin: the work is in the `toweros` command and in pytest. `make help` lists the targets.
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+BIN := .venv/bin
+DEMO := demo
+
+.PHONY: help install demo test check e2e fmt lock bench clean
+
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+install: .venv/installed ## Install Debian packages and .venv with the toweros command
+
+.venv/installed: requirements.lock debian-packages.txt pyproject.toml tools/install
+	tools/install
+	@touch $@
+
+demo: install ## A box boots in QEMU, updates itself, and undoes a bad commit
+	$(BIN)/toweros demo --dir $(DEMO)
+
+test: check e2e ## Every test: linters, types, import rules, unit, property, end-to-end
+
+check: install ## The fast part: linters, types, import rules, unit and property tests
+	$(BIN)/pytest tests -m "not e2e" -n 2 -q
+
+e2e: install ## The slow part: real buildah, a real QEMU box under Secure Boot
+	$(BIN)/pytest tests -m e2e -q
+
+fmt: install ## Format the code
+	$(BIN)/ruff format gitops tests pkg bench
+	$(BIN)/ruff check --fix gitops tests pkg bench
+
+lock: ## Pin the Python dependencies again, with hashes
+	$(BIN)/pip install -q uv
+	$(BIN)/uv pip compile -q --upgrade --python-version 3.11 --generate-hashes --extra dev --no-emit-index-url --no-header --no-annotate pyproject.toml -o requirements.lock
+
+bench: install ## Speed and size, as ratios against a named peer
+	for each in bench/*.py; do $(BIN)/python $$each || exit; done
+
+clean: ## Remove what the demo and the tests made (not .venv)
+	rm -rf $(DEMO) state .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -1,0 +1,23 @@
+"""What most verbs need: the settings, the store, the fleet repo's folder."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from gitops.settings import Settings, load
+from gitops.store import Store
+
+ConfigOption = Annotated[
+    Path | None, typer.Option("--config", "-c", help="toweros.toml (default: ./ or /etc/toweros/).")
+]
+StateOption = Annotated[Path | None, typer.Option("--state", help="The controller's state folder.")]
+DirOption = Annotated[Path, typer.Option("--dir", "-C", help="A working folder of the fleet repo.")]
+
+
+def settings(config: Path | None = None, state: Path | None = None) -> Settings:
+    return load(config, state=state)
+
+
+def store(config: Path | None = None, state: Path | None = None) -> Store:
+    return Store.open(settings(config, state).state)

@@ -1,0 +1,86 @@
+"""The command `toweros`: finds the verbs, and is the only place that turns errors into text and exit codes.
+
+Each verb is a module of this folder with `register(app)`. Exit codes: 0 done; 1 any failure, usage included; 2 only for
+`plan --detailed-exitcode` with changes; 130 interrupted.
+"""
+
+import importlib
+import logging
+import os
+import pkgutil
+import sys
+
+import click
+import structlog
+import typer
+from rich.markup import escape
+
+import gitops.cli
+from gitops.cli.output import talk
+from gitops.errors import TowerosError
+
+NOT_VERBS = {"main", "output", "context"}
+FAILURE, INTERRUPTED = 1, 130
+
+
+def application() -> typer.Typer:
+    """The whole command, with every verb registered in alphabetical order."""
+    app = typer.Typer(
+        name="toweros",
+        help="Git commits become signed, verified operating-system images on a fleet of boxes.",
+        no_args_is_help=True,
+        pretty_exceptions_enable=False,
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
+    app.callback()(_root)
+    for module in sorted(info.name for info in pkgutil.iter_modules(gitops.cli.__path__)):
+        if module not in NOT_VERBS:
+            importlib.import_module(f"gitops.cli.{module}").register(app)
+    return app
+
+
+def _root(verbose: bool = typer.Option(False, "--verbose", "-v", help="Log what is done, on stderr.")) -> None:
+    configure_logging(logging.DEBUG if verbose else logging.WARNING)
+
+
+def configure_logging(level: int) -> None:
+    """Log lines go to stderr as `time level event key=value`; never to stdout."""
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty() and "NO_COLOR" not in os.environ),
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(level),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        cache_logger_on_first_use=False,
+    )
+
+
+def main() -> None:
+    """Run the command line; no traceback reaches a user unless TOWEROS_DEBUG is set."""
+    try:
+        code = application()(standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        code = FAILURE
+    except (KeyboardInterrupt, click.Abort):
+        talk.print("interrupted")
+        code = INTERRUPTED
+    except TowerosError as error:
+        code = _say(error)
+    except Exception as error:
+        if "TOWEROS_DEBUG" in os.environ:
+            raise
+        code = _say(
+            TowerosError(f"unexpected: {type(error).__name__}: {error}", hint="set TOWEROS_DEBUG=1 to see where")
+        )
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def _say(error: TowerosError) -> int:
+    talk.print(f"[red]error:[/red] {escape(error.message)}", soft_wrap=True)
+    if error.hint:
+        talk.print(f"[yellow]hint:[/yellow] {escape(error.hint)}", soft_wrap=True)
+    return error.exit_code

@@ -1,0 +1,50 @@
+"""How verbs speak: data on stdout (table, JSON or YAML), talk on stderr, colour only on a terminal.
+
+emit(rows, output, lambda: table(["BOX", "SYNC"], [[row["box"], row["sync"]] for row in rows]))
+"""
+
+import enum
+import json
+import sys
+from collections.abc import Callable, Sequence
+from typing import Annotated, Any
+
+import typer
+import yaml
+from rich import box as boxes
+from rich.console import Console
+from rich.table import Table
+
+
+class Output(enum.StrEnum):
+    """The value of `-o`."""
+
+    table = "table"
+    json = "json"
+    yaml = "yaml"
+
+
+OutputOption = Annotated[Output, typer.Option("-o", "--output", help="How to print the result.")]
+
+console = Console(soft_wrap=True, highlight=False)
+talk = Console(stderr=True, highlight=False)
+
+
+def emit(value: Any, output: Output, render: Callable[[], object]) -> None:
+    """Print `value` as JSON or YAML, or what `render` gives for people."""
+    if output is Output.json:
+        sys.stdout.write(json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+    elif output is Output.yaml:
+        sys.stdout.write(yaml.safe_dump(value, sort_keys=False, allow_unicode=True))
+    else:
+        console.print(render())
+
+
+def table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
+    """A plain table: upper-case heads, two spaces between columns, no lines."""
+    result = Table(box=boxes.SIMPLE_HEAD, show_edge=False, pad_edge=False)
+    for column in columns:
+        result.add_column(column, overflow="fold")
+    for row in rows:
+        result.add_row(*row)
+    return result

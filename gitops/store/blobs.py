@@ -1,0 +1,161 @@
+"""Files by digest: `blobs/sha256/HEX` for anything, `layers/ROOT` for EROFS images and their compressed copies.
+
+Rules: written under a temporary name in the same folder, synced, renamed; a reader sees a whole file or none, whatever
+happens to the power. A name is checked before it becomes a path: hex only.
+"""
+
+import contextlib
+import hashlib
+import os
+import re
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from gitops.errors import StoreError
+from gitops.model import BlobRef
+
+HEX = re.compile(r"[0-9a-f]{64}")
+CHUNK = 1 << 20
+
+
+def _checked(name: str) -> str:
+    if not HEX.fullmatch(name):
+        raise StoreError(f"{name!r} is not a digest")
+    return name
+
+
+def digest_file(path: Path) -> BlobRef:
+    """The SHA-256 and size of a file, read in chunks."""
+    with path.open("rb") as stream:
+        digest = hashlib.file_digest(stream, "sha256").hexdigest()
+    return BlobRef(digest, path.stat().st_size)
+
+
+def sync_folder(folder: Path) -> None:
+    """Make renames in `folder` survive a power cut."""
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+@contextlib.contextmanager
+def arriving(target: Path) -> Iterator[Path]:
+    """A temporary file beside `target`; on a clean exit it is synced and takes `target`'s name, else it is gone."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(prefix=".new-", dir=target.parent)
+    os.close(handle)
+    new = Path(name)
+    try:
+        yield new
+        with new.open("rb") as stream:
+            os.fsync(stream.fileno())
+        new.chmod(0o644)
+        new.replace(target)
+        sync_folder(target.parent)
+    except OSError as error:
+        raise StoreError(f"cannot write {target}: {error.strerror}", hint="is the disk full?") from error
+    finally:
+        new.unlink(missing_ok=True)
+
+
+class Blobs:
+    """Content-addressed files, named by SHA-256."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+
+    def path(self, digest: str) -> Path:
+        return self._root / _checked(digest)
+
+    def has(self, digest: str) -> bool:
+        return self.path(digest).is_file()
+
+    def read(self, digest: str) -> bytes:
+        """The bytes of a blob, digest checked.
+
+        Raises:
+            StoreError: it is missing or damaged.
+        """
+        try:
+            data = self.path(digest).read_bytes()
+        except FileNotFoundError as error:
+            raise StoreError(f"blob sha256:{digest} is missing from the store") from error
+        if hashlib.sha256(data).hexdigest() != digest:
+            raise StoreError(
+                f"blob sha256:{digest} is damaged on disk", hint=f"delete {self.path(digest)}; it is made again"
+            )
+        return data
+
+    def put(self, data: bytes) -> BlobRef:
+        ref = BlobRef(hashlib.sha256(data).hexdigest(), len(data))
+        if not self.has(ref.sha256):
+            with arriving(self.path(ref.sha256)) as new:
+                new.write_bytes(data)
+        return ref
+
+    def put_file(self, path: Path, *, move: bool = False) -> BlobRef:
+        """Take a file in; `move` gives the original away (a rename on the same file system)."""
+        ref = digest_file(path)
+        if not self.has(ref.sha256):
+            with arriving(self.path(ref.sha256)) as new:
+                _take(path, new, move)
+        elif move:
+            path.unlink()
+        return ref
+
+    def remove(self, digest: str) -> None:
+        self.path(digest).unlink(missing_ok=True)
+
+    def digests(self) -> list[str]:
+        return sorted(path.name for path in self._root.glob("*") if HEX.fullmatch(path.name))
+
+
+class Layers:
+    """EROFS images by verity root, with what the server sends of them: a zstd copy and deltas."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+
+    def path(self, root: str) -> Path:
+        return self._root / _checked(root)
+
+    def zst(self, root: str) -> Path:
+        return self._root / f"{_checked(root)}.zst"
+
+    def delta(self, from_: str, to: str) -> Path:
+        return self._root / "deltas" / _checked(from_) / f"{_checked(to)}.zst"
+
+    def has(self, root: str) -> bool:
+        return self.path(root).is_file()
+
+    def add(self, file: Path, root: str) -> None:
+        """Move a finished image in. The caller has computed `root` from its bytes."""
+        if self.has(root):
+            file.unlink()
+            return
+        with arriving(self.path(root)) as new:
+            _take(file, new, True)
+
+    def remove(self, root: str) -> None:
+        """Forget a layer, its copy and every delta from or to it."""
+        self.path(root).unlink(missing_ok=True)
+        self.zst(root).unlink(missing_ok=True)
+        shutil.rmtree(self._root / "deltas" / root, ignore_errors=True)
+        for delta in self._root.glob(f"deltas/*/{root}.zst"):
+            delta.unlink(missing_ok=True)
+
+    def roots(self) -> list[str]:
+        return sorted(path.name for path in self._root.glob("*") if HEX.fullmatch(path.name))
+
+
+def _take(path: Path, new: Path, move: bool) -> None:
+    if move and path.stat().st_dev == new.parent.stat().st_dev:
+        path.replace(new)
+        return
+    shutil.copyfile(path, new)
+    if move:
+        path.unlink()

@@ -1,0 +1,69 @@
+"""Nouns to JSON and back, for the database. Unknown members are dropped, so that an older controller can read on."""
+
+import json
+from dataclasses import asdict
+from typing import Any
+
+from gitops.model import (
+    BlobRef,
+    Content,
+    Failure,
+    Health,
+    HealthCheck,
+    Image,
+    Json,
+    Layer,
+    Mounted,
+    Publication,
+    Release,
+    Report,
+    Revision,
+    canonical,
+)
+
+
+def dump(noun: Any) -> str:
+    return canonical(asdict(noun)).decode()
+
+
+def _layers(rows: list[Json]) -> tuple[Layer, ...]:
+    return tuple(Layer(row["root"], row["size"]) for row in rows)
+
+
+def image(text: str) -> Image:
+    row = json.loads(text)
+    return Image(row["reference"], row["key"], row["config"], tuple(row["layers"]))
+
+
+def health(row: Json) -> Health:
+    return Health(row["probation"], tuple(HealthCheck(**check) for check in row["checks"]))
+
+
+def content(row: Json) -> Content:
+    return Content(
+        kernel=BlobRef(**row["kernel"]),
+        initrd=BlobRef(**row["initrd"]),
+        cmdline=row["cmdline"],
+        root=_layers(row["root"]),
+        containers=tuple(Mounted(c["path"], c["target"], _layers(c["layers"])) for c in row["containers"]),
+        health=health(row["health"]),
+    )
+
+
+def release(row: Json) -> Release:
+    """A release document (or the stored form of one) as a noun."""
+    return Release(row["box"], row["sequence"], content(row["content"]))
+
+
+def publication(text: str) -> Publication:
+    row = json.loads(text)
+    revision = row["revision"] | {"signers": tuple(row["revision"]["signers"])}
+    blobs = {name: BlobRef(**row[name]) for name in ("document", "uki", "addon")}
+    return Publication(release(row["release"]), Revision(**revision), **blobs)
+
+
+def report(text: str) -> Report:
+    row = json.loads(text)
+    row["failures"] = tuple(Failure(**failure) for failure in row["failures"])
+    row["checks"], row["degraded"] = tuple(row["checks"]), tuple(row["degraded"])
+    return Report(**row)
