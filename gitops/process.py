@@ -14,6 +14,7 @@ import signal
 import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Self
 
 import structlog
 
@@ -74,6 +75,67 @@ def run(
     if child.returncode != 0:
         raise ProcessError(f"{words[0]} failed ({child.returncode}):\n{_last_lines(talk or output)}", hint=hint)
     return output
+
+
+class Background:
+    """A program that goes on while we do: ended by its own id, never by name."""
+
+    def __init__(self, child: "subprocess.Popen[bytes]", log_file: Path) -> None:
+        self._child = child
+        self.log_file = log_file
+
+    @property
+    def pid(self) -> int:
+        return self._child.pid
+
+    @property
+    def running(self) -> bool:
+        return self._child.poll() is None
+
+    def stop(self, grace: float = 10.0) -> int:
+        """Ask it to end, wait `grace` seconds, then end it with all that it started. Returns its exit code."""
+        if self.running:
+            self._child.terminate()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            return self._child.wait(grace)
+        _end(self._child)
+        return self._child.wait()
+
+    def kill(self) -> None:
+        """End it as a power cut would."""
+        _end(self._child)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+
+def start(
+    command: Sequence[str | Path], *, log_file: Path, cwd: Path | None = None, env: Mapping[str, str] | None = None
+) -> Background:
+    """Start a program that goes on; what it prints is appended to `log_file`.
+
+    Raises:
+        ProcessError: it is not installed.
+    """
+    words = [str(word) for word in command]
+    log_file.parent.mkdir(parents=True, exist_ok=True)
+    with log_file.open("ab") as output:
+        try:
+            child = subprocess.Popen(
+                words,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                cwd=cwd,
+                env=environment(env),
+                start_new_session=True,
+            )
+        except FileNotFoundError as error:
+            raise ProcessError(f"{words[0]} is not installed", hint="run `make install`") from error
+    return Background(child, log_file)
 
 
 def _end(child: "subprocess.Popen[bytes]") -> None:

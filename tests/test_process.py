@@ -1,0 +1,53 @@
+"""Programs end when they should, take their children with them, and never see our secrets."""
+
+import os
+import time
+from pathlib import Path
+
+import pytest
+
+from gitops import process
+from gitops.errors import ProcessError
+
+
+def alive(pid: int) -> bool:
+    try:
+        return "Z" not in Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0]
+    except FileNotFoundError:
+        return False
+
+
+def test_output_comes_back() -> None:
+    assert process.run(["cat"], stdin=b"hello") == b"hello"
+
+
+def test_a_failure_carries_the_last_lines() -> None:
+    with pytest.raises(ProcessError, match=r"failed \(3\):\nbroken"):
+        process.run(["sh", "-c", "echo broken >&2; exit 3"])
+
+
+def test_a_missing_program_names_the_way_out() -> None:
+    with pytest.raises(ProcessError, match="not installed") as caught:
+        process.run(["no-such-program"])
+    assert "make install" in caught.value.hint
+
+
+def test_time_out_ends_the_whole_family(tmp_path: Path) -> None:
+    with pytest.raises(ProcessError, match="longer than"):
+        process.run(["sh", "-c", f"sleep 60 & echo $! > {tmp_path}/pid; wait"], timeout=0.5)
+    assert not alive(int((tmp_path / "pid").read_text()))
+
+
+def test_secrets_in_the_environment_stay_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TOWEROS_TOKEN", "secret")
+    assert b"secret" not in process.run(["env"])
+
+
+def test_a_background_program_is_ended_by_its_id(tmp_path: Path) -> None:
+    with process.start(["sh", "-c", "echo up; exec sleep 60"], log_file=tmp_path / "log") as child:
+        assert child.running and child.pid != os.getpid()
+        deadline = time.monotonic() + 5
+        while not (tmp_path / "log").read_bytes() and time.monotonic() < deadline:
+            time.sleep(0.02)
+    assert not alive(child.pid)
+    assert (tmp_path / "log").read_text() == "up\n"
