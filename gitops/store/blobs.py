@@ -148,6 +148,9 @@ class Layers:
         for delta in self._root.glob(f"deltas/*/{root}.zst"):
             delta.unlink(missing_ok=True)
 
+    def deltas(self) -> list[Path]:
+        return sorted(self._root.glob("deltas/*/*.zst"))
+
     def roots(self) -> list[str]:
         return sorted(path.name for path in self._root.glob("*") if HEX.fullmatch(path.name))
 

@@ -45,6 +45,14 @@ publications = Table(
     Column("document", Text, nullable=False),
 )
 
+candidates = Table(
+    "candidates",
+    metadata,
+    Column("box", String(63), primary_key=True),
+    Column("box_key", String(64), nullable=False),
+    Column("document", Text, nullable=False),
+)
+
 reports = Table(
     "reports",
     metadata,

@@ -13,7 +13,7 @@ from sqlalchemy import Table, delete, func, insert, select, update
 from sqlalchemy.engine import Connection
 
 from gitops.errors import StoreError
-from gitops.model import Image, Json, Layer, Publication, Report, canonical
+from gitops.model import Image, Json, Layer, Publication, Release, Report, canonical
 from gitops.store import database as db
 from gitops.store import documents
 from gitops.store.blobs import Blobs, Layers
@@ -141,6 +141,32 @@ class Store:
     def forget_publication(self, box: str) -> None:
         with self._engine.begin() as connection:
             connection.execute(delete(db.publications).where(db.publications.c.box == box))
+
+    def save_candidate(self, publication: Publication, box_key: str) -> None:
+        """Keep a signed release until the rollout lets its box take it."""
+        box = publication.release.box
+        self._save(db.candidates, {"box": box}, {"box_key": box_key, "document": documents.dump(publication)})
+
+    def candidate(self, box: str) -> tuple[Publication, str] | None:
+        with self._engine.connect() as connection:
+            row = connection.execute(select(db.candidates).where(db.candidates.c.box == box)).first()
+        return (documents.publication(row.document), row.box_key) if row else None
+
+    def candidates(self) -> list[Publication]:
+        with self._engine.connect() as connection:
+            return [documents.publication(text) for text in connection.scalars(select(db.candidates.c.document))]
+
+    def forget_candidate(self, box: str) -> None:
+        with self._engine.begin() as connection:
+            connection.execute(delete(db.candidates).where(db.candidates.c.box == box))
+
+    def release(self, digest: str) -> Release:
+        """A release by the digest of its document.
+
+        Raises:
+            StoreError: it is no longer there.
+        """
+        return documents.release(json.loads(self.blobs.read(digest)))
 
     # --- what boxes say ---
 
