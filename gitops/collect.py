@@ -2,7 +2,7 @@
 
 In: the store, the packages of the current fleet, the time. Out: what went. Rules: what a box runs (as it last reported)
 or is asked to run stays, with the files that the current fleet is built from; anything else stays `grace` seconds more
-(longer than the slowest download), counted from when it was last written. Files first, then the database's rows: a pass that
+(longer than the slowest download), counted from its last write. Files first, then the rows: a pass that
 is stopped midway leaves rows that point to nothing, and those are made again.
 
     gone = collect(store, fleet.packages.values(), now=time.time(), grace=settings.grace)
