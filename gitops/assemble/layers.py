@@ -1,0 +1,97 @@
+"""OCI layer tars become EROFS layers, named by their verity root (docs/formats.md, "Layer").
+
+In: a layer's uncompressed tar. Out: a `Layer`, its image in `store.layers`. Rules: made straight from the tar by the
+toolbox's mkfs.erofs, never unpacked; the same content gives the same bytes, whatever the order of the tar; what was
+made once is found by (diff id, recipe). A tar that a container runtime would not unpack is refused.
+
+    layer_of(store, toolbox, diff_id, recipe=1)  ->  Layer(root="5c1e...", size=4194304)
+"""
+
+import tarfile
+from pathlib import Path, PurePosixPath
+
+import structlog
+
+from gitops.assemble.verity import root_hash
+from gitops.errors import AssembleError, ProcessError
+from gitops.model import Layer
+from gitops.store import Store
+from gitops.tools import Toolbox, Workspace
+
+log = structlog.get_logger(__name__)
+
+UUID = "74f53e17-6c61-5965-8e31-6572656c6179"
+OPTIONS = ("--quiet", "--tar=f", "--aufs", "-T0", "--all-time", "-Enoinline_data", f"-U{UUID}")
+IMAGE = "layer.erofs"
+
+
+def layer_of(store: Store, toolbox: Toolbox, diff_id: str, recipe: int) -> Layer:
+    """The layer of a tar that is in `store.blobs`: found, or made and remembered.
+
+    Raises:
+        AssembleError: the tar is missing or damaged, or holds what no layer may hold.
+    """
+    known = store.layer(diff_id, recipe)
+    if known:
+        return known
+    if not store.blobs.has(diff_id):
+        raise AssembleError(f"layer tar sha256:{diff_id} is missing from the store", hint="build the package again")
+    layer = add_layer(store, toolbox, store.blobs.path(diff_id))
+    store.save_layer(diff_id, recipe, layer)
+    return layer
+
+
+def add_layer(store: Store, toolbox: Toolbox, tar: Path) -> Layer:
+    """Make a layer from a tar and move it into the store."""
+    with toolbox.workspace() as work:
+        layer = make_layer(work, tar)
+        store.layers.add(work.path(IMAGE), layer.root)
+    log.info("layer.made", root=layer.root, size=layer.size)
+    return layer
+
+
+def make_layer(work: Workspace, tar: Path) -> Layer:
+    """Make the EROFS image `IMAGE` in a workspace and name it.
+
+    Raises:
+        AssembleError: see `check_tar`; or mkfs.erofs refuses the tar.
+    """
+    check_tar(tar)
+    work.take(tar, "layer.tar")
+    try:
+        work.run(["mkfs.erofs", *OPTIONS, IMAGE, "layer.tar"])
+    except ProcessError as error:
+        raise AssembleError(f"{tar.name}: mkfs.erofs: {error.message}") from error
+    return Layer(root_hash(work.path(IMAGE)), work.path(IMAGE).stat().st_size)
+
+
+def check_tar(tar: Path) -> None:
+    """Read every header of a layer tar before a tool does.
+
+    Raises:
+        AssembleError: it is damaged or cut short, or a path leaves the root, or it holds a device node.
+    """
+    try:
+        with tarfile.open(tar, "r:") as archive:
+            for member in archive:
+                _check_member(tar.name, member)
+            _check_end(tar, archive.offset)
+    except (tarfile.TarError, OSError, ValueError, EOFError) as error:
+        raise AssembleError(f"{tar.name} is not a whole tar: {error}", hint="build the package again") from error
+
+
+def _check_member(name: str, member: tarfile.TarInfo) -> None:
+    targets = [member.name, member.linkname] if member.islnk() else [member.name]
+    for target in targets:
+        if ".." in PurePosixPath(target).parts or target.startswith("/") or "\0" in target:
+            raise AssembleError(f"{name}: the path {target!r} leaves the layer")
+    if member.isdev() and not member.isfifo():
+        raise AssembleError(f"{name}: {member.name} is a device node", hint="drop it from the image; /dev is mounted")
+
+
+def _check_end(tar: Path, offset: int) -> None:
+    """Python's reader takes a damaged header for the end of the archive: only zeros may follow the last member."""
+    with tar.open("rb") as stream:
+        stream.seek(offset)
+        if stream.read(tarfile.BLOCKSIZE).strip(b"\0"):
+            raise AssembleError(f"{tar.name} is damaged near byte {offset}", hint="build the package again")
