@@ -133,14 +133,23 @@ class Spec:
     onshutdown: tuple[Container, ...] = ()
     services: tuple[Container, ...] = ()
     files: tuple[Json, ...] = ()
-    """LinuxKit's `files:` entries; `source:` is resolved to `contents` and is gone."""
+    """LinuxKit's `files:` entries; `source:` is resolved to `contents` (or `contentsBase64`, if not UTF-8) and is gone."""
+    volumes: tuple[Json, ...] = ()
+    """LinuxKit's `volumes:` entries."""
+    kernel_binary: str = ""
+    """The kernel's file in its image; empty: `kernel`."""
+    kernel_tar: str = ""
+    """The modules' tar in the kernel's image; empty: `kernel.tar`; `none`: there is none."""
+    kernel_ucode: str = ""
+    """The microcode's cpio in the kernel's image; empty: none."""
 
     def containers(self) -> tuple[Container, ...]:
         return self.onboot + self.onshutdown + self.services
 
     def images(self) -> tuple[str, ...]:
         """Every image that the spec names, in order, once."""
-        named = (self.kernel, *self.init, *(c.image for c in self.containers()))
+        volumes = (str(volume.get("image") or "") for volume in self.volumes)
+        named = (self.kernel, *self.init, *(c.image for c in self.containers()), *volumes)
         return tuple(dict.fromkeys(name for name in named if name))
 
 
