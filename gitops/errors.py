@@ -33,7 +33,14 @@ class ProcessError(TowerosError):
 
 
 class SourceError(TowerosError):
-    """The Git remote cannot be read, or says something that the policy does not allow."""
+    """The Git remote cannot be read, or says something that the policy does not allow.
+
+    `transient`: it may pass by itself (the remote is away); nobody need be woken for one of these.
+    """
+
+    def __init__(self, message: str, *, hint: str = "", transient: bool = False) -> None:
+        super().__init__(message, hint=hint)
+        self.transient = transient
 
 
 @dataclass(frozen=True, order=True)

@@ -1,0 +1,46 @@
+"""The files that TowerOS itself puts on a box: who it is, whom it trusts, how it reaches the world. All of them, here.
+
+In: a `Box` and the fleet repo. Out: LinuxKit's `files:` entries for the box's own small layer.
+
+    /etc/hostname                      the box's name
+    /etc/toweros/root.json             keys/root.json: the TUF root that the box is born with
+    /etc/toweros/agent.d/50-box.toml   what the agent is told
+    /etc/ssh/authorized_keys           keys/authorized_keys (empty when there is none: the service binds it)
+    /etc/dhcpcd.conf.d/50-box.conf     a static address, in dhcpcd.conf(5)'s words (empty for DHCP)
+"""
+
+from gitops.model import Box, Json, Network, Tree
+
+ROOT_JSON = "keys/root.json"
+AUTHORIZED_KEYS = "keys/authorized_keys"
+
+
+def box_files(box: Box, tree: Tree) -> tuple[Json, ...]:
+    """The box's system files; paths that no fleet file may name."""
+    files = [
+        _file("/etc/hostname", box.name + "\n"),
+        _file("/etc/toweros/agent.d/50-box.toml", f"poll = {box.poll}\n"),
+        _file("/etc/ssh/authorized_keys", _text(tree, AUTHORIZED_KEYS), "0600"),
+        _file("/etc/dhcpcd.conf.d/50-box.conf", _dhcpcd(box.network)),
+    ]
+    if ROOT_JSON in tree.entries():
+        files.append(_file("/etc/toweros/root.json", _text(tree, ROOT_JSON)))
+    return tuple(files)
+
+
+def _file(path: str, contents: str, mode: str = "0644") -> Json:
+    return {"path": path, "contents": contents, "mode": mode}
+
+
+def _text(tree: Tree, path: str) -> str:
+    return tree.read(path).decode(errors="replace") if path in tree.entries() else ""
+
+
+def _dhcpcd(network: Network) -> str:
+    """dhcpcd.conf(5): an interface with a static address asks nobody."""
+    if network.dhcp:
+        return ""
+    lines = [f"interface {network.interface}", f"static ip_address={network.address}"]
+    lines += [f"static routers={network.gateway}"] * bool(network.gateway)
+    lines += [f"static domain_name_servers={' '.join(network.dns)}"] * bool(network.dns)
+    return "\n".join(lines) + "\n"

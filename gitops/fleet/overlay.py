@@ -1,0 +1,149 @@
+"""Fleet > role > box: what the nearer level says, counts. Pure but for reading `source:` files out of the tree.
+
+LinuxKit's own merge only appends; on top of it, and outside of its files, each level may replace keys of a container by
+name (`services:`), leave containers out (`remove:`), add or replace files by path and health checks by name.
+
+    role = apply(Merged(spec), fleet, ...), then apply(role, roles/vm.yaml, ...), then apply(.., boxes/demo-1.yaml, ...)
+"""
+
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from gitops.errors import Problem
+from gitops.fleet.schema import Check, File, HealthRules, Overlay, did_you_mean
+from gitops.fleet.yaml import Document
+from gitops.model import Container, Health, HealthCheck, Json, Spec, Tree
+
+
+@dataclass(frozen=True)
+class Merged:
+    """What the levels so far say together. `files` are LinuxKit's entries, one a path."""
+
+    spec: Spec
+    health: Health = field(default_factory=Health)
+    files: tuple[Json, ...] = ()
+    suspended: str = ""
+    poll: int = 30
+
+
+def apply(
+    base: Merged, document: Document, said: Overlay, tree: Tree, problems: list[Problem], *, known: Collection[str] = ()
+) -> Merged:
+    """Lay one level over the ones before it.
+
+    `known` are containers that exist elsewhere (the fleet's level speaks to many roles): naming them is no mistake.
+    """
+    spec = _remove(base.spec, document, said, known, problems)
+    spec = _replace_keys(spec, document, said, known, problems)
+    files = [_file(document, index, file, tree, problems) for index, file in enumerate(said.files)]
+    return Merged(
+        spec=spec,
+        health=_health(base.health, document, said.health, problems),
+        files=by_path((*base.files, *files)),
+        suspended=said.suspended or base.suspended,
+        poll=said.poll or base.poll,
+    )
+
+
+def by_path(files: Iterable[Json]) -> tuple[Json, ...]:
+    """One entry a path: the last one counts, at the place of the first."""
+    return tuple({file["path"].strip("/"): file for file in files}.values())
+
+
+def check_services(merged: Merged, document: Document, problems: list[Problem]) -> None:
+    """A health check of a service needs that service."""
+    names = [container.name for container in merged.spec.services]
+    for check in merged.health.checks:
+        if check.type == "service" and check.target not in names:
+            message = f"health check `{check.name}`: there is no service `{check.target}`"
+            problems.append(document.problem(("health", "checks"), message, did_you_mean(check.target, names)))
+
+
+def _map(spec: Spec, change: "dict[str, Container | None]") -> Spec:
+    """The spec with containers replaced, or left out where the change is None."""
+
+    def section(containers: tuple[Container, ...]) -> tuple[Container, ...]:
+        return tuple(new for old in containers if (new := change.get(old.name, old)) is not None)
+
+    return replace(
+        spec, onboot=section(spec.onboot), onshutdown=section(spec.onshutdown), services=section(spec.services)
+    )
+
+
+def _remove(spec: Spec, document: Document, said: Overlay, known: Collection[str], problems: list[Problem]) -> Spec:
+    names = [container.name for container in spec.containers()]
+    for index, name in enumerate(said.remove):
+        if name not in names and name not in known:
+            message = f"there is no container `{name}` to remove"
+            problems.append(document.problem(("remove", index), message, did_you_mean(name, names)))
+    return _map(spec, dict.fromkeys(said.remove))
+
+
+def _replace_keys(
+    spec: Spec, document: Document, said: Overlay, known: Collection[str], problems: list[Problem]
+) -> Spec:
+    containers = {container.name: container for container in spec.containers()}
+    change: dict[str, Container | None] = {}
+    for name, keys in said.services.items():
+        if name in containers:
+            change[name] = _container(containers[name], document, keys, problems)
+        elif name not in known or name in said.remove:
+            message = f"there is no container `{name}`"
+            hint = did_you_mean(name, list(containers))
+            problems.append(document.problem(("services", name), message, hint, key=True))
+    return _map(spec, change)
+
+
+def _container(old: Container, document: Document, keys: dict[str, Any], problems: list[Problem]) -> Container:
+    """The container with its settings replaced key by key, as LinuxKit's own rules allow them."""
+    new = {key: value for key, value in {**old.settings, **keys}.items() if value is not None}
+    image = new.pop("image", old.image)
+    for key in keys:
+        if key in ("name", "image"):
+            message = f"`{key}` of `{old.name}` cannot be replaced here"
+            hint = "change the boot spec, or remove the container and add another"
+            problems.append(document.problem(("services", old.name, key), message, hint, key=True))
+    return Container(old.name, image, new)
+
+
+def _health(base: Health, document: Document, said: HealthRules, problems: list[Problem]) -> Health:
+    checks = {check.name: check for check in base.checks}
+    for index, name in enumerate(said.remove):
+        if checks.pop(name, None) is None:
+            message = f"there is no health check `{name}` to remove"
+            problems.append(document.problem(("health", "remove", index), message, did_you_mean(name, list(checks))))
+    seen: set[str] = set()
+    for index, check in enumerate(said.checks):
+        if check.name in seen:
+            message = f"two health checks are named `{check.name}`"
+            problems.append(document.problem(("health", "checks", index, "name"), message, "rename one"))
+        seen.add(check.name)
+        checks[check.name] = _check(check)
+    return Health(said.probation or base.probation, tuple(checks.values()))
+
+
+def _check(said: Check) -> HealthCheck:
+    if said.http is not None:
+        return HealthCheck(said.name, "http", said.http, said.status, said.contains, said.timeout)
+    return HealthCheck(said.name, "service", said.service or "", timeout=said.timeout)
+
+
+def _file(document: Document, index: int, file: File, tree: Tree, problems: list[Problem]) -> Json:
+    entry: Json = file.model_dump(exclude_defaults=True, exclude={"source"})
+    if file.source is not None:
+        entry["contents"] = _read(document, index, file.source, tree, problems)
+    return entry
+
+
+def _read(document: Document, index: int, source: str, tree: Tree, problems: list[Problem]) -> str:
+    place = ("files", index, "source")
+    try:
+        return tree.read(source).decode()
+    except KeyError:
+        near = did_you_mean(source, list(tree.entries())) if len(tree.entries()) < 1000 else ""
+        hint = near if near.startswith("did") else "name a file by its path from the top of the fleet repo"
+        problems.append(document.problem(place, f"there is no file `{source}` in the fleet repo", hint))
+    except UnicodeDecodeError:
+        problems.append(document.problem(place, f"`{source}` is not UTF-8", "put binary files into a package"))
+    return ""

@@ -1,0 +1,204 @@
+"""Strict YAML: plain values, each with the line and column where it stands.
+
+In: the bytes of one file. Out: a `Document` (dicts with string keys, lists, strings, numbers, booleans, None), or None
+with what is wrong in `problems`. Every mistake of a file that can be read on is collected.
+
+Refused: anchors, aliases, tags, directives, merge keys, duplicate keys, several documents, control characters, what is
+not UTF-8, and what is too large, deep or many. Scalars follow YAML 1.2's core schema (`no`, `on`, `12:30` are
+strings); a number that starts with 0 is refused, because YAML 1.1 reads it as octal.
+
+    document = load(tree.read("fleet.yaml"), "fleet.yaml", problems)
+    document.value["source"]["branch"]; document.mark(("source", "branch"))    # -> "main", (3, 11)
+"""
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import yaml
+
+from gitops.errors import Problem
+
+MAX_BYTES = 1 << 20
+MAX_NODES = 50_000
+"""Scalars, lists and mappings of one file."""
+MAX_DEPTH = 32
+MAX_DIGITS = 18
+"""Digits of an integer: what fits 64 bits everywhere."""
+
+Path = tuple[str | int, ...]
+Mark = tuple[int, int]
+"""Line and column, from 1."""
+
+_FORBIDDEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ufeff\ud800-\udfff]")
+"""Control characters, and those that make text look like other text."""
+_INTEGER = re.compile(r"[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+")
+_FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
+_CONSTANTS = {
+    **dict.fromkeys(("", "~", "null", "Null", "NULL"), None),
+    **dict.fromkeys(("true", "True", "TRUE"), True),
+    **dict.fromkeys(("false", "False", "FALSE"), False),
+}
+
+
+@dataclass
+class Document:
+    """A file's value, and where each part of it stands. A path of keys and indexes names a part; `()` is the whole."""
+
+    file: str
+    value: Any = None
+    marks: dict[Path, Mark] = field(default_factory=dict)
+    keys: dict[Path, Mark] = field(default_factory=dict)
+
+    def mark(self, path: Sequence[str | int], *, key: bool = False) -> Mark:
+        """Where a part stands (or its key); for a part that is not there, where the nearest one around it does."""
+        where = tuple(path)
+        if key and where in self.keys:
+            return self.keys[where]
+        while where and where not in self.marks:
+            where = where[:-1]
+        return self.marks.get(where, (1, 1))
+
+    def problem(self, path: Sequence[str | int], message: str, hint: str = "", *, key: bool = False) -> Problem:
+        """A mistake at a part of this file."""
+        return Problem(self.file, *self.mark(path, key=key), message, hint)
+
+
+class _StopReading(Exception):  # noqa: N818 - no error of its own: the problem is noted
+    """The rest of the file cannot be judged."""
+
+
+def load(data: bytes, file: str, problems: list[Problem]) -> Document | None:
+    """Read one file. None when it has mistakes, which are then in `problems`. An empty file gives the value None."""
+    before = len(problems)
+    if len(data) > MAX_BYTES:
+        problems.append(Problem(file, 1, 1, f"{len(data)} bytes are too many", f"use at most {MAX_BYTES} bytes a file"))
+        return None
+    try:
+        text = data.decode()
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        column = error.start - data.rfind(b"\n", 0, error.start)
+        problems.append(Problem(file, line, column, "not UTF-8", "save the file as UTF-8"))
+        return None
+    builder = _Builder(Document(file), problems)
+    try:
+        builder.build(text)
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        place = (mark.line + 1, mark.column + 1) if mark else (1, 1)
+        problems.append(
+            Problem(file, *place, f"not YAML: {error.problem or error.context}", "check indentation and quotes")
+        )
+    except yaml.YAMLError as error:
+        problems.append(Problem(file, 1, 1, f"not YAML: {str(error).splitlines()[0]}", "remove what is no text"))
+    except _StopReading:
+        pass
+    return builder.document if len(problems) == before else None
+
+
+class _Builder:
+    """Turns libyaml's events into values: no node is made for what is refused, and nothing is ever expanded."""
+
+    def __init__(self, document: Document, problems: list[Problem]) -> None:
+        self.document, self._problems, self._nodes = document, problems, 0
+
+    def build(self, text: str) -> None:
+        events: Iterator[Any] = iter(yaml.parse(text, yaml.CSafeLoader))
+        next(events)
+        for event in events:
+            if isinstance(event, yaml.StreamEndEvent):
+                return
+            if self._nodes:
+                self._note(event, "a second document", "keep one document a file")
+                raise _StopReading
+            if event.version or event.tags:
+                self._note(event, "a YAML directive", "remove the line that begins with %")
+            self.document.value = self._value(next(events), events, (), 0)
+            next(events)
+
+    def _value(self, event: Any, events: Iterator[Any], path: Path, depth: int) -> Any:
+        self._nodes += 1
+        self.document.marks[path] = _mark(event)
+        if self._nodes > MAX_NODES or depth > MAX_DEPTH:
+            limit = f"at most {MAX_NODES} values, {MAX_DEPTH} deep"
+            self._note(event, "the file holds too much", f"use {limit}")
+            raise _StopReading
+        if isinstance(event, yaml.AliasEvent):
+            self._note(event, f"alias *{event.anchor}", "write the value out")
+            return None
+        if event.anchor:
+            self._note(event, f"anchor &{event.anchor}", "remove it, and write the value out where it is used")
+        if event.tag:
+            self._note(event, f"tag {event.tag}", "remove it; quote the value if it is a string")
+        if isinstance(event, yaml.MappingStartEvent):
+            return self._mapping(events, path, depth)
+        if isinstance(event, yaml.SequenceStartEvent):
+            return self._sequence(events, path, depth)
+        return self._scalar(event)
+
+    def _mapping(self, events: Iterator[Any], path: Path, depth: int) -> dict[str, Any]:
+        result: dict[str, Any] = {}
+        for event in events:
+            if isinstance(event, yaml.MappingEndEvent):
+                break
+            key = self._key(event)
+            place = (*path, key)
+            if key in result:
+                first = self.document.keys[place][0]
+                self._note(event, f"duplicate key `{key}`", f"the first is in line {first}; keep one")
+                self._value(next(events), events, (*path, key, "duplicate"), depth + 1)
+                continue
+            self.document.keys[place] = _mark(event)
+            result[key] = self._value(next(events), events, place, depth + 1)
+        return result
+
+    def _key(self, event: Any) -> str:
+        if not isinstance(event, yaml.ScalarEvent):
+            self._note(event, "a key that is no string", "use plain names as keys")
+            raise _StopReading
+        if event.anchor or event.tag or event.value == "<<":
+            self._note(event, f"anchor, tag or merge key at `{event.value}`", "write the keys out")
+        self._check_text(event)
+        return str(event.value)
+
+    def _sequence(self, events: Iterator[Any], path: Path, depth: int) -> list[Any]:
+        result: list[Any] = []
+        for event in events:
+            if isinstance(event, yaml.SequenceEndEvent):
+                break
+            result.append(self._value(event, events, (*path, len(result)), depth + 1))
+        return result
+
+    def _scalar(self, event: Any) -> Any:
+        text: str = event.value
+        self._check_text(event)
+        if event.style:
+            return text
+        if text in _CONSTANTS:
+            return _CONSTANTS[text]
+        if _INTEGER.fullmatch(text):
+            return self._integer(event, text)
+        return float(text) if _FLOAT.fullmatch(text) and len(text) <= MAX_DIGITS else text
+
+    def _integer(self, event: Any, text: str) -> int:
+        if re.fullmatch("[-+]?0[0-9]+", text):
+            self._note(event, f"{text} can be read as octal or decimal", f'write "{text}" if it is a string or a mode')
+        elif len(text) > MAX_DIGITS:
+            self._note(event, "the number is too large", "quote it if it is a string")
+        else:
+            return int(text, 0) if text[:2] in ("0o", "0x") else int(text)
+        return 0
+
+    def _check_text(self, event: Any) -> None:
+        found = _FORBIDDEN.search(event.value)
+        if found:
+            self._note(event, f"control character U+{ord(found[0]):04X}", "remove it")
+
+    def _note(self, event: Any, message: str, hint: str) -> None:
+        self._problems.append(Problem(self.document.file, *_mark(event), message, hint))
+
+
+def _mark(event: Any) -> Mark:
+    return event.start_mark.line + 1, event.start_mark.column + 1

@@ -1,0 +1,78 @@
+"""What a tree may hold, whoever wrote it. Pure; used by every `Tree`: commits and folders obey the same rules.
+
+In: one file after the other (path, mode, size, the target of a link). Out: nothing, or a `SourceError` that names the
+path and the way out. A fleet repo is small text; whatever is larger, deeper or stranger is refused before it is read.
+"""
+
+import posixpath
+
+from gitops.errors import SourceError
+
+MAX_FILES = 20_000
+MAX_FILE = 8 << 20
+"""Bytes of one file."""
+MAX_TOTAL = 256 << 20
+"""Bytes of all files together."""
+MAX_PATH = 1024
+"""Bytes of a path."""
+MAX_NAME = 255
+"""Bytes of one part of a path: what Linux file systems allow."""
+MAX_DEPTH = 32
+MAX_LINK = 4096
+"""Bytes of a link's target."""
+
+FILE, PROGRAM, LINK, SUBMODULE = 0o100644, 0o100755, 0o120000, 0o160000
+
+
+def check_path(path: str) -> None:
+    """Refuse a path that is too long or deep, climbs, hides in `.git`, or holds control characters."""
+    parts = path.split("/")
+    if len(path.encode()) > MAX_PATH or len(parts) > MAX_DEPTH or any(len(p.encode()) > MAX_NAME for p in parts):
+        raise SourceError(f"{path[:80]!r}: the path is too long or too deep", hint=f"use at most {MAX_DEPTH} folders")
+    if any(part in ("", ".", "..") or part.lower() == ".git" for part in parts):
+        raise SourceError(f"{path!r}: no part of a path may be empty, `.`, `..` or `.git`", hint="rename it")
+    if any(ord(letter) < 32 or ord(letter) == 127 for letter in path):
+        raise SourceError(f"{path!r}: the name holds a control character", hint="rename it")
+
+
+def check_link(path: str, target: bytes) -> None:
+    """Refuse a symbolic link that points outside of the tree."""
+    try:
+        text = target.decode()
+    except UnicodeDecodeError:
+        raise SourceError(f"{path}: the link's target is not UTF-8", hint="rename the target") from None
+    inside = posixpath.normpath(posixpath.join(posixpath.dirname(path), text))
+    if not text or "\0" in text or text.startswith("/") or inside == ".." or inside.startswith("../"):
+        raise SourceError(
+            f"{path}: the link leaves the repository", hint="make such a link in the Dockerfile, by RUN ln -s"
+        )
+
+
+class Bounds:
+    """Counts what was seen so far and refuses what is too much."""
+
+    def __init__(self) -> None:
+        self.files = 0
+        self.total = 0
+
+    def add(self, path: str, mode: int, size: int) -> None:
+        """Count a file.
+
+        Raises:
+            SourceError: a bound is passed, or it is no plain file, program or link.
+        """
+        check_path(path)
+        if mode == SUBMODULE:
+            raise SourceError(f"{path}: submodules are not followed", hint="copy the folder into the repository")
+        if mode not in (FILE, PROGRAM, LINK):
+            raise SourceError(f"{path}: mode {mode:o} is not allowed", hint="use 644, 755 or a symbolic link")
+        self.files += 1
+        self.total += size
+        if size > (MAX_LINK if mode == LINK else MAX_FILE):
+            raise SourceError(f"{path}: {size} bytes are too many", hint=f"a file has at most {MAX_FILE >> 20} MiB")
+        if self.files > MAX_FILES:
+            raise SourceError(f"more than {MAX_FILES} files", hint="split the fleet repo, or ignore what was built")
+        if self.total > MAX_TOTAL:
+            raise SourceError(
+                f"more than {MAX_TOTAL >> 20} MiB of files", hint="name large inputs in packages.in instead"
+            )

@@ -1,0 +1,177 @@
+"""Talking to a Git remote with libgit2: no process, no helper, no configuration of this machine.
+
+In: a URL (path, file://, ssh://, user@host:path, https://), an SSH key, known hosts. Out: the refs of the remote, and
+the objects of one branch in a bare clone. Rules: other transports are refused; an unknown host or a certificate that
+does not verify is refused; a download is bounded in bytes, objects and seconds; no message shows a user or password.
+"""
+
+import re
+import shutil
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import pygit2
+from pygit2.enums import CredentialType, FetchPrune
+from pygit2.remotes import TransferProgress
+
+from gitops.errors import SourceError
+from gitops.source.rules import KEPT
+from gitops.source.trees import configure
+
+MINIMUM = (1, 9, 7)
+"""The first libgit2 that we trust with what a stranger's server sends."""
+MAX_PACK = 1 << 30
+"""Bytes of one download."""
+MAX_OBJECTS = 2_000_000
+CONNECT_TIMEOUT, SILENCE_TIMEOUT = 10_000, 30_000
+"""Milliseconds: until a connection stands; without a byte from the server."""
+FETCH_TIMEOUT = 1800.0
+"""Seconds of one download."""
+ATTEMPTS = 2
+"""How often one key is offered: libssh2 asks again and again after a refusal."""
+
+_SCP = re.compile(r"[A-Za-z0-9._-]+@[A-Za-z0-9._-]+:(?!//)\S+")
+
+_found = tuple(int(part) for part in pygit2.LIBGIT2_VERSION.split(".")[:3])
+if _found < MINIMUM:
+    raise SourceError(
+        f"libgit2 {pygit2.LIBGIT2_VERSION} is too old", hint="run `make install`: pygit2 brings 1.9.7 or newer"
+    )
+
+
+def redact(url: str) -> str:
+    """The URL without a user's name and password."""
+    return re.sub(r"(?<=://)[^/@]*@", "", url)
+
+
+@dataclass(frozen=True)
+class Access:
+    """Where the remote is and how we prove who we are."""
+
+    url: str
+    ssh_key: Path | None = None
+    known_hosts: Path | None = None
+
+    @property
+    def ssh(self) -> bool:
+        return self.url.startswith("ssh://") or bool(_SCP.fullmatch(self.url))
+
+    def check(self) -> None:
+        """Raises SourceError for a URL that we do not speak."""
+        if not self.url:
+            raise SourceError("no fleet repo is named", hint="set `repository` in toweros.toml")
+        if any(ord(letter) < 33 for letter in self.url):
+            raise SourceError("the fleet repo's URL holds a space or a control character", hint="fix `repository`")
+        if "::" in self.url or ("://" in self.url and not self.url.startswith(("ssh://", "https://", "file://"))):
+            raise SourceError(f"{redact(self.url)}: this transport is refused", hint="use ssh://, https:// or a path")
+
+    def home(self, folder: Path) -> None:
+        """Give libgit2 a home folder of its own that holds our known hosts (libgit2 looks nowhere else for them)."""
+        configure()
+        pygit2.settings.server_connect_timeout = CONNECT_TIMEOUT
+        pygit2.settings.server_timeout = SILENCE_TIMEOUT
+        if self.known_hosts is None:
+            return
+        if not self.known_hosts.is_file():
+            raise SourceError(
+                f"{self.known_hosts}: there is no such file", hint="make it with `ssh-keyscan HOST`, and check it"
+            )
+        (folder / ".ssh").mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(self.known_hosts, folder / ".ssh" / "known_hosts")
+        pygit2.settings.homedir = str(folder)
+
+
+class Callbacks(pygit2.RemoteCallbacks):
+    """Proves who we are, checks who they are, and counts."""
+
+    def __init__(self, access: Access) -> None:
+        super().__init__()
+        self._access = access
+        self._attempts = 0
+        self._deadline = time.monotonic() + FETCH_TIMEOUT
+
+    def credentials(
+        self, url: str, username_from_url: str | None, allowed_types: CredentialType
+    ) -> pygit2.Username | pygit2.UserPass | pygit2.Keypair:
+        user = username_from_url or "git"
+        if allowed_types & CredentialType.USERNAME:
+            return pygit2.Username(user)
+        self._attempts += 1
+        if not allowed_types & CredentialType.SSH_KEY or self._attempts > ATTEMPTS:
+            raise SourceError(
+                f"{redact(url)}: access is refused", hint=f"check `ssh_key` and the server's rights; {KEPT}"
+            )
+        key = self._access.ssh_key
+        if key is None:
+            return pygit2.KeypairFromAgent(user)
+        if not key.is_file():
+            raise SourceError(f"{key}: there is no such file", hint="set `ssh_key` to a private key's path")
+        public = Path(f"{key}.pub")
+        return pygit2.Keypair(user, str(public) if public.is_file() else None, str(key), "")
+
+    def certificate_check(self, certificate: None, valid: bool, host: bytes) -> bool:
+        if not valid:
+            kind = "host key is unknown or has changed" if self._access.ssh else "certificate does not verify"
+            hint = (
+                "compare it, then put it into `ssh_known_hosts`"
+                if self._access.ssh
+                else "check the server's certificate"
+            )
+            raise SourceError(f"{host.decode(errors='replace')}: the {kind}", hint=f"{hint}; {KEPT}")
+        return True
+
+    def transfer_progress(self, stats: TransferProgress) -> None:
+        if stats.received_bytes > MAX_PACK or stats.total_objects > MAX_OBJECTS:
+            raise SourceError("the fleet repo is too large to fetch", hint=f"at most {MAX_PACK >> 20} MiB; {KEPT}")
+        if time.monotonic() > self._deadline:
+            raise SourceError(
+                "the fleet repo takes too long to fetch", hint=f"it is tried again; {KEPT}", transient=True
+            )
+
+
+@dataclass(frozen=True)
+class Heads:
+    """What the remote has: commit by branch, and the branch that its HEAD names ("" for none)."""
+
+    branches: dict[str, str]
+    default: str
+
+
+def list_heads(repository: pygit2.Repository, access: Access) -> Heads:
+    """Ask the remote for its branches.
+
+    Raises:
+        SourceError: it is away (transient), unknown, or does not let us in.
+    """
+    remote = repository.remotes.create_anonymous(access.url)
+    try:
+        heads = remote.list_heads(callbacks=Callbacks(access), proxy=access.url.startswith("https://") or None)
+    except (pygit2.GitError, KeyError, OSError, ValueError) as error:
+        raise unreachable(access, error) from error
+    prefix = "refs/heads/"
+    named = {head.name: head for head in heads if head.name}
+    branches = {name.removeprefix(prefix): str(head.oid) for name, head in named.items() if name.startswith(prefix)}
+    target = named["HEAD"].symref_target if "HEAD" in named else None
+    if target is None and "HEAD" in named:
+        target = next((prefix + name for name, oid in branches.items() if oid == str(named["HEAD"].oid)), None)
+    return Heads(branches, (target or "").removeprefix(prefix))
+
+
+def download(repository: pygit2.Repository, access: Access, refspec: str) -> None:
+    """Fetch what one refspec names, with its history; no tags.
+
+    Raises:
+        SourceError: a bound is passed.
+        pygit2.GitError: the remote went away, or the clone is damaged: the caller finds out which.
+    """
+    remote = repository.remotes.create_anonymous(access.url)
+    proxy = access.url.startswith("https://") or None
+    remote.fetch([refspec], callbacks=Callbacks(access), prune=FetchPrune.NO_PRUNE, proxy=True if proxy else None)
+
+
+def unreachable(access: Access, error: Exception) -> SourceError:
+    reason = redact(str(error).strip("'\"")) or type(error).__name__
+    return SourceError(
+        f"{redact(access.url)} is unreachable: {reason}", hint=f"{KEPT}; it is tried again", transient=True
+    )
