@@ -16,27 +16,13 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from gitops.errors import AssembleError
+from gitops.fleet.linuxkit_schema import MOUNT_POINTS, expand_capabilities, parse_rlimit
 from gitops.model import Container, Json
 
 OCI_VERSION = "1.2.1"
 LABEL = "org.mobyproject.config"
-UNLIMITED = 2**64 - 1
-
-CAPABILITIES = tuple(
-    "CAP_" + name
-    for name in ["CHOWN", "DAC_OVERRIDE", "DAC_READ_SEARCH", "FOWNER", "FSETID", "KILL", "SETGID", "SETUID", "SETPCAP", "LINUX_IMMUTABLE", "NET_BIND_SERVICE", "NET_BROADCAST", "NET_ADMIN", "NET_RAW", "IPC_LOCK", "IPC_OWNER", "SYS_MODULE", "SYS_RAWIO", "SYS_CHROOT", "SYS_PTRACE", "SYS_PACCT", "SYS_ADMIN", "SYS_BOOT", "SYS_NICE", "SYS_RESOURCE", "SYS_TIME", "SYS_TTY_CONFIG", "MKNOD", "LEASE", "AUDIT_WRITE", "AUDIT_CONTROL", "SETFCAP", "MAC_OVERRIDE", "MAC_ADMIN", "SYSLOG", "WAKE_ALARM", "BLOCK_SUSPEND", "AUDIT_READ", "PERFMON", "BPF", "CHECKPOINT_RESTORE"]
-)
-
-RLIMITS = frozenset(
-    "RLIMIT_" + name
-    for name in ["CPU", "FSIZE", "DATA", "STACK", "CORE", "RSS", "NPROC", "NOFILE", "MEMLOCK", "AS", "LOCKS", "SIGPENDING", "MSGQUEUE", "NICE", "RTPRIO", "RTTIME"]
-)
-
 NAMESPACES = {"net": "network", "ipc": "ipc", "uts": "uts", "pid": "pid", "userns": "user"}
 """LinuxKit's field -> the runtime spec's namespace type, in the order in which LinuxKit writes them."""
-
-MOUNT_POINTS = {"devpts": "/dev/pts", "mqueue": "/dev/mqueue", "proc": "/proc", "sysfs": "/sys", "cgroup": "/sys/fs/cgroup"}
-"""Where a file system goes when the YAML does not say."""
 
 BIND_OPTIONS = ("rw", "rbind", "rshared")
 BINDABLE_NAMESPACES = ("cgroup", "ipc", "mnt", "net", "pid", "user", "uts")
@@ -113,7 +99,7 @@ def _process(settings: Json, image: Json, ids: Mapping[str, int]) -> Json:
     process = {
         "args": settings.get("command", command),
         "env": settings.get("env", image.get("Env")),
-        "rlimits": [_rlimit(text) for text in settings.get("rlimits") or ()],
+        "rlimits": [parse_rlimit(text) for text in settings.get("rlimits") or ()],
         "noNewPrivileges": settings.get("noNewPrivileges"),
     }
     said = {
@@ -157,31 +143,11 @@ def number(value: Any, ids: Mapping[str, int]) -> int:
 
 
 def _capabilities(settings: Json) -> Json:
-    effective = [*_expanded(settings.get("capabilities")), *_expanded(settings.get("capabilities.add"))]
-    ambient = _expanded(settings.get("ambient"))
+    effective = [*expand_capabilities(settings.get("capabilities")), *expand_capabilities(settings.get("capabilities.add"))]
+    ambient = expand_capabilities(settings.get("ambient"))
     bounding = sorted({*effective, *ambient})
     sets = {"bounding": bounding, "effective": effective, "inheritable": bounding, "permitted": bounding}
     return _said(sets | {"ambient": ambient})
-
-
-def _expanded(names: list[str] | None) -> list[str]:
-    words = {"none": [], "all": list(CAPABILITIES)}
-    if names and len(names) == 1 and names[0].lower() in words:
-        return words[names[0].lower()]
-    for name in names or ():
-        if name not in CAPABILITIES:
-            raise ValueError(f"unknown capability {name}")
-    return list(names or ())
-
-
-def _rlimit(text: str) -> Json:
-    """`NAME,SOFT,HARD` or `NAME,BOTH`; `unlimited` is a number too."""
-    name, *limits = (part.strip() for part in text.split(","))
-    name = "RLIMIT_" + name.upper().removeprefix("RLIMIT_")
-    if name not in RLIMITS or not 1 <= len(limits) <= 2:
-        raise ValueError(f"rlimit {text} is not NAME,SOFT,HARD")
-    soft, hard = (UNLIMITED if limit.lower() == "unlimited" else int(limit) for limit in (limits[0], limits[-1]))
-    return {"type": name, "soft": soft, "hard": hard}
 
 
 def _namespaces(settings: Json) -> list[Json]:
@@ -199,12 +165,12 @@ def _devices(devices: Iterable[Json]) -> tuple[list[Json], list[Json]]:
     """Device nodes to make, and the cgroup's rules; the path `all` makes no node."""
     nodes, rules = [], []
     for device in devices:
-        place = {key: device[key] for key in ("type", "major", "minor") if key in device}
-        rules.append({"allow": True, **place, "access": "rwm"})
+        place = {"type": device["type"]}
         if device["path"] != "all":
-            numbers = {"major": device.get("major", 0), "minor": device.get("minor", 0)}
+            place |= {"major": device.get("major", 0), "minor": device.get("minor", 0)}
             mode = {"fileMode": int(device["mode"], 8)} if device.get("mode") else {}
-            nodes.append({"path": device["path"], "type": device["type"], **numbers, **mode})
+            nodes.append({"path": device["path"], **place, **mode})
+        rules.append({"allow": True, **place, "access": "rwm"})
     return nodes, rules
 
 
@@ -236,7 +202,13 @@ def _tmpfs(text: str) -> Json:
 
 def _bind(text: str, volumes: Mapping[str, str]) -> Json:
     source, destination, *options = text.split(":")
-    return _mount(destination, "bind", volumes.get(source, source), options[0].split(",") if options else BIND_OPTIONS)
+    return _mount(destination, "bind", _place(source, volumes), options[0].split(",") if options else BIND_OPTIONS)
+
+
+def _place(source: str, volumes: Mapping[str, str]) -> str:
+    if not source.startswith("/") and source not in volumes:
+        raise ValueError(f"there is no volume {source}")
+    return volumes.get(source, source)
 
 
 def _other(mount: Json, volumes: Mapping[str, str]) -> Json:
@@ -245,7 +217,7 @@ def _other(mount: Json, volumes: Mapping[str, str]) -> Json:
     destination = destination or MOUNT_POINTS.get(kind, "")
     if not kind or not destination:
         raise ValueError(f"a mount of {source or kind or destination} needs a type and a destination")
-    source = volumes.get(source, source) if kind == "bind" else source
+    source = _place(source, volumes) if kind == "bind" else source
     return _mount(destination, kind, source or kind, mount.get("options") or ())
 
 
