@@ -1,0 +1,191 @@
+"""A new box's disk: GPT with ESP, TOWEROS and STATE (docs/formats.md, "Disk").
+
+In: a Release, its signed boot files, its layers in the store, the box's identity. Out: a sparse image that boots, raw
+or qcow2. Rules: no loop device, no mount; written under a temporary name in the same folder and renamed when whole;
+identifiers come from the box's name and times are fixed, so that the same input gives the same partitions.
+
+    disk_image(Path("demo-1.raw"), store, Contents(release, uki, addon, loader, box_key_pem))
+"""
+
+import os
+import shutil
+import tempfile
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import structlog
+
+from gitops.assemble.verity import append_tree
+from gitops.errors import AssembleError
+from gitops.model import Release, canonical
+from gitops.process import run
+from gitops.store import Store
+
+log = structlog.get_logger(__name__)
+
+MIB = 2**20
+SECTOR = 512
+EPOCH = 1_700_000_000
+"""Seconds: the one time that everything on a new disk carries."""
+NAMESPACE = uuid.UUID("b6f4c1f2-4f3c-5b52-9d6e-746f7765726f")
+TYPES = {"ESP": "EF00", "TOWEROS": "8300", "STATE": "8300"}
+LOADER_CONF = "timeout 0\neditor no\n"
+FOLDERS = ("layers", "releases", "state", "tuf", "identity")
+FORMATS = ("raw", "qcow2")
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """MiB per partition. The ESP holds three UKIs (one being written) of up to 80 MiB each."""
+
+    esp: int = 256
+    toweros: int = 2048
+    state: int = 1024
+
+    def starts(self) -> dict[str, tuple[int, int]]:
+        """Label -> (first byte, bytes)."""
+        sizes = {"ESP": self.esp * MIB, "TOWEROS": self.toweros * MIB, "STATE": self.state * MIB}
+        place, found = MIB, {}
+        for label, size in sizes.items():
+            found[label] = (place, size)
+            place += size
+        return found
+
+    @property
+    def total(self) -> int:
+        """Bytes of the disk: one MiB before and after for the two tables."""
+        return (self.esp + self.toweros + self.state + 2) * MIB
+
+
+@dataclass(frozen=True)
+class Contents:
+    """What goes onto the disk. `uki`, `addon` and `loader` are signed; `keys` are public, for the firmware's menu."""
+
+    release: Release
+    uki: bytes
+    addon: bytes
+    loader: bytes
+    box_key: bytes
+    keys: Mapping[str, bytes] = field(default_factory=dict)
+    tuf: Mapping[str, bytes] = field(default_factory=dict)
+
+
+def disk_image(out: Path, store: Store, contents: Contents, sizes: Sizes | None = None, format: str = "raw") -> None:
+    """Write the disk of a box to `out`.
+
+    Raises:
+        AssembleError: a layer is missing or damaged, something does not fit, or `format` is none of `FORMATS`.
+        ProcessError: one of the disk tools fails.
+    """
+    sizes = sizes or Sizes()
+    if format not in FORMATS:
+        raise AssembleError(f"there is no disk format {format}", hint=f"use one of {', '.join(FORMATS)}")
+    _check_room(contents, sizes)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=out.parent, prefix=".disk-") as name:
+        folder = Path(name)
+        disk = folder / "disk.raw"
+        _partition(disk, contents.release.box, sizes)
+        _write_esp(disk, folder / "esp", contents, sizes)
+        _write_ext4(disk, "STATE", _staged(folder / "state"), contents.release.box, sizes)
+        _write_ext4(disk, "TOWEROS", _toweros(folder / "toweros", store, contents), contents.release.box, sizes)
+        if format == "qcow2":
+            run(["qemu-img", "convert", "-O", "qcow2", disk, folder / "disk.qcow2"])
+            disk = folder / "disk.qcow2"
+        disk.chmod(0o600)
+        disk.replace(out)
+    log.info("disk.made", box=contents.release.box, path=str(out))
+
+
+def _check_room(contents: Contents, sizes: Sizes) -> None:
+    boot, room = 3 * (len(contents.uki) + len(contents.addon)) + len(contents.loader), (sizes.esp - 4) * MIB
+    if boot > room:
+        raise AssembleError(f"three UKIs need {boot // MIB + 5} MiB on the ESP, not {sizes.esp}")
+    layers = sum(layer.size for layer in contents.release.layers())
+    if layers * 33 // 32 > sizes.toweros * MIB * 15 // 16:
+        raise AssembleError(f"{layers // MIB} MiB of layers do not fit on TOWEROS", hint="make the disk larger")
+
+
+def _partition(disk: Path, box: str, sizes: Sizes) -> None:
+    with disk.open("wb") as stream:
+        stream.truncate(sizes.total)
+    command = ["sgdisk", "--set-alignment=2048", f"--disk-guid={_id(box, 'disk')}"]
+    for number, (label, (start, size)) in enumerate(sizes.starts().items(), start=1):
+        first, last = start // SECTOR, (start + size) // SECTOR - 1
+        command += [f"--new={number}:{first}:{last}", f"--typecode={number}:{TYPES[label]}"]
+        command += [f"--change-name={number}:{label}", f"--partition-guid={number}:{_id(box, label)}"]
+    run([*command, disk])
+
+
+def _id(box: str, what: str) -> uuid.UUID:
+    return uuid.uuid5(NAMESPACE, f"{box}/{what}")
+
+
+def _write_esp(disk: Path, stage: Path, contents: Contents, sizes: Sizes) -> None:
+    entry = f"toweros-{contents.release.sequence}.efi"
+    files = {
+        "EFI/BOOT/BOOTX64.EFI": contents.loader,
+        f"EFI/Linux/{entry}": contents.uki,
+        f"EFI/Linux/{entry}.extra.d/release.addon.efi": contents.addon,
+        "loader/loader.conf": LOADER_CONF.encode(),
+        **{f"loader/keys/toweros/{name}": data for name, data in contents.keys.items()},
+    }
+    for path, data in files.items():
+        _put(stage / path, data)
+    _settle(stage)
+    start, size = sizes.starts()["ESP"]
+    place, serial = f"{disk}@@{start}", _id(contents.release.box, "fat").hex[:8]
+    geometry = ["-T", str(size // SECTOR), "-h", "255", "-s", "63", "-H", str(start // SECTOR)]
+    env = {"MTOOLS_SKIP_CHECK": "1", "SOURCE_DATE_EPOCH": str(EPOCH)}
+    run(["mformat", "-i", place, "-F", "-v", "ESP", "-N", serial, *geometry, "::"], env=env)
+    run(["mcopy", "-i", place, "-s", "-m", "-Q", *sorted(stage.iterdir()), "::/"], env=env)
+
+
+def _toweros(stage: Path, store: Store, contents: Contents) -> Path:
+    """The tree of a new TOWEROS partition: every layer with its hash tree behind it."""
+    for name in FOLDERS:
+        _staged(stage / name)
+    for layer in contents.release.layers():
+        if not store.layers.has(layer.root):
+            raise AssembleError(f"layer {layer.root[:12]} is missing from the store", hint="run `toweros apply` again")
+        target = stage / "layers" / layer.root
+        shutil.copyfile(store.layers.path(layer.root), target)
+        if append_tree(target) != layer.root:
+            raise AssembleError(f"layer {layer.root[:12]} is damaged in the store", hint="delete it; it is made again")
+    release = contents.release
+    _put(stage / "releases" / f"{release.digest}.json", release.encode())
+    _put(stage / "identity" / "box.json", canonical({"box": release.box}))
+    _put(stage / "identity" / "box.key", contents.box_key, 0o600)
+    for name, data in contents.tuf.items():
+        _put(stage / "tuf" / name, data)
+    return stage
+
+
+def _write_ext4(disk: Path, label: str, stage: Path, box: str, sizes: Sizes) -> None:
+    _settle(stage)
+    start, size = sizes.starts()[label]
+    identity, seed = _id(box, f"ext4/{label}"), _id(box, f"hash/{label}")
+    extended = f"offset={start},hash_seed={seed},root_owner=0:0,lazy_itable_init=1,nodiscard"
+    options = ["-F", "-q", "-t", "ext4", "-b", "4096", "-m", "1", "-L", label, "-U", str(identity), "-E", extended]
+    env = {"E2FSPROGS_FAKE_TIME": str(EPOCH), "SOURCE_DATE_EPOCH": str(EPOCH)}
+    run(["mke2fs", *options, "-d", stage, disk, f"{size // 1024}k"], env=env)
+
+
+def _staged(folder: Path) -> Path:
+    folder.mkdir(parents=True)
+    folder.chmod(0o755)
+    return folder
+
+
+def _put(path: Path, data: bytes, mode: int = 0o644) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as stream:
+        stream.write(data)
+
+
+def _settle(stage: Path) -> None:
+    """Give everything the one time; folders last, because a file that is touched touches nothing above it."""
+    for path in [*stage.rglob("*"), stage]:
+        os.utime(path, (EPOCH, EPOCH))
