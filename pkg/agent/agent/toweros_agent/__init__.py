@@ -1,0 +1,20 @@
+"""The box's own program: it fetches what Git asked for, tries it, and keeps it or goes back.
+
+It needs Python's standard library, python-tuf (with securesystemslib and urllib3) and cryptography, and shares no code
+with the controller: formats are the contract (docs/formats.md).
+
+    machine   the states of a box and their named transitions
+    rules     pure decisions: take an offer? what went wrong? what stays on the disk? where to fall back to?
+    nouns     what the documents say, checked while they are read
+    trust     TUF: what the server offers to this box
+    net fetch verity   bytes over HTTP, layers by the cheapest way, proof of every layer
+    disk esp efivars   what is kept, what boots, what the firmware tries when that does not
+    health    probation: does the new release do what it must?
+    report    what the box says of itself, signed with its own key
+    agent     the loop that ties these together; `box` is the operator's small command
+
+Sizes are bytes, times Unix seconds, delays seconds, digests lower-case hex. Two rules outrank the rest: the running
+release is never touched, and an entry gets its bootable name only when all that it needs is on the disk and read back.
+"""
+
+VERSION = "1"

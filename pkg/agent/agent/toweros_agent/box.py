@@ -1,0 +1,56 @@
+"""`toweros-box status|log|history`: what the operator sees on the console, from the same files that the agent keeps."""
+
+import sys
+import time
+
+from toweros_agent.disk import Disk, last_lines
+from toweros_agent.esp import Esp
+from toweros_agent.nouns import Boot, Release
+from toweros_agent.settings import Places
+
+USAGE = "usage: toweros-box status|log|history\n"
+
+
+def status(places: Places) -> str:
+    boot = Boot.parse((places.run / "boot.json").read_bytes())
+    release = Release.parse((places.run / "release.json").read_bytes())
+    lines = [
+        f"box       {boot.box}",
+        f"release   {boot.sequence} (sha256:{boot.release})",
+        f"content   sha256:{release.content}",
+        f"trial     {'yes' if boot.trial else 'no'}",
+        f"server    {boot.server}",
+        *(f"entry     {entry.name}" for entry in Esp(places.run / "esp").entries()),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def log(places: Places) -> str:
+    boot = Boot.parse((places.run / "boot.json").read_bytes())
+    return last_lines(places.run / "disk" / "state" / f"boot-{boot.sequence}.log") + "\n"
+
+
+def history(places: Places) -> str:
+    memory, _ = Disk(places.run / "disk").load()
+    if not memory.failures:
+        return "No release failed on this box.\n"
+    lines = []
+    for each in memory.failures:
+        when = time.strftime("%Y-%m-%d %H:%M:%SZ", time.gmtime(each.time))
+        lines.append(f"{when}  {each.sequence}  {each.verdict}: {each.reason}\n")
+    return "".join(lines)
+
+
+COMMANDS = {"status": status, "log": log, "history": history}
+
+
+def main() -> None:
+    command = COMMANDS.get(sys.argv[1]) if len(sys.argv) == 2 else None
+    if command is None:
+        sys.stderr.write(USAGE)
+        sys.exit(1)
+    sys.stdout.write(command(Places()))
+
+
+if __name__ == "__main__":
+    main()

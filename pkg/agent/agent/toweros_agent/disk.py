@@ -1,0 +1,166 @@
+"""The partition `TOWEROS`: layers, releases, and the agent's memory.
+
+A file is written beside its name, synced, and renamed: after a power cut there is the old one or the new one. The
+memory is one JSON document; one that cannot be read is put aside and the box starts afresh, which costs at most a
+retry, because what boots is decided by the ESP alone.
+"""
+
+import contextlib
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+from toweros_agent.nouns import FORMAT, Failure, Json, Layer, Refused, Release, Staged
+from toweros_agent.verity import tree_size
+
+HEADROOM = 32 << 20
+"""Bytes of `TOWEROS` that a download leaves free."""
+MAX_FAILURES = 8
+MAX_LOG = 64 << 10
+LAST_LINES = 20
+
+
+def sync_folder(folder: Path) -> None:
+    """Make renames and new names in `folder` last."""
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def write(path: Path, data: bytes) -> None:
+    """Write a file so that a power cut leaves the old one or the new one."""
+    beside = path.with_name(path.name + ".new")
+    with beside.open("wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+    beside.replace(path)
+    sync_folder(path.parent)
+
+
+def file_digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def last_lines(path: Path) -> str:
+    try:
+        return "\n".join(path.read_bytes()[-MAX_LOG:].decode(errors="replace").splitlines()[-LAST_LINES:])
+    except OSError:
+        return ""
+
+
+@dataclass
+class Memory:
+    """What the agent knows from one boot to the next. `time` is the greatest moment that it has proof of."""
+
+    staged: dict[int, Staged] = field(default_factory=dict)
+    failures: list[Failure] = field(default_factory=list)
+    fetched: Json = field(default_factory=dict)
+    time: int = 0
+
+    @classmethod
+    def parse(cls, data: bytes) -> "Memory":
+        document = json.loads(data)
+        if document["format"] not in (FORMAT, FORMAT - 1):
+            raise ValueError(f"memory format {document['format']}")
+        staged = [Staged(**each) for each in document["staged"]]
+        failures = [Failure(**each) for each in document["failures"]]
+        return cls({each.sequence: each for each in staged}, failures, dict(document["fetched"]), int(document["time"]))
+
+    def encode(self) -> bytes:
+        staged = [asdict(each) for each in self.staged.values()]
+        failures = [asdict(each) for each in self.failures[-MAX_FAILURES:]]
+        document = {"format": FORMAT, "staged": staged, "failures": failures}
+        return json.dumps(document | {"fetched": self.fetched, "time": self.time}, indent=1).encode()
+
+
+class Disk:
+    """`TOWEROS`, mounted at `root`."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.layers, self.releases, self.state = root / "layers", root / "releases", root / "state"
+        self.tuf, self.identity = root / "tuf", root / "identity"
+        for folder in (self.layers, self.releases, self.state, self.tuf):
+            folder.mkdir(exist_ok=True)
+
+    def layer(self, layer: Layer) -> Path:
+        return self.layers / layer.root
+
+    def has(self, layer: Layer) -> bool:
+        """Files get a layer's name only after they were sealed; size finds what a broken file system lost since."""
+        try:
+            return self.layer(layer).stat().st_size == layer.size + tree_size(layer.size)
+        except OSError:
+            return False
+
+    def demand(self, size: int) -> None:
+        """Raises `Refused` when `size` more bytes do not fit."""
+        free = shutil.disk_usage(self.root).free
+        if free < size + HEADROOM:
+            raise Refused(f"no space on TOWEROS: {(size + HEADROOM) >> 20} MiB needed, {free >> 20} MiB free")
+
+    def add_release(self, data: bytes, release: Release) -> None:
+        write(self.releases / f"{release.digest}.json", data)
+
+    def read_release(self, digest: str) -> Release | None:
+        with contextlib.suppress(OSError, Refused):
+            return Release.parse((self.releases / f"{digest}.json").read_bytes())
+        return None
+
+    def collect(self, releases: Iterable[Release], *, downloads: Iterable[Layer] = ()) -> None:
+        """Remove every release but these, then every layer that none has. Half downloads of `downloads` stay."""
+        releases = list(releases)
+        named = {f"{release.digest}.json" for release in releases}
+        needed = {layer.root for release in releases for layer in release.layers()}
+        wanted = {layer.root for layer in downloads}
+        for path in self.releases.iterdir():
+            if path.name not in named:
+                path.unlink()
+        sync_folder(self.releases)
+        for path in self.layers.iterdir():
+            if path.name not in needed and path.name.split(".")[0] not in wanted:
+                path.unlink()
+
+    def load(self) -> tuple[Memory, str]:
+        """The memory, and what was wrong with it ("" when nothing was)."""
+        path = self.state / "memory.json"
+        try:
+            return Memory.parse(path.read_bytes()), ""
+        except FileNotFoundError:
+            return Memory(), ""
+        except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+            with contextlib.suppress(OSError):
+                path.replace(path.with_suffix(".bad"))
+            return Memory(), f"the memory was unreadable and is put aside: {type(error).__name__}: {error}"
+
+    def save(self, memory: Memory) -> None:
+        write(self.state / "memory.json", memory.encode())
+
+    def log(self, sequence: int, line: str) -> None:
+        """Append to this boot's log, which tells the next boot why this one ended. A full disk loses only the line."""
+        path = self.state / f"boot-{sequence}.log"
+        with contextlib.suppress(OSError):
+            if path.exists() and path.stat().st_size > MAX_LOG:
+                write(path, path.read_bytes()[-MAX_LOG // 2 :])
+            with path.open("a") as file:
+                file.write(line + "\n")
+                file.flush()
+                os.fsync(file.fileno())
+
+    def why(self, sequence: int) -> tuple[str, str]:
+        """What the initrd wrote before it gave up on a release, and the last lines of its boot."""
+        why = last_lines(self.state / f"why-{sequence}").strip()
+        return why, "\n".join(filter(None, [last_lines(self.state / f"boot-{sequence}.log"), why]))
+
+    def forget(self, sequence: int) -> None:
+        """Drop the traces of a release's earlier boots, so that the next one tells its own story."""
+        for name in (f"boot-{sequence}.log", f"why-{sequence}"):
+            (self.state / name).unlink(missing_ok=True)

@@ -1,0 +1,126 @@
+"""The boot entries on the ESP (systemd-boot's boot counting: systemd.io/AUTOMATIC_BOOT_ASSESSMENT).
+
+    toweros-8.efi        plain: blessed             toweros-8+2-1.efi    counted: 2 tries left, 1 done
+    toweros-8+0-3.efi    bad: no tries left         toweros-8.efi.extra.d/release.addon.efi    names its release
+
+There is never a plain and a counted entry of one sequence. A new entry appears in one rename, after its addon and its
+content are on the disk and read back; it disappears before its addon does.
+"""
+
+import os
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+from toweros_agent.disk import file_digest, sync_folder
+from toweros_agent.nouns import Entry, Refused, Staged, Target
+
+TRIES = 3
+HEADROOM = 1 << 20
+
+
+class Esp:
+    """The ESP, mounted at `root`."""
+
+    def __init__(self, root: Path) -> None:
+        self.folder = root / "EFI" / "Linux"
+
+    def entries(self) -> list[Entry]:
+        found = [Entry.parse(path.name) for path in self.folder.iterdir()]
+        return sorted((entry for entry in found if entry), key=lambda entry: entry.sequence)
+
+    def get(self, sequence: int) -> Entry | None:
+        return next((entry for entry in self.entries() if entry.sequence == sequence), None)
+
+    def addon(self, sequence: int) -> Path:
+        return self.folder / f"toweros-{sequence}.efi.extra.d" / "release.addon.efi"
+
+    def find(self, uki: Target) -> Path | None:
+        """A UKI with that content, under whatever name."""
+        for entry in self.entries():
+            path = self.folder / entry.name
+            if path.stat().st_size == uki.length and file_digest(path) == uki.sha256:
+                return path
+        return None
+
+    def demand(self, size: int) -> None:
+        """Raises `Refused` when `size` more bytes do not fit."""
+        free = shutil.disk_usage(self.folder).free
+        if free < size + HEADROOM:
+            raise Refused(f"no space on the ESP: {(size + HEADROOM) >> 10} KiB needed, {free >> 10} KiB free")
+
+    def stage(self, sequence: int, uki: Path, addon: Path) -> None:
+        """Gather an entry's files under names that no boot loader looks at, in the place of an older try."""
+        gathered = self.folder / f"toweros-{sequence}.efi.new"
+        shutil.copyfile(uki, gathered)
+        self.remove(sequence)
+        self.addon(sequence).parent.mkdir()
+        shutil.copyfile(addon, self.addon(sequence))
+
+    def publish(self, staged: Staged) -> None:
+        """Sync and read back what was gathered, then let it appear as an entry with `TRIES` tries.
+
+        Raises:
+            Refused: the ESP does not give back what was written; no entry appears.
+        """
+        gathered, addon = self.folder / f"toweros-{staged.sequence}.efi.new", self.addon(staged.sequence)
+        for path, expected in ((addon, staged.addon), (gathered, staged.uki)):
+            _settle(path)
+            if file_digest(path) != expected:
+                raise Refused(f"the ESP does not give back {path.name} as it was written")
+        sync_folder(addon.parent)
+        sync_folder(self.folder)
+        gathered.replace(self.folder / Entry(staged.sequence, TRIES).name)
+        sync_folder(self.folder)
+
+    def intact(self, staged: Staged) -> bool:
+        """Do an entry's boot files read back as they were written?"""
+        entry = self.get(staged.sequence)
+        files = [(self.folder / entry.name, staged.uki), (self.addon(staged.sequence), staged.addon)] if entry else []
+        try:
+            return bool(files) and all(file_digest(path) == expected for path, expected in files)
+        except OSError:
+            return False
+
+    def bless(self, sequence: int) -> None:
+        """Make an entry plain, from any count (the third try runs as `+0-3`)."""
+        self._rename(sequence, Entry(sequence))
+
+    def condemn(self, sequence: int) -> None:
+        """Leave an entry no tries: the boot loader then takes any other first."""
+        entry = self.get(sequence)
+        if entry and not entry.bad:
+            self._rename(sequence, replace(entry, left=0, done=entry.done or TRIES))
+
+    def remove(self, sequence: int) -> None:
+        """Entry first, addon after it."""
+        for entry in self.entries():
+            if entry.sequence == sequence:
+                (self.folder / entry.name).unlink()
+        sync_folder(self.folder)
+        shutil.rmtree(self.addon(sequence).parent, ignore_errors=True)
+
+    def clean(self) -> None:
+        """Drop what an interrupted update left."""
+        named = {f"toweros-{entry.sequence}.efi.extra.d" for entry in self.entries()}
+        for path in self.folder.iterdir():
+            if path.name.endswith(".new"):
+                path.unlink()
+            elif path.name.endswith(".extra.d") and path.name not in named:
+                shutil.rmtree(path)
+
+    def _rename(self, sequence: int, to: Entry) -> None:
+        for entry in self.entries():
+            if entry.sequence == sequence and entry != to:
+                (self.folder / entry.name).replace(self.folder / to.name)
+        sync_folder(self.folder)
+
+
+def _settle(path: Path) -> None:
+    """To the disk and out of the page cache: what is read next comes from the disk."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+        os.posix_fadvise(handle, 0, 0, os.POSIX_FADV_DONTNEED)
+    finally:
+        os.close(handle)

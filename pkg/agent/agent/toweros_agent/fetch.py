@@ -1,0 +1,136 @@
+"""Layers and boot files, by the cheapest way that works.
+
+A layer comes as the smallest of a delta against its predecessor, the zstd copy and the raw one; when a way fails, the
+next one is tried, and then the next mirror. Which bytes came from where does not matter: the verity root decides. Boot
+files come from the server alone and are checked against the digest in the TUF metadata.
+"""
+
+import subprocess
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from toweros_agent.disk import Disk, file_digest, sync_folder
+from toweros_agent.net import CHUNK, Http, NetError
+from toweros_agent.nouns import Layer, Refused, Release, Target
+from toweros_agent.verity import seal, tree_size
+
+MAX_WINDOW = 128 << 20
+"""Bytes of memory that unpacking a full copy may take; a delta may take what its base and its result have."""
+UNPACK_SECONDS = 3600.0
+
+
+@dataclass(frozen=True, order=True)
+class Way:
+    """One way to a layer; ordered by the bytes that it costs."""
+
+    size: int
+    kind: str
+    url: str
+
+
+def unpack(packed: Path, out: Path, size: int, base: Path | None, tick: Callable[[], None]) -> None:
+    """zstd, at most `size` bytes out. Raises `Refused` when that is not what `packed` holds."""
+    memory = max(MAX_WINDOW, 2 * size, 2 * base.stat().st_size) if base else MAX_WINDOW
+    patch = [f"--patch-from={base}"] if base else []
+    command = ["zstd", "-d", "-q", "-c", f"--memory={memory >> 20}MB", *patch, str(packed)]
+    with out.open("wb") as file, subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as child:
+        assert child.stdout and child.stderr
+        total = 0
+        try:
+            while chunk := child.stdout.read(CHUNK):
+                total += len(chunk)
+                if total > size:
+                    raise Refused(f"unpacks to more than the {size} bytes of the layer")
+                file.write(chunk)
+                tick()
+            talk = child.stderr.read(500).decode(errors="replace").strip()
+            if child.wait(UNPACK_SECONDS) or total != size:
+                raise Refused(talk or f"unpacks to {total} of {size} bytes")
+        finally:
+            child.kill()
+
+
+class Fetcher:
+    """Brings layers to `disk` from `bases` (mirrors first, the server last)."""
+
+    def __init__(self, http: Http, disk: Disk, bases: Sequence[str]) -> None:
+        self.http, self.disk, self.bases = http, disk, bases
+        self.deltas = 0
+
+    def missing(self, release: Release) -> list[Layer]:
+        return [layer for layer in release.layers() if not self.disk.has(layer)]
+
+    def release_layers(self, release: Release, running: Release) -> list[Layer]:
+        """Fetch what the disk lacks; return it. Raises `Refused` or `NetError`, and `OSError` for a bad disk."""
+        missing = self.missing(release)
+        largest = max((layer.size for layer in missing), default=0)
+        # While a layer is unpacked there are also its packed form and its base.
+        self.disk.demand(sum(layer.size + tree_size(layer.size) for layer in missing) + 2 * largest)
+        for layer in missing:
+            self.layer(layer, release.predecessor(layer, running))
+        return missing
+
+    def layer(self, layer: Layer, predecessor: Layer | None) -> None:
+        reasons = []
+        for base_url in self.bases:
+            try:
+                for way in self._ways(base_url, layer, predecessor):
+                    try:
+                        return self._bring(way, layer, predecessor)
+                    except (NetError, Refused) as error:
+                        reasons.append(f"{way.kind}: {error}")
+            except NetError as error:
+                reasons.append(str(error))
+        raise Refused(f"layer {layer.root[:12]} cannot be fetched: {'; '.join(reasons)[:600]}")
+
+    def _ways(self, base_url: str, layer: Layer, predecessor: Layer | None) -> list[Way]:
+        urls = [("full", f"{base_url}/layers/{layer.root}.zst")]
+        if predecessor and self.disk.has(predecessor):
+            urls.append(("delta", f"{base_url}/deltas/{predecessor.root}/{layer.root}.zst"))
+        ways = [Way(size, kind, url) for kind, url in urls if (size := self.http.size(url)) and size < layer.size]
+        return sorted([*ways, Way(layer.size, "raw", f"{base_url}/layers/{layer.root}")])
+
+    def _bring(self, way: Way, layer: Layer, predecessor: Layer | None) -> None:
+        name = self.disk.layer(layer)
+        part = name.with_name(f"{layer.root}.part")
+        packed = name.with_name(f"{layer.root}.{way.kind}.part")
+        try:
+            if way.kind == "raw":
+                self.http.download(way.url, part, way.size)
+            else:
+                self.http.download(way.url, packed, way.size)
+                self._unpack(way, packed, part, layer, predecessor)
+            seal(part, layer, self.http.tick)
+        except Refused:
+            part.unlink(missing_ok=True)
+            packed.unlink(missing_ok=True)
+            raise
+        packed.unlink(missing_ok=True)
+        part.replace(name)
+        sync_folder(self.disk.layers)
+        self.deltas += way.kind == "delta"
+
+    def _unpack(self, way: Way, packed: Path, part: Path, layer: Layer, predecessor: Layer | None) -> None:
+        if way.kind != "delta" or not predecessor:
+            return unpack(packed, part, layer.size, None, self.http.tick)
+        # zstd wants the base as a file of its own: the data without the tree that follows it on the disk.
+        base = part.with_suffix(".base")
+        try:
+            with self.disk.layer(predecessor).open("rb") as whole, base.open("wb") as data:
+                for offset in range(0, predecessor.size, CHUNK):
+                    data.write(whole.read(min(CHUNK, predecessor.size - offset)))
+            unpack(packed, part, layer.size, base, self.http.tick)
+        finally:
+            base.unlink(missing_ok=True)
+
+    def target(self, target: Target, path: Path) -> Path:
+        """Bring a TUF target to `path`; what is there from an earlier try is used."""
+        part = path.with_name(f"{target.sha256}.part")
+        if not part.exists() or part.stat().st_size != target.length:
+            folder, _, name = target.path.rpartition("/")
+            self.http.download(f"{self.bases[-1]}/targets/{folder}/{target.sha256}.{name}", part, target.length)
+        if file_digest(part) != target.sha256:
+            part.unlink()
+            raise Refused(f"{target.path}: the content has another digest than the signed metadata says")
+        return part.replace(path)

@@ -1,0 +1,148 @@
+"""Does the running release do what it must?
+
+One round asks every check once. A trial is healthy when, at the end of its window, every check has held for the last
+`STEADY` rounds and the server was reached as before; a check that says no is `failed`, a server out of reach is
+`indeterminate`. A service holds when containerd says RUNNING, with the pid that it had a round before.
+"""
+
+import subprocess
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+from toweros_agent.nouns import Check
+from toweros_agent.rules import FAILED, INDETERMINATE
+
+STEADY = 3
+MAX_RESTARTS = 1
+"""How often a service may come up anew within the window."""
+MARGIN = 60.0
+"""Seconds after the window in which the last round must be done; then the watchdog is left to bite."""
+MAX_BODY = 1 << 20
+NAMESPACE = "services.linuxkit"
+
+
+@dataclass(frozen=True)
+class Result:
+    """What one check said."""
+
+    name: str
+    ok: bool
+    message: str = ""
+
+
+class Surroundings(Protocol):
+    """What checks look at."""
+
+    def tasks(self) -> Mapping[str, tuple[int, str]]:
+        """Pid and status of every service."""
+
+    def get(self, url: str, timeout: float) -> tuple[int, bytes]:
+        """HTTP status and content. Raises `OSError`."""
+
+
+class System:
+    """The real surroundings: containerd's `ctr` and the loopback network."""
+
+    def tasks(self) -> Mapping[str, tuple[int, str]]:
+        command = ["ctr", "-n", NAMESPACE, "tasks", "ls"]
+        try:
+            output = subprocess.run(command, capture_output=True, timeout=60, check=True).stdout
+        except (OSError, subprocess.SubprocessError):
+            return {}
+        rows = [line.split() for line in output.decode(errors="replace").splitlines()[1:]]
+        return {row[0]: (int(row[1]), row[2]) for row in rows if len(row) == 3 and row[1].isdigit()}
+
+    def get(self, url: str, timeout: float) -> tuple[int, bytes]:
+        from http.client import HTTPConnection, HTTPException
+        from urllib.parse import urlsplit
+
+        parts = urlsplit(url)
+        connection = HTTPConnection(parts.hostname or "", parts.port, timeout=timeout)
+        try:
+            connection.request("GET", (parts.path or "/") + (f"?{parts.query}" if parts.query else ""))
+            response = connection.getresponse()
+            return response.status, response.read(MAX_BODY)
+        except (HTTPException, ValueError) as error:
+            raise OSError(f"{type(error).__name__}: {error}") from error
+        finally:
+            connection.close()
+
+
+@dataclass
+class Checker:
+    """Asks the checks, and remembers which pids the services had."""
+
+    checks: tuple[Check, ...]
+    surroundings: Surroundings
+    pids: dict[str, list[int]] = field(default_factory=dict)
+
+    def round(self) -> list[Result]:
+        services = any(check.type == "service" for check in self.checks)
+        tasks = self.surroundings.tasks() if services else {}
+        return [self._service(check, tasks) if check.type == "service" else self._http(check) for check in self.checks]
+
+    def _http(self, check: Check) -> Result:
+        if check.type != "http":
+            return Result(check.name, False, f"this agent knows no check of type {check.type}")
+        try:
+            status, body = self.surroundings.get(check.target, check.timeout)
+        except OSError as error:
+            return Result(check.name, False, str(error) or type(error).__name__)
+        if status != check.status:
+            return Result(check.name, False, f"status {status}")
+        if check.contains.encode() not in body:
+            return Result(check.name, False, f"the answer does not contain {check.contains!r}")
+        return Result(check.name, True)
+
+    def _service(self, check: Check, tasks: Mapping[str, tuple[int, str]]) -> Result:
+        pid, status = tasks.get(check.target, (0, "there is no such task"))
+        if status != "RUNNING":
+            return Result(check.name, False, status)
+        pids = self.pids.setdefault(check.target, [])
+        if pid not in pids:
+            pids.append(pid)
+        if len(pids) - 1 > MAX_RESTARTS:
+            return Result(check.name, False, f"restarted {len(pids) - 1} times")
+        return Result(check.name, True)
+
+
+@dataclass
+class Probation:
+    """The trial of one release: rounds come in, a verdict comes out at the end of the window."""
+
+    window: int
+    rounds: int = 0
+    reached: bool = False
+    steady: dict[str, int] = field(default_factory=dict)
+    last: dict[str, Result] = field(default_factory=dict)
+
+    def add(self, results: Iterable[Result], reached: bool) -> None:
+        self.rounds += 1
+        self.reached |= reached
+        for result in results:
+            self.steady[result.name] = self.steady.get(result.name, 0) + 1 if result.ok else 0
+            if not result.ok or result.name not in self.last:
+                self.last[result.name] = result
+
+    def verdict(self, elapsed: float) -> tuple[str, str] | None:
+        """None before the end of the window; then ("", "") for healthy, or a verdict with its reason."""
+        if elapsed < self.window or self.rounds < STEADY:
+            return None
+        for name, held in self.steady.items():
+            if held < STEADY:
+                return FAILED, f"health check {name}: {self.last[name].message or 'did not hold'}"
+        if not self.reached:
+            return INDETERMINATE, "the server was out of reach during probation"
+        return "", ""
+
+
+def onboot_failures(folder: Path) -> list[str]:
+    """The onboot containers that ended with another code than 0."""
+    failed = []
+    for path in sorted(folder.iterdir()) if folder.is_dir() else []:
+        code = path.read_text(errors="replace").strip()
+        if code != "0":
+            failed.append(f"onboot {path.name}: exit code {code}")
+    return failed

@@ -1,0 +1,216 @@
+"""The nouns of the box, and the reading of documents that somebody else wrote.
+
+In: bytes. Out: frozen dataclasses that hold only what was checked. Anything odd raises `Refused` with a reason that
+goes into the report; nothing here does I/O.
+"""
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+Json = dict[str, Any]
+
+BLOCK = 4096
+FORMAT = 1
+MAX_LAYERS = 4096
+MAX_LAYER = 8 << 30
+"""Bytes of one layer: more is a mistake or an attack."""
+DIGEST = re.compile(r"[0-9a-f]{64}")
+ENTRY = re.compile(r"toweros-(\d+)(?:\+(\d+)(?:-(\d+))?)?\.efi")
+
+
+class Refused(Exception):  # noqa: N818 - an answer, not an accident
+    """What was offered is not what it must be; the box stays as it was. The message is for the report."""
+
+
+def canonical(value: object) -> bytes:
+    """Canonical JSON: sorted keys, no white space, UTF-8, no floats."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode()
+
+
+def sha256(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
+
+
+def digest(value: object) -> str:
+    """`value`, if it is a lower-case SHA-256."""
+    if isinstance(value, str) and DIGEST.fullmatch(value):
+        return value
+    raise ValueError(f"{value!r} is not a digest")
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One EROFS image, named by its dm-verity root; `size` is the data alone."""
+
+    root: str
+    size: int
+
+    @classmethod
+    def read(cls, value: Json) -> "Layer":
+        size = int(value["size"])
+        if size % BLOCK or not 0 < size <= MAX_LAYER:
+            raise ValueError(f"layer size {size}")
+        return cls(digest(value["root"]), size)
+
+
+@dataclass(frozen=True)
+class Check:
+    """`http`: GET `target`, expect `status` and `contains`. `service`: the named service is RUNNING and stays so."""
+
+    name: str
+    type: str
+    target: str
+    status: int = 200
+    contains: str = ""
+    timeout: int = 10
+
+
+@dataclass(frozen=True)
+class Release:
+    """A release document. `slots` are its layers by place: the root is "", a container is its path."""
+
+    box: str
+    sequence: int
+    digest: str
+    content: str
+    slots: Mapping[str, tuple[Layer, ...]]
+    probation: int
+    checks: tuple[Check, ...]
+
+    @classmethod
+    def parse(cls, data: bytes) -> "Release":
+        """Raises `Refused` when it is not a release of a format that this agent reads."""
+        try:
+            document = json.loads(data)
+            if document["format"] not in (FORMAT, FORMAT - 1):
+                raise Refused(f"release format {document['format']}: this agent reads {FORMAT}")
+            content = document["content"]
+            slots = {"": content["root"]} | {each["path"]: each["layers"] for each in content["containers"]}
+            health = content["health"]
+            release = cls(
+                str(document["box"]),
+                int(document["sequence"]),
+                sha256(data),
+                sha256(canonical(content)),
+                {place: tuple(map(Layer.read, layers)) for place, layers in slots.items()},
+                int(health["probation"]),
+                tuple(Check(**each) for each in health["checks"]),
+            )
+        except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+            raise Refused(f"release.json is not a release: {type(error).__name__}: {error}") from error
+        if len(release.layers()) > MAX_LAYERS:
+            raise Refused(f"release.json names more than {MAX_LAYERS} layers")
+        return release
+
+    def layers(self) -> tuple[Layer, ...]:
+        """Every layer once, the root's first."""
+        return tuple(dict.fromkeys(layer for layers in self.slots.values() for layer in layers))
+
+    def predecessor(self, layer: Layer, running: "Release") -> Layer | None:
+        """The layer at the same place of the running release: the best base for a delta."""
+        for place, layers in self.slots.items():
+            if layer in layers:
+                index, old = layers.index(layer), running.slots.get(place, ())
+                if index < len(old) and old[index] != layer:
+                    return old[index]
+        return None
+
+
+@dataclass(frozen=True)
+class Boot:
+    """What the initrd says of this boot."""
+
+    box: str
+    release: str
+    sequence: int
+    server: str
+    trial: bool
+    repaired: tuple[str, ...] = ()
+
+    @classmethod
+    def parse(cls, data: bytes) -> "Boot":
+        document = json.loads(data)
+        named = {name: document[name] for name in ("box", "release", "sequence", "server", "trial")}
+        return cls(**named, repaired=tuple(document.get("repaired", ())))
+
+
+@dataclass(frozen=True)
+class Target:
+    """A TUF target: its path in the repository, digest and length, all vouched for by signatures."""
+
+    path: str
+    sha256: str
+    length: int
+
+
+@dataclass(frozen=True)
+class Offer:
+    """What the server asks this box to run, vouched for by TUF. `time` is the commit's, `expires` the metadata's."""
+
+    sequence: int
+    content: str
+    revision: str
+    time: int
+    release: Target
+    uki: Target
+    addon: Target
+    expires: int
+
+
+@dataclass(frozen=True)
+class Staged:
+    """What was installed as a boot entry: enough to tell later whether it is still the same."""
+
+    sequence: int
+    release: str
+    content: str
+    uki: str
+    addon: str
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A release that the box went back from. `failed`: never again. `indeterminate`: again, later."""
+
+    sequence: int
+    release: str
+    content: str
+    uki: str
+    verdict: str
+    reason: str
+    time: int
+    log: str = ""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A boot entry. `left` is None when it is plain."""
+
+    sequence: int
+    left: int | None = None
+    done: int = 0
+
+    @classmethod
+    def parse(cls, name: str) -> "Entry | None":
+        match = ENTRY.fullmatch(name)
+        if not match:
+            return None
+        sequence, left, done = match.groups()
+        return cls(int(sequence), None if left is None else int(left), int(done or 0))
+
+    @property
+    def name(self) -> str:
+        count = "" if self.left is None else f"+{self.left}" + (f"-{self.done}" if self.done else "")
+        return f"toweros-{self.sequence}{count}.efi"
+
+    @property
+    def plain(self) -> bool:
+        return self.left is None
+
+    @property
+    def bad(self) -> bool:
+        return self.left == 0

@@ -1,0 +1,78 @@
+"""Pure decisions. Nothing here reads a clock, a file or the network: what they need comes as arguments.
+
+- decide: may this offer be tried now?
+- diagnose: an installed release does not run: what went wrong with it?
+- rollback: which installed release is the way back?
+- keep: which boot entries stay?
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from toweros_agent.nouns import Entry, Failure, Offer, Refused, Release, Staged
+
+FAILED = "failed"
+INDETERMINATE = "indeterminate"
+
+MAX_INDETERMINATE = 4
+"""How often one content is tried that never got a verdict."""
+RETRY_AFTER = (60, 600, 3600)
+"""Seconds to wait after the first, second, ... indeterminate end."""
+
+
+def decide(offer: Offer, running: Release, failures: Sequence[Failure], now: int) -> str | None:
+    """None: take it. A text: why not now ("" when the box already runs it).
+
+    Raises:
+        Refused: the offer is older than what runs.
+    """
+    if offer.content == running.content:
+        return ""
+    if offer.sequence <= running.sequence:
+        raise Refused(f"release {offer.sequence} is not newer than the running {running.sequence}")
+    same = [each for each in failures if (each.content, each.uki) == (offer.content, offer.uki.sha256)]
+    for each in same:
+        if each.verdict == FAILED:
+            return f"release {offer.sequence} is held: {each.reason}"
+    if len(same) >= MAX_INDETERMINATE:
+        return f"release {offer.sequence} is held after {len(same)} tries: {same[-1].reason}"
+    if same:
+        due = same[-1].time + RETRY_AFTER[min(len(same), len(RETRY_AFTER)) - 1]
+        # A clock that jumped back must not hold a box for ever.
+        if same[-1].time <= now < due:
+            return f"release {offer.sequence} waits for {due - same[-1].time} s: {same[-1].reason}"
+    return None
+
+
+def diagnose(entry: Entry, intact: bool, why: str) -> tuple[str, str]:
+    """Verdict and reason for an installed release that the firmware or the boot loader went past.
+
+    `why` is what the initrd wrote before it gave up, if it did.
+    """
+    if not intact:
+        return INDETERMINATE, "its boot files do not read back as they were written"
+    if entry.left == 0:
+        return INDETERMINATE, why or "its tries are used up: it panicked, hung or lost power"
+    if why:
+        return INDETERMINATE, why
+    if entry.left is not None and not entry.done:
+        return INDETERMINATE, "the boot loader never tried it"
+    return FAILED, "refused by the firmware"
+
+
+def rollback(entries: Iterable[Entry], running: int) -> Entry | None:
+    """The entry that the firmware itself falls back to: the last good one that the boot loader would not take first."""
+    entries = [entry for entry in entries if not entry.bad]
+    newest = max((entry.sequence for entry in entries), default=0)
+    good = sorted((entry for entry in entries if entry.plain), key=lambda entry: entry.sequence)
+    others = [entry for entry in good if entry.sequence != newest]
+    alone = [entry for entry in good if entry.sequence == running] or good
+    return next(reversed(others or alone), None)
+
+
+def keep(entries: Iterable[Entry], running: int, staged: Mapping[int, Staged], failures: Sequence[Failure]) -> set[int]:
+    """Sequences whose entries stay: the running one, the best way back, what was staged, and what waits for a retry."""
+    good = [entry.sequence for entry in entries if entry.plain and entry.sequence != running]
+    known = [sequence for sequence in good if sequence < running or sequence in staged]
+    retry = [each.sequence for each in failures[-1:] if each.verdict == INDETERMINATE]
+    waiting = [sequence for sequence in staged if sequence > running]
+    return {running, *sorted(known)[-1:], *retry, *waiting}

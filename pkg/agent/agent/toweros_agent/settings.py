@@ -1,0 +1,74 @@
+"""Where things are on a box, and what the drop-ins say.
+
+    # /etc/toweros/agent.d/50-site.toml
+    poll = 60
+    mirrors = ["http://192.0.2.7:8080"]
+
+Drop-ins are read in the order of their names, whatever folder they are in; the last word wins. One that cannot be read
+is left out and said in the report: a typing error must not cost the box its way to the server.
+"""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+POLL = 30
+MIN_POLL = 1
+
+
+@dataclass(frozen=True)
+class Places:
+    """The agent's surroundings (docs/formats.md). Tests put them elsewhere."""
+
+    run: Path = Path("/run/toweros")
+    etc: Path = Path("/etc/toweros")
+    lib: Path = Path("/usr/lib/toweros")
+    sys: Path = Path("/sys")
+    efivars: Path = Path("/sys/firmware/efi/efivars")
+    pstore: Path = Path("/sys/fs/pstore")
+    watchdog: Path = Path("/dev/watchdog")
+    boot_id: Path = Path("/proc/sys/kernel/random/boot_id")
+
+    def drop_ins(self) -> list[Path]:
+        folders = (self.lib / "agent.d", self.etc / "agent.d", self.run / "agent.d")
+        files = {path.name: path for folder in folders for path in folder.glob("*.toml")}
+        return [files[name] for name in sorted(files)]
+
+
+@dataclass(frozen=True)
+class Settings:
+    """`server` and `mirrors` are base URLs without a slash at the end; `poll` is seconds."""
+
+    server: str
+    poll: float = POLL
+    mirrors: tuple[str, ...] = ()
+    problems: tuple[str, ...] = ()
+
+    @property
+    def bases(self) -> tuple[str, ...]:
+        return (*self.mirrors, self.server)
+
+
+def load(places: Places, server: str) -> Settings:
+    """The settings: the boot's server, overridden by drop-ins."""
+    settings = Settings(server.rstrip("/"))
+    for path in places.drop_ins():
+        try:
+            import tomllib
+
+            settings = _apply(settings, tomllib.loads(path.read_text()))
+        except (OSError, ValueError, TypeError, AttributeError) as error:
+            settings = replace(settings, problems=(*settings.problems, f"{path.name}: {error}"))
+    return settings
+
+
+def _apply(settings: Settings, values: dict[str, Any]) -> Settings:
+    unknown = sorted(set(values) - {"server", "poll", "mirrors"})
+    if unknown:
+        raise ValueError(f"unknown key {unknown[0]}")
+    return replace(
+        settings,
+        server=str(values.get("server", settings.server)).rstrip("/"),
+        poll=max(float(values.get("poll", settings.poll)), MIN_POLL),
+        mirrors=tuple(str(each).rstrip("/") for each in values.get("mirrors", settings.mirrors)),
+    )

@@ -1,0 +1,106 @@
+"""What the server offers to this box, as far as signatures vouch for it.
+
+The built-in root is the only thing that is trusted from the start; everything else is python-tuf's client workflow:
+threshold signatures, no older metadata, no mix, no expired metadata, bounded sizes. The box's three targets come from
+one hash bin. python-tuf is imported only when there is something new: it costs seconds on a slow machine.
+"""
+
+import json
+import time
+from calendar import timegm
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from toweros_agent.net import Http, NetError
+from toweros_agent.nouns import FORMAT, Offer, Refused, Target, digest
+
+if TYPE_CHECKING:
+    from tuf.ngclient.updater import Updater
+
+MAX_TIMESTAMP = 16 << 10
+MAX_METADATA = 4 << 20
+
+
+class Trust:
+    """The trusted metadata of one box, kept in `folder`."""
+
+    def __init__(self, http: Http, folder: Path, root: bytes, server: str, box: str) -> None:
+        self.http, self.folder, self.root, self.box = http, folder, root, box
+        self.url = f"{server}/metadata"
+        self.etag = self._seen = ""
+
+    def changed(self) -> bool:
+        """One conditional GET: is there another timestamp than the one that `offer` took last? Raises `NetError`."""
+        headers = {"If-None-Match": self.etag} if self.etag else {}
+        status, self._seen, _ = self.http.get(f"{self.url}/timestamp.json", MAX_TIMESTAMP, headers)
+        return status != 304
+
+    def offer(self) -> Offer:
+        """The whole workflow. Raises `NetError`, `OSError`, or `Refused` with python-tuf's reason."""
+        from tuf.api.exceptions import DownloadError, RepositoryError
+
+        try:
+            updater = self._updater()
+            updater.refresh()
+            targets = {name: self._target(updater, name) for name in ("release.json", "uki.efi", "addon.efi")}
+        except DownloadError as error:
+            raise NetError(f"metadata: {error.__cause__ or error}") from error
+        except (RepositoryError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+            raise Refused(f"metadata: {type(error).__name__}: {error}") from error
+        offer = self._read(targets)
+        self.etag = self._seen
+        return offer
+
+    def _updater(self) -> "Updater":
+        from tuf.ngclient.config import UpdaterConfig
+        from tuf.ngclient.updater import Updater
+
+        config = UpdaterConfig(targets_max_length=MAX_METADATA, snapshot_max_length=MAX_METADATA)
+        return Updater(str(self.folder), self.url, fetcher=_fetcher(self.http), config=config, bootstrap=self.root)
+
+    def _target(self, updater: "Updater", name: str) -> tuple[Target, Any]:
+        info = updater.get_targetinfo(f"{self.box}/{name}")
+        if info is None:
+            raise Refused(f"metadata: there is no {self.box}/{name}")
+        return Target(info.path, digest(info.hashes["sha256"]), info.length), info.custom
+
+    def _read(self, targets: dict[str, tuple[Target, Any]]) -> Offer:
+        release, custom = targets["release.json"]
+        try:
+            if custom["format"] not in (FORMAT, FORMAT - 1):
+                raise Refused(f"metadata format {custom['format']}: this agent reads {FORMAT}")
+            signed = json.loads((self.folder / "timestamp.json").read_bytes())["signed"]
+            return Offer(
+                sequence=int(custom["sequence"]),
+                content=digest(custom["content"]),
+                revision=str(custom["revision"]),
+                time=int(custom["time"]),
+                release=release,
+                uki=targets["uki.efi"][0],
+                addon=targets["addon.efi"][0],
+                expires=timegm(time.strptime(signed["expires"], "%Y-%m-%dT%H:%M:%SZ")),
+            )
+        except (ValueError, TypeError, KeyError) as error:
+            raise Refused(f"metadata: {release.path}: custom: {type(error).__name__}: {error}") from error
+
+
+def _fetcher(http: Http) -> Any:
+    """python-tuf's view of our own HTTP: same limits, no temporary files."""
+    from tuf.api.exceptions import DownloadError, DownloadHTTPError, DownloadLengthMismatchError
+    from tuf.ngclient.fetcher import FetcherInterface
+
+    class Fetcher(FetcherInterface):
+        def _fetch(self, url: str) -> Any:
+            raise NotImplementedError
+
+        def download_bytes(self, url: str, max_length: int) -> bytes:
+            try:
+                return http.get(url, max_length)[2]
+            except NetError as error:
+                if error.status == 413:
+                    raise DownloadLengthMismatchError(str(error)) from error
+                if error.status:
+                    raise DownloadHTTPError(str(error), error.status) from error
+                raise DownloadError(str(error)) from error
+
+    return Fetcher()
