@@ -18,13 +18,13 @@ AUTHORIZED_KEYS = "keys/authorized_keys"
 def box_files(box: Box, tree: Tree) -> tuple[Json, ...]:
     """The box's system files; paths that no fleet file may name."""
     files = [
-        _file("/etc/hostname", box.name + "\n"),
-        _file("/etc/toweros/agent.d/50-box.toml", f"poll = {box.poll}\n"),
-        _file("/etc/ssh/authorized_keys", _text(tree, AUTHORIZED_KEYS), "0600"),
-        _file("/etc/dhcpcd.conf.d/50-box.conf", _dhcpcd(box.network)),
+        _file("etc/hostname", box.name + "\n"),
+        _file("etc/toweros/agent.d/50-box.toml", f"poll = {box.poll}\n"),
+        _file("etc/ssh/authorized_keys", _text(tree, AUTHORIZED_KEYS), "0600"),
+        _file("etc/dhcpcd.conf.d/50-box.conf", _dhcpcd(box.network)),
     ]
     if ROOT_JSON in tree.entries():
-        files.append(_file("/etc/toweros/root.json", _text(tree, ROOT_JSON)))
+        files.append(_file("etc/toweros/root.json", _text(tree, ROOT_JSON)))
     return tuple(files)
 
 

@@ -11,7 +11,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from gitops.errors import Problem
-from gitops.fleet.schema import Check, File, HealthRules, Overlay, did_you_mean
+from gitops.fleet.linuxkit_schema import Settings, dump
+from gitops.fleet.schema import Check, File, HealthRules, Overlay, check, did_you_mean
 from gitops.fleet.yaml import Document
 from gitops.model import Container, Health, HealthCheck, Json, Spec, Tree
 
@@ -48,16 +49,16 @@ def apply(
 
 def by_path(files: Iterable[Json]) -> tuple[Json, ...]:
     """One entry a path: the last one counts, at the place of the first."""
-    return tuple({file["path"].strip("/"): file for file in files}.values())
+    return tuple({file["path"]: file for file in files}.values())
 
 
 def check_services(merged: Merged, document: Document, problems: list[Problem]) -> None:
     """A health check of a service needs that service."""
     names = [container.name for container in merged.spec.services]
-    for check in merged.health.checks:
-        if check.type == "service" and check.target not in names:
-            message = f"health check `{check.name}`: there is no service `{check.target}`"
-            problems.append(document.problem(("health", "checks"), message, did_you_mean(check.target, names)))
+    for each in merged.health.checks:
+        if each.type == "service" and each.target not in names:
+            message = f"health check `{each.name}`: there is no service `{each.target}`"
+            problems.append(document.problem(("health", "checks"), message, did_you_mean(each.target, names)))
 
 
 def _map(spec: Spec, change: "dict[str, Container | None]") -> Spec:
@@ -96,15 +97,12 @@ def _replace_keys(
 
 
 def _container(old: Container, document: Document, keys: dict[str, Any], problems: list[Problem]) -> Container:
-    """The container with its settings replaced key by key, as LinuxKit's own rules allow them."""
-    new = {key: value for key, value in {**old.settings, **keys}.items() if value is not None}
-    image = new.pop("image", old.image)
-    for key in keys:
-        if key in ("name", "image"):
-            message = f"`{key}` of `{old.name}` cannot be replaced here"
-            hint = "change the boot spec, or remove the container and add another"
-            problems.append(document.problem(("services", old.name, key), message, hint, key=True))
-    return Container(old.name, image, new)
+    """The container with its settings replaced key by key, checked as LinuxKit's; null takes a key away."""
+    settings = check(document.part(("services", old.name), keys), Settings, problems)
+    if settings is None:
+        return old
+    kept = {key: value for key, value in old.settings.items() if key not in keys}
+    return Container(old.name, old.image, kept | dump(settings))
 
 
 def _health(base: Health, document: Document, said: HealthRules, problems: list[Problem]) -> Health:
@@ -114,12 +112,12 @@ def _health(base: Health, document: Document, said: HealthRules, problems: list[
             message = f"there is no health check `{name}` to remove"
             problems.append(document.problem(("health", "remove", index), message, did_you_mean(name, list(checks))))
     seen: set[str] = set()
-    for index, check in enumerate(said.checks):
-        if check.name in seen:
-            message = f"two health checks are named `{check.name}`"
+    for index, each in enumerate(said.checks):
+        if each.name in seen:
+            message = f"two health checks are named `{each.name}`"
             problems.append(document.problem(("health", "checks", index, "name"), message, "rename one"))
-        seen.add(check.name)
-        checks[check.name] = _check(check)
+        seen.add(each.name)
+        checks[each.name] = _check(each)
     return Health(said.probation or base.probation, tuple(checks.values()))
 
 
@@ -130,7 +128,7 @@ def _check(said: Check) -> HealthCheck:
 
 
 def _file(document: Document, index: int, file: File, tree: Tree, problems: list[Problem]) -> Json:
-    entry: Json = file.model_dump(exclude_defaults=True, exclude={"source"})
+    entry: Json = file.model_dump(exclude_none=True, exclude={"source"})
     if file.source is not None:
         entry["contents"] = _read(document, index, file.source, tree, problems)
     return entry

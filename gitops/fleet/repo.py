@@ -14,16 +14,14 @@ from dataclasses import replace
 from typing import Generic, TypeVar
 
 from gitops.errors import FleetError, Problem
-from gitops.fleet import yaml
+from gitops.fleet import linuxkit, yaml
 from gitops.fleet.box import box_files
 from gitops.fleet.overlay import Merged, apply, by_path, check_services
 from gitops.fleet.schema import NAME, BoxFile, FleetFile, Overlay, RoleFile, check, did_you_mean
-from gitops.model import Box, Fleet, Network, Package, Policy, Spec, Tree
+from gitops.model import Box, Fleet, Network, Policy, Spec, Tree
 
 FLEET, ROLES, BOXES = "fleet.yaml", "roles/", "boxes/"
 MAX_BOXES = 10_000
-PACKAGE = "@pkg:"
-"""How an image names a folder of the fleet repo."""
 
 Said = TypeVar("Said", bound=Overlay)
 
@@ -61,7 +59,7 @@ def load_fleet(tree: Tree, *, platform: str = "linux/amd64") -> Fleet:
     policy = _policy(fleet.said)
     packages = load_packages(tree, policy.recipe, platform, problems)
     roles = _folder(tree, ROLES, RoleFile, problems)
-    specs = {name: _spec(tree, role, packages, problems) for name, role in roles.items()}
+    specs = {name: _spec(tree, role, problems) for name, role in roles.items()}
     merged = _roles(tree, fleet, roles, specs, problems)
     boxes = {}
     for name, box in _folder(tree, BOXES, BoxFile, problems).items():
@@ -116,10 +114,8 @@ def _folder(tree: Tree, folder: str, model: type[Said], problems: list[Problem])
 # --- roles and boxes -----------------------------------------------------------------------------------------------
 
 
-def _spec(tree: Tree, role: Level[RoleFile], packages: Mapping[str, Package], problems: list[Problem]) -> Spec | None:
+def _spec(tree: Tree, role: Level[RoleFile], problems: list[Problem]) -> Spec | None:
     """The role's boot specs, merged as LinuxKit merges them. None when they have mistakes."""
-    from gitops.fleet import linuxkit
-
     before = len(problems)
     for index, path in enumerate(role.said.boot):
         if path not in tree.entries():
@@ -129,22 +125,8 @@ def _spec(tree: Tree, role: Level[RoleFile], packages: Mapping[str, Package], pr
     if len(problems) > before:
         return None
     spec = linuxkit.load(tree, role.said.boot, problems)
-    for image in spec.images():
-        path = image.removeprefix(PACKAGE)
-        if path != image and path not in packages:
-            hint = did_you_mean(path, list(packages))
-            problems.append(_place(tree, role.said.boot, path, f"there is no package `{path}`", hint))
     cmdline = " ".join(filter(None, (spec.cmdline, *role.said.cmdline)))
     return replace(spec, cmdline=cmdline) if len(problems) == before else None
-
-
-def _place(tree: Tree, paths: tuple[str, ...], package: str, message: str, hint: str) -> Problem:
-    """A mistake at the first line of the boot specs that names a package."""
-    for path in paths:
-        for number, line in enumerate(tree.read(path).decode(errors="replace").splitlines(), 1):
-            if package in line:
-                return Problem(path, number, line.index(package) + 1, message, hint)
-    return Problem(paths[0], 1, 1, message, hint)
 
 
 def _roles(
@@ -189,9 +171,9 @@ def _box(tree: Tree, name: str, level: Level[BoxFile], role: Merged, problems: l
         merged.poll,
     )
     system = box_files(box, tree)
-    made = {file["path"].strip("/") for file in system}
+    made = {file["path"] for file in system}
     for index, file in enumerate(said.files):
-        if file.path.strip("/") in made:
+        if file.path in made:
             hint = 'remove the entry; see docs/spec.md, "What every box gets"'
-            problems.append(level.document.problem(("files", index, "path"), f"{file.path} is made by TowerOS", hint))
+            problems.append(level.document.problem(("files", index, "path"), f"/{file.path} is made by TowerOS", hint))
     return replace(box, files=by_path((*merged.files, *system)))

@@ -44,14 +44,14 @@ def _word(word: str) -> str:
 
 
 def _path(path: str) -> str:
-    parts = path.removeprefix("/").split("/")
-    if not path or any(part in ("", ".", "..") for part in parts):
+    inside = path.strip("/")
+    if {"", ".", ".."} & set(inside.split("/")):
         raise ValueError("a path without `.`, `..` and empty parts is expected")
-    return path
+    return inside
 
 
 def _mode(mode: str) -> str:
-    if not re.fullmatch("0?[0-7]{3,4}", mode):
+    if not re.fullmatch("[0-7]{3,5}", mode):
         raise ValueError('an octal mode such as "0644" is expected')
     return mode
 
@@ -120,14 +120,14 @@ class File(Strict):
     contents: str | None = None
     source: Annotated[str, AfterValidator(_path)] | None = None
     mode: Annotated[str, AfterValidator(_mode)] | None = None
-    directory: bool = False
+    directory: Literal[True] | None = None
     symlink: Annotated[str, StringConstraints(min_length=1, max_length=1000)] | None = None
-    uid: int = Field(default=0, ge=0, le=65535)
-    gid: int = Field(default=0, ge=0, le=65535)
+    uid: int | None = Field(default=None, ge=0, lt=2**32)
+    gid: int | None = Field(default=None, ge=0, lt=2**32)
 
     @model_validator(mode="after")
     def _one_kind(self) -> "File":
-        kinds = (self.contents is not None, self.source is not None, self.directory, self.symlink is not None)
+        kinds = (self.contents is not None, self.source is not None, self.directory is True, self.symlink is not None)
         if sum(kinds) != 1:
             raise ValueError("exactly one of `contents`, `source`, `directory` and `symlink` is expected")
         return self

@@ -64,6 +64,13 @@ class Document:
         """A mistake at a part of this file."""
         return Problem(self.file, *self.mark(path, key=key), message, hint)
 
+    def part(self, path: Sequence[str | int], value: Any) -> "Document":
+        """A part of this file, to be checked by itself: with `value` in its place, and the marks where they were."""
+        start, length = tuple(path), len(path)
+        marks = {where[length:]: mark for where, mark in self.marks.items() if where[:length] == start}
+        keys = {where[length:]: mark for where, mark in self.keys.items() if where[:length] == start}
+        return Document(self.file, value, marks, keys)
+
 
 class _StopReading(Exception):  # noqa: N818 - no error of its own: the problem is noted
     """The rest of the file cannot be judged."""
