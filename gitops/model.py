@@ -361,6 +361,14 @@ class Publication:
     addon: BlobRef
 
 
+@dataclass(frozen=True)
+class Target:
+    """One TUF target: a blob under a path, with what a box must know before it fetches it."""
+
+    ref: BlobRef
+    custom: Json = field(default_factory=dict)
+
+
 # --- the box: what it says back --------------------------------------------------------------------------------------
 
 

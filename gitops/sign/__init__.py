@@ -1,0 +1,62 @@
+"""Signing: key files, TUF metadata, Secure Boot signatures, box keys.
+
+keys         the keys folder: made once, never overwritten; what to back up, what expires
+certificates Secure Boot's PK, KEK and db: RSA-2048 with self-signed certificates
+tuf          targets -> the TUF metadata files to write, in the order in which they must be written
+secureboot   a signed UKI, addon or boot loader
+box          a box's own Ed25519 key, and the proof that a report is its
+
+signer = Signer.open(Path("/etc/toweros/keys"), store)
+files = signer.metadata(published, targets, now)
+signed = signer.sign_efi(unsigned)
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Self
+
+from gitops.model import Target
+from gitops.sign import keys, secureboot, tuf
+from gitops.sign.tuf import Published
+from gitops.store import Store
+
+__all__ = ["Signer"]
+
+
+class Signer:
+    """Holds the online keys of one folder. Nothing in it prints or returns a private key."""
+
+    def __init__(self, folder: Path, store: Store | None = None) -> None:
+        self._folder, self._store = folder, store
+        self._online = keys.load_online(folder)
+        self._roots = keys.load_roots(folder)
+
+    @classmethod
+    def open(cls, folder: Path, store: Store | None = None) -> Self:
+        """Read the online keys; with a store, Secure Boot signatures are remembered by what they sign.
+
+        Raises:
+            SignError: the folder is not one that `toweros keys init` made, or a key of it is missing.
+        """
+        return cls(folder, store)
+
+    def metadata(self, published: Published, targets: Mapping[str, Target], now: int) -> list[tuple[str, bytes]]:
+        """The files to write, first to last, so that `targets` is what boxes may take; none when nothing is due."""
+        return tuf.update(published, targets, tuf.Authority(self._roots, self._online), now)
+
+    def targets(self, published: Published) -> dict[str, Target]:
+        """What the published metadata offers now."""
+        return tuf.read_targets(published)
+
+    def sign_efi(self, image: bytes) -> bytes:
+        """`image` with db's signature: the same bytes each time for the same input, when there is a store."""
+        return secureboot.sign(image, self._folder / "db.key", self._folder / "db.crt", self._store)
+
+    def verify_efi(self, image: bytes) -> bool:
+        """Whether `image` carries a signature that db's certificate proves."""
+        return secureboot.verify(image, self._folder / "db.crt")
+
+    @property
+    def root(self) -> bytes:
+        """The newest root metadata: what boxes are built with."""
+        return self._roots[max(self._roots)]

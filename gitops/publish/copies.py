@@ -1,0 +1,52 @@
+"""What travels instead of a layer: its zstd copy, and deltas between layers that replace one another.
+
+Rules: made once, skipped when there; the box takes the smallest and proves the result by its root: nothing here needs
+to be trusted. A delta is made where a layer of the last release is replaced at the same place of the new one.
+"""
+
+from collections.abc import Iterator
+
+from gitops.model import Release
+from gitops.process import run
+from gitops.store.blobs import Layers, arriving
+
+COPY_LEVEL = 12
+"""zstd level of full copies: past it, seconds double for a percent or two."""
+DELTA_LEVEL = 12
+WINDOW = 27
+"""Bits of zstd's window for full copies: 128 MiB, the most that a reader accepts without being asked."""
+TIMEOUT = 1800.0
+"""Seconds for one layer."""
+
+
+def compress(layers: Layers, root: str) -> None:
+    """Make the zstd copy of a layer, if there is none."""
+    if not layers.zst(root).is_file():
+        with arriving(layers.zst(root)) as new:
+            _zstd(f"-{COPY_LEVEL}", f"--long={WINDOW}", layers.path(root), "-o", new)
+
+
+def make_delta(layers: Layers, old: str, new: str) -> None:
+    """Make the delta from one layer to another, if there is none and both are here."""
+    target = layers.delta(old, new)
+    if layers.has(old) and layers.has(new) and not target.is_file():
+        with arriving(target) as file:
+            _zstd(f"-{DELTA_LEVEL}", f"--patch-from={layers.path(old)}", layers.path(new), "-o", file)
+
+
+def pairs(before: Release, after: Release) -> Iterator[tuple[str, str]]:
+    """(old, new) roots of the layers that replace one another, each pair once."""
+    kept = {layer.root for layer in before.layers()} & {layer.root for layer in after.layers()}
+    old, new = _places(before, kept), _places(after, kept)
+    found = {pair: None for place in new for pair in zip(old.get(place, ()), new[place], strict=False)}
+    yield from found
+
+
+def _places(release: Release, kept: set[str]) -> dict[str, list[str]]:
+    """Per place (the root, or a container's path), the layers that only this release has."""
+    places = {"": release.content.root} | {mounted.path: mounted.layers for mounted in release.content.containers}
+    return {place: [layer.root for layer in layers if layer.root not in kept] for place, layers in places.items()}
+
+
+def _zstd(*arguments: object) -> None:
+    run(["zstd", "-q", "-f", *(str(word) for word in arguments)], timeout=TIMEOUT, hint="install zstd")

@@ -1,0 +1,129 @@
+"""The order in which things appear, and what is refused (see the package's docstring)."""
+
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Protocol
+
+import structlog
+
+from gitops.errors import PublishError
+from gitops.model import RELEASE_FORMAT, BlobRef, Json, Publication, Report, Target
+from gitops.publish.copies import compress, make_delta, pairs
+from gitops.store import Store
+from gitops.store.blobs import arriving
+
+log = structlog.get_logger(__name__)
+
+Read = Callable[[str], bytes | None]
+
+
+class MetadataSigner(Protocol):
+    """Turns targets into signed metadata files, in the order in which they must appear."""
+
+    def targets(self, published: Read) -> dict[str, Target]:
+        """What the published metadata offers now."""
+
+    def metadata(self, published: Read, targets: Mapping[str, Target], now: int) -> list[tuple[str, bytes]]:
+        """The files to write."""
+
+
+class Publisher:
+    """Writes the update repository of one store."""
+
+    def __init__(self, store: Store, signer: MetadataSigner) -> None:
+        self._store, self._signer = store, signer
+        self.metadata = store.root / "repo" / "metadata"
+
+    def publish(
+        self, publications: Sequence[Publication], *, removed: Iterable[str] = (), now: int | None = None
+    ) -> list[str]:
+        """Offer `publications` to their boxes, and nothing any more to those `removed`. Returns the files written.
+
+        Raises:
+            PublishError: a blob is missing, a sequence would fall, or a box cannot read what it would be offered.
+        """
+        targets = self._signer.targets(self._read)
+        gone = {f"{box}/" for box in removed}
+        targets = {path: target for path, target in targets.items() if path.split("/")[0] + "/" not in gone}
+        for publication in publications:
+            self._check(publication, targets.get(f"{publication.release.box}/release.json"))
+            self._make_copies(publication)
+            targets |= targets_of(publication)
+        return self._write(targets, now)
+
+    def refresh(self, now: int | None = None) -> list[str]:
+        """Sign again what is due; the offer stays. Cheap when nothing is."""
+        return self._write(self._signer.targets(self._read), now)
+
+    def _write(self, targets: Mapping[str, Target], now: int | None) -> list[str]:
+        files = self._signer.metadata(self._read, targets, int(time.time()) if now is None else now)
+        for name, data in files:
+            with arriving(self.metadata / name) as new:
+                new.write_bytes(data)
+        if files:
+            log.info("publish.metadata", files=[name for name, _ in files])
+        return [name for name, _ in files]
+
+    def _read(self, name: str) -> bytes | None:
+        path = self.metadata / name
+        return path.read_bytes() if path.is_file() else None
+
+    def _check(self, publication: Publication, offered: Target | None) -> None:
+        release = publication.release
+        missing = [ref.sha256 for ref in blobs_of(publication) if not self._store.blobs.has(ref.sha256)]
+        missing += [layer.root for layer in release.layers() if not self._store.layers.has(layer.root)]
+        if missing:
+            raise PublishError(f"{release.box}: {missing[0]} is not in the store", hint="run `toweros apply` again")
+        problem = refusal(publication, offered, self._store.report(release.box))
+        if problem:
+            raise PublishError(f"{release.box}: {problem}", hint="see docs/operations.md, Publishing")
+
+    def _make_copies(self, publication: Publication) -> None:
+        for layer in publication.release.layers():
+            compress(self._store.layers, layer.root)
+        before = self._store.publication(publication.release.box)
+        if before:
+            for old, new in pairs(before[0].release, publication.release):
+                make_delta(self._store.layers, old, new)
+
+
+def refusal(publication: Publication, offered: Target | None, report: Report | None) -> str:
+    """Why a publication must not replace what is offered now; empty when it may."""
+    sequence = publication.release.sequence
+    known = int(offered.custom["sequence"]) if offered else 0
+    if sequence < known:
+        return f"sequence {sequence} is lower than {known}, which is published"
+    if offered and sequence == known and offered.ref != publication.document:
+        return f"sequence {sequence} is published already with another release"
+    if report and report.agent.isdecimal() and RELEASE_FORMAT not in (int(report.agent), int(report.agent) - 1):
+        return f"its agent reads format {report.agent}, not {RELEASE_FORMAT}"
+    return ""
+
+
+def blobs_of(publication: Publication) -> tuple[BlobRef, ...]:
+    """The blobs that the server must hold for a publication."""
+    return (publication.document, publication.uki, publication.addon)
+
+
+def targets_of(publication: Publication) -> dict[str, Target]:
+    """The three targets of a box (docs/formats.md, "TUF repository")."""
+    revision, box = publication.revision, publication.release.box
+    custom: Json = {
+        "format": RELEASE_FORMAT,
+        "sequence": publication.release.sequence,
+        "content": publication.release.content.digest,
+        "revision": str(revision),
+        "time": revision.time,
+        "signers": list(revision.signers),
+    }
+    return {
+        f"{box}/release.json": Target(publication.document, custom),
+        f"{box}/uki.efi": Target(publication.uki),
+        f"{box}/addon.efi": Target(publication.addon),
+    }
+
+
+def metadata_folder(store: Store) -> Path:
+    """Where the published metadata lies."""
+    return store.root / "repo" / "metadata"

@@ -1,0 +1,242 @@
+"""The keys folder: made once, never overwritten, never in Git (docs/formats.md, "Keys folder").
+
+In: a folder, a passphrase for the root keys. Out: key files (0600), certificates, root metadata; the public halves for
+the fleet repo. Rules: everything is made in a folder beside and renamed at the end, so there is a whole set or none; no
+function prints or returns a secret; root keys are needed only to make a new root, so `root/` belongs offline.
+
+    init(folder, passphrase, root_keys=2, threshold=1, public=Path("fleet/keys"))
+"""
+
+import os
+import shutil
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import (
+    BestAvailableEncryption,
+    Encoding,
+    KeySerializationEncryption,
+    NoEncryption,
+    PrivateFormat,
+    load_pem_private_key,
+)
+from securesystemslib.signer import CryptoSigner
+from tuf.api.metadata import Metadata, Root
+
+from gitops.errors import SignError
+from gitops.model import Json
+from gitops.sign import certificates, tuf
+
+WARN = 60
+"""Days before an expiry when `toweros keys status` begins to warn."""
+PUBLIC = ("root.json", *(f"{name}.crt" for name in certificates.NAMES))
+"""What the fleet repo's keys/ holds."""
+
+
+@dataclass(frozen=True)
+class KeyStatus:
+    """One key or document. `expires` is Unix seconds (0: never); `state` is ok, warn, expired, missing or offline."""
+
+    name: str
+    kind: str
+    place: str
+    expires: int
+    state: str
+    backup: str
+
+    def as_json(self) -> Json:
+        return dict(self.__dict__)
+
+
+def init(
+    folder: Path, passphrase: bytes, *, root_keys: int = 1, threshold: int = 1, public: Path | None = None
+) -> None:
+    """Make a whole set of keys.
+
+    Raises:
+        SignError: the folder has keys already, the passphrase is empty, or the threshold cannot be met.
+    """
+    if folder.exists() and any(folder.iterdir()):
+        raise SignError(f"{folder} is not empty: keys are never overwritten", hint="choose a new folder")
+    if not passphrase:
+        raise SignError("the root keys need a passphrase", hint="pass --passphrase-file")
+    if not 1 <= threshold <= root_keys:
+        raise SignError(f"a threshold of {threshold} cannot be met by {root_keys} root keys")
+    new = folder.parent / f".{folder.name}.new"
+    shutil.rmtree(new, ignore_errors=True)
+    new.mkdir(parents=True, mode=0o700)
+    _fill(new, passphrase, root_keys, threshold)
+    if folder.exists():
+        folder.rmdir()
+    new.rename(folder)
+    if public:
+        export(folder, public)
+
+
+def export(folder: Path, public: Path) -> None:
+    """Copy the public halves to the fleet repo's keys/."""
+    public.mkdir(parents=True, exist_ok=True)
+    for name in PUBLIC:
+        (public / name).write_bytes(_read(folder / name))
+
+
+def load_online(folder: Path) -> dict[str, CryptoSigner]:
+    """The keys of targets, snapshot and timestamp.
+
+    Raises:
+        SignError: one is missing, is no Ed25519 key, or is readable by others.
+    """
+    return {role: _signer(folder / f"{role}.pem", None) for role in tuf.ONLINE}
+
+
+def load_roots(folder: Path) -> dict[int, bytes]:
+    """Every root metadata, by version."""
+    found = {int(path.name.split(".")[0]): path.read_bytes() for path in folder.glob("[0-9]*.root.json")}
+    if not found:
+        raise SignError(f"there is no root metadata in {folder}", hint="run `toweros keys init`, or restore the backup")
+    return found
+
+
+def load_root_keys(places: Sequence[Path], passphrase: bytes) -> list[CryptoSigner]:
+    """Root keys, unlocked."""
+    return [_signer(path, passphrase) for path in places]
+
+
+def rotate(folder: Path, role: str, passphrase: bytes, now: datetime) -> None:
+    """A new key for `role` (or, for root, a new lifetime with the same keys), named by a new root version.
+
+    The key file is replaced last; a run that is stopped midway is made good by running it again.
+
+    Raises:
+        SignError: root's keys are offline, or fewer than the threshold can be unlocked.
+    """
+    roots = load_roots(folder)
+    previous = Metadata[Root].from_bytes(roots[max(roots)]).signed
+    root_keys = load_root_keys(sorted((folder / "root").glob("root-*.pem")), passphrase)
+    if len(root_keys) < previous.roles["root"].threshold:
+        raise SignError("not enough root keys are here", hint=f"put them back into {folder / 'root'} for this command")
+    online = load_online(folder)
+    pem = b""
+    if role in tuf.ONLINE:
+        key = Ed25519PrivateKey.generate()
+        pem, online[role] = _pem(key, NoEncryption()), CryptoSigner(key)
+    names = {"root": root_keys, **{name: [signer] for name, signer in online.items()}}
+    document = tuf.make_root(names, previous.roles["root"].threshold, now, previous)
+    if pem:
+        _write(folder / f"{role}.pem.new", pem)
+    for name in (f"{document.signed.version}.root.json", "root.json"):
+        _write(folder / name, document.to_bytes(), mode=0o644)
+    if pem:
+        (folder / f"{role}.pem.new").replace(folder / f"{role}.pem")
+
+
+def status(folder: Path, now: datetime) -> list[KeyStatus]:
+    """Every key and document: where it is, when it ends, what to back up."""
+    roots = load_roots(folder)
+    root = Metadata[Root].from_bytes(roots[max(roots)]).signed
+    rows = [_row(f"root.json v{root.version}", "TUF root", folder / "root.json", root.expires, now, "yes: public")]
+    places = sorted((folder / "root").glob("root-*.pem"))
+    for path in places or [folder / "root"]:
+        kept = "yes: offline, twice; then remove it here" if places else "must be in your offline place"
+        state = "ok" if places else "offline"
+        rows.append(KeyStatus(path.stem, "Ed25519, encrypted", str(path), 0, state, kept))
+    for role in tuf.ONLINE:
+        rows.append(_row(role, "Ed25519, online", folder / f"{role}.pem", None, now, "no: rotate it when lost"))
+    for name in certificates.NAMES:
+        rows += _certificate_rows(folder, name, now)
+    return rows
+
+
+def warnings(rows: Sequence[KeyStatus]) -> list[str]:
+    """One sentence for each row that needs a hand."""
+    told = {"warn": "ends soon", "expired": "has ended", "missing": "is missing"}
+    return [f"{row.name} {told[row.state]}" for row in rows if row.state in told]
+
+
+def guid(folder: Path) -> str:
+    """The owner GUID of the Secure Boot keys."""
+    return _read(folder / "GUID").decode().strip()
+
+
+def _fill(folder: Path, passphrase: bytes, root_keys: int, threshold: int) -> None:
+    now = datetime.now(UTC)
+    (folder / "root").mkdir(mode=0o700)
+    (folder / "box").mkdir(mode=0o700)
+    lock = BestAvailableEncryption(passphrase)
+    places = [(f"root/root-{number}.pem", lock) for number in range(1, root_keys + 1)]
+    roots = [_make_key(folder / name, encryption) for name, encryption in places]
+    online = {role: [_make_key(folder / f"{role}.pem", NoEncryption())] for role in tuf.ONLINE}
+    root = tuf.make_root({"root": roots, **online}, threshold, now).to_bytes()
+    for name in ("1.root.json", "root.json"):
+        _write(folder / name, root, mode=0o644)
+    for name in certificates.NAMES:
+        key, certificate = certificates.make(name, now)
+        _write(folder / f"{name}.key", key)
+        _write(folder / f"{name}.crt", certificate, mode=0o644)
+    _write(folder / "GUID", str(uuid.uuid4()).encode() + b"\n", mode=0o644)
+
+
+def _make_key(path: Path, encryption: KeySerializationEncryption) -> CryptoSigner:
+    key = Ed25519PrivateKey.generate()
+    _write(path, _pem(key, encryption))
+    return CryptoSigner(key)
+
+
+def _pem(key: Ed25519PrivateKey, encryption: KeySerializationEncryption) -> bytes:
+    return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, encryption)
+
+
+def _write(path: Path, data: bytes, mode: int = 0o600) -> None:
+    """Whole or not at all, and never readable by others on the way."""
+    new = path.with_name(f".{path.name}.part")
+    new.unlink(missing_ok=True)
+    with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as stream:
+        stream.write(data)
+        stream.flush()
+        os.fsync(stream.fileno())
+    new.replace(path)
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise SignError(f"{path}: {error.strerror}", hint="run `toweros keys init`, or restore the backup") from error
+
+
+def _signer(path: Path, passphrase: bytes | None) -> CryptoSigner:
+    data = _read(path)
+    if path.stat().st_mode & 0o077:
+        raise SignError(f"{path} is open to others", hint=f"chmod 600 {path}")
+    try:
+        key = load_pem_private_key(data, passphrase)
+    except (ValueError, TypeError) as error:
+        raise SignError(f"{path} cannot be unlocked", hint="is it the right passphrase?") from error
+    if not isinstance(key, Ed25519PrivateKey):
+        raise SignError(f"{path} is not an Ed25519 key")
+    return CryptoSigner(key)
+
+
+def _certificate_rows(folder: Path, name: str, now: datetime) -> list[KeyStatus]:
+    certificate = folder / f"{name}.crt"
+    expires = certificates.expiry(certificate.read_bytes()) if certificate.is_file() else None
+    backup = "yes: offline, like root" if name != "db" else "yes: without it no new UKI boots"
+    return [
+        _row(f"{name}.key", "RSA-2048", folder / f"{name}.key", None, now, backup),
+        _row(f"{name}.crt", "certificate", certificate, expires, now, "yes: public"),
+    ]
+
+
+def _row(name: str, kind: str, place: Path, expires: datetime | None, now: datetime, backup: str) -> KeyStatus:
+    days = (expires - now).days if expires else WARN
+    state = "missing" if not place.is_file() else "expired" if days < 0 else "warn" if days < WARN else "ok"
+    return KeyStatus(name, kind, str(place), int(expires.timestamp()) if expires else 0, state, backup)
+
+
+def public_halves(folder: Path) -> Mapping[str, bytes]:
+    """The files of the fleet repo's keys/, by name."""
+    return {name: _read(folder / name) for name in PUBLIC}

@@ -1,0 +1,229 @@
+"""The TUF repository (specification 1.0, TAP 15): what boxes may take -> the metadata files to write.
+
+In: what is published now (`read` by file name), the targets wanted, the keys, the time. Out: (name, bytes) in the order
+in which they must appear: roots, bins, targets, snapshot, `timestamp.json` last. Rules:
+
+- Pure: the same question gives the same list. Nothing due, nothing to write.
+- Version numbers rise from what `timestamp.json` reaches, so files that a killed run left behind do not count and
+  are overwritten: no client was ever pointed at them.
+- A role is signed again when what it says changes, when its expiry comes nearer than its margin, or when root names
+  other keys. Only bins that changed get a new file.
+
+    files = update(folder.read, {"demo-1/release.json": Target(ref, custom)}, authority, now)
+"""
+
+from collections.abc import Callable, Mapping
+from copy import deepcopy
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import TypeVar
+
+from securesystemslib.exceptions import StorageError
+from securesystemslib.signer import CryptoSigner
+from tuf.api.exceptions import RepositoryError
+from tuf.api.metadata import (
+    Delegations,
+    Metadata,
+    MetaFile,
+    Root,
+    Signed,
+    Snapshot,
+    SuccinctRoles,
+    TargetFile,
+    Targets,
+    Timestamp,
+)
+from tuf.api.serialization.json import JSONSerializer
+
+from gitops.errors import SignError
+from gitops.model import BlobRef, Target, sha256
+
+Published = Callable[[str], bytes | None]
+"""Reads a published metadata file by name; None when there is none."""
+
+ONLINE = ("targets", "snapshot", "timestamp")
+BITS = 4
+"""Hash bins: 2 to this power. A box reads one bin, so 16 bins serve some thousands of boxes."""
+PREFIX = "bin"
+
+
+@dataclass(frozen=True)
+class Lifetime:
+    """Days that a signature holds, and days before its end when it is made again."""
+
+    days: int
+    margin: int
+
+
+LIFETIMES = {
+    "root": Lifetime(730, 60),
+    "targets": Lifetime(90, 60),
+    "snapshot": Lifetime(30, 20),
+    "timestamp": Lifetime(7, 6),
+}
+"""The timestamp is made again each day and holds for a week: a controller may be off for a long weekend. The bins live
+as long as targets. Root's margin is for people: it is when `toweros keys status` begins to warn."""
+
+AnySigned = TypeVar("AnySigned", Root, Targets, Snapshot, Timestamp)
+
+
+@dataclass(frozen=True)
+class Authority:
+    """Root metadata by version (signed offline), and the online keys by role."""
+
+    roots: Mapping[int, bytes]
+    online: Mapping[str, CryptoSigner]
+
+    def root(self) -> Root:
+        return Metadata[Root].from_bytes(self.roots[max(self.roots)]).signed
+
+
+def make_root(
+    keys: Mapping[str, list[CryptoSigner]], threshold: int, now: datetime, previous: Root | None = None
+) -> Metadata[Root]:
+    """Root metadata that names `keys` per role, signed by the root keys (the caller adds the old ones' signatures)."""
+    version = previous.version + 1 if previous else 1
+    root = Root(version=version, expires=_expiry("root", now), consistent_snapshot=True)
+    for role, signers in keys.items():
+        for signer in signers:
+            root.add_key(signer.public_key, role)
+        root.roles[role].threshold = threshold if role == "root" else 1
+    document = Metadata(root)
+    for signer in keys["root"]:
+        document.sign(signer, append=True)
+    return document
+
+
+def update(
+    published: Published, targets: Mapping[str, Target], authority: Authority, now: int
+) -> list[tuple[str, bytes]]:
+    """The files to write so that clients see `targets`.
+
+    Raises:
+        SignError: root has expired, or an online key is not the one that root names.
+    """
+    time = datetime.fromtimestamp(now, UTC)
+    root = authority.root()
+    _check_keys(root, authority, time)
+    run = _Run(published, authority, root, time)
+    timestamp = run.current("timestamp", "timestamp.json", Timestamp)
+    snapshot = run.current("snapshot", _name("snapshot", timestamp), Snapshot)
+    meta = dict(snapshot.signed.meta) if snapshot else {}
+    run.bins(meta, targets)
+    run.delegations(meta)
+    version = run.snapshot(snapshot, meta)
+    run.timestamp(timestamp, version)
+    return run.files
+
+
+def read_targets(published: Published) -> dict[str, Target]:
+    """What the published metadata offers now. It is our own: the signatures are not checked again.
+
+    Raises:
+        SignError: it cannot be read.
+    """
+    found: dict[str, Target] = {}
+    try:
+        timestamp = _parse(published("timestamp.json"), Timestamp)
+        snapshot = _parse(published(_name("snapshot", timestamp)), Snapshot)
+        for name, meta in snapshot.signed.meta.items() if snapshot else ():
+            document = _parse(published(f"{meta.version}.{name}"), Targets)
+            for path, file in document.signed.targets.items() if document else ():
+                found[path] = Target(BlobRef(file.hashes["sha256"], file.length), dict(file.custom or {}))
+    except (RepositoryError, StorageError) as error:
+        raise SignError(f"the published metadata is damaged: {error}", hint="restore STATE/repo/metadata") from error
+    return found
+
+
+class _Run:
+    """One update: collects files in their order."""
+
+    def __init__(self, published: Published, authority: Authority, root: Root, time: datetime) -> None:
+        self._published, self._authority, self._root, self._time = published, authority, root, time
+        self._succinct = SuccinctRoles(list(root.roles["targets"].keyids), 1, BITS, PREFIX)
+        wanted = {f"{version}.root.json": data for version, data in sorted(authority.roots.items())}
+        self.files = [(name, data) for name, data in wanted.items() if published(name) != data]
+
+    def current(self, role: str, name: str, kind: type[AnySigned]) -> Metadata[AnySigned] | None:
+        """The published document of a role, or None when there is none that can be read."""
+        try:
+            return _parse(self._published(name), kind)
+        except RepositoryError as error:
+            raise SignError(f"{name} is damaged: {error}", hint="restore STATE/repo/metadata") from error
+
+    def bins(self, meta: dict[str, MetaFile], targets: Mapping[str, Target]) -> None:
+        shares: dict[str, dict[str, TargetFile]] = {role: {} for role in self._succinct.get_roles()}
+        for path, target in sorted(targets.items()):
+            custom = {"custom": target.custom} if target.custom else {}
+            file = TargetFile(target.ref.size, {"sha256": target.ref.sha256}, path, deepcopy(custom))
+            shares[self._succinct.get_role_for_target(path)][path] = file
+        for role, share in shares.items():
+            self._targets(role, meta, Targets(targets=share))
+
+    def delegations(self, meta: dict[str, MetaFile]) -> None:
+        keys = {key: self._root.keys[key] for key in self._succinct.keyids}
+        self._targets("targets", meta, Targets(delegations=Delegations(keys, succinct_roles=self._succinct)))
+
+    def _targets(self, role: str, meta: dict[str, MetaFile], wanted: Targets) -> None:
+        known = meta.get(f"{role}.json")
+        before = self.current(role, f"{known.version}.{role}.json", Targets) if known else None
+        if before and not self._due("targets", before):
+            same = Targets(before.signed.version, None, before.signed.expires, wanted.targets, wanted.delegations)
+            if before.signed == same:
+                return
+        wanted.version = known.version + 1 if known else 1
+        meta[f"{role}.json"] = self._sign("targets", wanted, f"{wanted.version}.{role}.json")
+
+    def snapshot(self, before: Metadata[Snapshot] | None, meta: dict[str, MetaFile]) -> MetaFile:
+        if before and before.signed.meta == meta and not self._due("snapshot", before):
+            return MetaFile(before.signed.version, *_length_and_hash(self._published(_name("snapshot", None, before))))
+        version = before.signed.version + 1 if before else 1
+        return self._sign("snapshot", Snapshot(version=version, meta=meta), f"{version}.snapshot.json")
+
+    def timestamp(self, before: Metadata[Timestamp] | None, snapshot: MetaFile) -> None:
+        if before and before.signed.snapshot_meta == snapshot and not self._due("timestamp", before):
+            return
+        version = before.signed.version + 1 if before else 1
+        self._sign("timestamp", Timestamp(version=version, snapshot_meta=snapshot), "timestamp.json")
+
+    def _due(self, role: str, document: Metadata[AnySigned]) -> bool:
+        near = document.signed.expires - self._time < timedelta(days=LIFETIMES[role].margin)
+        return near or not set(document.signatures) & set(self._root.roles[role].keyids)
+
+    def _sign(self, role: str, signed: Signed, name: str) -> MetaFile:
+        signed.expires = _expiry(role, self._time)
+        document = Metadata(signed)  # type: ignore[type-var]
+        document.sign(self._authority.online[role])
+        data = document.to_bytes(JSONSerializer(compact=True))
+        self.files.append((name, data))
+        return MetaFile(signed.version, *_length_and_hash(data))
+
+
+def _check_keys(root: Root, authority: Authority, time: datetime) -> None:
+    if root.is_expired(time):
+        raise SignError("the TUF root has expired: no box can take anything", hint="run `toweros keys rotate root`")
+    for role in ONLINE:
+        if authority.online[role].public_key.keyid not in root.roles[role].keyids:
+            raise SignError(f"{role}.pem is not the key that root.json names", hint="restore the backup of the keys")
+
+
+def _parse(data: bytes | None, kind: type[AnySigned]) -> Metadata[AnySigned] | None:
+    if data is None:
+        return None
+    document: Metadata[AnySigned] = Metadata.from_bytes(data)
+    if not isinstance(document.signed, kind):
+        raise RepositoryError(f"this is {document.signed.type} metadata")
+    return document
+
+
+def _name(role: str, timestamp: Metadata[Timestamp] | None, own: Metadata[Snapshot] | None = None) -> str:
+    version = own.signed.version if own else timestamp.signed.snapshot_meta.version if timestamp else 0
+    return f"{version}.{role}.json"
+
+
+def _length_and_hash(data: bytes | None) -> tuple[int, dict[str, str]]:
+    return len(data or b""), {"sha256": sha256(data or b"")}
+
+
+def _expiry(role: str, time: datetime) -> datetime:
+    return (time + timedelta(days=LIFETIMES[role].days)).replace(microsecond=0)
