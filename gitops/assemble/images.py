@@ -1,8 +1,8 @@
 """Images of an OCI layout folder: their configs, and the tree that an image's layers make together.
 
-In: a folder with an OCI image layout (image-spec 1.1: index.json, blobs/), as `buildah push IMAGE oci:DIR:NAME` makes it;
-images are found by the annotation `org.opencontainers.image.ref.name`. Rules: every blob is checked against its digest;
-layers are tar or tar+gzip; nothing is unpacked.
+In: a folder with an OCI image layout (image-spec 1.1: index.json, blobs/), as `buildah push IMAGE oci:DIR:NAME` makes
+it. Rules: images are found by the annotation `org.opencontainers.image.ref.name`; every blob is checked against its
+digest; layers are tar or tar+gzip; nothing is unpacked.
 
     layout = OciLayout(Path("images"))
     layout.tree("alpine:3.20")["etc/os-release"].data

@@ -45,11 +45,6 @@ def describe(
         raise AssembleError(f"container {container.name}: {error}", hint=f"see {container.image}'s label") from error
 
 
-def is_readonly(container: Container, image: Json) -> bool:
-    """Whether the container's root is mounted read-only."""
-    return bool(_settings(container, image).get("readonly"))
-
-
 def _settings(container: Container, image: Json) -> Json:
     """The label's fields below the YAML's; inside `runtime` field by field too."""
     text = (image.get("Labels") or {}).get(LABEL) or "{}"
@@ -143,7 +138,10 @@ def number(value: Any, ids: Mapping[str, int]) -> int:
 
 
 def _capabilities(settings: Json) -> Json:
-    effective = [*expand_capabilities(settings.get("capabilities")), *expand_capabilities(settings.get("capabilities.add"))]
+    effective = [
+        *expand_capabilities(settings.get("capabilities")),
+        *expand_capabilities(settings.get("capabilities.add")),
+    ]
     ambient = expand_capabilities(settings.get("ambient"))
     bounding = sorted({*effective, *ambient})
     sets = {"bounding": bounding, "effective": effective, "inheritable": bounding, "permitted": bounding}
@@ -202,7 +200,8 @@ def _tmpfs(text: str) -> Json:
 
 def _bind(text: str, volumes: Mapping[str, str]) -> Json:
     source, destination, *options = text.split(":")
-    return _mount(destination, "bind", _place(source, volumes), options[0].split(",") if options else BIND_OPTIONS)
+    chosen = [*options[0].split(","), "rbind"] if options else BIND_OPTIONS
+    return _mount(destination, "bind", _place(source, volumes), chosen)
 
 
 def _place(source: str, volumes: Mapping[str, str]) -> str:

@@ -17,17 +17,17 @@ import base64
 import io
 import json
 import tarfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import PurePosixPath
-from typing import Any
 
-import yaml
-
+from gitops.assemble import metadata
 from gitops.assemble.oci import describe, number
 from gitops.errors import AssembleError
 from gitops.model import Container, Image, Json, Spec
 
+TMPFS = "tmp"
+"""Where init mounts the tmpfs that takes what a writable container or volume writes."""
 FIRST_ID = 100
 """The number of the first container's name, as a user or group."""
 
@@ -73,9 +73,9 @@ def layout(spec: Spec, images: Mapping[str, Image]) -> Iterator[TreeEntry | Root
 
 def container_mounts(spec: Spec, images: Mapping[str, Image]) -> list[tuple[str, str, str]]:
     """(path below /containers, `rootfs` or `lower`, image) of every image root, in mount order."""
-    roots = (item for item in layout(spec, images) if isinstance(item, Root))
-    return [(str(path.parent.relative_to("containers")), path.name, root.image)
-            for root in roots for path in (PurePosixPath(root.path),)]
+    roots = [item for item in layout(spec, images) if isinstance(item, Root)]
+    places = [root.path.removeprefix("containers/").rpartition("/") for root in roots]
+    return [(path, target, root.image) for root, (path, _, target) in zip(roots, places, strict=True)]
 
 
 def tree_layer(spec: Spec, images: Mapping[str, Image]) -> bytes:
@@ -98,7 +98,7 @@ def file_layer(files: tuple[Json, ...]) -> bytes:
     return tree_layer(Spec(kernel="", cmdline="", files=files), {})
 
 
-def tar_of(entries: Any) -> bytes:
+def tar_of(entries: Iterable[TreeEntry]) -> bytes:
     """A deterministic tar (POSIX.1-2001, times 0, no names of users) of entries, sorted by path."""
     output = io.BytesIO()
     with tarfile.open(fileobj=output, mode="w", format=tarfile.PAX_FORMAT) as archive:
@@ -157,7 +157,7 @@ def _container(
         yield Root(root, container.image)
     yield _document(f"{prefix}/config.json", config)
     if not readonly:
-        yield _folder(f"{prefix}/tmp")
+        yield _folder(f"{prefix}/{TMPFS}")
     if holder or not readonly:
         yield _folder(f"{prefix}/rootfs")
     mounts = _root_mounts(f"/{prefix}", f"/{root}", readonly) + runtime["mounts"]
@@ -168,7 +168,7 @@ def _root_mounts(prefix: str, root: str, readonly: bool) -> list[Json]:
     """What init mounts first. Read-only: a bind, because runc wants a mount point; else an overlay over a tmpfs."""
     if readonly:
         return [{"source": root, "destination": f"{prefix}/rootfs", "options": ["bind"]}]
-    tmp = f"{prefix}/tmp"
+    tmp = f"{prefix}/{TMPFS}"
     options = [f"lowerdir={root}", f"upperdir={tmp}/upper", f"workdir={tmp}/work"]
     return [
         {"source": "tmpfs", "type": "tmpfs", "destination": tmp},
@@ -183,7 +183,7 @@ def _volume(volume: Json) -> Iterator[TreeEntry | Root]:
     if volume.get("image"):
         yield Root(f"{prefix}/lower", volume["image"])
     if not volume.get("readonly"):
-        yield _folder(f"{prefix}/tmp")
+        yield _folder(f"{prefix}/{TMPFS}")
         yield _folder(f"{prefix}/merged")
 
 
@@ -219,30 +219,5 @@ def _contents(spec: Spec, file: Json) -> bytes:
     if "contentsBase64" in file:
         return base64.b64decode(file["contentsBase64"])
     if file.get("metadata"):
-        document = metadata(spec)
-        text = json.dumps(document) if file["metadata"] == "json" else _yaml(document)
-        return text.encode()
+        return metadata.text(spec, file["metadata"]).encode()
     return str(file.get("contents", "")).encode()
-
-
-def metadata(spec: Spec) -> Json:
-    """The spec as LinuxKit YAML again; files without what they hold, which may be secret."""
-    kernel = {"image": spec.kernel, "cmdline": spec.cmdline, "binary": spec.kernel_binary, "tar": spec.kernel_tar,
-              "ucode": spec.kernel_ucode}
-    groups = {"onboot": spec.onboot, "onshutdown": spec.onshutdown, "services": spec.services}
-    containers = {
-        name: [{"name": c.name, "image": c.image, **c.settings} for c in members] for name, members in groups.items()
-    }
-    hidden = {"contents", "contentsBase64"}
-    document = {
-        "kernel": {key: value for key, value in kernel.items() if value},
-        "init": list(spec.init),
-        **containers,
-        "files": [{key: value for key, value in file.items() if key not in hidden} for file in spec.files],
-        "volumes": list(spec.volumes),
-    }
-    return {key: value for key, value in document.items() if value}
-
-
-def _yaml(document: Json) -> str:
-    return yaml.safe_dump(document, sort_keys=False, default_flow_style=False, width=10**6, allow_unicode=True)

@@ -57,7 +57,9 @@ def register(app: typer.Typer) -> None:
 
 
 def assemble(
-    specs: Annotated[list[Path], typer.Argument(help="LinuxKit YAML files, merged in this order.", metavar="SPEC.yml...")],
+    specs: Annotated[
+        list[Path], typer.Argument(help="LinuxKit YAML files, merged in this order.", metavar="SPEC.yml...")
+    ],
     images: Annotated[Path, typer.Option("--images", help="An OCI layout folder that holds every image named.")],
     format_: Annotated[Format, typer.Option("--format", help="What to write.")] = Format.tar,
     out: Annotated[Path | None, typer.Option("--out", "-o", help="Where to; the default is stdout.")] = None,
