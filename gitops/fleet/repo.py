@@ -1,6 +1,6 @@
 """A fleet repo at one revision: Tree -> Fleet, with every mistake of every file in one error.
 
-    fleet = load_fleet(tree, platform="linux/amd64")
+    fleet = load_fleet(tree, "linux/amd64")
     fleet.boxes["demo-1"].spec.services
     policy = load_policy(tree)            # fleet.yaml alone: which branch, who must sign
 
@@ -17,6 +17,7 @@ from gitops.errors import FleetError, Problem
 from gitops.fleet import linuxkit, yaml
 from gitops.fleet.box import box_files
 from gitops.fleet.overlay import Merged, apply, by_path, check_services
+from gitops.fleet.packages import load_packages
 from gitops.fleet.schema import NAME, BoxFile, FleetFile, Overlay, RoleFile, check, did_you_mean
 from gitops.model import Box, Fleet, Network, Policy, Spec, Tree
 
@@ -46,14 +47,12 @@ def load_policy(tree: Tree) -> Policy:
     return _policy(fleet.said)
 
 
-def load_fleet(tree: Tree, *, platform: str = "linux/amd64") -> Fleet:
+def load_fleet(tree: Tree, platform: str = "linux/amd64") -> Fleet:
     """The whole fleet, validated.
 
     Raises:
         FleetError: with all mistakes.
     """
-    from gitops.fleet.packages import load_packages
-
     problems: list[Problem] = []
     fleet = _read(tree, FLEET, FleetFile, problems) or Level(yaml.Document(FLEET), FleetFile())
     policy = _policy(fleet.said)

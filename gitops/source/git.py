@@ -95,10 +95,10 @@ class GitSource:
 
     def mark_deployed(self, revision: Revision) -> None:
         """Remember that boxes are offered this revision: nothing older and no other history is accepted from now on."""
-        document = {"format": 1, "epoch": self._epoch, "policy": asdict(self._load_policy(revision.commit))}
-        document["revision"] = asdict(revision) | {"signers": list(revision.signers)}
-        if document == self._document():
+        said = {"epoch": self._epoch, "revision": asdict(revision) | {"signers": list(revision.signers)}}
+        if said.items() <= (self._document() or {}).items():
             return
+        document = {"format": 1, "policy": asdict(self._load_policy(revision.commit)), **said}
         self._repository.references.create(DEPLOYED, pygit2.Oid(hex=revision.commit), force=True)
         new = self._folder / "deployed.new"
         with new.open("w") as file:
