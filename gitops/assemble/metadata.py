@@ -11,6 +11,7 @@ import yaml
 
 from gitops.model import Container, Json, Spec
 
+STRING = "tag:yaml.org,2002:str"
 HIDDEN = frozenset(("contents", "contentsBase64"))
 
 
@@ -71,23 +72,21 @@ def _mount(mount: Json) -> Json:
 
 
 def _file(file: Json) -> Json:
-    rest = {
-        key: value for key, value in file.items() if key not in HIDDEN | {"path", "directory", "mode", "uid", "gid"}
-    }
-    last = {key: file[key] for key in ("mode", "uid", "gid") if key in file}
-    return {"path": file["path"], "directory": file.get("directory", False), **rest, "optional": False, **last}
+    order: Json = {"path": "", "directory": False, "symlink": None, "metadata": None, "optional": False}
+    said = {key: file.get(key, default) for key, default in order.items()} | file
+    return {key: value for key, value in said.items() if value is not None and key not in HIDDEN}
 
 
 class _Dumper(yaml.SafeDumper):
-    """Strings that would be read as something else are quoted with ", and nothing is shared by anchors."""
+    """Strings that would be read as something else are quoted with ", not '; no anchors."""
 
     def ignore_aliases(self, data: object) -> bool:
         return True
 
 
 def _string(dumper: _Dumper, value: str) -> yaml.ScalarNode:
-    plain = dumper.resolve(yaml.ScalarNode, value, (True, False)) == "tag:yaml.org,2002:str"
-    return dumper.represent_scalar("tag:yaml.org,2002:str", value, style=None if plain else '"')
+    plain = dumper.resolve(yaml.ScalarNode, value, (True, False)) == STRING  # type: ignore[no-untyped-call]
+    return dumper.represent_scalar(STRING, value, style=None if plain else '"')
 
 
 _Dumper.add_representer(str, _string)

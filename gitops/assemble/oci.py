@@ -3,10 +3,10 @@
 In: LinuxKit's fields for the container, its image's config (`Env`, `Cmd`, `Entrypoint`, `WorkingDir`, the label
 `org.mobyproject.config`), the volumes, and the numbers of the containers' names. Out: two JSON documents.
 
-Rules, from LinuxKit's documentation of its YAML (docs/yaml.md) and the OCI runtime spec 1.2: what the YAML says wins over
-the label, and the label over the image's own config; `binds.add` and `capabilities.add` come on top; a later
-mount on one destination replaces an earlier one; mounts are sorted by destination; a container has a mount
-namespace of its own, a pid namespace unless told otherwise, and no other.
+Rules, from LinuxKit's docs/yaml.md and the OCI runtime spec 1.2: what the YAML says wins over the label, and the label
+over the image's own config; `binds.add` and `capabilities.add` come on top; a later mount on one destination
+replaces an earlier one; mounts are sorted by destination; a container has a mount namespace of its own, a pid
+namespace unless told otherwise, and no other.
 
     config, runtime = describe(Container("ntp", image, {"readonly": True}), image.config, volumes={}, ids={"ntp": 100})
 """
@@ -138,10 +138,8 @@ def number(value: Any, ids: Mapping[str, int]) -> int:
 
 
 def _capabilities(settings: Json) -> Json:
-    effective = [
-        *expand_capabilities(settings.get("capabilities")),
-        *expand_capabilities(settings.get("capabilities.add")),
-    ]
+    said = (settings.get(field) for field in ("capabilities", "capabilities.add"))
+    effective = [name for names in said for name in expand_capabilities(names)]
     ambient = expand_capabilities(settings.get("ambient"))
     bounding = sorted({*effective, *ambient})
     sets = {"bounding": bounding, "effective": effective, "inheritable": bounding, "permitted": bounding}

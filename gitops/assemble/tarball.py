@@ -1,8 +1,8 @@
 """`assemble --format tar`: LinuxKit's whole root as one tar, as `linuxkit build --format tar` writes it.
 
-In: a `Spec` and an OCI layout with its images. Out: the tar, in LinuxKit's order: kernel, init images, volumes, containers,
-files. Images' roots look as LinuxKit takes them from Docker: sorted, with the file type in the mode, with the
-mount points that Docker makes; /etc/hosts and /etc/resolv.conf are LinuxKit's own, /etc/hostname is left out.
+In: a `Spec` and an OCI layout with its images. Out: the tar, in LinuxKit's order: kernel, init images, volumes,
+containers, files. Images' roots look as LinuxKit takes them from Docker: sorted, with the file type in the mode, with
+the mount points that Docker makes; /etc/hosts and /etc/resolv.conf are LinuxKit's own, /etc/hostname is left out.
 
     write(spec, OciLayout(Path("images")), output)
 """
@@ -105,7 +105,7 @@ def _image(tree: Mapping[str, Node], prefix: str, resolv: str) -> Iterator[Item]
 
 
 def _furnished(tree: Mapping[str, Node]) -> dict[str, Node]:
-    """An image's tree as Docker would export it: with all parents and mount points, without what LinuxKit leaves out."""
+    """An image's tree as Docker exports it, with all parents and mount points, less what LinuxKit leaves out."""
     folders = {path[:index]: FURNITURE["dev"] for path in tree for index, char in enumerate(path) if char == "/"}
     return {path: node for path, node in {**folders, **FURNITURE, **tree}.items() if path not in LEFT_OUT}
 
@@ -124,7 +124,7 @@ def _item(path: str, node: Node) -> Item:
 
 
 def _header(info: tarfile.TarInfo) -> bytes:
-    """A pax header whose mode keeps the file type, which tarfile would cut off (ustar: mode at 100, checksum at 148)."""
+    """A pax header whose mode keeps the file type, which tarfile cuts off (ustar: mode at 100, checksum at 148)."""
     header = bytearray(info.tobuf(tarfile.PAX_FORMAT))
     block = header[-tarfile.BLOCKSIZE :]
     block[100:108] = b"%07o\0" % info.mode

@@ -1,7 +1,7 @@
 """LinuxKit YAML: parsed, validated and merged.
 
-In: a tree and the paths of YAML files in it. Out: one `Spec`, and every mistake as a `Problem`; what could be read is in the
-`Spec` even then.
+In: a tree and the paths of YAML files in it. Out: one `Spec`, and every mistake as a `Problem`; what could be read is
+in the `Spec` even then.
 
 Rules, as LinuxKit has them: several files merge by appending, and of the kernel each key's last value counts; names of
 services, and of volumes, are unique; a bind to something without a leading `/` names a volume. Beyond LinuxKit: a
