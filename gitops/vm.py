@@ -120,7 +120,7 @@ class Machine:
         return [
             "qemu-system-x86_64", "-nodefaults", "-no-user-config", "-display", "none", "-name", self.folder.name,
             "-machine", "q35,smm=on", "-accel", self.accelerator,
-            "-cpu", "max" if self.accelerator == "tcg" else "host",
+            "-cpu", "qemu64" if self.accelerator == "tcg" else "host",
             "-smp", str(self.cpus), "-m", str(self.memory),
             "-global", "driver=cfi.pflash01,property=secure,value=on", "-global", "ICH9-LPC.disable_s3=1",
             "-drive", f"if=pflash,format=raw,unit=0,readonly=on,file={CODE}",

@@ -1,0 +1,141 @@
+"""Assembled disks under real firmware: what boots, and what Secure Boot keeps out."""
+
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from gitops.assemble.disk import Contents, Sizes, disk_image
+from gitops.assemble.release import Assembled, assemble
+from gitops.model import Box, Image, Revision, Spec
+from gitops.store import Store
+from gitops.tools import Toolbox
+from gitops.vm import Certificates, Machine, enroll_keys, overlay
+from tests import oci, toolbox
+
+KERNEL = Path(os.environ.get("TOWEROS_TEST_KERNEL", "/var/cache/toweros-test/kernel"))
+BUSYBOX = Path("/usr/bin/busybox")
+SIZES = Sizes(esp=128, toweros=128, state=64)
+BOOT_TIMEOUT = 120.0
+INIT = b"""#!/bin/busybox sh
+/bin/busybox mkdir -p /proc /sys /dev
+/bin/busybox mount -t proc proc /proc
+/bin/busybox mount -t sysfs sys /sys
+/bin/busybox mount -t devtmpfs dev /dev
+while read -r module; do /bin/busybox insmod "$module" || echo "FAILED $module"; done < /etc/modules.load
+/bin/busybox mount -t efivarfs efivars /sys/firmware/efi/efivars
+echo "CMDLINE $(/bin/busybox cat /proc/cmdline)"
+for path in /sys/firmware/efi/efivars/Loader* /sys/firmware/efi/efivars/Stub* /sys/firmware/efi/efivars/Boot[0O]*; do
+    value=$(/bin/busybox tail -c +5 "$path" | /bin/busybox tr -d '\\000' | /bin/busybox tr -c '[:print:]' .)
+    echo "VAR ${path##*/} $value"
+done
+echo "DISK $(/bin/busybox blkid /dev/vda* | /bin/busybox tr '\\n' ' ')"
+echo "THE-END"
+/bin/busybox poweroff -f
+"""
+
+pytestmark = [pytest.mark.e2e, pytest.mark.boot]
+
+
+class Keys:
+    """Throw-away Secure Boot keys, and a hand that signs with them."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        folder.mkdir()
+        for name in ("PK", "KEK", "db"):
+            files = ["-keyout", f"{name}.key", "-out", f"{name}.crt"]
+            self._run("openssl", "req", "-newkey", "rsa:2048", "-nodes", "-x509", "-subj", f"/CN={name}/", *files)
+
+    @property
+    def certificates(self) -> Certificates:
+        return Certificates(*(self._folder / f"{name}.crt" for name in ("PK", "KEK", "db")))
+
+    def sign(self, image: bytes) -> bytes:
+        (self._folder / "in.efi").write_bytes(image)
+        self._run("sbsign", "--key", "db.key", "--cert", "db.crt", "--output", "out.efi", "in.efi")
+        return (self._folder / "out.efi").read_bytes()
+
+    def _run(self, *command: str) -> None:
+        subprocess.run(command, cwd=self._folder, check=True, capture_output=True)
+
+
+class Bench:
+    """One store, one release, one pair of key sets, one disk; each test boots an overlay of it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.toolbox: Toolbox = toolbox.find()
+        self.store = Store.open(folder / "store")
+        self.keys, self.foreign = Keys(folder / "keys"), Keys(folder / "foreign")
+        self.images = self._images()
+        self.assembled = self.assemble(7)
+        efi = toolbox.ROOT / "usr/lib/systemd/boot/efi"
+        self.loader = self.keys.sign((efi / "systemd-bootx64.efi").read_bytes())
+
+    def assemble(self, sequence: int) -> Assembled:
+        spec = Spec(kernel="@pkg:pkg/kernel", cmdline="console=ttyS0 panic=10", init=("@pkg:pkg/init",))
+        revision = Revision("main", "0" * 40, sequence, 1_700_000_000)
+        box = Box("demo-1", "demo", spec)
+        return assemble(self.store, self.toolbox, box, self.images, revision, server="http://10.0.2.2:8080")
+
+    def disk(self, name: str, uki: bytes, addon: bytes, assembled: Assembled | None = None) -> Path:
+        path = self.folder / f"{name}.raw"
+        release = (assembled or self.assembled).release
+        disk_image(path, self.store, Contents(release, uki, addon, self.loader, b"a key"), SIZES)
+        return path
+
+    def machine(self, disk: Path) -> Machine:
+        folder = disk.with_suffix("")
+        folder.mkdir()
+        variables = enroll_keys(folder / "vars.fd", self.keys.certificates)
+        return Machine(folder, overlay(disk, folder / "disk.qcow2"), variables, memory=512)
+
+    def _images(self) -> dict[str, Image]:
+        efi = toolbox.ROOT / "usr/lib/systemd/boot/efi"
+        names = ("systemd-bootx64.efi", "linuxx64.efi.stub", "addonx64.efi.stub")
+        modules = b"virtio_pci\nvirtio_blk\nefivarfs\n"
+        files = {"init": INIT, "bin/busybox": BUSYBOX, "bin/sh": "busybox", "etc/modules": modules}
+        contents: dict[str, dict[str, oci.File]] = {
+            "pkg/kernel": {"kernel": KERNEL / "kernel", "kernel.tar": KERNEL / "kernel.tar"},
+            "pkg/init": {"etc/": b"", "etc/issue": b"hello"},
+            "pkg/initrd": dict(files),
+            "pkg/bootloader": {name: efi / name for name in names},
+        }
+        return {f"@pkg:{name}": oci.image(self.store, name, files) for name, files in contents.items()}
+
+
+@pytest.fixture(scope="module")
+def bench(tmp_path_factory: pytest.TempPathFactory) -> Bench:
+    if not (KERNEL / "kernel").exists():
+        pytest.skip("no kernel: set TOWEROS_TEST_KERNEL to a folder with kernel and kernel.tar")
+    return Bench(tmp_path_factory.mktemp("bench"))
+
+
+def test_a_signed_release_boots_with_its_addon(bench: Bench) -> None:
+    keys, made = bench.keys, bench.assembled
+    with bench.machine(bench.disk("good", keys.sign(made.uki), keys.sign(made.addon))) as machine:
+        machine.wait_for("THE-END", BOOT_TIMEOUT)
+        said = machine.output()
+    assert "console=ttyS0 panic=10" in said
+    assert f"toweros.release={made.release.digest} toweros.sequence=7 toweros.box=demo-1" in said
+    assert "FAILED" not in said
+    assert 'LABEL="TOWEROS"' in said and 'LABEL="STATE"' in said
+
+
+def test_an_unsigned_addon_is_dropped(bench: Bench) -> None:
+    made = bench.assembled
+    with bench.machine(bench.disk("unsigned", bench.keys.sign(made.uki), made.addon)) as machine:
+        machine.wait_for("THE-END", BOOT_TIMEOUT)
+        said = machine.output()
+    assert "console=ttyS0 panic=10" in said
+    assert "toweros.release" not in said
+
+
+def test_a_foreign_uki_does_not_run(bench: Bench) -> None:
+    made = bench.assembled
+    disk = bench.disk("foreign-uki", bench.foreign.sign(made.uki), bench.keys.sign(made.addon))
+    with bench.machine(disk) as machine:
+        machine.wait_for(r"Access denied|Security Policy Violation|access denied", BOOT_TIMEOUT)
+        assert "CMDLINE" not in machine.output()
