@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.text import Text
 
 from gitops.cli.output import Output, OutputOption, emit, talk
 from gitops.errors import FleetError
@@ -25,7 +26,7 @@ def validate(
         fleet = load_fleet(FolderTree(folder))
     except FleetError as error:
         listing = "\n".join(str(problem) for problem in error.problems)
-        emit([asdict(problem) for problem in error.problems], output, lambda: typer.echo(listing))
+        emit([asdict(problem) for problem in error.problems], output, lambda: Text(listing))
         count = len(error.problems)
         talk.print(f"{count} mistake{'s' * (count != 1)}")
         raise typer.Exit(1) from error
