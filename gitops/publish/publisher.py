@@ -15,6 +15,10 @@ from gitops.store.blobs import arriving
 
 log = structlog.get_logger(__name__)
 
+REVISIONS = "revisions"
+"""The store's document that names the revision of each release published lately, for people."""
+REVISIONS_KEPT = 1000
+
 Read = Callable[[str], bytes | None]
 
 
@@ -50,11 +54,20 @@ class Publisher:
             self._check(publication, targets.get(f"{publication.release.box}/release.json"))
             self._make_copies(publication)
             targets |= targets_of(publication)
-        return self._write(targets, now)
+        files = self._write(targets, now)
+        self._remember(publications)
+        return files
 
     def refresh(self, now: int | None = None) -> list[str]:
         """Sign again what is due; the offer stays. Cheap when nothing is."""
         return self._write(self._signer.targets(self._read), now)
+
+    def _remember(self, publications: Sequence[Publication]) -> None:
+        new = {publication.document.sha256: str(publication.revision) for publication in publications}
+        known = self._store.value(REVISIONS) or {}
+        if new:
+            rows = [*(row for row in known.get("rows", []) if row[0] not in new), *map(list, new.items())]
+            self._store.set_value(REVISIONS, {"rows": rows[-REVISIONS_KEPT:]})
 
     def _write(self, targets: Mapping[str, Target], now: int | None) -> list[str]:
         files = self._signer.metadata(self._read, targets, int(time.time()) if now is None else now)

@@ -8,7 +8,7 @@ box          a box's own Ed25519 key, and the proof that a report is its
 
 signer = Signer.open(Path("/etc/toweros/keys"), store)
 files = signer.metadata(published, targets, now)
-signed = signer.sign_efi(unsigned)
+signed = signer.sign_boot(unsigned)
 """
 
 from collections.abc import Mapping
@@ -48,11 +48,11 @@ class Signer:
         """What the published metadata offers now."""
         return tuf.read_targets(published)
 
-    def sign_efi(self, image: bytes) -> bytes:
+    def sign_boot(self, image: bytes) -> bytes:
         """`image` with db's signature: the same bytes each time for the same input, when there is a store."""
         return secureboot.sign(image, self._folder / "db.key", self._folder / "db.crt", self._store)
 
-    def verify_efi(self, image: bytes) -> bool:
+    def verify_boot(self, image: bytes) -> bool:
         """Whether `image` carries a signature that db's certificate proves."""
         return secureboot.verify(image, self._folder / "db.crt")
 

@@ -11,7 +11,7 @@ import os
 import shutil
 import uuid
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -225,8 +225,11 @@ def _certificate_rows(folder: Path, name: str, now: datetime) -> list[KeyStatus]
     certificate = folder / f"{name}.crt"
     expires = certificates.expiry(certificate.read_bytes()) if certificate.is_file() else None
     backup = "yes: offline, like root" if name != "db" else "yes: without it no new UKI boots"
+    private = _row(f"{name}.key", "RSA-2048", folder / f"{name}.key", None, now, backup)
+    if private.state == "missing" and name != "db":
+        private = replace(private, state="offline")
     return [
-        _row(f"{name}.key", "RSA-2048", folder / f"{name}.key", None, now, backup),
+        private,
         _row(f"{name}.crt", "certificate", certificate, expires, now, "yes: public"),
     ]
 

@@ -1,0 +1,72 @@
+"""`toweros status [BOX]`: what the first page of the update server says, from the store alone."""
+
+import time
+from typing import Annotated
+
+import typer
+
+from gitops.cli import context
+from gitops.cli.context import ConfigOption, StateOption
+from gitops.cli.output import Output, OutputOption, emit, table, talk
+from gitops.errors import StoreError
+from gitops.server.page import ago, moment, short
+from gitops.server.status import BoxStatus, FleetStatus, fleet_status
+
+COLOURS = {"Healthy": "green", "Synced": "green", "Degraded": "red", "Missing": "red", "Progressing": "blue"}
+
+
+def register(app: typer.Typer) -> None:
+    app.command()(status)
+
+
+def status(
+    box: Annotated[str | None, typer.Argument(help="One box, with everything that is known of it.")] = None,
+    config: ConfigOption = None,
+    state: StateOption = None,
+    output: OutputOption = Output.table,
+) -> None:
+    """How every box is: what it should run, what it runs, sync and health."""
+    now = int(time.time())
+    fleet = fleet_status(context.store(config, state), now)
+    if box is None:
+        emit(fleet.as_json(), output, lambda: _table(fleet, now))
+        _tell(fleet)
+        return
+    found = next((row for row in fleet.boxes if row.box == box), None)
+    if found is None:
+        raise StoreError(f"there is no box {box}", hint="`toweros status` lists them")
+    emit(found.as_json(), output, lambda: table(["", ""], _lines(found, now)))
+
+
+def _table(fleet: FleetStatus, now: int) -> object:
+    heads = ["BOX", "SYNC", "HEALTH", "WANTED", "RUNNING", "SINCE", "SAYS"]
+    return table(heads, [_cells(row, now) for row in fleet.boxes]) if fleet.boxes else "No boxes yet."
+
+
+def _cells(row: BoxStatus, now: int) -> list[str]:
+    said = row.held or row.error or row.fell_back
+    since = ago(row.since, now)
+    plain = [short(row.wanted), short(row.running), since, said]
+    return [row.box, _colour(row.sync), _colour(row.health), *(_escape(cell) for cell in plain)]
+
+
+def _lines(row: BoxStatus, now: int) -> list[list[str]]:
+    times = {"since": f"{moment(row.since)} ({ago(row.since, now)})", "seen": f"{moment(row.seen)}"}
+    return [[name, _escape(times.get(name, str(value)))] for name, value in row.as_json().items() if value]
+
+
+def _colour(word: str) -> str:
+    return f"[{COLOURS[word]}]{word}[/]" if word in COLOURS else word
+
+
+def _escape(text: str) -> str:
+    """What a box says is data: no markup, no terminal escapes."""
+    from rich.markup import escape
+
+    return escape("".join(char if char.isprintable() or char == "\n" else "?" for char in text))
+
+
+def _tell(fleet: FleetStatus) -> None:
+    error = fleet.controller.get("error")
+    if error:
+        talk.print(f"[red]controller:[/red] {_escape(str(error))}")

@@ -1,0 +1,106 @@
+"""The application, and a server for it that starts and stops cleanly in a thread.
+
+with serve(create_app(store, settings), "127.0.0.1:8080"):
+    ...
+"""
+
+import contextlib
+import threading
+import time
+from collections.abc import Iterator
+from http import HTTPStatus
+
+import uvicorn
+from fastapi import FastAPI, Request, Response
+from starlette.exceptions import HTTPException
+from starlette.responses import JSONResponse
+
+from gitops import __version__
+from gitops.errors import SettingsError, TowerosError
+from gitops.server import files, page, reports
+from gitops.settings import Settings
+from gitops.store import Store
+
+START = 10.0
+"""Seconds that the server may take to listen, and to end."""
+HEADERS = {
+    "content-security-policy": "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'",
+    "x-content-type-options": "nosniff",
+    "referrer-policy": "no-referrer",
+}
+
+
+def create_app(store: Store, settings: Settings) -> FastAPI:
+    """The routes of docs/formats.md over one store."""
+    app = FastAPI(title="TowerOS update server", version=__version__, docs_url=None, redoc_url=None)
+    app.include_router(files.router(store))
+    app.include_router(reports.router(store))
+    app.include_router(page.router(store, settings))
+    app.add_exception_handler(HTTPException, _problem)
+    app.add_exception_handler(TowerosError, _trouble)
+    app.middleware("http")(_secure)
+    return app
+
+
+@contextlib.contextmanager
+def serve(app: FastAPI, listen: str) -> Iterator[str]:
+    """Serve `app` on ADDRESS:PORT (port 0: any free one) while the context lasts; gives its URL.
+
+    Raises:
+        SettingsError: the address cannot be used.
+    """
+    host, _, port = listen.rpartition(":")
+    if not host or not port.isdecimal():
+        raise SettingsError(f"listen: {listen!r} is not ADDRESS:PORT")
+    config = uvicorn.Config(app, host.strip("[]"), int(port), log_config=None, access_log=False, lifespan="off")
+    server = uvicorn.Server(config)
+    server.config.timeout_graceful_shutdown = int(START)
+    thread = threading.Thread(target=_run, args=(server,), name="update-server", daemon=True)
+    thread.start()
+    try:
+        yield _address(server, thread, listen)
+    finally:
+        server.should_exit = True
+        thread.join(2 * START)
+
+
+def _run(server: uvicorn.Server) -> None:
+    # uvicorn ends with SystemExit when it cannot listen; the waiting side sees the thread gone and says so.
+    with contextlib.suppress(SystemExit):
+        server.run()
+
+
+def _address(server: uvicorn.Server, thread: threading.Thread, listen: str) -> str:
+    end = time.monotonic() + START
+    while not server.started and thread.is_alive() and time.monotonic() < end:
+        time.sleep(0.02)
+    if not server.started:
+        raise SettingsError(f"cannot listen on {listen}", hint="is another server running? change `listen`")
+    host, port = server.servers[0].sockets[0].getsockname()[:2]
+    return f"http://{f'[{host}]' if ':' in host else host}:{port}"
+
+
+async def _problem(_request: Request, error: Exception) -> Response:
+    """RFC 9457."""
+    status = error.status_code if isinstance(error, HTTPException) else 500
+    detail = error.detail if isinstance(error, HTTPException) else ""
+    return problem(status, detail)
+
+
+async def _trouble(_request: Request, error: Exception) -> Response:
+    return problem(503, error.message if isinstance(error, TowerosError) else "")
+
+
+def problem(status: int, detail: str) -> Response:
+    title = HTTPStatus(status).phrase
+    body = {"type": "about:blank", "title": title, "status": status}
+    if detail and detail != title:
+        body["detail"] = detail
+    return JSONResponse(body, status, media_type="application/problem+json")
+
+
+async def _secure(request: Request, call_next: "object") -> Response:
+    response: Response = await call_next(request)  # type: ignore[operator]
+    for name, value in HEADERS.items():
+        response.headers[name] = value
+    return response

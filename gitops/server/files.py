@@ -1,0 +1,85 @@
+"""What boxes fetch: metadata, and everything else by digest.
+
+Rules: a name is matched whole against its pattern before it becomes a path; everything but `timestamp.json` never
+changes under its name, and says so; HEAD tells the size, Range continues a broken download, ETag saves one.
+"""
+
+import re
+from pathlib import Path
+
+from fastapi import APIRouter, Request, Response
+from starlette.exceptions import HTTPException
+from starlette.responses import FileResponse
+
+from gitops.model import sha256
+from gitops.store import Store
+
+METADATA = re.compile(r"timestamp\.json|[1-9][0-9]{0,9}\.(root|targets|snapshot|bin-[0-9a-f]{1,8})\.json")
+TARGET = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?/([0-9a-f]{64})\.(?:release\.json|uki\.efi|addon\.efi)")
+LAYER = re.compile(r"([0-9a-f]{64})(\.zst)?")
+DELTA = re.compile(r"([0-9a-f]{64})/([0-9a-f]{64})\.zst")
+FOREVER = "public, max-age=31536000, immutable"
+METHODS = ["GET", "HEAD"]
+
+
+def router(store: Store) -> APIRouter:
+    """The routes below /metadata, /targets, /layers and /deltas."""
+    routes = APIRouter(include_in_schema=False)
+    folder = store.root / "repo" / "metadata"
+
+    @routes.api_route("/metadata/{name:path}", methods=METHODS)
+    def metadata(name: str, request: Request) -> Response:
+        _match(METADATA, name)
+        try:
+            data = (folder / name).read_bytes()
+        except OSError as error:
+            raise HTTPException(404) from error
+        headers = {"etag": f'"{sha256(data)[:32]}"', "cache-control": _cache(name)}
+        if _unchanged(request, headers["etag"]):
+            return Response(status_code=304, headers=headers)
+        return Response(data, media_type="application/json", headers=headers)
+
+    @routes.api_route("/targets/{name:path}", methods=METHODS)
+    def target(name: str, request: Request) -> Response:
+        digest = _match(TARGET, name)[1]
+        return _file(request, store.blobs.path(digest))
+
+    @routes.api_route("/layers/{name:path}", methods=METHODS)
+    def layer(name: str, request: Request) -> Response:
+        found = _match(LAYER, name)
+        return _file(request, store.layers.zst(found[1]) if found[2] else store.layers.path(found[1]))
+
+    @routes.api_route("/deltas/{name:path}", methods=METHODS)
+    def delta(name: str, request: Request) -> Response:
+        found = _match(DELTA, name)
+        return _file(request, store.layers.delta(found[1], found[2]))
+
+    return routes
+
+
+def _match(pattern: re.Pattern[str], name: str) -> re.Match[str]:
+    found = pattern.fullmatch(name)
+    if not found:
+        raise HTTPException(404)
+    return found
+
+
+def _cache(name: str) -> str:
+    return "no-cache" if name == "timestamp.json" else FOREVER
+
+
+def _file(request: Request, path: Path) -> Response:
+    try:
+        size = path.stat().st_size
+    except OSError as error:
+        raise HTTPException(404) from error
+    headers = {"etag": f'"{path.name[:64]}-{size}"', "cache-control": FOREVER}
+    if _unchanged(request, headers["etag"]):
+        return Response(status_code=304, headers=headers)
+    return FileResponse(path, media_type="application/octet-stream", headers=headers)
+
+
+def _unchanged(request: Request, etag: str) -> bool:
+    """RFC 9110, 13.1.2: weak comparison, a list or a star."""
+    tags = [tag.strip().removeprefix("W/") for tag in request.headers.get("if-none-match", "").split(",")]
+    return etag in tags or "*" in tags

@@ -1,0 +1,153 @@
+"""What boxes say: one signed document per report (docs/formats.md, "Report").
+
+Rules: the body is bounded; nothing is believed before the signature of the named box holds; a foreign, unknown or
+revoked box gets one and the same answer; what was seen is not taken twice; every text is cut to a length.
+"""
+
+import json
+from typing import Annotated
+
+import structlog
+from fastapi import APIRouter, Request, Response
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
+
+from gitops.model import REPORT_FORMAT, Failure, Json, Report
+from gitops.sign.box import proves
+from gitops.store import Store
+
+log = structlog.get_logger(__name__)
+
+MAX_BODY = 256 << 10
+"""Bytes of one report."""
+
+Word = Annotated[str, Field(max_length=100)]
+Line = Annotated[str, Field(max_length=4_000)]
+Digest = Annotated[str, Field(pattern=r"^([0-9a-f]{64})?$")]
+Number = Annotated[int, Field(ge=0, lt=1 << 53)]
+
+
+class Wire(BaseModel):
+    """A document from a box: unknown members are for newer servers, and dropped."""
+
+    model_config = ConfigDict(strict=True, extra="ignore", frozen=True)
+
+
+class Envelope(Wire):
+    """The request's body."""
+
+    report: Annotated[str, Field(max_length=MAX_BODY)]
+    signature: Annotated[str, Field(pattern=r"^[0-9a-f]{128}$")]
+
+
+class FailureIn(Wire):
+    sequence: Number
+    release: Digest
+    verdict: Annotated[str, Field(pattern="^(failed|indeterminate)$")]
+    reason: Line
+    time: Number = 0
+    log: Annotated[str, Field(max_length=64_000)] = ""
+
+
+class ReportIn(Wire):
+    """The signed document."""
+
+    format: Number
+    box: Word
+    boot_id: Annotated[str, Field(min_length=1, max_length=64)]
+    counter: Number
+    time: Number
+    agent: Word
+    sequence: Number
+    release: Digest
+    content: Digest
+    phase: Word
+    health: Annotated[str, Field(pattern="^(Healthy|Progressing|Degraded)$")]
+    error: Line = ""
+    staged: Number = 0
+    rollback: Number = 0
+    entry: Word = ""
+    failures: Annotated[list[FailureIn], Field(max_length=100)] = []
+    checks: Annotated[list[Json], Field(max_length=100)] = []
+    degraded: Annotated[list[Line], Field(max_length=100)] = []
+    fetched: Json = {}
+
+    def noun(self) -> Report:
+        values = self.model_dump(exclude={"format", "failures", "checks", "degraded"})
+        failures = tuple(Failure(**failure.model_dump()) for failure in self.failures)
+        return Report(**values, failures=failures, checks=tuple(self.checks), degraded=tuple(self.degraded))
+
+
+def router(store: Store) -> APIRouter:
+    """POST /api/v1/boxes/BOX/report."""
+    routes = APIRouter()
+
+    @routes.post("/api/v1/boxes/{name}/report", status_code=204)
+    async def report(name: str, request: Request) -> Response:
+        body = await _bounded(request)
+        await run_in_threadpool(take, store, name, body)
+        return Response(status_code=204)
+
+    return routes
+
+
+def take(store: Store, name: str, body: bytes) -> None:
+    """Check a report and keep it.
+
+    Raises:
+        HTTPException: 400 not a report, 403 not this box's, 409 seen already, 422 a document that is not understood.
+    """
+    try:
+        envelope = Envelope.model_validate_json(body)
+    except ValidationError as error:
+        raise HTTPException(400, "the body is not a signed report") from error
+    row = store.box(name)
+    if row is None or row.revoked or not proves(row.public_key, envelope.report.encode(), envelope.signature):
+        log.warning("report.refused", box=name[:63], reason="signature")
+        raise HTTPException(403, "the signature is not that of an enrolled box of this name")
+    report = _parse(envelope.report)
+    if report.box != name:
+        raise HTTPException(403, "the report is another box's")
+    before = store.report(name)
+    if not store.save_report(report):
+        raise HTTPException(409, "this report was seen already")
+    for type_, reason, message in changes(before, report):
+        store.add_event(name, type_, reason, message)
+
+
+def changes(before: Report | None, after: Report) -> list[tuple[str, str, str]]:
+    """What a new report says that the last one did not: (type, reason, message) of events."""
+    known = {(f.release, f.time) for f in before.failures} if before else set()
+    found = [
+        ("Warning", "FellBack", f"release {failure.sequence}: {failure.verdict}: {failure.reason}")
+        for failure in after.failures
+        if (failure.release, failure.time) not in known
+    ]
+    if before is None or before.release != after.release:
+        found.append(("Normal", "Runs", f"release {after.sequence}"))
+    if before is None or before.health != after.health:
+        type_ = "Warning" if after.health == "Degraded" else "Normal"
+        found.append((type_, after.health, "; ".join(after.degraded) or f"release {after.sequence}"))
+    if after.error and (before is None or before.error != after.error):
+        found.append(("Warning", "Refused", after.error))
+    return found
+
+
+def _parse(text: str) -> Report:
+    try:
+        document = ReportIn.model_validate(json.loads(text))
+    except (ValueError, RecursionError) as error:
+        raise HTTPException(422, "the report is not understood") from error
+    if document.format not in (REPORT_FORMAT, REPORT_FORMAT - 1):
+        raise HTTPException(422, f"report format {document.format} is not understood")
+    return document.noun()
+
+
+async def _bounded(request: Request) -> bytes:
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > MAX_BODY:
+            raise HTTPException(413, f"a report has at most {MAX_BODY} bytes")
+    return bytes(body)
