@@ -2,8 +2,7 @@
 """What LinuxKit YAML may say: every field of its moby configuration, as typed models.
 
 In: values of one YAML file (see `schema.check`). Out: frozen models; `dump` gives LinuxKit's own keys again. The source
-of the format is LinuxKit's docs/yaml.md, and for `resources` the OCI runtime spec 1.2 (config-linux.md). `null` says
-nothing, as an absent key does.
+of the format is LinuxKit's docs/yaml.md. `null` says nothing, as an absent key does.
 """
 
 import re
@@ -11,6 +10,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, Field, StringConstraints, model_validator
 
+from gitops.fleet.linuxkit_resources import Resources
 from gitops.fleet.schema import Strict
 from gitops.model import Json
 
@@ -88,8 +88,9 @@ def _mode(text: str) -> str:
 
 
 def _inside(path: str) -> str:
-    if not path.strip("/") or {".", "..", ""} & set(path.strip("/").split("/")):
-        raise ValueError("a path without `.`, `..` and empty parts is expected")
+    parts = path.strip("/").split("/")
+    if {".", "..", ""} & set(parts) or any(part.startswith(".wh.") for part in parts):
+        raise ValueError("a path without `.`, `..`, `.wh.` and empty parts is expected")
     return path.strip("/")
 
 
@@ -100,7 +101,6 @@ Strings = tuple[str, ...] | None
 Capabilities = Annotated[tuple[str, ...], AfterValidator(_capabilities)] | None
 Binds = tuple[Annotated[str, AfterValidator(_bind)], ...] | None
 Mode = Annotated[str, AfterValidator(_mode)]
-Number = Annotated[int, Field(ge=0)] | None
 
 
 class Mount(Strict):
@@ -170,113 +170,6 @@ class Runtime(Strict):
     interfaces: tuple[Interface, ...] | None = None
     bindNS: BindNS | None = None
     namespace: str | None = None
-
-
-class DeviceRule(Strict):
-    """A rule of the device cgroup."""
-
-    allow: bool
-    type: Literal["a", "b", "c"] | None = None
-    major: int | None = None
-    minor: int | None = None
-    access: str | None = None
-
-
-class Memory(Strict):
-    """Limits in bytes."""
-
-    limit: int | None = None
-    reservation: int | None = None
-    swap: int | None = None
-    kernel: int | None = None
-    kernelTCP: int | None = None
-    swappiness: Number = None
-    disableOOMKiller: bool | None = None
-    useHierarchy: bool | None = None
-    checkBeforeUpdate: bool | None = None
-
-
-class Cpu(Strict):
-    """Shares, and times in microseconds."""
-
-    shares: Number = None
-    quota: int | None = None
-    burst: Number = None
-    period: Number = None
-    realtimeRuntime: int | None = None
-    realtimePeriod: Number = None
-    cpus: str | None = None
-    mems: str | None = None
-    idle: int | None = None
-
-
-class Pids(Strict):
-    """How many processes."""
-
-    limit: int
-
-
-class HugepageLimit(Strict):
-    """Bytes of one page size."""
-
-    pageSize: str
-    limit: int
-
-
-class Weight(Strict):
-    """A block device's weight."""
-
-    major: int
-    minor: int
-    weight: Number = None
-    leafWeight: Number = None
-
-
-class Throttle(Strict):
-    """A block device's rate."""
-
-    major: int
-    minor: int
-    rate: int
-
-
-class BlockIO(Strict):
-    """Weights and rates of block devices."""
-
-    weight: Number = None
-    leafWeight: Number = None
-    weightDevice: tuple[Weight, ...] | None = None
-    throttleReadBpsDevice: tuple[Throttle, ...] | None = None
-    throttleWriteBpsDevice: tuple[Throttle, ...] | None = None
-    throttleReadIOPSDevice: tuple[Throttle, ...] | None = None
-    throttleWriteIOPSDevice: tuple[Throttle, ...] | None = None
-
-
-class Priority(Strict):
-    """An interface's priority."""
-
-    name: str
-    priority: int
-
-
-class NetworkLimits(Strict):
-    """The network cgroup."""
-
-    classID: Number = None
-    priorities: tuple[Priority, ...] | None = None
-
-
-class Resources(Strict):
-    """The container's cgroup, in the runtime spec's words."""
-
-    devices: tuple[DeviceRule, ...] | None = None
-    memory: Memory | None = None
-    cpu: Cpu | None = None
-    pids: Pids | None = None
-    blockIO: BlockIO | None = None
-    hugepageLimits: tuple[HugepageLimit, ...] | None = None
-    network: NetworkLimits | None = None
-    unified: dict[str, str] | None = None
 
 
 class Settings(Strict):

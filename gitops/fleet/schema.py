@@ -254,7 +254,9 @@ def _fields(model: type[BaseModel], location: Sequence[str | int]) -> list[str]:
     for part in location:
         if isinstance(part, str) and isinstance(inner, type) and issubclass(inner, BaseModel):
             inner = _model_in(inner.model_fields[part].annotation)
-    return list(inner.model_fields) if isinstance(inner, type) and issubclass(inner, BaseModel) else []
+    if not (isinstance(inner, type) and issubclass(inner, BaseModel)):
+        return []
+    return [info.alias or name for name, info in inner.model_fields.items()]
 
 
 def _model_in(annotation: Any) -> Any:
