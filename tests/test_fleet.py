@@ -207,6 +207,7 @@ def test_the_fleet_speaks_to_every_role_that_has_the_container(tmp_path: Path) -
             {"boxes/one.yaml": "role: vm\nnetwork: {address: 192.0.2.9/24, gateway: 198.51.100.1}"},
             "boxes/one.yaml:2:10: `network`: the gateway 198.51.100.1 is outside of 192.0.2.0/24",
         ),
+        ({"keys/db.key": "-----BEGIN PRIVATE KEY-----"}, "keys/db.key:1:1: a private key in the fleet repo; remove it"),
         ({"boot/b.yml": "services:\n- {nam: x}"}, "boot/b.yml:2:4: unknown key `nam`; did you mean `name`?"),
     ],
 )

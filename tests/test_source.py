@@ -27,8 +27,9 @@ class Remote:
             self.git("config", key, value)
         self.git("remote", "add", "origin", str(self.bare))
 
-    def git(self, *words: str, cwd: Path | None = None) -> str:
-        done = subprocess.run(["git", *words], cwd=cwd or self.work, env=self.env, capture_output=True, text=True)
+    def git(self, *words: str, cwd: Path | None = None, stdin: str = "") -> str:
+        folder = cwd or self.work
+        done = subprocess.run(["git", *words], cwd=folder, env=self.env, input=stdin, capture_output=True, text=True)
         assert done.returncode == 0, done.stderr
         return done.stdout.strip()
 
@@ -256,6 +257,23 @@ def test_submodules_and_leaving_links_are_refused(remote: Remote, source: GitSou
     remote.git("push", "-q", "origin", "HEAD")
     with pytest.raises(SourceError, match="submodules"):
         source.poll()
+
+
+def test_a_bomb_of_folders_is_refused(remote: Remote, source: GitSource) -> None:
+    """Ten objects that say ten thousand million folders."""
+    tree = remote.git("mktree", "--missing", stdin="")
+    for _ in range(10):
+        tree = remote.git("mktree", stdin="".join(f"040000 tree {tree}\td{n}\n" for n in range(10)))
+    commit = remote.git("commit-tree", "-m", "bomb", "-p", "HEAD", tree)
+    remote.git("push", "-q", "origin", f"{commit}:refs/heads/main")
+    with pytest.raises(SourceError, match="more than"):
+        source.poll()
+
+
+def test_what_a_commit_says_cannot_steer_a_terminal(remote: Remote, source: GitSource) -> None:
+    remote.git("commit", "-q", "--allow-empty", "-m", "\x1b[31mred\x1b[0m", "-m", "body")
+    remote.git("push", "-q", "origin", "HEAD")
+    assert source.poll().subject == "?[31mred?[0m"
 
 
 @pytest.mark.parametrize("url", ["git://host/x", "http://host/x", "ext::sh -c id", "ftp://host/x", "", "ssh://a b/c"])

@@ -67,6 +67,7 @@ def load_fleet(tree: Tree, platform: str = "linux/amd64") -> Fleet:
         elif ROLES + box.said.role + ".yaml" not in tree.entries():
             hint = did_you_mean(box.said.role, list(roles)) or f"write roles/{box.said.role}.yaml"
             problems.append(box.document.problem(("role",), f"there is no role `{box.said.role}`", hint))
+    problems += _private_keys(tree)
     if problems:
         raise FleetError(list(dict.fromkeys(problems)))
     return Fleet(policy, packages, boxes)
@@ -110,6 +111,13 @@ def _folder(tree: Tree, folder: str, model: type[Said], problems: list[Problem])
     return found
 
 
+def _private_keys(tree: Tree) -> list[Problem]:
+    """Whoever reads the repository has what is in it."""
+    found = (path for path in tree.entries() if path.startswith("keys/") and b"PRIVATE KEY" in tree.read(path))
+    hint = "remove it, and make a new one: this one is known to all readers"
+    return [Problem(path, 1, 1, "a private key in the fleet repo", hint) for path in found]
+
+
 # --- roles and boxes -----------------------------------------------------------------------------------------------
 
 
@@ -142,8 +150,7 @@ def _roles(
         spec = specs[name]
         if spec is None:
             continue
-        base = Merged(spec, suspended=fleet.said.suspended or "")
-        base = apply(base, fleet.document, fleet.said, tree, problems, known=known)
+        base = apply(Merged(spec), fleet.document, fleet.said, tree, problems, known=known)
         base = apply(base, role.document, role.said, tree, problems)
         check_services(base, role.document, problems)
         files = by_path((*base.spec.files, *base.files))

@@ -9,6 +9,7 @@ import posixpath
 from gitops.errors import SourceError
 
 MAX_FILES = 20_000
+"""Files and folders together."""
 MAX_FILE = 8 << 20
 """Bytes of one file."""
 MAX_TOTAL = 256 << 20
@@ -55,6 +56,16 @@ class Bounds:
         self.files = 0
         self.total = 0
 
+    def enter(self, path: str) -> None:
+        """Count a folder: a few bytes of Git can say millions of them."""
+        check_path(path)
+        self._count()
+
+    def _count(self) -> None:
+        self.files += 1
+        if self.files > MAX_FILES:
+            raise SourceError(f"more than {MAX_FILES} files", hint="split the fleet repo, or ignore what was built")
+
     def add(self, path: str, mode: int, size: int) -> None:
         """Count a file.
 
@@ -66,12 +77,10 @@ class Bounds:
             raise SourceError(f"{path}: submodules are not followed", hint="copy the folder into the repository")
         if mode not in (FILE, PROGRAM, LINK):
             raise SourceError(f"{path}: mode {mode:o} is not allowed", hint="use 644, 755 or a symbolic link")
-        self.files += 1
+        self._count()
         self.total += size
         if size > (MAX_LINK if mode == LINK else MAX_FILE):
             raise SourceError(f"{path}: {size} bytes are too many", hint=f"a file has at most {MAX_FILE >> 20} MiB")
-        if self.files > MAX_FILES:
-            raise SourceError(f"more than {MAX_FILES} files", hint="split the fleet repo, or ignore what was built")
         if self.total > MAX_TOTAL:
             raise SourceError(
                 f"more than {MAX_TOTAL >> 20} MiB of files", hint="name large inputs in packages.in instead"

@@ -77,6 +77,7 @@ class GitSource:
                 self._rebuild()
             return self._follow(heads)
         except DAMAGE as error:
+            heads = list_heads(self._repository, self._access)
             log.warning("source.damaged", error=str(error))
             self._rebuild()
         try:
@@ -98,7 +99,8 @@ class GitSource:
         said = {"epoch": self._epoch, "revision": asdict(revision) | {"signers": list(revision.signers)}}
         if said.items() <= (self._document() or {}).items():
             return
-        document = {"format": 1, "policy": asdict(self._load_policy(revision.commit)), **said}
+        policy = self._load_policy(revision.commit)
+        document = {"format": 1, "policy": {"branch": policy.branch, "sign": policy.sign}, **said}
         self._repository.references.create(DEPLOYED, pygit2.Oid(hex=revision.commit), force=True)
         new = self._folder / "deployed.new"
         with new.open("w") as file:
@@ -190,7 +192,8 @@ class GitSource:
 
     def _revision(self, branch: str, commit: str, last: Revision | None) -> Revision:
         found = self._commit(commit)
-        subject = found.message.partition("\n")[0][:SUBJECT]
+        line = found.raw_message.partition(b"\n")[0].decode(errors="replace")[:SUBJECT]
+        subject = "".join(letter if letter.isprintable() else "?" for letter in line)
         return Revision(branch, commit, self._count(commit, last) + self._epoch, found.commit_time, subject)
 
     def _count(self, commit: str, last: Revision | None) -> int:

@@ -150,12 +150,13 @@ def list_heads(repository: pygit2.Repository, access: Access) -> Heads:
     except (pygit2.GitError, KeyError, OSError, ValueError) as error:
         raise unreachable(access, error) from error
     prefix = "refs/heads/"
-    named = {head.name: head for head in heads if head.name}
+    valid = pygit2.reference_is_valid_name
+    named = {head.name: head for head in heads if head.name and valid(head.name)}
     branches = {name.removeprefix(prefix): str(head.oid) for name, head in named.items() if name.startswith(prefix)}
     target = named["HEAD"].symref_target if "HEAD" in named else None
     if target is None and "HEAD" in named:
         target = next((prefix + name for name, oid in branches.items() if oid == str(named["HEAD"].oid)), None)
-    return Heads(branches, (target or "").removeprefix(prefix))
+    return Heads(branches, target.removeprefix(prefix) if target and valid(target) else "")
 
 
 def download(repository: pygit2.Repository, access: Access, refspec: str) -> None:

@@ -17,7 +17,7 @@ import pygit2
 
 from gitops.errors import SourceError
 from gitops.model import Entry
-from gitops.source.bounds import FILE, LINK, MAX_DEPTH, PROGRAM, SUBMODULE, Bounds, check_link, check_path
+from gitops.source.bounds import FILE, LINK, MAX_DEPTH, PROGRAM, SUBMODULE, Bounds, check_link
 
 FOLDER = 0o040000
 
@@ -63,7 +63,7 @@ class GitTree:
         self._root = repository[pygit2.Oid(hex=commit)].peel(pygit2.Tree)
         self._entries: dict[str, Entry] = {}
         bounds = Bounds()
-        for entry in self._walk(self._root, ""):
+        for entry in self._walk(self._root, "", bounds):
             bounds.add(entry.path, entry.mode, entry.size)
             if entry.path in self._entries:
                 raise SourceError(f"{entry.path}: is there twice", hint="write the tree again with `git add`")
@@ -71,7 +71,7 @@ class GitTree:
                 check_link(entry.path, repository[pygit2.Oid(hex=entry.id)].read_raw())
             self._entries[entry.path] = entry
 
-    def _walk(self, tree: pygit2.Tree, folder: str) -> Iterator[Entry]:
+    def _walk(self, tree: pygit2.Tree, folder: str, bounds: Bounds) -> Iterator[Entry]:
         for child in tree:
             name = child.raw_name
             if name is None:
@@ -80,10 +80,10 @@ class GitTree:
                 path = folder + name.decode()
             except UnicodeDecodeError:
                 raise SourceError(f"{folder}{name!r}: the name is not UTF-8", hint="rename it") from None
-            check_path(path)
             mode = int(child.filemode)
             if isinstance(child, pygit2.Tree):
-                yield from self._walk(child, path + "/")
+                bounds.enter(path)
+                yield from self._walk(child, path + "/", bounds)
             else:
                 size = 0 if mode == SUBMODULE else self._repository.odb.read_header(child.id)[1]
                 yield Entry(path, mode, str(child.id), size)
@@ -177,13 +177,16 @@ class _Ignores:
         self._repository = pygit2.Repository(found) if found else None
         self._prefix = ""
         self._tracked: set[str] = set()
-        if self._repository is not None and self._repository.workdir:
-            inside = folder.relative_to(Path(self._repository.workdir).resolve()).as_posix()
+        top = Path(self._repository.workdir).resolve() if self._repository and self._repository.workdir else None
+        if self._repository is None or top is None or not folder.is_relative_to(top):
+            self._repository = None
+        else:
+            inside = folder.relative_to(top).as_posix()
             self._prefix = "" if inside == "." else inside + "/"
             self._tracked = {entry.path for entry in self._repository.index}
 
     def __call__(self, path: str, folder: bool) -> bool:
-        if self._repository is None or not self._repository.workdir:
+        if self._repository is None:
             return False
         full = self._prefix + path
         if not self._repository.path_is_ignored(full + "/" * folder):
