@@ -5,21 +5,20 @@
 set -eu
 wheels=$1 out=$2
 site=$out/usr/lib/python3/dist-packages
-python=$out/usr/bin/python3.13
 mkdir -p "$site" "$out/usr/bin"
 
 for wheel in "$wheels"/*.whl; do
-	# A wheel is a ZIP; `zipfile` of the Python that was just unpacked reads it, so the toolbox needs no unzip.
-	PYTHONHOME=$out/usr "$python" -I -m zipfile -e "$wheel" "$site"
+	# A wheel is a ZIP. The toolbox has the same Python as the box (Debian 13), so its byte code fits.
+	python3 -I -m zipfile -e "$wheel" "$site"
 done
 
 # What the agent never imports.
-rm -rf "$site"/cffi "$site"/pycparser "$site"/*.dist-info/RECORD
+rm -rf "$site"/cffi "$site"/*.dist-info
 for name in ensurepip idlelib lib2to3 pydoc_data test tkinter turtledemo unittest venv; do
 	rm -rf "$out/usr/lib/python3.13/$name"
 done
 
-PYTHONHOME=$out/usr "$python" -I -m compileall -q -b -f --invalidation-mode unchecked-hash \
+python3 -I -m compileall -q -b -f --invalidation-mode unchecked-hash \
 	-s "$out" -p / "$site" "$out/usr/lib/python3.13"
 find "$site" "$out/usr/lib/python3.13" -name '*.py' -delete
 find "$out" -name __pycache__ -prune -exec rm -rf {} +

@@ -295,8 +295,9 @@ class Agent:
         path = self.places.run / "agent.json"
         with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
             return float(json.loads(path.read_bytes())["started"])
-        path.write_text(json.dumps({"started": time.monotonic()}))
-        return time.monotonic()
+        started = time.monotonic()
+        path.write_text(json.dumps({"started": started}))
+        return started
 
     # --- the report ---
 

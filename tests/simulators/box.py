@@ -1,0 +1,255 @@
+"""A box without a machine: folders as its partitions, a firmware and a boot loader of a few lines, the real agent.
+
+`power_on` does what the firmware, systemd-boot and the initrd do: it takes the newest entry that has tries, counts it,
+refuses a UKI that is not signed (that does not begin with `SIGNED`), goes on with the firmware's second boot entry then,
+and lets the "initrd" prove every layer of the release. It returns the agent of that boot, or None for a box that is lost.
+"""
+
+import importlib
+import json
+import os
+import struct
+import sys
+import time
+from dataclasses import dataclass, field
+from hashlib import sha256
+from io import BytesIO
+from pathlib import Path
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+
+sys.path.insert(0, str(Path(__file__).parents[2] / "pkg" / "agent" / "agent"))
+
+from toweros_agent import nouns, verity
+from toweros_agent.agent import Agent
+from toweros_agent.machine import State
+from toweros_agent.settings import Places
+
+SIGNED = b"MZ signed "
+GUID = "0f0e0d0c-0b0a-0908-0706-050403020100"
+agent_module = importlib.import_module("toweros_agent.agent")
+
+
+def layer(data: bytes) -> dict[str, object]:
+    """A layer of a release document; `data` is padded to blocks."""
+    data = pad(data)
+    root, _ = verity.hash_tree(BytesIO(data), len(data), lambda: None)
+    return {"root": root, "size": len(data)}
+
+
+def pad(data: bytes) -> bytes:
+    return data + bytes(-len(data) % 4096)
+
+
+@dataclass
+class Made:
+    """A release with everything that belongs to it."""
+
+    sequence: int
+    document: bytes
+    uki: bytes
+    addon: bytes
+    blobs: dict[str, bytes]
+
+    @property
+    def digest(self) -> str:
+        return sha256(self.document).hexdigest()
+
+
+def make(sequence: int, *, service: bytes = b"one", uki: bytes = SIGNED + b"kernel 1", box: str = "demo-1",
+         probation: int = 1, checks: tuple[dict[str, object], ...] = ()) -> Made:  # fmt: skip
+    """A release of three layers: root and base are the same in all of them, `service` is its own."""
+    datas = [pad(b"root" * 5000), pad(b"base" * 9000), pad(service * 3000)]
+    layers = [layer(data) for data in datas]
+    content = {
+        "cmdline": "console=ttyS0",
+        "kernel": {"sha256": "0" * 64, "size": 1},
+        "initrd": {"sha256": "0" * 64, "size": 1},
+        "root": layers[:1],
+        "containers": [{"path": "services/hello", "target": "rootfs", "layers": layers[1:]}],
+        "health": {"probation": probation, "checks": list(checks)},
+    }
+    document = nouns.canonical({"format": 1, "box": box, "sequence": sequence, "content": content})
+    addon = b"addon toweros.release=" + sha256(document).hexdigest().encode()
+    blobs = {str(each["root"]): data for each, data in zip(layers, datas, strict=True)}
+    return Made(sequence, document, uki, addon, blobs)
+
+
+@dataclass
+class Services:
+    """What containerd and the loopback network say."""
+
+    running: dict[str, tuple[int, str]] = field(default_factory=dict)
+    status: int = 200
+
+    def tasks(self) -> dict[str, tuple[int, str]]:
+        return self.running
+
+    def get(self, url: str, timeout: float) -> tuple[int, bytes]:
+        return self.status, b"ok"
+
+
+class Box:
+    """The disk of one box, under `root`, and what happens when its power comes."""
+
+    def __init__(self, root: Path, server: str, tuf_root: bytes) -> None:
+        self.root, self.server = root, server
+        self.run, self.esp = root / "run", root / "run" / "esp"
+        self.disk, self.linux = root / "run" / "disk", root / "run" / "esp" / "EFI" / "Linux"
+        self.services, self.rebooted, self.hang = Services(), 0, False
+        for folder in ("layers", "releases", "state", "tuf", "identity"):
+            (self.disk / folder).mkdir(parents=True)
+        self.linux.mkdir(parents=True)
+        (root / "etc").mkdir()
+        (root / "etc" / "root.json").write_bytes(tuf_root)
+        self.key = Ed25519PrivateKey.generate()
+        pem = self.key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+        (self.disk / "identity" / "box.key").write_bytes(pem)
+        (root / "watchdog").touch()
+        self._firmware()
+        self.places = Places(
+            run=self.run, etc=root / "etc", lib=root / "lib", sys=root / "sys", efivars=root / "efivars",
+            pstore=root / "pstore", watchdog=root / "watchdog", boot_id=root / "boot_id",
+        )  # fmt: skip
+
+    def _firmware(self) -> None:
+        (self.root / "efivars").mkdir()
+        guid = struct.pack("<I", 6) + (GUID + "\0").encode("utf-16-le")
+        (self.root / "efivars" / "LoaderDevicePartUUID-4a67b082-0a4c-41cf-b6c7-440b29bb8c4f").write_bytes(guid)
+        device = self.esp.stat().st_dev
+        part = self.root / "sys" / "devices" / "vda" / "vda1"
+        part.mkdir(parents=True)
+        for name, value in (("partition", 1), ("start", 2048), ("size", 131072)):
+            (part / name).write_text(f"{value}\n")
+        (part.parent / "queue").mkdir()
+        (part.parent / "queue" / "logical_block_size").write_text("512\n")
+        block = self.root / "sys" / "dev" / "block"
+        block.mkdir(parents=True)
+        (block / f"{os.major(device)}:{os.minor(device)}").symlink_to(part)
+
+    def install(self, made: Made) -> None:
+        """As `toweros box image` leaves a disk: one blessed entry."""
+        self.put(made)
+        (self.linux / f"toweros-{made.sequence}.efi").write_bytes(made.uki)
+
+    def put(self, made: Made) -> None:
+        for root, data in made.blobs.items():
+            self.put_layer(root, data)
+        (self.disk / "releases" / f"{made.digest}.json").write_bytes(made.document)
+        folder = self.linux / f"toweros-{made.sequence}.efi.extra.d"
+        folder.mkdir()
+        (folder / "release.addon.efi").write_bytes(made.addon)
+
+    def put_layer(self, root: str, data: bytes) -> None:
+        _, tree = verity.hash_tree(BytesIO(data), len(data), lambda: None)
+        (self.disk / "layers" / root).write_bytes(data + tree)
+
+    # --- what is on the disk ---
+
+    def entries(self) -> list[str]:
+        return sorted(path.name for path in self.linux.iterdir() if path.suffix == ".efi")
+
+    def bootable(self) -> list[int]:
+        """Sequences of the entries whose UKI, addon, release and layers are all there and right."""
+        found = [nouns.Entry.parse(name) for name in self.entries()]
+        return [entry.sequence for entry in found if entry and self._loads(entry) and not self._initrd(entry.sequence)]
+
+    # --- power ---
+
+    def power_on(self) -> Agent | None:
+        """Tries as the hardware would; the firmware's own fallback ends the tries of one power-on."""
+        entry = self._systemd_boot()
+        if entry is None or not self._loads(entry):
+            entry = self._fallback()
+        if entry is None or not self._loads(entry):
+            return None
+        why = self._initrd(entry.sequence)
+        if why:
+            (self.disk / "state" / f"why-{entry.sequence}").write_text(why)
+            if entry.plain:
+                (self.linux / entry.name).rename(self.linux / f"toweros-{entry.sequence}+0-3.efi")
+            return self.power_on()
+        if self.hang and not entry.plain:
+            return self.power_on()
+        return self._start(entry)
+
+    def _systemd_boot(self) -> nouns.Entry | None:
+        entries = [entry for name in self.entries() if (entry := nouns.Entry.parse(name))]
+        entries.sort(key=lambda entry: (not entry.bad, entry.sequence))
+        if not entries:
+            return None
+        best = entries[-1]
+        if best.left:
+            counted = nouns.Entry(best.sequence, best.left - 1, best.done + 1)
+            (self.linux / best.name).rename(self.linux / counted.name)
+            return counted
+        return best
+
+    def _fallback(self) -> nouns.Entry | None:
+        """The second of BootOrder, if its file is there."""
+        folder = self.root / "efivars"
+        order = list(folder.glob("BootOrder-*"))
+        if not order:
+            return None
+        second = struct.unpack("<H", order[0].read_bytes()[6:8])[0]
+        option = next(folder.glob(f"Boot{second:04X}-*")).read_bytes()
+        name = option.decode("utf-16-le", errors="ignore").split("\\EFI\\Linux\\")[1].split("\0")[0]
+        return nouns.Entry.parse(name) if (self.linux / name).exists() else None
+
+    def _loads(self, entry: nouns.Entry) -> bool:
+        return (self.linux / entry.name).read_bytes().startswith(SIGNED)
+
+    def _initrd(self, sequence: int) -> str:
+        """Why the initrd would give up on a release ("" when it would not)."""
+        addon = self.linux / f"toweros-{sequence}.efi.extra.d" / "release.addon.efi"
+        try:
+            digest = addon.read_bytes().split(b"toweros.release=")[1].decode()
+            release = nouns.Release.parse((self.disk / "releases" / f"{digest}.json").read_bytes())
+            for each in release.layers():
+                data = (self.disk / "layers" / each.root).read_bytes()
+                root, tree = verity.hash_tree(BytesIO(data), each.size, lambda: None)
+                if (root, tree) != (each.root, data[each.size :]):
+                    return f"layer {each.root[:12]} is damaged"
+        except (OSError, IndexError, nouns.Refused) as error:
+            return f"{type(error).__name__}: {error}"
+        return ""
+
+    def _start(self, entry: nouns.Entry) -> Agent:
+        addon = self.linux / f"toweros-{entry.sequence}.efi.extra.d" / "release.addon.efi"
+        digest = addon.read_bytes().split(b"toweros.release=")[1].decode()
+        boot = {"format": 1, "box": "demo-1", "release": digest, "sequence": entry.sequence, "server": self.server}
+        boot |= {"entry": entry.name, "trial": not entry.plain, "repaired": []}
+        (self.run / "boot.json").write_text(json.dumps(boot))
+        (self.run / "release.json").write_bytes((self.disk / "releases" / f"{digest}.json").read_bytes())
+        (self.run / "agent.json").unlink(missing_ok=True)
+        (self.root / "boot_id").write_text(f"{time.monotonic_ns()}\n")
+        return self.agent()
+
+    def agent(self) -> Agent:
+        """Start the agent (again) in the boot that runs."""
+        agent = Agent(self.places, self.services, self._reboot)
+        agent.http.pause = lambda seconds: None
+        return agent
+
+    def _reboot(self) -> None:
+        self.rebooted += 1
+
+    def report(self, server: object) -> dict[str, object]:
+        """The newest report, its signature checked."""
+        last = server.reports[-1]  # type: ignore[attr-defined]
+        self.key.public_key().verify(bytes.fromhex(last["signature"]), last["report"].encode())
+        document: dict[str, object] = json.loads(last["report"])
+        return document
+
+
+def drive(agent: Agent, *states: State, limit: float = 20) -> State:
+    """Let the agent work until it is in one of `states`; one more look when that is where it already is."""
+    end = time.monotonic() + limit
+    while True:
+        delay = agent.step()
+        if agent.state in states:
+            return agent.state
+        assert time.monotonic() < end, f"still {agent.state}: {agent.error}"
+        if agent.state == State.PROBATION:
+            time.sleep(min(delay, 0.2))

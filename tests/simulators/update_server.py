@@ -1,0 +1,218 @@
+"""A real TUF repository behind a real HTTP server on the loopback, as docs/formats.md describes them, with faults on demand.
+
+with UpdateServer("demo-1") as server:
+    server.publish(release, uki, addon)
+    server.faults["/layers/ROOT.zst"] = truncated
+"""
+
+import json
+import subprocess
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta, timezone
+from hashlib import sha256
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+from securesystemslib.signer import CryptoSigner
+from tuf.api.metadata import (
+    Delegations,
+    Metadata,
+    MetaFile,
+    Root,
+    Snapshot,
+    SuccinctRoles,
+    TargetFile,
+    Targets,
+    Timestamp,
+)
+
+Fault = Callable[[bytes], Iterator[bytes]]
+"""What is sent instead of the content; the announced length stays that of the content."""
+
+BITS = 2
+
+
+def truncated(data: bytes) -> Iterator[bytes]:
+    yield data[: len(data) // 2]
+
+
+def flipped(data: bytes) -> Iterator[bytes]:
+    middle = len(data) // 2
+    yield data[:middle] + bytes([data[middle] ^ 1]) + data[middle + 1 :]
+
+
+def endless(data: bytes) -> Iterator[bytes]:
+    while True:
+        yield bytes(1 << 16)
+
+
+def garbage(data: bytes) -> Iterator[bytes]:
+    yield b"[" * len(data)
+
+
+@dataclass
+class Keys:
+    """One key per role: as much of a ceremony as a box can see."""
+
+    root: CryptoSigner = field(default_factory=CryptoSigner.generate_ed25519)
+    targets: CryptoSigner = field(default_factory=CryptoSigner.generate_ed25519)
+    snapshot: CryptoSigner = field(default_factory=CryptoSigner.generate_ed25519)
+    timestamp: CryptoSigner = field(default_factory=CryptoSigner.generate_ed25519)
+
+
+class UpdateServer:
+    """Serves `files` by path; `requests` are (method, path, status, bytes sent)."""
+
+    def __init__(self, box: str) -> None:
+        self.box = box
+        self.files: dict[str, bytes] = {}
+        self.faults: dict[str, Fault] = {}
+        self.requests: list[tuple[str, str, int, int]] = []
+        self.reports: list[dict[str, object]] = []
+        self.post_status = 204
+        self.version = 0
+        self.keys = Keys()
+        self.root = self.make_root(self.keys)
+        self._http = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
+        self._http.daemon_threads = True
+        self.url = f"http://127.0.0.1:{self._http.server_port}"
+        self._thread = threading.Thread(target=self._http.serve_forever, args=(0.05,), daemon=True)
+
+    def __enter__(self) -> "UpdateServer":
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._http.shutdown()
+        self._http.server_close()
+
+    def paths(self, method: str = "GET") -> list[str]:
+        return [path for verb, path, _, _ in self.requests if verb == method]
+
+    def make_root(self, keys: Keys) -> bytes:
+        root = Metadata(Root(expires=_in(365), consistent_snapshot=True))
+        for role in ("root", "targets", "snapshot", "timestamp"):
+            root.signed.add_key(getattr(keys, role).public_key, role)
+        root.sign(keys.root)
+        return root.to_bytes()
+
+    def add_layer(self, data: bytes, root: str) -> None:
+        self.files[f"/layers/{root}"] = data
+        self.files[f"/layers/{root}.zst"] = subprocess.run(
+            ["zstd", "-qc"], input=data, capture_output=True, check=True
+        ).stdout
+
+    def add_delta(self, tmp: Path, old: bytes, new: bytes, from_: str, to: str) -> None:
+        (tmp / "old").write_bytes(old)
+        (tmp / "new").write_bytes(new)
+        command = ["zstd", "-qc", f"--patch-from={tmp / 'old'}", str(tmp / "new")]
+        self.files[f"/deltas/{from_}/{to}.zst"] = subprocess.run(command, capture_output=True, check=True).stdout
+
+    def publish(
+        self, release: bytes, uki: bytes, addon: bytes, *, custom: dict[str, object] | None = None, days: float = 1
+    ) -> None:
+        """Add the box's three targets, sign everything anew, timestamp last."""
+        meant: dict[str, object] = {"format": 1, "revision": "main@sha1:0", "time": 1760000000, "signers": []}
+        if b'"content"' in release:
+            document = json.loads(release)
+            content = json.dumps(document["content"], sort_keys=True, separators=(",", ":")).encode()
+            meant |= {"sequence": document["sequence"], "content": sha256(content).hexdigest()}
+        meant |= custom or {}
+        targets = {}
+        for name, data in (("release.json", release), ("uki.efi", uki), ("addon.efi", addon)):
+            path = f"{self.box}/{name}"
+            targets[path] = TargetFile.from_data(path, data, ["sha256"])
+            self.files[f"/targets/{self.box}/{sha256(data).hexdigest()}.{name}"] = data
+        targets[f"{self.box}/release.json"].unrecognized_fields["custom"] = meant
+        self.sign(targets, days)
+
+    def sign(self, targets: dict[str, TargetFile], days: float) -> None:
+        self.version += 1
+        keys, version = self.keys, self.version
+        roles = SuccinctRoles([keys.targets.public_key.keyid], 1, BITS, "bin")
+        delegations = Delegations({keys.targets.public_key.keyid: keys.targets.public_key}, succinct_roles=roles)
+        signed: dict[str, Metadata] = {
+            "targets": Metadata(Targets(version, expires=_in(days), delegations=delegations))
+        }
+        for name in roles.get_roles():
+            signed[name] = Metadata(Targets(version, expires=_in(days)))
+        for path, target in targets.items():
+            signed[roles.get_role_for_target(path)].signed.targets[path] = target
+        for metadata in signed.values():
+            metadata.sign(keys.targets)
+        meta = {f"{name}.json": MetaFile(version) for name in signed}
+        signed["snapshot"] = Metadata(Snapshot(version, expires=_in(days), meta=meta))
+        signed["snapshot"].sign(keys.snapshot)
+        for name, metadata in signed.items():
+            self.files[f"/metadata/{version}.{name}.json"] = metadata.to_bytes()
+        timestamp = Metadata(Timestamp(version, expires=_in(days), snapshot_meta=MetaFile(version)))
+        timestamp.sign(keys.timestamp)
+        self.files["/metadata/timestamp.json"] = timestamp.to_bytes()
+
+
+def _in(days: float) -> datetime:
+    return datetime.now(timezone.utc).replace(microsecond=0) + timedelta(days=days)
+
+
+def _handler(server: UpdateServer) -> type[BaseHTTPRequestHandler]:
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+        def do_HEAD(self) -> None:
+            self.answer(head=True)
+
+        def do_GET(self) -> None:
+            self.answer(head=False)
+
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers["Content-Length"]))
+            if server.post_status == 204:
+                server.reports.append(json.loads(body))
+            self.start(server.post_status, 0, {})
+
+        def answer(self, head: bool) -> None:
+            data = server.files.get(self.path)
+            if data is None:
+                return self.start(404, 0, {})
+            etag = f'"{sha256(data).hexdigest()[:16]}"'
+            if self.headers.get("If-None-Match") == etag:
+                return self.start(304, 0, {"ETag": etag})
+            headers, status, wanted = {"ETag": etag}, 200, self.headers.get("Range")
+            if wanted:
+                start = int(wanted.removeprefix("bytes=").removesuffix("-"))
+                headers["Content-Range"] = f"bytes {start}-{len(data) - 1}/{len(data)}"
+                data, status = data[start:], 206
+            fault = server.faults.get(self.path)
+            if fault is endless and not head:
+                self.start(status, None, headers)
+            else:
+                self.start(status, len(data), headers)
+            if not head:
+                self.send(fault, data)
+
+        def send(self, fault: Fault | None, data: bytes) -> None:
+            try:
+                for chunk in fault(data) if fault else [data]:
+                    self.wfile.write(chunk)
+            except OSError:
+                pass
+            if fault:
+                self.close_connection = True
+
+        def start(self, status: int, length: int | None, headers: dict[str, str]) -> None:
+            server.requests.append((self.command, self.path, status, length or 0))
+            self.send_response(status)
+            for name, value in headers.items():
+                self.send_header(name, value)
+            if length is not None and status != 304:
+                self.send_header("Content-Length", str(length))
+            self.send_header("Connection", "close")
+            self.end_headers()
+            self.close_connection = True
+
+    return Handler

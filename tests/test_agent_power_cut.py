@@ -1,0 +1,50 @@
+"""Power lost at any change of the disk, with everything unsynced gone: a good release always boots, and the update ends."""
+
+import shutil
+from pathlib import Path
+
+from tests.simulators.box import SIGNED, Box, State, drive, make
+from tests.simulators.power import cut_at
+from tests.simulators.update_server import UpdateServer
+
+
+def _publish(server: UpdateServer) -> None:
+    made = make(8, service=b"two", uki=SIGNED + b"kernel 2", probation=0)
+    for root, data in made.blobs.items():
+        server.add_layer(data, root)
+    server.publish(made.document, made.uki, made.addon)
+
+
+def _update_and_bless(box: Box) -> None:
+    agent = box.power_on()
+    assert agent
+    if agent.boot.sequence == 7:
+        drive(agent, State.REBOOTING)
+        agent = box.power_on()
+        assert agent
+    assert agent.boot.sequence == 8
+    drive(agent, State.IDLE)
+    agent.step()
+
+
+def test_a_power_cut_anywhere_loses_nothing(tmp_path: Path) -> None:
+    with UpdateServer("demo-1") as server:
+        _publish(server)
+        point = 0
+        while True:
+            folder = tmp_path / str(point)
+            folder.mkdir()
+            box = Box(folder, server.url, server.root)
+            box.install(make(6, service=b"zero", probation=0))
+            box.install(make(7, probation=0))
+            cut = cut_at(point, (box.disk, box.esp, box.root / "efivars"), lambda box=box: _update_and_bless(box))
+            assert set(box.bootable()) & {7, 8}, f"nothing boots after a cut at change {point}"
+            plain_and_counted = [name.split("+")[0].removesuffix(".efi") for name in box.entries()]
+            assert len(set(plain_and_counted)) == len(plain_and_counted), f"twins after a cut at change {point}"
+            _update_and_bless(box)
+            assert box.bootable() == [7, 8], f"after a cut at change {point}"
+            shutil.rmtree(folder)
+            if not cut:
+                break
+            point += 1
+        assert point > 40

@@ -1,0 +1,431 @@
+"""Stories of a box and its server: an update that is kept, updates that are not, and what is refused on the way."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.simulators.box import SIGNED, Box, Made, State, drive, make
+from tests.simulators.update_server import Keys, UpdateServer, endless, flipped, garbage, truncated
+
+HTTP = {"name": "hello", "type": "http", "target": "http://127.0.0.1:8080/", "status": 200, "contains": "ok"}
+SERVICE = {"name": "web", "type": "service", "target": "web"}
+
+
+@pytest.fixture
+def server() -> Iterator[UpdateServer]:
+    with UpdateServer("demo-1") as running:
+        yield running
+
+
+@pytest.fixture
+def box(tmp_path: Path, server: UpdateServer) -> Box:
+    """Runs release 7, which the server offers as well."""
+    made = Box(tmp_path / "box", server.url, server.root)
+    made.install(make(7))
+    offer(server, make(7))
+    return made
+
+
+@pytest.fixture(autouse=True)
+def _make_folder(tmp_path: Path) -> None:
+    (tmp_path / "box").mkdir(exist_ok=True)
+
+
+def offer(server: UpdateServer, made: Made) -> None:
+    for root, data in made.blobs.items():
+        server.add_layer(data, root)
+    server.publish(made.document, made.uki, made.addon)
+
+
+def update(box: Box) -> None:
+    """From the running release into the trial of the offered one."""
+    agent = box.power_on()
+    assert agent
+    assert drive(agent, State.REBOOTING) == State.REBOOTING
+    agent.step()
+    assert box.rebooted
+
+
+def refused(box: Box, server: UpdateServer) -> str:
+    """Let the box look at its server once; it must stay as it was. The reason that it reports."""
+    before = box.entries()
+    agent = box.power_on()
+    assert agent
+    agent.step()
+    for _ in range(3):
+        agent.step()
+        assert agent.state in (State.IDLE, State.FETCHING, State.STAGING)
+    drive(agent, State.IDLE)
+    assert box.entries() == before
+    assert box.bootable() == [7]
+    assert not box.rebooted
+    report = box.report(server)
+    assert report["sequence"] == 7
+    return str(report["error"])
+
+
+def test_a_box_in_sync_asks_one_conditional_question(box: Box, server: UpdateServer) -> None:
+    agent = box.power_on()
+    assert agent
+    agent.step()
+    agent.step()
+    server.requests.clear()
+    agent.step()
+    assert server.requests == [("GET", "/metadata/timestamp.json", 304, 0)]
+    assert box.report(server)["health"] == "Healthy"
+
+
+def test_an_update_is_fetched_tried_and_kept(box: Box, server: UpdateServer) -> None:
+    new = make(8, service=b"two", checks=(HTTP, SERVICE))
+    offer(server, new)
+    update(box)
+    assert box.entries() == ["toweros-7.efi", "toweros-8+3.efi"]
+    box.services.running = {"web": (42, "RUNNING")}
+    agent = box.power_on()
+    assert agent and agent.boot.sequence == 8
+    drive(agent, State.IDLE)
+    assert box.entries() == ["toweros-7.efi", "toweros-8.efi"]
+    report = box.report(server)
+    assert (report["sequence"], report["health"], report["rollback"]) == (8, "Healthy", 7)
+    assert box.bootable() == [7, 8]
+
+
+def test_only_what_is_missing_is_fetched(box: Box, server: UpdateServer) -> None:
+    new = make(8, service=b"two")
+    offer(server, new)
+    update(box)
+    (own,) = [root for root in new.blobs if root not in make(7).blobs]
+    fetched = [path for path in server.paths() if path.startswith(("/layers", "/targets", "/deltas"))]
+    assert len(fetched) == 3
+    assert fetched[0].endswith("release.json")
+    assert fetched[1] == f"/layers/{own}.zst"
+    assert fetched[2].endswith("addon.efi")
+
+
+def test_a_delta_is_taken_when_it_is_smaller(box: Box, server: UpdateServer, tmp_path: Path) -> None:
+    old, new = make(7), make(8, service=b"one" * 40 + b"!")
+    offer(server, new)
+    (from_,) = set(old.blobs) - set(new.blobs)
+    (to,) = set(new.blobs) - set(old.blobs)
+    full = server.files[f"/layers/{to}.zst"]
+    server.files[f"/layers/{to}.zst"] = full + bytes(5000)
+    server.add_delta(tmp_path, old.blobs[from_], new.blobs[to], from_, to)
+    update(box)
+    assert f"/deltas/{from_}/{to}.zst" in server.paths()
+    assert f"/layers/{to}.zst" not in server.paths()
+    assert box.bootable() == [7, 8]
+
+
+def test_a_broken_delta_costs_only_the_full_copy(box: Box, server: UpdateServer, tmp_path: Path) -> None:
+    old, new = make(7), make(8, service=b"two")
+    offer(server, new)
+    (from_,) = set(old.blobs) - set(new.blobs)
+    (to,) = set(new.blobs) - set(old.blobs)
+    server.files[f"/deltas/{from_}/{to}.zst"] = b"no zstd"
+    update(box)
+    assert f"/layers/{to}.zst" in server.paths()
+    assert box.bootable() == [7, 8]
+
+
+def test_a_broken_download_goes_on_where_it_stopped(box: Box, server: UpdateServer) -> None:
+    new = make(8, service=b"two", uki=SIGNED + bytes(100_000))
+    offer(server, new)
+    (path,) = [path for path in server.files if path.endswith("uki.efi") and len(server.files[path]) > 1000]
+
+    def once(data: bytes) -> Iterator[bytes]:
+        del server.faults[path]
+        yield data[:60_000]
+
+    server.faults[path] = once
+    update(box)
+    sent = [(status, length) for _, asked, status, length in server.requests if asked == path]
+    assert sent == [(200, len(new.uki)), (206, len(new.uki) - 60_000)]
+    assert box.bootable() == [7, 8]
+
+
+def test_a_failed_health_check_is_undone_and_not_tried_again(box: Box, server: UpdateServer) -> None:
+    offer(server, make(8, service=b"bad", checks=(HTTP,)))
+    update(box)
+    box.services.status = 500
+    agent = box.power_on()
+    assert agent and agent.boot.sequence == 8
+    drive(agent, State.REBOOTING)
+    assert "toweros-8+0-1.efi" in box.entries()
+    back = box.power_on()
+    assert back and back.boot.sequence == 7
+    drive(back, State.IDLE)
+    back.step()
+    assert back.state == State.IDLE
+    (failure,) = box.report(server)["failures"]
+    assert (failure["sequence"], failure["verdict"]) == (8, "failed")
+    assert failure["reason"] == "health check hello: status 500"
+    assert "--begin_trial-->" in failure["log"]
+    # The same content under a new commit is not tried either; other content is.
+    offer(server, make(9, service=b"bad", checks=(HTTP,)))
+    back.step()
+    assert back.state == State.IDLE and "is held" in back.error
+    offer(server, make(10, service=b"good", checks=(HTTP,)))
+    drive(back, State.REBOOTING)
+
+
+def test_a_service_that_keeps_restarting_is_a_failure(box: Box, server: UpdateServer) -> None:
+    offer(server, make(8, service=b"bad", checks=(SERVICE,)))
+    update(box)
+    agent = box.power_on()
+    assert agent
+    pid = 10
+    while agent.state in (State.STARTING, State.PROBATION):
+        pid += 1
+        box.services.running = {"web": (pid, "RUNNING")}
+        drive(agent, *State)
+    assert agent.state == State.REBOOTING
+    assert "health check web: restarted" in agent.memory.failures[-1].reason
+
+
+def test_a_failed_onboot_container_ends_the_trial_at_once(box: Box, server: UpdateServer) -> None:
+    offer(server, make(8, service=b"bad", probation=600))
+    update(box)
+    (box.run / "onboot").mkdir()
+    (box.run / "onboot" / "003-mount").write_text("1\n")
+    agent = box.power_on()
+    assert agent
+    drive(agent, State.REBOOTING)
+    assert agent.memory.failures[-1].reason == "onboot 003-mount: exit code 1"
+    # On the blessed release the same is a degraded box, not a reboot.
+    back = box.power_on()
+    assert back and back.boot.sequence == 7
+    drive(back, State.IDLE)
+    assert back.state == State.IDLE
+    assert box.report(server)["health"] == "Degraded"
+
+
+def test_a_server_out_of_reach_is_tried_again_later_and_not_for_ever(box: Box, server: UpdateServer) -> None:
+    offer(server, make(8, service=b"two"))
+    for attempt in range(1, 5):
+        update(box)
+        agent = box.power_on()
+        assert agent and agent.boot.sequence == 8
+        agent.trust.url = "http://127.0.0.1:9/metadata"
+        drive(agent, State.REBOOTING)
+        back = box.power_on()
+        assert back and back.boot.sequence == 7
+        drive(back, State.IDLE)
+        back.step()
+        assert back.state == State.IDLE
+        assert [each.verdict for each in back.memory.failures] == ["indeterminate"] * attempt
+        for index, failure in enumerate(back.memory.failures):
+            back.memory.failures[index] = type(failure)(**{**vars(failure), "time": failure.time - 10_000})
+        back.disk.save(back.memory)
+    back.step()
+    assert back.state == State.IDLE
+    assert "held after 4 tries" in back.error
+
+
+def test_a_refused_uki_is_left_without_hands(box: Box, server: UpdateServer) -> None:
+    offer(server, make(8, service=b"two", uki=b"MZ foreign key"))
+    update(box)
+    agent = box.power_on()
+    assert agent and agent.boot.sequence == 7
+    drive(agent, State.IDLE)
+    agent.step()
+    (failure,) = box.report(server)["failures"]
+    assert (failure["verdict"], failure["reason"]) == ("failed", "refused by the firmware")
+    assert agent.state == State.IDLE
+
+
+def test_a_uki_damaged_after_blessing_is_left_and_repaired(box: Box, server: UpdateServer) -> None:
+    offer(server, make(8, service=b"two", uki=SIGNED + b"kernel 2"))
+    update(box)
+    agent = box.power_on()
+    assert agent
+    drive(agent, State.IDLE)
+    (box.linux / "toweros-8.efi").write_bytes(b"X" + (box.linux / "toweros-8.efi").read_bytes()[1:])
+    back = box.power_on()
+    assert back and back.boot.sequence == 7
+    drive(back, State.IDLE)
+    (failure,) = back.memory.failures
+    assert failure.verdict == "indeterminate" and "read back" in failure.reason
+    back.memory.failures = [type(failure)(**{**vars(failure), "time": failure.time - 100})]
+    drive(back, State.REBOOTING)
+    assert box.bootable() == [7, 8]
+
+
+def test_a_release_that_hangs_is_left_after_its_tries(box: Box, server: UpdateServer) -> None:
+    offer(server, make(8, service=b"two"))
+    update(box)
+    box.hang = True
+    agent = box.power_on()
+    assert agent and agent.boot.sequence == 7
+    drive(agent, State.IDLE)
+    (failure,) = agent.memory.failures
+    assert failure.verdict == "indeterminate" and "tries are used up" in failure.reason
+
+
+def test_what_the_initrd_said_is_reported(box: Box, server: UpdateServer) -> None:
+    new = make(8, service=b"two")
+    offer(server, new)
+    update(box)
+    (own,) = set(new.blobs) - set(make(7).blobs)
+    (box.disk / "layers" / own).unlink()
+    agent = box.power_on()
+    assert agent and agent.boot.sequence == 7
+    drive(agent, State.IDLE)
+    assert own in agent.memory.failures[-1].log
+
+
+def test_the_third_try_can_be_blessed(box: Box, server: UpdateServer) -> None:
+    offer(server, make(8, service=b"two"))
+    update(box)
+    box.power_on()
+    box.power_on()
+    agent = box.power_on()
+    assert agent and box.entries() == ["toweros-7.efi", "toweros-8+0-3.efi"]
+    drive(agent, State.IDLE)
+    assert box.entries() == ["toweros-7.efi", "toweros-8.efi"]
+
+
+def test_an_agent_restarted_in_its_trial_goes_on_with_it(box: Box, server: UpdateServer) -> None:
+    offer(server, make(8, service=b"two"))
+    update(box)
+    first = box.power_on()
+    assert first
+    drive(first, State.PROBATION)
+    second = box.agent()
+    assert second.started == first.started
+    drive(second, State.IDLE)
+    third = box.agent()
+    assert not third.trial
+    drive(third, State.IDLE)
+
+
+def test_an_agent_restarted_after_its_verdict_does_not_bless(box: Box, server: UpdateServer) -> None:
+    offer(server, make(8, service=b"bad", checks=(HTTP,)))
+    update(box)
+    box.services.status = 500
+    agent = box.power_on()
+    assert agent
+    drive(agent, State.REBOOTING)
+    box.services.status = 200
+    again = box.agent()
+    drive(again, State.REBOOTING)
+    assert "toweros-8+0-1.efi" in box.entries()
+
+
+# --- what is refused, named in the report, and leaves the box as it was ---
+
+
+def test_metadata_from_another_root(box: Box, server: UpdateServer) -> None:
+    server.keys = Keys()
+    offer(server, make(8, service=b"two"))
+    assert "metadata: UnsignedMetadataError" in refused(box, server)
+
+
+def test_older_metadata(box: Box, server: UpdateServer) -> None:
+    old = server.files["/metadata/timestamp.json"]
+    offer(server, make(7))
+    agent = box.power_on()
+    assert agent
+    drive(agent, State.IDLE)
+    agent.step()
+    server.files["/metadata/timestamp.json"] = old
+    assert "BadVersionNumberError" in refused(box, server)
+
+
+def test_expired_metadata(box: Box, server: UpdateServer) -> None:
+    made = make(8, service=b"two")
+    server.publish(made.document, made.uki, made.addon, days=-1)
+    assert "expired" in refused(box, server).lower()
+
+
+def test_an_older_release(box: Box, server: UpdateServer) -> None:
+    offer(server, make(6, service=b"old"))
+    assert refused(box, server) == "release 6 is not newer than the running 7"
+
+
+def test_a_release_for_another_box(box: Box, server: UpdateServer) -> None:
+    offer(server, make(8, service=b"two", box="demo-2"))
+    assert refused(box, server) == "release.json is for demo-2, not for demo-1"
+
+
+def test_a_release_that_is_not_what_its_metadata_says(box: Box, server: UpdateServer) -> None:
+    made = make(8, service=b"two")
+    server.publish(made.document, made.uki, made.addon, custom={"sequence": 9})
+    assert "another sequence" in refused(box, server)
+
+
+@pytest.mark.parametrize("document", [b"\x00garbage", b"[" * 100_000, b"[]", b'{"format":1}', b'{"format":9,"box":1}'])
+def test_a_release_that_is_garbage(box: Box, server: UpdateServer, document: bytes) -> None:
+    server.publish(document, make(8).uki, make(8).addon, custom={"sequence": 8, "content": "0" * 64})
+    assert "release" in refused(box, server)
+
+
+@pytest.mark.parametrize("custom", [{"sequence": "x"}, {"content": "zz"}, {"format": 7}, {"time": None}])
+def test_metadata_with_odd_custom_fields(box: Box, server: UpdateServer, custom: dict[str, object]) -> None:
+    made = make(8, service=b"two")
+    server.publish(made.document, made.uki, made.addon, custom=custom)
+    assert "metadata" in refused(box, server)
+
+
+@pytest.mark.parametrize("fault", [truncated, flipped, endless, garbage])
+@pytest.mark.parametrize("name", ["timestamp.json", "snapshot.json", "bin-", "release.json", "uki.efi", "addon.efi"])
+def test_a_target_or_metadata_that_is_damaged_on_the_way(
+    box: Box, server: UpdateServer, name: str, fault: object
+) -> None:
+    offer(server, make(8, service=b"two", uki=SIGNED + bytes(50_000)))
+    for path in server.files:
+        if name in path:
+            server.faults[path] = fault  # type: ignore[assignment]
+    assert refused(box, server)
+
+
+@pytest.mark.parametrize("fault", [truncated, flipped, endless, garbage])
+def test_a_layer_that_is_damaged_on_the_way(box: Box, server: UpdateServer, fault: object) -> None:
+    new = make(8, service=b"two")
+    offer(server, new)
+    (own,) = set(new.blobs) - set(make(7).blobs)
+    for path in server.files:
+        if own in path:
+            server.faults[path] = fault  # type: ignore[assignment]
+    assert f"layer {own[:12]} cannot be fetched" in refused(box, server)
+    # When the server is whole again, so is the update.
+    server.faults.clear()
+    agent = box.agent()
+    drive(agent, State.REBOOTING)
+    assert box.bootable() == [7, 8]
+
+
+def test_a_memory_that_is_garbage_costs_nothing_but_itself(box: Box, server: UpdateServer) -> None:
+    (box.disk / "state" / "memory.json").write_bytes(b"\x00" * 100)
+    agent = box.power_on()
+    assert agent
+    drive(agent, State.IDLE)
+    agent.step()
+    assert "put aside" in str(box.report(server)["degraded"])
+    assert (box.disk / "state" / "memory.bad").exists()
+    offer(server, make(8, service=b"two"))
+    drive(agent, State.REBOOTING)
+
+
+def test_a_full_disk_is_a_clear_error(box: Box, server: UpdateServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    offer(server, make(8, service=b"two"))
+    monkeypatch.setattr("toweros_agent.disk.HEADROOM", 1 << 60)
+    assert "no space on TOWEROS" in refused(box, server)
+
+
+def test_a_report_waits_for_its_server(box: Box, server: UpdateServer) -> None:
+    server.post_status = 503
+    agent = box.power_on()
+    assert agent
+    drive(agent, State.IDLE)
+    assert not server.reports
+    server.post_status = 204
+    agent.step()
+    assert box.report(server)["phase"] == "idle"
+    sent = len(server.reports)
+    agent.step()
+    agent.step()
+    assert len(server.reports) == sent
+    counters = [json.loads(str(each["report"]))["counter"] for each in server.reports]
+    assert counters == sorted(set(counters))
