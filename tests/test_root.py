@@ -126,8 +126,14 @@ def test_namespaces_limits_and_devices():
 
 @pytest.mark.parametrize("settings", [{"binds": ["gone:/x"]}, {"uid": "gone"}, {"capabilities": ["CAP_FLY"]}])
 def test_what_the_runtime_has_no_word_for_is_refused(settings):
-    with pytest.raises(AssembleError, match="container c"):
+    with pytest.raises(AssembleError, match="container"):
         config(settings)
+
+
+def test_a_label_that_linuxkit_would_refuse_is_refused():
+    for label in ('{"devices": [{"type": "c"}]}', '{"readOnly": true}', "no JSON"):
+        with pytest.raises(AssembleError, match="the label org"):
+            config({}, {"Labels": {"org.mobyproject.config": label}})
 
 
 def make_layout(folder, layers, media="application/vnd.oci.image.layer.v1.tar"):

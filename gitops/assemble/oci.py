@@ -3,7 +3,7 @@
 In: LinuxKit's fields for the container, its image's config (`Env`, `Cmd`, `Entrypoint`, `WorkingDir`, the label
 `org.mobyproject.config`), the volumes, and the numbers of the containers' names. Out: two JSON documents.
 
-Rules, from LinuxKit's docs/yaml.md and the OCI runtime spec 1.2: what the YAML says wins over the label, and the label
+Rules, from LinuxKit's docs/yaml.md and the OCI runtime spec: what the YAML says wins over the label, and the label
 over the image's own config; `binds.add` and `capabilities.add` come on top; a later mount on one destination
 replaces an earlier one; mounts are sorted by destination; a container has a mount namespace of its own, a pid
 namespace unless told otherwise, and no other.
@@ -11,15 +11,17 @@ namespace unless told otherwise, and no other.
     config, runtime = describe(Container("ntp", image, {"readonly": True}), image.config, volumes={}, ids={"ntp": 100})
 """
 
-import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from pydantic import ValidationError
+
 from gitops.errors import AssembleError
-from gitops.fleet.linuxkit_schema import MOUNT_POINTS, expand_capabilities, parse_rlimit
+from gitops.fleet.linuxkit_schema import MOUNT_POINTS, Settings, dump, expand_capabilities, parse_rlimit
 from gitops.model import Container, Json
 
-OCI_VERSION = "1.2.1"
+OCI_VERSION = "1.0.2"
+"""All that LinuxKit's fields need; a runtime may refuse a version above its own."""
 LABEL = "org.mobyproject.config"
 NAMESPACES = {"net": "network", "ipc": "ipc", "uts": "uts", "pid": "pid", "userns": "user"}
 """LinuxKit's field -> the runtime spec's namespace type, in the order in which LinuxKit writes them."""
@@ -47,16 +49,15 @@ def describe(
 
 def _settings(container: Container, image: Json) -> Json:
     """The label's fields below the YAML's; inside `runtime` field by field too."""
-    text = (image.get("Labels") or {}).get(LABEL) or "{}"
     try:
-        label = json.loads(text)
-    except json.JSONDecodeError as error:
-        raise AssembleError(f"{container.image}: the label {LABEL} is not JSON: {error}") from error
-    if not isinstance(label, dict):
-        raise AssembleError(f"{container.image}: the label {LABEL} is not a JSON object")
-    named = {key: value for key, value in container.settings.items() if value not in (None, "")}
-    runtime = (label.get("runtime") or {}) | (named.get("runtime") or {})
-    return {key: value for key, value in label.items() if value is not None} | named | {"runtime": runtime}
+        label = dump(Settings.model_validate_json((image.get("Labels") or {}).get(LABEL) or "{}"))
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(str(part) for part in first["loc"])
+        message = f"{container.image}: the label {LABEL}: {place}: {first['msg']}"
+        raise AssembleError(message, hint="correct `config:` in the image's build.yml") from error
+    said = {key: value for key, value in container.settings.items() if value not in (None, "")}
+    return label | said | {"runtime": (label.get("runtime") or {}) | (said.get("runtime") or {})}
 
 
 def _config(settings: Json, image: Json, volumes: Mapping[str, str], ids: Mapping[str, int]) -> Json:
@@ -86,9 +87,9 @@ def _config(settings: Json, image: Json, volumes: Mapping[str, str], ids: Mappin
 
 def _process(settings: Json, image: Json, ids: Mapping[str, int]) -> Json:
     user = {
-        "uid": _number(settings.get("uid"), ids),
-        "gid": _number(settings.get("gid"), ids),
-        "additionalGids": [_number(gid, ids) for gid in settings.get("additionalGids") or ()],
+        "uid": number(settings.get("uid"), ids),
+        "gid": number(settings.get("gid"), ids),
+        "additionalGids": [number(gid, ids) for gid in settings.get("additionalGids") or ()],
     }
     command = [*(image.get("Entrypoint") or ()), *(image.get("Cmd") or ())]
     process = {
@@ -112,29 +113,20 @@ def _said(values: Json) -> Json:
     return {key: value for key, value in values.items() if value}
 
 
-def _number(value: Any, ids: Mapping[str, int]) -> int:
-    """A user or group: a number, or the name of a container."""
-    if value is None:
-        return 0
-    if isinstance(value, int):
-        return value
-    if str(value).isdecimal():
-        return int(value)
-    if value not in ids:
-        raise ValueError(f"no container is named {value}, so it is no user or group")
-    return ids[value]
-
-
 def number(value: Any, ids: Mapping[str, int]) -> int:
-    """The user or group of a file, as a number.
+    """A user or group: a number, or the name of a container.
 
     Raises:
         AssembleError: no container has that name.
     """
-    try:
-        return _number(value, ids)
-    except ValueError as error:
-        raise AssembleError(str(error), hint="name a container of this box, or write a number") from error
+    if value is None:
+        return 0
+    if isinstance(value, int) or value.isdecimal():
+        return int(value)
+    if value not in ids:
+        hint = "name a container of this box, or write a number"
+        raise AssembleError(f"no container is named {value}, so it is no user or group", hint=hint)
+    return ids[value]
 
 
 def _capabilities(settings: Json) -> Json:

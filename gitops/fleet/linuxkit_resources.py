@@ -1,5 +1,5 @@
 # ruff: noqa: N815 - the names are the runtime spec's own
-"""`resources:` of a container: its cgroup, in the words of the OCI runtime spec 1.2 (config-linux.md, "Control groups").
+"""`resources:` of a container: its cgroup, in the words of the OCI runtime spec 1.2 (config-linux.md).
 
 In: values of a LinuxKit YAML file. Out: frozen models, whose members go into `config.json` as they are.
 """
