@@ -103,13 +103,17 @@ Binds = tuple[Annotated[str, AfterValidator(_bind)], ...] | None
 Mode = Annotated[str, AfterValidator(_mode)]
 
 
-class Mount(Strict):
-    """A mount in the runtime spec's words; what can be derived may be left out."""
+class RuntimeMount(Strict):
+    """A mount that init makes before the container starts."""
 
     type: str | None = None
     source: str | None = None
     destination: str | None = None
     options: Strings = None
+
+
+class Mount(RuntimeMount):
+    """A mount in the runtime spec's words; what can be derived may be left out."""
 
     @model_validator(mode="after")
     def _complete(self) -> "Mount":
@@ -138,15 +142,6 @@ class Interface(Strict):
     add: str | None = None
     peer: str | None = None
     createInRoot: bool | None = None
-
-
-class RuntimeMount(Strict):
-    """A mount that init makes before the container starts."""
-
-    type: str | None = None
-    source: str | None = None
-    destination: str | None = None
-    options: Strings = None
 
 
 class BindNS(Strict):
