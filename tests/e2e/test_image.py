@@ -1,14 +1,20 @@
 """Assembled disks under real firmware: what boots, and what Secure Boot keeps out."""
 
+import json
 import os
+import re
+import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
+from virt.firmware.efi.devpath import DevicePath, DevicePathElem
+from virt.firmware.varstore.edk2 import Edk2VarStore
 
-from gitops.assemble.disk import Contents, Sizes, disk_image
+from gitops.assemble.disk import Contents, Sizes, _id, disk_image
 from gitops.assemble.release import Assembled, assemble
 from gitops.model import Box, Image, Revision, Spec
+from gitops.process import run
 from gitops.store import Store
 from gitops.tools import Toolbox
 from gitops.vm import Certificates, Machine, enroll_keys, overlay
@@ -27,10 +33,12 @@ while read -r module; do /bin/busybox insmod "$module" || echo "FAILED $module";
 /bin/busybox mount -t efivarfs efivars /sys/firmware/efi/efivars
 echo "CMDLINE $(/bin/busybox cat /proc/cmdline)"
 for path in /sys/firmware/efi/efivars/Loader* /sys/firmware/efi/efivars/Stub* /sys/firmware/efi/efivars/Boot[0O]*; do
-    value=$(/bin/busybox tail -c +5 "$path" | /bin/busybox tr -d '\\000' | /bin/busybox tr -c '[:print:]' .)
+    value=$(/bin/busybox tail -c +5 "$path" | /bin/busybox tr -d '\\000' | /bin/busybox tr -c '\\040-\\176' .)
     echo "VAR ${path##*/} $value"
 done
-echo "DISK $(/bin/busybox blkid /dev/vda* | /bin/busybox tr '\\n' ' ')"
+/bin/busybox mkdir /disk
+/bin/busybox mount -t ext4 -o ro /dev/vda2 /disk
+echo "DISK $(/bin/busybox cat /disk/identity/box.json) $(cd /disk; echo releases/*)"
 echo "THE-END"
 /bin/busybox poweroff -f
 """
@@ -86,6 +94,17 @@ class Bench:
         disk_image(path, self.store, Contents(release, uki, addon, self.loader, b"a key"), SIZES)
         return path
 
+    def add_entry(self, disk: Path, entry: str, uki: bytes, addon: bytes) -> None:
+        """Add a second release's boot files to a disk's ESP."""
+        folder = self.folder / "entry"
+        extra = folder / (re.sub(r"[+][-0-9]+", "", entry) + ".extra.d")
+        extra.mkdir(parents=True)
+        (folder / entry).write_bytes(uki)
+        (extra / "release.addon.efi").write_bytes(addon)
+        esp = f"{disk}@@{SIZES.starts()['ESP'][0]}"
+        run(["mcopy", "-i", esp, "-s", "-Q", *folder.iterdir(), "::/EFI/Linux/"], env={"MTOOLS_SKIP_CHECK": "1"})
+        shutil.rmtree(folder)
+
     def machine(self, disk: Path) -> Machine:
         folder = disk.with_suffix("")
         folder.mkdir()
@@ -121,7 +140,7 @@ def test_a_signed_release_boots_with_its_addon(bench: Bench) -> None:
     assert "console=ttyS0 panic=10" in said
     assert f"toweros.release={made.release.digest} toweros.sequence=7 toweros.box=demo-1" in said
     assert "FAILED" not in said
-    assert 'LABEL="TOWEROS"' in said and 'LABEL="STATE"' in said
+    assert f'DISK {{"box":"demo-1"}} releases/{made.release.digest}.json' in said
 
 
 def test_an_unsigned_addon_is_dropped(bench: Bench) -> None:
@@ -139,3 +158,50 @@ def test_a_foreign_uki_does_not_run(bench: Bench) -> None:
     with bench.machine(disk) as machine:
         machine.wait_for(r"Access denied|Security Policy Violation|access denied", BOOT_TIMEOUT)
         assert "CMDLINE" not in machine.output()
+
+
+def variables_of(console: str) -> dict[str, str]:
+    """What the firmware and the boot loader left, by name; zero bytes dropped."""
+    return dict(re.findall(r"VAR ([A-Za-z0-9]+)-[-0-9a-f]{36} (.*?)\r?$", console, re.MULTILINE))
+
+
+def test_the_newest_counted_entry_goes_first(bench: Bench) -> None:
+    keys, old, new = bench.keys, bench.assembled, bench.assemble(10)
+    disk = bench.disk("counted", keys.sign(old.uki), keys.sign(old.addon))
+    bench.add_entry(disk, "toweros-10+3.efi", keys.sign(new.uki), keys.sign(new.addon))
+    with bench.machine(disk) as machine:
+        machine.wait_for("THE-END", BOOT_TIMEOUT)
+        said = machine.output()
+    assert f"toweros.release={new.release.digest}" in said
+    found = variables_of(said)
+    assert found["LoaderEntrySelected"] == "toweros-10.efi", json.dumps(found, indent=1)
+    assert found["LoaderBootCountPath"] == r"\EFI\Linux\toweros-10+2-1.efi"
+    assert found["StubImageIdentifier"] == r"\EFI\Linux\toweros-10+2-1.efi"
+
+
+def add_boot_entries(variables: Path, files: list[str]) -> None:
+    """Put firmware boot entries for files on the ESP into a variable store, first of all."""
+    start, size = SIZES.starts()["ESP"]
+    store = Edk2VarStore(str(variables))
+    found = store.get_varlist()
+    for file in files:
+        partition, path, whole = DevicePathElem(), DevicePathElem(), DevicePath()
+        partition.set_gpt(1, start // 512, size // 512, str(_id("demo-1", "ESP")))
+        path.set_filepath(file)
+        whole.extend([partition, path])
+        found.append_boot_order(found.add_boot_entry(file, whole))
+    store.write_varstore(str(variables), found)
+
+
+def test_the_second_boot_entry_runs_when_the_firmware_refuses_the_newest(bench: Bench) -> None:
+    keys, old, new = bench.keys, bench.assembled, bench.assemble(10)
+    disk = bench.disk("refused", keys.sign(old.uki), keys.sign(old.addon))
+    bench.add_entry(disk, "toweros-10+3.efi", bench.foreign.sign(new.uki), keys.sign(new.addon))
+    machine = bench.machine(disk)
+    add_boot_entries(machine.variables, [r"\EFI\BOOT\BOOTX64.EFI", r"\EFI\Linux\toweros-7.efi"])
+    with machine:
+        machine.wait_for("THE-END", BOOT_TIMEOUT)
+        said = machine.output()
+    print(json.dumps(variables_of(said), indent=1))
+    assert f"toweros.release={old.release.digest}" in said
+    assert said.index("Access denied") < said.index("CMDLINE")
