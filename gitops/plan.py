@@ -1,0 +1,115 @@
+"""What a revision changes, and why: Fleet + what exists -> Plan. Pure.
+
+A package must be built when something needs it and no image has its key. A box must be made again when its `box_key`,
+the hash of all that its release is made from, is another than that of its last release. Rules: only packages that a
+box names, the assembler's own three, and what those to be built stand on, are built; bases come first; every line says
+why; a fleet without boxes needs nothing.
+
+    changes = plan(fleet, revision, Existing(images, boxes, packages))
+    changes.builds[0]       # Step("pkg/hello", "build", "its folder, its base image or the recipe changed")
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict
+
+from gitops.model import Box, Existing, Fleet, Package, Plan, Revision, Step, canonical, sha256
+
+PACKAGE = "@pkg:"
+ASSEMBLER = ("pkg/initrd", "pkg/bootloader", "pkg/toolbox")
+"""Packages that go into every release, or make it, though no spec names them."""
+NEW, GONE, CHANGED = "new", "its image is no longer in the store", "its folder, its base image or the recipe changed"
+SETTINGS = "its spec, network, health checks, files or the recipe changed"
+
+
+def plan(fleet: Fleet, revision: Revision, existing: Existing) -> Plan:
+    """Compare a fleet with what exists."""
+    keys = {name: box_key(fleet, box) for name, box in fleet.boxes.items()}
+    return Plan(
+        revision=revision,
+        builds=tuple(_build_step(fleet.packages, path, existing) for path in _to_build(fleet, existing)),
+        boxes=tuple(
+            _box_step(fleet, fleet.boxes[name], existing)
+            for name, key in sorted(keys.items())
+            if existing.boxes.get(name) != key
+        ),
+        removed=tuple(Step(name, "remove", "Git no longer has it") for name in sorted({*existing.boxes} - {*keys})),
+        box_keys=keys,
+    )
+
+
+def box_key(fleet: Fleet, box: Box) -> str:
+    """The identity of everything that a box's release is made from, its sequence aside."""
+    inputs = {name: value for name, value in asdict(box).items() if name in _INPUTS}
+    packages = {path: fleet.packages[path].key for path in needed(fleet, box)}
+    return sha256(canonical({**inputs, "recipe": fleet.policy.recipe, "packages": packages}))
+
+
+_INPUTS = ("name", "spec", "network", "health", "files", "poll")
+"""Members of a Box that reach its image: the rest (role, site, labels, suspended) says where and when, not what."""
+
+
+def needed(fleet: Fleet, box: Box) -> tuple[str, ...]:
+    """The packages that a box's release is made from, sorted: those its spec names, and the assembler's."""
+    named = (image.removeprefix(PACKAGE) for image in box.spec.images() if image.startswith(PACKAGE))
+    return tuple(sorted({path for path in (*named, *ASSEMBLER) if path in fleet.packages}))
+
+
+def _to_build(fleet: Fleet, existing: Existing) -> list[str]:
+    """Packages without an image, each after those that it stands on."""
+    order: dict[str, None] = {}
+
+    def visit(path: str) -> None:
+        package = fleet.packages[path]
+        if path in order or package.key in existing.images:
+            return
+        for sibling in package.depends:
+            visit(sibling)
+        order[path] = None
+
+    for path in sorted({path for box in fleet.boxes.values() for path in needed(fleet, box)}):
+        visit(path)
+    return list(order)
+
+
+def _build_step(packages: Mapping[str, Package], path: str, existing: Existing) -> Step:
+    before = existing.packages.get(path)
+    if before is None:
+        return Step(path, "build", NEW)
+    if before == packages[path].key:
+        return Step(path, "build", GONE)
+    return Step(path, "build", _because(_chain(packages, path, existing)) or CHANGED)
+
+
+def _chain(packages: Mapping[str, Package], path: str, existing: Existing) -> list[str]:
+    """The way down from a package to the one whose own change it inherits; empty when that is itself."""
+    for sibling in packages[path].depends:
+        if _changed(packages, sibling, existing):
+            return [sibling, *_chain(packages, sibling, existing)]
+    return []
+
+
+def _because(chain: list[str]) -> str:
+    return f"stands on {', which stands on '.join(chain)}, which changed" if chain else ""
+
+
+def _changed(packages: Mapping[str, Package], path: str, existing: Existing) -> bool:
+    return existing.packages.get(path) != packages[path].key
+
+
+def _box_step(fleet: Fleet, box: Box, existing: Existing) -> Step:
+    if box.name not in existing.boxes:
+        return Step(box.name, "create", NEW)
+    causes = _join(dict.fromkeys(_causes(fleet, box, existing)))
+    return Step(box.name, "update", f"{causes} changed" if causes else SETTINGS)
+
+
+def _causes(fleet: Fleet, box: Box, existing: Existing) -> Iterator[str]:
+    """The packages that changed by themselves below what a box names."""
+    for path in needed(fleet, box):
+        if _changed(fleet.packages, path, existing):
+            yield [path, *_chain(fleet.packages, path, existing)][-1]
+
+
+def _join(names: Iterable[str]) -> str:
+    *first, last = [*names] or [""]
+    return f"{', '.join(first)} and {last}" if first else last
