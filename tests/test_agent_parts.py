@@ -11,8 +11,6 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-
-from tests.simulators.box import agent_module, make, pad
 from toweros_agent import machine, rules
 from toweros_agent.disk import Disk, Memory
 from toweros_agent.efivars import GLOBAL, Partition, Variables, keep_fallback, load_option
@@ -21,7 +19,7 @@ from toweros_agent.nouns import Entry, Failure, Layer, Offer, Refused, Release, 
 from toweros_agent.settings import Places, load
 from toweros_agent.verity import hash_tree, seal, tree_size
 
-assert agent_module
+from tests.simulators.box import make, pad
 
 # --- verity ---
 

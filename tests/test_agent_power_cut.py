@@ -1,4 +1,4 @@
-"""Power lost at any change of the disk, with everything unsynced gone: a good release always boots, and the update ends."""
+"""Power lost at any change of the disk, with everything unsynced gone: a good release boots, and the update ends."""
 
 import shutil
 from pathlib import Path

@@ -1,10 +1,20 @@
 """Stories of a box and its server: an update that is kept, updates that are not, and what is refused on the way."""
 
+import errno
 import json
+import os
+import shutil
+import subprocess
+import sys
+import time
 from collections.abc import Iterator
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
+from toweros_agent.box import history, log, status
+from toweros_agent.disk import Memory
+from toweros_agent.watchdog import Watchdog
 
 from tests.simulators.box import SIGNED, Box, Made, State, drive, make
 from tests.simulators.update_server import Keys, UpdateServer, endless, flipped, garbage, truncated
@@ -429,3 +439,118 @@ def test_a_report_waits_for_its_server(box: Box, server: UpdateServer) -> None:
     assert len(server.reports) == sent
     counters = [json.loads(str(each["report"]))["counter"] for each in server.reports]
     assert counters == sorted(set(counters))
+
+
+# --- the surroundings of a box ---
+
+
+def test_a_box_without_boot_variables_is_degraded_and_updates(box: Box, server: UpdateServer) -> None:
+    shutil.rmtree(box.root / "efivars")
+    agent = box.power_on()
+    assert agent
+    drive(agent, State.IDLE)
+    agent.step()
+    assert "no fallback in the firmware" in str(box.report(server)["degraded"])
+    offer(server, make(8, service=b"two"))
+    drive(agent, State.REBOOTING)
+
+
+def test_the_fallback_follows_the_last_good_uki(box: Box, server: UpdateServer) -> None:
+    for sequence, back in ((8, 7), (9, 8)):
+        offer(server, make(sequence, service=bytes([sequence]) * 3))
+        update(box)
+        agent = box.power_on()
+        assert agent and agent.boot.sequence == sequence
+        drive(agent, State.IDLE)
+        fallback = box._fallback()
+        assert fallback and fallback.name == f"toweros-{back}.efi"
+    assert box.entries() == ["toweros-8.efi", "toweros-9.efi"]
+    assert box.bootable() == [8, 9]
+
+
+def test_layers_that_nothing_needs_go(box: Box, server: UpdateServer) -> None:
+    for sequence in (8, 9):
+        offer(server, make(sequence, service=bytes([sequence]) * 3))
+        update(box)
+        agent = box.power_on()
+        assert agent
+        drive(agent, State.IDLE)
+    needed = {root for sequence in (8, 9) for root in make(sequence, service=bytes([sequence]) * 3).blobs}
+    assert {path.name for path in (box.disk / "layers").iterdir()} == needed
+    assert len(list((box.disk / "releases").iterdir())) == 2
+
+
+def test_a_disk_that_lies_gets_no_entry(box: Box, server: UpdateServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    offer(server, make(8, service=b"two", uki=SIGNED + b"kernel 2"))
+    copy = shutil.copyfile
+
+    def lossy(source: Path, to: Path) -> None:
+        copy(source, to)
+        if Path(to).name.endswith(".new"):
+            Path(to).write_bytes(Path(to).read_bytes()[:-1] + b"?")
+
+    monkeypatch.setattr("toweros_agent.esp.shutil.copyfile", lossy)
+    assert "does not give back" in refused(box, server)
+
+
+def test_an_input_error_is_an_answer_and_no_end(
+    box: Box, server: UpdateServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    offer(server, make(8, service=b"two"))
+
+    def broken(*_: object) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr("toweros_agent.fetch.seal", broken)
+    assert "Input/output error" in refused(box, server)
+
+
+def test_the_watchdog_is_fed_by_progress_and_not_beyond_a_trial(tmp_path: Path) -> None:
+    device = tmp_path / "watchdog"
+    device.touch()
+    dog = Watchdog(device, time.monotonic() + 0.3)
+    dog.feed()
+    dog.feed()
+    assert device.read_bytes() == bytes(1)
+    time.sleep(0.35)
+    dog._fed = -1e9
+    dog.feed()
+    assert device.read_bytes() == bytes(1)
+    assert not Watchdog(device, time.monotonic() - 1).armed
+
+
+def test_a_clock_behind_what_was_proven_is_set_forward(
+    box: Box, server: UpdateServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (box.disk / "state" / "memory.json").write_bytes(Memory(time=4_000_000_000).encode())
+    moments: list[float] = []
+    monkeypatch.setattr("toweros_agent.agent.time.clock_settime", lambda _, moment: moments.append(moment))
+    agent = box.power_on()
+    assert agent
+    agent.step()
+    assert moments == [4_000_000_000]
+
+
+def test_the_operators_command_says_what_runs(box: Box, server: UpdateServer) -> None:
+    agent = box.power_on()
+    assert agent
+    drive(agent, State.IDLE)
+    assert "release   7" in status(box.places)
+    assert "--settle-->" in log(box.places)
+    assert history(box.places) == "No release failed on this box.\n"
+
+
+def test_an_idle_agent_is_small(box: Box, server: UpdateServer, tmp_path: Path) -> None:
+    box.power_on()
+    program = (
+        "import sys, json; from pathlib import Path; from tests.simulators.box import Agent, Services; "
+        "from toweros_agent.settings import Places; places = Places(*map(Path, sys.argv[1:])); "
+        "agent = Agent(places, Services(), lambda: None); [agent.step() for _ in range(6)]; "
+        "assert agent.state == 'idle' and not agent.error, agent.error; "
+        "print(next(line for line in open('/proc/self/status') if line.startswith('VmRSS')).split()[1])"
+    )
+    paths = [str(getattr(box.places, each.name)) for each in fields(box.places)]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(["pkg/agent/agent", "."])}
+    command = [sys.executable, "-c", program, *paths]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    assert int(done.stdout) < 64 << 10, f"{done.stdout} KiB"

@@ -1,15 +1,14 @@
 """A box without a machine: folders as its partitions, a firmware and a boot loader of a few lines, the real agent.
 
 `power_on` does what the firmware, systemd-boot and the initrd do: it takes the newest entry that has tries, counts it,
-refuses a UKI that is not signed (that does not begin with `SIGNED`), goes on with the firmware's second boot entry then,
-and lets the "initrd" prove every layer of the release. It returns the agent of that boot, or None for a box that is lost.
+refuses a UKI that is not signed (that does not begin with `SIGNED`), goes on with the firmware's second boot entry
+then, and lets the "initrd" prove every layer of the release. It returns the agent of that boot, or None when the box
+is lost.
 """
 
-import importlib
 import json
 import os
 import struct
-import sys
 import time
 from dataclasses import dataclass, field
 from hashlib import sha256
@@ -18,9 +17,6 @@ from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
-
-sys.path.insert(0, str(Path(__file__).parents[2] / "pkg" / "agent" / "agent"))
-
 from toweros_agent import nouns, verity
 from toweros_agent.agent import Agent
 from toweros_agent.machine import State
@@ -28,7 +24,6 @@ from toweros_agent.settings import Places
 
 SIGNED = b"MZ signed "
 GUID = "0f0e0d0c-0b0a-0908-0706-050403020100"
-agent_module = importlib.import_module("toweros_agent.agent")
 
 
 def layer(data: bytes) -> dict[str, object]:

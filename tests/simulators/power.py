@@ -24,7 +24,7 @@ def cut_at(point: int, disks: tuple[Path, ...], story: Callable[[], None]) -> bo
             _watch(point, disks)
             story()
             os._exit(0)
-        except BaseException as error:  # noqa: BLE001
+        except BaseException as error:
             os.write(2, f"{type(error).__name__}: {error}\n".encode())
             os._exit(1)
     _, status = os.waitpid(child, 0)
@@ -59,7 +59,7 @@ def _watch(point: int, disks: tuple[Path, ...]) -> None:
 
     def fsync(handle: int) -> None:
         real_fsync(handle)
-        unsynced.discard(os.readlink(f"/proc/self/fd/{handle}"))
+        unsynced.discard(str(Path(f"/proc/self/fd/{handle}").readlink()))
 
     os.fsync = fsync  # type: ignore[assignment]
     sys.addaudithook(hook)

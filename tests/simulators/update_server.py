@@ -1,4 +1,4 @@
-"""A real TUF repository behind a real HTTP server on the loopback, as docs/formats.md describes them, with faults on demand.
+"""A real TUF repository behind a real HTTP server on the loopback (docs/formats.md), with faults on demand.
 
 with UpdateServer("demo-1") as server:
     server.publish(release, uki, addon)
@@ -10,7 +10,7 @@ import subprocess
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -153,10 +153,10 @@ class UpdateServer:
 
 
 def _in(days: float) -> datetime:
-    return datetime.now(timezone.utc).replace(microsecond=0) + timedelta(days=days)
+    return datetime.now(UTC).replace(microsecond=0) + timedelta(days=days)
 
 
-def _handler(server: UpdateServer) -> type[BaseHTTPRequestHandler]:
+def _handler(server: UpdateServer) -> type[BaseHTTPRequestHandler]:  # noqa: C901 - one class
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
 

@@ -60,7 +60,8 @@ class Agent:
         self.fetcher = Fetcher(self.http, self.disk, self.settings.bases)
         key = self.disk.identity / "box.key"
         self.reporter = Reporter(self.http, self.settings.server, self.boot.box, key, places.boot_id)
-        self.checker, self.probation = Checker(self.running.checks, surroundings), Probation(window)
+        self.checker = Checker(self.running.checks, surroundings, self.watchdog.feed)
+        self.probation = Probation(window)
         self.results: list[Result] = []
         self.fallback_problem = self.clock_problem = ""
         self.stretch, self.checked, self.began = 0, -HEALTH_EVERY, (0.0, 0)
@@ -198,8 +199,6 @@ class Agent:
 
     def leave(self) -> float:
         """Reboot through onshutdown; what does not come to its end is ended by the watchdog."""
-        self.send_report()
-        self.watchdog.until = time.monotonic() + REBOOT_SECONDS
         self.reboot()
         return REBOOT_SECONDS
 
@@ -208,6 +207,8 @@ class Agent:
     def go(self, event: str) -> None:
         before, self.state = self.state, after(self.state, event)
         self.say(f"{before} --{event}--> {self.state}")
+        if self.state == State.REBOOTING:
+            self.watchdog.until = time.monotonic() + REBOOT_SECONDS
 
     def go_back(self, verdict: str, reason: str) -> float:
         """Give the running trial up: its entry gets no more tries, the reason is kept, the box reboots."""

@@ -6,7 +6,7 @@ One round asks every check once. A trial is healthy when, at the end of its wind
 """
 
 import subprocess
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -19,6 +19,8 @@ MAX_RESTARTS = 1
 """How often a service may come up anew within the window."""
 MARGIN = 60.0
 """Seconds after the window in which the last round must be done; then the watchdog is left to bite."""
+LONGEST = 20.0
+"""Seconds that one check may take: less than the watchdog waits."""
 MAX_BODY = 1 << 20
 NAMESPACE = "services.linuxkit"
 
@@ -48,7 +50,7 @@ class System:
     def tasks(self) -> Mapping[str, tuple[int, str]]:
         command = ["ctr", "-n", NAMESPACE, "tasks", "ls"]
         try:
-            output = subprocess.run(command, capture_output=True, timeout=60, check=True).stdout
+            output = subprocess.run(command, capture_output=True, timeout=LONGEST, check=True).stdout
         except (OSError, subprocess.SubprocessError):
             return {}
         rows = [line.split() for line in output.decode(errors="replace").splitlines()[1:]]
@@ -76,18 +78,23 @@ class Checker:
 
     checks: tuple[Check, ...]
     surroundings: Surroundings
+    tick: Callable[[], None]
     pids: dict[str, list[int]] = field(default_factory=dict)
 
     def round(self) -> list[Result]:
         services = any(check.type == "service" for check in self.checks)
         tasks = self.surroundings.tasks() if services else {}
-        return [self._service(check, tasks) if check.type == "service" else self._http(check) for check in self.checks]
+        results = []
+        for check in self.checks:
+            self.tick()
+            results.append(self._service(check, tasks) if check.type == "service" else self._http(check))
+        return results
 
     def _http(self, check: Check) -> Result:
         if check.type != "http":
             return Result(check.name, False, f"this agent knows no check of type {check.type}")
         try:
-            status, body = self.surroundings.get(check.target, check.timeout)
+            status, body = self.surroundings.get(check.target, min(check.timeout, LONGEST))
         except OSError as error:
             return Result(check.name, False, str(error) or type(error).__name__)
         if status != check.status:
