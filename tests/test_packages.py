@@ -1,0 +1,189 @@
+"""The identity of packages: what changes it, what does not, and what a package folder may not say."""
+
+import subprocess
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gitops.errors import Problem
+from gitops.fleet.lockfile import dump_lock, parse_lock, parse_wanted
+from gitops.fleet.packages import load_packages
+from gitops.model import LockedFile, Package
+from gitops.source import FolderTree
+from tests.simulators.tree import DictTree
+
+DIGEST = "example.org/x@sha256:" + "0" * 64
+
+
+def package(path: str, *bases: str, dockerfile: str = "") -> dict[str, str]:
+    """A folder that stands on siblings: the last is its final base."""
+    names = [f"B{number}" for number in range(len(bases))]
+    arguments = "".join(
+        f"  - {name}=@lkt:pkg:../{base.rpartition('/')[2]}\n" for name, base in zip(names, bases, strict=True)
+    )
+    build = f"image: {path.rpartition('/')[2]}\n" + (f"buildArgs:\n{arguments}" if bases else "")
+    stages = "".join(f"ARG {name}\nFROM ${{{name}}}\n" for name in names) or "FROM scratch\n"
+    return {f"{path}/build.yml": build, f"{path}/Dockerfile": dockerfile or stages, f"{path}/file": path}
+
+
+FLEET = DictTree(
+    package("pkg/toolbox")
+    | package("pkg/base", "pkg/toolbox")
+    | package("pkg/sshd", "pkg/base")
+    | package("pkg/hello", "pkg/base")
+    | package("pkg/kernel", "pkg/toolbox")
+)
+
+
+def load(tree: DictTree, recipe: int = 1, platform: str = "linux/amd64") -> dict[str, Package]:
+    problems: list[Problem] = []
+    packages = load_packages(tree, recipe, platform, problems)
+    assert not problems
+    return packages
+
+
+def mistakes(tree: DictTree) -> list[str]:
+    problems: list[Problem] = []
+    load_packages(tree, 1, "linux/amd64", problems)
+    return [str(problem) for problem in problems]
+
+
+def changed(before: dict[str, Package], after: dict[str, Package]) -> set[str]:
+    return {path for path in before if before[path].key != after[path].key}
+
+
+def test_touching_one_package_changes_only_it() -> None:
+    assert changed(load(FLEET), load(FLEET.with_files({"pkg/hello/file": "x"}))) == {"pkg/hello"}
+
+
+def test_touching_the_base_changes_all_that_stand_on_it_and_no_tag_but_its_own() -> None:
+    before, after = load(FLEET), load(FLEET.with_files({"pkg/base/file": "x"}))
+    assert changed(before, after) == {"pkg/base", "pkg/sshd", "pkg/hello"}
+    assert {path for path in before if before[path].tag != after[path].tag} == {"pkg/base"}
+
+
+@given(st.sampled_from(["toolbox", "base", "sshd", "hello", "kernel"]), st.text(st.characters(codec="utf-8")))
+def test_a_key_changes_exactly_when_the_package_or_one_below_it_does(name: str, text: str) -> None:
+    before = load(FLEET)
+    below = {"toolbox": set(before), "base": {"pkg/base", "pkg/sshd", "pkg/hello"}}.get(name, {f"pkg/{name}"})
+    expected = set() if text == f"pkg/{name}" else below
+    assert changed(before, load(FLEET.with_files({f"pkg/{name}/file": text}))) == expected
+
+
+def test_recipe_and_platform_change_every_key_and_no_tag() -> None:
+    before = load(FLEET)
+    for after in (load(FLEET, recipe=2), load(FLEET, platform="linux/arm64")):
+        assert changed(before, after) == set(before)
+        assert {p.tag for p in before.values()} == {p.tag for p in after.values()}
+
+
+def test_files_outside_packages_change_no_key() -> None:
+    assert changed(load(FLEET), load(FLEET.with_files({"README.md": "x", "pkg/README.md": "y"}))) == set()
+
+
+def test_the_tag_is_git_s_tree_id(tmp_path: Path) -> None:
+    for path in FLEET.entries():
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / path).write_bytes(FLEET.read(path))
+    git = ["git", "-C", str(tmp_path), "-c", "user.name=a", "-c", "user.email=a@example.org"]
+    for words in (["init", "-q"], ["add", "."], ["commit", "-qm", "x"]):
+        subprocess.run([*git, *words], check=True)
+    said = subprocess.run([*git, "rev-parse", "HEAD:pkg/sshd"], check=True, capture_output=True, text=True)
+    expected = f"toweros/sshd:{said.stdout.strip()}"
+    assert load(FLEET)["pkg/sshd"].tag == expected
+    assert load_packages(FolderTree(tmp_path), 1, "linux/amd64", [])["pkg/sshd"].tag == expected
+
+
+def test_a_circle_is_a_mistake_not_a_hang() -> None:
+    tree = DictTree(package("pkg/a", "pkg/b") | package("pkg/b", "pkg/a"))
+    assert any("pkg/a -> pkg/b -> pkg/a" in line for line in mistakes(tree))
+
+
+@pytest.mark.parametrize(
+    ("files", "words"),
+    [
+        ({"pkg/sshd/Dockerfile": "FROM debian:13\n"}, ["pkg/sshd/Dockerfile:1", "debian:13", "by digest"]),
+        ({"pkg/sshd/Dockerfile": "FROM ${NOPE}\n"}, ["pkg/sshd/Dockerfile:1", "NOPE", "ARG NOPE"]),
+        ({"pkg/sshd/Dockerfile": None}, ["pkg/sshd/build.yml", "no Dockerfile"]),
+        ({"pkg/sshd/build.yml": "image: sshd\nimagee: x\n"}, ["pkg/sshd/build.yml:2", "imagee"]),
+        ({"pkg/toolbox/build.yml": "image: toolbox\nnetwork: true\n"}, ["pkg/toolbox/build.yml:2", "without network"]),
+        ({"pkg/sshd/build.yml": "image: sshd\nbuildArgs:\n  - B0=@lkt:pkg:../bse\n"}, ["pkg/bse", "pkg/base"]),
+        ({"pkg/sshd/packages.in": "deb a-b\n"}, ["pkg/sshd/packages.in:1", "toweros lock pkg/sshd"]),
+    ],
+)
+def test_mistakes_name_their_place_and_the_fix(files: dict[str, str | None], words: list[str]) -> None:
+    found = mistakes(FLEET.with_files(files))
+    assert any(all(word in line for word in words) for line in found), found
+
+
+def test_an_image_from_outside_by_digest_is_part_of_the_key() -> None:
+    first, second = (DIGEST, DIGEST.replace("sha256:0", "sha256:1"))
+    keys = {load(DictTree(package("pkg/a", dockerfile=f"FROM {image}\n")))["pkg/a"].key for image in (first, second)}
+    assert len(keys) == 2
+
+
+def test_an_earlier_stage_needs_no_digest() -> None:
+    text = f"FROM {DIGEST} AS one\nFROM one AS two\nFROM scratch\nCOPY --from=two / /\n"
+    assert mistakes(DictTree(package("pkg/a", dockerfile=text))) == []
+
+
+# --- packages.in and packages.lock -----------------------------------------------------------------------------------
+
+WORD = st.from_regex(r"[a-z0-9][a-z0-9+.-]{1,20}", fullmatch=True)
+FILES = st.builds(
+    LockedFile,
+    kind=st.sampled_from(["deb", "wheel"]),
+    name=WORD,
+    version=st.from_regex(r"[0-9][0-9a-z.+:~-]{0,20}", fullmatch=True),
+    sha256=st.from_regex("[0-9a-f]{64}", fullmatch=True),
+    size=st.integers(0, 10**10),
+    path=st.builds(lambda a, b: f"pool/{a}/{b}.deb", WORD, WORD),
+)
+
+
+@given(st.lists(FILES, unique=True))
+def test_a_lock_that_was_written_is_read_back(files: list[LockedFile]) -> None:
+    problems: list[Problem] = []
+    assert set(parse_lock(dump_lock(b"deb x\n", files), "pkg/a/packages.lock", b"deb x\n", problems)) == set(files)
+    assert problems == []
+
+
+@given(st.binary(max_size=200))
+def test_garbage_in_a_lock_is_a_mistake_never_a_crash(garbage: bytes) -> None:
+    problems: list[Problem] = []
+    parse_lock(garbage, "pkg/a/packages.lock", b"deb x\n", problems)
+    assert problems and "toweros lock pkg/a" in str(problems[0])
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "deb a 1 " + "0" * 63 + " 1 pool/a.deb",
+        "deb a 1 " + "0" * 64 + " -1 pool/a.deb",
+        "deb a 1 " + "0" * 64 + " 1 pool/../../etc/passwd",
+        "deb a 1 " + "0" * 64 + " 1 /etc/passwd",
+        "rpm a 1 " + "0" * 64 + " 1 pool/a.rpm",
+        "deb a 1 " + "0" * 64,
+    ],
+)
+def test_a_line_that_is_not_sound_is_refused(line: str) -> None:
+    problems: list[Problem] = []
+    header = dump_lock(b"", []).decode()
+    assert parse_lock(f"{header}{line}\n".encode(), "pkg/a/packages.lock", b"", problems) == ()
+    assert [problem.line for problem in problems] == [2]
+
+
+def test_a_lock_of_another_packages_in_is_stale() -> None:
+    problems: list[Problem] = []
+    parse_lock(dump_lock(b"deb a-a\n", []), "pkg/a/packages.lock", b"deb b-b\n", problems)
+    assert "not made from the packages.in" in problems[0].message
+
+
+def test_packages_in_says_where_a_line_is_wrong() -> None:
+    problems: list[Problem] = []
+    text = b"# why\ndeb openssh-server\nassume a-a b-b\nwheel tuf\nrpm x\nwheel tuf==7.0.1 # ok\n"
+    wanted = parse_wanted(text, "pkg/a/packages.in", problems)
+    assert [problem.line for problem in problems] == [4, 5]
+    assert (wanted.debs, wanted.assumed, wanted.wheels) == (("openssh-server",), ("a-a", "b-b"), ("tuf==7.0.1",))
