@@ -1,0 +1,65 @@
+"""`toweros build`: build packages of a working folder, for a look."""
+
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from gitops.build import BuildahBuilder
+from gitops.cli import context
+from gitops.cli.context import ConfigOption, DirOption, StateOption
+from gitops.cli.output import Output, OutputOption, emit, table, talk
+from gitops.errors import BuildError, FleetError, Problem
+from gitops.fleet.packages import load_packages
+from gitops.model import Package
+from gitops.source import FolderTree
+
+HERE = Path()
+
+
+def register(app: typer.Typer) -> None:
+    app.command()(build)
+
+
+def build(
+    packages: Annotated[list[str] | None, typer.Argument(help="Paths such as pkg/sshd; all when none is given.")] = None,
+    folder: DirOption = HERE,
+    prune: Annotated[bool, typer.Option("--prune", help="Forget the images of packages that are not here.")] = False,
+    output: OutputOption = Output.table,
+    config: ConfigOption = None,
+    state: StateOption = None,
+) -> None:
+    """Build packages (with those that they stand on) from a working folder."""
+    store = context.store(config, state)
+    tree, problems = FolderTree(folder), list[Problem]()
+    known = load_packages(tree, 1, "linux/amd64", problems)
+    wanted = [name.rstrip("/") for name in packages] if packages else list(known)
+    _check(wanted, known, problems)
+    builder, rows = BuildahBuilder(store), []
+    with store.lock():
+        for path in wanted:
+            start = time.monotonic()
+            talk.print(f"building {path}")
+            image = builder.build(known[path], tree, known)
+            seconds = round(time.monotonic() - start, 1)
+            rows.append({"package": path, "tag": image.reference, "layers": list(image.layers), "seconds": seconds})
+        if prune:
+            builder.prune(package.key for package in known.values())
+    shown = [[str(row["package"]), str(len(row["layers"])), f"{row['seconds']} s"] for row in rows]  # type: ignore[arg-type]
+    emit(rows, output, lambda: table(["PACKAGE", "LAYERS", "TOOK"], shown))
+
+
+def _check(wanted: list[str], known: dict[str, Package], problems: list[Problem]) -> None:
+    """Mistakes of other packages than those that are wanted are for `toweros validate`."""
+    needed, todo = set[str](), list(wanted)
+    while todo:
+        path = todo.pop()
+        needed.add(path)
+        todo += [sibling for sibling in known[path].depends if sibling not in needed] if path in known else []
+    wrong = [problem for problem in problems if problem.file.rpartition("/")[0] in needed]
+    if wrong:
+        raise FleetError(wrong)
+    unknown = sorted(needed - set(known))
+    if unknown:
+        raise BuildError(f"there is no package {', '.join(unknown)}", hint=f"known: {', '.join(known)}")

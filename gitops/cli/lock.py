@@ -1,0 +1,75 @@
+"""`toweros lock`: pin what packages are made from."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from gitops.build import Locker
+from gitops.cli import context
+from gitops.cli.context import ConfigOption, DirOption, StateOption
+from gitops.cli.output import talk
+from gitops.errors import BuildError, Problem
+from gitops.fleet.packages import load_packages
+from gitops.model import Package
+from gitops.source import FolderTree
+
+HERE = Path()
+
+
+def register(app: typer.Typer) -> None:
+    app.command()(lock)
+
+
+def lock(
+    packages: Annotated[list[str] | None, typer.Argument(help="Paths such as pkg/sshd; all when none is given.")] = None,
+    folder: DirOption = HERE,
+    config: ConfigOption = None,
+    state: StateOption = None,
+) -> None:
+    """Write packages.lock for packages, from what the machine's mirrors and index have now."""
+    locker = Locker(context.settings(config, state).state / "apt")
+    known = _load(folder)
+    wanted = [name.rstrip("/") for name in packages] if packages else list(known)
+    unknown = [name for name in wanted if name not in known]
+    if unknown:
+        raise BuildError(f"there is no package {', '.join(unknown)}", hint=f"known: {', '.join(known)}")
+    for path in _after_their_bases(known, wanted):
+        if not (folder / path / "packages.in").is_file():
+            continue
+        data = locker.lock(FolderTree(folder), known, path)
+        changed = _write(folder / path / "packages.lock", data)
+        talk.print(f"{path}: {len(data.splitlines()) - 1} files{'' if changed else ', unchanged'}")
+        known = _load(folder)
+
+
+def _load(folder: Path) -> dict[str, Package]:
+    """The packages, whether they are locked yet or not."""
+    problems: list[Problem] = []
+    return load_packages(FolderTree(folder), 1, "linux/amd64", problems)
+
+
+def _after_their_bases(known: dict[str, Package], wanted: list[str]) -> list[str]:
+    """A lock leaves out what the base holds, so the base is locked first."""
+    order: list[str] = []
+
+    def visit(path: str) -> None:
+        if path in order or path not in known:
+            return
+        for sibling in known[path].depends:
+            if sibling in wanted:
+                visit(sibling)
+        order.append(path)
+
+    for path in wanted:
+        visit(path)
+    return order
+
+
+def _write(path: Path, data: bytes) -> bool:
+    if path.is_file() and path.read_bytes() == data:
+        return False
+    new = path.with_suffix(".lock.new")
+    new.write_bytes(data)
+    new.replace(path)
+    return True
