@@ -3,8 +3,10 @@
 import os
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
+import pygit2
 import pytest
 
 from gitops.errors import FleetError, SourceError
@@ -178,16 +180,32 @@ def test_an_emptied_remote_and_an_absent_one_change_nothing(remote: Remote, sour
     assert source.poll().commit == good.commit
 
 
-@pytest.mark.parametrize("harm", ["garble", "remove objects", "truncate refs", "remove clone", "not a repository"])
-def test_a_damaged_clone_is_made_again(remote: Remote, source: GitSource, tmp_path: Path, harm: str) -> None:
-    good = source.poll()
-    source.mark_deployed(good)
+def in_another_process(remote: Remote, tmp_path: Path) -> None:
+    """Deploy in a process that ends: libgit2 keeps packs mapped, and we are about to overwrite them."""
+    code = (
+        "from gitops.source import *; from pathlib import Path; import sys;"
+        "source = GitSource(Access(sys.argv[1]), Path(sys.argv[2])); source.mark_deployed(source.poll())"
+    )
+    subprocess.run([sys.executable, "-c", code, remote.bare, tmp_path / "state"], check=True)
+
+
+@pytest.mark.parametrize(
+    "harm", ["garble", "flip bytes", "remove objects", "truncate refs", "remove clone", "not a repository"]
+)
+def test_a_damaged_clone_is_made_again(remote: Remote, tmp_path: Path, harm: str) -> None:
+    in_another_process(remote, tmp_path)
     clone = tmp_path / "state" / "clone.git"
     packs = [path for path in (clone / "objects").rglob("*") if path.is_file()]
     if harm == "garble":
         for path in packs:
             path.chmod(0o644)
             path.write_bytes(bytes(byte ^ 0x55 for byte in path.read_bytes()))
+    elif harm == "flip bytes":
+        for path in packs:
+            path.chmod(0o644)
+            data = bytearray(path.read_bytes())
+            data[len(data) // 2] ^= 1
+            path.write_bytes(data)
     elif harm == "remove objects":
         shutil.rmtree(clone / "objects" / "pack")
     elif harm == "truncate refs":
@@ -204,19 +222,18 @@ def test_a_damaged_clone_is_made_again(remote: Remote, source: GitSource, tmp_pa
     revision = restarted.poll()
     assert revision.sequence == 2
     assert restarted.tree(revision).read("README.md") == b"two"
-    assert restarted.deployed() == good
+    assert (deployed := restarted.deployed()) and deployed.sequence == 1
 
 
-def test_damage_found_while_reading_is_repaired_by_the_next_poll(
-    remote: Remote, source: GitSource, tmp_path: Path
-) -> None:
-    revision = source.poll()
-    tree = source.tree(revision)
+def test_damage_found_while_reading_is_repaired_by_the_next_poll(remote: Remote, tmp_path: Path) -> None:
+    in_another_process(remote, tmp_path)
     shutil.rmtree(tmp_path / "state" / "clone.git" / "objects" / "pack")
     restarted = again(remote, tmp_path)
+    revision = restarted.deployed()
+    assert revision
     with pytest.raises(SourceError, match="damaged"):
         restarted.tree(revision)
-    assert restarted.tree(restarted.poll()).read("README.md") == tree.read("README.md") == b"one"
+    assert restarted.tree(restarted.poll()).read("README.md") == b"one"
 
 
 def test_a_stopped_fetch_harms_nothing(
@@ -236,6 +253,42 @@ def test_a_stopped_fetch_harms_nothing(
     restarted = again(remote, tmp_path)
     assert restarted.deployed() == good
     assert restarted.poll().commit == head
+
+
+def test_what_a_killed_controller_leaves_is_swept(remote: Remote, source: GitSource, tmp_path: Path) -> None:
+    source.mark_deployed(source.poll())
+    clone = tmp_path / "state" / "clone.git"
+    left = [
+        clone / "refs/toweros/deployed.lock",
+        clone / "refs/remotes/origin/main.lock",
+        clone / "objects/pack/pack_x1",
+    ]
+    for path in left:
+        path.write_text("")
+    (tmp_path / "state" / "clone.new").mkdir()
+    head = remote.commit("two")
+    restarted = again(remote, tmp_path)
+    revision = restarted.poll()
+    restarted.mark_deployed(revision)
+    assert revision.commit == head == again(remote, tmp_path).deployed().commit  # type: ignore[union-attr]
+    assert not any(path.exists() for path in [*left, tmp_path / "state" / "clone.new"])
+
+
+def test_a_lost_connection_is_not_taken_for_damage(
+    remote: Remote, source: GitSource, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source.mark_deployed(source.poll())
+    remote.commit("two")
+
+    def drop(*_: object) -> None:
+        remote.bare.rename(tmp_path / "away")
+        raise pygit2.GitError("connection reset")
+
+    monkeypatch.setattr("gitops.source.git.download", drop)
+    monkeypatch.setattr(source, "_rebuild", None)
+    with pytest.raises(SourceError, match="unreachable") as caught:
+        source.poll()
+    assert caught.value.transient
 
 
 def test_a_broken_fleet_yaml_is_refused_and_a_fixed_one_taken(remote: Remote, source: GitSource) -> None:

@@ -12,6 +12,7 @@ which `fleet.yaml` to read. A remote that says nothing new costs one question fo
 stays under refs/toweros/deployed whatever the remote does. A damaged clone is made again; a half fetch harms nothing.
 """
 
+import hashlib
 import json
 import os
 import shutil
@@ -50,6 +51,19 @@ class _Outcome:
     question: tuple[str, str, int]
     revision: Revision | None = None
     refusal: TowerosError | None = None
+
+
+def intact(file: Path) -> bool:
+    """Whether a pack or its index ends with the SHA-1 of what is before (gitformat-pack).
+
+    libgit2 maps both into memory and trusts them there: damage must be found before it looks.
+    """
+    digest, left = hashlib.sha1(usedforsecurity=False), file.stat().st_size - 20
+    with file.open("rb") as stream:
+        while left > 0 and (chunk := stream.read(min(left, 1 << 20))):
+            digest.update(chunk)
+            left -= len(chunk)
+        return stream.read() == digest.digest()
 
 
 class GitSource:
@@ -99,7 +113,7 @@ class GitSource:
         said = {"epoch": self._epoch, "revision": asdict(revision) | {"signers": list(revision.signers)}}
         if said.items() <= (self._document() or {}).items():
             return
-        policy = self._load_policy(revision.commit)
+        policy = load_policy(self.tree(revision))
         document = {"format": 1, "policy": {"branch": policy.branch, "sign": policy.sign}, **said}
         self._repository.references.create(DEPLOYED, pygit2.Oid(hex=revision.commit), force=True)
         new = self._folder / "deployed.new"
@@ -224,12 +238,17 @@ class GitSource:
     # --- the clone itself -----------------------------------------------------------------------------------------
 
     def _open(self) -> pygit2.Repository:
+        """The clone, without what a killed controller left in it; a new one if there is none."""
         path = self._folder / "clone.git"
         for leftover in ("clone.new", "clone.old"):
             shutil.rmtree(self._folder / leftover, ignore_errors=True)
+        for file in (*path.rglob("*.lock"), *path.glob("objects/pack/pack_*")):
+            file.unlink()
         pygit2.settings.enable_fsync_gitdir(True)
-        with suppress(pygit2.GitError):
-            return pygit2.Repository(str(path))
+        if all(intact(file) for file in path.glob("objects/pack/pack-*.*") if file.suffix in (".pack", ".idx")):
+            with suppress(pygit2.GitError):
+                return pygit2.Repository(str(path))
+        log.warning("source.damaged", clone=str(path))
         shutil.rmtree(path, ignore_errors=True)
         return pygit2.init_repository(str(path), bare=True)
 
