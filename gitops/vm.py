@@ -95,7 +95,8 @@ class Machine:
     variables: Path
     ports: Mapping[int, int] = field(default_factory=dict)
     memory: int = MEMORY
-    cpus: int = 2
+    cpus: int = 1
+    """QEMU 7.2 emulating two loses the flags register now and then: the kernel dies of a double fault."""
     accelerator: str = "tcg"
     append: tuple[str, ...] = ()
     _process: Background | None = None
