@@ -43,6 +43,12 @@ def test_init_makes_a_repo_of_template_boot_and_pkg_byte_for_byte(tmp_path: Path
         assert (folder / ".toweros" / f"{kind}.schema.json").is_file()
 
 
+def test_what_init_makes_has_no_mistakes(tmp_path: Path) -> None:
+    init.make(tmp_path / "fleet")
+    done = toweros("validate", tmp_path / "fleet")
+    assert done.exit_code == 0, done.stdout
+
+
 def test_init_refuses_a_folder_that_holds_something(tmp_path: Path) -> None:
     (tmp_path / "mine").write_text("precious")
     with pytest.raises(TowerosError, match="is not empty"):

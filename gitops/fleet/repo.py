@@ -127,8 +127,8 @@ def _spec(tree: Tree, role: Level[RoleFile], problems: list[Problem]) -> Spec | 
     for index, path in enumerate(role.said.boot):
         if path not in tree.entries():
             known = [name for name in tree.entries() if name.startswith("boot/")]
-            problem = role.document.problem(("boot", index), f"there is no file `{path}`", did_you_mean(path, known))
-            problems.append(problem)
+            hint = did_you_mean(path, known) or "add it, or name another boot spec"
+            problems.append(role.document.problem(("boot", index), f"there is no file `{path}`", hint))
     if len(problems) > before:
         return None
     spec = linuxkit.load(tree, role.said.boot, problems)
