@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 from toweros_agent.box import history, log, status
 from toweros_agent.disk import Memory
+from toweros_agent.health import System
 from toweros_agent.watchdog import Watchdog
 
 from tests.simulators.box import SIGNED, Box, Made, State, drive, make
@@ -266,11 +267,14 @@ def test_a_release_that_hangs_is_left_after_its_tries(box: Box, server: UpdateSe
     offer(server, make(8, service=b"two"))
     update(box)
     box.hang = True
+    (box.root / "pstore").mkdir()
+    (box.root / "pstore" / "dmesg-efi-1").write_text("Kernel panic - not syncing\n")
     agent = box.power_on()
     assert agent and agent.boot.sequence == 7
     drive(agent, State.IDLE)
     (failure,) = agent.memory.failures
     assert failure.verdict == "indeterminate" and "tries are used up" in failure.reason
+    assert "Kernel panic" in failure.log
 
 
 def test_what_the_initrd_said_is_reported(box: Box, server: UpdateServer) -> None:
@@ -554,3 +558,15 @@ def test_an_idle_agent_is_small(box: Box, server: UpdateServer, tmp_path: Path) 
     command = [sys.executable, "-c", program, *paths]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
     assert int(done.stdout) < 64 << 10, f"{done.stdout} KiB"
+
+
+def test_tasks_are_read_as_containerd_prints_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    ctr = tmp_path / "ctr"
+    ctr.write_text(
+        "#!/bin/sh\nprintf 'TASK    PID     STATUS    \\nweb     514     RUNNING\\nntp     0       STOPPED\\n'\n"
+    )
+    ctr.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    assert System().tasks() == {"web": (514, "RUNNING"), "ntp": (0, "STOPPED")}
+    ctr.write_text("#!/bin/sh\nexit 1\n")
+    assert System().tasks() == {}

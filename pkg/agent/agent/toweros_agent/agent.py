@@ -221,13 +221,11 @@ class Agent:
         self.go("go_back")
         return 0
 
-    def fail(self, staged: Staged, verdict: str, reason: str) -> None:
+    def fail(self, staged: Staged, verdict: str, reason: str, crash: str = "") -> None:
         self.esp.condemn(staged.sequence)
-        log = self.disk.why(staged.sequence)[1]
-        failure = Failure(
-            staged.sequence, staged.release, staged.content, staged.uki, verdict, reason, int(time.time()), log
-        )
-        self.memory.failures.append(failure)
+        log = "\n".join(filter(None, [self.disk.why(staged.sequence)[1], crash]))
+        known = (staged.sequence, staged.release, staged.content, staged.uki)
+        self.memory.failures.append(Failure(*known, verdict, reason, int(time.time()), log))
         self.memory.staged.pop(staged.sequence, None)
         self.disk.save(self.memory)
 
@@ -240,9 +238,16 @@ class Agent:
                 continue
             verdict, reason = rules.diagnose(entry, self.esp.intact(staged), self.disk.why(staged.sequence)[0])
             self.say(f"release {staged.sequence} does not run: {verdict}: {reason}")
-            self.fail(staged, verdict, reason)
-            for crash in sorted(self.places.pstore.glob("dmesg-*"))[-1:]:
-                self.disk.log(self.boot.sequence, last_lines(crash))
+            self.fail(staged, verdict, reason, self.last_crash())
+
+    def last_crash(self) -> str:
+        """What the kernel left in pstore, once."""
+        dumps = sorted(self.places.pstore.glob("dmesg-*"))
+        crash = last_lines(dumps[-1]) if dumps else ""
+        for dump in dumps:
+            with contextlib.suppress(OSError):
+                dump.unlink()
+        return crash
 
     def set_clock(self) -> None:
         """A clock may not be behind the last moment that signed metadata proved."""
