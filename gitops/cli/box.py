@@ -1,14 +1,16 @@
-"""`toweros box enroll`, `box revoke`: whose reports count."""
+"""`toweros box image`, `box enroll`, `box revoke`: a box's disk, and whose reports count."""
 
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from gitops.assemble.disk import Sizes
 from gitops.cli import context
 from gitops.cli.context import ConfigOption, StateOption
 from gitops.cli.output import talk
 from gitops.errors import StoreError
+from gitops.provision import provision
 from gitops.sign.box import public_key
 
 NameArgument = Annotated[str, typer.Argument(metavar="NAME", help="The box's name, as in boxes/NAME.yaml.")]
@@ -16,9 +18,25 @@ NameArgument = Annotated[str, typer.Argument(metavar="NAME", help="The box's nam
 
 def register(app: typer.Typer) -> None:
     group = typer.Typer(help="Boxes: their disks and keys.", no_args_is_help=True)
+    group.command()(image)
     group.command()(enroll)
     group.command()(revoke)
     app.add_typer(group, name="box")
+
+
+def image(
+    name: NameArgument,
+    out: Annotated[Path, typer.Option("--out", help="The disk image to write: raw, or qcow2 by its name's ending.")],
+    state_size: Annotated[int, typer.Option(help="MiB for user data (STATE).")] = Sizes.state,
+    layers_size: Annotated[int, typer.Option(help="MiB for layers and releases (TOWEROS).")] = Sizes.toweros,
+    config: ConfigOption = None,
+    state: StateOption = None,
+) -> None:
+    """Write a new disk for a box, with the release that it is asked to run and a new key of its own."""
+    settings = context.settings(config, state)
+    sizes = Sizes(toweros=layers_size, state=state_size)
+    provision(settings, context.store(config, state), name, out, sizes)
+    talk.print(f"{out}: disk of {name}; enrol the certificates of {settings.keys} in its firmware")
 
 
 def enroll(

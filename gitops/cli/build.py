@@ -23,7 +23,7 @@ def register(app: typer.Typer) -> None:
 
 
 def build(
-    packages: Annotated[list[str] | None, typer.Argument(help="Paths such as pkg/sshd; all when none is given.")] = None,
+    packages: Annotated[list[str] | None, typer.Argument(help="Paths such as pkg/sshd; none: all.")] = None,
     folder: DirOption = HERE,
     prune: Annotated[bool, typer.Option("--prune", help="Forget the images of packages that are not here.")] = False,
     output: OutputOption = Output.table,

@@ -22,7 +22,7 @@ def register(app: typer.Typer) -> None:
 
 
 def lock(
-    packages: Annotated[list[str] | None, typer.Argument(help="Paths such as pkg/sshd; all when none is given.")] = None,
+    packages: Annotated[list[str] | None, typer.Argument(help="Paths such as pkg/sshd; none: all.")] = None,
     folder: DirOption = HERE,
     config: ConfigOption = None,
     state: StateOption = None,

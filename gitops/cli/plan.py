@@ -13,19 +13,11 @@ from gitops.cli import context
 from gitops.cli.context import ConfigOption, StateOption
 from gitops.cli.output import Output, OutputOption, emit
 from gitops.fleet import load_fleet
-from gitops.model import Existing, Fleet, Plan, Revision, Step
+from gitops.model import Fleet, Plan, Revision, Step
 from gitops.plan import ASSEMBLER, plan
 from gitops.settings import Settings
 from gitops.source import Access, FolderTree, GitSource
 from gitops.store import Store
-
-PLANNED = "planned"
-"""The store's document on what the controller carried out last."""
-CHANGES = 2
-"""The exit code of `--detailed-exitcode` when there are changes."""
-SHOWN = 4
-"""Names on one line when boxes change alike."""
-SIGNS = {"build": "+", "create": "+", "update": "~", "remove": "-"}
 
 
 def register(app: typer.Typer) -> None:
@@ -42,7 +34,7 @@ def show(
     """Say which packages, layers and boxes would change, and why."""
     settings = context.settings(config, state)
     fleet, revision = _read(settings, folder)
-    changes = plan(fleet, revision, existing(Store.open(settings.state)))
+    changes = plan(fleet, revision, Store.open(settings.state).existing())
     emit(as_json(changes), output, lambda: Text(render(changes)))
     if detailed and not changes.empty:
         raise typer.Exit(CHANGES)
@@ -57,14 +49,6 @@ def _read(settings: Settings, folder: Path | None) -> tuple[Fleet, Revision]:
     )
     revision = source.poll()
     return load_fleet(source.tree(revision), settings.platform), revision
-
-
-def existing(store: Store) -> Existing:
-    """What the last pass left: the same view that the controller plans from."""
-    known = store.value(PLANNED) or {}
-    newest = {name: store.candidate(name) or store.publication(name) for name in known.get("boxes", {})}
-    boxes = {name: found[1] for name, found in newest.items() if found}
-    return Existing(store.image_keys(), boxes, known.get("packages", {}))
 
 
 def as_json(changes: Plan) -> dict[str, object]:

@@ -13,13 +13,15 @@ from sqlalchemy import Table, delete, func, insert, select, update
 from sqlalchemy.engine import Connection
 
 from gitops.errors import StoreError
-from gitops.model import Image, Json, Layer, Publication, Release, Report, canonical
+from gitops.model import Existing, Fleet, Image, Json, Layer, Publication, Release, Report, Revision, canonical
 from gitops.store import database as db
 from gitops.store import documents
 from gitops.store.blobs import Blobs, Layers
 from gitops.store.database import BoxRow, Event
 
 EVENTS_KEPT = 10_000
+PLANNED = "planned"
+"""The document on the last revision that was carried out: its commit, boxes, and packages with their keys."""
 
 
 class Store:
@@ -103,6 +105,20 @@ class Store:
             return
         self._save(db.values, {"name": name}, {"document": canonical(value).decode()})
 
+    def existing(self) -> Existing:
+        """What the last pass left, for the next plan."""
+        known = self.value(PLANNED) or {}
+        newest = {name: self.candidate(name) or self.publication(name) for name in known.get("boxes", ())}
+        boxes = {name: found[1] for name, found in newest.items() if found}
+        return Existing(self.image_keys(), boxes, known.get("packages", {}))
+
+    def save_planned(self, revision: Revision, fleet: Fleet) -> None:
+        """Remember what was carried out, when that is another revision than before."""
+        packages = {path: package.key for path, package in fleet.packages.items()}
+        planned = {"commit": revision.commit, "boxes": sorted(fleet.boxes), "packages": packages}
+        if planned != self.value(PLANNED):
+            self.set_value(PLANNED, planned)
+
     # --- boxes ---
 
     def boxes(self) -> list[BoxRow]:
@@ -155,6 +171,14 @@ class Store:
     def candidates(self) -> list[Publication]:
         with self._engine.connect() as connection:
             return [documents.publication(text) for text in connection.scalars(select(db.candidates.c.document))]
+
+    def promote_candidate(self, box: str) -> None:
+        """The rollout let the box take it: it is what the box is asked to run now."""
+        with self._engine.begin() as connection:
+            row = connection.execute(select(db.candidates).where(db.candidates.c.box == box)).one()
+            columns = {"box_key": row.box_key, "document": row.document}
+            _upsert(connection, db.publications, {"box": box}, columns)
+            connection.execute(delete(db.candidates).where(db.candidates.c.box == box))
 
     def forget_candidate(self, box: str) -> None:
         with self._engine.begin() as connection:

@@ -1,0 +1,259 @@
+"""One pass: what Git says becomes what the boxes are offered. The only place that wires two stages.
+
+In: settings and a store. Out: a `Pass` that says what was done. Rules:
+
+- A pass can be stopped anywhere and run again: each stage keeps what it finished under the hash of its inputs.
+- When Git says nothing new, nothing is opened and nothing is started; only the rollout goes on, and metadata is
+  re-signed when it is due.
+- When Git lies or is away, the last good state stays, and the reason is kept where people look.
+
+    controller = Controller(settings, store)
+    done = controller.run_once()
+"""
+
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+
+import structlog
+
+from gitops import plan as planning
+from gitops import rollout
+from gitops.assemble.release import Assembled, assemble
+from gitops.build import BuildahBuilder, Builder
+from gitops.collect import collect
+from gitops.errors import SourceError, TowerosError
+from gitops.fleet import load_fleet
+from gitops.model import Box, Fleet, Image, Json, Plan, Publication, Revision
+from gitops.publish import Publisher
+from gitops.settings import Settings
+from gitops.sign import Signer
+from gitops.source import Access, GitSource
+from gitops.store import Store
+from gitops.tools import Toolbox
+
+log = structlog.get_logger(__name__)
+
+STATUS = "controller"
+"""The store's document on the last passes: `revision`, `polled`, `error`, `hint`, `since`."""
+HELD = "held"
+"""The store's document of what the rollout holds: box -> reason."""
+COLLECT_EVERY = 3600.0
+"""Seconds between two sweeps of the store."""
+MAX_PAUSE = 600.0
+"""Seconds: a commit that cannot be carried out is tried again ever more slowly, up to this."""
+
+
+@dataclass(frozen=True)
+class Pass:
+    """What one pass did. `seconds` says how long each stage took; `decisions` why a box may or may not go on."""
+
+    revision: Revision
+    plan: Plan
+    made: tuple[str, ...] = ()
+    published: tuple[str, ...] = ()
+    held: Mapping[str, str] = field(default_factory=dict)
+    layers: int = 0
+    seconds: Mapping[str, float] = field(default_factory=dict)
+
+    def as_json(self) -> Json:
+        return {
+            "revision": str(self.revision),
+            "builds": [asdict(step) for step in self.plan.builds],
+            "boxes": [asdict(step) for step in self.plan.boxes],
+            "layers": self.layers,
+            "published": list(self.published),
+            "held": dict(self.held),
+            "seconds": {stage: round(seconds, 2) for stage, seconds in self.seconds.items()},
+        }
+
+
+class Stopwatch:
+    """Seconds per stage of one pass."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        start = time.monotonic()
+        log.info(f"{name}.start")
+        try:
+            yield
+        finally:
+            took = time.monotonic() - start
+            self.seconds[name] = self.seconds.get(name, 0.0) + took
+            log.info(f"{name}.done", seconds=round(took, 2))
+
+
+class Controller:
+    """Holds the stages; `run_once` is one pass, `run_forever` is the loop."""
+
+    def __init__(self, settings: Settings, store: Store) -> None:
+        self._settings, self._store = settings, store
+        access = Access(settings.repository, settings.ssh_key, settings.ssh_known_hosts)
+        self._source = GitSource(
+            access, settings.state / "source", allowed_signers=settings.allowed_signers, epoch=settings.epoch
+        )
+        self._builder: Builder = BuildahBuilder(store)
+        self._signer = Signer.open(settings.keys, store)
+        self._publisher = Publisher(store, self._signer)
+        self._fleet: tuple[str, Fleet] | None = None
+        self._swept = 0.0
+
+    def run_forever(self, stop: threading.Event) -> None:
+        """Pass after pass until `stop` is set. A pass that fails is told, and tried again at a later poll."""
+        pause = float(self._settings.poll)
+        while not stop.is_set():
+            try:
+                self.run_once()
+                pause = float(self._settings.poll)
+            except TowerosError as error:
+                log.error("pass.failed", error=error.message, hint=error.hint)
+                waiting = isinstance(error, SourceError)
+                pause = float(self._settings.poll) if waiting else min(pause * 2, MAX_PAUSE)
+            stop.wait(pause)
+
+    def run_once(self) -> Pass:
+        """One pass.
+
+        Raises:
+            TowerosError: a stage failed; what it and the stages before it finished is kept.
+        """
+        try:
+            done = self._pass()
+        except TowerosError as error:
+            self._remember_error(error)
+            raise
+        self._remember_success(done)
+        return done
+
+    def _pass(self) -> Pass:
+        watch = Stopwatch()
+        with watch.stage("source"):
+            revision = self._source.poll()
+        fleet = self._load(revision)
+        plan = planning.plan(fleet, revision, self._store.existing())
+        before = set(self._store.layers.roots()) if not plan.empty else set()
+        self._build(fleet, plan, watch)
+        made = self._assemble(fleet, plan, watch) if plan.boxes else ()
+        layers = set(self._store.layers.roots()) - before if not plan.empty else set()
+        with watch.stage("publish"):
+            published, held = self._publish(fleet, plan)
+        self._source.mark_deployed(revision)
+        self._store.save_planned(revision, fleet)
+        self._sweep(fleet)
+        return Pass(revision, plan, made, published, held, len(layers), watch.seconds)
+
+    # --- the stages, in order ---------------------------------------------------------------------------------------
+
+    def _load(self, revision: Revision) -> Fleet:
+        """The fleet at a revision; read again only when the commit is another one."""
+        if self._fleet is None or self._fleet[0] != revision.commit:
+            tree = self._source.tree(revision)
+            self._fleet = (revision.commit, load_fleet(tree, platform=self._settings.platform))
+        return self._fleet[1]
+
+    def _build(self, fleet: Fleet, plan: Plan, watch: Stopwatch) -> None:
+        for step in plan.builds:
+            package = fleet.packages[step.subject]
+            self._tell("Building", f"{package.path}: {step.reason}")
+            start = time.monotonic()
+            with watch.stage("build"):
+                self._builder.build(package, self._source.tree(plan.revision), fleet.packages)
+            self._tell("Built", f"{package.path} in {time.monotonic() - start:.1f} s")
+
+    def _assemble(self, fleet: Fleet, plan: Plan, watch: Stopwatch) -> tuple[str, ...]:
+        """Make, sign and keep a candidate for every box that the plan names. Returns those whose content changed."""
+        images = self._images(fleet)
+        toolbox = Toolbox.unpack(self._store, images["@pkg:pkg/toolbox"])
+        server, recipe = self._settings.server, fleet.policy.recipe
+        changed = []
+        for step in plan.boxes:
+            box = fleet.boxes[step.subject]
+            with watch.stage("assemble"):
+                made = assemble(self._store, toolbox, box, images, plan.revision, server=server, recipe=recipe)
+            with watch.stage("sign"):
+                if self._keep(box, made, plan):
+                    changed.append(box.name)
+        return tuple(changed)
+
+    def _images(self, fleet: Fleet) -> dict[str, Image]:
+        found = {f"@pkg:{path}": self._store.image(package.key) for path, package in fleet.packages.items()}
+        return {name: image for name, image in found.items() if image}
+
+    def _keep(self, box: Box, made: Assembled, plan: Plan) -> bool:
+        """Sign what was assembled. False: the box already has this content; only its inputs have another key."""
+        key, old = plan.box_keys[box.name], self._store.publication(box.name)
+        if old and old[0].release.content.digest == made.release.content.digest:
+            self._store.save_publication(old[0], key)
+            self._store.forget_candidate(box.name)
+            return False
+        document = self._store.blobs.put(made.release.encode())
+        uki, addon = (self._store.blobs.put(self._signer.sign_boot(data)) for data in (made.uki, made.addon))
+        self._store.save_candidate(Publication(made.release, plan.revision, document, uki, addon), key)
+        self._tell("Assembled", f"release {made.release.sequence} of {len(made.release.layers())} layers", box.name)
+        return True
+
+    def _publish(self, fleet: Fleet, plan: Plan) -> tuple[tuple[str, ...], dict[str, str]]:
+        """Offer what the rollout allows now. Returns the boxes offered something new, and why the others wait."""
+        removed = [step.subject for step in plan.removed]
+        waiting = {publication.release.box: publication for publication in self._store.candidates()}
+        decisions = self._decide(fleet, waiting) if waiting else {}
+        going = [publication for box, publication in waiting.items() if decisions[box].take]
+        if going or removed:
+            self._publisher.publish(going, removed=removed)
+        else:
+            self._publisher.refresh()
+        for publication in going:
+            box = publication.release.box
+            self._store.promote_candidate(box)
+            self._tell("Published", f"{publication.revision}: {decisions[box].reason}", box)
+        for box in removed:
+            self._store.forget_publication(box)
+            self._tell("Removed", "Git no longer has it", box)
+        held = {box: decision.reason for box, decision in decisions.items() if not decision.take}
+        if held != (self._store.value(HELD) or {}):
+            self._store.set_value(HELD, dict(held))
+        return tuple(publication.release.box for publication in going), held
+
+    def _decide(self, fleet: Fleet, waiting: Mapping[str, Publication]) -> dict[str, rollout.Decision]:
+        """Of every box: the canary of a waiting box may be one that waits for nothing."""
+        published = {box: found[0] for box, found in self._store.publications().items()}
+        newest = {box: content for box, content in {**published, **waiting}.items() if box in fleet.boxes}
+        wanted = {box: publication.release.content.digest for box, publication in newest.items()}
+        facts = {box: rollout.facts_of(self._store, box) for box in wanted}
+        roles = {box: fleet.boxes[box].role for box in wanted}
+        suspended = {box: fleet.boxes[box].suspended for box in wanted}
+        decisions = rollout.decide(wanted, facts, roles, fleet.policy, suspended)
+        gone = {box: rollout.Decision(False, "Git no longer has it") for box in waiting if box not in wanted}
+        return decisions | gone
+
+    def _sweep(self, fleet: Fleet) -> None:
+        if time.monotonic() - self._swept < COLLECT_EVERY and self._swept:
+            return
+        self._swept = time.monotonic()
+        gone = collect(self._store, fleet.packages.values(), now=time.time(), grace=self._settings.grace)
+        if gone.files:
+            self._builder.prune(package.key for package in fleet.packages.values())
+            self._tell("Collected", f"{gone.files} files, {gone.size >> 20} MiB")
+
+    # --- what people see ----------------------------------------------------------------------------------------------
+
+    def _tell(self, reason: str, message: str, box: str = "") -> None:
+        log.info(reason.lower(), message=message, box=box)
+        self._store.add_event(box, "Normal", reason, message)
+
+    def _remember_error(self, error: TowerosError) -> None:
+        known, now = self._store.value(STATUS) or {}, int(time.time())
+        if known.get("error") != error.message:
+            self._store.add_event("", "Warning", type(error).__name__, error.message)
+            known |= {"since": now}
+        self._store.set_value(STATUS, {**known, "error": error.message, "hint": error.hint, "polled": now})
+
+    def _remember_success(self, done: Pass) -> None:
+        self._store.set_value(STATUS, {"revision": str(done.revision), "polled": int(time.time()), "error": ""})
+        if not done.plan.empty or done.published:
+            self._store.set_value(f"pass/{done.revision.commit}", done.as_json())
