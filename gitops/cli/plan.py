@@ -19,6 +19,12 @@ from gitops.settings import Settings
 from gitops.source import Access, FolderTree, GitSource
 from gitops.store import Store
 
+CHANGES = 2
+"""The exit code of `--detailed-exitcode` when there are changes."""
+SHOWN = 4
+"""Names on one line when boxes change alike."""
+SIGNS = {"build": "+", "create": "+", "update": "~", "remove": "-"}
+
 
 def register(app: typer.Typer) -> None:
     app.command("plan")(show)
