@@ -77,7 +77,7 @@ class BuildahBuilder:
         label = ["--label", f"{LABEL}={json.dumps(package.config, sort_keys=True)}"] if package.config else []
         logged = self._store.root / "logs" / f"build-{package.path.replace('/', '-')}.log"
         command = [
-            *("bud", "--isolation", "chroot", "--layers", "--timestamp", "0", "--pull-never"),
+            *("bud", "--isolation", "chroot", "--layers", "--force-rm", "--timestamp", "0", "--pull-never"),
             *label,
             *arguments,
         ]

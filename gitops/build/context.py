@@ -19,7 +19,7 @@ LINK, EXECUTABLE = 0o120000, 0o111
 HOOKS = (
     "rm -rf $1/var/lib/apt/* $1/var/cache/apt $1/var/log/* $1/var/cache/ldconfig/aux-cache $1/var/cache/debconf/*-old",
     "rm -rf $1/usr/share/doc $1/usr/share/man $1/usr/share/locale $1/usr/share/info $1/usr/share/lintian",
-    "rm -f $1/etc/machine-id $1/etc/hostname $1/etc/resolv.conf",
+    "rm -f $1/etc/machine-id $1/etc/hostname $1/etc/resolv.conf $1/etc/apt/sources.list",
     "test ! -e $1/etc/shadow || sed -i 's/^\\([^:]*:[^:]*\\):[0-9]*:/\\1:1:/' $1/etc/shadow",
     "find $1/usr -name __pycache__ -prune -exec rm -rf {} +",
 )

@@ -107,6 +107,8 @@ def test_a_build_that_fails_names_its_log(tmp_path: Path) -> None:
         build(tmp_path / "s", broken)
     log = Path(caught.value.hint.split()[-1])
     assert "nowhere" in log.read_text()
+    mounts = Path("/proc/mounts").read_text().splitlines()
+    assert not [line for line in mounts if str(tmp_path) in line and "/merged" in line]
     assert build(tmp_path / "s")[1].layers
 
 
