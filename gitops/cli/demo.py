@@ -1,0 +1,22 @@
+"""`toweros demo`: what `make demo` runs."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from gitops.cli.output import console
+
+
+def register(app: typer.Typer) -> None:
+    app.command()(demo)
+
+
+def demo(
+    folder: Annotated[Path, typer.Option("--dir", "-C", help="Where everything of the demo is kept.")] = Path("demo"),
+) -> None:
+    """Boot a box in QEMU, let it update itself on a commit, and undo a bad one."""
+    from gitops.demo import Demo
+
+    if not Demo(folder, console).run():
+        raise typer.Exit(1)
