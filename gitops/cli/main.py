@@ -33,10 +33,16 @@ def application() -> typer.Typer:
         context_settings={"help_option_names": ["-h", "--help"]},
     )
     app.callback()(_root)
-    for module in sorted(info.name for info in pkgutil.iter_modules(gitops.cli.__path__)):
-        if module not in NOT_VERBS:
-            importlib.import_module(f"gitops.cli.{module}").register(app)
+    for module in _modules(sys.argv[1:]):
+        importlib.import_module(f"gitops.cli.{module}").register(app)
     return app
+
+
+def _modules(words: list[str]) -> list[str]:
+    """The module of the verb that was asked for; all of them when none was (they take seconds to load)."""
+    verbs = sorted(info.name for info in pkgutil.iter_modules(gitops.cli.__path__) if info.name not in NOT_VERBS)
+    asked = [word for word in words if not word.startswith("-")][:1]
+    return asked if asked and asked[0] in verbs else verbs
 
 
 def _root(verbose: bool = typer.Option(False, "--verbose", "-v", help="Log what is done, on stderr.")) -> None:
