@@ -1,0 +1,29 @@
+"""`toweros apply`: one pass by hand."""
+
+import typer
+
+from gitops.cli import context
+from gitops.cli.context import ConfigOption, StateOption
+from gitops.cli.output import Output, OutputOption, emit, table
+from gitops.reconcile import Controller, Pass
+from gitops.store import Store
+
+
+def register(app: typer.Typer) -> None:
+    app.command()(apply)
+
+
+def apply(config: ConfigOption = None, state: StateOption = None, output: OutputOption = Output.table) -> None:
+    """Do one pass and say what was done."""
+    settings = context.settings(config, state)
+    store = Store.open(settings.state)
+    with store.lock():
+        done = Controller(settings, store).run_once()
+    emit(done.as_json(), output, lambda: render(done))
+
+
+def render(done: Pass) -> object:
+    """One line per box that something was decided for, or `No changes.`"""
+    rows = [[box, "published", str(done.revision)] for box in done.published]
+    rows += [[box, "held", reason] for box, reason in done.held.items()]
+    return table(["BOX", "DONE", "WHY"], rows) if rows else "No changes."
