@@ -10,17 +10,17 @@ import os
 import pkgutil
 import sys
 
-import click
 import structlog
 import typer
 from rich.markup import escape
+from typer.exceptions import TyperException
 
 import gitops.cli
 from gitops.cli.output import talk
 from gitops.errors import TowerosError
 
 NOT_VERBS = {"main", "output", "context"}
-FAILURE, INTERRUPTED = 1, 130
+INTERRUPTED = 130
 
 
 def application() -> typer.Typer:
@@ -68,10 +68,9 @@ def main() -> None:
     """Run the command line; no traceback reaches a user unless TOWEROS_DEBUG is set."""
     try:
         code = application()(standalone_mode=False)
-    except click.ClickException as error:
-        error.show()
-        code = FAILURE
-    except (KeyboardInterrupt, click.Abort):
+    except TyperException as error:
+        code = _say(TowerosError(str(error), hint="see `toweros --help`, or --help after the verb"))
+    except (KeyboardInterrupt, typer.Abort):
         talk.print("interrupted")
         code = INTERRUPTED
     except TowerosError as error:
