@@ -79,13 +79,12 @@ class Stopwatch:
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
         start = time.monotonic()
-        log.info(f"{name}.start")
         try:
             yield
         finally:
             took = time.monotonic() - start
             self.seconds[name] = self.seconds.get(name, 0.0) + took
-            log.info(f"{name}.done", seconds=round(took, 2))
+            log.debug(f"{name}.done", seconds=round(took, 2))
 
 
 class Controller:

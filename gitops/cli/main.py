@@ -8,6 +8,7 @@ import importlib
 import logging
 import os
 import pkgutil
+import signal
 import sys
 
 import structlog
@@ -66,10 +67,12 @@ def configure_logging(level: int) -> None:
 
 def main() -> None:
     """Run the command line; no traceback reaches a user unless TOWEROS_DEBUG is set."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that what we started is ended on the way out
     try:
         code = application()(standalone_mode=False)
     except TyperException as error:
-        code = _say(TowerosError(str(error), hint="see `toweros --help`, or --help after the verb"))
+        usage = TowerosError(str(error), hint="see `toweros --help`, or --help after the verb")
+        code = _say(usage) if usage.message else usage.exit_code
     except (KeyboardInterrupt, typer.Abort):
         talk.print("interrupted")
         code = INTERRUPTED
