@@ -164,7 +164,7 @@ def test_the_list_of_an_initrd_is_read_without_its_comments() -> None:
 
 def stub(name: str) -> bytes:
     toolbox.find()
-    return (toolbox.ROOT / "usr/lib/systemd/boot/efi" / name).read_bytes()
+    return (toolbox.root() / "usr/lib/systemd/boot/efi" / name).read_bytes()
 
 
 def sections(image: bytes) -> dict[str, bytes]:
@@ -173,6 +173,7 @@ def sections(image: bytes) -> dict[str, bytes]:
     return {s.Name.rstrip(b"\0").decode(): s.get_data()[: s.Misc_VirtualSize] for s in parsed.sections}
 
 
+@pytest.mark.e2e
 def test_pefile_reads_the_sections_of_a_uki() -> None:
     image = make_uki(stub("linuxx64.efi.stub"), b"K" * 5000, b"I" * 700, " console=ttyS0\n panic=10 ")
     found = sections(image)
@@ -182,6 +183,7 @@ def test_pefile_reads_the_sections_of_a_uki() -> None:
     assert {name: data for name, data in sections(stub("linuxx64.efi.stub")).items()}.items() <= found.items()
 
 
+@pytest.mark.e2e
 def test_an_addon_holds_only_a_command_line() -> None:
     plain, found = (
         sections(stub("addonx64.efi.stub")),
@@ -212,11 +214,13 @@ def test_what_is_no_stub_is_refused(damage: bytes) -> None:
         add_sections(damage, [Section(".cmdline", b"x")])
 
 
+@pytest.mark.e2e
 def test_a_full_header_is_refused() -> None:
     with pytest.raises(AssembleError, match="no room"):
         add_sections(stub("addonx64.efi.stub"), [Section(".x", b"x")] * 200)
 
 
+@pytest.mark.e2e
 def test_ukify_reads_our_uki(tmp_path: Path) -> None:
     image = make_uki(stub("linuxx64.efi.stub"), stub("systemd-bootx64.efi"), b"I" * 700, "console=ttyS0")
     with toolbox.find().workspace() as work:

@@ -35,6 +35,7 @@ def some_members() -> list[tuple[tarfile.TarInfo, bytes]]:
     return [folder, *files, member("sh", type=tarfile.SYMTYPE, linkname="etc/1")]
 
 
+@pytest.mark.e2e
 def test_order_and_times_of_the_tar_do_not_matter(tmp_path: Path) -> None:
     tools, roots = toolbox.find(), set()
     for seed in range(4):
@@ -50,6 +51,7 @@ def test_order_and_times_of_the_tar_do_not_matter(tmp_path: Path) -> None:
     assert len(roots) == 1
 
 
+@pytest.mark.e2e
 def test_other_content_is_another_layer(tmp_path: Path) -> None:
     tools = toolbox.find()
     with tools.workspace() as work:
@@ -59,11 +61,13 @@ def test_other_content_is_another_layer(tmp_path: Path) -> None:
     assert one.root != two.root
 
 
+@pytest.mark.e2e
 def test_an_empty_layer_is_a_layer(tmp_path: Path) -> None:
     with toolbox.find().workspace() as work:
         assert make_layer(work, tar_of(tmp_path / "empty.tar", [])).size >= BLOCK
 
 
+@pytest.mark.e2e
 def test_a_layer_is_made_once_and_outlives_its_tar(tmp_path: Path) -> None:
     tools, store = toolbox.find(), Store.open(tmp_path / "store")
     diff_id = store.blobs.put_file(tar_of(tmp_path / "one.tar", some_members())).sha256
@@ -75,11 +79,12 @@ def test_a_layer_is_made_once_and_outlives_its_tar(tmp_path: Path) -> None:
         layer_of(store, tools, diff_id, 2)
 
 
+@pytest.mark.e2e
 def test_no_workspace_is_left_behind(tmp_path: Path) -> None:
     tools, store = toolbox.find(), Store.open(tmp_path / "store")
-    before = set(toolbox.ROOT.glob("work/*"))
+    before = set(toolbox.root().glob("work/*"))
     add_layer(store, tools, tar_of(tmp_path / "one.tar", some_members()))
-    assert set(toolbox.ROOT.glob("work/*")) == before
+    assert set(toolbox.root().glob("work/*")) == before
 
 
 @pytest.mark.parametrize(

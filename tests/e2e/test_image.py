@@ -1,7 +1,6 @@
 """Assembled disks under real firmware: what boots, and what Secure Boot keeps out."""
 
 import json
-import os
 import re
 import shutil
 import subprocess
@@ -18,9 +17,8 @@ from gitops.process import run
 from gitops.store import Store
 from gitops.tools import Toolbox
 from gitops.vm import Certificates, Machine, enroll_keys, overlay
-from tests import oci, toolbox
+from tests import oci, toolbox, works
 
-KERNEL = Path(os.environ.get("TOWEROS_TEST_KERNEL", "/var/cache/toweros-test/kernel"))
 BUSYBOX = Path("/usr/bin/busybox")
 SIZES = Sizes(esp=128, toweros=128, state=64)
 BOOT_TIMEOUT = 120.0
@@ -79,7 +77,7 @@ class Bench:
         self.keys, self.foreign = Keys(folder / "keys"), Keys(folder / "foreign")
         self.images = self._images()
         self.assembled = self.assemble(7)
-        efi = toolbox.ROOT / "usr/lib/systemd/boot/efi"
+        efi = toolbox.root() / "usr/lib/systemd/boot/efi"
         self.loader = self.keys.sign((efi / "systemd-bootx64.efi").read_bytes())
 
     def assemble(self, sequence: int) -> Assembled:
@@ -112,12 +110,12 @@ class Bench:
         return Machine(folder, overlay(disk, folder / "disk.qcow2"), variables, memory=512)
 
     def _images(self) -> dict[str, Image]:
-        efi = toolbox.ROOT / "usr/lib/systemd/boot/efi"
+        efi = toolbox.root() / "usr/lib/systemd/boot/efi"
         names = ("systemd-bootx64.efi", "linuxx64.efi.stub", "addonx64.efi.stub")
         modules = b"virtio_pci\nvirtio_blk\nefivarfs\n"
         files = {"init": INIT, "bin/busybox": BUSYBOX, "bin/sh": "busybox", "etc/modules": modules}
         contents: dict[str, dict[str, oci.File]] = {
-            "pkg/kernel": {"kernel": KERNEL / "kernel", "kernel.tar": KERNEL / "kernel.tar"},
+            "pkg/kernel": {"kernel": works.kernel() / "kernel", "kernel.tar": works.kernel() / "kernel.tar"},
             "pkg/init": {"etc/": b"", "etc/issue": b"hello"},
             "pkg/initrd": dict(files),
             "pkg/bootloader": {name: efi / name for name in names},
@@ -127,8 +125,6 @@ class Bench:
 
 @pytest.fixture(scope="module")
 def bench(tmp_path_factory: pytest.TempPathFactory) -> Bench:
-    if not (KERNEL / "kernel").exists():
-        pytest.skip("no kernel: set TOWEROS_TEST_KERNEL to a folder with kernel and kernel.tar")
     return Bench(tmp_path_factory.mktemp("bench"))
 
 
