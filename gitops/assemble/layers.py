@@ -7,6 +7,8 @@ made once is found by (diff id, recipe). A tar that a container runtime would no
     layer_of(store, toolbox, diff_id, recipe=1)  ->  Layer(root="5c1e...", size=4194304)
 """
 
+import shutil
+import shutil
 import tarfile
 from pathlib import Path, PurePosixPath
 
@@ -23,6 +25,9 @@ log = structlog.get_logger(__name__)
 UUID = "74f53e17-6c61-5965-8e31-6572656c6179"
 OPTIONS = ("--quiet", "--tar=f", "--aufs", "-T0", "--all-time", "-Enoinline_data", f"-U{UUID}")
 IMAGE = "layer.erofs"
+ROOT_ENTRY = tarfile.TarInfo("./")
+"""Goes first: without it mkfs.erofs makes the root 0777, which sshd refuses. The tar's own entry, if any, wins."""
+ROOT_ENTRY.type, ROOT_ENTRY.mode = tarfile.DIRTYPE, 0o755
 
 
 def layer_of(store: Store, toolbox: Toolbox, diff_id: str, recipe: int) -> Layer:
@@ -57,12 +62,21 @@ def make_layer(work: Workspace, tar: Path) -> Layer:
         AssembleError: see `check_tar`; or mkfs.erofs refuses the tar.
     """
     check_tar(tar)
-    work.take(tar, "layer.tar")
+    with work.path("layer.tar").open("wb") as stream, tar.open("rb") as source:
+        stream.write(ROOT_ENTRY.tobuf(tarfile.USTAR_FORMAT))
+        shutil.copyfileobj(source, stream)
     try:
         work.run(["mkfs.erofs", *OPTIONS, IMAGE, "layer.tar"])
     except ProcessError as error:
         raise AssembleError(f"{tar.name}: mkfs.erofs: {error.message}") from error
     return Layer(root_hash(work.path(IMAGE)), work.path(IMAGE).stat().st_size)
+
+
+def _root_entry() -> bytes:
+    """Builders leave the root folder out of a layer, and mkfs.erofs would make it writable by everybody."""
+    root = tarfile.TarInfo("./")
+    root.type, root.mode = tarfile.DIRTYPE, 0o755
+    return root.tobuf()
 
 
 def check_tar(tar: Path) -> None:
