@@ -63,7 +63,7 @@ class Demo:
     def __init__(self, folder: Path, console: Console) -> None:
         self.folder, self.console = folder.resolve(), console
         self.fleet, self.keys, self.logs = (self.folder / name for name in ("fleet", "keys", "logs"))
-        self.config, self.disk, self.ssh = (self.folder / name for name in ("toweros.toml", "disk.qcow2", "operator"))
+        self.config, self.disk, self.operator = (self.folder / name for name in ("toweros.toml", "disk.qcow2", "operator"))
         self.settings = Settings()
         self._seen = 0
 
@@ -105,12 +105,12 @@ class Demo:
             self._configure_controller()
 
     def _operator(self) -> None:
-        self.ssh.unlink(missing_ok=True)
-        run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "operator@demo", "-f", self.ssh])
-        public = self.ssh.with_suffix(".pub").read_text()
+        self.operator.unlink(missing_ok=True)
+        run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "operator@demo", "-f", self.operator])
+        public = self.operator.with_suffix(".pub").read_text()
         (self.folder / "allowed_signers").write_text(f'operator@demo namespaces="git" {public}')
         (self.fleet / "keys" / "authorized_keys").write_text(public)
-        signing = {"gpg.format": "ssh", "user.signingkey": str(self.ssh), "commit.gpgsign": "true"}
+        signing = {"gpg.format": "ssh", "user.signingkey": str(self.operator), "commit.gpgsign": "true"}
         for name, value in {"user.name": "operator", "user.email": "operator@demo", **signing}.items():
             run(["git", "-C", self.fleet, "config", name, value])
 

@@ -114,3 +114,14 @@ def test_damaged_tars_are_refused(tmp_path: Path) -> None:
         path.write_bytes(data)
         with pytest.raises(AssembleError):
             check_tar(path)
+
+
+@pytest.mark.e2e
+def test_the_root_folder_is_writable_by_root_alone(tmp_path: Path) -> None:
+    tar = tmp_path / "layer.tar"
+    with tarfile.open(tar, "w") as archive:
+        archive.addfile(tarfile.TarInfo("file"))
+    with toolbox.find().workspace() as work:
+        make_layer(work, tar)
+        said = work.run(["dump.erofs", "--path=/", IMAGE]).decode()
+    assert "Access: 0755" in said

@@ -8,7 +8,6 @@ made once is found by (diff id, recipe). A tar that a container runtime would no
 """
 
 import shutil
-import shutil
 import tarfile
 from pathlib import Path, PurePosixPath
 

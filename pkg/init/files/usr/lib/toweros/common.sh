@@ -71,12 +71,13 @@ bind_namespaces() {
 
 # run_once GROUP: run the containers of onboot or onshutdown, one after another; a failing one stops nothing.
 run_once() {
-	mkdir -p "$HANDOVER/$1"
+	mkdir -p "$HANDOVER/$1" "$HANDOVER/log"
 	for folder in $CONTAINERS/"$1"/*; do
 		[ -f "$folder/config.json" ] || continue
 		name=${folder##*/}
+		log=$HANDOVER/log/$1-$name
 		prepare "$folder"
-		runc run --bundle "$folder" --pid-file "/run/$name.pid" "$name" </dev/null >"$HANDOVER/$1/$name.log" 2>&1 &
+		runc run --bundle "$folder" --pid-file "/run/$name.pid" "$name" </dev/null >"$log" 2>&1 &
 		runner=$!
 		if grep -q '"bindNS"' "$folder/runtime.json" && jq -e '.bindNS | any(. != "")' "$folder/runtime.json" >/dev/null; then
 			wait_for_file "/run/$name.pid" && bind_namespaces "$folder" "$(cat "/run/$name.pid")"
@@ -84,7 +85,7 @@ run_once() {
 		wait $runner
 		code=$?
 		echo $code >"$HANDOVER/$1/$name"
-		head -c 4096 "$HANDOVER/$1/$name.log" >>$HANDOVER/init.log
+		head -c 4096 "$log" >>$HANDOVER/init.log
 		say "$1 $name: exit $code"
 	done
 }

@@ -1,0 +1,127 @@
+"""One box in the field, for end-to-end tests: a fleet repo, a controller, an update server, a disk and a machine, all real.
+
+The fleet repo and the store stay in `state/tests/field` between runs; the disk is made anew for each run. The controller's passes
+are called by the tests, so that they know what happened when; everything else goes by itself.
+"""
+
+import json
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from rich.console import Console
+
+from gitops.assemble.disk import Sizes
+from gitops.cli.init import copy
+from gitops.demo import BOX, Demo
+from gitops.errors import ProcessError
+from gitops.model import Json, Report
+from gitops.process import run
+from gitops.provision import provision
+from gitops.reconcile import Controller, Pass
+from gitops.server import create_app, serve
+from gitops.settings import load
+from gitops.source import FolderTree
+from gitops.store import Store
+from gitops.vm import Machine
+from tests import works
+
+SIZES = Sizes(esp=200, toweros=900, state=128)
+LONG = 600.0
+"""Seconds: nothing may take longer, on two slow cores that do something else as well."""
+GREETING = "pkg/hello/www/index.html"
+
+
+class Field(Demo):
+    """What the tests do to the fleet, and what they see of the box."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder, Console(stderr=True, quiet=True))
+        self.prepare()
+        self._take_packages()
+        self.settings = load(self.config)
+        self.store = works.store()
+        self.controller_ = Controller(self.settings, self.store)
+
+    def _take_packages(self) -> None:
+        """The fleet repo builds what this checkout has now."""
+        for name in ("pkg", "boot"):
+            shutil.rmtree(self.fleet / name)
+            copy(FolderTree(works.CHECKOUT / name), self.fleet / name)
+        if run(["git", "-C", self.fleet, "status", "--porcelain"]):
+            self.commit("The packages of the checkout")
+
+    def apply(self) -> Pass:
+        """One pass of the controller."""
+        return self.controller_.run_once()
+
+    def change(self, path: str, text: str, message: str) -> Pass:
+        """Commit a file, and have it carried out."""
+        (self.fleet / path).write_text(text)
+        self.commit(message)
+        return self.apply()
+
+    def new_disk(self, folder: Path) -> Machine:
+        """Provision the box and give its machine, off."""
+        self.folder_of_machine = folder
+        self.disk = folder / "disk.raw"
+        provision(self.settings, self.store, BOX, self.disk, SIZES)
+        return self.machine_in(folder)
+
+    def machine_in(self, folder: Path) -> Machine:
+        """A machine on the disk and variables of a folder."""
+        made = self.machine()
+        variables = folder / "vars.fd"
+        if not variables.exists():
+            shutil.copyfile(made.variables, variables)
+        return Machine(folder, folder / "disk.raw", variables, made.ports)
+
+    # --- what the box says ------------------------------------------------------------------------------------------
+
+    def report(self) -> Report:
+        report = self.store.report(BOX)
+        assert report is not None
+        return report
+
+    def wait_until(self, what: str, condition: Callable[[], object], seconds: float = LONG) -> None:
+        deadline = time.monotonic() + seconds
+        while not condition():
+            assert time.monotonic() < deadline, f"{what}: not within {seconds:.0f} s; last report: {self.store.report(BOX)}"
+            time.sleep(0.3)
+
+    def wait_healthy(self, since: int) -> Report:
+        """A report from after `since` that says: idle, Healthy, and what was asked for."""
+
+        def settled() -> bool:
+            row, report, wanted = self.store.box(BOX), self.store.report(BOX), self.store.publication(BOX)
+            if not (row and report and wanted and row.received >= since):
+                return False
+            same = report.content == wanted[0].release.content.digest
+            return same and report.phase == "idle" and report.health == "Healthy"
+
+        self.wait_until("a healthy box", settled)
+        return self.report()
+
+    def ssh(self, command: str, timeout: float = 60) -> str:
+        """Run a command on the box as the operator would."""
+        options = ["-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null", "-o", "LogLevel=ERROR"]
+        options += ["-o", "ConnectTimeout=30", "-i", str(self.operator), "-p", str(self.port("ssh"))]
+        return run(["ssh", *options, "root@127.0.0.1", command], timeout=timeout).decode()
+
+    def try_ssh(self, command: str) -> str:
+        try:
+            return self.ssh(command)
+        except ProcessError:
+            return ""
+
+    def boot_json(self) -> Json:
+        found: Json = json.loads(self.ssh("cat /run/toweros/boot.json"))
+        return found
+
+    @contextmanager
+    def served(self) -> Iterator[None]:
+        """The update server, up."""
+        with serve(create_app(self.store, self.settings), self.settings.listen):
+            yield
