@@ -63,7 +63,9 @@ class Demo:
     def __init__(self, folder: Path, console: Console) -> None:
         self.folder, self.console = folder.resolve(), console
         self.fleet, self.keys, self.logs = (self.folder / name for name in ("fleet", "keys", "logs"))
-        self.config, self.disk, self.operator = (self.folder / name for name in ("toweros.toml", "disk.qcow2", "operator"))
+        self.config, self.disk, self.operator = (
+            self.folder / name for name in ("toweros.toml", "disk.qcow2", "operator")
+        )
         self.settings = Settings()
         self._seen = 0
 

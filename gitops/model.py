@@ -33,8 +33,6 @@ def sha256(data: bytes) -> str:
 
 
 # --- source: what Git says -------------------------------------------------------------------------------------------
-
-
 @dataclass(frozen=True)
 class Revision:
     """A commit that may deploy. `sequence` counts its ancestors (itself included), plus the settings' epoch."""
@@ -74,8 +72,6 @@ class Tree(Protocol):
 
 
 # --- fleet: what the repository may say ------------------------------------------------------------------------------
-
-
 @dataclass(frozen=True)
 class LockedFile:
     """One input of a package: a Debian package or a wheel, by digest. `path` is where the mirror or index keeps it."""
@@ -133,7 +129,7 @@ class Spec:
     onshutdown: tuple[Container, ...] = ()
     services: tuple[Container, ...] = ()
     files: tuple[Json, ...] = ()
-    """LinuxKit's `files:` entries; `source:` is resolved to `contents` (or `contentsBase64`, if not UTF-8) and is gone."""
+    """LinuxKit's `files:` entries; `source:` is resolved to `contents`, or `contentsBase64` if that is not UTF-8."""
     volumes: tuple[Json, ...] = ()
     """LinuxKit's `volumes:` entries."""
     kernel_binary: str = ""
@@ -229,8 +225,6 @@ class Fleet:
 
 
 # --- plan: what a revision changes -----------------------------------------------------------------------------------
-
-
 @dataclass(frozen=True)
 class Existing:
     """What there is already: keys of built packages; per box the `box_key` that its last release was made from."""
@@ -266,8 +260,6 @@ class Plan:
 
 
 # --- build: packages become images -----------------------------------------------------------------------------------
-
-
 @dataclass(frozen=True)
 class Image:
     """A built (or pulled) OCI image. `layers` are diff ids (hex SHA-256 of the uncompressed tars), lowest first.
@@ -282,8 +274,6 @@ class Image:
 
 
 # --- assemble: images become a release -------------------------------------------------------------------------------
-
-
 @dataclass(frozen=True)
 class Layer:
     """One EROFS image, named by its dm-verity root hash. `size` is data only, a multiple of 4096."""
@@ -348,8 +338,6 @@ class Release:
 
 
 # --- sign and publish: a release becomes something that a box trusts ------------------------------------------------
-
-
 @dataclass(frozen=True)
 class Publication:
     """A release with its signed boot files. All three are TUF targets; the blobs are in the store."""
@@ -370,8 +358,6 @@ class Target:
 
 
 # --- the box: what it says back --------------------------------------------------------------------------------------
-
-
 @dataclass(frozen=True)
 class Failure:
     """A release that the box went back from. `verdict` is `failed` (never again) or `indeterminate` (again later)."""

@@ -1,8 +1,8 @@
 """dm-verity's hash tree (kernel docs, admin-guide/device-mapper/verity: hash type 1).
 
 In: a file of whole 4096-byte blocks. Out: its root hash, and the tree as `veritysetup format --no-superblock --salt=-`
-writes it: level above level, the top first, each padded with zeros to whole blocks. Rules: SHA-256, empty salt. A file of
-one block has no tree: its own hash is the root. Memory: 1/128 of the file, read in pieces of 1 MiB.
+writes it: level above level, the top first, each padded with zeros to whole blocks. Rules: SHA-256, empty salt. A file
+of one block has no tree: its own hash is the root. Memory: 1/128 of the file, read in pieces of 1 MiB.
 
     root_hash(Path("layer.erofs"))  ->  "5c1e..."
 """

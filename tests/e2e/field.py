@@ -1,21 +1,21 @@
-"""One box in the field, for end-to-end tests: a fleet repo, a controller, an update server, a disk and a machine, all real.
+"""One box in the field, for end-to-end tests: fleet repo, controller, update server, disk and machine, all real.
 
-The fleet repo and the store stay in `state/tests/field` between runs; the disk is made anew for each run. The controller's passes
-are called by the tests, so that they know what happened when; everything else goes by itself.
+The fleet repo and the store stay in `state/tests/field` between runs; the disk is made anew for each run. The
+controller's passes are called by the tests, so that they know what happened when; everything else goes by itself.
 """
 
 import json
 import shutil
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from rich.console import Console
 
 from gitops.assemble.disk import Sizes
 from gitops.cli.init import copy
-from gitops.demo import BOX, Demo
+from gitops.demo import BOX, GREETING, Demo
 from gitops.errors import ProcessError
 from gitops.model import Json, Report
 from gitops.process import run
@@ -24,14 +24,13 @@ from gitops.reconcile import Controller, Pass
 from gitops.server import create_app, serve
 from gitops.settings import load
 from gitops.source import FolderTree
-from gitops.store import Store
 from gitops.vm import Machine
 from tests import works
 
+__all__ = ["BOX", "GREETING", "LONG", "Field"]
 SIZES = Sizes(esp=200, toweros=900, state=128)
 LONG = 600.0
 """Seconds: nothing may take longer, on two slow cores that do something else as well."""
-GREETING = "pkg/hello/www/index.html"
 
 
 class Field(Demo):
@@ -43,7 +42,8 @@ class Field(Demo):
         self._take_packages()
         self.settings = load(self.config)
         self.store = works.store()
-        self.controller_ = Controller(self.settings, self.store)
+        self.passes = Controller(self.settings, self.store)
+        self._server = ExitStack()
 
     def _take_packages(self) -> None:
         """The fleet repo builds what this checkout has now."""
@@ -55,7 +55,7 @@ class Field(Demo):
 
     def apply(self) -> Pass:
         """One pass of the controller."""
-        return self.controller_.run_once()
+        return self.passes.run_once()
 
     def change(self, path: str, text: str, message: str) -> Pass:
         """Commit a file, and have it carried out."""
@@ -65,7 +65,6 @@ class Field(Demo):
 
     def new_disk(self, folder: Path) -> Machine:
         """Provision the box and give its machine, off."""
-        self.folder_of_machine = folder
         self.disk = folder / "disk.raw"
         provision(self.settings, self.store, BOX, self.disk, SIZES)
         return self.machine_in(folder)
@@ -88,7 +87,7 @@ class Field(Demo):
     def wait_until(self, what: str, condition: Callable[[], object], seconds: float = LONG) -> None:
         deadline = time.monotonic() + seconds
         while not condition():
-            assert time.monotonic() < deadline, f"{what}: not within {seconds:.0f} s; last report: {self.store.report(BOX)}"
+            assert time.monotonic() < deadline, f"{what}: not within {seconds:.0f} s; {self.store.report(BOX)}"
             time.sleep(0.3)
 
     def wait_healthy(self, since: int) -> Report:
@@ -120,8 +119,20 @@ class Field(Demo):
         found: Json = json.loads(self.ssh("cat /run/toweros/boot.json"))
         return found
 
+    # --- the update server ------------------------------------------------------------------------------------------
+
+    def serve(self) -> None:
+        """Put the update server up."""
+        self._server.enter_context(serve(create_app(self.store, self.settings), self.settings.listen))
+
     @contextmanager
-    def served(self) -> Iterator[None]:
-        """The update server, up."""
-        with serve(create_app(self.store, self.settings), self.settings.listen):
+    def away(self) -> Iterator[None]:
+        """The update server cannot be reached for a while."""
+        self._server.close()
+        try:
             yield
+        finally:
+            self.serve()
+
+    def close(self) -> None:
+        self._server.close()

@@ -1,0 +1,207 @@
+"""A real box: it boots verified, takes what a commit says, undoes what is bad, and refuses what is not ours.
+
+One machine tells the whole story, in the order of the tests. `test_faults.py` breaks what it was booted from.
+"""
+
+import shutil
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from gitops.process import run
+from gitops.publish import Publisher
+from gitops.sign import Signer, keys
+from gitops.store import Store
+from gitops.vm import Machine
+from tests import works
+from tests.e2e.field import BOX, GREETING, LONG, Field
+
+pytestmark = [pytest.mark.e2e, pytest.mark.boot, pytest.mark.xdist_group("field")]
+
+SERVICES = ("agent", "dhcpcd", "hello", "ntpd", "sshd")
+
+
+@pytest.fixture(scope="module")
+def field() -> Iterator[Field]:
+    with works.alone():
+        made = Field(works.FIELD)
+        made.apply()
+        made.serve()
+        yield made
+        made.close()
+
+
+@pytest.fixture(scope="module")
+def machine(field: Field, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
+    made = field.new_disk(tmp_path_factory.mktemp("machine"))
+    made.serial.unlink(missing_ok=True)
+    with made:
+        yield made
+
+
+def test_the_first_boot_is_healthy_and_every_service_runs(field: Field, machine: Machine) -> None:
+    report = field.wait_healthy(field.store.boxes()[0].enrolled)
+    assert report.entry == f"toweros-{report.sequence}.efi"
+    tasks = field.ssh("ctr -n services.linuxkit t ls")
+    for name in SERVICES:
+        assert [line.split()[2] for line in tasks.splitlines() if line.split()[0] == name] == ["RUNNING"], tasks
+
+
+def test_the_root_is_read_only_and_the_host_keys_are_kept_on_the_disk(field: Field, machine: Machine) -> None:
+    assert "Read-only" in field.ssh("touch /containers/x 2>&1 || true")
+    assert "ssh_host_ed25519_key" in field.ssh("ls /state/ssh")
+
+
+def test_a_killed_service_comes_back(field: Field, machine: Machine) -> None:
+    def pid() -> str:
+        rows = [line.split() for line in field.try_ssh("ctr -n services.linuxkit t ls").splitlines()]
+        return next((row[1] for row in rows if row[0] == "hello" and row[2] == "RUNNING"), "")
+
+    before = pid()
+    field.ssh(f"kill -9 {before}")
+    field.wait_until("another process of hello", lambda: pid() not in ("", before))
+
+
+def test_a_readme_commit_changes_no_box(field: Field, machine: Machine) -> None:
+    before = field.store.publication(BOX)
+    done = field.change("README.md", f"# A fleet, {time.time()}\n", "Words")
+    assert done.plan.empty and not done.published
+    assert field.store.publication(BOX) == before
+
+
+def test_a_pass_without_news_starts_no_process_and_opens_no_layer(
+    field: Field, machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise AssertionError("a process was started")
+
+    monkeypatch.setattr("subprocess.Popen", refuse)
+    layers = {path: path.stat().st_atime_ns for path in (field.store.root / "layers").glob("*")}
+    assert field.apply().plan.empty
+    assert layers == {path: path.stat().st_atime_ns for path in (field.store.root / "layers").glob("*")}
+
+
+def test_one_line_of_one_service_is_one_package_one_layer_and_nothing_else_on_the_wire(
+    field: Field, machine: Machine
+) -> None:
+    before = field.report()
+    since = int(time.time())
+    done = field.change(GREETING, f"hello, {time.time()}\n", "One line")
+    assert [step.subject for step in done.plan.builds] == ["pkg/hello"]
+    assert done.layers == 1 and done.published == (BOX,)
+    report = field.wait_healthy(since)
+    assert report.boot_id != before.boot_id and report.sequence > before.sequence
+    old, new = (field.store.release(release) for release in (before.release, report.release))
+    added = {layer.root for layer in new.layers()} - {layer.root for layer in old.layers()}
+    assert set(report.fetched["layers"]) == added and len(added) == 1
+    assert report.fetched["bytes"] < 256 * 1024, report.fetched
+    assert report.entry == f"toweros-{report.sequence}.efi", "blessed: the counter is gone"
+
+
+def test_a_commit_that_fails_its_health_check_is_undone_by_the_box_alone(field: Field, machine: Machine) -> None:
+    before = field.report()
+    done = field.change(GREETING, "goodbye\n", "A bad greeting")
+    assert done.published == (BOX,)
+    wanted = field.store.publication(BOX)
+    assert wanted
+
+    def undone() -> bool:
+        report = field.report()
+        verdicts = {failure.release: failure for failure in report.failures}
+        failure = verdicts.get(wanted[0].document.sha256)
+        return bool(failure and failure.verdict == "failed" and "hello" in failure.reason and report.phase == "idle")
+
+    field.wait_until("the box to go back", undone)
+    report = field.report()
+    assert report.release == before.release
+    (failure,) = [failure for failure in report.failures if failure.release == wanted[0].document.sha256]
+    assert failure.log, "the last lines of the failed boot are kept"
+    boot = field.report().boot_id
+    time.sleep(15)
+    assert field.report().boot_id == boot, "not tried again until Git says something new"
+
+
+def test_a_revert_is_nothing_to_do(field: Field, machine: Machine) -> None:
+    before = field.report()
+    run(["git", "-C", field.fleet, "revert", "--no-edit", "HEAD"])
+    field.apply()
+    publication = field.store.publication(BOX)
+    assert publication and publication[0].release.content.digest == before.content
+    field.wait_healthy(0)
+    assert field.report().boot_id == before.boot_id
+
+
+# --- what is not ours -------------------------------------------------------------------------------------------------
+
+
+def names_the_error(field: Field, *words: str) -> bool:
+    error = field.report().error.lower()
+    return any(word in error for word in words)
+
+
+@pytest.fixture
+def metadata(field: Field) -> Iterator[Path]:
+    """The published metadata; whatever a test does to it is undone."""
+    folder = field.store.root / "repo" / "metadata"
+    kept = folder.with_name("kept")
+    shutil.copytree(folder, kept)
+    yield folder
+    shutil.rmtree(folder)
+    kept.rename(folder)
+    field.wait_until("the box to be content again", lambda: not field.report().error, LONG)
+
+
+def test_metadata_of_another_root_is_refused(field: Field, machine: Machine, metadata: Path, tmp_path: Path) -> None:
+    keys.init(tmp_path / "foreign", b"foreign", root_keys=1, threshold=1)
+    foreign = Publisher(Store.open(tmp_path / "state"), Signer.open(tmp_path / "foreign"))
+    foreign.publish([])
+    before = field.report()
+    for file in foreign.metadata.glob("*.json"):
+        if "root" not in file.name:
+            shutil.copyfile(file, metadata / file.name)
+    field.wait_until("the refusal", lambda: names_the_error(field, "signature", "signed", "threshold"))
+    assert field.report().release == before.release and field.report().boot_id == before.boot_id
+
+
+def test_older_metadata_is_refused(field: Field, machine: Machine, metadata: Path) -> None:
+    now = (metadata / "timestamp.json").read_bytes()
+    done = field.change(GREETING, f"hello again, {time.time()}\n", "Another line")
+    assert done.published
+    field.wait_healthy(int(time.time()))
+    newest = metadata.parent / "newest"
+    shutil.copytree(metadata, newest)
+    (metadata / "timestamp.json").write_bytes(now)
+    field.wait_until("the refusal", lambda: names_the_error(field, "older", "version", "rollback"))
+    kept = metadata.with_name("kept")
+    shutil.rmtree(kept)
+    newest.rename(kept)
+
+
+def spoil(path: Path, truncate: bool) -> None:
+    data = path.read_bytes()
+    middle = len(data) // 2
+    path.write_bytes(data[:middle] if truncate else data[:middle] + bytes([data[middle] ^ 1]) + data[middle + 1 :])
+
+
+@pytest.mark.parametrize("truncate", [False, True], ids=["flipped", "truncated"])
+def test_a_wrong_layer_is_refused_until_it_is_right(field: Field, machine: Machine, truncate: bool) -> None:
+    before = field.report()
+    old = {layer.root for layer in field.store.release(before.release).layers()}
+    with field.away():
+        field.change(GREETING, f"hello wrong {truncate} {time.time()}\n", "A line that arrives damaged")
+        found = field.store.publication(BOX)
+        assert found
+        (root,) = {layer.root for layer in found[0].release.layers()} - old
+        files = [field.store.layers.path(root), field.store.layers.zst(root)]
+        files += [path for path in field.store.layers.deltas() if path.stem == root]
+        for file in files:
+            shutil.copyfile(file, file.with_suffix(".kept"))
+            spoil(file, truncate)
+    field.wait_until("the refusal", lambda: names_the_error(field, root[:12], "layer"))
+    assert field.report().release == before.release and field.report().boot_id == before.boot_id
+    since = int(time.time())
+    for file in files:
+        file.with_suffix(".kept").replace(file)
+    field.wait_healthy(since)
