@@ -1,0 +1,182 @@
+"""Five bad releases in a row, and a flipped byte in the good one: the box comes back without hands, every time.
+
+The bad ones are put on the disk of a healthy box from outside, each under a newer name than the last, as if they had
+been staged: systemd-boot starts with the newest. What each did stands on the serial console.
+"""
+
+import shutil
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from gitops.assemble.cpio import Node, archive
+from gitops.assemble.release import BOOT_FILES, Assembler
+from gitops.assemble.uki import make_uki
+from gitops.model import Publication
+from gitops.process import run
+from gitops.sign import Signer, keys
+from tests import works
+from tests.e2e.field import BOX, SIZES, Field
+
+pytestmark = [pytest.mark.e2e, pytest.mark.boot, pytest.mark.xdist_group("field")]
+
+INIT = (works.CHECKOUT / "pkg" / "initrd" / "init").read_text().replace("WATCHDOG=180", "WATCHDOG=45")
+SAY = 'echo "FAULT: {}" >/dev/console\n'
+PANIC = "#!/bin/sh\nmount -t proc proc /proc\n" + SAY.format("panic") + "echo c >/proc/sysrq-trigger\n"
+HANG = INIT.replace(
+    "\tread_command_line\n", "\t" + SAY.format("hang in the initrd") + "\twhile :; do sleep 9; done\n", 1
+)
+HANG_LATE = INIT.replace(
+    "exec switch_root $ROOT /init", SAY.format("hang in user space") + "exec switch_root $ROOT /usr/bin/sleep 9999"
+)
+
+
+@dataclass
+class Bad:
+    """Boot files that should never be kept."""
+
+    field: Field
+    publication: Publication
+    foreign: Signer
+
+    def uki(self, init: str | None = None, signer: Signer | None = None) -> bytes:
+        """The release's UKI, signed, with another /init laid over the initrd's."""
+        store, content = self.field.store, self.publication.release.content
+        boot = Assembler(store, works.toolbox()).boot_files(works.image("pkg/bootloader"))
+        initrd = store.blobs.read(content.initrd.sha256)
+        if init:
+            initrd += bytes(-len(initrd) % 4) + archive({"init": Node(0o100755, data=init.encode())})
+        stub, kernel = store.blobs.read(boot[BOOT_FILES[1]].sha256), store.blobs.read(content.kernel.sha256)
+        made = make_uki(stub, kernel, initrd, content.cmdline)
+        return (signer or Signer.open(self.field.settings.keys)).sign_boot(made)
+
+    def stage(self, disk: Path, name: str, uki: bytes) -> None:
+        """Write an entry onto the ESP of a raw disk, with the good release's addon."""
+        folder = disk.with_suffix(".esp")
+        extra = folder / "EFI" / "Linux" / (name.partition("+")[0].removesuffix(".efi") + ".efi.extra.d")
+        extra.mkdir(parents=True)
+        (folder / "EFI" / "Linux" / name).write_bytes(uki)
+        (extra / "release.addon.efi").write_bytes(self.field.store.blobs.read(self.publication.addon.sha256))
+        esp = f"{disk}@@{SIZES.starts()['ESP'][0]}"
+        run(["mcopy", "-o", "-s", "-i", esp, extra, folder / "EFI" / "Linux" / name, "::/EFI/Linux/"])
+        shutil.rmtree(folder)
+
+
+@pytest.fixture(scope="module")
+def field() -> Iterator[Field]:
+    with works.alone():
+        made = Field(works.FIELD)
+        made.apply()
+        made.serve()
+        yield made
+        made.close()
+
+
+@pytest.fixture(scope="module")
+def healthy(field: Field, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the disk and variables of a box that was healthy once, and is off."""
+    folder = tmp_path_factory.mktemp("healthy")
+    machine = field.new_disk(folder)
+    with machine:
+        field.wait_healthy(field.store.boxes()[0].enrolled)
+        field.ssh("sync")
+    machine.serial.unlink()
+    return folder
+
+
+@pytest.fixture(scope="module")
+def bad(field: Field, tmp_path_factory: pytest.TempPathFactory) -> Bad:
+    published = field.store.publication(BOX)
+    assert published
+    folder = tmp_path_factory.mktemp("foreign") / "keys"
+    keys.init(folder, b"foreign", root_keys=1, threshold=1)
+    return Bad(field, published[0], Signer.open(folder))
+
+
+def copy(healthy: Path, folder: Path) -> Path:
+    folder.mkdir()
+    for name in ("disk.raw", "vars.fd"):
+        subprocess.run(["cp", "--sparse=always", healthy / name, folder / name], check=True)
+    return folder
+
+
+def flip(data: bytes) -> bytes:
+    middle = len(data) // 2
+    return data[:middle] + bytes([data[middle] ^ 1]) + data[middle + 1 :]
+
+
+@pytest.fixture(scope="module")
+def console(field: Field, bad: Bad, healthy: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Everything that the box said while it went through all five and came back."""
+    folder = copy(healthy, tmp_path_factory.mktemp("faults") / "machine")
+    disk, n = folder / "disk.raw", bad.publication.release.sequence + 1000
+    bad.stage(disk, f"toweros-{n + 5}+1.efi", bad.uki(HANG_LATE))
+    bad.stage(disk, f"toweros-{n + 4}+1.efi", bad.uki(HANG))
+    bad.stage(disk, f"toweros-{n + 3}+1.efi", bad.uki(PANIC))
+    bad.stage(disk, f"toweros-{n + 2}.efi", bad.uki(signer=bad.foreign))
+    boot = field.report().boot_id
+    with field.machine_in(folder) as machine:
+        field.wait_until("the box to come back", lambda: field.report().boot_id != boot)
+        field.wait_healthy(0)
+        said = machine.output()
+    return said
+
+
+def test_a_hang_in_user_space_is_left_behind(console: str) -> None:
+    assert console.count("FAULT: hang in user space") == 1
+
+
+def test_a_hang_in_the_initrd_is_left_behind(console: str) -> None:
+    assert console.count("FAULT: hang in the initrd") == 1
+
+
+def test_a_kernel_panic_is_left_behind(console: str) -> None:
+    assert console.count("FAULT: panic") == 1
+
+
+def test_a_blessed_uki_of_another_signer_never_runs_and_the_second_boot_entry_does(
+    console: str, field: Field, bad: Bad
+) -> None:
+    assert console.index("FAULT: panic") < console.lower().index("access denied")
+    assert field.report().release == bad.publication.document.sha256
+    assert field.report().entry == f"toweros-{bad.publication.release.sequence}.efi"
+
+
+def test_a_flipped_byte_in_the_newest_uki_is_left_behind(field: Field, bad: Bad, healthy: Path, tmp_path: Path) -> None:
+    folder = copy(healthy, tmp_path / "machine")
+    bad.stage(folder / "disk.raw", f"toweros-{bad.publication.release.sequence + 1}+3.efi", flip(bad.uki()))
+    boot = field.report().boot_id
+    with field.machine_in(folder) as machine:
+        field.wait_until("the other release", lambda: field.report().boot_id != boot)
+        field.wait_healthy(0)
+        assert "access denied" in machine.output().lower()
+    assert field.report().release == bad.publication.document.sha256
+
+
+def test_a_flipped_byte_in_a_layer_never_runs_and_is_repaired_from_the_server(
+    field: Field, bad: Bad, healthy: Path, tmp_path: Path
+) -> None:
+    folder = copy(healthy, tmp_path / "machine")
+    layer = max(bad.publication.release.layers(), key=lambda each: each.size)
+    damage(folder / "disk.raw", layer.root, layer.size // 2)
+    boot = field.report().boot_id
+    with field.machine_in(folder):
+        field.wait_until("the repaired box", lambda: field.report().boot_id != boot)
+        field.wait_healthy(0)
+        assert field.boot_json()["repaired"] == [layer.root]
+
+
+def damage(disk: Path, root: str, offset: int) -> None:
+    """Flip one byte of a layer's file on the TOWEROS partition."""
+    start, _ = SIZES.starts()["TOWEROS"]
+    block_size = 4096
+    request = f"bmap /layers/{root} {offset // block_size}"
+    block = int(run(["debugfs", "-R", request, f"{disk}?offset={start}"]).split()[-1])
+    with disk.open("r+b") as stream:
+        stream.seek(start + block * block_size + offset % block_size)
+        byte = stream.read(1)
+        stream.seek(-1, 1)
+        stream.write(bytes([byte[0] ^ 1]))
