@@ -71,13 +71,6 @@ def make_layer(work: Workspace, tar: Path) -> Layer:
     return Layer(root_hash(work.path(IMAGE)), work.path(IMAGE).stat().st_size)
 
 
-def _root_entry() -> bytes:
-    """Builders leave the root folder out of a layer, and mkfs.erofs would make it writable by everybody."""
-    root = tarfile.TarInfo("./")
-    root.type, root.mode = tarfile.DIRTYPE, 0o755
-    return root.tobuf()
-
-
 def check_tar(tar: Path) -> None:
     """Read every header of a layer tar before a tool does.
 
