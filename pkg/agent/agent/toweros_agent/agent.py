@@ -147,7 +147,7 @@ class Agent:
 
     def poll(self) -> float:
         """Idle: one conditional GET, unless something is new."""
-        if time.monotonic() - self.checked >= HEALTH_EVERY:
+        if not self.well() or time.monotonic() - self.checked >= HEALTH_EVERY:
             self.results, self.checked = self.checker.round(), time.monotonic()
         now = int(time.time())
         if self.trust.changed() or self.offer is None or now > self.offer.expires:
@@ -310,15 +310,17 @@ class Agent:
     def degraded(self) -> list[str]:
         problems = [*self.settings.problems, self.memory_problem, self.fallback_problem, self.clock_problem]
         problems += onboot_failures(self.places.run / "onboot")
-        problems += [f"layer {root[:12]} was repaired at boot" for root in self.boot.repaired]
         problems += [] if self.watchdog.armed else ["no watchdog"]
         return [problem for problem in problems if problem]
+
+    def well(self) -> bool:
+        return all(result.ok for result in self.results)
 
     def body(self) -> Json:
         """The report, without what changes by itself."""
         degraded = self.degraded()
-        bad = degraded or not all(result.ok for result in self.results)
-        settled = self.state in (State.IDLE, State.FETCHING, State.STAGING)
+        starting = not self.well() and time.monotonic() - self.started < self.probation.window
+        settled = self.state in (State.IDLE, State.FETCHING, State.STAGING) and (degraded or not starting)
         entries = self.esp.entries()
         back = rules.rollback(entries, self.boot.sequence)
         return {
@@ -326,7 +328,7 @@ class Agent:
             "release": self.boot.release,
             "content": self.running.content,
             "phase": str(self.state),
-            "health": "Progressing" if not settled else "Degraded" if bad else "Healthy",
+            "health": "Progressing" if not settled else "Degraded" if degraded or not self.well() else "Healthy",
             "error": self.error,
             "staged": max((each for each in self.memory.staged if each > self.boot.sequence), default=0),
             "rollback": back.sequence if back and back.sequence != self.boot.sequence else 0,
