@@ -1,0 +1,64 @@
+"""What tests of publishing and serving share: a store with keys, and releases that are small but real."""
+
+import atexit
+import functools
+import shutil
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from gitops.model import BlobRef, Content, Health, Layer, Mounted, Publication, Release, Revision
+from gitops.publish import Publisher
+from gitops.sign import Signer, keys
+from gitops.store import Store
+
+PASSPHRASE = b"for tests only"
+NOW = 1_790_000_000
+
+
+@dataclass
+class Kit:
+    """A store, its keys and its publisher."""
+
+    folder: Path
+    store: Store
+    signer: Signer
+    publisher: Publisher
+
+    def layer(self, data: bytes) -> Layer:
+        """A layer in the store; its name is not a real verity root, which nothing here looks at."""
+        padded = data.ljust(-(-len(data) // 4096) * 4096, b"\0")
+        ref = self.store.blobs.put(padded)
+        file = self.folder / "layer"
+        file.write_bytes(padded)
+        self.store.layers.add(file, ref.sha256)
+        return Layer(ref.sha256, ref.size)
+
+    def publication(self, box: str, sequence: int, text: bytes = b"one") -> Publication:
+        base, own = self.layer(b"base"), self.layer(text)
+        boot = BlobRef("ab" * 32, 1)
+        mounted = (Mounted("services/hello", "rootfs", (base, own)),)
+        release = Release(box, sequence, Content(boot, boot, "quiet", (base,), mounted, Health(5)))
+        blobs = [self.store.blobs.put(data) for data in (release.encode(), b"uki", f"addon {box} {sequence}".encode())]
+        return Publication(release, Revision("main", f"{sequence:040x}", sequence, NOW), *blobs)
+
+
+def kit(folder: Path, *, foreign: bool = False) -> Kit:
+    """A new store and publisher; all kits share one set of keys, but `foreign` ones."""
+    folder.mkdir(parents=True, exist_ok=True)
+    if foreign:
+        keys.init(folder / "keys", PASSPHRASE)
+    else:
+        shutil.copytree(_keys(), folder / "keys")
+    store = Store.open(folder / "state")
+    signer = Signer.open(folder / "keys", store)
+    return Kit(folder, store, signer, Publisher(store, signer))
+
+
+@functools.cache
+def _keys() -> Path:
+    """RSA keys take seconds: made once per test process."""
+    folder = Path(tempfile.mkdtemp(prefix="toweros-test-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    keys.init(folder / "keys", PASSPHRASE)
+    return folder / "keys"
