@@ -2,7 +2,8 @@
 
 In: a disk image, the firmware's variables, ports to forward. Out: a running machine, and what it said. Rules: plain
 emulation unless asked otherwise (a /dev/kvm that exists may still hang); everything it writes is in its own folder;
-it is ended over QMP, or by its own process id. 10.0.2.2 inside is the host's loopback.
+it is ended over QMP, or by its own process id. 10.0.2.2 inside is the host's loopback. Every reset is a new QEMU
+process: in one and the same, emulated firmware was seen to hang in its timer after the second reset.
 
     keys = enroll_keys(folder / "vars.fd", Certificates(pk, kek, db))
     machine = Machine(folder, overlay(base, folder / "disk.qcow2"), keys, ports={2222: 22})
@@ -18,11 +19,12 @@ import re
 import shutil
 import socket
 import sys
+import threading
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Self
+from typing import Protocol, Self
 
 import structlog
 
@@ -42,7 +44,17 @@ MEMORY = 1024
 POLL = 0.2
 """Seconds between two looks at the serial log."""
 QMP_TIMEOUT = 5.0
-SOCKET = "qmp.sock"
+SOCKET, EVENTS = "qmp.sock", "events.sock"
+RESETS = ("guest-reset", "host-qmp-system-reset", "guest-panic")
+"""Why QEMU ends when the machine is only to start again (qapi/run-state.json, ShutdownCause)."""
+
+
+class Stream(Protocol):
+    """What of a socket's file QMP needs."""
+
+    def readline(self) -> bytes: ...
+    def write(self, data: bytes, /) -> int: ...
+    def flush(self) -> None: ...
 
 
 class VmError(TowerosError):
@@ -100,6 +112,8 @@ class Machine:
     accelerator: str = "tcg"
     append: tuple[str, ...] = ()
     _process: Background | None = None
+    _on: bool = False
+    _watcher: threading.Thread | None = None
 
     @property
     def serial(self) -> Path:
@@ -108,7 +122,7 @@ class Machine:
 
     @property
     def running(self) -> bool:
-        return self._process is not None and self._process.running
+        return self._on
 
     @property
     def pid(self) -> int:
@@ -130,9 +144,9 @@ class Machine:
             "-device", "virtio-blk-pci,drive=disk,bootindex=0",
             "-netdev", f"user,id=net{forwards}", "-device", "virtio-net-pci,netdev=net,romfile=",
             "-object", "rng-random,id=rng,filename=/dev/urandom", "-device", "virtio-rng-pci,rng=rng",
-            "-device", "i6300esb", "-action", "watchdog=reset",
+            "-device", "i6300esb", "-action", "watchdog=reset", "-action", "reboot=shutdown",
             "-chardev", f"file,id=serial,path={self.serial.name},append=on", "-serial", "chardev:serial",
-            "-qmp", f"unix:{SOCKET},server=on,wait=off",
+            "-qmp", f"unix:{SOCKET},server=on,wait=off", "-qmp", f"unix:{EVENTS},server=on,wait=off",
             *self.append,
         ]  # fmt: skip
 
@@ -141,24 +155,48 @@ class Machine:
         if self.running:
             raise VmError(f"{self.folder.name} runs already")
         self.folder.mkdir(parents=True, exist_ok=True)
-        (self.folder / SOCKET).unlink(missing_ok=True)
+        self._on = True
+        self._launch()
+        return self
+
+    def _launch(self) -> None:
+        for name in (SOCKET, EVENTS):
+            (self.folder / name).unlink(missing_ok=True)
         self._process = start(self.command(), log_file=self.folder / "qemu.log", cwd=self.folder)
         log.info("vm.start", folder=str(self.folder), pid=self.pid)
-        return self
+        self._watcher = threading.Thread(target=self._watch, args=(self._process,), daemon=True)
+        self._watcher.start()
+
+    def _watch(self, process: Background) -> None:
+        """Until this process ends; then start the next when it was a reset."""
+        reason = ""
+        with contextlib.suppress(OSError), self._connected(EVENTS, process) as stream:
+            while line := stream.readline():
+                message = json.loads(line)
+                if message.get("event") == "SHUTDOWN":
+                    reason = message["data"]["reason"]
+        while process.running:
+            time.sleep(POLL)
+        if self._on and reason in RESETS:
+            self._launch()
+        else:
+            self._on = False
 
     def stop(self, grace: float = QMP_TIMEOUT) -> None:
         """Power off, without asking the box."""
+        self._on = False
         if not self._process:
             return
         with contextlib.suppress(OSError, VmError):
             self.qmp("quit")
             deadline = time.monotonic() + grace
-            while self.running and time.monotonic() < deadline:
+            while self._process.running and time.monotonic() < deadline:
                 time.sleep(POLL)
         self._process.stop(grace)
 
     def power_cut(self) -> None:
         """End it in the middle of whatever it does."""
+        self._on = False
         if self._process:
             self._process.kill()
 
@@ -172,18 +210,25 @@ class Machine:
         Raises:
             VmError: the machine says no, or is gone.
         """
+        with self._connected(SOCKET, self._process) as stream:
+            return _ask(stream, command, arguments)
+
+    @contextlib.contextmanager
+    def _connected(self, name: str, process: Background | None) -> Iterator[Stream]:
+        """A QMP connection, ready for commands; waits a little for a QEMU that has just started."""
         with socket.socket(socket.AF_UNIX) as connection, _opened(self.folder) as near:
-            connection.settimeout(QMP_TIMEOUT)
-            connection.connect(f"{near}/{SOCKET}")
+            for _ in range(int(QMP_TIMEOUT / POLL)):
+                with contextlib.suppress(FileNotFoundError, ConnectionRefusedError):
+                    connection.connect(f"{near}/{name}")
+                    break
+                if process is None or not process.running:
+                    raise VmError(f"{self.folder.name} is off")
+                time.sleep(POLL)
+            connection.settimeout(QMP_TIMEOUT if name == SOCKET else None)
             with connection.makefile("rwb") as stream:
                 _answer(stream.readline())
-                for request in ({"execute": "qmp_capabilities"}, {"execute": command, "arguments": arguments}):
-                    stream.write(json.dumps(request).encode() + b"\n")
-                    stream.flush()
-                    answer = _answer(stream.readline())
-                    while "event" in answer:
-                        answer = _answer(stream.readline())
-                return answer
+                _ask(stream, "qmp_capabilities", {})
+                yield stream
 
     def output(self) -> str:
         """All that the box wrote so far."""
@@ -231,6 +276,15 @@ def _opened(folder: Path) -> Iterator[str]:
         yield f"/proc/self/fd/{handle}"
     finally:
         os.close(handle)
+
+
+def _ask(stream: Stream, command: str, arguments: Mapping[str, object]) -> Json:
+    stream.write(json.dumps({"execute": command, "arguments": arguments}).encode() + b"\n")
+    stream.flush()
+    answer = _answer(stream.readline())
+    while "event" in answer:
+        answer = _answer(stream.readline())
+    return answer
 
 
 def _answer(line: bytes) -> Json:
