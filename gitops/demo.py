@@ -92,7 +92,7 @@ class Demo:
     # --- the pieces -------------------------------------------------------------------------------------------------
 
     def prepare(self) -> None:
-        """Fleet repo, keys, an operator's SSH key that signs commits, toweros.toml: each only when it is not there."""
+        """Fleet repo, keys, an operator's SSH key that signs commits, toweros.toml: made once, the last as the seal."""
         self.folder.mkdir(parents=True, exist_ok=True)
         if not self.config.exists():
             for half_made in (self.fleet, self.keys):
@@ -105,6 +105,9 @@ class Demo:
             self._operator()
             self._configure_fleet()
             self._configure_controller()
+        if "hello" not in (self.fleet / GREETING).read_text():
+            (self.fleet / GREETING).write_text("hello from TowerOS\n")
+            self.commit("A greeting that is accepted: the last demo was stopped midway")
 
     def _operator(self) -> None:
         self.operator.unlink(missing_ok=True)

@@ -41,10 +41,10 @@ def emit(value: Any, output: Output, render: Callable[[], object]) -> None:
 
 
 def table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
-    """A plain table: upper-case heads, two spaces between columns, no lines."""
+    """A plain table: upper-case heads, no lines; only the last column may fold."""
     result = Table(box=boxes.SIMPLE_HEAD, show_edge=False, pad_edge=False)
     for column in columns:
-        result.add_column(column, overflow="fold")
+        result.add_column(column, overflow="fold", no_wrap=column != columns[-1])
     for row in rows:
         result.add_row(*row)
     return result
