@@ -24,10 +24,10 @@ FIELD = FOLDER / "field"
 
 
 @contextmanager
-def alone() -> Iterator[None]:
-    """One test process at a time builds, or uses the field."""
+def alone(what: str = "build") -> Iterator[None]:
+    """One test process at a time builds (or does something else, by name)."""
     FOLDER.mkdir(parents=True, exist_ok=True)
-    with (FOLDER / "lock").open("w") as handle:
+    with (FOLDER / f"{what}.lock").open("w") as handle:
         fcntl.flock(handle, fcntl.LOCK_EX)
         yield
 

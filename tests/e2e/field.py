@@ -55,7 +55,8 @@ class Field(Demo):
 
     def apply(self) -> Pass:
         """One pass of the controller."""
-        return self.passes.run_once()
+        with works.alone():
+            return self.passes.run_once()
 
     def change(self, path: str, text: str, message: str) -> Pass:
         """Commit a file, and have it carried out."""

@@ -25,7 +25,7 @@ SERVICES = ("agent", "dhcpcd", "hello", "ntpd", "sshd")
 
 @pytest.fixture(scope="module")
 def field() -> Iterator[Field]:
-    with works.alone():
+    with works.alone("field"):
         made = Field(works.FIELD)
         made.apply()
         made.serve()

@@ -67,7 +67,7 @@ class Bad:
 
 @pytest.fixture(scope="module")
 def field() -> Iterator[Field]:
-    with works.alone():
+    with works.alone("field"):
         made = Field(works.FIELD)
         made.apply()
         made.serve()
