@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from toweros_agent import machine, rules
 from toweros_agent.disk import Disk, Memory
 from toweros_agent.efivars import GLOBAL, Partition, Variables, keep_fallback, load_option
+from toweros_agent.health import PATIENCE, STEADY, Probation, Result
 from toweros_agent.machine import TRANSITIONS, State
 from toweros_agent.nouns import Entry, Failure, Layer, Offer, Refused, Release, Staged, Target
 from toweros_agent.settings import Places, load
@@ -242,3 +243,29 @@ def test_drop_ins_by_name_and_the_last_word_wins(tmp_path: Path) -> None:
     assert settings.bases == ("http://192.0.2.7", "http://192.0.2.1:8080")
     assert settings.poll == 5
     assert settings.problems == ("90-odd.toml: unknown key colour",)
+
+
+def test_a_service_that_is_slow_to_come_up_is_waited_for_and_one_that_says_no_is_not() -> None:
+    silent, no, yes = (Result("web", ok, "said", answered=answered) for ok, answered in ((0, 0), (0, 1), (1, 1)))
+
+    def verdict(*rounds: Result, elapsed: float) -> tuple[str, str] | None:
+        probation = Probation(10)
+        for result in rounds:
+            probation.add([result], reached=True)
+        return probation.verdict(elapsed)
+
+    assert verdict(silent, silent, silent, elapsed=11) is None
+    assert verdict(silent, silent, silent, elapsed=10 * PATIENCE) == ("failed", "health check web: said")
+    assert verdict(silent, silent, yes, elapsed=11) is None, "it has come up, but has not held yet"
+    assert verdict(silent, yes, yes, yes, elapsed=11) == ("", "")
+    assert verdict(silent, silent, no, elapsed=11) == ("failed", "health check web: said")
+    assert verdict(yes, yes, yes, elapsed=9) is None
+
+
+def test_a_server_that_is_slow_to_be_reached_is_waited_for() -> None:
+    probation = Probation(10)
+    for _ in range(STEADY):
+        probation.add([], reached=False)
+    assert probation.verdict(11) is None
+    late = probation.verdict(10 * PATIENCE)
+    assert late and late[0] == "indeterminate"

@@ -44,6 +44,7 @@ def machine(field: Field, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
 def test_the_first_boot_is_healthy_and_every_service_runs(field: Field, machine: Machine) -> None:
     report = field.wait_healthy(field.store.boxes()[0].enrolled)
     assert report.entry == f"toweros-{report.sequence}.efi"
+    field.wait_until("a login", lambda: field.try_ssh("echo in"))
     tasks = field.ssh("ctr -n services.linuxkit t ls")
     for name in SERVICES:
         assert [line.split()[2] for line in tasks.splitlines() if line.split()[0] == name] == ["RUNNING"], tasks

@@ -11,14 +11,13 @@ import signal
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import asdict
 
 from toweros_agent import rules
 from toweros_agent.disk import Disk, last_lines
 from toweros_agent.efivars import Variables, keep_fallback, partition_of
 from toweros_agent.esp import Esp
 from toweros_agent.fetch import Fetcher
-from toweros_agent.health import MARGIN, Checker, Probation, Result, Surroundings, System, onboot_failures
+from toweros_agent.health import MARGIN, PATIENCE, Checker, Probation, Result, Surroundings, System, onboot_failures
 from toweros_agent.machine import State, after
 from toweros_agent.net import TIMEOUT, TRIAL_TIMEOUT, Http, NetError
 from toweros_agent.nouns import Boot, Entry, Failure, Json, Offer, Refused, Release, Staged
@@ -53,7 +52,7 @@ class Agent:
         self.trial = self.boot.trial and entry is not None and not entry.plain
         self.started = self._first_start()
         window = self.running.probation
-        self.watchdog = Watchdog(places.watchdog, self.started + window + MARGIN if self.trial else None)
+        self.watchdog = Watchdog(places.watchdog, self.started + window * PATIENCE + MARGIN if self.trial else None)
         self.http = Http(self.watchdog.feed, self.wait, TRIAL_TIMEOUT if self.trial else TIMEOUT)
         root = (places.etc / "root.json").read_bytes()
         self.trust = Trust(self.http, self.disk.tuf, root, self.settings.server, self.boot.box)
@@ -334,7 +333,7 @@ class Agent:
             "rollback": back.sequence if back and back.sequence != self.boot.sequence else 0,
             "entry": next((entry.name for entry in entries if entry.sequence == self.boot.sequence), ""),
             "degraded": degraded,
-            "checks": [asdict(result) for result in self.results],
+            "checks": [{"name": r.name, "ok": r.ok, "message": r.message} for r in self.results],
             "fetched": self.memory.fetched | {"repaired": len(self.boot.repaired)},
             "failures": [_public(failure) for failure in self.memory.failures],
         }

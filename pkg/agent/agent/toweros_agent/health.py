@@ -2,7 +2,8 @@
 
 One round asks every check once. A trial is healthy when, at the end of its window, every check has held for the last
 `STEADY` rounds and the server was reached as before; a check that says no is `failed`, a server out of reach is
-`indeterminate`. A service holds when containerd says RUNNING, with the pid that it had a round before.
+`indeterminate`. A service holds when containerd says RUNNING, with the pid that it had a round before. What has not
+answered at all yet may only be slow: it is waited for, `PATIENCE` windows in all.
 """
 
 import subprocess
@@ -15,6 +16,8 @@ from toweros_agent.nouns import Check
 from toweros_agent.rules import FAILED, INDETERMINATE
 
 STEADY = 3
+PATIENCE = 5
+"""Windows until a service that never answered, or a server that was never reached, is given up."""
 MAX_RESTARTS = 1
 """How often a service may come up anew within the window."""
 MARGIN = 60.0
@@ -32,6 +35,7 @@ class Result:
     name: str
     ok: bool
     message: str = ""
+    answered: bool = True
 
 
 class Surroundings(Protocol):
@@ -96,7 +100,7 @@ class Checker:
         try:
             status, body = self.surroundings.get(check.target, min(check.timeout, LONGEST))
         except OSError as error:
-            return Result(check.name, False, str(error) or type(error).__name__)
+            return Result(check.name, False, str(error) or type(error).__name__, answered=False)
         if status != check.status:
             return Result(check.name, False, f"status {status}")
         if check.contains.encode() not in body:
@@ -104,7 +108,9 @@ class Checker:
         return Result(check.name, True)
 
     def _service(self, check: Check, tasks: Mapping[str, tuple[int, str]]) -> Result:
-        pid, status = tasks.get(check.target, (0, "there is no such task"))
+        if check.target not in tasks:
+            return Result(check.name, False, "there is no such task", answered=False)
+        pid, status = tasks[check.target]
         if status != "RUNNING":
             return Result(check.name, False, status)
         pids = self.pids.setdefault(check.target, [])
@@ -123,6 +129,7 @@ class Probation:
     rounds: int = 0
     reached: bool = False
     steady: dict[str, int] = field(default_factory=dict)
+    answered: set[str] = field(default_factory=set)
     last: dict[str, Result] = field(default_factory=dict)
 
     def add(self, results: Iterable[Result], reached: bool) -> None:
@@ -130,19 +137,24 @@ class Probation:
         self.reached |= reached
         for result in results:
             self.steady[result.name] = self.steady.get(result.name, 0) + 1 if result.ok else 0
+            if result.answered:
+                self.answered.add(result.name)
             if not result.ok or result.name not in self.last:
                 self.last[result.name] = result
 
     def verdict(self, elapsed: float) -> tuple[str, str] | None:
-        """None before the end of the window; then ("", "") for healthy, or a verdict with its reason."""
+        """None while it is too early to say; then ("", "") for healthy, or a verdict with its reason."""
         if elapsed < self.window or self.rounds < STEADY:
             return None
-        for name, held in self.steady.items():
-            if held < STEADY:
+        late = elapsed >= self.window * PATIENCE
+        unsteady = [name for name, held in self.steady.items() if held < STEADY]
+        for name in unsteady:
+            coming = self.steady[name] > 0 or name not in self.answered
+            if late or not coming:
                 return FAILED, f"health check {name}: {self.last[name].message or 'did not hold'}"
-        if not self.reached:
-            return INDETERMINATE, "the server was out of reach during probation"
-        return "", ""
+        if unsteady or not (self.reached or late):
+            return None
+        return ("", "") if self.reached else (INDETERMINATE, "the server was out of reach during probation")
 
 
 def onboot_failures(folder: Path) -> list[str]:
