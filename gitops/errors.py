@@ -29,7 +29,11 @@ class SettingsError(TowerosError):
 
 
 class ProcessError(TowerosError):
-    """A tool that we started failed, is missing or ran out of time."""
+    """A tool that we started failed, is missing or ran out of time. `log`: all that it printed."""
+
+    def __init__(self, message: str, *, hint: str = "", log: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.log = log
 
 
 class SourceError(TowerosError):

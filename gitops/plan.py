@@ -18,6 +18,7 @@ PACKAGE = "@pkg:"
 ASSEMBLER = ("pkg/initrd", "pkg/bootloader", "pkg/toolbox")
 """Packages that go into every release, or make it, though no spec names them."""
 NEW, GONE, CHANGED = "new", "its image is no longer in the store", "its folder, its base image or the recipe changed"
+LOST = "files of its release are no longer in the store"
 SETTINGS = "its spec, network, health checks, files or the recipe changed"
 
 
@@ -99,6 +100,8 @@ def _changed(packages: Mapping[str, Package], path: str, existing: Existing) -> 
 def _box_step(fleet: Fleet, box: Box, existing: Existing) -> Step:
     if box.name not in existing.boxes:
         return Step(box.name, "create", NEW)
+    if not existing.boxes[box.name]:
+        return Step(box.name, "update", LOST)
     causes = _join(dict.fromkeys(_causes(fleet, box, existing)))
     return Step(box.name, "update", f"{causes} changed" if causes else SETTINGS)
 

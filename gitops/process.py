@@ -73,7 +73,8 @@ def run(
         _end(child)
         raise
     if child.returncode != 0:
-        raise ProcessError(f"{words[0]} failed ({child.returncode}):\n{_last_lines(talk or output)}", hint=hint)
+        message = f"{words[0]} failed ({child.returncode}):\n{_last_lines(talk or output)}"
+        raise ProcessError(message, hint=hint, log=(output + talk).decode(errors="replace"))
     return output
 
 

@@ -5,7 +5,9 @@ In: settings and a store. Out: a `Pass` that says what was done. Rules:
 - A pass can be stopped anywhere and run again: each stage keeps what it finished under the hash of its inputs.
 - When Git says nothing new, nothing is opened and nothing is started; only the rollout goes on, and metadata is
   re-signed when it is due.
-- When Git lies or is away, the last good state stays, and the reason is kept where people look.
+- When Git lies or is away, or a commit cannot be carried out, the last good state stays: its rollout goes on, metadata
+  is still re-signed, and the reason is kept where people look.
+- Nothing that goes wrong in a pass ends the loop.
 
     controller = Controller(settings, store)
     done = controller.run_once()
@@ -24,7 +26,7 @@ from gitops import rollout
 from gitops.assemble.release import Assembled, assemble
 from gitops.build import BuildahBuilder, Builder
 from gitops.collect import collect
-from gitops.errors import SourceError, TowerosError
+from gitops.errors import AssembleError, SourceError, StoreError, TowerosError
 from gitops.fleet import load_fleet
 from gitops.model import Box, Fleet, Image, Json, Plan, Publication, Revision
 from gitops.publish import Publisher
@@ -38,6 +40,7 @@ log = structlog.get_logger(__name__)
 
 STATUS = "controller"
 """The store's document on the last passes: `revision`, `polled`, `error`, `hint`, `since`."""
+TOOLBOX = "@pkg:pkg/toolbox"
 HELD = "held"
 """The store's document of what the rollout holds: box -> reason."""
 COLLECT_EVERY = 3600.0
@@ -90,13 +93,13 @@ class Stopwatch:
 class Controller:
     """Holds the stages; `run_once` is one pass, `run_forever` is the loop."""
 
-    def __init__(self, settings: Settings, store: Store) -> None:
+    def __init__(self, settings: Settings, store: Store, builder: Builder | None = None) -> None:
         self._settings, self._store = settings, store
         access = Access(settings.repository, settings.ssh_key, settings.ssh_known_hosts)
         self._source = GitSource(
             access, settings.state / "source", allowed_signers=settings.allowed_signers, epoch=settings.epoch
         )
-        self._builder: Builder = BuildahBuilder(store)
+        self._builder = builder or BuildahBuilder(store)
         self._signer = Signer.open(settings.keys, store)
         self._publisher = Publisher(store, self._signer)
         self._fleet: tuple[str, Fleet] | None = None
@@ -119,15 +122,17 @@ class Controller:
         """One pass.
 
         Raises:
-            TowerosError: a stage failed; what it and the stages before it finished is kept.
+            TowerosError: a stage failed; what was finished is kept, and the last good state goes on.
         """
         try:
             done = self._pass()
-        except TowerosError as error:
+            self._remember_success(done)
+            return done
+        except Exception as caught:
+            error = _told(caught)
             self._remember_error(error)
-            raise
-        self._remember_success(done)
-        return done
+            self._go_on()
+            raise error from caught
 
     def _pass(self) -> Pass:
         watch = Stopwatch()
@@ -139,12 +144,25 @@ class Controller:
         self._build(fleet, plan, watch)
         made = self._assemble(fleet, plan, watch) if plan.boxes else ()
         layers = set(self._store.layers.roots()) - before if not plan.empty else set()
+        self._source.mark_deployed(revision)
         with watch.stage("publish"):
             published, held = self._publish(fleet, plan)
-        self._source.mark_deployed(revision)
         self._store.save_planned(revision, fleet)
         self._sweep(fleet)
         return Pass(revision, plan, made, published, held, len(layers), watch.seconds)
+
+    def _go_on(self) -> None:
+        """Let the last good state live while Git is away or the new one fails: its rollout, and fresh signatures."""
+        for step in (self._go_on_with_rollout, self._publisher.refresh):
+            try:
+                step()
+            except Exception as caught:
+                log.error("last_good.failed", error=_told(caught).message)
+
+    def _go_on_with_rollout(self) -> None:
+        last = self._source.deployed()
+        if last:
+            self._publish(self._load(last), Plan(last))
 
     # --- the stages, in order ---------------------------------------------------------------------------------------
 
@@ -167,7 +185,11 @@ class Controller:
     def _assemble(self, fleet: Fleet, plan: Plan, watch: Stopwatch) -> tuple[str, ...]:
         """Make, sign and keep a candidate for every box that the plan names. Returns those whose content changed."""
         images = self._images(fleet)
-        toolbox = Toolbox.unpack(self._store, images["@pkg:pkg/toolbox"])
+        if TOOLBOX not in images:
+            raise AssembleError(
+                "the fleet repo has no pkg/toolbox", hint="`toweros init` makes one; copy it from there"
+            )
+        toolbox = Toolbox.unpack(self._store, images[TOOLBOX])
         server, recipe = self._settings.server, fleet.policy.recipe
         changed = []
         for step in plan.boxes:
@@ -186,7 +208,7 @@ class Controller:
     def _keep(self, box: Box, made: Assembled, plan: Plan) -> bool:
         """Sign what was assembled. False: the box already has this content; only its inputs have another key."""
         key, old = plan.box_keys[box.name], self._store.publication(box.name)
-        if old and old[0].release.content.digest == made.release.content.digest:
+        if old and old[0].release.content.digest == made.release.content.digest and self._store.whole(old[0]):
             self._store.save_publication(old[0], key)
             self._store.forget_candidate(box.name)
             return False
@@ -199,7 +221,10 @@ class Controller:
     def _publish(self, fleet: Fleet, plan: Plan) -> tuple[tuple[str, ...], dict[str, str]]:
         """Offer what the rollout allows now. Returns the boxes offered something new, and why the others wait."""
         removed = [step.subject for step in plan.removed]
-        waiting = {publication.release.box: publication for publication in self._store.candidates()}
+        for box in removed:
+            self._store.forget_candidate(box)
+        ours = [found for found in self._store.candidates() if found.revision.sequence <= plan.revision.sequence]
+        waiting = {publication.release.box: publication for publication in ours}
         decisions = self._decide(fleet, waiting) if waiting else {}
         going = [publication for box, publication in waiting.items() if decisions[box].take]
         if going or removed:
@@ -246,6 +271,13 @@ class Controller:
         self._store.add_event(box, "Normal", reason, message)
 
     def _remember_error(self, error: TowerosError) -> None:
+        """Best effort: the database may be what failed."""
+        try:
+            self._save_error(error)
+        except Exception as caught:
+            log.error("status.lost", error=_told(caught).message)
+
+    def _save_error(self, error: TowerosError) -> None:
         known, now = self._store.value(STATUS) or {}, int(time.time())
         if known.get("error") != error.message:
             self._store.add_event("", "Warning", type(error).__name__, error.message)
@@ -256,3 +288,13 @@ class Controller:
         self._store.set_value(STATUS, {"revision": str(done.revision), "polled": int(time.time()), "error": ""})
         if not done.plan.empty or done.published:
             self._store.set_value(f"pass/{done.revision.commit}", done.as_json())
+
+
+def _told(error: Exception) -> TowerosError:
+    """Any failure as one that people can read: a disk that is full, a database that is damaged, a mistake of ours."""
+    if isinstance(error, TowerosError):
+        return error
+    if isinstance(error, OSError):
+        where = f"{error.filename}: " if error.filename else ""
+        return StoreError(f"{where}{error.strerror or error}", hint="is the disk full, or damaged?")
+    return TowerosError(f"unexpected: {type(error).__name__}: {error}", hint="set TOWEROS_DEBUG=1 to see where")

@@ -51,8 +51,6 @@ class Settings(BaseModel):
     platform: str = Field(default="linux/amd64", pattern="^linux/amd64$")
     grace: int = Field(default=7 * 24 * 3600, ge=0)
     """Seconds that an unreferenced blob stays: longer than the slowest box's download."""
-    passphrase_file: Path | None = None
-    """A file that holds the passphrase of the online keys; only its path is ever shown."""
 
 
 def load(config: Path | None = None, **flags: Any) -> Settings:

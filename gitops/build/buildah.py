@@ -84,7 +84,7 @@ class BuildahBuilder:
         try:
             output = self._buildah(*command, "--tag", f"{NAME}:{package.key}", str(context), offline=True)
         except ProcessError as error:
-            logged.write_text(error.message)
+            logged.write_text(error.log or error.message)
             raise BuildError(f"{package.path}: {error.message}", hint=f"the log is {logged}") from error
         logged.write_bytes(output)
 

@@ -5,6 +5,7 @@ emit(rows, output, lambda: table(["BOX", "SYNC"], [[row["box"], row["sync"]] for
 
 import enum
 import json
+import shutil
 import sys
 from collections.abc import Callable, Sequence
 from typing import Annotated, Any
@@ -26,7 +27,10 @@ class Output(enum.StrEnum):
 
 OutputOption = Annotated[Output, typer.Option("-o", "--output", help="How to print the result.")]
 
-console = Console(soft_wrap=True, highlight=False)
+WIDTH = max(shutil.get_terminal_size().columns, 120) if sys.stdout.isatty() else 1000
+"""Characters of a line: nothing is cut off in a file or a pipe, nor the reason at a line's end on a narrow terminal."""
+
+console = Console(soft_wrap=True, highlight=False, width=WIDTH)
 talk = Console(stderr=True, highlight=False)
 
 

@@ -1,6 +1,9 @@
 """`toweros plan`: what the next pass would do, and why; it does nothing itself."""
 
-from collections.abc import Iterable, Sequence
+import fcntl
+import shutil
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from itertools import groupby
 from pathlib import Path
@@ -49,12 +52,24 @@ def show(
 def _read(settings: Settings, folder: Path | None) -> tuple[Fleet, Revision]:
     if folder is not None:
         return load_fleet(FolderTree(folder), settings.platform), Revision(str(folder), "0" * 40, 0, 0)
-    access = Access(settings.repository, settings.ssh_key, settings.ssh_known_hosts)
-    source = GitSource(
-        access, settings.state / "source", allowed_signers=settings.allowed_signers, epoch=settings.epoch
-    )
-    revision = source.poll()
-    return load_fleet(source.tree(revision), settings.platform), revision
+    with _clone(settings.state) as clone:
+        access = Access(settings.repository, settings.ssh_key, settings.ssh_known_hosts)
+        source = GitSource(access, clone, allowed_signers=settings.allowed_signers, epoch=settings.epoch)
+        revision = source.poll()
+        return load_fleet(source.tree(revision), settings.platform), revision
+
+
+@contextmanager
+def _clone(state: Path) -> Iterator[Path]:
+    """A clone of our own, with what the controller deployed last: `toweros run` may be at work in its clone."""
+    folder, deployed = state / "plan", state / "source" / "deployed.json"
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "lock").open("w") as handle:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        (folder / deployed.name).unlink(missing_ok=True)
+        with suppress(FileNotFoundError):
+            shutil.copyfile(deployed, folder / deployed.name)
+        yield folder
 
 
 def as_json(changes: Plan) -> dict[str, object]:

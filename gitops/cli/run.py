@@ -3,6 +3,8 @@
 import logging
 import signal
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 
 import typer
 
@@ -24,9 +26,26 @@ def run(config: ConfigOption = None, state: StateOption = None) -> None:
     configure_logging(logging.INFO)
     settings = context.settings(config, state)
     stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
     store = Store.open(settings.state)
-    with store.lock(), serve(create_app(store, settings), settings.listen):
+    with store.lock(), serve(create_app(store, settings), settings.listen), ended_by_signals():
         talk.print(f"update server on http://{settings.listen}, repository {settings.repository}")
         Controller(settings, store).run_forever(stop)
+
+
+@contextmanager
+def ended_by_signals() -> Iterator[None]:
+    """The first signal ends a pass where it is, with what it started; SIGTERM is how we are meant to end, so code 0."""
+
+    def end(number: int, _frame: object) -> None:
+        for other in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(other, signal.SIG_IGN)
+        raise KeyboardInterrupt if number == signal.SIGINT else Terminated
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, end)
+    with suppress(Terminated):
+        yield
+
+
+class Terminated(BaseException):
+    """SIGTERM came."""

@@ -71,6 +71,11 @@ def _folder(tree: Tree, path: str, problems: list[Problem]) -> _Folder | None:
         return None
     if said.network:
         problems.append(document.problem(("network",), "builds run without network", "lock what it needs: packages.in"))
+    if said.labels:
+        problems.append(document.problem(("labels",), "labels are not applied", "write LABEL in the Dockerfile"))
+    if said.extra_sources:
+        hint = "move the files into the package's folder, or make a sibling package and COPY --from it"
+        problems.append(document.problem(("extra-sources",), "files from outside the folder are not taken", hint))
     arguments = _arguments(path, document, said, problems)
     bases = _bases(tree, path, {name for name, _ in arguments}, problems)
     lock, rootfs = _inputs(tree, path, problems)

@@ -248,8 +248,9 @@ class GitSource:
         if all(intact(file) for file in path.glob("objects/pack/pack-*.*") if file.suffix in (".pack", ".idx")):
             with suppress(pygit2.GitError):
                 return pygit2.Repository(str(path))
-        log.warning("source.damaged", clone=str(path))
-        shutil.rmtree(path, ignore_errors=True)
+        if path.exists():
+            log.warning("source.damaged", clone=str(path))
+            shutil.rmtree(path, ignore_errors=True)
         return pygit2.init_repository(str(path), bare=True)
 
     def _packs(self) -> int:

@@ -3,6 +3,7 @@
 import contextlib
 import fcntl
 import json
+import shutil
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -20,6 +21,14 @@ from gitops.store.blobs import Blobs, Layers
 from gitops.store.database import BoxRow, Event
 
 EVENTS_KEPT = 10_000
+HOUR = 3600.0
+LEFTOVERS = {
+    ".build-*": 0.0,
+    ".fetch-*": 0.0,
+    **dict.fromkeys((".extract-*", ".tar-*", "toolbox/.new-*", "toolbox/*/work/*"), HOUR),
+    **dict.fromkeys(("blobs/sha256/.new-*", "layers/.new-*", "layers/deltas/*/.new-*"), HOUR),
+}
+"""Temporary names in the state folder, and the seconds of silence after which nobody works there any more."""
 PLANNED = "planned"
 """The document on the last revision that was carried out: its commit, boxes, and packages with their keys."""
 
@@ -63,6 +72,7 @@ class Store:
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError as error:
                 raise StoreError(f"{self.root} is in use by another controller", hint="stop it first") from error
+            self._sweep()
             yield
 
     # --- what was built ---
@@ -108,9 +118,16 @@ class Store:
     def existing(self) -> Existing:
         """What the last pass left, for the next plan."""
         known = self.value(PLANNED) or {}
-        newest = {name: self.candidate(name) or self.publication(name) for name in known.get("boxes", ())}
-        boxes = {name: found[1] for name, found in newest.items() if found}
-        return Existing(self.image_keys(), boxes, known.get("packages", {}))
+        newest = self.publications() | {found[0].release.box: found for found in self._candidates()}
+        boxes = {name: key if self.whole(found) else "" for name, (found, key) in newest.items()}
+        images = frozenset(image.key for image in self._images() if all(map(self.blobs.has, image.layers)))
+        return Existing(images, boxes, known.get("packages", {}))
+
+    def whole(self, publication: Publication) -> bool:
+        """Whether all files that its box would fetch are there."""
+        blobs = (publication.document, publication.uki, publication.addon)
+        layers = publication.release.layers()
+        return all(self.blobs.has(ref.sha256) for ref in blobs) and all(self.layers.has(layer.root) for layer in layers)
 
     def save_planned(self, revision: Revision, fleet: Fleet) -> None:
         """Remember what was carried out, when that is another revision than before."""
@@ -169,8 +186,7 @@ class Store:
         return (documents.publication(row.document), row.box_key) if row else None
 
     def candidates(self) -> list[Publication]:
-        with self._engine.connect() as connection:
-            return [documents.publication(text) for text in connection.scalars(select(db.candidates.c.document))]
+        return [found for found, _ in self._candidates()]
 
     def promote_candidate(self, box: str) -> None:
         """The rollout let the box take it: it is what the box is asked to run now."""
@@ -227,6 +243,23 @@ class Store:
             return [Event(r.time, r.box, r.type, r.reason, r.message) for r in connection.execute(query)]
 
     # --- inside ---
+
+    def _candidates(self) -> list[tuple[Publication, str]]:
+        with self._engine.connect() as connection:
+            rows = connection.execute(select(db.candidates)).all()
+        return [(documents.publication(row.document), row.box_key) for row in rows]
+
+    def _images(self) -> list[Image]:
+        with self._engine.connect() as connection:
+            return [documents.image(text) for text in connection.scalars(select(db.images.c.document))]
+
+    def _sweep(self) -> None:
+        """Remove what a killed controller left. Only a holder of the lock builds; `box image` works beside it."""
+        for pattern, age in LEFTOVERS.items():
+            for path in self.root.glob(pattern):
+                with contextlib.suppress(FileNotFoundError):
+                    if time.time() - path.lstat().st_mtime >= age:
+                        shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
 
     def _count(self, connection: Connection, report: Report) -> bool:
         columns = db.boots.c
