@@ -6,8 +6,10 @@ Documents (images, publications, reports) are canonical JSON of the nouns; colum
 from dataclasses import dataclass
 
 from sqlalchemy import BigInteger, Column, Integer, MetaData, String, Table, Text, create_engine, event
-from sqlalchemy.engine import Engine
+from sqlalchemy.engine import Engine, ExceptionContext
 from sqlalchemy.pool import ConnectionPoolEntry
+
+from gitops.errors import StoreError
 
 metadata = MetaData()
 
@@ -110,8 +112,14 @@ def connect(url: str) -> Engine:
     engine = create_engine(url)
     if engine.dialect.name == "sqlite":
         event.listen(engine, "connect", _tune)
+    event.listen(engine, "handle_error", _tell)
     metadata.create_all(engine)
     return engine
+
+
+def _tell(context: ExceptionContext) -> None:
+    """What the database says is wrong, for people: damaged, full, locked."""
+    raise StoreError(f"the database: {context.original_exception}", hint="see docs/operations.md, Store")
 
 
 def _tune(connection: object, _record: ConnectionPoolEntry) -> None:
