@@ -109,6 +109,8 @@ def test_a_circle_is_a_mistake_not_a_hang() -> None:
         ({"pkg/sshd/Dockerfile": None}, ["pkg/sshd/build.yml", "no Dockerfile"]),
         ({"pkg/sshd/build.yml": "image: sshd\nimagee: x\n"}, ["pkg/sshd/build.yml:2", "imagee"]),
         ({"pkg/toolbox/build.yml": "image: toolbox\nnetwork: true\n"}, ["pkg/toolbox/build.yml:2", "without network"]),
+        ({"pkg/toolbox/build.yml": "image: toolbox\nlabels: {a: b}\n"}, ["pkg/toolbox/build.yml:2", "LABEL"]),
+        ({"pkg/toolbox/build.yml": "image: toolbox\nextra-sources: [../base:b]\n"}, ["build.yml:2", "not taken"]),
         ({"pkg/sshd/build.yml": "image: sshd\nbuildArgs:\n  - B0=@lkt:pkg:../bse\n"}, ["pkg/bse", "pkg/base"]),
         ({"pkg/sshd/packages.in": "deb a-b\n"}, ["pkg/sshd/packages.in:1", "toweros lock pkg/sshd"]),
     ],
