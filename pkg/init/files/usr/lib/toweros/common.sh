@@ -6,9 +6,11 @@ HANDOVER=/run/toweros
 NAMESPACE=services.linuxkit
 LOG_LIMIT=65536  # bytes of a boot's log that stay on the disk
 
+# Every line begins with the seconds since power-on, as the kernel's own do: the clock may still jump.
 say() {
-	echo "init: $*" >/dev/console
-	echo "init: $*" >>$HANDOVER/init.log
+	read -r uptime _ </proc/uptime
+	echo "[$uptime] init: $*" >/dev/console
+	echo "[$uptime] init: $*" >>$HANDOVER/init.log
 }
 
 # The log of this boot, on the disk: what the agent sends when the release fails.
@@ -21,14 +23,14 @@ save_log() {
 
 # prepare FOLDER: carry out runtime.json, as LinuxKit's init does: mounts, then folders.
 prepare() {
-	jq -r '.mounts[]? | [.source // "", .destination, .type // "", (.options // [] | join(","))] | join("\t")' \
-		"$1/runtime.json" | tr '\t' '|' >"/run/prepare.$$"
-	while IFS='|' read -r source destination type options; do
-		mount_one "$source" "$destination" "$type" "$options" || say "cannot mount $destination"
+	jq -r '(.mounts[]? | ["mount", .source // "", .destination, .type // "", (.options // [] | join(","))]),
+		(.mkdir[]? | ["mkdir", "", .]) | join("|")' "$1/runtime.json" >"/run/prepare.$$"
+	while IFS='|' read -r verb source destination type options; do
+		case $verb in
+		mount) mount_one "$source" "$destination" "$type" "$options" || say "cannot mount $destination" ;;
+		mkdir) mkdir -p "$destination" ;;
+		esac
 	done <"/run/prepare.$$"
-	jq -r '.mkdir[]?' "$1/runtime.json" | while read -r folder; do
-		mkdir -p "$folder"
-	done
 	rm -f "/run/prepare.$$"
 }
 
@@ -61,6 +63,7 @@ mount_one() {
 
 # bind_namespaces FOLDER PID: keep a container's namespaces at the paths that runtime.json names.
 bind_namespaces() {
+	grep -q '"bindNS"' "$1/runtime.json" || return 0
 	jq -r '.bindNS // {} | to_entries[] | select(.value != "") | "\(.key) \(.value)"' "$1/runtime.json" |
 		while read -r kind path; do
 			mkdir -p "${path%/*}"
