@@ -9,13 +9,14 @@ does not accept: the box goes back by itself -> commit (c) reverts (b): nothing 
 """
 
 import contextlib
+import http.client
 import shutil
 import sys
 import threading
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -290,7 +291,7 @@ def _outcome(
     report, done = store.report(BOX), store.value(f"pass/{commit}") or {}
     why = [f"{step['subject']}: {step['reason']}" for step in done.get("builds", [])]
     rebuilt = "; ".join([*why, f"{done.get('layers', 0)} new layers"]) if done else "nothing"
-    fetched = int(report.fetched.get("bytes", 0)) if report and done.get("published") else 0
+    fetched = int(report.fetched.get("bytes", 0)) if report and downtime else 0
     runs = f"release {report.sequence}, {report.health}" if report else "unknown"
     return Outcome(commit, expected, rebuilt, fetched, seconds, downtime, runs, good)
 
@@ -332,11 +333,10 @@ class Uptime:
                 self._answers.append(time.monotonic())
 
     def since(self, began: float) -> float:
-        """Seconds without an answer since `began` (monotonic)."""
-        return sum(after - before for before, after in self._pairs() if after > began and after - before > GAP)
-
-    def _pairs(self) -> Iterator[tuple[float, float]]:
-        return zip(self._answers, self._answers[1:], strict=False)
+        """Seconds without an answer since `began` (monotonic), the silence of this moment included."""
+        known = [*self._answers, time.monotonic()]
+        gaps = zip(known, known[1:], strict=False)
+        return sum(after - before for before, after in gaps if after > began and after - before > GAP)
 
 
 def _answers(url: str) -> bool:
@@ -345,5 +345,5 @@ def _answers(url: str) -> bool:
             return bool(response.read(64))
     except urllib.error.HTTPError:
         return True
-    except (OSError, ValueError):
+    except (OSError, ValueError, http.client.HTTPException):
         return False
