@@ -10,6 +10,7 @@ does not accept: the box goes back by itself -> commit (c) reverts (b): nothing 
 
 import contextlib
 import http.client
+import itertools
 import shutil
 import sys
 import threading
@@ -335,8 +336,9 @@ class Uptime:
     def since(self, began: float) -> float:
         """Seconds without an answer since `began` (monotonic), the silence of this moment included."""
         known = [*self._answers, time.monotonic()]
-        gaps = zip(known, known[1:], strict=False)
-        return sum(after - before for before, after in gaps if after > began and after - before > GAP)
+        return sum(
+            after - before for before, after in itertools.pairwise(known) if after > began and after - before > GAP
+        )
 
 
 def _answers(url: str) -> bool:
