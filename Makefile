@@ -34,8 +34,9 @@ lock: ## Pin the Python dependencies again, with hashes
 	$(BIN)/pip install -q uv
 	$(BIN)/uv pip compile -q --upgrade --python-version 3.11 --generate-hashes --extra dev --no-emit-index-url --no-header --no-annotate pyproject.toml -o requirements.lock
 
-bench: install ## Speed and size, as ratios against a named peer
-	for each in bench/*.py; do $(BIN)/python $$each || exit; done
+bench: install ## After a demo: speed and size, as ratios against a named peer
+	$(BIN)/python bench/size.py $(DEMO)/state
+	$(BIN)/python bench/noop_poll.py --config $(DEMO)/toweros.toml
 
 clean: ## Remove what the demo and the tests made (not .venv)
 	rm -rf $(DEMO) state .pytest_cache .mypy_cache .ruff_cache .hypothesis
