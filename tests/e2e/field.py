@@ -50,6 +50,7 @@ class Field(Demo):
         for name in ("pkg", "boot"):
             shutil.rmtree(self.fleet / name)
             copy(FolderTree(works.CHECKOUT / name), self.fleet / name)
+        (self.fleet / "boxes" / f"{BOX}.yaml").write_text("role: vm\n")
         if run(["git", "-C", self.fleet, "status", "--porcelain"]):
             self.commit("The packages of the checkout")
 
