@@ -252,7 +252,8 @@ def take_good(demo: Demo, store: Store, machine: Machine, uptime: "Uptime") -> O
 def undo_bad(demo: Demo, store: Store, machine: Machine, uptime: "Uptime") -> Outcome:
     """(b) A greeting that the health check does not accept."""
     before = store.report(BOX)
-    (demo.fleet / GREETING).write_text("goodbye\n")
+    sequence = before.sequence if before else 0
+    (demo.fleet / GREETING).write_text(f"goodbye, take {sequence}\n")  # what failed before is not offered again
     commit, began = demo.commit("A bad greeting"), time.monotonic()
 
     def undone() -> bool:

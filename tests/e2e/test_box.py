@@ -103,7 +103,7 @@ def test_one_line_of_one_service_is_one_package_one_layer_and_nothing_else_on_th
 
 def test_a_commit_that_fails_its_health_check_is_undone_by_the_box_alone(field: Field, machine: Machine) -> None:
     before = field.report()
-    done = field.change(GREETING, "goodbye\n", "A bad greeting")
+    done = field.change(GREETING, f"goodbye, {time.time()}\n", "A bad greeting")
     assert done.published == (BOX,)
     wanted = field.store.publication(BOX)
     assert wanted
