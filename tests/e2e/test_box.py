@@ -183,9 +183,13 @@ def test_older_metadata_is_refused_by_a_box_with_a_static_address(
     shutil.copytree(metadata, newest)
     (metadata / "timestamp.json").write_bytes(before)
     field.wait_until("the refusal", lambda: names_the_error(field, "older", "version", "rollback"))
-    kept = metadata.with_name("kept")
-    shutil.rmtree(kept)
-    newest.rename(kept)
+    before_all = metadata.with_name("kept")
+    shutil.rmtree(before_all)
+    newest.rename(before_all)
+
+
+def kept(file: Path) -> Path:
+    return file.with_name(file.name + ".kept")
 
 
 def spoil(path: Path, truncate: bool) -> None:
@@ -206,11 +210,11 @@ def test_a_wrong_layer_is_refused_until_it_is_right(field: Field, machine: Machi
         files = [field.store.layers.path(root), field.store.layers.zst(root)]
         files += [path for path in field.store.layers.deltas() if path.stem == root]
         for file in files:
-            shutil.copyfile(file, file.with_suffix(".kept"))
+            shutil.copyfile(file, kept(file))
             spoil(file, truncate)
     field.wait_until("the refusal", lambda: names_the_error(field, root[:12], "layer"))
     assert field.report().release == before.release and field.report().boot_id == before.boot_id
     since = int(time.time())
     for file in files:
-        file.with_suffix(".kept").replace(file)
+        kept(file).replace(file)
     field.wait_healthy(since)
