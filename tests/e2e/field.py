@@ -105,11 +105,18 @@ class Field(Demo):
         self.wait_until("a healthy box", settled)
         return self.report()
 
-    def ssh(self, command: str, timeout: float = 60) -> str:
-        """Run a command on the box as the operator would."""
+    def ssh(self, command: str) -> str:
+        """Run a command on the box as the operator would; sshd may need a moment after the first healthy report."""
         options = ["-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null", "-o", "LogLevel=ERROR"]
         options += ["-o", "ConnectTimeout=30", "-i", str(self.operator), "-p", str(self.port("ssh"))]
-        return run(["ssh", *options, "root@127.0.0.1", command], timeout=timeout).decode()
+        for _ in range(20):
+            try:
+                return run(["ssh", *options, "root@127.0.0.1", command], timeout=60).decode()
+            except ProcessError as error:
+                if "(255)" not in error.message:
+                    raise
+            time.sleep(3)
+        raise AssertionError(f"no login within a minute: {command}")
 
     def try_ssh(self, command: str) -> str:
         try:
