@@ -182,18 +182,17 @@ def kept(file: Path) -> Path:
     return file.with_name(file.name + ".kept")
 
 
-def spoil(path: Path, truncate: bool) -> None:
+def flip(path: Path) -> None:
     data = path.read_bytes()
     middle = len(data) // 2
-    path.write_bytes(data[:middle] if truncate else data[:middle] + bytes([data[middle] ^ 1]) + data[middle + 1 :])
+    path.write_bytes(data[:middle] + bytes([data[middle] ^ 1]) + data[middle + 1 :])
 
 
-@pytest.mark.parametrize("truncate", [False, True], ids=["flipped", "truncated"])
-def test_a_wrong_layer_is_refused_until_it_is_right(field: Field, machine: Machine, truncate: bool) -> None:
+def test_a_layer_with_a_flipped_byte_is_refused_and_the_box_stays_as_it_was(field: Field, machine: Machine) -> None:
     before = field.report()
     old = {layer.root for layer in field.store.release(before.release).layers()}
     with field.away():
-        field.change(GREETING, f"hello wrong {truncate} {time.time()}\n", "A line that arrives damaged")
+        field.change(GREETING, f"hello wrong, {time.time()}\n", "A line that arrives damaged")
         found = field.store.publication(BOX)
         assert found
         (root,) = {layer.root for layer in found[0].release.layers()} - old
@@ -201,10 +200,8 @@ def test_a_wrong_layer_is_refused_until_it_is_right(field: Field, machine: Machi
         files += [path for path in field.store.layers.deltas() if path.stem == root]
         for file in files:
             shutil.copyfile(file, kept(file))
-            spoil(file, truncate)
+            flip(file)
     field.wait_until("the refusal", lambda: names_the_error(field, root[:12], "layer"))
     assert field.report().release == before.release and field.report().boot_id == before.boot_id
-    since = int(time.time())
     for file in files:
         kept(file).replace(file)
-    field.wait_healthy(since)
