@@ -1,4 +1,4 @@
-"""Five bad releases in a row, and a flipped byte in the good one: the box comes back without hands, every time.
+"""Four bad releases in a row, and flipped bytes in the good one: the box comes back without hands, every time.
 
 The bad ones are put on the disk of a healthy box from outside, each under a newer name than the last, as if they had
 been staged: systemd-boot starts with the newest. What each did stands on the serial console.
@@ -110,7 +110,7 @@ def flip(data: bytes) -> bytes:
 
 @pytest.fixture(scope="module")
 def console(field: Field, bad: Bad, healthy: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
-    """Everything that the box said while it went through all five and came back."""
+    """Everything that the box said while it went through all four and came back."""
     folder = copy(healthy, tmp_path_factory.mktemp("faults") / "machine")
     disk, n = folder / "disk.raw", bad.publication.release.sequence + 1000
     bad.stage(disk, f"toweros-{n + 5}+1.efi", bad.uki(HANG_LATE))
