@@ -227,6 +227,9 @@ class Controller:
         waiting = {publication.release.box: publication for publication in ours}
         decisions = self._decide(fleet, waiting) if waiting else {}
         going = [publication for box, publication in waiting.items() if decisions[box].take]
+        refused = self._publisher.refused(going)
+        decisions |= {box: rollout.Decision(False, f"cannot be offered: {why}") for box, why in refused.items()}
+        going = [publication for publication in going if publication.release.box not in refused]
         if going or removed:
             self._publisher.publish(going, removed=removed)
         else:
@@ -238,9 +241,13 @@ class Controller:
         for box in removed:
             self._store.forget_publication(box)
             self._tell("Removed", "Git no longer has it", box)
-        held = {box: decision.reason for box, decision in decisions.items() if not decision.take}
-        if held != (self._store.value(HELD) or {}):
+        held = _suspended(fleet) | {box: each.reason for box, each in decisions.items() if not each.take}
+        known = self._store.value(HELD) or {}
+        if held != known:
             self._store.set_value(HELD, dict(held))
+        for box in refused:
+            if known.get(box) != held[box]:
+                self._store.add_event(box, "Warning", "Refused", held[box])
         return tuple(publication.release.box for publication in going), held
 
     def _decide(self, fleet: Fleet, waiting: Mapping[str, Publication]) -> dict[str, rollout.Decision]:
@@ -248,7 +255,8 @@ class Controller:
         published = {box: found[0] for box, found in self._store.publications().items()}
         newest = {box: content for box, content in {**published, **waiting}.items() if box in fleet.boxes}
         wanted = {box: publication.release.content.digest for box, publication in newest.items()}
-        facts = {box: rollout.facts_of(self._store, box) for box in wanted}
+        now = time.time()
+        facts = {box: rollout.facts_of(self._store, box, now) for box in wanted}
         roles = {box: fleet.boxes[box].role for box in wanted}
         suspended = {box: fleet.boxes[box].suspended for box in wanted}
         decisions = rollout.decide(wanted, facts, roles, fleet.policy, suspended)
@@ -288,6 +296,13 @@ class Controller:
         self._store.set_value(STATUS, {"revision": str(done.revision), "polled": int(time.time()), "error": ""})
         if not done.plan.empty or done.published:
             self._store.set_value(f"pass/{done.revision.commit}", done.as_json())
+
+
+def _suspended(fleet: Fleet) -> dict[str, str]:
+    """Who is held by what Git says, whether or not anything waits for them."""
+    if fleet.policy.suspended:
+        return dict.fromkeys(fleet.boxes, f"the fleet is held: {fleet.policy.suspended}")
+    return {name: f"held: {box.suspended}" for name, box in fleet.boxes.items() if box.suspended}
 
 
 def _told(error: Exception) -> TowerosError:

@@ -7,7 +7,9 @@ reason. Rules, per role:
 - The first release of a box is always offered: it has nothing to lose.
 - `policy.canaries` boxes go first; the others wait until every canary runs its wanted content and is Healthy.
 - When `policy.max_failures` boxes reported `failed` for their wanted content, nobody else takes theirs.
-- Canaries that took the content stay the canaries: there are never more boxes at risk than the policy says.
+- Canaries that took the content stay the canaries: there are never more boxes at risk than the policy says. One that
+  falls silent after that may have been lost by it: the others wait until somebody holds it, or it comes back.
+- A box that is silent already is no canary while another of its role can be.
 - A box alone in its role is its own canary.
 
     decisions = decide({"a": digest, "b": digest}, facts, {"a": "site", "b": "site"}, policy)
@@ -24,11 +26,17 @@ from gitops.store import Store
 FAILED = "failed"
 """The verdict that a health check gives: the release is not tried again."""
 HEALTHY = "Healthy"
+MISSING = "Missing"
+SILENT = 1500
+"""Seconds without a report after which a box is Missing: two and a half of the agent's repeats."""
 
 
 @dataclass(frozen=True)
 class Facts:
-    """What is known of a box, by content digest. `failed`: contents that it reported `failed` for."""
+    """What is known of a box, by content digest. `failed`: contents that it reported `failed` for.
+
+    `health` is `Missing` when it has been silent too long.
+    """
 
     published: str = ""
     running: str = ""
@@ -61,24 +69,25 @@ def decide(
 
 
 def canaries(members: Sequence[str], wanted: Mapping[str, str], facts: Mapping[str, Facts], count: int) -> list[str]:
-    """Who goes first: boxes that were offered theirs already, then those that run at all, then by name."""
+    """Who goes first: boxes that were offered theirs already, then those that are heard, or ran once, then by name."""
 
-    def rank(box: str) -> tuple[bool, bool, str]:
+    def rank(box: str) -> tuple[bool, bool, bool, str]:
         known = facts.get(box, Facts())
-        return known.published != wanted[box], not known.running, box
+        return known.published != wanted[box], known.health == MISSING, not known.running, box
 
     return sorted(members, key=rank)[:count]
 
 
-def facts_of(store: Store, box: str) -> Facts:
+def facts_of(store: Store, box: str, now: float) -> Facts:
     """What the store knows of a box."""
-    publication, report = store.publication(box), store.report(box)
+    publication, report, row = store.publication(box), store.report(box), store.box(box)
     published = publication[0].release.content.digest if publication else ""
     if report is None:
         return Facts(published)
     releases = [failure.release for failure in report.failures if failure.verdict == FAILED]
     failed = frozenset(digest for release in releases if (digest := _content(store, release)))
-    return Facts(published, report.content, report.health, failed)
+    silent = row is None or now - row.received > SILENT
+    return Facts(published, report.content, MISSING if silent else report.health, failed)
 
 
 def _content(store: Store, release: str) -> str:

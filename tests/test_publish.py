@@ -1,6 +1,7 @@
 """A real TUF client reads what the real server serves, and refuses what an attacker serves in its place."""
 
 import json
+import os
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -194,6 +195,19 @@ def test_an_agent_that_cannot_read_the_format_is_left_alone(here: Kit) -> None:
     here.store.save_report(Report("demo-1", "b", 1, 1, "0", 1, "ab" * 32, "ab" * 32, "idle", "Healthy"))
     with pytest.raises(PublishError, match="its agent reads format 0"):
         here.publisher.publish([here.publication("demo-1", 1)])
+
+
+def test_superseded_metadata_goes_after_a_day_and_what_clients_need_stays(tmp_path: Path, here: Kit, url: str) -> None:
+    here.publisher.publish([here.publication("demo-1", 1)])
+    old = here.publisher.metadata / "1.snapshot.json"
+    here.publisher.publish([here.publication("demo-1", 2)])
+    assert old.exists(), "a slow client may still want it"
+    for path in here.publisher.metadata.glob("*.json"):
+        os.utime(path, (0, 0))
+    here.publisher.publish([here.publication("demo-1", 3)])
+    left = {path.name for path in here.publisher.metadata.glob("*.json")}
+    assert not {"1.snapshot.json", "2.snapshot.json"} & left and {"1.root.json", "3.snapshot.json"} <= left
+    assert sees(tmp_path, here, url)
 
 
 def test_copies_and_deltas_give_the_layer_back(here: Kit) -> None:

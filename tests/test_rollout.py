@@ -52,6 +52,17 @@ def test_held_boxes_take_nothing_and_are_no_canaries() -> None:
     assert "christmas" in everything["b"].reason
 
 
+def test_a_silent_box_is_no_canary_while_another_can_be() -> None:
+    silent = Facts("old", "old", "Missing")
+    decisions = both(silent, OLD)
+    assert decisions["b"] == Decision(True, "canary") and not decisions["a"].take
+
+
+def test_a_canary_that_falls_silent_with_the_new_content_stops_the_others() -> None:
+    decisions = both(Facts("new", "old", "Missing"), OLD)
+    assert decisions["b"] == Decision(False, "waits for canary a: Missing")
+
+
 def test_a_second_failure_is_allowed_when_the_policy_says_so() -> None:
     assert both(OLD, BAD, max_failures=2, canaries=2)["a"].take
     assert not both(OLD, BAD, max_failures=1, canaries=2)["a"].take

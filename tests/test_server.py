@@ -16,9 +16,10 @@ from typer.testing import CliRunner
 from gitops.cli.main import application
 from gitops.errors import SettingsError
 from gitops.model import Publication, Report, canonical
+from gitops.rollout import SILENT
 from gitops.server import create_app, serve
 from gitops.server.reports import MAX_BODY
-from gitops.server.status import SILENT, Offers, box_status
+from gitops.server.status import Offers, box_status
 from gitops.settings import Settings
 from gitops.store import BoxRow
 from tests.fleetkit import Kit, kit

@@ -21,7 +21,7 @@ from gitops.assemble.root import container_mounts, file_layer, tree_layer
 from gitops.assemble.tars import extract
 from gitops.assemble.uki import make_addon, make_uki
 from gitops.errors import AssembleError
-from gitops.model import BlobRef, Box, Content, Image, Json, Layer, Mounted, Release, Revision, canonical, sha256
+from gitops.model import BlobRef, Box, Content, Image, Layer, Mounted, Release, Revision, canonical, sha256
 from gitops.store import Store
 from gitops.tools import Toolbox
 
@@ -86,7 +86,7 @@ class Assembler:
             _named(images, spec.kernel), spec.kernel_binary or "kernel", spec.kernel_tar or "kernel.tar"
         )
         init = [layer for name in spec.init for layer in self.layers(_named(images, name))]
-        own = [self._tar_layer(tree_layer(spec, images)), self._tar_layer(file_layer(box_files(box)))]
+        own = [self._tar_layer(tree_layer(spec, images)), self._tar_layer(file_layer(box.files))]
         return Content(
             kernel=kernel.kernel,
             initrd=self.initrd(_named(images, INITRD), kernel),
@@ -172,17 +172,6 @@ def assemble(
     stub, addon_stub = (blobs.read(boot[name].sha256) for name in BOOT_FILES[1:])
     uki = make_uki(stub, blobs.read(content.kernel.sha256), blobs.read(content.initrd.sha256), content.cmdline)
     return Assembled(release, uki, make_addon(addon_stub, release, server, box.network))
-
-
-def box_files(box: Box) -> tuple[Json, ...]:
-    """The box's own files: its name, what its agent is told, and what the fleet repo says, which may replace both."""
-    settings = f"poll = {box.poll}\n"
-    ours = (
-        {"path": "etc/hostname", "contents": f"{box.name}\n", "mode": "0644"},
-        {"path": "etc/toweros/agent.d/10-box.toml", "contents": settings, "mode": "0644"},
-    )
-    given = {file["path"].strip("/") for file in box.files}
-    return (*(file for file in ours if file["path"] not in given), *box.files)
 
 
 def _named(images: Mapping[str, Image], name: str) -> Image:

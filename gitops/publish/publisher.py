@@ -18,6 +18,8 @@ log = structlog.get_logger(__name__)
 REVISIONS = "revisions"
 """The store's document that names the revision of each release published lately, for people."""
 REVISIONS_KEPT = 1000
+SUPERSEDED_KEPT = 86400
+"""Seconds that superseded metadata stays, for clients that are in the middle of a slow refresh."""
 
 Read = Callable[[str], bytes | None]
 
@@ -58,6 +60,12 @@ class Publisher:
         self._remember(publications)
         return files
 
+    def refused(self, publications: Sequence[Publication]) -> dict[str, str]:
+        """Box -> why it cannot be offered its publication now. Such a box holds up nobody but itself."""
+        targets = self._signer.targets(self._read)
+        found = {p.release.box: self._problem(p, targets.get(f"{p.release.box}/release.json")) for p in publications}
+        return {box: problem for box, problem in found.items() if problem}
+
     def refresh(self, now: int | None = None) -> list[str]:
         """Sign again what is due; the offer stays. Cheap when nothing is."""
         return self._write(self._signer.targets(self._read), now)
@@ -75,22 +83,37 @@ class Publisher:
             with arriving(self.metadata / name) as new:
                 new.write_bytes(data)
         if files:
+            self._prune(time.time())
             log.info("publish.metadata", files=[name for name, _ in files])
         return [name for name, _ in files]
+
+    def _prune(self, now: float) -> None:
+        """Forget versions that newer ones replaced. Every root stays: an old client walks through them all."""
+        newest: dict[str, int] = {}
+        versions = {path: path.name.split(".", 1) for path in self.metadata.glob("[0-9]*.json")}
+        for version, role in versions.values():
+            newest[role] = max(newest.get(role, 0), int(version))
+        for path, (version, role) in versions.items():
+            old = int(version) < newest[role] and now - path.stat().st_mtime > SUPERSEDED_KEPT
+            if old and role != "root.json":
+                path.unlink()
 
     def _read(self, name: str) -> bytes | None:
         path = self.metadata / name
         return path.read_bytes() if path.is_file() else None
 
     def _check(self, publication: Publication, offered: Target | None) -> None:
+        problem = self._problem(publication, offered)
+        if problem:
+            raise PublishError(f"{publication.release.box}: {problem}", hint="see docs/operations.md, Publishing")
+
+    def _problem(self, publication: Publication, offered: Target | None) -> str:
         release = publication.release
         missing = [ref.sha256 for ref in blobs_of(publication) if not self._store.blobs.has(ref.sha256)]
         missing += [layer.root for layer in release.layers() if not self._store.layers.has(layer.root)]
         if missing:
-            raise PublishError(f"{release.box}: {missing[0]} is not in the store", hint="run `toweros apply` again")
-        problem = refusal(publication, offered, self._store.report(release.box))
-        if problem:
-            raise PublishError(f"{release.box}: {problem}", hint="see docs/operations.md, Publishing")
+            return f"{missing[0]} is not in the store; the next pass makes it again"
+        return refusal(publication, offered, self._store.report(release.box))
 
     def _make_copies(self, publication: Publication) -> None:
         for layer in publication.release.layers():

@@ -11,16 +11,15 @@ from dataclasses import asdict, dataclass
 
 from gitops.model import Json, Publication, Report
 from gitops.publish import REVISIONS
+from gitops.rollout import MISSING, SILENT
 from gitops.store import BoxRow, Store
 
-SILENT = 1500
-"""Seconds without a report after which a box is Missing: two and a half of the agent's repeats."""
 CONTROLLER = "controller"
 """The store's document on the last passes: `revision`, `polled`, `error`, `hint`, `since`."""
 HELD = "held"
 """The store's document of what the rollout holds: box -> reason."""
 SYNCS = ("Synced", "OutOfSync", "Unknown")
-HEALTHS = ("Healthy", "Progressing", "Degraded", "Suspended", "Missing", "Unknown")
+HEALTHS = ("Healthy", "Progressing", "Degraded", "Suspended", MISSING, "Unknown")
 
 
 @dataclass(frozen=True)
@@ -120,6 +119,6 @@ def _health(row: BoxRow | None, offers: Offers, report: Report | None, now: int)
     if row is None or report is None:
         return "Unknown"
     if now - row.received > SILENT:
-        return "Missing"
+        return MISSING
     held = offers.held.startswith(("held", "the fleet is held"))
     return "Suspended" if held else report.health

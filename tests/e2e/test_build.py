@@ -112,6 +112,16 @@ def test_a_build_that_fails_names_its_log(tmp_path: Path) -> None:
     assert build(tmp_path / "s")[1].layers
 
 
+@pytest.fixture
+def unmounted(tmp_path: Path) -> Iterator[None]:
+    """A killed buildah leaves mounts behind; they would outlive the test's folder."""
+    yield
+    points = [line.split()[1] for line in Path("/proc/self/mounts").read_text().splitlines()]
+    for point in reversed([point for point in points if point.startswith(f"{tmp_path}/")]):
+        subprocess.run(["umount", "-l", point], check=True)
+
+
+@pytest.mark.usefixtures("unmounted")
 def test_killed_in_the_middle_and_run_again(tmp_path: Path) -> None:
     script = "from tests.e2e.test_build import build; import sys; from pathlib import Path; build(Path(sys.argv[1]))"
     root = Path(__file__).parents[2]
