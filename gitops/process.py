@@ -14,7 +14,7 @@ import signal
 import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Self
+from typing import NoReturn, Self
 
 import structlog
 
@@ -76,6 +76,19 @@ def run(
         message = f"{words[0]} failed ({child.returncode}):\n{_last_lines(talk or output)}"
         raise ProcessError(message, hint=hint, log=(output + talk).decode(errors="replace"))
     return output
+
+
+def become(command: Sequence[str | Path]) -> NoReturn:
+    """Replace this process: for a program that talks with the user, in their own environment.
+
+    Raises:
+        ProcessError: it is not installed.
+    """
+    words = [str(word) for word in command]
+    try:
+        os.execvp(words[0], words)
+    except FileNotFoundError as error:
+        raise ProcessError(f"{words[0]} is not installed", hint="run `make install`") from error
 
 
 class Background:

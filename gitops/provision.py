@@ -2,7 +2,7 @@
 
 In: the settings, a store in which the box's release is published. Out: a disk image, and the box's public key in the
 store. Rules: the private key is on the disk and nowhere else; the box is enrolled only when the disk is whole; doing it
-again makes a new key and retires the old one.
+again makes a new key and retires the old one, unless `enroll` is False: then nobody listens to what this disk reports.
 
     provision(settings, store, "demo-1", Path("demo-1.qcow2"))
 """
@@ -21,7 +21,9 @@ from gitops.tools import Toolbox
 HINT = "`toweros apply` builds and publishes what Git asks for"
 
 
-def provision(settings: Settings, store: Store, name: str, out: Path, sizes: Sizes | None = None) -> None:
+def provision(
+    settings: Settings, store: Store, name: str, out: Path, sizes: Sizes | None = None, *, enroll: bool = True
+) -> None:
     """Write the disk of a box; `.qcow2` or raw by the name of `out`.
 
     Raises:
@@ -44,8 +46,9 @@ def provision(settings: Settings, store: Store, name: str, out: Path, sizes: Siz
         {place: data for place, data in keys.public_halves(settings.keys).items() if place.endswith(".crt")},
     )
     disk_image(out, store, contents, sizes, "qcow2" if out.suffix == ".qcow2" else "raw")
-    store.enroll(name, public)
-    store.add_event(name, "Normal", "Provisioned", f"disk with release {publication.release.sequence}")
+    if enroll:
+        store.enroll(name, public)
+        store.add_event(name, "Normal", "Provisioned", f"disk with release {publication.release.sequence}")
 
 
 def _assembler(store: Store) -> Assembler:

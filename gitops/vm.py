@@ -44,7 +44,7 @@ MEMORY = 1024
 POLL = 0.2
 """Seconds between two looks at the serial log."""
 QMP_TIMEOUT = 5.0
-SOCKET, EVENTS = "qmp.sock", "events.sock"
+SOCKET, EVENTS, CONSOLE = "qmp.sock", "events.sock", "console.sock"
 RESETS = ("guest-reset", "host-qmp-system-reset", "guest-panic")
 """Why QEMU ends when the machine is only to start again (qapi/run-state.json, ShutdownCause)."""
 
@@ -68,6 +68,12 @@ class Certificates:
     pk: Path
     kek: Path
     db: Path
+
+
+def setup_mode(variables: Path, base: Path = VARIABLES) -> Path:
+    """Write a variable store without keys: the firmware starts whatever it finds."""
+    shutil.copyfile(base, variables)
+    return variables
 
 
 def enroll_keys(variables: Path, certificates: Certificates, base: Path = VARIABLES) -> Path:
@@ -111,6 +117,8 @@ class Machine:
     """QEMU 7.2 emulating two loses the flags register now and then: the kernel dies of a double fault."""
     accelerator: str = "tcg"
     append: tuple[str, ...] = ()
+    attachable: bool = False
+    """Whether somebody may type on the serial console (`console`); what it says is in `serial` either way."""
     _process: Background | None = None
     _on: bool = False
     _watcher: threading.Thread | None = None
@@ -145,10 +153,16 @@ class Machine:
             "-netdev", f"user,id=net{forwards}", "-device", "virtio-net-pci,netdev=net,romfile=",
             "-object", "rng-random,id=rng,filename=/dev/urandom", "-device", "virtio-rng-pci,rng=rng",
             "-device", "i6300esb", "-action", "watchdog=reset", "-action", "reboot=shutdown",
-            "-chardev", f"file,id=serial,path={self.serial.name},append=on", "-serial", "chardev:serial",
+            "-chardev", self._serial_backend(), "-serial", "chardev:serial",
             "-qmp", f"unix:{SOCKET},server=on,wait=off", "-qmp", f"unix:{EVENTS},server=on,wait=off",
             *self.append,
         ]  # fmt: skip
+
+    def _serial_backend(self) -> str:
+        log_file = self.serial.name
+        if self.attachable:
+            return f"socket,id=serial,path={CONSOLE},server=on,wait=off,logfile={log_file},logappend=on"
+        return f"file,id=serial,path={log_file},append=on"
 
     def start(self) -> Self:
         """Power on."""
@@ -160,7 +174,7 @@ class Machine:
         return self
 
     def _launch(self) -> None:
-        for name in (SOCKET, EVENTS):
+        for name in (SOCKET, EVENTS, CONSOLE):
             (self.folder / name).unlink(missing_ok=True)
         self._process = start(self.command(), log_file=self.folder / "qemu.log", cwd=self.folder)
         log.info("vm.start", folder=str(self.folder), pid=self.pid)
@@ -216,19 +230,32 @@ class Machine:
     @contextlib.contextmanager
     def _connected(self, name: str, process: Background | None) -> Iterator[Stream]:
         """A QMP connection, ready for commands; waits a little for a QEMU that has just started."""
-        with socket.socket(socket.AF_UNIX) as connection, _opened(self.folder) as near:
+        with self._connect(name, process) as connection, connection.makefile("rwb") as stream:
+            connection.settimeout(QMP_TIMEOUT if name == SOCKET else None)
+            _answer(stream.readline())
+            _ask(stream, "qmp_capabilities", {})
+            yield stream
+
+    def console(self) -> socket.socket:
+        """A connection to the serial console of an `attachable` machine. It ends with every reset.
+
+        Raises:
+            VmError: the machine is off.
+        """
+        return self._connect(CONSOLE, self._process)
+
+    def _connect(self, name: str, process: Background | None) -> socket.socket:
+        connection = socket.socket(socket.AF_UNIX)
+        with _opened(self.folder) as near:
             for _ in range(int(QMP_TIMEOUT / POLL)):
                 with contextlib.suppress(FileNotFoundError, ConnectionRefusedError):
                     connection.connect(f"{near}/{name}")
-                    break
+                    return connection
                 if process is None or not process.running:
-                    raise VmError(f"{self.folder.name} is off")
+                    break
                 time.sleep(POLL)
-            connection.settimeout(QMP_TIMEOUT if name == SOCKET else None)
-            with connection.makefile("rwb") as stream:
-                _answer(stream.readline())
-                _ask(stream, "qmp_capabilities", {})
-                yield stream
+        connection.close()
+        raise VmError(f"{self.folder.name} is off")
 
     def output(self) -> str:
         """All that the box wrote so far."""

@@ -1,4 +1,4 @@
-"""`toweros box image`, `box enroll`, `box revoke`: a box's disk, and whose reports count."""
+"""`toweros box image`, `box enroll`, `box revoke`, `box ssh`: a box's disk, whose reports count, and a login."""
 
 from pathlib import Path
 from typing import Annotated
@@ -7,13 +7,16 @@ import typer
 
 from gitops.assemble.disk import Sizes
 from gitops.cli import context
-from gitops.cli.context import ConfigOption, StateOption
+from gitops.cli.context import ConfigOption, NameArgument, StateOption
 from gitops.cli.output import talk
-from gitops.errors import StoreError
+from gitops.cli.vm import alias, known_hosts, ssh_port
+from gitops.errors import StoreError, TowerosError
+from gitops.fleet import load_fleet
+from gitops.process import become
 from gitops.provision import provision
+from gitops.settings import Settings
 from gitops.sign.box import public_key
-
-NameArgument = Annotated[str, typer.Argument(metavar="NAME", help="The box's name, as in boxes/NAME.yaml.")]
+from gitops.source import Access, GitSource
 
 
 def register(app: typer.Typer) -> None:
@@ -21,6 +24,7 @@ def register(app: typer.Typer) -> None:
     group.command()(image)
     group.command()(enroll)
     group.command()(revoke)
+    group.command(context_settings={"ignore_unknown_options": True})(ssh)
     app.add_typer(group, name="box")
 
 
@@ -59,3 +63,32 @@ def revoke(name: NameArgument, config: ConfigOption = None, state: StateOption =
         raise StoreError(f"there is no box {name}", hint="`toweros status` lists them")
     store.revoke(name)
     talk.print(f"{name} is revoked")
+
+
+def ssh(
+    name: NameArgument,
+    command: Annotated[list[str] | None, typer.Argument(help="What to run there; nothing: a shell.")] = None,
+    identity: Annotated[Path | None, typer.Option("--identity", "-i", help="The private key of the fleet.")] = None,
+    address: Annotated[str, typer.Option(help="Where the box is, if the fleet repo does not say it.")] = "",
+    config: ConfigOption = None,
+    state: StateOption = None,
+) -> None:
+    """Log in to a box: to its machine if `toweros vm run` has one, else to its address. The host key must stay."""
+    settings = context.settings(config, state)
+    port = ssh_port(settings, name)
+    host = "127.0.0.1" if port else address or _static_address(settings, name)
+    known = f"UserKnownHostsFile={known_hosts(settings)}"
+    options = [f"HostKeyAlias={alias(name) if port else name}", known, "StrictHostKeyChecking=accept-new"]
+    words = [word for option in options for word in ("-o", option)]
+    words += ["-i", str(identity)] if identity else []
+    become(["ssh", *words, "-p", str(port or 22), f"root@{host}", *(command or [])])
+
+
+def _static_address(settings: Settings, name: str) -> str:
+    """The address that Git gives a box at the deployed revision."""
+    source = GitSource(Access(settings.repository), settings.state / "source")
+    last = source.deployed()
+    fleet = load_fleet(source.tree(last), settings.platform) if last else None
+    if fleet and name in fleet.boxes and not fleet.boxes[name].network.dhcp:
+        return fleet.boxes[name].network.address.partition("/")[0]
+    raise TowerosError(f"no address of {name} is known", hint="it takes one by DHCP: pass --address")

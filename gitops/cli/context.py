@@ -12,6 +12,7 @@ ConfigOption = Annotated[
     Path | None, typer.Option("--config", "-c", help="toweros.toml (default: ./ or /etc/toweros/).")
 ]
 StateOption = Annotated[Path | None, typer.Option("--state", help="The controller's state folder.")]
+NameArgument = Annotated[str, typer.Argument(metavar="NAME", help="The box's name, as in boxes/NAME.yaml.")]
 DirOption = Annotated[Path, typer.Option("--dir", "-C", help="A working folder of the fleet repo.")]
 
 
