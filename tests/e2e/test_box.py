@@ -5,7 +5,7 @@ One machine tells the whole story, in the order of the tests. `test_faults.py` b
 
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -15,22 +15,11 @@ from gitops.publish import Publisher
 from gitops.sign import Signer, keys
 from gitops.store import Store
 from gitops.vm import Machine
-from tests import works
 from tests.e2e.field import BOX, GREETING, LONG, Field
 
 pytestmark = [pytest.mark.e2e, pytest.mark.boot, pytest.mark.xdist_group("field")]
 
 SERVICES = ("agent", "dhcpcd", "hello", "ntpd", "sshd")
-
-
-@pytest.fixture(scope="module")
-def field() -> Iterator[Field]:
-    with works.alone("field"):
-        made = Field(works.FIELD)
-        made.apply()
-        made.serve()
-        yield made
-        made.close()
 
 
 @pytest.fixture(scope="module")
@@ -178,30 +167,42 @@ def test_older_metadata_is_refused(field: Field, machine: Machine, metadata: Pat
     newest.rename(before_all)
 
 
-def kept(file: Path) -> Path:
-    return file.with_name(file.name + ".kept")
-
-
-def flip(path: Path) -> None:
-    data = path.read_bytes()
+def spoilt_by_a_flip(data: bytes) -> bytes:
     middle = len(data) // 2
-    path.write_bytes(data[:middle] + bytes([data[middle] ^ 1]) + data[middle + 1 :])
+    return data[:middle] + bytes([data[middle] ^ 1]) + data[middle + 1 :]
 
 
-def test_a_layer_with_a_flipped_byte_is_refused_and_the_box_stays_as_it_was(field: Field, machine: Machine) -> None:
-    before = field.report()
+def truncated(data: bytes) -> bytes:
+    return data[: len(data) // 2]
+
+
+def test_a_layer_that_is_flipped_or_truncated_is_refused_and_taken_when_it_is_whole_again(
+    field: Field, machine: Machine
+) -> None:
+    before, layers = field.report(), field.store.layers
     old = {layer.root for layer in field.store.release(before.release).layers()}
+    whole: dict[Path, bytes] = {}
     with field.away():
-        field.change(GREETING, f"hello wrong, {time.time()}\n", "A line that arrives damaged")
+        field.change(GREETING, f"hello in pieces, {time.time()}\n", "A line that arrives damaged")
         found = field.store.publication(BOX)
         assert found
         (root,) = {layer.root for layer in found[0].release.layers()} - old
-        files = [field.store.layers.path(root), field.store.layers.zst(root)]
-        files += [path for path in field.store.layers.deltas() if path.stem == root]
-        for file in files:
-            shutil.copyfile(file, kept(file))
-            flip(file)
-    field.wait_until("the refusal", lambda: names_the_error(field, root[:12], "layer"))
+        files = [layers.path(root), layers.zst(root), *(path for path in layers.deltas() if path.stem == root)]
+        whole |= {path: path.read_bytes() for path in files}
+        replace(whole, spoilt_by_a_flip)
+    field.wait_until("the refusal", lambda: names_the_error(field, root[:12]))
+    first = field.report().error
+    with field.away():
+        replace(whole, truncated)
+    field.wait_until("another refusal", lambda: names_the_error(field, root[:12]) and field.report().error != first)
     assert field.report().release == before.release and field.report().boot_id == before.boot_id
-    for file in files:
-        kept(file).replace(file)
+    with field.away():
+        replace(whole, bytes)
+    assert field.wait_healthy(int(time.time())).release == found[0].document.sha256
+
+
+def replace(whole: Mapping[Path, bytes], spoil: Callable[[bytes], bytes]) -> None:
+    """What the server has of a layer, spoilt; the controller keeps files read-only and may have linked them."""
+    for path, data in whole.items():
+        path.unlink(missing_ok=True)
+        path.write_bytes(spoil(data))

@@ -1,0 +1,19 @@
+"""What the stories of real boxes share."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests import works
+from tests.e2e.field import Field
+
+
+@pytest.fixture(scope="module")
+def field() -> Iterator[Field]:
+    """The fleet in the field, alone with it: whoever comes second waits."""
+    with works.alone("field"):
+        made = Field(works.FIELD)
+        made.apply()
+        made.serve()
+        yield made
+        made.close()
