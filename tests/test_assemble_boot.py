@@ -154,6 +154,11 @@ def test_an_unknown_module_is_named(tmp_path: Path) -> None:
         modules.needed(["erofs"], a_kernel(tmp_path / "kernel.tar"))
 
 
+def test_what_only_another_kernel_has_is_left_out(tmp_path: Path) -> None:
+    kernel = a_kernel(tmp_path / "kernel.tar")
+    assert modules.needed(["?e1000e", "?c_d", "?ext4"], kernel) == modules.needed(["c_d"], kernel)
+
+
 def test_the_list_of_an_initrd_is_read_without_its_comments() -> None:
     tree = {"etc/modules": Node(FILE, data=b"# early\nvirtio_blk\n\nerofs # root\n")}
     assert modules.requested(tree) == ["virtio_blk", "erofs"]

@@ -1,9 +1,10 @@
 """Which kernel modules early boot needs, and in which order (kmod: modules.dep(5), modules.builtin).
 
-In: names (as in the initrd's `/etc/modules`) and the kernel package's `kernel.tar`. Out: files for the initrd:
-each module, decompressed, and `etc/modules.load`: their absolute paths, dependencies first, for insmod alone.
+In: names (as in the initrd's `/etc/modules`; `?` before one: where the kernel has it) and the kernel package's
+`kernel.tar`. Out: files for the initrd: each module, decompressed, and `etc/modules.load`: their absolute paths,
+dependencies first, for insmod alone.
 
-    needed(["virtio_blk", "erofs"], Path("kernel.tar"))
+    needed(["virtio_blk", "erofs", "?e1000e"], Path("kernel.tar"))
 """
 
 import lzma
@@ -20,6 +21,7 @@ FOLDER = re.compile(r"((?:usr/)?lib/modules/[^/]+)/(.+)")
 SUFFIX = re.compile(r"\.ko(\.xz)?$")
 LIST = "etc/modules.load"
 REQUESTED = "etc/modules"
+OPTIONAL = "?"
 
 
 def requested(tree: Mapping[str, Node]) -> list[str]:
@@ -75,11 +77,12 @@ def _depends(text: str) -> dict[str, tuple[str, list[str]]]:
 def _order(names: Iterable[str], depends: Mapping[str, tuple[str, list[str]]], builtin: set[str]) -> list[str]:
     """Paths, each after everything that it needs: modules.dep lists a module's whole closure, nearest first."""
     order: dict[str, None] = {}
-    for name in (_name(name) for name in names):
+    for word in names:
+        name = _name(word.removeprefix(OPTIONAL))
         if name in depends:
             path, after = depends[name]
             order.update(dict.fromkeys([*reversed(after), path]))
-        elif name not in builtin:
+        elif name not in builtin and not word.startswith(OPTIONAL):
             raise AssembleError(f"the kernel has no module {name}", hint=f"see /{REQUESTED} of the initrd package")
     return list(order)
 

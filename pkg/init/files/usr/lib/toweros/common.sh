@@ -80,7 +80,11 @@ run_once() {
 		name=${folder##*/}
 		log=$HANDOVER/log/$1-$name
 		prepare "$folder"
-		runc run --bundle "$folder" --pid-file "/run/$name.pid" "$name" </dev/null >"$log" 2>&1 &
+		# A pipe, so that what it says has bounds; a name, so that the exit code is runc's.
+		mkfifo "/run/$name.out"
+		/usr/lib/toweros/keep "$log" <"/run/$name.out" &
+		keeper=$!
+		runc run --bundle "$folder" --pid-file "/run/$name.pid" "$name" </dev/null >"/run/$name.out" 2>&1 &
 		runner=$!
 		if grep -q '"bindNS"' "$folder/runtime.json" && jq -e '.bindNS | any(. != "")' "$folder/runtime.json" >/dev/null; then
 			wait_for_file "/run/$name.pid" && bind_namespaces "$folder" "$(cat "/run/$name.pid")"
@@ -88,8 +92,19 @@ run_once() {
 		wait $runner
 		code=$?
 		echo $code >"$HANDOVER/$1/$name"
+		wait_until_gone $keeper
+		rm "/run/$name.out"
 		head -c 4096 "$log" >>$HANDOVER/init.log
 		say "$1 $name: exit $code"
+	done
+}
+
+# Its last words are on their way; a program that it left behind may hold the pipe for ever.
+wait_until_gone() {
+	tries=0
+	while kill -0 "$1" 2>/dev/null && [ $tries -lt 20 ]; do
+		tries=$((tries + 1))
+		sleep 0.05
 	done
 }
 
