@@ -9,10 +9,11 @@ why; a fleet without boxes needs nothing.
     changes.builds[0]       # Step("pkg/hello", "build", "its folder, its base image or the recipe changed")
 """
 
+import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict
 
-from gitops.model import Box, Existing, Fleet, Package, Plan, Revision, Step, canonical, sha256
+from gitops.model import Box, Existing, Fleet, Package, Plan, Revision, Step, sha256
 
 PACKAGE = "@pkg:"
 ASSEMBLER = ("pkg/initrd", "pkg/bootloader", "pkg/toolbox")
@@ -24,7 +25,7 @@ SETTINGS = "its spec, network, health checks, files or the recipe changed"
 
 def plan(fleet: Fleet, revision: Revision, existing: Existing) -> Plan:
     """Compare a fleet with what exists."""
-    keys = {name: box_key(fleet, box) for name, box in fleet.boxes.items()}
+    keys = box_keys(fleet)
     return Plan(
         revision=revision,
         builds=tuple(_build_step(fleet.packages, path, existing) for path in _to_build(fleet, existing)),
@@ -40,9 +41,45 @@ def plan(fleet: Fleet, revision: Revision, existing: Existing) -> Plan:
 
 def box_key(fleet: Fleet, box: Box) -> str:
     """The identity of everything that a box's release is made from, its sequence aside."""
-    inputs = {name: value for name, value in asdict(box).items() if name in _INPUTS}
-    packages = {path: fleet.packages[path].key for path in needed(fleet, box)}
-    return sha256(canonical({**inputs, "recipe": fleet.policy.recipe, "packages": packages}))
+    return _Keys(fleet).of(box)
+
+
+def box_keys(fleet: Fleet) -> dict[str, str]:
+    """The key of every box, by name."""
+    keys = _Keys(fleet)
+    return {name: keys.of(box) for name, box in fleet.boxes.items()}
+
+
+class _Keys:
+    """Keys of one fleet's boxes: SHA-256 of canonical JSON. What boxes share is put into words once, by object."""
+
+    def __init__(self, fleet: Fleet) -> None:
+        self._fleet = fleet
+        self._words: dict[int, tuple[object, str]] = {}
+        self._packages: dict[int, tuple[object, str]] = {}
+
+    def of(self, box: Box) -> str:
+        parts = {name: self._word(getattr(box, name)) for name in _INPUTS}
+        parts |= {"recipe": _canonical(self._fleet.policy.recipe), "packages": self._needed(box)}
+        return sha256(("{" + ",".join(f'"{name}":{parts[name]}' for name in sorted(parts)) + "}").encode())
+
+    def _word(self, value: object) -> str:
+        if id(value) not in self._words:
+            self._words[id(value)] = (value, _canonical(value))
+        return self._words[id(value)][1]
+
+    def _needed(self, box: Box) -> str:
+        if id(box.spec) not in self._packages:
+            keys = {path: self._fleet.packages[path].key for path in needed(self._fleet, box)}
+            self._packages[id(box.spec)] = (box.spec, _canonical(keys))
+        return self._packages[id(box.spec)][1]
+
+
+def _canonical(value: object) -> str:
+    """As `model.canonical`, with dataclasses as objects."""
+    return json.dumps(
+        value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False, default=asdict
+    )
 
 
 _INPUTS = ("name", "spec", "network", "health", "files", "poll")
@@ -67,7 +104,8 @@ def _to_build(fleet: Fleet, existing: Existing) -> list[str]:
             visit(sibling)
         order[path] = None
 
-    for path in sorted({path for box in fleet.boxes.values() for path in needed(fleet, box)}):
+    alike = {id(box.spec): box for box in fleet.boxes.values()}
+    for path in sorted({path for box in alike.values() for path in needed(fleet, box)}):
         visit(path)
     return list(order)
 

@@ -62,11 +62,13 @@ def check_services(merged: Merged, document: Document, problems: list[Problem]) 
 
 
 def _map(spec: Spec, change: "dict[str, Container | None]") -> Spec:
-    """The spec with containers replaced, or left out where the change is None."""
+    """The spec with containers replaced, or left out where the change is None; itself when nothing changes."""
 
     def section(containers: tuple[Container, ...]) -> tuple[Container, ...]:
         return tuple(new for old in containers if (new := change.get(old.name, old)) is not None)
 
+    if not change:
+        return spec
     return replace(
         spec, onboot=section(spec.onboot), onshutdown=section(spec.onshutdown), services=section(spec.services)
     )
