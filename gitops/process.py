@@ -106,6 +106,11 @@ class Background:
     def running(self) -> bool:
         return self._child.poll() is None
 
+    @property
+    def code(self) -> int | None:
+        """Its exit code; None while it runs."""
+        return self._child.poll()
+
     def stop(self, grace: float = 10.0) -> int:
         """Ask it to end, wait `grace` seconds, then end it with all that it started. Returns its exit code."""
         if self.running:

@@ -44,6 +44,7 @@ MEMORY = 1024
 POLL = 0.2
 """Seconds between two looks at the serial log."""
 QMP_TIMEOUT = 5.0
+LAST_LINES = 3
 SOCKET, EVENTS, CONSOLE = "qmp.sock", "events.sock", "console.sock"
 RESETS = ("guest-reset", "host-qmp-system-reset", "guest-panic")
 """Why QEMU ends when the machine is only to start again (qapi/run-state.json, ShutdownCause)."""
@@ -136,6 +137,13 @@ class Machine:
     def pid(self) -> int:
         return self._process.pid if self._process else 0
 
+    @property
+    def trouble(self) -> str:
+        """QEMU's own last words, when it ended because something is wrong; empty else."""
+        if self._process is None or self._process.running or not self._process.code:
+            return ""
+        return "\n".join(self._process.log_file.read_text(errors="replace").splitlines()[-LAST_LINES:])
+
     def command(self) -> list[str | Path]:
         """QEMU's command line."""
         forwards = "".join(f",hostfwd=tcp:127.0.0.1:{host}-:{box}" for host, box in sorted(self.ports.items()))
@@ -184,7 +192,7 @@ class Machine:
     def _watch(self, process: Background) -> None:
         """Until this process ends; then start the next when it was a reset."""
         reason = ""
-        with contextlib.suppress(OSError), self._connected(EVENTS, process) as stream:
+        with contextlib.suppress(OSError, VmError), self._connected(EVENTS, process) as stream:
             while line := stream.readline():
                 message = json.loads(line)
                 if message.get("event") == "SHUTDOWN":

@@ -67,7 +67,8 @@ def configure_logging(level: int) -> None:
 
 def main() -> None:
     """Run the command line; no traceback reaches a user unless TOWEROS_DEBUG is set."""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that what we started is ended on the way out
+    for ending in (signal.SIGTERM, signal.SIGHUP):  # so that what we started is ended on the way out
+        signal.signal(ending, signal.default_int_handler)
     try:
         code = application()(standalone_mode=False)
     except TyperException as error:

@@ -73,6 +73,8 @@ def run(
     try:
         with machine:
             attach(machine)
+            if machine.trouble:
+                raise VmError(machine.trouble, hint=f"does the machine run already? See {folder}")
     finally:
         (folder / "ports.json").unlink(missing_ok=True)
 
