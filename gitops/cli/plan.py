@@ -1,11 +1,16 @@
-"""`toweros plan`: what the next pass would do, and why; it does nothing itself."""
+"""`toweros plan`: what a revision would change, and why; it does nothing itself.
 
+Without `-C` the question is what the next pass would do: the remote against what is deployed. With `-C` a clone
+answers, with or without the controller's state: the working folder, or `--head`, against `--base`.
+"""
+
+import enum
 import fcntl
+import json
 import shutil
-from collections.abc import Iterable, Iterator, Sequence
+import sys
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import asdict
-from itertools import groupby
 from pathlib import Path
 from typing import Annotated
 
@@ -14,19 +19,31 @@ from rich.text import Text
 
 from gitops.cli import context
 from gitops.cli.context import ConfigOption, StateOption
-from gitops.cli.output import Output, OutputOption, emit
-from gitops.fleet import load_fleet
-from gitops.model import Fleet, Plan, Revision, Step
-from gitops.plan import ASSEMBLER, plan
+from gitops.cli.output import Output, emit
+from gitops.errors import SourceError, TowerosError
+from gitops.fleet import load_policy
+from gitops.model import Revision, Tree
+from gitops.preview import Point, Question, preview
+from gitops.review.markdown import markdown, marker
+from gitops.review.nouns import Verdict
+from gitops.review.text import render
 from gitops.settings import Settings
 from gitops.source import Access, FolderTree, GitSource
+from gitops.source.local import LocalClone
 from gitops.store import Store
 
 CHANGES = 2
 """The exit code of `--detailed-exitcode` when there are changes."""
-SHOWN = 4
-"""Names on one line when boxes change alike."""
-SIGNS = {"build": "+", "create": "+", "update": "~", "remove": "-"}
+UNCOMMITTED = "0" * 40
+
+
+class PlanOutput(enum.StrEnum):
+    """The value of `-o`."""
+
+    table = "table"
+    json = "json"
+    yaml = "yaml"
+    markdown = "markdown"
 
 
 def register(app: typer.Typer) -> None:
@@ -34,33 +51,100 @@ def register(app: typer.Typer) -> None:
 
 
 def show(
-    folder: Annotated[Path | None, typer.Option("--dir", "-C", help="A working folder instead of the remote.")] = None,
+    folder: Annotated[Path | None, typer.Option("--dir", "-C", help="A clone instead of the remote.")] = None,
+    base: Annotated[str | None, typer.Option(help="Compare with this revision, not with what is deployed.")] = None,
+    head: Annotated[
+        str | None, typer.Option(help="Plan this revision, not the working folder or the remote's.")
+    ] = None,
+    build: Annotated[bool, typer.Option("--build", help="Build in a scratch area: exact sizes.")] = False,
     detailed: Annotated[bool, typer.Option("--detailed-exitcode", help="Exit with 2 when there are changes.")] = False,
-    output: OutputOption = Output.table,
+    output: Annotated[PlanOutput, typer.Option("-o", "--output", help="How to print the plan.")] = PlanOutput.table,
     config: ConfigOption = None,
     state: StateOption = None,
 ) -> None:
     """Say which packages, layers and boxes would change, and why."""
     settings = context.settings(config, state)
-    fleet, revision = _read(settings, folder)
-    changes = plan(fleet, revision, Store.open(settings.state).existing())
-    emit(as_json(changes), output, lambda: Text(render(changes)))
-    if detailed and not changes.empty:
+    store = Store.open(settings.state) if (settings.state / "toweros.db").is_file() else None
+    with _question(settings, folder, base, head) as question:
+        summary = preview(question, store)
+    if output is PlanOutput.markdown:
+        sys.stdout.write(markdown(summary, marker("plan")))
+    else:
+        emit(summary.as_json(), Output(output.value), lambda: Text(render(summary)))
+    if detailed and not summary.empty:
         raise typer.Exit(CHANGES)
 
 
-def _read(settings: Settings, folder: Path | None) -> tuple[Fleet, Revision]:
+@contextmanager
+def _question(settings: Settings, folder: Path | None, base: str | None, head: str | None) -> Iterator[Question]:
+    if folder is None and not settings.repository and Path("fleet.yaml").is_file():
+        folder = Path()
     if folder is not None:
-        return load_fleet(FolderTree(folder), settings.platform), Revision(str(folder), "0" * 40, 0, 0)
-    with _clone(settings.state) as clone:
+        yield _in_clone(settings, folder, base, head)
+        return
+    with _own_clone(settings.state) as place:
         access = Access(settings.repository, settings.ssh_key, settings.ssh_known_hosts)
-        source = GitSource(access, clone, allowed_signers=settings.allowed_signers, epoch=settings.epoch)
+        source = GitSource(access, place, allowed_signers=settings.allowed_signers, epoch=settings.epoch)
         revision = source.poll()
-        return load_fleet(source.tree(revision), settings.platform), revision
+        if base or head:
+            yield _in_clone(settings, place / "clone.git", base, head or revision.commit)
+            return
+        verdict = Verdict("accepted", signers=revision.signers)
+        yield Question(_deployed(source), (revision, source.tree(revision)), verdict, platform=settings.platform)
+
+
+def _deployed(source: GitSource) -> Point | None:
+    """What is deployed now, if this clone has it."""
+    last = source.deployed()
+    if last is None:
+        return None
+    with suppress(SourceError):
+        return last, source.tree(last)
+    return None
+
+
+def _in_clone(settings: Settings, folder: Path, base: str | None, head: str | None) -> Question:
+    if base is None and head is None and not (folder / ".git").exists():
+        here = Revision(str(folder), UNCOMMITTED, 0, 0)
+        return Question(None, (here, FolderTree(folder)), platform=settings.platform)
+    clone = LocalClone(folder)
+    revision = clone.revision(head) if head else Revision(str(folder), UNCOMMITTED, 0, 0)
+    tree: Tree = clone.tree(revision) if head else FolderTree(folder)
+    before = clone.revision(base) if base else _base(settings, clone, revision, tree)
+    point = (before, clone.tree(before)) if before else None
+    named = base is not None or not _is_deployed(settings, before)
+    return Question(point, (revision, tree), named=named, platform=settings.platform)
+
+
+def _base(settings: Settings, clone: LocalClone, head: Revision, tree: Tree) -> Revision | None:
+    """What is deployed; else where the head left the branch that deploys; for a working folder, its last commit."""
+    last = _last(settings)
+    if last and clone.has(last):
+        return clone.revision(last)
+    if head.commit == UNCOMMITTED:
+        with suppress(SourceError):
+            return clone.revision("HEAD")
+        return None
+    with suppress(TowerosError):
+        return clone.fork_point(head, load_policy(tree).branch)
+    return None
+
+
+def _is_deployed(settings: Settings, revision: Revision | None) -> bool:
+    return revision is not None and revision.commit == _last(settings)
+
+
+def _last(settings: Settings) -> str:
+    """The commit that the controller deployed last; empty without its state."""
+    try:
+        document = json.loads((settings.state / "source" / "deployed.json").read_text())
+        return str(document["revision"]["commit"])
+    except (OSError, ValueError, KeyError):
+        return ""
 
 
 @contextmanager
-def _clone(state: Path) -> Iterator[Path]:
+def _own_clone(state: Path) -> Iterator[Path]:
     """A clone of our own, with what the controller deployed last: `toweros run` may be at work in its clone."""
     folder, deployed = state / "plan", state / "source" / "deployed.json"
     folder.mkdir(parents=True, exist_ok=True)
@@ -70,60 +154,3 @@ def _clone(state: Path) -> Iterator[Path]:
         with suppress(FileNotFoundError):
             shutil.copyfile(deployed, folder / deployed.name)
         yield folder
-
-
-def as_json(changes: Plan) -> dict[str, object]:
-    """The plan as `-o json` prints it."""
-    lists = {"builds": changes.builds, "boxes": changes.boxes, "removed": changes.removed}
-    steps = {name: [asdict(step) for step in found] for name, found in lists.items()}
-    return {"revision": str(changes.revision), "empty": changes.empty, "layers": layers(changes), **steps}
-
-
-def render(changes: Plan) -> str:
-    """The plan as a terminal shows it."""
-    if changes.empty:
-        return "No changes."
-    sections = [_section("Packages", _lines(changes.builds)), _section("Boxes", _alike(changes.boxes))]
-    sections.append(_section("Removed", _alike(changes.removed)))
-    return "\n\n".join([*filter(None, sections), summary(changes)])
-
-
-def summary(changes: Plan) -> str:
-    """`Plan: 2 packages to build, 1 layer to assemble, 14 boxes to update, 0 to remove.`"""
-    parts = [f"{_count(len(changes.builds), 'package')} to build", f"{_count(layers(changes), 'layer')} to assemble"]
-    created = sum(step.action == "create" for step in changes.boxes)
-    parts += [f"{_count(created, 'box', 'es')} to create"] if created else []
-    parts.append(f"{_count(len(changes.boxes) - created, 'box', 'es')} to update")
-    return f"Plan: {', '.join(parts)}, {len(changes.removed)} to remove."
-
-
-def layers(changes: Plan) -> int:
-    """Layers that packages to be built add on boxes: one each, none for the assembler's own packages."""
-    return sum(step.subject not in ASSEMBLER for step in changes.builds)
-
-
-def _alike(steps: Sequence[Step]) -> list[str]:
-    """Boxes that change for the same reason are one line."""
-    merged = []
-    for (action, reason), group in groupby(sorted(steps, key=_likeness), key=_likeness):
-        names = [step.subject for step in group]
-        more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
-        counted = f"{len(names)} boxes: " if len(names) > 1 else ""
-        merged.append(Step(f"{counted}{', '.join(names[:SHOWN])}{more}", action, reason))
-    return _lines(merged)
-
-
-def _likeness(step: Step) -> tuple[str, str]:
-    return step.action, step.reason
-
-
-def _lines(steps: Iterable[Step]) -> list[str]:
-    return [f"  {SIGNS[step.action]} {step.subject}: {step.reason}" for step in steps]
-
-
-def _section(title: str, lines: list[str]) -> str:
-    return "\n".join([f"{title}:", *lines]) if lines else ""
-
-
-def _count(number: int, noun: str, plural: str = "s") -> str:
-    return f"{number} {noun}{'' if number == 1 else plural}"

@@ -1,0 +1,106 @@
+"""What a revision would do, for people: two revisions and what is known of the boxes become a `Summary`.
+
+In: base and head as (Revision, Tree), the store where there is one. Out: the summary that `toweros plan` prints and the
+forge shows. Rules: nothing is written but in a scratch folder (`measure`); without a store everything that the base
+needs counts as built, and sizes come from the locks.
+
+    preview(Question(base, head), store)
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from gitops.assemble.disk import MIB, Sizes
+from gitops.errors import FleetError
+from gitops.fleet import load_fleet
+from gitops.model import Existing, Fleet, Revision, Tree
+from gitops.plan import box_keys, plan
+from gitops.review.nouns import Side, Summary, Verdict
+from gitops.review.sizes import Measured, Room, Weight, bases, estimate
+from gitops.review.summary import Ledger, summarize
+from gitops.store import Store
+
+Point = tuple[Revision, Tree]
+UNCHECKED = Verdict()
+
+
+@dataclass(frozen=True)
+class Question:
+    """What is compared. `named`: the base was asked for, so the store's word on the boxes does not count."""
+
+    base: Point | None
+    head: Point
+    verdict: Verdict = UNCHECKED
+    named: bool = False
+    platform: str = "linux/amd64"
+
+
+def preview(question: Question, store: Store | None, measured: Mapping[str, Measured] | None = None) -> Summary:
+    """The summary of head against base.
+
+    Raises:
+        FleetError: the head has mistakes. (A base with mistakes counts as none.)
+    """
+    base, head = _base(question), _side(question.head, question.platform)
+    existing = _existing(base, store, named=question.named)
+    changes = plan(head.fleet, head.revision, existing)
+    ledger = _ledger(question, base, head, store)
+    ledger = replace(ledger, measured=measured or {})
+    return summarize(changes, base, head, existing, ledger, question.verdict, stateful=store is not None)
+
+
+def room() -> Room:
+    """The partitions of a disk as `toweros box image` makes it."""
+    sizes = Sizes()
+    return Room(sizes.toweros * MIB, sizes.esp * MIB)
+
+
+def _side(point: Point, platform: str) -> Side:
+    revision, tree = point
+    return Side(revision, load_fleet(tree, platform), tree.entries())
+
+
+def _base(question: Question) -> Side | None:
+    """A base that nobody could deploy any more is no base: then everything is new, and the head is judged alone."""
+    if question.base is None:
+        return None
+    try:
+        return _side(question.base, question.platform)
+    except FleetError:
+        return None
+
+
+def _existing(base: Side | None, store: Store | None, *, named: bool) -> Existing:
+    if store is not None and not named:
+        return store.existing()
+    if base is None:
+        return Existing(store.image_keys() if store else frozenset())
+    keys = {path: package.key for path, package in base.fleet.packages.items()}
+    built = frozenset(keys.values()) | (store.image_keys() if store else frozenset())
+    return Existing(built, box_keys(base.fleet), keys)
+
+
+def _ledger(question: Question, base: Side | None, head: Side, store: Store | None) -> Ledger:
+    weights: dict[str, Weight] = {}
+    if base and question.base:
+        weights = estimate(base.entries, base.fleet.packages)
+    weights |= estimate(head.entries, head.fleet.packages)
+    found = bases(question.head[1], head.fleet.packages)
+    if store is None:
+        return Ledger(room(), found, weights)
+    for fleet in (base.fleet if base else None, head.fleet):
+        weights |= _weighed(store, fleet) if fleet else {}
+    published = {box: publication for box, (publication, _) in store.publications().items()}
+    return Ledger(room(), found, weights, published=published, known_layers=frozenset(store.layers.roots()))
+
+
+def _weighed(store: Store, fleet: Fleet) -> dict[str, Weight]:
+    """What the packages' own layers weigh in the store, where they are there."""
+    found = {}
+    for path, package in fleet.packages.items():
+        image = store.image(package.key)
+        layer = store.layer(image.layers[-1], fleet.policy.recipe) if image and image.layers else None
+        if layer:
+            packed = store.layers.zst(layer.root)
+            found[path] = Weight(packed.stat().st_size if packed.is_file() else layer.size, layer.size)
+    return found

@@ -1,0 +1,121 @@
+"""What kind of change a box gets, and its causes in words. Pure.
+
+In: a box before and after, with their fleets. Out: (`Change`, causes), the gravest first: another kernel, initrd, boot
+argument or assembler means another boot; then system containers; then user containers; then files and settings.
+
+    classify(old, new)  ->  (Change.services, ("pkg/hello",))      # for a changed package below the service hello
+
+Boxes of a role share one spec object: two specs are compared once, however many boxes have them.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from gitops.model import Box, Container, Fleet, Json, Spec
+from gitops.plan import ASSEMBLER, PACKAGE
+from gitops.review.nouns import Change
+
+KERNEL = {"kernel": "kernel", "cmdline": "kernel arguments", "kernel_binary": "kernel", "kernel_tar": "kernel modules"}
+KERNEL |= {"kernel_ucode": "microcode"}
+ORDER = (Change.kernel, Change.services, Change.containers, Change.config)
+Causes = dict[Change, dict[str, None]]
+
+
+class Classifier:
+    """Compares boxes of two fleets; remembers what it found about specs that boxes share."""
+
+    def __init__(self, old: Fleet, new: Fleet) -> None:
+        self._old, self._new = old, new
+        self._specs: dict[tuple[int, int], tuple[Spec, Spec, Causes]] = {}
+        self._roots = _roots(old, new)
+
+    def classify(self, old: Box, new: Box) -> tuple[Change, tuple[str, ...]]:
+        """The gravest change, and every cause, gravest first."""
+        causes = {change: dict(found) for change, found in self._of_specs(old.spec, new.spec).items()}
+        for name in _settings(old, new):
+            causes.setdefault(Change.config, {})[name] = None
+        for change in ORDER:
+            if change in causes:
+                named = dict.fromkeys(name for each in ORDER for name in causes.get(each, ()))
+                return change, tuple(named)
+        return Change.unchanged, ()
+
+    def _of_specs(self, old: Spec, new: Spec) -> Causes:
+        key = (id(old), id(new))
+        if key not in self._specs:
+            causes: Causes = {}
+            for change, name in self._compare(old, new):
+                causes.setdefault(change, {})[name] = None
+            self._specs[key] = (old, new, causes)
+        return self._specs[key][2]
+
+    def _compare(self, old: Spec, new: Spec) -> Iterator[tuple[Change, str]]:
+        if self._old.policy.recipe != self._new.policy.recipe:
+            yield Change.kernel, "recipe"
+        for member, name in KERNEL.items():
+            if getattr(old, member) != getattr(new, member):
+                yield Change.kernel, name
+        for image in (new.kernel, *(PACKAGE + path for path in ASSEMBLER)):
+            yield from ((Change.kernel, cause) for cause in self._causes(image))
+        for section in ("onboot", "onshutdown", "services"):
+            for name in _containers(getattr(old, section), getattr(new, section)):
+                yield Change.services, name
+        if old.init != new.init or old.volumes != new.volumes:
+            yield Change.services, "init" if old.init != new.init else "volumes"
+        for image in new.images():
+            yield from ((Change.services, cause) for cause in self._causes(image) if image != new.kernel)
+        yield from ((Change.config, name) for name in _files(old.files, new.files))
+
+    def _causes(self, image: str) -> tuple[str, ...]:
+        return self._roots.get(image.removeprefix(PACKAGE), ()) if image.startswith(PACKAGE) else ()
+
+
+def _roots(old: Fleet, new: Fleet) -> dict[str, tuple[str, ...]]:
+    """Per package whose key changed: the packages that changed by themselves at the bottom of it."""
+    changed = {path for path, package in new.packages.items() if _key(old, path) != package.key}
+    found: dict[str, tuple[str, ...]] = {}
+
+    def visit(path: str) -> tuple[str, ...]:
+        if path not in found:
+            below = [cause for sibling in new.packages[path].depends if sibling in changed for cause in visit(sibling)]
+            own = path not in old.packages or old.packages[path].tag != new.packages[path].tag or not below
+            found[path] = tuple(dict.fromkeys([*([path] if own else []), *below]))
+        return found[path]
+
+    for path in sorted(changed):
+        visit(path)
+    return found
+
+
+def _key(fleet: Fleet, path: str) -> str:
+    return fleet.packages[path].key if path in fleet.packages else ""
+
+
+def _containers(old: Iterable[Container], new: Iterable[Container]) -> Iterator[str]:
+    before, after = {each.name: each for each in old}, {each.name: each for each in new}
+    for name in sorted({*before, *after}):
+        if before.get(name) != after.get(name):
+            yield f"{'new ' * (name not in before)}container {name}{' removed' * (name not in after)}"
+    if [*before] != [*after] and {*before} == {*after}:
+        yield "order of containers"
+
+
+def _files(old: Iterable[Json], new: Iterable[Json]) -> Iterator[str]:
+    before, after = _by_path(old), _by_path(new)
+    for path in sorted({*before, *after}):
+        if before.get(path) != after.get(path):
+            yield f"/{path}"
+
+
+def _by_path(files: Iterable[Json]) -> Mapping[str, Any]:
+    return {str(file["path"]).strip("/"): file for file in files}
+
+
+def _settings(old: Box, new: Box) -> Iterator[str]:
+    """What differs in a box's own words. Files that TowerOS writes for poll and network are not named again."""
+    said = [name for name in ("network", "poll") if getattr(old, name) != getattr(new, name)]
+    said += ["health checks"] if old.health != new.health else []
+    yield from said
+    if old.files != new.files:
+        made = {"/etc/toweros/agent.d/50-box.toml", "/etc/dhcpcd.conf.d/50-box.conf"}
+        yield from (name for name in _files(old.files, new.files) if not (said and name in made))

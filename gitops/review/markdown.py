@@ -1,0 +1,113 @@
+"""A `Summary` as the comment under a pull request. Pure.
+
+In: a summary, a marker that the forge's bot finds its comment by. Out: GitHub-flavoured Markdown of at most `LIMIT`
+characters (and bytes), whatever the size of the fleet: the head always stands whole, lists give way, and say how much
+they left out. Words of the fleet repo are quoted: they make no link, no mention, no table cell, no HTML. No colour.
+
+    markdown(summary, marker("plan"))
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from gitops.review.nouns import Group, Summary
+from gitops.review.text import count, fetched, headline, policy_lines, sizes_note, version
+
+LIMIT = 65_536
+"""Characters of a comment, by GitHub; we count bytes of UTF-8, of which there are never fewer."""
+TABLE_BYTES, POLICY_BYTES = 24_000, 6_000
+"""Bytes that the table of boxes, and the lines on the policy, may take."""
+NAMES = 6
+"""Boxes named in one cell."""
+PER_LINE = 10
+"""Boxes on one line of a folded list."""
+WORD = 300
+"""Characters of one quoted word."""
+
+
+def marker(name: str) -> str:
+    """The hidden line by which a comment is found again."""
+    return f"<!-- toweros:{name} -->"
+
+
+def markdown(summary: Summary, mark: str = "") -> str:
+    """The comment."""
+    head = [mark] if mark else []
+    head += ["### TowerOS plan", "", f"**{headline(summary)}**" if not summary.empty else "**No changes.**", ""]
+    head += [f"{quote(summary.base or 'nothing deployed')} to {quote(summary.head)}", ""]
+    head += _kept([f"- Policy: {plain(line.strip())}" for line in policy_lines(summary)], POLICY_BYTES)
+    foot = ["", *([sizes_note(summary), ""] if summary.groups else []), f"Digest: `sha256:{summary.digest}`", ""]
+    text = "\n".join(head) + "\n" + _table(summary.groups)
+    room = LIMIT - len("\n".join(foot).encode())
+    for title, lines in _details(summary):
+        text += _folded(title, lines, room - len(text.encode()))
+    return text + "\n".join(foot)
+
+
+def _kept(lines: Sequence[str], room: int, more: str = "- and {} more; `toweros plan` names them") -> list[str]:
+    """As many lines as there is room for, in bytes; the last one says how many are left out."""
+    left, kept = room - len(more.encode()) - 8, list[str]()
+    for line in lines:
+        left -= len(line.encode()) + 1
+        if left < 0:
+            return [*kept, more.format(len(lines) - len(kept))]
+        kept.append(line)
+    return kept
+
+
+def _table(groups: Sequence[Group]) -> str:
+    if not groups:
+        return ""
+    rows = ["", "| boxes | change | each fetches | fits | why |", "|---|---|---|---|---|"]
+    rows += _kept([_row(group) for group in groups], TABLE_BYTES, "| {} more kinds of change | | | | |")
+    return "\n".join([*rows, "", ""])
+
+
+def _row(group: Group) -> str:
+    shown = ", ".join(quote(name) for name in group.boxes[:NAMES])
+    more = f" and {len(group.boxes) - NAMES} more" if len(group.boxes) > NAMES else ""
+    fits = {True: "yes", False: "**no**", None: "?"}[group.fits] if group.action != "remove" else ""
+    fetch = fetched(group) if group.action != "remove" else ""
+    return f"| {len(group.boxes)}: {shown}{more} | {group.change} | {fetch} | {fits} | {quote(group.reason)} |"
+
+
+def _details(summary: Summary) -> Iterable[tuple[str, list[str]]]:
+    """The folded lists, by importance."""
+    if summary.builds:
+        lines = [f"- {quote(step.subject)}: {quote(step.reason)}" for step in summary.builds]
+        yield f"{count(len(lines), 'package')} to build", lines
+    if summary.versions:
+        yield f"{count(len(summary.versions), 'version')} changed", [f"- {quote(version(v))}" for v in summary.versions]
+    layers = f"{count(summary.made, 'layer')} made, {summary.reused} reused"
+    yield layers, [f"- {count(summary.unchanged, 'box', 'es')} unchanged"]
+    for group in summary.groups:
+        if len(group.boxes) > NAMES:
+            title = f"{len(group.boxes)} boxes: {group.change}, {plain(group.reason)[:WORD]}"
+            yield title, _lines_of(group.boxes)
+
+
+def _lines_of(boxes: Sequence[str]) -> list[str]:
+    rows = (boxes[start : start + PER_LINE] for start in range(0, len(boxes), PER_LINE))
+    return [f"- {', '.join(quote(name) for name in row)}" for row in rows]
+
+
+def _folded(title: str, lines: Sequence[str], room: int) -> str:
+    """A folded list of as many lines as there is room for; nothing when there is none for one."""
+    head, tail = f"<details><summary>{title}</summary>\n\n", "\n</details>\n"
+    kept = _kept(lines, room - len((head + tail).encode()))
+    return head + "\n".join(kept) + tail if kept[:1] == [*lines][:1] else ""
+
+
+def quote(text: str) -> str:
+    """Words of others, as code: no markup in it has a meaning, and nobody is mentioned."""
+    return f"`{_line(text, {'`': chr(39), '|': '/'})}`"
+
+
+def plain(text: str) -> str:
+    """One line without anything that Markdown, HTML or a table cell would act on."""
+    harmless = {"`": "'", "|": "/", "<": "(", ">": ")", "@": "(at)", "*": "-", "&": "+", "[": "(", "]": ")", "#": ""}
+    return _line(text, harmless)
+
+
+def _line(text: str, harmless: Mapping[str, str]) -> str:
+    kept = "".join(harmless.get(letter, letter) if letter.isprintable() else "?" for letter in text[:WORD])
+    return kept + ("..." if len(text) > WORD else "")

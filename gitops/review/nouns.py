@@ -1,0 +1,118 @@
+"""The nouns of a review.
+
+    Plan + two sides -> Summary(groups=(Group(boxes=("a", "b"), change=Change.services, fetch=(81920, 81920)), ...))
+
+Sizes are bytes. Everything is frozen; `Summary.as_json` is what `toweros plan -o json` prints.
+"""
+
+import enum
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+
+from gitops.model import Entry, Fleet, Json, Revision, Step
+
+
+class Change(enum.StrEnum):
+    """What becomes of a box, by what a person would want to know first: does it boot something else?"""
+
+    new = "new box"
+    kernel = "new kernel"
+    services = "services"
+    containers = "user containers only"
+    config = "config only"
+    unchanged = "made again, unchanged"
+    removed = "removed"
+
+
+@dataclass(frozen=True)
+class Side:
+    """One of the two revisions that are compared."""
+
+    revision: Revision
+    fleet: Fleet
+    entries: Mapping[str, Entry]
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What the source policy says of the revision. `reason` is the refusal's name, such as `Unsigned`."""
+
+    state: str = "unchecked"
+    reason: str = ""
+    message: str = ""
+    signers: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        signed = f"signed by {', '.join(self.signers)}" if self.signers else ""
+        why = f"{self.reason}: {self.message}" if self.reason else self.message
+        return "; ".join(filter(None, (self.state, why, signed)))
+
+
+@dataclass(frozen=True)
+class Group:
+    """Boxes that change alike. `fetch`: the least and the most that one of them downloads; `fits`: None for unknown."""
+
+    boxes: tuple[str, ...]
+    action: str
+    change: Change
+    reason: str
+    fetch: tuple[int, int] = (0, 0)
+    fits: bool | None = None
+
+
+@dataclass(frozen=True)
+class Version:
+    """A Debian package or wheel whose locked version changes; empty: was, or is, not there."""
+
+    kind: str
+    name: str
+    old: str
+    new: str
+    packages: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Summary:
+    """A whole plan, ready to be read. `exact`: sizes were measured; `stateful`: the controller's state was there."""
+
+    base: str
+    head: str
+    builds: tuple[Step, ...] = ()
+    groups: tuple[Group, ...] = ()
+    unchanged: int = 0
+    held: tuple[str, ...] = ()
+    versions: tuple[Version, ...] = ()
+    policy: tuple[str, ...] = ()
+    verdict: Verdict = Verdict()
+    made: int = 0
+    reused: int = 0
+    exact: bool = False
+    stateful: bool = False
+    digest: str = ""
+
+    @property
+    def empty(self) -> bool:
+        return not (self.builds or self.groups)
+
+    def count(self, *actions: str) -> int:
+        """Boxes to which one of these happens."""
+        return sum(len(group.boxes) for group in self.groups if group.action in actions)
+
+    def as_json(self) -> Json:
+        layers = {"made": self.made, "reused": self.reused}
+        sizes = "measured" if self.exact else "estimated"
+        said = {"format": 1, **asdict(self), "layers": layers, "sizes": sizes, "empty": self.empty}
+        return _plain({name: value for name, value in said.items() if name not in ("made", "reused", "exact")})
+
+
+def _plain(value: Json) -> Json:
+    """Tuples as lists and enums as strings, so that JSON and YAML say the same."""
+    return {name: _item(item) for name, item in value.items()}
+
+
+def _item(value: object) -> object:
+    if isinstance(value, dict):
+        return _plain(value)
+    if isinstance(value, list | tuple):
+        return [_item(item) for item in value]
+    return str(value) if isinstance(value, Change) else value

@@ -1,0 +1,144 @@
+"""How many bytes a box would fetch, and whether they fit. Pure.
+
+In: the packages of two fleets, what their layers weigh. Out: bytes per box. Rules: an image is the chain of its bases,
+one layer each; a box fetches the layers whose package key it did not have. Without measured layers a package weighs
+what its locked files weigh (they travel compressed, as layers do), and `EXPANDED` times that on disk. An estimate errs
+upwards: a package that is built again may give the very layer that it gave before.
+
+    weights = estimate(tree_entries, packages)      # path -> Weight(wire=1200000, disk=3600000)
+    Chains(fleet, bases).layers(box)                # {("pkg/base", key), ("pkg/sshd", key), ...}
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from gitops.fleet.packages import SIBLING
+from gitops.model import BLOCK, Box, Entry, Fleet, Package, Publication, Release, Tree
+from gitops.plan import PACKAGE, needed
+
+EXPANDED = 3
+"""Bytes on disk per byte on the wire, for Debian packages (xz) against raw EROFS."""
+KERNEL = 12 << 20
+"""Bytes of a kernel file of Debian's, which travels inside the UKI."""
+BOOT = 16 << 10
+"""Bytes of a release document and its signed addon."""
+OWN = 8 << 10
+"""Bytes of a box's own layers before its files."""
+INITRD = "pkg/initrd"
+UNMOUNTED = (INITRD, "pkg/toolbox", "pkg/bootloader")
+"""Packages that make a release, and whose layers no box mounts for that."""
+TREE_PARTS = 33, 32
+"""A layer with its verity tree, in parts of the layer."""
+
+
+@dataclass(frozen=True)
+class Weight:
+    """Bytes of a layer: as it travels, and on disk without its verity tree."""
+
+    wire: int
+    disk: int
+
+
+@dataclass(frozen=True)
+class Room:
+    """Bytes of a box's partitions: layers of two releases go to `layers`, three UKIs to `boot`."""
+
+    layers: int
+    boot: int
+
+    def holds(self, layers: int, uki: int) -> bool:
+        return layers * TREE_PARTS[0] // TREE_PARTS[1] <= self.layers * 15 // 16 and 3 * uki <= self.boot
+
+
+def estimate(entries: Mapping[str, Entry], packages: Mapping[str, Package]) -> dict[str, Weight]:
+    """What each package's own layer would weigh, by its locked inputs and its folder."""
+    folders: dict[str, int] = dict.fromkeys(packages, 0)
+    for path, entry in entries.items():
+        folder = path
+        while "/" in folder:
+            folder = folder.rpartition("/")[0]
+            if folder in folders:
+                folders[folder] += entry.size
+                break
+    found = {}
+    for path, package in packages.items():
+        wire = folders[path] + sum(file.size for file in package.lock)
+        found[path] = Weight(wire, _blocks(EXPANDED * wire))
+    return found
+
+
+class Chains:
+    """The layers that boxes mount, as (package, key). `bases` says on which sibling a package's image stands."""
+
+    def __init__(self, fleet: Fleet, bases: Mapping[str, str]) -> None:
+        self._fleet, self._bases = fleet, bases
+        self._known: dict[int, tuple[object, frozenset[tuple[str, str]]]] = {}
+
+    def layers(self, box: Box) -> frozenset[tuple[str, str]]:
+        if id(box.spec) not in self._known:
+            images = box.spec.images()
+            mounted = (path for path in needed(self._fleet, box) if path not in UNMOUNTED or PACKAGE + path in images)
+            found = frozenset(layer for path in mounted for layer in self._chain(path))
+            self._known[id(box.spec)] = (box.spec, found)
+        return self._known[id(box.spec)][1]
+
+    def _chain(self, path: str) -> Iterator[tuple[str, str]]:
+        while path in self._fleet.packages:
+            yield path, self._fleet.packages[path].key
+            path = self._bases.get(path, "")
+
+
+def own_size(box: Box) -> int:
+    """About how large the layers are that only this box's files and settings are in."""
+    files = (*box.spec.files, *box.files)
+    return OWN + sum(_blocks(len(str(file.get("contents") or file.get("contentsBase64") or ""))) for file in files)
+
+
+def uki_size(box: Box, weights: Mapping[str, Weight]) -> int:
+    return KERNEL + weights.get(INITRD, Weight(0, 0)).wire
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A box's next release as it would be: what it was made from, and what its blobs weigh on the wire."""
+
+    release: Release
+    uki: int
+    wire: Mapping[str, int]
+    """Root of a layer -> bytes of its zstd copy."""
+
+    def fetch(self, before: Publication | None) -> int:
+        """Bytes that a box which runs `before` downloads."""
+        old = {layer.root for layer in before.release.layers()} if before else set()
+        layers = sum(self.wire.get(layer.root, layer.size) for layer in self.release.layers() if layer.root not in old)
+        return layers + BOOT + (self.uki if not before or self._boots_another(before) else 0)
+
+    def disk(self, before: Publication | None) -> int:
+        """Bytes of the layers of both releases."""
+        both = {*self.release.layers(), *(before.release.layers() if before else ())}
+        return sum(layer.size for layer in both)
+
+    def _boots_another(self, before: Publication) -> bool:
+        old, new = before.release.content, self.release.content
+        return (old.kernel, old.initrd, old.cmdline) != (new.kernel, new.initrd, new.cmdline)
+
+
+def _blocks(size: int) -> int:
+    return -(-size // BLOCK) * BLOCK
+
+
+def bases(tree: Tree, packages: Mapping[str, Package]) -> dict[str, str]:
+    """Per package, the sibling whose layers its image begins with: what the last FROM of its Dockerfile names."""
+    found = {}
+    for path, package in packages.items():
+        lines = re.findall(r"(?im)^\s*FROM\s+(?:--platform=\S+\s+)?(\S+)", _text(tree, path))
+        variable = lines[-1].strip("${}") if lines else ""
+        value = dict(package.build_args).get(variable, "")
+        if value.startswith(SIBLING):
+            found[path] = value.removeprefix(SIBLING)
+    return found
+
+
+def _text(tree: Tree, path: str) -> str:
+    return tree.read(f"{path}/Dockerfile").decode(errors="replace")

@@ -1,0 +1,185 @@
+"""A plan, and the two revisions that it lies between, become a `Summary`. Pure.
+
+Rules: boxes that change alike (action, class of change, causes, fit) are one group, whatever their number; a package's
+reason names the changed file; every list is in an order that depends on nothing but its content. The digest names what
+was reviewed: it covers what each box would become and the policy, not sizes, signatures or commit ids, so that a merge
+commit of the same tree has the digest of the branch that was reviewed.
+
+    summarize(plan, base, head, existing, ledger, verdict)
+"""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
+
+from gitops.model import Box, Entry, Existing, Plan, Publication, Step, canonical, sha256
+from gitops.plan import ASSEMBLER, CHANGED, LOST
+from gitops.review.changes import Classifier
+from gitops.review.nouns import Change, Group, Side, Summary, Verdict
+from gitops.review.sizes import BOOT, Chains, Measured, Room, Weight, own_size, uki_size
+from gitops.review.versions import changed
+
+CAUSES = 6
+"""Causes of one group that are named."""
+FORMAT = 1
+
+
+@dataclass(frozen=True)
+class Ledger:
+    """What sizes are worked out from: measured releases where there are some, else the packages' weights."""
+
+    room: Room
+    bases: Mapping[str, str] = field(default_factory=dict)
+    weights: Mapping[str, Weight] = field(default_factory=dict)
+    measured: Mapping[str, Measured] = field(default_factory=dict)
+    published: Mapping[str, Publication] = field(default_factory=dict)
+    known_layers: frozenset[str] = frozenset()
+    """Roots of layers that were there before anything was measured."""
+
+
+@dataclass(frozen=True)
+class _Size:
+    fetch: int
+    fits: bool
+
+
+def summarize(
+    plan: Plan, base: Side | None, head: Side, existing: Existing, ledger: Ledger, verdict: Verdict, *, stateful: bool
+) -> Summary:
+    """Everything that a reader is told about a plan."""
+    touched = [step.subject for step in plan.boxes]
+    made, reused = _layers(plan, base, head, ledger)
+    built = [*(base.fleet.packages if base else ()), *head.fleet.packages]
+    return Summary(
+        base=str(base.revision) if base else "",
+        head=str(head.revision),
+        builds=_explained(plan.builds, base, head),
+        groups=_groups(plan, base, head, ledger),
+        unchanged=len(head.fleet.boxes) - len(touched),
+        held=tuple(name for name in touched if head.fleet.policy.suspended or head.fleet.boxes[name].suspended),
+        versions=changed(base.fleet.packages if base else {}, head.fleet.packages, {*built}) if base else (),
+        policy=_policy(base, head),
+        verdict=verdict,
+        made=made,
+        reused=reused,
+        exact=bool(touched) and {*touched} <= {*ledger.measured},
+        stateful=stateful,
+        digest=digest(plan, head, existing),
+    )
+
+
+def digest(plan: Plan, head: Side, existing: Existing) -> str:
+    """The name of what was reviewed: SHA-256 over each changed box's old and new key, the removed, and the policy."""
+    boxes = {step.subject: [existing.boxes.get(step.subject, ""), plan.box_keys[step.subject]] for step in plan.boxes}
+    removed = [step.subject for step in plan.removed]
+    policy = asdict(head.fleet.policy)
+    return sha256(canonical({"format": FORMAT, "boxes": boxes, "removed": removed, "policy": policy}))
+
+
+# --- packages --------------------------------------------------------------------------------------------------------
+
+
+def _explained(builds: tuple[Step, ...], base: Side | None, head: Side) -> tuple[Step, ...]:
+    """Reasons with the names of the files that changed, where both sides are known."""
+    if base is None:
+        return builds
+    files = [path for path in (*base.entries, *head.entries) if _differs(base.entries, head.entries, path)]
+    files = sorted({*files})
+    return tuple(replace(step, reason=_named(step, files)) if step.reason == CHANGED else step for step in builds)
+
+
+def _named(step: Step, files: list[str]) -> str:
+    found = [path for path in files if path.startswith(f"{step.subject}/")]
+    if not found:
+        return "the recipe or the platform changed"
+    more = f" and {len(found) - 2} more files" if len(found) > 2 else ""
+    return f"{' and '.join(found[:2]) if len(found) <= 2 else ', '.join(found[:2])}{more} changed"
+
+
+def _differs(old: Mapping[str, Entry], new: Mapping[str, Entry], path: str) -> bool:
+    before, after = old.get(path), new.get(path)
+    return before is None or after is None or (before.id, before.mode) != (after.id, after.mode)
+
+
+def _policy(base: Side | None, head: Side) -> tuple[str, ...]:
+    """`sign: none -> head`, for every rule of fleet.yaml's that changes."""
+    if base is None:
+        return ()
+    old, new = asdict(base.fleet.policy), asdict(head.fleet.policy)
+    return tuple(f"{name}: {old[name] or '-'} -> {new[name] or '-'}" for name in new if old[name] != new[name])
+
+
+# --- boxes -----------------------------------------------------------------------------------------------------------
+
+
+def _groups(plan: Plan, base: Side | None, head: Side, ledger: Ledger) -> tuple[Group, ...]:
+    classifier = Classifier(base.fleet, head.fleet) if base else None
+    sizer = _Sizer(base, head, ledger)
+    found: dict[tuple[str, Change, str, bool], tuple[list[str], list[int]]] = {}
+    for step in plan.boxes:
+        old = base.fleet.boxes.get(step.subject) if base else None
+        change, reason = _change(step, old, head.fleet.boxes[step.subject], classifier)
+        size = sizer.of(step.subject, change)
+        names, fetches = found.setdefault((step.action, change, reason, size.fits), ([], []))
+        names.append(step.subject)
+        fetches.append(size.fetch)
+    groups = [
+        Group(tuple(names), action, change, reason, (min(fetches), max(fetches)), fits)
+        for (action, change, reason, fits), (names, fetches) in found.items()
+    ]
+    if plan.removed:
+        gone = tuple(step.subject for step in plan.removed)
+        groups.append(Group(gone, "remove", Change.removed, plan.removed[0].reason))
+    return tuple(sorted(groups, key=lambda group: (-len(group.boxes), group.boxes)))
+
+
+def _change(step: Step, old: Box | None, new: Box, classifier: Classifier | None) -> tuple[Change, str]:
+    if step.action == "create":
+        return Change.new, step.reason
+    if old is None or classifier is None:
+        return Change.kernel, step.reason
+    change, causes = classifier.classify(old, new)
+    if change is Change.unchanged or step.reason == LOST:
+        return change, step.reason
+    more = f" and {len(causes) - CAUSES} more" if len(causes) > CAUSES else ""
+    return change, f"{', '.join(causes[:CAUSES])}{more} changed"
+
+
+class _Sizer:
+    """Bytes of one box after the other; measured where possible."""
+
+    def __init__(self, base: Side | None, head: Side, ledger: Ledger) -> None:
+        self._base, self._head, self._ledger = base, head, ledger
+        self._old = Chains(base.fleet, ledger.bases) if base else None
+        self._new = Chains(head.fleet, ledger.bases)
+        self._sums: dict[tuple[frozenset[tuple[str, str]], frozenset[tuple[str, str]]], tuple[int, int]] = {}
+
+    def of(self, name: str, change: Change) -> _Size:
+        before = self._ledger.published.get(name)
+        if measured := self._ledger.measured.get(name):
+            return _Size(measured.fetch(before), self._ledger.room.holds(measured.disk(before), measured.uki))
+        new = self._head.fleet.boxes[name]
+        old = self._base.fleet.boxes.get(name) if self._base else None
+        wire, disk = self._sum(self._old.layers(old) if self._old and old else frozenset(), self._new.layers(new))
+        uki = uki_size(new, self._ledger.weights)
+        own = own_size(new)
+        fetch = BOOT + wire + (0 if change is Change.unchanged else own)
+        fetch += uki if change in (Change.kernel, Change.new) else 0
+        return _Size(fetch, self._ledger.room.holds(disk + 2 * own, uki))
+
+    def _sum(self, old: frozenset[tuple[str, str]], new: frozenset[tuple[str, str]]) -> tuple[int, int]:
+        if (old, new) not in self._sums:
+            weights, none = self._ledger.weights, Weight(0, 0)
+            wire = sum(weights.get(path, none).wire for path, _ in new - old)
+            self._sums[old, new] = (wire, sum(weights.get(path, none).disk for path, _ in new | old))
+        return self._sums[old, new]
+
+
+def _layers(plan: Plan, base: Side | None, head: Side, ledger: Ledger) -> tuple[int, int]:
+    """Layers made, and layers of the changed boxes that were there before."""
+    if ledger.measured:
+        roots = {layer.root for measured in ledger.measured.values() for layer in measured.release.layers()}
+        return len(roots - ledger.known_layers), len(roots & ledger.known_layers)
+    new, old = Chains(head.fleet, ledger.bases), Chains(base.fleet, ledger.bases) if base else None
+    touched = {layer for step in plan.boxes for layer in new.layers(head.fleet.boxes[step.subject])}
+    there = {layer for box in base.fleet.boxes.values() for layer in old.layers(box)} if base and old else set()
+    return sum(step.subject not in ASSEMBLER for step in plan.builds), len(touched & there)

@@ -1,0 +1,107 @@
+"""A `Summary` as a terminal shows it, and the phrases that other renderings share. Pure.
+
+Packages:
+  + pkg/hello: pkg/hello/www/index.html changed
+
+Boxes:
+  ~ 7 boxes: demo-1, demo-2, demo-3, demo-4 and 3 more: services, about 20.5 kB to fetch, fits: pkg/hello changed
+
+Plan: 1 package to build, 1 layer to assemble, 7 boxes to update, 0 to remove.
+"""
+
+from collections.abc import Sequence
+
+from gitops.review.nouns import Group, Summary, Version
+
+SHOWN = 4
+"""Names on one line when boxes change alike."""
+SIGNS = {"build": "+", "create": "+", "update": "~", "remove": "-"}
+NOTHING = "No changes."
+
+
+def render(summary: Summary) -> str:
+    """The whole plan as text."""
+    policy = section("Policy", policy_lines(summary))
+    if summary.empty:
+        quiet = summary.verdict.state == "accepted" and not summary.policy
+        return NOTHING if quiet or not policy else f"{policy}\n\n{NOTHING}"
+    builds = [f"  + {step.subject}: {step.reason}" for step in summary.builds]
+    versions = [f"  ~ {version(each)}" for each in summary.versions]
+    parts = [section("Packages", builds), section("Boxes", [f"  {box_line(summary, each)}" for each in summary.groups])]
+    parts += [section("Versions", versions), policy]
+    return "\n\n".join(
+        [*filter(None, parts), f"{sizes_note(summary)}\nDigest: sha256:{summary.digest}", headline(summary)]
+    )
+
+
+def section(title: str, lines: Sequence[str]) -> str:
+    return "\n".join([f"{title}:", *lines]) if lines else ""
+
+
+def headline(summary: Summary) -> str:
+    """`Plan: 2 packages to build, 1 layer to assemble, 14 boxes to update, 0 to remove.`"""
+    parts = [f"{count(len(summary.builds), 'package')} to build", f"{count(summary.made, 'layer')} to assemble"]
+    created = summary.count("create")
+    parts += [f"{count(created, 'box', 'es')} to create"] if created else []
+    parts.append(f"{count(summary.count('update'), 'box', 'es')} to update")
+    return f"Plan: {', '.join(parts)}, {summary.count('remove')} to remove."
+
+
+def box_line(summary: Summary, group: Group) -> str:
+    counted = f"{len(group.boxes)} boxes: " if len(group.boxes) > 1 else ""
+    details = [str(group.change), *size_words(summary, group)] if group.action != "remove" else []
+    what = f"{', '.join(details)}: " if details else ""
+    return f"{SIGNS[group.action]} {counted}{names(group.boxes)}: {what}{group.reason}"
+
+
+def size_words(summary: Summary, group: Group) -> list[str]:
+    """Bytes to fetch and whether they fit, in words; nothing for boxes that go."""
+    if group.action == "remove":
+        return []
+    fits = {True: "fits", False: "DOES NOT FIT", None: "fit unknown"}[group.fits]
+    return [f"{'' if summary.exact else 'about '}{fetched(group)} to fetch", fits]
+
+
+def fetched(group: Group) -> str:
+    least, most = (size(number) for number in group.fetch)
+    return least if least == most else f"{least} to {most}"
+
+
+def names(boxes: Sequence[str], shown: int = SHOWN) -> str:
+    more = f" and {len(boxes) - shown} more" if len(boxes) > shown else ""
+    return f"{', '.join(boxes[:shown])}{more}"
+
+
+def version(each: Version) -> str:
+    change = f"{each.old or 'new'} -> {each.new or 'gone'}"
+    return f"{each.name} {change} ({names(each.packages)})"
+
+
+def policy_lines(summary: Summary) -> list[str]:
+    """What the policy says of the revision, what becomes of the policy, and who is held."""
+    lines = [str(summary.verdict)] if summary.verdict.state != "unchecked" else []
+    lines += [f"fleet.yaml changes {each}" for each in summary.policy]
+    lines += [f"held, stay as they are: {names(summary.held)}"] if summary.held else []
+    return [f"  {line}" for line in lines]
+
+
+def sizes_note(summary: Summary) -> str:
+    """How much the numbers are worth."""
+    if summary.exact:
+        return "Sizes: measured, as the boxes would fetch them."
+    of = "the store's layers and the locks" if summary.stateful else "the locks, without the controller's state"
+    return f"Sizes: estimates from {of}, at most; `toweros plan --build` measures them."
+
+
+def size(number: int) -> str:
+    """`20.5 kB`: decimal units, as on the wire."""
+    value, unit = float(number), "B"
+    for unit in ("B", "kB", "MB", "GB"):
+        if value < 1000 or unit == "GB":
+            break
+        value /= 1000
+    return f"{number} B" if unit == "B" else f"{value:.1f} {unit}"
+
+
+def count(number: int, noun: str, plural: str = "s") -> str:
+    return f"{number} {noun}{'' if number == 1 else plural}"
