@@ -150,6 +150,22 @@ class Spec:
 
 
 @dataclass(frozen=True)
+class App:
+    """A compose app: user containers that Docker runs on the box.
+
+    `compose` is the compose file's value; `images` says what each service runs, `@pkg:PATH` or NAME@sha256:DIGEST.
+    `pull` is `staged` (the images travel in the release) or `registry` (Docker pulls them from the mirror, by digest).
+    """
+
+    name: str
+    path: str
+    pull: str
+    compose: Json
+    images: Mapping[str, str]
+    files: tuple[Json, ...] = ()
+
+
+@dataclass(frozen=True)
 class Network:
     """How a box reaches its server: DHCP, or one static address (CIDR) with gateway and name servers."""
 
@@ -165,7 +181,7 @@ class Network:
 
 @dataclass(frozen=True)
 class HealthCheck:
-    """`http`: GET `target`, expect `status` and `contains`. `service`: the named service is RUNNING and stays so."""
+    """`http`: GET `target`, expect `status` and `contains`. `service`, `container`: it is running, and stays so."""
 
     name: str
     type: str
@@ -200,6 +216,7 @@ class Box:
     """Not empty: this box stays as it is; the text says who held it and why."""
     poll: int = 30
     """Seconds between two looks at the server."""
+    apps: tuple[App, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -271,6 +288,19 @@ class Image:
     key: str
     config: Json
     layers: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class AppImage:
+    """An OCI image as Docker pulls it: manifest and config to the byte, and the layers' blobs in the store."""
+
+    manifest: bytes
+    config: bytes
+    layers: tuple["BlobRef", ...]
+
+    @property
+    def digest(self) -> str:
+        return sha256(self.manifest)
 
 
 # --- assemble: images become a release -------------------------------------------------------------------------------

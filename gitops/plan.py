@@ -82,13 +82,14 @@ def _canonical(value: object) -> str:
     )
 
 
-_INPUTS = ("name", "spec", "network", "health", "files", "poll")
+_INPUTS = ("name", "spec", "network", "health", "files", "poll", "apps")
 """Members of a Box that reach its image: the rest (role, site, labels, suspended) says where and when, not what."""
 
 
 def needed(fleet: Fleet, box: Box) -> tuple[str, ...]:
-    """The packages that a box's release is made from, sorted: those its spec names, and the assembler's."""
-    named = (image.removeprefix(PACKAGE) for image in box.spec.images() if image.startswith(PACKAGE))
+    """The packages that a box's release is made from, sorted: those its spec and apps name, and the assembler's."""
+    images = (*box.spec.images(), *(image for app in box.apps for image in app.images.values()))
+    named = (image.removeprefix(PACKAGE) for image in images if image.startswith(PACKAGE))
     return tuple(sorted({path for path in (*named, *ASSEMBLER) if path in fleet.packages}))
 
 

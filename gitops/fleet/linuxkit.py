@@ -131,13 +131,14 @@ class _Reader:
             return None
         if entry and entry.mode == LINK:
             self._note((*place, "source"), f"{path} is a link", "name the file itself")
-        return said | _contents(data)
+        return said | contents(data)
 
     def _note(self, place: Path, message: str, hint: str) -> None:
         self._problems.append(self._document.problem(place, message, hint))
 
 
-def _contents(data: bytes) -> Json:
+def contents(data: bytes) -> Json:
+    """The bytes of a file as a `files:` entry has them."""
     try:
         return {"contents": data.decode()}
     except UnicodeDecodeError:

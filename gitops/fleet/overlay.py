@@ -14,7 +14,7 @@ from gitops.errors import Problem
 from gitops.fleet.linuxkit_schema import Settings, dump
 from gitops.fleet.schema import Check, File, HealthRules, Overlay, check, did_you_mean
 from gitops.fleet.yaml import Document
-from gitops.model import Container, Health, HealthCheck, Json, Spec, Tree
+from gitops.model import App, Container, Health, HealthCheck, Json, Spec, Tree
 
 
 @dataclass(frozen=True)
@@ -26,6 +26,7 @@ class Merged:
     files: tuple[Json, ...] = ()
     suspended: str = ""
     poll: int = 30
+    apps: tuple[App, ...] = ()
 
 
 def apply(
@@ -44,6 +45,7 @@ def apply(
         files=by_path((*base.files, *files)),
         suspended=said.suspended or base.suspended,
         poll=said.poll or base.poll,
+        apps=base.apps,
     )
 
 
@@ -53,12 +55,23 @@ def by_path(files: Iterable[Json]) -> tuple[Json, ...]:
 
 
 def check_services(merged: Merged, document: Document, problems: list[Problem]) -> None:
-    """A health check of a service needs that service."""
-    names = [container.name for container in merged.spec.services]
+    """A health check of a service or user container needs it."""
+    names = {
+        "service": [container.name for container in merged.spec.services],
+        "container": [name for app in merged.apps for name in _container_names(app)],
+    }
     for each in merged.health.checks:
-        if each.type == "service" and each.target not in names:
-            message = f"health check `{each.name}`: there is no service `{each.target}`"
-            problems.append(document.problem(("health", "checks"), message, did_you_mean(each.target, names)))
+        if each.type in names and each.target not in names[each.type]:
+            message = f"health check `{each.name}`: there is no {each.type} `{each.target}`"
+            problems.append(
+                document.problem(("health", "checks"), message, did_you_mean(each.target, names[each.type]))
+            )
+
+
+def _container_names(app: App) -> list[str]:
+    """As `docker ps` shows them, and as the compose file does."""
+    said = app.compose["services"]
+    return [*app.images, *(str(said[name]["container_name"]) for name in app.images if "container_name" in said[name])]
 
 
 def _map(spec: Spec, change: "dict[str, Container | None]") -> Spec:
@@ -126,7 +139,8 @@ def _health(base: Health, document: Document, said: HealthRules, problems: list[
 def _check(said: Check) -> HealthCheck:
     if said.http is not None:
         return HealthCheck(said.name, "http", said.http, said.status, said.contains, said.timeout)
-    return HealthCheck(said.name, "service", said.service or "", timeout=said.timeout)
+    kind = "service" if said.service is not None else "container"
+    return HealthCheck(said.name, kind, said.service or said.container or "", timeout=said.timeout)
 
 
 def _file(document: Document, index: int, file: File, tree: Tree, problems: list[Problem]) -> Json:

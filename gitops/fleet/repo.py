@@ -14,12 +14,12 @@ from dataclasses import replace
 from typing import Generic, TypeVar
 
 from gitops.errors import FleetError, Problem
-from gitops.fleet import linuxkit, yaml
+from gitops.fleet import compose, linuxkit, yaml
 from gitops.fleet.box import box_files
 from gitops.fleet.overlay import Merged, apply, by_path, check_services
 from gitops.fleet.packages import load_packages
 from gitops.fleet.schema import NAME, BoxFile, FleetFile, Overlay, RoleFile, check, did_you_mean
-from gitops.model import Box, Fleet, Network, Policy, Spec, Tree
+from gitops.model import App, Box, Fleet, Network, Policy, Spec, Tree
 
 FLEET, ROLES, BOXES = "fleet.yaml", "roles/", "boxes/"
 MAX_BOXES = 10_000
@@ -152,10 +152,28 @@ def _roles(
             continue
         base = apply(Merged(spec), fleet.document, fleet.said, tree, problems, known=known)
         base = apply(base, role.document, role.said, tree, problems)
+        base = replace(base, apps=_apps(tree, role, problems))
         check_services(base, role.document, problems)
-        files = by_path((*base.spec.files, *base.files))
+        files = by_path((*base.spec.files, *(file for app in base.apps for file in app.files), *base.files))
         merged[name] = replace(base, spec=replace(base.spec, files=files), files=())
     return merged
+
+
+def _apps(tree: Tree, role: Level[RoleFile], problems: list[Problem]) -> tuple[App, ...]:
+    """The role's compose apps."""
+    apps: dict[str, App] = {}
+    for index, said in enumerate(role.said.compose):
+        place, path = ("compose", index, "app"), f"{said.app}/{compose.FILE}"
+        name = said.app.rpartition("/")[2]
+        if path not in tree.entries():
+            known = [other.removesuffix(f"/{compose.FILE}") for other in tree.entries() if other.endswith(compose.FILE)]
+            hint = did_you_mean(said.app, known)
+            problems.append(role.document.problem(place, f"there is no {path}", hint))
+        elif name in apps:
+            problems.append(role.document.problem(place, f"two apps are named `{name}`", "rename one folder"))
+        elif app := compose.load_app(tree, said.app, said.pull, problems):
+            apps[name] = app
+    return tuple(apps.values())
 
 
 def _box(tree: Tree, name: str, level: Level[BoxFile], role: Merged, problems: list[Problem]) -> Box:
@@ -175,6 +193,7 @@ def _box(tree: Tree, name: str, level: Level[BoxFile], role: Merged, problems: l
         merged.files,
         merged.suspended,
         merged.poll,
+        merged.apps,
     )
     system = box_files(box, tree)
     made = {file["path"] for file in system}

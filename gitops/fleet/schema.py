@@ -87,20 +87,21 @@ class RolloutRules(Strict):
 
 
 class Check(Strict):
-    """A health check: `http` GETs a URL; `service` wants a service RUNNING."""
+    """A health check: `http` GETs a URL; `service` and `container` (a user container) want it running."""
 
     name: Name
     http: Annotated[str, StringConstraints(pattern=r"^https?://[^\s]+$", max_length=500)] | None = None
     status: int = Field(default=200, ge=100, le=599)
     contains: Text = ""
     service: Text | None = None
+    container: Text | None = None
     timeout: int = Field(default=10, ge=1, le=300, description="Seconds.")
 
     @model_validator(mode="after")
     def _one_kind(self) -> "Check":
-        if (self.http is None) == (self.service is None):
-            raise ValueError("exactly one of `http` and `service` is expected")
-        if self.service is not None and self.model_fields_set & {"status", "contains"}:
+        if [self.http, self.service, self.container].count(None) != 2:
+            raise ValueError("exactly one of `http`, `service` and `container` is expected")
+        if self.http is None and self.model_fields_set & {"status", "contains"}:
             raise ValueError("`status` and `contains` go with `http`")
         return self
 
@@ -154,11 +155,19 @@ class FleetFile(Overlay):
     recipe: int = Field(default=1, ge=min(RECIPES), le=max(RECIPES), description="Version of the assembler's rules.")
 
 
+class AppRules(Strict):
+    """A compose app, and how its images reach the box: in the release, or from the registry that the settings name."""
+
+    app: Annotated[str, AfterValidator(_path)]
+    pull: Literal["staged", "registry"] = "staged"
+
+
 class RoleFile(Overlay):
     """roles/NAME.yaml: a kind of box."""
 
     boot: tuple[Annotated[str, AfterValidator(_path)], ...] = Field(min_length=1, max_length=32)
     cmdline: tuple[Annotated[str, AfterValidator(_word)], ...] = Field(default=(), max_length=64)
+    compose: tuple[AppRules, ...] = Field(default=(), max_length=32, description="User containers.")
 
 
 class NetworkRules(Strict):

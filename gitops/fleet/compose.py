@@ -1,0 +1,140 @@
+"""Compose apps: a folder with a docker-compose.yml and what stands beside it, as a role names it.
+
+In: a tree, an app's folder, how its images reach the box. Out: an `App`: the compose file as a value, the image of each
+service, the other files as LinuxKit's `files:` entries below /etc/compose/NAME; mistakes as `Problem`s. Everything but
+what is checked here is compose's own affair (the Compose specification), and stays as it is. Rules:
+
+- an image is a package (`@pkg:` and a path relative to the compose file), or NAME@sha256:DIGEST: a tag may move;
+- nothing is built on a box; what is bound from the box is below /data or /dev, or beside the file (`./x`);
+- seccomp and AppArmor profiles that a service names are files of the app.
+
+    app = load_app(tree, "boot/compose/osmo-nitb", "staged", problems)
+    app.images["osmo-hlr"]                # "@pkg:pkg/osmocom/osmo-hlr"
+"""
+
+import posixpath
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from gitops.errors import Problem
+from gitops.fleet.linuxkit import PACKAGE, contents
+from gitops.fleet.schema import NAME, did_you_mean
+from gitops.fleet.yaml import Document, Path
+from gitops.fleet.yaml import load as load_yaml
+from gitops.model import App, Json, Tree
+
+FILE = "docker-compose.yml"
+HOME = "etc/compose"
+"""Where apps live on a box."""
+BY_DIGEST = re.compile(r"[a-z0-9][a-zA-Z0-9._:/-]{0,200}@sha256:[0-9a-f]{64}")
+BINDABLE = ("/data", "/dev")
+"""What a user container may see of the box: its data and its devices, never what the box boots from."""
+
+
+def load_app(tree: Tree, folder: str, pull: str, problems: list[Problem]) -> App | None:
+    """One app. None when it has mistakes, which are then in `problems`."""
+    before, path = len(problems), f"{folder}/{FILE}"
+    document = load_yaml(tree.read(path), path, problems)
+    if document is None:
+        return None
+    reader = _Reader(tree, document, folder)
+    problems.extend(reader.mistakes())
+    if len(problems) > before:
+        return None
+    name = posixpath.basename(folder)
+    return App(name, folder, pull, document.value, reader.images, tuple(_files(tree, folder, name)))
+
+
+def _files(tree: Tree, folder: str, name: str) -> Iterator[Json]:
+    """What stands beside the compose file, by path."""
+    prefix = f"{folder}/"
+    for path, entry in sorted(tree.entries().items()):
+        inside = path.removeprefix(prefix)
+        if path.startswith(prefix) and inside != FILE:
+            mode = "0755" if entry.mode & 0o111 else "0644"
+            yield {"path": f"{HOME}/{name}/{inside}", "mode": mode, **contents(tree.read(path))}
+
+
+class _Reader:
+    """Looks through one compose file."""
+
+    def __init__(self, tree: Tree, document: Document, folder: str) -> None:
+        self._tree, self._document, self._folder = tree, document, folder
+        self.images: dict[str, str] = {}
+
+    def mistakes(self) -> Iterator[Problem]:
+        services = self._document.value.get("services") if isinstance(self._document.value, dict) else None
+        if not isinstance(services, dict) or not services:
+            yield self._problem(("services",), "an app without services", "see docs/spec.md, Apps")
+            return
+        name = posixpath.basename(self._folder)
+        if not re.fullmatch(NAME, name):
+            yield self._problem((), f"`{name}` is no name for an app", "use lower-case letters, digits and `-`")
+        for service, said in services.items():
+            if isinstance(said, dict):
+                yield from self._service(service, said)
+            else:
+                yield self._problem(("services", service), "keys and values are expected", "write `image:` below it")
+
+    def _service(self, name: str, said: Json) -> Iterator[Problem]:
+        place: Path = ("services", name)
+        if "build" in said:
+            hint = "make it a package in pkg/, and name that as `image:`"
+            yield self._problem((*place, "build"), "nothing is built on a box", hint)
+        yield from self._image(name, said.get("image"), (*place, "image"))
+        for index, volume in enumerate(_list(said.get("volumes"))):
+            yield from self._volume(volume, (*place, "volumes", index))
+        for index, option in enumerate(_list(said.get("security_opt"))):
+            yield from self._profile(str(option), (*place, "security_opt", index))
+
+    def _image(self, service: str, image: Any, place: Path) -> Iterator[Problem]:
+        if not isinstance(image, str):
+            yield self._problem(place, f"service `{service}` has no image", "add `image:`")
+        elif image.startswith(PACKAGE):
+            path = posixpath.normpath(posixpath.join(self._folder, image.removeprefix(PACKAGE)))
+            self.images[service] = PACKAGE + path
+            if f"{path}/build.yml" not in self._tree.entries():
+                known = sorted(posixpath.dirname(n) for n in self._tree.entries() if n.endswith("/build.yml"))
+                near = did_you_mean(image, [PACKAGE + posixpath.relpath(other, self._folder) for other in known])
+                yield self._problem(place, f"there is no package in {path}", near)
+        elif BY_DIGEST.fullmatch(image):
+            self.images[service] = image
+        else:
+            hint = "write NAME@sha256:DIGEST (a tag may move), or @pkg: and the path of a package"
+            yield self._problem(place, f"`{image}` does not say which image it is", hint)
+
+    def _volume(self, volume: Any, place: Path) -> Iterator[Problem]:
+        if isinstance(volume, dict):
+            source = str(volume.get("source", "")) if volume.get("type") == "bind" else ""
+        else:
+            source = str(volume).partition(":")[0] if ":" in str(volume) else ""
+        if source.startswith("/"):
+            clean = posixpath.normpath(source)
+            if not any(clean == place or clean.startswith(f"{place}/") for place in BINDABLE):
+                hint = "user data is below /data, devices below /dev; files of the app are `./NAME`"
+                yield self._problem(place, f"`{source}` of the box is not for user containers", hint)
+        elif source.startswith((".", "~", "$")):
+            yield from self._beside(source, place)
+
+    def _profile(self, option: str, place: Path) -> Iterator[Problem]:
+        kind, _, name = option.replace("=", ":", 1).partition(":")
+        if kind == "seccomp" and name != "unconfined":
+            yield from self._beside(name, place)
+        if kind == "apparmor" and name not in ("unconfined", "docker-default"):
+            yield from self._beside(f"./apparmor/{name}", place)
+
+    def _beside(self, name: str, place: Path) -> Iterator[Problem]:
+        """A file or folder of the app."""
+        path = posixpath.normpath(posixpath.join(self._folder, name))
+        inside = path == self._folder or path.startswith(f"{self._folder}/")
+        entries = self._tree.entries()
+        if not inside or not (path in entries or any(other.startswith(f"{path}/") for other in entries)):
+            yield self._problem(place, f"there is no `{name}` in {self._folder}", "add it, or fix the path")
+
+    def _problem(self, place: Path, message: str, hint: str) -> Problem:
+        return self._document.problem(place, message, hint)
+
+
+def _list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []
