@@ -2,7 +2,8 @@
 
 In: packages of this checkout, built. Out: their containers, made of what the assembler would write, in namespaces of
 their own (mounts, processes, cgroups, and a network that has only a loopback): two can run side by side, nothing is
-left of one when its first process or the test ends, and no port of this machine is taken. Paths of the box lie below a folder.
+left of one when its first process or the test ends, and no port of this machine is taken. Paths of the box lie below a
+folder.
 
     with Host(folder, {"docker": "pkg/docker"}) as host:
         host.start("docker")
