@@ -7,29 +7,17 @@ Sizes are bytes, times are Unix seconds, paths inside a repository use `/` and n
 Formats that leave the controller are described in `docs/formats.md`.
 """
 
-import hashlib
-import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any, Protocol
 
-Json = dict[str, Any]
+from gitops.digest import Json, canonical, sha256
+from gitops.tree import Entry, Tree
 
+__all__ = ["Entry", "Json", "Tree", "canonical", "sha256"]
 BLOCK = 4096
 """Bytes per dm-verity block, data and hash alike."""
-
 RELEASE_FORMAT = 1
 REPORT_FORMAT = 1
-
-
-def canonical(value: object) -> bytes:
-    """Canonical JSON: sorted keys, no white space, UTF-8, no floats (as OLPC canonical JSON, for plain ASCII keys)."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode()
-
-
-def sha256(data: bytes) -> str:
-    """The lower-case hex SHA-256 of `data`."""
-    return hashlib.sha256(data).hexdigest()
 
 
 # --- source: what Git says -------------------------------------------------------------------------------------------
@@ -46,29 +34,6 @@ class Revision:
 
     def __str__(self) -> str:
         return f"{self.ref}@sha1:{self.commit}"
-
-
-@dataclass(frozen=True)
-class Entry:
-    """One file of a tree: Git's mode (0o100644, 0o100755, 0o120000) and blob id, and its size in bytes."""
-
-    path: str
-    mode: int
-    id: str
-    size: int
-
-
-class Tree(Protocol):
-    """The files of one commit (or of a folder on disk), read by path and never checked out."""
-
-    def entries(self) -> Mapping[str, Entry]:
-        """Every file, by path."""
-
-    def read(self, path: str) -> bytes:
-        """The bytes of a file; `KeyError` when there is none."""
-
-    def tree_id(self, folder: str) -> str:
-        """Git's tree id of a folder (40 hex); `KeyError` when there is none."""
 
 
 # --- fleet: what the repository may say ------------------------------------------------------------------------------
@@ -94,7 +59,8 @@ class Package:
 
     `tag` is what `linuxkit pkg show-tag` prints. `key` is the transitive identity: the tag extended by base images,
     the keys of sibling packages, build arguments, platform and recipe. `depends` are paths of sibling packages.
-    `build_args` may hold `@lkt:pkg:PATH` values, resolved to the sibling's image by the builder.
+    `build_args` may hold `@lkt:pkg:PATH` values, resolved to the sibling's image by the builder. `rootfs`, if not
+    empty, is the mmdebstrap variant that turns the locked files into `rootfs.tar` of the build context.
     """
 
     path: str
@@ -106,7 +72,6 @@ class Package:
     config: Json = field(default_factory=dict)
     lock: tuple[LockedFile, ...] = ()
     rootfs: str = ""
-    """Not empty: the mmdebstrap variant that turns the locked files into `rootfs.tar` of the build context."""
 
 
 @dataclass(frozen=True)
@@ -120,7 +85,12 @@ class Container:
 
 @dataclass(frozen=True)
 class Spec:
-    """Merged LinuxKit YAML. Images are references, or `@pkg:PATH` (path inside the fleet repo) for packages."""
+    """Merged LinuxKit YAML. Images are references, or `@pkg:PATH` (path inside the fleet repo) for packages.
+
+    `files` and `volumes` are LinuxKit's entries; a file's `source:` is resolved to `contents`, or `contentsBase64`.
+    `kernel_binary`, `kernel_tar` and `kernel_ucode` are files in the kernel's image: the kernel (empty: `kernel`), its
+    modules (empty: `kernel.tar`; `none`: there are none), and the microcode's cpio (empty: none).
+    """
 
     kernel: str
     cmdline: str
@@ -129,15 +99,10 @@ class Spec:
     onshutdown: tuple[Container, ...] = ()
     services: tuple[Container, ...] = ()
     files: tuple[Json, ...] = ()
-    """LinuxKit's `files:` entries; `source:` is resolved to `contents`, or `contentsBase64` if that is not UTF-8."""
     volumes: tuple[Json, ...] = ()
-    """LinuxKit's `volumes:` entries."""
     kernel_binary: str = ""
-    """The kernel's file in its image; empty: `kernel`."""
     kernel_tar: str = ""
-    """The modules' tar in the kernel's image; empty: `kernel.tar`; `none`: there is none."""
     kernel_ucode: str = ""
-    """The microcode's cpio in the kernel's image; empty: none."""
 
     def containers(self) -> tuple[Container, ...]:
         return self.onboot + self.onshutdown + self.services
@@ -201,7 +166,11 @@ class Health:
 
 @dataclass(frozen=True)
 class Box:
-    """One machine, as fleet > role > box say it together."""
+    """One machine, as fleet > role > box say it together.
+
+    `files` are its own, as LinuxKit's `files:` entries: they go into its own small layer. `suspended`, if not empty,
+    says who holds it and why. `poll` is the seconds between two looks at the server.
+    """
 
     name: str
     role: str
@@ -211,11 +180,8 @@ class Box:
     site: str = ""
     labels: tuple[tuple[str, str], ...] = ()
     files: tuple[Json, ...] = ()
-    """The box's own files, as LinuxKit's `files:` entries: they go into its own small layer."""
     suspended: str = ""
-    """Not empty: this box stays as it is; the text says who held it and why."""
     poll: int = 30
-    """Seconds between two looks at the server."""
     apps: tuple[App, ...] = ()
 
 
@@ -244,12 +210,12 @@ class Fleet:
 # --- plan: what a revision changes -----------------------------------------------------------------------------------
 @dataclass(frozen=True)
 class Existing:
-    """What there is already: keys of built packages; per box the `box_key` that its last release was made from."""
+    """What there is already: keys of built packages; per box the `box_key` that its last release was made from;
+    per package the key at the last planned revision, which says whether a build is new or changed."""
 
     images: frozenset[str] = frozenset()
     boxes: Mapping[str, str] = field(default_factory=dict)
     packages: Mapping[str, str] = field(default_factory=dict)
-    """Package path -> key at the last planned revision: says whether a build is new or changed."""
 
 
 @dataclass(frozen=True)
@@ -347,7 +313,7 @@ class Content:
 
 @dataclass(frozen=True)
 class Release:
-    """One canonical JSON document per box (docs/formats.md, "Release")."""
+    """One canonical JSON document per box (docs/formats.md)."""
 
     box: str
     sequence: int

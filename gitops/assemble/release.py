@@ -10,18 +10,19 @@ found, not made again; equal inputs give equal bytes; layers go in the order in 
 
 import tempfile
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import structlog
 
+from gitops.assemble.apps import Apps
 from gitops.assemble.initrd import make_initrd
 from gitops.assemble.layers import add_layer, layer_of
 from gitops.assemble.root import container_mounts, file_layer, tree_layer
 from gitops.assemble.tars import extract
 from gitops.assemble.uki import make_addon, make_uki
 from gitops.errors import AssembleError
-from gitops.model import BlobRef, Box, Content, Image, Layer, Mounted, Release, Revision, canonical, sha256
+from gitops.model import AppImage, BlobRef, Box, Content, Image, Layer, Mounted, Release, Revision, canonical, sha256
 from gitops.store import Store
 from gitops.tools import Toolbox
 
@@ -39,6 +40,17 @@ class Kernel:
     kernel: BlobRef
     modules: BlobRef
     layer: Layer
+
+
+@dataclass(frozen=True)
+class Pulled:
+    """Images of user containers that no package makes, by reference; the registry that boxes pull the others from."""
+
+    images: Mapping[str, AppImage] = field(default_factory=dict)
+    mirror: str = ""
+
+
+NONE_PULLED = Pulled()
 
 
 @dataclass(frozen=True)
@@ -79,9 +91,10 @@ class Assembler:
         """The bootloader package's files, by name (`BOOT_FILES`)."""
         return self._files(image, BOOT_FILES)
 
-    def content(self, box: Box, images: Mapping[str, Image]) -> Content:
+    def content(self, box: Box, images: Mapping[str, Image], pulled: Pulled = NONE_PULLED) -> Content:
         """What the box is to run: everything that its content digest covers."""
-        spec = box.spec
+        staged = Apps(self._store, self._toolbox, self._recipe).stage(box.apps, images, pulled.images, pulled.mirror)
+        spec = replace(box.spec, files=(*box.spec.files, *staged.files))
         kernel = self.kernel(
             _named(images, spec.kernel), spec.kernel_binary or "kernel", spec.kernel_tar or "kernel.tar"
         )
@@ -92,9 +105,12 @@ class Assembler:
             initrd=self.initrd(_named(images, INITRD), kernel),
             cmdline=" ".join(spec.cmdline.split()),
             root=tuple(dict.fromkeys((kernel.layer, *init, *own))),
-            containers=tuple(
-                Mounted(path, target, self.layers(_named(images, name)))
-                for path, target, name in container_mounts(spec, images)
+            containers=(
+                *(
+                    Mounted(path, target, self.layers(_named(images, name)))
+                    for path, target, name in container_mounts(spec, images)
+                ),
+                *filter(None, [staged.mounted]),
             ),
             health=box.health,
         )
@@ -159,6 +175,7 @@ def assemble(
     *,
     server: str,
     recipe: int = 1,
+    pulled: Pulled = NONE_PULLED,
 ) -> Assembled:
     """The release of a box at a revision, with its boot files. `images` are by the name that a spec gives them.
 
@@ -166,7 +183,7 @@ def assemble(
         AssembleError: an image is missing, damaged, or lacks what its place asks for.
     """
     assembler = Assembler(store, toolbox, recipe)
-    release = Release(box.name, revision.sequence, assembler.content(box, images))
+    release = Release(box.name, revision.sequence, assembler.content(box, images, pulled))
     boot = assembler.boot_files(_named(images, BOOTLOADER))
     content, blobs = release.content, store.blobs
     stub, addon_stub = (blobs.read(boot[name].sha256) for name in BOOT_FILES[1:])

@@ -152,16 +152,20 @@ def _roles(
             continue
         base = apply(Merged(spec), fleet.document, fleet.said, tree, problems, known=known)
         base = apply(base, role.document, role.said, tree, problems)
-        base = replace(base, apps=_apps(tree, role, problems))
+        base = replace(base, apps=_apps(tree, role, base.spec, problems))
         check_services(base, role.document, problems)
         files = by_path((*base.spec.files, *(file for app in base.apps for file in app.files), *base.files))
         merged[name] = replace(base, spec=replace(base.spec, files=files), files=())
     return merged
 
 
-def _apps(tree: Tree, role: Level[RoleFile], problems: list[Problem]) -> tuple[App, ...]:
+def _apps(tree: Tree, role: Level[RoleFile], spec: Spec, problems: list[Problem]) -> tuple[App, ...]:
     """The role's compose apps."""
     apps: dict[str, App] = {}
+    services = [container.name for container in spec.services]
+    if role.said.compose and not {"docker", "compose"} <= {*services}:
+        hint = "name boot/docker.yml among the role's boot specs"
+        problems.append(role.document.problem(("compose",), "there are no services `docker` and `compose`", hint))
     for index, said in enumerate(role.said.compose):
         place, path = ("compose", index, "app"), f"{said.app}/{compose.FILE}"
         name = said.app.rpartition("/")[2]

@@ -77,9 +77,13 @@ class Services:
 
     running: dict[str, tuple[int, str]] = field(default_factory=dict)
     status: int = 200
+    docker: dict[str, tuple[int, str]] = field(default_factory=dict)
 
     def tasks(self) -> dict[str, tuple[int, str]]:
         return self.running
+
+    def containers(self) -> dict[str, tuple[int, str]]:
+        return self.docker
 
     def get(self, url: str, timeout: float) -> tuple[int, bytes]:
         return self.status, b"ok"

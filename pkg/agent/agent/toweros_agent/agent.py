@@ -333,7 +333,9 @@ class Agent:
             "rollback": back.sequence if back and back.sequence != self.boot.sequence else 0,
             "entry": next((entry.name for entry in entries if entry.sequence == self.boot.sequence), ""),
             "degraded": degraded,
-            "checks": [{"name": r.name, "ok": r.ok, "message": r.message} for r in self.results],
+            "checks": [
+                {"name": r.name, "ok": r.ok, "message": r.message, "restarts": r.restarts} for r in self.results
+            ],
             "fetched": self.memory.fetched | {"repaired": len(self.boot.repaired)},
             "failures": [_public(failure) for failure in self.memory.failures],
         }

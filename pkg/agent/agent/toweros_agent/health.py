@@ -6,7 +6,11 @@ One round asks every check once. A trial is healthy when, at the end of its wind
 answered at all yet may only be slow: it is waited for, `PATIENCE` windows in all.
 """
 
+import contextlib
+import json
+import socket
 import subprocess
+import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,13 +23,16 @@ STEADY = 3
 PATIENCE = 5
 """Windows until a service that never answered, or a server that was never reached, is given up."""
 MAX_RESTARTS = 1
-"""How often a service may come up anew within the window."""
+"""How often a service may come up anew within `RECENT`."""
+RECENT = 600.0
+"""Seconds: whatever died again and again within them is not well, even if it runs at the moment."""
 MARGIN = 60.0
 """Seconds after the window in which the last round must be done; then the watchdog is left to bite."""
 LONGEST = 20.0
 """Seconds that one check may take: less than the watchdog waits."""
 MAX_BODY = 1 << 20
 NAMESPACE = "services.linuxkit"
+DOCKER = "/run/docker/docker.sock"
 
 
 @dataclass(frozen=True)
@@ -36,6 +43,7 @@ class Result:
     ok: bool
     message: str = ""
     answered: bool = True
+    restarts: int = 0
 
 
 class Surroundings(Protocol):
@@ -43,6 +51,9 @@ class Surroundings(Protocol):
 
     def tasks(self) -> Mapping[str, tuple[int, str]]:
         """Pid and status of every service."""
+
+    def containers(self) -> Mapping[str, tuple[int, str]]:
+        """The same of every user container, by its name and by its compose service."""
 
     def get(self, url: str, timeout: float) -> tuple[int, bytes]:
         """HTTP status and content. Raises `OSError`."""
@@ -59,6 +70,36 @@ class System:
             return {}
         rows = [line.split() for line in output.decode(errors="replace").splitlines()[1:]]
         return {row[0]: (int(row[1]), row[2]) for row in rows if len(row) == 3 and row[1].isdigit()}
+
+    def containers(self) -> Mapping[str, tuple[int, str]]:
+        found: dict[str, tuple[int, str]] = {}
+        with contextlib.suppress(OSError, ValueError, LookupError, TypeError, AttributeError):
+            for row in json.loads(self._docker("/containers/json?all=1")):
+                state = json.loads(self._docker(f"/containers/{row['Id']}/json"))["State"]
+                names = [name.lstrip("/") for name in row["Names"]]
+                names.append(row["Labels"].get("com.docker.compose.service", ""))
+                status = "RUNNING" if state["Status"] == "running" else str(state["Status"]).upper()
+                found |= dict.fromkeys(filter(None, names), (int(state["Pid"]), status))
+        return found
+
+    def _docker(self, path: str) -> bytes:
+        """A GET of Docker's Engine API (1.41), over its socket."""
+        from http.client import HTTPConnection, HTTPException
+
+        connection = HTTPConnection("docker", timeout=LONGEST / 4)
+        try:
+            connection.sock = socket.socket(socket.AF_UNIX)
+            connection.sock.settimeout(LONGEST / 4)
+            connection.sock.connect(DOCKER)
+            connection.request("GET", f"/v1.41{path}")
+            response = connection.getresponse()
+            if response.status != 200:
+                raise OSError(f"docker: status {response.status}")
+            return response.read(MAX_BODY)
+        except HTTPException as error:
+            raise OSError(f"docker: {error}") from error
+        finally:
+            connection.close()
 
     def get(self, url: str, timeout: float) -> tuple[int, bytes]:
         from http.client import HTTPConnection, HTTPException
@@ -78,20 +119,25 @@ class System:
 
 @dataclass
 class Checker:
-    """Asks the checks, and remembers which pids the services had."""
+    """Asks the checks, and remembers which pid each service has, and when it got another one (monotonic)."""
 
     checks: tuple[Check, ...]
     surroundings: Surroundings
     tick: Callable[[], None]
-    pids: dict[str, list[int]] = field(default_factory=dict)
+    pids: dict[str, int] = field(default_factory=dict)
+    restarts: dict[str, list[float]] = field(default_factory=dict)
 
     def round(self) -> list[Result]:
-        services = any(check.type == "service" for check in self.checks)
-        tasks = self.surroundings.tasks() if services else {}
+        asked = {check.type for check in self.checks}
+        running = {
+            "service": self.surroundings.tasks() if "service" in asked else {},
+            "container": self.surroundings.containers() if "container" in asked else {},
+        }
         results = []
         for check in self.checks:
             self.tick()
-            results.append(self._service(check, tasks) if check.type == "service" else self._http(check))
+            tasks = running.get(check.type)
+            results.append(self._http(check) if tasks is None else self._task(check, tasks))
         return results
 
     def _http(self, check: Check) -> Result:
@@ -107,18 +153,20 @@ class Checker:
             return Result(check.name, False, f"the answer does not contain {check.contains!r}")
         return Result(check.name, True)
 
-    def _service(self, check: Check, tasks: Mapping[str, tuple[int, str]]) -> Result:
+    def _task(self, check: Check, tasks: Mapping[str, tuple[int, str]]) -> Result:
         if check.target not in tasks:
-            return Result(check.name, False, "there is no such task", answered=False)
+            return Result(check.name, False, f"there is no such {check.type}", answered=False)
         pid, status = tasks[check.target]
+        times, now = self.restarts.setdefault(check.name, []), time.monotonic()
+        if status == "RUNNING" and self.pids.setdefault(check.name, pid) != pid:
+            self.pids[check.name] = pid
+            times.append(now)
+        recent = sum(now - moment < RECENT for moment in times)
         if status != "RUNNING":
-            return Result(check.name, False, status)
-        pids = self.pids.setdefault(check.target, [])
-        if pid not in pids:
-            pids.append(pid)
-        if len(pids) - 1 > MAX_RESTARTS:
-            return Result(check.name, False, f"restarted {len(pids) - 1} times")
-        return Result(check.name, True)
+            return Result(check.name, False, status, restarts=len(times))
+        if recent > MAX_RESTARTS:
+            return Result(check.name, False, f"restarted {recent} times", restarts=len(times))
+        return Result(check.name, True, restarts=len(times))
 
 
 @dataclass

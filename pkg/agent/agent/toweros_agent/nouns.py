@@ -59,7 +59,7 @@ class Layer:
 
 @dataclass(frozen=True)
 class Check:
-    """`http`: GET `target`, expect `status` and `contains`. `service`: the named service is RUNNING and stays so."""
+    """`http`: GET `target`, expect `status` and `contains`. `service`, `container`: it is running, and stays so."""
 
     name: str
     type: str

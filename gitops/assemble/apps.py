@@ -1,0 +1,175 @@
+"""Compose apps in a release: their images as layers, and the compose files as the box reads them.
+
+In: the apps of a box, built images by name, pulled ones by reference. Out: `files:` entries for /etc/compose, and the
+`Mounted` that holds every staged image as the OCI image layout has blobs: `blobs/sha256/HEX` (image-spec 1.1). Rules:
+
+- each blob is one EROFS layer of one file, so that a changed user container costs what a changed service costs, and
+  verity, repair, deltas and collection are the same for both; manifests and configs together are one more layer;
+- the box serves them to Docker on its own loopback, so an update, a fallback and a power cut need no registry;
+- every image is named by its manifest's digest, in the release, and Docker checks what it pulls against that;
+- a package becomes an OCI image without time or history: equal layers give equal digests.
+
+    staged = Apps(store, toolbox, recipe).stage(box.apps, images, pulled, mirror="")
+    staged.files, staged.mounted
+"""
+
+import tarfile
+import tempfile
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+
+from gitops.assemble.layers import add_layer
+from gitops.assemble.root import TreeEntry, parents, tar_of
+from gitops.errors import AssembleError
+from gitops.model import App, AppImage, BlobRef, Image, Json, Layer, Mounted, canonical, sha256
+from gitops.store import Store
+from gitops.tools import Toolbox
+
+REGISTRY = "127.0.0.1:5000"
+"""Where the box serves the images of its own release (pkg/images)."""
+PLACE, TARGET = "images", "oci"
+FOLDER = f"containers/{PLACE}/{TARGET}"
+"""Where the initrd mounts them."""
+BLOBS = "blobs/sha256"
+HOME = "etc/compose"
+MANIFEST = "application/vnd.oci.image.manifest.v1+json"
+CONFIG = "application/vnd.oci.image.config.v1+json"
+LAYER = "application/vnd.oci.image.layer.v1.tar"
+
+
+@dataclass(frozen=True)
+class Staged:
+    """What the apps add to a release."""
+
+    files: tuple[Json, ...] = ()
+    mounted: Mounted | None = None
+
+
+class Apps:
+    """Makes it, with what all steps need."""
+
+    def __init__(self, store: Store, toolbox: Toolbox, recipe: int) -> None:
+        self._store, self._toolbox, self._recipe = store, toolbox, recipe
+
+    def stage(
+        self, apps: Iterable[App], images: Mapping[str, Image], pulled: Mapping[str, AppImage], mirror: str
+    ) -> Staged:
+        """Everything for a box.
+
+        Raises:
+            AssembleError: an image is neither built nor pulled, or the registry that an app asks for is not named.
+        """
+        files: list[Json] = []
+        staged: dict[str, AppImage] = {}
+        for app in apps:
+            found = {name: self._image(name, images, pulled) for name in app.images.values()}
+            files.append(_compose_file(app, {name: _reference(app, name, found[name], mirror) for name in found}))
+            if app.pull == "staged":
+                staged |= {image.digest: image for image in found.values()}
+        if not staged:
+            return Staged(tuple(files))
+        return Staged((*files, {"path": FOLDER, "directory": True, "mode": "0755"}), self._mounted(staged))
+
+    def _image(self, name: str, images: Mapping[str, Image], pulled: Mapping[str, AppImage]) -> AppImage:
+        if name in pulled:
+            return pulled[name]
+        if name not in images:
+            raise AssembleError(f"there is no image {name}", hint="build or pull it first")
+        return oci_image(self._store, images[name])
+
+    def _mounted(self, staged: Mapping[str, AppImage]) -> Mounted:
+        blobs = dict.fromkeys(ref.sha256 for image in staged.values() for ref in image.layers)
+        documents = {sha256(data): data for image in staged.values() for data in (image.manifest, image.config)}
+        return Mounted(PLACE, TARGET, (self._documents(documents), *map(self._blob, blobs)))
+
+    def _documents(self, documents: Mapping[str, bytes]) -> Layer:
+        entries = [TreeEntry(f"{BLOBS}/{digest}", "file", 0o644, data=data) for digest, data in documents.items()]
+        tar = tar_of([*parents(BLOBS), *entries])
+        return self._layer(sha256(tar), lambda file: file.write_bytes(tar))
+
+    def _blob(self, digest: str) -> Layer:
+        return self._layer(sha256(f"oci blob {digest}".encode()), lambda file: self._wrap(digest, file))
+
+    def _layer(self, key: str, write: Callable[[Path], object]) -> Layer:
+        known = self._store.layer(key, self._recipe)
+        if known:
+            return known
+        with tempfile.TemporaryDirectory(dir=self._store.root, prefix=".tar-") as folder:
+            tar = Path(folder, "layer.tar")
+            write(tar)
+            layer = add_layer(self._store, self._toolbox, tar)
+        self._store.save_layer(key, self._recipe, layer)
+        return layer
+
+    def _wrap(self, digest: str, file: Path) -> None:
+        """A tar with one blob in it."""
+        if not self._store.blobs.has(digest):
+            raise AssembleError(f"blob sha256:{digest} of a user container is missing", hint="build or pull it again")
+        path = self._store.blobs.path(digest)
+        with tarfile.open(file, "w", format=tarfile.PAX_FORMAT) as archive, path.open("rb") as blob:
+            for folder in parents(BLOBS):
+                archive.addfile(_info(folder.path, tarfile.DIRTYPE, 0o755))
+            info = _info(f"{BLOBS}/{digest}", tarfile.REGTYPE, 0o644)
+            info.size = path.stat().st_size
+            archive.addfile(info, blob)
+
+
+def oci_image(store: Store, image: Image) -> AppImage:
+    """A package's image as an OCI image: uncompressed layers, whose digests are their diff ids."""
+    layers = tuple(BlobRef(diff_id, _size(store, image, diff_id)) for diff_id in image.layers)
+    rootfs = {"type": "layers", "diff_ids": [f"sha256:{ref.sha256}" for ref in layers]}
+    config = canonical({"architecture": "amd64", "os": "linux", "config": image.config, "rootfs": rootfs})
+    manifest = {
+        "schemaVersion": 2,
+        "mediaType": MANIFEST,
+        "config": _descriptor(CONFIG, BlobRef(sha256(config), len(config))),
+        "layers": [_descriptor(LAYER, ref) for ref in layers],
+    }
+    return AppImage(canonical(manifest), config, layers)
+
+
+def _size(store: Store, image: Image, digest: str) -> int:
+    if not store.blobs.has(digest):
+        raise AssembleError(f"{image.reference}: layer {digest[:12]} is missing", hint="build it again")
+    return store.blobs.path(digest).stat().st_size
+
+
+def _descriptor(media_type: str, ref: BlobRef) -> Json:
+    return {"mediaType": media_type, "digest": f"sha256:{ref.sha256}", "size": ref.size}
+
+
+def _reference(app: App, name: str, image: AppImage, mirror: str) -> str:
+    """What Docker is told to run: always by digest."""
+    repository = _repository(name)
+    if app.pull == "staged":
+        return f"{REGISTRY}/{repository}@sha256:{image.digest}"
+    if not mirror:
+        hint = "set `registry` in toweros.toml, or `pull: staged`"
+        raise AssembleError(f"{app.path} is pulled from a registry, and none is named", hint=hint)
+    return f"{mirror}/{repository}@sha256:{image.digest}"
+
+
+def _repository(name: str) -> str:
+    """A name without its registry, tag and digest; of a package, its folder's name."""
+    if name.startswith("@pkg:"):
+        return name.rpartition("/")[2]
+    host, _, rest = name.partition("@")[0].partition("/")
+    path = rest if rest and ("." in host or ":" in host) else name.partition("@")[0]
+    folder, _, last = path.rpartition("/")
+    return "/".join(filter(None, (folder, last.partition(":")[0])))
+
+
+def _compose_file(app: App, references: Mapping[str, str]) -> Json:
+    """The app's compose file, with every image by its final name."""
+    services = {name: {**said, "image": references[app.images[name]]} for name, said in app.compose["services"].items()}
+    text = yaml.safe_dump({**app.compose, "services": services}, sort_keys=False, allow_unicode=True, width=120)
+    return {"path": f"{HOME}/{app.name}/docker-compose.yml", "mode": "0644", "contents": text}
+
+
+def _info(path: str, kind: bytes, mode: int) -> tarfile.TarInfo:
+    info = tarfile.TarInfo(path)
+    info.type, info.mode = kind, mode
+    return info

@@ -1,0 +1,75 @@
+"""User containers, as the agent sees them through Docker's socket."""
+
+import json
+import socketserver
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler
+from pathlib import Path
+from typing import Any
+
+import pytest
+from toweros_agent import health
+from toweros_agent.nouns import Check
+
+from tests.simulators.box import Services
+
+
+@pytest.fixture
+def docker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, Any]]:
+    """A Docker engine's socket: what it answers, by path."""
+    answers: dict[str, Any] = {}
+
+    class Engine(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            found = answers.get(self.path)
+            self.send_response(200 if found is not None else 404)
+            self.end_headers()
+            self.wfile.write(json.dumps(found).encode())
+
+        def address_string(self) -> str:
+            return "unix"
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    path = str(tmp_path / "docker.sock")
+    monkeypatch.setattr(health, "DOCKER", path)
+    with socketserver.ThreadingUnixStreamServer(path, Engine) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield answers
+        server.shutdown()
+
+
+def test_user_containers_are_seen_by_name_and_by_compose_service(docker: dict[str, Any]) -> None:
+    rows = [
+        {"Id": "aa", "Names": ["/hlr-1"], "Labels": {"com.docker.compose.service": "hlr"}},
+        {"Id": "bb", "Names": ["/msc"], "Labels": {}},
+    ]
+    docker["/v1.41/containers/json?all=1"] = rows
+    docker["/v1.41/containers/aa/json"] = {"State": {"Status": "running", "Pid": 7}}
+    docker["/v1.41/containers/bb/json"] = {"State": {"Status": "restarting", "Pid": 0}}
+    expected = {"hlr-1": (7, "RUNNING"), "hlr": (7, "RUNNING"), "msc": (0, "RESTARTING")}
+    assert health.System().containers() == expected
+    docker["/v1.41/containers/json?all=1"] = "garbage"
+    assert health.System().containers() == {}
+
+
+def test_without_an_engine_there_are_no_containers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(health, "DOCKER", str(tmp_path / "nothing"))
+    assert health.System().containers() == {}
+
+
+def test_a_container_that_keeps_dying_is_counted_and_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [1000.0]
+    monkeypatch.setattr(health.time, "monotonic", lambda: now[0])
+    services = Services(docker={"hlr": (1, "RUNNING")})
+    checker = health.Checker((Check("hlr", "container", "hlr"),), services, lambda: None)
+    assert [result.ok for result in checker.round()] == [True]
+    for pid in (2, 3):
+        services.docker = {"hlr": (pid, "RUNNING")}
+        (result,) = checker.round()
+    assert (result.ok, result.restarts, result.message) == (False, 2, "restarted 2 times")
+    now[0] += health.RECENT + 1
+    (result,) = checker.round()
+    assert result.ok and result.restarts == 2, "what was long ago is counted, and forgiven"

@@ -1,0 +1,143 @@
+"""Compose apps in a fleet repo: what a role may name, what a compose file may say, and where a mistake stands."""
+
+import hashlib
+from pathlib import Path
+
+import pytest
+import yaml
+
+from gitops.assemble.apps import Apps, _repository, oci_image
+from gitops.errors import AssembleError
+from gitops.fleet.compose import load_app
+from gitops.model import App, Image, sha256
+from gitops.store import Store
+from tests.simulators.tree import DictTree
+
+APP = "boot/compose/net"
+COMPOSE = """\
+services:
+  core:
+    image: "@pkg:../../../pkg/core"
+    restart: always
+    security_opt: ["seccomp=./seccomp/tight.json", "apparmor=core", "no-new-privileges:true"]
+    volumes: ["/data/net:/data", "./core.cfg:/etc/core.cfg:ro", "named:/x"]
+  web: {image: "web.example:5000/a/nginx:1.27@sha256:%s"}
+volumes: {named: {}}
+""" % ("ab" * 32)
+FILES = {
+    f"{APP}/docker-compose.yml": COMPOSE,
+    f"{APP}/seccomp/tight.json": "{}",
+    f"{APP}/apparmor/core": "profile core {}",
+    f"{APP}/core.cfg": "x",
+    "pkg/core/build.yml": "image: core\n",
+}
+
+
+def loaded(**changed: str) -> App | list[str]:
+    problems = []
+    tree = DictTree(FILES).with_files({f"{APP}/{name}".replace("__", "/"): text for name, text in changed.items()})
+    app = load_app(tree, APP, "staged", problems)
+    assert (app is None) == bool(problems)
+    return app or [str(problem) for problem in problems]
+
+
+def test_an_app_is_its_compose_file_and_what_stands_beside_it() -> None:
+    app = loaded()
+    assert isinstance(app, App) and app.name == "net"
+    assert app.images == {"core": "@pkg:pkg/core", "web": f"web.example:5000/a/nginx:1.27@sha256:{'ab' * 32}"}
+    assert [file["path"] for file in app.files] == [
+        "etc/compose/net/apparmor/core",
+        "etc/compose/net/core.cfg",
+        "etc/compose/net/seccomp/tight.json",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("../../../pkg/core", "../../../pkg/cor", ":3:12: there is no package in pkg/cor"),
+        (f":1.27@sha256:{'ab' * 32}", ":1.27", "does not say which image it is"),
+        ("restart: always", "build: .", ":4:12: nothing is built on a box"),
+        ("/data/net:/data", "/run/toweros:/x", ":6:15: `/run/toweros` of the box is not for user containers"),
+        ("/data/net:/data", "/data/../run:/x", "`/data/../run` of the box is not for user containers"),
+        ("/data/net:/data", "/etc:/x:ro", "`/etc` of the box is not for user containers"),
+        ('"named:/x"', "{type: bind, source: /etc, target: /x}", "`/etc` of the box is not for user containers"),
+        ("./core.cfg", "./other.cfg", "there is no `./other.cfg` in boot/compose/net"),
+        ("./core.cfg", "../../vm.yml", "there is no `../../vm.yml`"),
+        ("seccomp/tight", "seccomp/loose", "there is no `./seccomp/loose.json`"),
+        ("apparmor=core", "apparmor=other", "there is no `./apparmor/other`"),
+        ('image: "@pkg:../../../pkg/core"', "restart: always", "duplicate key"),
+        ("services:", "servces:", "an app without services"),
+    ],
+)
+def test_mistakes_are_named_with_their_place(old: str, new: str, said: str) -> None:
+    assert old in COMPOSE
+    mistakes = loaded(**{"docker-compose.yml": COMPOSE.replace(old, new, 1)})
+    assert isinstance(mistakes, list) and any(said in mistake for mistake in mistakes), mistakes
+
+
+def test_every_mistake_of_an_app_comes_in_one_run() -> None:
+    text = COMPOSE.replace("pkg/core", "pkg/x").replace("./core.cfg", "./y").replace("/data/net", "/etc")
+    mistakes = loaded(**{"docker-compose.yml": text})
+    assert isinstance(mistakes, list) and len(mistakes) == 3
+
+
+# --- what becomes of it in a release ----------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return Store.open(tmp_path / "state")
+
+
+def built(store: Store, *layers: bytes) -> Image:
+    blobs = tuple(store.blobs.put(data).sha256 for data in layers)
+    return Image("toweros/core:1", "k", {"Cmd": ["/core"]}, blobs)
+
+
+def test_a_package_becomes_an_oci_image_that_equal_layers_name_alike(store: Store) -> None:
+    one, two = (oci_image(store, built(store, b"base", b"core")) for _ in range(2))
+    assert one == two and one.digest == hashlib.sha256(one.manifest).hexdigest()
+    manifest, config = yaml.safe_load(one.manifest), yaml.safe_load(one.config)
+    assert manifest["config"]["digest"] == f"sha256:{sha256(one.config)}"
+    assert [layer["size"] for layer in manifest["layers"]] == [4, 4]
+    assert config["rootfs"]["diff_ids"] == [layer["digest"] for layer in manifest["layers"]]
+    assert config["config"] == {"Cmd": ["/core"]}
+
+
+def test_an_image_that_lost_a_layer_is_named(store: Store) -> None:
+    image = built(store, b"base")
+    store.blobs.remove(image.layers[0])
+    with pytest.raises(AssembleError, match=r"toweros/core:1: layer .* is missing"):
+        oci_image(store, image)
+
+
+def test_what_is_pulled_from_a_registry_names_the_mirror_and_the_digest(store: Store) -> None:
+    app = App("net", APP, "registry", {"services": {"core": {"image": "x", "cpus": 0.5}}}, {"core": "@pkg:pkg/core"})
+    image = built(store, b"core")
+    apps = Apps(store, None, 1)  # type: ignore[arg-type] - nothing is staged, so no tool is needed
+    staged = apps.stage([app], {"@pkg:pkg/core": image}, {}, "mirror.example:5000")
+    assert staged.mounted is None
+    (file,) = staged.files
+    digest = oci_image(store, image).digest
+    assert file["path"] == "etc/compose/net/docker-compose.yml"
+    said = yaml.safe_load(file["contents"])["services"]["core"]
+    assert said == {"image": f"mirror.example:5000/core@sha256:{digest}", "cpus": 0.5}
+    with pytest.raises(AssembleError, match="none is named"):
+        apps.stage([app], {"@pkg:pkg/core": image}, {}, "")
+    with pytest.raises(AssembleError, match="there is no image @pkg:pkg/core"):
+        apps.stage([app], {}, {}, "mirror.example:5000")
+
+
+@pytest.mark.parametrize(
+    ("name", "repository"),
+    [
+        ("@pkg:pkg/osmocom/osmo-hlr", "osmo-hlr"),
+        ("nginx@sha256:1", "nginx"),
+        ("web.example:5000/a/nginx:1.27@sha256:1", "a/nginx"),
+        ("library/nginx:1@sha256:1", "library/nginx"),
+        ("ghcr.example/x/y/z@sha256:1", "x/y/z"),
+    ],
+)
+def test_names_lose_their_registry(name: str, repository: str) -> None:
+    assert _repository(name) == repository
