@@ -90,3 +90,14 @@ class PublishError(TowerosError):
 
 class StoreError(TowerosError):
     """The store is damaged, full or locked by another controller."""
+
+
+class ForgeError(TowerosError):
+    """A forge (GitHub and the like) is away, asks us to wait, or does not let us in. Never stops a deployment.
+
+    `wait`: seconds after which it is worth asking again.
+    """
+
+    def __init__(self, message: str, *, hint: str = "", wait: float = 0.0) -> None:
+        super().__init__(message, hint=hint)
+        self.wait = wait

@@ -9,15 +9,18 @@ needs counts as built, and sizes come from the locks.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from gitops.assemble.disk import MIB, Sizes
-from gitops.errors import FleetError
-from gitops.fleet import load_fleet
+from gitops.errors import FleetError, SourceError, TowerosError
+from gitops.fleet import load_fleet, load_policy
 from gitops.model import Existing, Fleet, Revision, Tree
 from gitops.plan import box_keys, plan
 from gitops.review.nouns import Side, Summary, Verdict
 from gitops.review.sizes import Measured, Room, Weight, bases, estimate
 from gitops.review.summary import Ledger, summarize
+from gitops.source.local import LocalClone
+from gitops.source.signatures import signers
 from gitops.store import Store
 
 Point = tuple[Revision, Tree]
@@ -47,6 +50,20 @@ def preview(question: Question, store: Store | None, measured: Mapping[str, Meas
     ledger = _ledger(question, base, head, store)
     ledger = replace(ledger, measured=measured or {})
     return summarize(changes, base, head, existing, ledger, question.verdict, stateful=store is not None)
+
+
+def verdict(clone: LocalClone, head: Revision, base: Revision | None, allowed: Path | None) -> Verdict:
+    """What the base's policy says of the head's own signature. (Its history is judged when it deploys.)"""
+    try:
+        policy = load_policy(clone.tree(base or head))
+    except TowerosError as error:
+        return Verdict("unchecked", message=error.message)
+    if policy.sign == "none" and allowed is None:
+        return Verdict("accepted", message="no signature is asked for")
+    try:
+        return Verdict("accepted", signers=signers(clone.commit(head.commit), allowed))
+    except SourceError as error:
+        return Verdict("refused", getattr(error, "reason", "") or type(error).__name__, error.message)
 
 
 def room() -> Room:

@@ -7,7 +7,7 @@ In: settings and a store. Out: a `Pass` that says what was done. Rules:
   re-signed when it is due.
 - When Git lies or is away, or a commit cannot be carried out, the last good state stays: its rollout goes on, metadata
   is still re-signed, and the reason is kept where people look.
-- Nothing that goes wrong in a pass ends the loop.
+- Nothing that goes wrong in a pass ends the loop; the forge is told after it, by a thread of its own.
 
     controller = Controller(settings, store)
     done = controller.run_once()
@@ -30,6 +30,7 @@ from gitops.errors import AssembleError, SourceError, StoreError, TowerosError
 from gitops.fleet import load_fleet
 from gitops.model import Box, Fleet, Image, Json, Plan, Publication, Revision
 from gitops.publish import Publisher
+from gitops.reviewing import Reviews
 from gitops.settings import Settings
 from gitops.sign import Signer
 from gitops.source import Access, GitSource
@@ -103,6 +104,8 @@ class Controller:
         self._signer = Signer.open(settings.keys, store)
         self._publisher = Publisher(store, self._signer)
         self._fleet: tuple[str, Fleet] | None = None
+        self._reviews = Reviews.of(settings, store)
+        self._seen: Revision | None = None
         self._swept = 0.0
 
     def run_forever(self, stop: threading.Event) -> None:
@@ -111,9 +114,11 @@ class Controller:
         while not stop.is_set():
             try:
                 self.run_once()
+                self._tell_forge()
                 pause = float(self._settings.poll)
             except TowerosError as error:
                 log.error("pass.failed", error=error.message, hint=error.hint)
+                self._tell_forge(error)
                 waiting = isinstance(error, SourceError)
                 pause = float(self._settings.poll) if waiting else min(pause * 2, MAX_PAUSE)
             stop.wait(pause)
@@ -137,7 +142,8 @@ class Controller:
     def _pass(self) -> Pass:
         watch = Stopwatch()
         with watch.stage("source"):
-            revision = self._source.poll()
+            self._seen = None
+            revision = self._seen = self._source.poll()
         fleet = self._load(revision)
         plan = planning.plan(fleet, revision, self._store.existing())
         before = set(self._store.layers.roots()) if not plan.empty else set()
@@ -271,6 +277,18 @@ class Controller:
         if gone.files:
             self._builder.prune(package.key for package in fleet.packages.values())
             self._tell("Collected", f"{gone.files} files, {gone.size >> 20} MiB")
+
+    def _tell_forge(self, error: TowerosError | None = None) -> None:
+        """Begin a round on the forge; about the last good revision while Git itself is what failed."""
+        if self._reviews is None or self._fleet is None:
+            return
+        try:
+            revision = self._seen or self._source.deployed()
+            failed = error.message.splitlines()[0] if error and self._seen else ""
+            if revision:
+                self._reviews.start(self._fleet[1], revision, failed)
+        except Exception as caught:
+            log.error("forge.failed", error=_told(caught).message)
 
     # --- what people see ----------------------------------------------------------------------------------------------
 

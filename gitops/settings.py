@@ -21,7 +21,7 @@ from gitops.errors import SettingsError
 
 PREFIX = "TOWEROS_"
 PLACES = (Path("toweros.toml"), Path("/etc/toweros/toweros.toml"))
-PATHS = ("state", "keys", "allowed_signers", "ssh_key", "ssh_known_hosts")
+PATHS = ("state", "keys", "allowed_signers", "ssh_key", "ssh_known_hosts", "forge_token_file")
 
 
 class Settings(BaseModel):
@@ -47,6 +47,15 @@ class Settings(BaseModel):
     """Seconds between two looks at the Git remote."""
     epoch: int = Field(default=0, ge=0)
     """Added to every sequence: raise it when the fleet repo is replaced by a younger one."""
+    forge: str = Field(default="", pattern="^(github)?$")
+    """Where pull requests are: plans and the rollout are said there. Empty: nowhere."""
+    forge_url: str = Field(default="https://api.github.com", pattern=r"^(https://|http://127\.0\.0\.1[:/])[^\s@]+$")
+    forge_repository: str = Field(default="", pattern="^([A-Za-z0-9_.-]+/[A-Za-z0-9_.-]+)?$")
+    """OWNER/NAME on the forge."""
+    forge_token_file: Path | None = None
+    """The file that holds the forge's token; without it, TOWEROS_FORGE_TOKEN in the environment. Read at each use."""
+    link: str = Field(default="", pattern=r"^(https?://\S+)?$")
+    """How people reach the status page: the link of every status on the forge."""
     builder: str = Field(default="buildah", pattern="^buildah$")
     platform: str = Field(default="linux/amd64", pattern="^linux/amd64$")
     grace: int = Field(default=7 * 24 * 3600, ge=0)

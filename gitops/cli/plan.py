@@ -23,7 +23,7 @@ from gitops.cli.output import Output, emit
 from gitops.errors import SourceError, TowerosError
 from gitops.fleet import load_policy
 from gitops.model import Revision, Tree
-from gitops.preview import Point, Question, preview
+from gitops.preview import Point, Question, preview, verdict
 from gitops.review.markdown import markdown, marker
 from gitops.review.nouns import Verdict
 from gitops.review.text import render
@@ -89,8 +89,8 @@ def _question(settings: Settings, folder: Path | None, base: str | None, head: s
         if base or head:
             yield _in_clone(settings, place / "clone.git", base, head or revision.commit)
             return
-        verdict = Verdict("accepted", signers=revision.signers)
-        yield Question(_deployed(source), (revision, source.tree(revision)), verdict, platform=settings.platform)
+        accepted = Verdict("accepted", signers=revision.signers)
+        yield Question(_deployed(source), (revision, source.tree(revision)), accepted, platform=settings.platform)
 
 
 def _deployed(source: GitSource) -> Point | None:
@@ -113,7 +113,8 @@ def _in_clone(settings: Settings, folder: Path, base: str | None, head: str | No
     before = clone.revision(base) if base else _base(settings, clone, revision, tree)
     point = (before, clone.tree(before)) if before else None
     named = base is not None or not _is_deployed(settings, before)
-    return Question(point, (revision, tree), named=named, platform=settings.platform)
+    judged = verdict(clone, revision, before, settings.allowed_signers) if head else Verdict()
+    return Question(point, (revision, tree), judged, named=named, platform=settings.platform)
 
 
 def _base(settings: Settings, clone: LocalClone, head: Revision, tree: Tree) -> Revision | None:

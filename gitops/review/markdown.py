@@ -29,13 +29,19 @@ def marker(name: str) -> str:
     return f"<!-- toweros:{name} -->"
 
 
-def markdown(summary: Summary, mark: str = "") -> str:
-    """The comment."""
+def markdown(summary: Summary, mark: str = "", note: str = "") -> str:
+    """The comment; `note` is a line of ours at its end."""
     head = [mark] if mark else []
     head += ["### TowerOS plan", "", f"**{headline(summary)}**" if not summary.empty else "**No changes.**", ""]
     head += [f"{quote(summary.base or 'nothing deployed')} to {quote(summary.head)}", ""]
     head += _kept([f"- Policy: {plain(line.strip())}" for line in policy_lines(summary)], POLICY_BYTES)
-    foot = ["", *([sizes_note(summary), ""] if summary.groups else []), f"Digest: `sha256:{summary.digest}`", ""]
+    foot = [
+        "",
+        *([sizes_note(summary), ""] if summary.groups else []),
+        f"Digest: `sha256:{summary.digest}`",
+        *(["", note] if note else []),
+        "",
+    ]
     text = "\n".join(head) + "\n" + _table(summary.groups)
     room = LIMIT - len("\n".join(foot).encode())
     for title, lines in _details(summary):

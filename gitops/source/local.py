@@ -62,7 +62,7 @@ class LocalClone:
 
     def fork_point(self, head: Revision, branch: str) -> Revision | None:
         """Where `head` left `branch`; on the branch itself, the commit before. None when there is no such commit."""
-        commit = self._commit(head.commit)
+        commit = self.commit(head.commit)
         for name in (f"origin/{branch}", branch):
             try:
                 tip = self.repository.revparse_single(name).peel(pygit2.Commit)
@@ -70,10 +70,11 @@ class LocalClone:
                 continue
             base = self.repository.merge_base(commit.id, tip.id)
             if base is not None and base != commit.id:
-                return self._describe(branch, self._commit(str(base)))
+                return self._describe(branch, self.commit(str(base)))
         return self._describe(branch, commit.parents[0]) if commit.parents else None
 
-    def _commit(self, commit: str) -> pygit2.Commit:
+    def commit(self, commit: str) -> pygit2.Commit:
+        """A commit object by its id."""
         return self.repository[pygit2.Oid(hex=commit)].peel(pygit2.Commit)
 
     def _describe(self, name: str, commit: pygit2.Commit) -> Revision:

@@ -1,0 +1,58 @@
+"""What a forge can do for us, and no more: list pull requests, keep one comment, set a commit status, name maintainers.
+
+GitHub is one implementation (`github`); GitLab and Gitea have the same five things under other names. Texts that come
+from a forge are strangers' words. Every method may raise `ForgeError`; none is called while a deployment waits.
+
+    for pull in forge.pulls("main"):
+        forge.comment(pull, marker("plan"), text)
+        forge.status(pull.head, Status("toweros/plan", "success", "2 boxes to update", link))
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+STATES = ("pending", "success", "failure", "error")
+PLAN, DEPLOY = "toweros/plan", "toweros/deploy"
+"""The names of our two commit statuses."""
+COMMAND = "/toweros build"
+"""What a maintainer writes, with the whole commit id behind it, to have a pull request built."""
+
+
+@dataclass(frozen=True)
+class Pull:
+    """An open pull request. `fork`: its commits come from another repository; `ref` is where the forge keeps them."""
+
+    number: int
+    head: str
+    branch: str
+    fork: bool
+    ref: str
+    updated: str = ""
+    """Changes with every comment: whether it is worth asking for them."""
+
+
+@dataclass(frozen=True)
+class Status:
+    """A commit status. `description` is one line; what is too long for the forge is cut off."""
+
+    context: str
+    state: str
+    description: str
+    link: str = ""
+
+
+class Forge(Protocol):
+    """One repository on a forge."""
+
+    def pulls(self, branch: str) -> Sequence[Pull]:
+        """The open pull requests that want to go to a branch, oldest first."""
+
+    def comment(self, pull: Pull, mark: str, text: str) -> None:
+        """Make `text` our one comment there: edited in place where it is there (it begins with `mark`), else made."""
+
+    def status(self, commit: str, status: Status) -> None:
+        """Set a status of a commit; the newest of a context counts."""
+
+    def approved(self, pull: Pull) -> bool:
+        """Whether somebody who may write to the repository said `/toweros build COMMIT` for its very head."""
