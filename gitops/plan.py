@@ -56,7 +56,7 @@ class _Keys:
     def __init__(self, fleet: Fleet) -> None:
         self._fleet = fleet
         self._words: dict[int, tuple[object, str]] = {}
-        self._packages: dict[int, tuple[object, str]] = {}
+        self._packages: dict[tuple[int, int], tuple[Box, str]] = {}
 
     def of(self, box: Box) -> str:
         parts = {name: self._word(getattr(box, name)) for name in _INPUTS}
@@ -69,17 +69,16 @@ class _Keys:
         return self._words[id(value)][1]
 
     def _needed(self, box: Box) -> str:
-        if id(box.spec) not in self._packages:
+        shared = (id(box.spec), id(box.apps))
+        if shared not in self._packages:
             keys = {path: self._fleet.packages[path].key for path in needed(self._fleet, box)}
-            self._packages[id(box.spec)] = (box.spec, _canonical(keys))
-        return self._packages[id(box.spec)][1]
+            self._packages[shared] = (box, _canonical(keys))
+        return self._packages[shared][1]
 
 
 def _canonical(value: object) -> str:
     """As `model.canonical`, with dataclasses as objects."""
-    return json.dumps(
-        value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False, default=asdict
-    )
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False, default=asdict)
 
 
 _INPUTS = ("name", "spec", "network", "health", "files", "poll", "apps")
@@ -105,7 +104,7 @@ def _to_build(fleet: Fleet, existing: Existing) -> list[str]:
             visit(sibling)
         order[path] = None
 
-    alike = {id(box.spec): box for box in fleet.boxes.values()}
+    alike = {(id(box.spec), id(box.apps)): box for box in fleet.boxes.values()}
     for path in sorted({path for box in alike.values() for path in needed(fleet, box)}):
         visit(path)
     return list(order)

@@ -49,6 +49,16 @@ def review(change: Mapping[str, str | None], verdict: Verdict | None = None, tre
     return preview(Question((OLD, tree), (NEW, tree.with_files(change)), verdict or Verdict()), None)
 
 
+APP = {
+    "fleet.yaml": "source: {branch: main}\n",
+    "boot/a.yml": BOOT.replace("sshd, ", "docker, ", 1) + '  - {name: compose, image: "@pkg:../pkg/sshd"}\n',
+    "roles/vm.yaml": "boot: [boot/a.yml]\ncompose: [{app: boot/compose/net}]\n",
+    "boot/compose/net/docker-compose.yml": 'services:\n  hlr: {image: "@pkg:../../../pkg/hlr"}\n',
+    "boot/compose/net/hlr.cfg": "log stderr\n",
+    **package("pkg/hlr", "pkg/base"),
+}
+
+
 def only(summary: Summary) -> Group:
     assert len(summary.groups) == 1, summary.groups
     return summary.groups[0]
@@ -84,6 +94,31 @@ def test_a_box_gets_the_gravest_class_and_every_cause(change: Mapping[str, str],
     group = only(review(change))
     assert (group.change, group.reason, group.action) == (kind, reason, "update")
     assert group.boxes == ("one", "three", "two")
+
+
+@pytest.mark.parametrize(
+    ("change", "kind", "reason"),
+    [
+        ({"pkg/hlr/file": "x"}, Change.containers, "pkg/hlr changed"),
+        ({"boot/compose/net/hlr.cfg": "x\n"}, Change.containers, "/etc/compose/net/hlr.cfg changed"),
+        (
+            {
+                "boot/compose/net/docker-compose.yml": APP["boot/compose/net/docker-compose.yml"]
+                + "  b: {image: x@sha256:"
+                + "0" * 64
+                + "}\n"
+            },
+            Change.containers,
+            "app net changed",
+        ),
+        ({"pkg/base/file": "x"}, Change.services, "pkg/base changed"),
+        ({"pkg/hlr/file": "x", "fleet.yaml": "poll: 60\n"}, Change.containers, "pkg/hlr, poll changed"),
+    ],
+)
+def test_user_containers_alone_are_told_apart(change: Mapping[str, str], kind: Change, reason: str) -> None:
+    group = only(review(change, tree=TREE.with_files(APP)))
+    assert (group.change, group.reason) == (kind, reason)
+    assert group.fetch[0] < 3_000_000
 
 
 def test_a_readme_changes_nothing_and_says_so() -> None:

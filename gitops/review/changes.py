@@ -5,13 +5,14 @@ argument or assembler means another boot; then system containers; then user cont
 
     classify(old, new)  ->  (Change.services, ("pkg/hello",))      # for a changed package below the service hello
 
-Boxes of a role share one spec object: two specs are compared once, however many boxes have them.
+Boxes of a role share one spec object and its apps: they are compared once, however many boxes have them.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
-from gitops.model import Box, Container, Fleet, Json, Spec
+from gitops.model import App, Box, Container, Fleet, Json, Spec
 from gitops.plan import ASSEMBLER, PACKAGE
 from gitops.review.nouns import Change
 
@@ -19,19 +20,21 @@ KERNEL = {"kernel": "kernel", "cmdline": "kernel arguments", "kernel_binary": "k
 KERNEL |= {"kernel_ucode": "microcode"}
 ORDER = (Change.kernel, Change.services, Change.containers, Change.config)
 Causes = dict[Change, dict[str, None]]
+APPS = "/etc/compose/"
+"""Where the files of compose apps are on a box."""
 
 
 class Classifier:
-    """Compares boxes of two fleets; remembers what it found about specs that boxes share."""
+    """Compares boxes of two fleets; remembers what it found about what boxes share."""
 
     def __init__(self, old: Fleet, new: Fleet) -> None:
         self._old, self._new = old, new
-        self._specs: dict[tuple[int, int], tuple[Spec, Spec, Causes]] = {}
+        self._known: dict[tuple[int, ...], tuple[Box, Box, Causes]] = {}
         self._roots = _roots(old, new)
 
     def classify(self, old: Box, new: Box) -> tuple[Change, tuple[str, ...]]:
         """The gravest change, and every cause, gravest first."""
-        causes = {change: dict(found) for change, found in self._of_specs(old.spec, new.spec).items()}
+        causes = {change: dict(found) for change, found in self._shared(old, new).items()}
         for name in _settings(old, new):
             causes.setdefault(Change.config, {})[name] = None
         for change in ORDER:
@@ -40,14 +43,15 @@ class Classifier:
                 return change, tuple(named)
         return Change.unchanged, ()
 
-    def _of_specs(self, old: Spec, new: Spec) -> Causes:
-        key = (id(old), id(new))
-        if key not in self._specs:
+    def _shared(self, old: Box, new: Box) -> Causes:
+        """What differs in what boxes of a role share."""
+        key = (id(old.spec), id(new.spec), id(old.apps), id(new.apps))
+        if key not in self._known:
             causes: Causes = {}
-            for change, name in self._compare(old, new):
+            for change, name in (*self._compare(old.spec, new.spec), *self._compare_apps(old.apps, new.apps)):
                 causes.setdefault(change, {})[name] = None
-            self._specs[key] = (old, new, causes)
-        return self._specs[key][2]
+            self._known[key] = (old, new, causes)
+        return self._known[key][2]
 
     def _compare(self, old: Spec, new: Spec) -> Iterator[tuple[Change, str]]:
         if self._old.policy.recipe != self._new.policy.recipe:
@@ -64,7 +68,18 @@ class Classifier:
             yield Change.services, "init" if old.init != new.init else "volumes"
         for image in new.images():
             yield from ((Change.services, cause) for cause in self._causes(image) if image != new.kernel)
-        yield from ((Change.config, name) for name in _files(old.files, new.files))
+        for path in _files(old.files, new.files):
+            yield (Change.containers if path.startswith(APPS) else Change.config), path
+
+    def _compare_apps(self, old: Iterable[App], new: Iterable[App]) -> Iterator[tuple[Change, str]]:
+        before, after = {app.name: app for app in old}, {app.name: app for app in new}
+        for name in sorted({*before, *after}):
+            if name not in before or name not in after:
+                yield Change.containers, f"{'app' if name in before else 'new app'} {name}"
+            elif replace(before[name], files=()) != replace(after[name], files=()):
+                yield Change.containers, f"app {name}"
+        for image in sorted({image for app in after.values() for image in app.images.values()}):
+            yield from ((Change.containers, cause) for cause in self._causes(image))
 
     def _causes(self, image: str) -> tuple[str, ...]:
         return self._roots.get(image.removeprefix(PACKAGE), ()) if image.startswith(PACKAGE) else ()

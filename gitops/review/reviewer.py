@@ -2,8 +2,8 @@
 
 In: a `Forge`, a planner (pull request -> `Planned`), a memory that outlives us (the store's documents). Rules: a head
 that was planned is not planned again; nothing that was said is said again; so many pull requests a round, those that
-were looked at longest ago first; what goes wrong with one of them is said there, and the next one has its turn; a forge that is
-away ends the round.
+were looked at longest ago first; what goes wrong with one of them is said there, and the next one has its turn; a forge
+that is away ends the round.
 
     Reviewer(forge, planner, store, link).round("main", deployment)
 """

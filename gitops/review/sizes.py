@@ -73,15 +73,16 @@ class Chains:
 
     def __init__(self, fleet: Fleet, bases: Mapping[str, str]) -> None:
         self._fleet, self._bases = fleet, bases
-        self._known: dict[int, tuple[object, frozenset[tuple[str, str]]]] = {}
+        self._known: dict[tuple[int, int], tuple[Box, frozenset[tuple[str, str]]]] = {}
 
     def layers(self, box: Box) -> frozenset[tuple[str, str]]:
-        if id(box.spec) not in self._known:
+        key = (id(box.spec), id(box.apps))
+        if key not in self._known:
             images = box.spec.images()
             mounted = (path for path in needed(self._fleet, box) if path not in UNMOUNTED or PACKAGE + path in images)
             found = frozenset(layer for path in mounted for layer in self._chain(path))
-            self._known[id(box.spec)] = (box.spec, found)
-        return self._known[id(box.spec)][1]
+            self._known[key] = (box, found)
+        return self._known[key][1]
 
     def _chain(self, path: str) -> Iterator[tuple[str, str]]:
         while path in self._fleet.packages:
