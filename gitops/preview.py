@@ -14,7 +14,7 @@ from pathlib import Path
 from gitops.assemble.disk import MIB, Sizes
 from gitops.errors import FleetError, SourceError, TowerosError
 from gitops.fleet import load_fleet, load_policy
-from gitops.model import Existing, Fleet, Revision, Tree
+from gitops.model import Existing, Fleet, Plan, Revision, Tree
 from gitops.plan import box_keys, plan
 from gitops.review.nouns import Side, Summary, Verdict
 from gitops.review.sizes import Measured, Room, Weight, bases, estimate
@@ -46,10 +46,16 @@ def preview(question: Question, store: Store | None, measured: Mapping[str, Meas
     """
     base, head = _base(question), _side(question.head, question.platform)
     existing = _existing(base, store, named=question.named)
-    changes = plan(head.fleet, head.revision, existing)
+    planned = plan(head.fleet, head.revision, existing)
     ledger = _ledger(question, base, head, store)
     ledger = replace(ledger, measured=measured or {})
-    return summarize(changes, base, head, existing, ledger, question.verdict, stateful=store is not None)
+    return summarize(planned, base, head, existing, ledger, question.verdict, stateful=store is not None)
+
+
+def changes(question: Question, store: Store | None) -> Plan:
+    """The bare plan of a question."""
+    base, head = _base(question), _side(question.head, question.platform)
+    return plan(head.fleet, head.revision, _existing(base, store, named=question.named))
 
 
 def verdict(clone: LocalClone, head: Revision, base: Revision | None, allowed: Path | None) -> Verdict:
@@ -107,8 +113,7 @@ def _ledger(question: Question, base: Side | None, head: Side, store: Store | No
         return Ledger(room(), found, weights)
     for fleet in (base.fleet if base else None, head.fleet):
         weights |= _weighed(store, fleet) if fleet else {}
-    published = {box: publication for box, (publication, _) in store.publications().items()}
-    return Ledger(room(), found, weights, published=published, known_layers=frozenset(store.layers.roots()))
+    return Ledger(room(), found, weights)
 
 
 def _weighed(store: Store, fleet: Fleet) -> dict[str, Weight]:

@@ -28,6 +28,7 @@ from gitops.settings import PREFIX, Settings
 from gitops.source import Access
 from gitops.source.pulls import PullClone
 from gitops.store import Store
+from gitops.trial import measure
 
 log = structlog.get_logger(__name__)
 
@@ -90,7 +91,8 @@ class Reviews:
         judged = verdict(clone, head, base, self._settings.allowed_signers)
         point = (base, clone.tree(base)) if base else None
         question = Question(point, (head, clone.tree(head)), judged, named=True, platform=self._settings.platform)
-        return preview(question, self._store)
+        measured = measure(question, self._store, server=self._settings.server) if build else None
+        return preview(question, self._store, measured)
 
     def _note(self, problem: str) -> None:
         """Say what is wrong once, and that it is over once."""

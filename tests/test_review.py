@@ -9,10 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gitops.fleet.lockfile import dump_lock
-from gitops.model import LockedFile, Revision
+from gitops.model import BlobRef, Content, Health, Layer, LockedFile, Release, Revision, sha256
 from gitops.preview import Question, preview
 from gitops.review.markdown import LIMIT, markdown, marker
 from gitops.review.nouns import Change, Group, Summary, Verdict, Version
+from gitops.review.sizes import Measured
 from gitops.review.text import render, size
 from tests.simulators.tree import DictTree
 from tests.test_packages import package
@@ -193,6 +194,41 @@ def test_a_release_that_does_not_fit_the_disk_is_said_loudly() -> None:
 def test_layers_made_and_reused_are_counted() -> None:
     summary = review({"pkg/hello/file": "x"})
     assert (summary.made, summary.reused) == (1, 5)  # toolbox, base, sshd, init and kernel stay
+
+
+def release(sequence: int, *layers: bytes, cmdline: str = "quiet") -> Release:
+    boot = BlobRef("ab" * 32, 1)
+    content = Content(boot, boot, cmdline, tuple(Layer(sha256(data), 4096) for data in layers), (), Health())
+    return Release("one", sequence, content)
+
+
+def measured(before: Release | None, after: Release) -> Measured:
+    return Measured(after, before, 20_000_000, 5000, {layer.root: 100 for layer in after.layers()})
+
+
+def test_measured_sizes_are_those_of_the_layers_that_the_box_lacks() -> None:
+    old = release(1, b"base", b"hello")
+    new = measured(old, release(2, b"base", b"hello 2"))
+    assert (new.fetch, new.disk) == (5100, 3 * 4096)
+    assert measured(None, old).fetch == 20_005_200
+    assert measured(old, release(2, b"base", b"hello", cmdline="loud")).fetch == 20_005_000
+    same = measured(old, release(2, b"base", b"hello"))
+    assert same.same and same.fetch == 0
+
+
+def test_a_plan_with_measured_releases_is_exact_and_says_who_gets_the_same_content() -> None:
+    old = release(1, b"base", b"hello")
+    found = dict.fromkeys(("one", "two"), measured(old, release(2, b"base", b"hello 2")))
+    found["three"] = measured(old, release(2, b"base", b"hello"))
+    point = NEW, TREE.with_files({"pkg/hello/file": "x"})
+    summary = preview(Question((OLD, TREE), point), None, found)
+    assert summary.exact and (summary.made, summary.reused) == (1, 1)
+    assert [(g.boxes, g.change, g.fetch) for g in summary.groups] == [
+        (("one", "two"), Change.services, (5100, 5100)),
+        (("three",), Change.unchanged, (0, 0)),
+    ]
+    assert "Sizes: measured" in render(summary) and "5.1 kB to fetch" in render(summary)
+    assert summary.digest == review({"pkg/hello/file": "x"}).digest
 
 
 @pytest.mark.parametrize(

@@ -32,11 +32,16 @@ MINIMUM_FREE = 2 << 30
 
 
 class BuildahBuilder:
-    """Implements `Builder` with a private buildah storage below the store."""
+    """Implements `Builder` with a private buildah storage below the store.
 
-    def __init__(self, store: Store) -> None:
+    `lender` is another store's folder, whose images may be stood on and are never changed.
+    """
+
+    def __init__(self, store: Store, lender: Path | None = None) -> None:
         self._store = store
         self._root = store.root / "buildah"
+        lent = lender.resolve() / "buildah" / "storage" if lender else None
+        self._lent = ["--storage-opt", f"additionalimagestore={lent}"] if lent and lent.is_dir() else []
 
     def build(self, package: Package, tree: Tree, packages: Mapping[str, Package]) -> Image:
         """See `Builder.build`."""
@@ -119,7 +124,7 @@ class BuildahBuilder:
         _check_free(self._store.root)
         alone = ["unshare", "--net"] if offline else []
         storage = ["--root", str(self._root / "storage"), "--runroot", str(self._root / "run")]
-        return run([*alone, "buildah", *storage, *words], timeout=TIMEOUT)
+        return run([*alone, "buildah", *storage, *self._lent, *words], timeout=TIMEOUT)
 
 
 def _check_free(folder: Path) -> None:

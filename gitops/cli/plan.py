@@ -31,6 +31,7 @@ from gitops.settings import Settings
 from gitops.source import Access, FolderTree, GitSource
 from gitops.source.local import LocalClone
 from gitops.store import Store
+from gitops.trial import measure
 
 CHANGES = 2
 """The exit code of `--detailed-exitcode` when there are changes."""
@@ -66,7 +67,8 @@ def show(
     settings = context.settings(config, state)
     store = Store.open(settings.state) if (settings.state / "toweros.db").is_file() else None
     with _question(settings, folder, base, head) as question:
-        summary = preview(question, store)
+        measured = measure(question, store, server=settings.server) if build else None
+        summary = preview(question, store, measured)
     if output is PlanOutput.markdown:
         sys.stdout.write(markdown(summary, marker("plan")))
     else:

@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from gitops.fleet.packages import SIBLING
-from gitops.model import BLOCK, Box, Entry, Fleet, Package, Publication, Release, Tree
+from gitops.model import BLOCK, Box, Entry, Fleet, Package, Release, Tree
 from gitops.plan import PACKAGE, needed
 
 EXPANDED = 3
@@ -102,26 +102,39 @@ def uki_size(box: Box, weights: Mapping[str, Weight]) -> int:
 
 @dataclass(frozen=True)
 class Measured:
-    """A box's next release as it would be: what it was made from, and what its blobs weigh on the wire."""
+    """A box's next release as it was made on trial, and the one before it."""
 
     release: Release
+    before: Release | None
     uki: int
+    boot: int
+    """Bytes of the addon and the release's document."""
     wire: Mapping[str, int]
-    """Root of a layer -> bytes of its zstd copy."""
+    """Root of a layer that the box lacks -> bytes of the smallest form of it that the server offers."""
 
-    def fetch(self, before: Publication | None) -> int:
+    @property
+    def fetch(self) -> int:
         """Bytes that a box which runs `before` downloads."""
-        old = {layer.root for layer in before.release.layers()} if before else set()
+        old = {layer.root for layer in self.before.layers()} if self.before else set()
         layers = sum(self.wire.get(layer.root, layer.size) for layer in self.release.layers() if layer.root not in old)
-        return layers + BOOT + (self.uki if not before or self._boots_another(before) else 0)
+        return 0 if self.same else layers + self.boot + (self.uki if self._boots_another else 0)
 
-    def disk(self, before: Publication | None) -> int:
+    @property
+    def disk(self) -> int:
         """Bytes of the layers of both releases."""
-        both = {*self.release.layers(), *(before.release.layers() if before else ())}
+        both = {*self.release.layers(), *(self.before.layers() if self.before else ())}
         return sum(layer.size for layer in both)
 
-    def _boots_another(self, before: Publication) -> bool:
-        old, new = before.release.content, self.release.content
+    @property
+    def same(self) -> bool:
+        """Whether other inputs made the very same content: then the box has nothing to do."""
+        return self.before is not None and self.before.content.digest == self.release.content.digest
+
+    @property
+    def _boots_another(self) -> bool:
+        if self.before is None:
+            return True
+        old, new = self.before.content, self.release.content
         return (old.kernel, old.initrd, old.cmdline) != (new.kernel, new.initrd, new.cmdline)
 
 

@@ -11,7 +11,7 @@ commit of the same tree has the digest of the branch that was reviewed.
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 
-from gitops.model import Box, Entry, Existing, Plan, Publication, Step, canonical, sha256
+from gitops.model import Box, Entry, Existing, Plan, Step, canonical, sha256
 from gitops.plan import ASSEMBLER, CHANGED, LOST
 from gitops.review.changes import Classifier
 from gitops.review.nouns import Change, Group, Side, Summary, Verdict
@@ -31,9 +31,6 @@ class Ledger:
     bases: Mapping[str, str] = field(default_factory=dict)
     weights: Mapping[str, Weight] = field(default_factory=dict)
     measured: Mapping[str, Measured] = field(default_factory=dict)
-    published: Mapping[str, Publication] = field(default_factory=dict)
-    known_layers: frozenset[str] = frozenset()
-    """Roots of layers that were there before anything was measured."""
 
 
 @dataclass(frozen=True)
@@ -118,6 +115,8 @@ def _groups(plan: Plan, base: Side | None, head: Side, ledger: Ledger) -> tuple[
     for step in plan.boxes:
         old = base.fleet.boxes.get(step.subject) if base else None
         change, reason = _change(step, old, head.fleet.boxes[step.subject], classifier)
+        if (measured := ledger.measured.get(step.subject)) and measured.same:
+            change, reason = Change.unchanged, f"{reason}, and its content is the same"
         size = sizer.of(step.subject, change)
         names, fetches = found.setdefault((step.action, change, reason, size.fits), ([], []))
         names.append(step.subject)
@@ -154,9 +153,8 @@ class _Sizer:
         self._sums: dict[tuple[frozenset[tuple[str, str]], frozenset[tuple[str, str]]], tuple[int, int]] = {}
 
     def of(self, name: str, change: Change) -> _Size:
-        before = self._ledger.published.get(name)
         if measured := self._ledger.measured.get(name):
-            return _Size(measured.fetch(before), self._ledger.room.holds(measured.disk(before), measured.uki))
+            return _Size(measured.fetch, self._ledger.room.holds(measured.disk, measured.uki))
         new = self._head.fleet.boxes[name]
         old = self._base.fleet.boxes.get(name) if self._base else None
         wire, disk = self._sum(self._old.layers(old) if self._old and old else frozenset(), self._new.layers(new))
@@ -177,8 +175,10 @@ class _Sizer:
 def _layers(plan: Plan, base: Side | None, head: Side, ledger: Ledger) -> tuple[int, int]:
     """Layers made, and layers of the changed boxes that were there before."""
     if ledger.measured:
-        roots = {layer.root for measured in ledger.measured.values() for layer in measured.release.layers()}
-        return len(roots - ledger.known_layers), len(roots & ledger.known_layers)
+        made = [each for each in ledger.measured.values() if each.fetch]
+        roots = {layer.root for each in made for layer in each.release.layers()}
+        known = {layer.root for each in made if each.before for layer in each.before.layers()}
+        return len(roots - known), len(roots & known)
     new, old = Chains(head.fleet, ledger.bases), Chains(base.fleet, ledger.bases) if base else None
     touched = {layer for step in plan.boxes for layer in new.layers(head.fleet.boxes[step.subject])}
     there = {layer for box in base.fleet.boxes.values() for layer in old.layers(box)} if base and old else set()

@@ -25,6 +25,7 @@ HOUR = 3600.0
 LEFTOVERS = {
     ".build-*": 0.0,
     ".fetch-*": 0.0,
+    ".plan-*": 24 * HOUR,
     **dict.fromkeys((".extract-*", ".tar-*", "toolbox/.new-*", "toolbox/*/work/*"), HOUR),
     **dict.fromkeys(("blobs/sha256/.new-*", "layers/.new-*", "layers/deltas/*/.new-*"), HOUR),
 }
