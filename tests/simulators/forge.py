@@ -122,6 +122,8 @@ class Forge:
     def answer(self, method: str, path: str, query: dict[str, str], body: Any, login: str) -> tuple[int, Any]:
         if path == "/user":
             return 200, {"login": login, "id": 7, "type": "User"}
+        if path.startswith("/projects/5/merge_requests/"):
+            return self._notes(method, path.removeprefix("/projects/5/merge_requests/"), body)
         inside = re.fullmatch(rf"/repos/{REPOSITORY}(/.*)", path)
         if not inside:
             return 404, None
@@ -166,6 +168,20 @@ class Forge:
         self.statuses.append({"sha": commit, "target_url": "", **body})
         return 201, self.statuses[-1]
 
+    def _notes(self, method: str, path: str, body: Any) -> tuple[int, Any]:
+        """GitLab's notes of merge requests; `author` in place of `user`."""
+        number, _, note = path.partition("/notes")
+        if method == "GET":
+            found = [c for c in self.comments.values() if c["issue"] == int(number)]
+            return 200, [{**c, "author": {"id": 7 if c["user"]["login"] in self.tokens.values() else 8}} for c in found]
+        if method == "POST" and not note:
+            return self._created(int(number), next(iter(self.tokens.values())), body)
+        return (
+            self._edited(int(note.strip("/")), next(iter(self.tokens.values())), body)
+            if method == "PUT"
+            else (404, None)
+        )
+
     def _permission(self, login: str) -> tuple[int, Any]:
         if login not in self.permissions:
             return 404, None
@@ -184,7 +200,7 @@ class Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         self._handle()
 
-    do_POST = do_PATCH = do_GET  # noqa: N815 - http.server's own words
+    do_POST = do_PATCH = do_PUT = do_GET  # noqa: N815 - http.server's own words
 
     def log_message(self, *_: object) -> None:
         pass
@@ -192,7 +208,7 @@ class Handler(BaseHTTPRequestHandler):
     def _handle(self) -> None:
         length = int(self.headers.get("Content-Length") or 0)
         body = json.loads(self.rfile.read(length)) if length else None
-        token = (self.headers.get("Authorization") or "").removeprefix("Bearer ")
+        token = self.headers.get("PRIVATE-TOKEN") or (self.headers.get("Authorization") or "").removeprefix("Bearer ")
         parts = urlsplit(self.path)
         query = {name: values[-1] for name, values in parse_qs(parts.query).items()}
         fault = next((each for each in self.hub.faults if each.path in self.path), None)
