@@ -37,6 +37,7 @@ lock: ## Pin the Python dependencies again, with hashes
 bench: install ## After a demo: speed and size, as ratios against a named peer
 	$(BIN)/python bench/size.py $(DEMO)/state
 	$(BIN)/python bench/noop_poll.py --config $(DEMO)/toweros.toml
+	$(BIN)/python bench/plan.py
 
 clean: ## Remove what the demo and the tests made (not .venv)
 	rm -rf $(DEMO) state .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -13,7 +13,7 @@ import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict
 
-from gitops.model import Box, Existing, Fleet, Package, Plan, Revision, Step, sha256
+from gitops.model import Box, Existing, Fleet, Network, Package, Plan, Revision, Step, sha256
 
 PACKAGE = "@pkg:"
 ASSEMBLER = ("pkg/initrd", "pkg/bootloader", "pkg/toolbox")
@@ -55,7 +55,7 @@ class _Keys:
 
     def __init__(self, fleet: Fleet) -> None:
         self._fleet = fleet
-        self._words: dict[int, tuple[object, str]] = {}
+        self._words: dict[object, tuple[object, str]] = {}
         self._packages: dict[tuple[int, int], tuple[Box, str]] = {}
 
     def of(self, box: Box) -> str:
@@ -64,9 +64,10 @@ class _Keys:
         return sha256(("{" + ",".join(f'"{name}":{parts[name]}' for name in sorted(parts)) + "}").encode())
 
     def _word(self, value: object) -> str:
-        if id(value) not in self._words:
-            self._words[id(value)] = (value, _canonical(value))
-        return self._words[id(value)][1]
+        key = value if isinstance(value, Network) else id(value)
+        if key not in self._words:
+            self._words[key] = (value, _canonical(value))
+        return self._words[key][1]
 
     def _needed(self, box: Box) -> str:
         shared = (id(box.spec), id(box.apps))

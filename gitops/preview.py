@@ -10,18 +10,20 @@ needs counts as built, and sizes come from the locks.
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from gitops.assemble.disk import MIB, Sizes
 from gitops.errors import FleetError, SourceError, TowerosError
 from gitops.fleet import load_fleet, load_policy
 from gitops.model import Existing, Fleet, Plan, Revision, Tree
 from gitops.plan import box_keys, plan
 from gitops.review.nouns import Side, Summary, Verdict
-from gitops.review.sizes import Measured, Room, Weight, bases, estimate
+from gitops.review.sizes import DISK, Measured, Weight, bases, estimate
 from gitops.review.summary import Ledger, summarize
 from gitops.source.local import LocalClone
 from gitops.source.signatures import signers
-from gitops.store import Store
+
+if TYPE_CHECKING:
+    from gitops.store import Store  # takes long to load, and a clone needs none
 
 Point = tuple[Revision, Tree]
 UNCHECKED = Verdict()
@@ -38,7 +40,7 @@ class Question:
     platform: str = "linux/amd64"
 
 
-def preview(question: Question, store: Store | None, measured: Mapping[str, Measured] | None = None) -> Summary:
+def preview(question: Question, store: "Store | None", measured: Mapping[str, Measured] | None = None) -> Summary:
     """The summary of head against base.
 
     Raises:
@@ -52,7 +54,7 @@ def preview(question: Question, store: Store | None, measured: Mapping[str, Meas
     return summarize(planned, base, head, existing, ledger, question.verdict, stateful=store is not None)
 
 
-def changes(question: Question, store: Store | None) -> Plan:
+def changes(question: Question, store: "Store | None") -> Plan:
     """The bare plan of a question."""
     base, head = _base(question), _side(question.head, question.platform)
     return plan(head.fleet, head.revision, _existing(base, store, named=question.named))
@@ -72,12 +74,6 @@ def verdict(clone: LocalClone, head: Revision, base: Revision | None, allowed: P
         return Verdict("refused", getattr(error, "reason", "") or type(error).__name__, error.message)
 
 
-def room() -> Room:
-    """The partitions of a disk as `toweros box image` makes it."""
-    sizes = Sizes()
-    return Room(sizes.toweros * MIB, sizes.esp * MIB)
-
-
 def _side(point: Point, platform: str) -> Side:
     revision, tree = point
     return Side(revision, load_fleet(tree, platform), tree.entries())
@@ -93,7 +89,7 @@ def _base(question: Question) -> Side | None:
         return None
 
 
-def _existing(base: Side | None, store: Store | None, *, named: bool) -> Existing:
+def _existing(base: Side | None, store: "Store | None", *, named: bool) -> Existing:
     if store is not None and not named:
         return store.existing()
     if base is None:
@@ -103,20 +99,20 @@ def _existing(base: Side | None, store: Store | None, *, named: bool) -> Existin
     return Existing(built, box_keys(base.fleet), keys)
 
 
-def _ledger(question: Question, base: Side | None, head: Side, store: Store | None) -> Ledger:
+def _ledger(question: Question, base: Side | None, head: Side, store: "Store | None") -> Ledger:
     weights: dict[str, Weight] = {}
     if base and question.base:
         weights = estimate(base.entries, base.fleet.packages)
     weights |= estimate(head.entries, head.fleet.packages)
     found = bases(question.head[1], head.fleet.packages)
     if store is None:
-        return Ledger(room(), found, weights)
+        return Ledger(DISK, found, weights)
     for fleet in (base.fleet if base else None, head.fleet):
         weights |= _weighed(store, fleet) if fleet else {}
-    return Ledger(room(), found, weights)
+    return Ledger(DISK, found, weights)
 
 
-def _weighed(store: Store, fleet: Fleet) -> dict[str, Weight]:
+def _weighed(store: "Store", fleet: Fleet) -> dict[str, Weight]:
     """What the packages' own layers weigh in the store, where they are there."""
     found = {}
     for path, package in fleet.packages.items():

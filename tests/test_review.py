@@ -8,12 +8,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from gitops.assemble.disk import MIB, Sizes
 from gitops.fleet.lockfile import dump_lock
 from gitops.model import BlobRef, Content, Health, Layer, LockedFile, Release, Revision, sha256
 from gitops.preview import Question, preview
 from gitops.review.markdown import LIMIT, markdown, marker
 from gitops.review.nouns import Change, Group, Summary, Verdict, Version
-from gitops.review.sizes import Measured
+from gitops.review.sizes import DISK, Measured
 from gitops.review.text import render, size
 from tests.simulators.tree import DictTree
 from tests.test_packages import package
@@ -194,6 +195,10 @@ def test_a_release_that_does_not_fit_the_disk_is_said_loudly() -> None:
 def test_layers_made_and_reused_are_counted() -> None:
     summary = review({"pkg/hello/file": "x"})
     assert (summary.made, summary.reused) == (1, 5)  # toolbox, base, sshd, init and kernel stay
+
+
+def test_the_disk_is_the_one_that_box_image_makes() -> None:
+    assert DISK.layers == Sizes().toweros * MIB and DISK.boot == Sizes().esp * MIB
 
 
 def release(sequence: int, *layers: bytes, cmdline: str = "quiet") -> Release:

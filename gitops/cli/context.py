@@ -1,12 +1,14 @@
 """What most verbs need: the settings, the store, the fleet repo's folder."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from gitops.settings import Settings, load
-from gitops.store import Store
+
+if TYPE_CHECKING:
+    from gitops.store import Store
 
 ConfigOption = Annotated[
     Path | None, typer.Option("--config", "-c", help="toweros.toml (default: ./ or /etc/toweros/).")
@@ -20,5 +22,7 @@ def settings(config: Path | None = None, state: Path | None = None) -> Settings:
     return load(config, state=state)
 
 
-def store(config: Path | None = None, state: Path | None = None) -> Store:
+def store(config: Path | None = None, state: Path | None = None) -> "Store":
+    from gitops.store import Store  # takes long to load, and not every verb has one
+
     return Store.open(settings(config, state).state)

@@ -12,7 +12,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.text import Text
@@ -26,12 +26,14 @@ from gitops.model import Revision, Tree
 from gitops.preview import Point, Question, preview, verdict
 from gitops.review.markdown import markdown, marker
 from gitops.review.nouns import Verdict
+from gitops.review.sizes import Measured
 from gitops.review.text import render
 from gitops.settings import Settings
 from gitops.source import Access, FolderTree, GitSource
 from gitops.source.local import LocalClone
-from gitops.store import Store
-from gitops.trial import measure
+
+if TYPE_CHECKING:
+    from gitops.store import Store
 
 CHANGES = 2
 """The exit code of `--detailed-exitcode` when there are changes."""
@@ -65,16 +67,21 @@ def show(
 ) -> None:
     """Say which packages, layers and boxes would change, and why."""
     settings = context.settings(config, state)
-    store = Store.open(settings.state) if (settings.state / "toweros.db").is_file() else None
+    store = context.store(config, state) if (settings.state / "toweros.db").is_file() else None
     with _question(settings, folder, base, head) as question:
-        measured = measure(question, store, server=settings.server) if build else None
-        summary = preview(question, store, measured)
+        summary = preview(question, store, _measured(question, store, settings) if build else None)
     if output is PlanOutput.markdown:
         sys.stdout.write(markdown(summary, marker("plan")))
     else:
         emit(summary.as_json(), Output(output.value), lambda: Text(render(summary)))
     if detailed and not summary.empty:
         raise typer.Exit(CHANGES)
+
+
+def _measured(question: Question, store: "Store | None", settings: Settings) -> dict[str, Measured]:
+    from gitops.trial import measure  # the builder takes long to load, and most plans need none
+
+    return measure(question, store, server=settings.server)
 
 
 @contextmanager

@@ -16,6 +16,7 @@ from typing import Generic, TypeVar
 from gitops.errors import FleetError, Problem
 from gitops.fleet import compose, linuxkit, yaml
 from gitops.fleet.box import box_files
+from gitops.fleet.known import KNOWN, Remembering
 from gitops.fleet.overlay import Merged, apply, by_path, check_services
 from gitops.fleet.packages import load_packages
 from gitops.fleet.schema import NAME, BoxFile, FleetFile, Overlay, RoleFile, check, did_you_mean
@@ -54,6 +55,7 @@ def load_fleet(tree: Tree, platform: str = "linux/amd64") -> Fleet:
         FleetError: with all mistakes.
     """
     problems: list[Problem] = []
+    tree = Remembering(tree)
     fleet = _read(tree, FLEET, FleetFile, problems) or Level(yaml.Document(FLEET), FleetFile())
     policy = _policy(fleet.said)
     packages = load_packages(tree, policy.recipe, platform, problems)
@@ -87,9 +89,17 @@ def _read(tree: Tree, path: str, model: type[Said], problems: list[Problem]) -> 
             Problem(path, 1, 1, "there is no such file", "run `toweros init` for a fleet repo to begin with")
         )
         return None
+    entry = tree.entries()[path]
+    known: Level[Said] | None = KNOWN.get(path, entry, model)
+    if known:
+        return known
     document = yaml.load(tree.read(path), path, problems)
     said = check(document, model, problems) if document else None
-    return Level(document, said) if document and said else None
+    if document is None or said is None:
+        return None
+    level = Level(document, said)
+    KNOWN.put(path, entry, model, level)
+    return level
 
 
 def _folder(tree: Tree, folder: str, model: type[Said], problems: list[Problem]) -> dict[str, Level[Said]]:

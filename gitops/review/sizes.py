@@ -51,6 +51,10 @@ class Room:
         return layers * TREE_PARTS[0] // TREE_PARTS[1] <= self.layers * 15 // 16 and 3 * uki <= self.boot
 
 
+DISK = Room(2048 << 20, 256 << 20)
+"""A disk as `toweros box image` makes it (`assemble.disk.Sizes`; a test compares)."""
+
+
 def estimate(entries: Mapping[str, Entry], packages: Mapping[str, Package]) -> dict[str, Weight]:
     """What each package's own layer would weigh, by its locked inputs and its folder."""
     folders: dict[str, int] = dict.fromkeys(packages, 0)
