@@ -24,7 +24,7 @@ import structlog
 from gitops import plan as planning
 from gitops import rollout
 from gitops.assemble.release import Assembled, assemble
-from gitops.build import BuildahBuilder, Builder
+from gitops.build import Builder, builder_of
 from gitops.collect import collect
 from gitops.errors import AssembleError, SourceError, StoreError, TowerosError
 from gitops.fleet import load_fleet
@@ -100,7 +100,7 @@ class Controller:
         self._source = GitSource(
             access, settings.state / "source", allowed_signers=settings.allowed_signers, epoch=settings.epoch
         )
-        self._builder = builder or BuildahBuilder(store)
+        self._builder = builder or builder_of(settings, store)
         self._signer = Signer.open(settings.keys, store)
         self._publisher = Publisher(store, self._signer)
         self._fleet: tuple[str, Fleet] | None = None

@@ -56,7 +56,9 @@ class Settings(BaseModel):
     """The file that holds the forge's token; without it, TOWEROS_FORGE_TOKEN in the environment. Read at each use."""
     link: str = Field(default="", pattern=r"^(https?://\S+)?$")
     """How people reach the status page: the link of every status on the forge."""
-    builder: str = Field(default="buildah", pattern="^buildah$")
+    builder: str = Field(default="buildah", pattern="^(buildah|docker)$")
+    docker_host: str = Field(default="unix:///var/run/docker.sock", pattern="^(unix|tcp|ssh)://")
+    """Where the Docker engine is that builds, if `builder` is `docker`."""
     platform: str = Field(default="linux/amd64", pattern="^linux/amd64$")
     grace: int = Field(default=7 * 24 * 3600, ge=0)
     """Seconds that an unreferenced blob stays: longer than the slowest box's download."""

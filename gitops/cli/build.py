@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from gitops.build import BuildahBuilder
+from gitops.build import builder_of
 from gitops.cli import context
 from gitops.cli.context import ConfigOption, DirOption, StateOption
 from gitops.cli.output import Output, OutputOption, emit, table, talk
@@ -36,7 +36,7 @@ def build(
     known = load_packages(tree, 1, "linux/amd64", problems)
     wanted = [name.rstrip("/") for name in packages] if packages else list(known)
     _check(wanted, known, problems)
-    builder, rows = BuildahBuilder(store), []
+    builder, rows = builder_of(context.settings(config, state), store), []
     with store.lock():
         for path in wanted:
             start = time.monotonic()

@@ -36,21 +36,21 @@ LONG = 600.0
 class Field(Demo):
     """What the tests do to the fleet, and what they see of the box."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, role: str = "vm") -> None:
         super().__init__(folder, Console(stderr=True, quiet=True))
         self.prepare()
-        self._take_packages()
+        self._take_packages(role)
         self.settings = load(self.config)
-        self.store = works.store()
+        self.store = works.store() if folder == works.FIELD else works.lend(self.settings.state)
         self.passes = Controller(self.settings, self.store)
         self._server = ExitStack()
 
-    def _take_packages(self) -> None:
+    def _take_packages(self, role: str) -> None:
         """The fleet repo builds what this checkout has now."""
-        for name in ("pkg", "boot"):
+        for name, here in (("pkg", "pkg"), ("boot", "boot"), ("roles", "fleet-repo-template/roles")):
             shutil.rmtree(self.fleet / name)
-            copy(FolderTree(works.CHECKOUT / name), self.fleet / name)
-        (self.fleet / "boxes" / f"{BOX}.yaml").write_text("role: vm\n")
+            copy(FolderTree(works.CHECKOUT / here), self.fleet / name)
+        (self.fleet / "boxes" / f"{BOX}.yaml").write_text(f"role: {role}\n")
         if run(["git", "-C", self.fleet, "status", "--porcelain"]):
             self.commit("The packages of the checkout")
 
@@ -65,10 +65,10 @@ class Field(Demo):
         self.commit(message)
         return self.apply()
 
-    def new_disk(self, folder: Path) -> Machine:
+    def new_disk(self, folder: Path, sizes: Sizes = SIZES) -> Machine:
         """Provision the box and give its machine, off."""
         self.disk = folder / "disk.raw"
-        provision(self.settings, self.store, BOX, self.disk, SIZES)
+        provision(self.settings, self.store, BOX, self.disk, sizes)
         return self.machine_in(folder)
 
     def machine_in(self, folder: Path) -> Machine:
@@ -92,7 +92,7 @@ class Field(Demo):
             assert time.monotonic() < deadline, f"{what}: not within {seconds:.0f} s; {self.store.report(BOX)}"
             time.sleep(0.3)
 
-    def wait_healthy(self, since: int) -> Report:
+    def wait_healthy(self, since: int, seconds: float = LONG) -> Report:
         """A report from after `since` that says: idle, Healthy, and what was asked for."""
 
         def settled() -> bool:
@@ -102,7 +102,7 @@ class Field(Demo):
             same = report.content == wanted[0].release.content.digest
             return same and report.phase == "idle" and report.health == "Healthy"
 
-        self.wait_until("a healthy box", settled)
+        self.wait_until("a healthy box", settled, seconds)
         return self.report()
 
     def ssh(self, command: str) -> str:

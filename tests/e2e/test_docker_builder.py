@@ -1,0 +1,83 @@
+"""The Docker engine as the second builder: a private engine gives the layers that buildah gives, for every package.
+
+The engine is that of pkg/docker, with a socket and data of its own. Layers are compared by their names: the dm-verity
+root of what is in them.
+"""
+
+import tarfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from gitops.assemble.layers import layer_of
+from gitops.build.docker import DockerBuilder
+from gitops.errors import BuildError
+from gitops.fleet.packages import load_packages
+from gitops.model import Image, sha256
+from gitops.source import FolderTree
+from gitops.store import Store
+from tests import works
+from tests.e2e.containers import Host
+
+pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("docker")]
+
+TREE = FolderTree(works.CHECKOUT)
+PACKAGES = load_packages(TREE, 1, "linux/amd64", [])
+
+
+@pytest.fixture(scope="module")
+def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DockerBuilder]:
+    """A builder with an engine and a store of its own: nothing that buildah made is in either."""
+    folder = tmp_path_factory.mktemp("engine")
+    with Host(folder, {"docker": "pkg/docker"}) as host:
+        (host.box / "etc/docker/daemon.json").write_text('{"storage-driver": "overlay2", "bridge": "none"}')
+        host.start("docker")
+        socket = host.box / "run/docker/docker.sock"
+        host.wait_until("the engine", socket.exists)
+        store = Store.open(folder / "state")
+        for path in (works.store().root / "blobs" / "sha256").iterdir():  # the locked files, not layers alone
+            if any(path.name == locked.sha256 for package in PACKAGES.values() for locked in package.lock):
+                store.blobs.put_file(path)
+        yield DockerBuilder(store, f"unix://{socket}")
+
+
+def names(store: Store, image: Image) -> list[object]:
+    """What the layers are called; the toolbox, which has device nodes and is on no box, is compared file by file."""
+    if image.reference.startswith("toweros/toolbox:"):
+        return [entries(store.blobs.path(diff_id)) for diff_id in image.layers]
+    return [layer_of(store, works.toolbox(), diff_id, 1).root for diff_id in image.layers]
+
+
+def entries(tar: Path) -> dict[str, object]:
+    """Everything but times."""
+    found: dict[str, object] = {}
+    with tarfile.open(tar) as archive:
+        for member in archive:
+            data = archive.extractfile(member) if member.isreg() else None
+            content = sha256(data.read()) if data else ""
+            owner, device = (member.uid, member.gid), (member.devmajor, member.devminor) if member.isdev() else ()
+            name = member.name.removeprefix("./").rstrip("/")
+            found[name] = (member.type, member.mode, owner, member.linkname.removeprefix("./"), device, content)
+    return found
+
+
+@pytest.mark.parametrize("path", sorted(PACKAGES))
+def test_a_package_has_the_layers_that_buildah_gives_it(engine: DockerBuilder, path: str) -> None:
+    mine = engine.build(PACKAGES[path], TREE, PACKAGES)
+    theirs = works.image(path)
+    assert mine.key == theirs.key
+    assert names(engine._store, mine) == names(works.store(), theirs)
+    assert mine.config.get("Cmd") == theirs.config.get("Cmd")
+
+
+def test_what_is_built_is_not_built_again(engine: DockerBuilder, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engine, "_run", lambda *_: pytest.fail("built again"))
+    assert engine.build(PACKAGES["pkg/hello"], TREE, PACKAGES).layers
+
+
+def test_an_engine_that_is_not_there_is_named_with_the_way_out(engine: DockerBuilder) -> None:
+    absent = DockerBuilder(Store.open(engine._store.root / "other"), "unix:///nowhere/docker.sock")
+    with pytest.raises(BuildError, match="nowhere") as caught:
+        absent.build(PACKAGES["pkg/hello"], TREE, PACKAGES)
+    assert "docker_host" in caught.value.hint

@@ -1,0 +1,124 @@
+"""The network in the box: what the README of 2018 shows, word for word, on a real box with Docker and Osmocom.
+
+One machine tells the story, in the order of the tests: the first boot, the sanity checks of the old README, a commit
+that changes a user container's configuration, and one that breaks it. User data stays where it is all the time.
+"""
+
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from gitops.assemble.disk import Sizes
+from gitops.vm import Machine
+from tests import works
+from tests.e2e.field import BOX, Field
+
+pytestmark = [pytest.mark.e2e, pytest.mark.boot, pytest.mark.xdist_group("nitb")]
+
+LONG = 1200.0
+"""Seconds: Docker and seven programs start under emulation, beside another machine."""
+SIZES = Sizes(esp=200, toweros=1600, state=3000)
+SERVICES = ("sshd", "compose", "dhcpcd", "docker", "ntpd", "rngd")
+ELEMENTS = ("osmo-stp", "osmo-hlr", "osmo-mgw", "osmo-msc", "osmo-bsc", "osmo-bts")
+DOCKER = "ctr -n services.linuxkit t exec --exec-id {} docker docker {}"
+HLR = "boot/compose/osmo-nitb/osmo-hlr.cfg"
+COMPOSE = "boot/compose/osmo-nitb/docker-compose.yml"
+
+
+@pytest.fixture(scope="module")
+def field() -> Iterator[Field]:
+    with works.alone("nitb"):
+        made = Field(works.FOLDER / "nitb", "vm-nitb")
+        made.apply()
+        made.serve()
+        yield made
+        made.close()
+
+
+@pytest.fixture(scope="module")
+def machine(field: Field, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
+    made = field.new_disk(tmp_path_factory.mktemp("nitb"), SIZES)
+    made.memory = 2048
+    made.serial.unlink(missing_ok=True)
+    with made:
+        field.wait_healthy(field.store.boxes()[0].enrolled, LONG)
+        yield made
+
+
+def docker(field: Field, words: str) -> str:
+    """Run Docker's client as the old README does, in the docker service."""
+    return field.ssh(DOCKER.format(f"t{time.monotonic_ns()}", words))
+
+
+def vty(field: Field, element: str, port: int, *commands: str) -> str:
+    """Ask a network element over its VTY."""
+    words = " ".join(f'"{command}"' for command in commands)
+    return field.try_ssh(DOCKER.format(f"t{time.monotonic_ns()}", f"exec {element} vty {port} {words}"))
+
+
+def test_every_service_of_the_old_readme_is_running(field: Field, machine: Machine) -> None:
+    tasks = field.ssh("ctr -n services.linuxkit t ls")
+    for name in SERVICES:
+        assert [line.split()[2] for line in tasks.splitlines() if line.split()[0] == name] == ["RUNNING"], tasks
+
+
+def test_docker_ps_shows_the_osmocom_containers_by_the_old_readmes_words(field: Field, machine: Machine) -> None:
+    shown = field.ssh("ctr -n services.linuxkit t exec --exec-id 2 docker docker ps")
+    for name in ELEMENTS:
+        (line,) = [line for line in shown.splitlines() if line.rstrip().endswith(name)]
+        assert f"127.0.0.1:5000/{name}" in line and "Up" in line, shown
+
+
+def test_the_network_is_connected_up_to_the_radio(field: Field, machine: Machine) -> None:
+    def asps(element: str, port: int) -> str:
+        return vty(field, element, port, "show cs7 instance 0 asp")
+
+    field.wait_until("the BSC at the STP", lambda: "ASP_ACTIVE" in asps("osmo-bsc", 4242))
+    assert "ASP_ACTIVE" in asps("osmo-msc", 4254)
+    assert "MSC" in vty(field, "osmo-hlr", 4258, "show gsup-connections")
+
+
+def test_denied_paths_and_calls_are_denied(field: Field, machine: Machine) -> None:
+    assert "Permission denied" in docker(field, "exec osmo-hlr sh -c 'cat /etc/shadow 2>&1; true'")
+
+
+def test_what_boots_the_box_is_out_of_reach_of_a_privileged_container(field: Field, machine: Machine) -> None:
+    image = docker(field, "inspect --format {{.Config.Image}} osmo-hlr").strip()
+    line = (
+        f"run --rm --privileged -u 0 -v /dev:/dev {image} sh -c 'head -c 1 /dev/vda2 2>&1; ls /run/toweros 2>&1; true'"
+    )
+    said = docker(field, line)
+    assert "Operation not permitted" in said and "No such file" in said, said
+
+
+def test_a_commit_changes_a_user_container_and_its_data_stays(field: Field, machine: Machine) -> None:
+    docker(field, "exec osmo-hlr sh -c 'echo kept >/data/note'")
+    before, since = field.report(), int(time.time())
+    done = field.change(HLR, (field.fleet / HLR).read_text() + f"! {time.time()}\n", "A comment for the HLR")
+    assert done.plan.builds == () and done.published == (BOX,)
+    report = field.wait_healthy(since, LONG)
+    assert report.boot_id != before.boot_id
+    assert docker(field, "exec osmo-hlr cat /data/note").strip() == "kept"
+    assert report.fetched["bytes"] < 256 * 1024, "no image travels again"
+
+
+def test_a_broken_user_container_is_undone_with_its_release_and_the_data_stays(field: Field, machine: Machine) -> None:
+    before, text = field.report(), (field.fleet / COMPOSE).read_text()
+    broken = text.replace(
+        "container_name: osmo-hlr\n", f'container_name: osmo-hlr\n    command: ["false", "{time.time()}"]\n'
+    )
+    assert broken != text
+    assert field.change(COMPOSE, broken, "An HLR that ends at once").published == (BOX,)
+    wanted = field.store.publication(BOX)
+    assert wanted
+
+    def undone() -> bool:
+        report = field.report()
+        failure = {failure.release: failure for failure in report.failures}.get(wanted[0].document.sha256)
+        return bool(failure and failure.verdict == "failed" and "osmo-hlr" in failure.reason and report.phase == "idle")
+
+    field.wait_until("the box to go back", undone, LONG)
+    field.wait_until("a healthy box", lambda: field.report().health == "Healthy", LONG)
+    assert field.report().release == before.release
+    assert docker(field, "exec osmo-hlr cat /data/note").strip() == "kept"
