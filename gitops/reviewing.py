@@ -15,7 +15,7 @@ from collections.abc import Callable
 
 import structlog
 
-from gitops.errors import ForgeError, SourceError, TowerosError
+from gitops.errors import ForgeError, SettingsError, SourceError, TowerosError
 from gitops.model import Fleet, Revision
 from gitops.preview import Question, preview, verdict
 from gitops.review.forge import Pull
@@ -50,8 +50,14 @@ class Reviews:
 
     @classmethod
     def of(cls, settings: Settings, store: Store) -> "Reviews | None":
-        """Rounds on the forge that the settings name, if they name one."""
-        return cls(settings, store) if settings.forge and settings.forge_repository else None
+        """Rounds on the forge that the settings name, if they name one.
+
+        Raises:
+            SettingsError: they do not say which repository.
+        """
+        if settings.forge and not settings.forge_repository:
+            raise SettingsError("`forge` is set, and `forge_repository` is not", hint="OWNER/NAME; see docs/review.md")
+        return cls(settings, store) if settings.forge else None
 
     def start(self, fleet: Fleet, revision: Revision, error: str = "") -> None:
         """Begin a round, unless one is under way. Returns at once."""

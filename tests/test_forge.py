@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from gitops.errors import FleetError, ForgeError, Problem
+from gitops.errors import FleetError, ForgeError, Problem, SettingsError
 from gitops.model import Json
 from gitops.review import http
 from gitops.review.forge import Pull, Status
@@ -72,7 +72,7 @@ class Desk:
     def _plan(self, pull: Pull, build: bool) -> Summary:
         self.planned.append((pull.number, build))
         answer = self.answers.get(pull.number, summary())
-        if isinstance(answer, Exception):
+        if isinstance(answer, BaseException):
             raise answer
         return replace(answer, exact=build) if isinstance(answer, Summary) else summary()
 
@@ -254,6 +254,38 @@ def test_the_rollout_is_told_on_the_commit_as_it_goes(desk: Desk, hub: Forge) ->
         desk.round(deployment)
         assert hub.state(deployment.commit, "toweros/deploy") == said
     assert len(hub.statuses) == 5, "what was said is not said again"
+
+
+def test_a_commit_that_was_overtaken_does_not_stay_pending(desk: Desk, hub: Forge) -> None:
+    desk.round(Deployment(ONE, 3, 14))
+    desk.round(Deployment(TWO, 3, 14))
+    assert hub.state(ONE, "toweros/deploy") == ("error", f"superseded by {TWO[:12]}")
+    desk.round(Deployment(TWO, 14, 14))
+    desk.round(Deployment("3" * 40, 0, 14))
+    assert hub.state(TWO, "toweros/deploy") == ("success", "14/14 boxes healthy")
+
+
+def test_a_round_that_is_killed_repeats_nothing_that_was_finished(desk: Desk, hub: Forge) -> None:
+    hub.pull(1, ONE)
+    hub.pull(2, TWO)
+    desk.answers[2] = KeyboardInterrupt()
+    notes = Notes()
+    desk.notes = notes
+    desk.restart()
+    with pytest.raises(KeyboardInterrupt):
+        desk.round()
+    del desk.answers[2]
+    desk.restart()
+    desk.round()
+    assert desk.planned == [(1, False), (2, False), (2, False)]
+    assert [len(hub.ours(number)) for number in (1, 2)] == [1, 1]
+
+
+def test_a_forge_without_a_repository_is_a_mistake_in_the_settings(tmp_path: Path) -> None:
+    store = Store.open(tmp_path)
+    assert Reviews.of(Settings(), store) is None
+    with pytest.raises(SettingsError, match="forge_repository"):
+        Reviews.of(Settings(forge="github"), store)
 
 
 # --- a bad day -------------------------------------------------------------------------------------------------------

@@ -96,6 +96,7 @@ class Reviewer:
                 known[str(pull.number)] = before
                 with _noted(refusals):
                     known[str(pull.number)] = {**before, **self._review(pull, before)}
+                self._remember({**memory, "pulls": known})
         finally:
             self._remember({**memory, "pulls": known})
         if refusals:
@@ -104,6 +105,9 @@ class Reviewer:
     def _tell_deployment(self, deployment: Deployment, before: Json | None) -> Json:
         status = deployment.status(self._link)
         said = {"commit": deployment.commit, **asdict(status)}
+        if before and before["commit"] != deployment.commit and before["state"] == "pending":
+            over = f"superseded by {deployment.commit[:12]}"
+            self._forge.status(before["commit"], Status(DEPLOY, "error", over, self._link))
         if said != before:
             self._forge.status(deployment.commit, status)
         return said
