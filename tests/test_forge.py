@@ -18,7 +18,7 @@ from gitops.review import http
 from gitops.review.forge import Pull, Status
 from gitops.review.github import HEADERS, GitHub
 from gitops.review.http import Api
-from gitops.review.nouns import Change, Group, Summary
+from gitops.review.nouns import Change, Group, Summary, Verdict
 from gitops.review.reviewer import MEMORY, PER_ROUND, Deployment, Reviewer
 from gitops.reviewing import TOKEN, Reviews, token_reader
 from gitops.settings import Settings
@@ -193,6 +193,15 @@ def test_mistakes_are_said_under_the_pull_request_and_the_next_one_has_its_turn(
     assert "roles/vm.yaml:3:1: unknown key 'bot'; did you mean 'boot'?" in hub.ours(1)[0]
     assert hub.state(ONE, "toweros/plan") == ("failure", "1 mistake in the fleet repo")
     assert hub.state(TWO, "toweros/plan") is not None
+
+
+def test_an_unsigned_head_is_told_and_fails_nothing_for_the_merge_is_what_deploys(desk: Desk, hub: Forge) -> None:
+    hub.pull(1, ONE, fork=True)
+    desk.answers[1] = replace(summary(), verdict=Verdict("refused", "Unsigned", f"commit {ONE} is unsigned"))
+    desk.round()
+    assert f"- Policy: refused; Unsigned: commit {ONE} is unsigned" in hub.ours(1)[0]
+    assert "whoever makes it signs it" in hub.ours(1)[0]
+    assert (hub.state(ONE, "toweros/plan") or ("",))[0] == "success"
 
 
 def test_ten_thousand_mistakes_fit_one_comment(desk: Desk, hub: Forge) -> None:

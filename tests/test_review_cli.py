@@ -133,3 +133,30 @@ def test_the_remote_is_compared_with_what_is_deployed(site: Site, tmp_path: Path
     }
     named = asked(config, "--base", "main~1")
     assert named["digest"] and [step["subject"] for step in named["builds"]] == ["pkg/hello"]
+
+
+def test_a_refused_commit_is_planned_all_the_same_and_the_verb_fails(site: Site, tmp_path: Path) -> None:
+    site.run()
+    signers = tmp_path / "allowed_signers"
+    signers.write_text("")
+    config = tmp_path / "toweros.toml"
+    config.write_text(
+        f'state = "{site.settings.state}"\nrepository = "{site.settings.repository}"\n'
+        f'keys = "{site.settings.keys}"\nallowed_signers = "{signers}"\n'
+    )
+    site.commit({"fleet.yaml": "source: {branch: main, sign: head}\n", "pkg/hello/file": "hello 2\n"})
+    done = toweros("-c", config)
+    assert isinstance(done.exception, SourceError) and "unsigned" in done.exception.message
+    assert "refused; " in done.stdout and "3 boxes to update" in done.stdout and "sign: none -> head" in done.stdout
+
+
+def test_history_that_was_rewritten_is_refused_with_what_it_would_do(site: Site, tmp_path: Path) -> None:
+    site.run()
+    config = tmp_path / "toweros.toml"
+    config.write_text(
+        f'state = "{site.settings.state}"\nrepository = "{site.settings.repository}"\nkeys = "{site.settings.keys}"\n'
+    )
+    site.commit({"pkg/hello/file": "hello 2\n"}, "--amend")
+    done = toweros("-c", config)
+    assert isinstance(done.exception, SourceError) and "does not descend" in done.exception.message
+    assert "refused; " in done.stdout and "3 boxes to update" in done.stdout

@@ -11,6 +11,7 @@ import shutil
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -25,7 +26,7 @@ from gitops.fleet import load_policy
 from gitops.model import Revision, Tree
 from gitops.preview import Point, Question, preview, verdict
 from gitops.review.markdown import markdown, marker
-from gitops.review.nouns import Verdict
+from gitops.review.nouns import Summary, Verdict
 from gitops.review.sizes import Measured
 from gitops.review.text import render
 from gitops.settings import Settings
@@ -70,12 +71,16 @@ def show(
     store = context.store(config, state) if (settings.state / "toweros.db").is_file() else None
     with _question(settings, folder, base, head) as question:
         summary = preview(question, store, _measured(question, store, settings) if build else None)
+        _print(summary, output)
+    if detailed and not summary.empty:
+        raise typer.Exit(CHANGES)
+
+
+def _print(summary: Summary, output: PlanOutput) -> None:
     if output is PlanOutput.markdown:
         sys.stdout.write(markdown(summary, marker("plan")))
     else:
         emit(summary.as_json(), Output(output.value), lambda: Text(render(summary)))
-    if detailed and not summary.empty:
-        raise typer.Exit(CHANGES)
 
 
 def _measured(question: Question, store: "Store | None", settings: Settings) -> dict[str, Measured]:
@@ -94,12 +99,29 @@ def _question(settings: Settings, folder: Path | None, base: str | None, head: s
     with _own_clone(settings.state) as place:
         access = Access(settings.repository, settings.ssh_key, settings.ssh_known_hosts)
         source = GitSource(access, place, allowed_signers=settings.allowed_signers, epoch=settings.epoch)
-        revision = source.poll()
+        try:
+            revision = source.poll()
+        except SourceError as error:  # what was refused is shown, and then why
+            if refused := None if error.transient else _refused(settings, source, place, error):
+                yield refused
+            raise
         if base or head:
             yield _in_clone(settings, place / "clone.git", base, head or revision.commit)
             return
         accepted = Verdict("accepted", signers=revision.signers)
         yield Question(_deployed(source), (revision, source.tree(revision)), accepted, platform=settings.platform)
+
+
+def _refused(settings: Settings, source: GitSource, place: Path, error: SourceError) -> Question | None:
+    """What the remote has now would do, had it not been refused; None when it is not even here."""
+    with suppress(TowerosError, OSError, ValueError, KeyError):
+        known = place / "deployed.json"
+        branch = json.loads(known.read_text())["policy"]["branch"] if known.is_file() else "main"
+        clone = LocalClone(place / "clone.git")
+        head = replace(clone.revision(f"refs/remotes/origin/{branch}"), ref=branch)
+        judged = Verdict("refused", getattr(error, "reason", "") or type(error).__name__, error.message)
+        return Question(_deployed(source), (head, clone.tree(head)), judged, platform=settings.platform)
+    return None
 
 
 def _deployed(source: GitSource) -> Point | None:

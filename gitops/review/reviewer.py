@@ -29,6 +29,7 @@ MEMORY = "forge"
 PER_ROUND = 5
 """Pull requests that are planned in one round."""
 MARK = marker("plan")
+SIGN = "By itself, this commit would not deploy. What deploys is the merge: whoever makes it signs it."
 
 
 class Memory(Protocol):
@@ -132,13 +133,13 @@ class Reviewer:
         return {"head": pull.head, "text": sha256(text.encode()), "built": build, "updated": pull.updated}
 
     def _status(self, summary: Summary) -> Status:
-        refused = summary.verdict.state == "refused"
-        said = f"{summary.verdict.reason}: {summary.verdict.message}" if refused else headline(summary)
-        return Status(PLAN, "failure" if refused else "success", "No changes." if summary.empty else said, self._link)
+        return Status(PLAN, "success", "No changes." if summary.empty else headline(summary), self._link)
 
     def _words(self, pull: Pull, summary: Summary) -> str:
         ask = f"To have this commit built and measured, a maintainer writes `{COMMAND} {pull.head}`."
-        return markdown(summary, MARK, "" if summary.exact or summary.empty else ask)
+        notes = [] if summary.exact or summary.empty else [ask]
+        notes += [SIGN] if summary.verdict.state == "refused" else []
+        return markdown(summary, MARK, "\n\n".join(notes))
 
     def _remember(self, memory: Json) -> None:
         if memory != self._memory.value(MEMORY):
