@@ -199,7 +199,7 @@ def test_an_unsigned_head_is_told_and_fails_nothing_for_the_merge_is_what_deploy
     hub.pull(1, ONE, fork=True)
     desk.answers[1] = replace(summary(), verdict=Verdict("refused", "Unsigned", f"commit {ONE} is unsigned"))
     desk.round()
-    assert f"- Policy: refused; Unsigned: commit {ONE} is unsigned" in hub.ours(1)[0]
+    assert f"- Policy: `refused; Unsigned: commit {ONE} is unsigned`" in hub.ours(1)[0]
     assert "whoever makes it signs it" in hub.ours(1)[0]
     assert (hub.state(ONE, "toweros/plan") or ("",))[0] == "success"
 

@@ -78,6 +78,8 @@ class Classifier:
                 yield Change.containers, f"{'app' if name in before else 'new app'} {name}"
             elif replace(before[name], files=()) != replace(after[name], files=()):
                 yield Change.containers, f"app {name}"
+            else:
+                yield from ((Change.containers, path) for path in _files(before[name].files, after[name].files))
         for image in sorted({image for app in after.values() for image in app.images.values()}):
             yield from ((Change.containers, cause) for cause in self._causes(image))
 

@@ -34,7 +34,7 @@ def markdown(summary: Summary, mark: str = "", note: str = "") -> str:
     head = [mark] if mark else []
     head += ["### TowerOS plan", "", f"**{headline(summary)}**" if not summary.empty else "**No changes.**", ""]
     head += [f"{quote(summary.base or 'nothing deployed')} to {quote(summary.head)}", ""]
-    head += _kept([f"- Policy: {plain(line.strip())}" for line in policy_lines(summary)], POLICY_BYTES)
+    head += _kept([f"- Policy: {quote(line.strip())}" for line in policy_lines(summary)], POLICY_BYTES)
     foot = [
         "",
         *([sizes_note(summary), ""] if summary.groups else []),

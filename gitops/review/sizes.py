@@ -96,7 +96,7 @@ class Chains:
 
 def own_size(box: Box) -> int:
     """About how large the layers are that only this box's files and settings are in."""
-    files = (*box.spec.files, *box.files)
+    files = (*box.spec.files, *(file for app in box.apps for file in app.files), *box.files)
     return OWN + sum(_blocks(len(str(file.get("contents") or file.get("contentsBase64") or ""))) for file in files)
 
 
