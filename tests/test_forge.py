@@ -107,6 +107,15 @@ def test_a_pull_request_gets_one_comment_and_a_status(desk: Desk, hub: Forge) ->
     assert hub.statuses[0]["target_url"] == "https://status.example/"
 
 
+def test_only_pull_requests_to_the_branch_that_deploys_are_planned(desk: Desk, hub: Forge) -> None:
+    hub.pull(1, ONE, base="experiments")
+    hub.pull(2, TWO)
+    desk.round()
+    assert desk.planned == [(2, False)]
+    desk.reviewer.round("", None)
+    assert desk.planned == [(2, False), (1, False)]
+
+
 def test_a_second_round_says_nothing_and_costs_no_quota(desk: Desk, hub: Forge) -> None:
     hub.pull(7, ONE)
     desk.round()

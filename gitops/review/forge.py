@@ -46,7 +46,7 @@ class Forge(Protocol):
     """One repository on a forge."""
 
     def pulls(self, branch: str) -> Sequence[Pull]:
-        """The open pull requests that want to go to a branch, oldest first."""
+        """The open pull requests that want to go to a branch (empty: to any), oldest first."""
 
     def comment(self, pull: Pull, mark: str, text: str) -> None:
         """Make `text` our one comment there: edited in place where it is there (it begins with `mark`), else made."""

@@ -36,7 +36,8 @@ class GitHub:
 
     def pulls(self, branch: str) -> Sequence[Pull]:
         """See `Forge.pulls`."""
-        query = {"state": "open", "base": branch, "sort": "created", "direction": "asc", "per_page": "100"}
+        query = {"state": "open", "sort": "created", "direction": "asc", "per_page": "100"}
+        query |= {"base": branch} if branch else {}
         return [_pull(item) for item in self._api.pages(f"{self._path}/pulls", query)]
 
     def comment(self, pull: Pull, mark: str, text: str) -> None:
