@@ -17,6 +17,9 @@ from gitops.errors import StoreError
 from gitops.model import Package, Publication, Release
 from gitops.store import Store
 
+APP_IMAGES = "app-images"
+"""The store's document of what boxes need of images that no package makes: reference -> digests of blobs."""
+
 
 @dataclass(frozen=True)
 class Collected:
@@ -55,6 +58,7 @@ def _needed_layers(store: Store) -> frozenset[str]:
 
 def _needed_blobs(store: Store, packages: tuple[Package, ...]) -> frozenset[str]:
     needed = {locked.sha256 for package in packages for locked in package.lock}
+    needed |= {digest for digests in (store.value(APP_IMAGES) or {}).values() for digest in digests}
     for package in packages:
         image = store.image(package.key)
         needed |= set(image.layers) if image else set()

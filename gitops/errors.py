@@ -84,6 +84,10 @@ class SignError(TowerosError):
     """A key is missing, locked or expired, or a signature cannot be made."""
 
 
+class RegistryError(TowerosError):
+    """A registry is away, or an image is not there, not what its digest says, or not signed as it must be."""
+
+
 class PublishError(TowerosError):
     """The update repository cannot be written, or already says something newer."""
 

@@ -30,6 +30,7 @@ from gitops.errors import AssembleError, SourceError, StoreError, TowerosError
 from gitops.fleet import load_fleet
 from gitops.model import Box, Fleet, Image, Json, Plan, Publication, Revision
 from gitops.publish import Publisher
+from gitops.pulled import Images
 from gitops.reviewing import Reviews
 from gitops.settings import Settings
 from gitops.sign import Signer
@@ -197,11 +198,17 @@ class Controller:
             )
         toolbox = Toolbox.unpack(self._store, images[TOOLBOX])
         server, recipe = self._settings.server, fleet.policy.recipe
+        with watch.stage("pull"):
+            pulled = Images(self._settings, self._store).of(
+                fleet.boxes.values(), images, self._source.tree(plan.revision)
+            )
         changed = []
         for step in plan.boxes:
             box = fleet.boxes[step.subject]
             with watch.stage("assemble"):
-                made = assemble(self._store, toolbox, box, images, plan.revision, server=server, recipe=recipe)
+                made = assemble(
+                    self._store, toolbox, box, images, plan.revision, server=server, recipe=recipe, pulled=pulled
+                )
             with watch.stage("sign"):
                 if self._keep(box, made, plan):
                     changed.append(box.name)

@@ -21,7 +21,7 @@ from gitops.errors import SettingsError
 
 PREFIX = "TOWEROS_"
 PLACES = (Path("toweros.toml"), Path("/etc/toweros/toweros.toml"))
-PATHS = ("state", "keys", "allowed_signers", "ssh_key", "ssh_known_hosts", "forge_token_file")
+PATHS = ("state", "keys", "allowed_signers", "ssh_key", "ssh_known_hosts", "forge_token_file", "registry_auth")
 
 
 class Settings(BaseModel):
@@ -59,6 +59,10 @@ class Settings(BaseModel):
     builder: str = Field(default="buildah", pattern="^(buildah|docker)$")
     docker_host: str = Field(default="unix:///var/run/docker.sock", pattern="^(unix|tcp|ssh)://")
     """Where the Docker engine is that builds, if `builder` is `docker`."""
+    registry: str = Field(default="", pattern=r"^([a-z0-9.-]+(:[0-9]+)?(/[a-z0-9._/-]+)?)?$")
+    """HOST[:PORT][/PREFIX] from which images of user containers come, to us and (`pull: registry`) to the boxes."""
+    registry_auth: Path | None = None
+    """A file with `auths`, as `docker login` writes it. Read at each use."""
     platform: str = Field(default="linux/amd64", pattern="^linux/amd64$")
     grace: int = Field(default=7 * 24 * 3600, ge=0)
     """Seconds that an unreferenced blob stays: longer than the slowest box's download."""

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from gitops.assemble.apps import Apps, _repository, oci_image
+from gitops.assemble.apps import Apps, oci_image, repository_of
 from gitops.errors import AssembleError
 from gitops.fleet.compose import load_app
 from gitops.model import App, Image, sha256
@@ -140,4 +140,4 @@ def test_what_is_pulled_from_a_registry_names_the_mirror_and_the_digest(store: S
     ],
 )
 def test_names_lose_their_registry(name: str, repository: str) -> None:
-    assert _repository(name) == repository
+    assert repository_of(name) == repository

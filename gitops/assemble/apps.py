@@ -66,6 +66,7 @@ class Apps:
         staged: dict[str, AppImage] = {}
         for app in apps:
             found = {name: self._image(name, images, pulled) for name in app.images.values()}
+            files += app.files
             files.append(_compose_file(app, {name: _reference(app, name, found[name], mirror) for name in found}))
             if app.pull == "staged":
                 staged |= {image.digest: image for image in found.values()}
@@ -143,7 +144,7 @@ def _descriptor(media_type: str, ref: BlobRef) -> Json:
 
 def _reference(app: App, name: str, image: AppImage, mirror: str) -> str:
     """What Docker is told to run: always by digest."""
-    repository = _repository(name)
+    repository = repository_of(name)
     if app.pull == "staged":
         return f"{REGISTRY}/{repository}@sha256:{image.digest}"
     if not mirror:
@@ -152,7 +153,7 @@ def _reference(app: App, name: str, image: AppImage, mirror: str) -> str:
     return f"{mirror}/{repository}@sha256:{image.digest}"
 
 
-def _repository(name: str) -> str:
+def repository_of(name: str) -> str:
     """A name without its registry, tag and digest; of a package, its folder's name."""
     if name.startswith("@pkg:"):
         return name.rpartition("/")[2]

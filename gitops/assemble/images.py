@@ -11,7 +11,7 @@ digest; layers are tar or tar+gzip; nothing is unpacked.
 import gzip
 import json
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from gitops.assemble.cpio import Node
@@ -43,6 +43,15 @@ class OciLayout:
     def images(self, names: Iterable[str]) -> Mapping[str, Image]:
         """The named images; their `layers` are digests of the blobs, which are diff ids where nothing is compressed."""
         return {name: self._image(name) for name in names}
+
+    def all(self) -> Iterator[tuple[bytes, bytes, Iterator[bytes]]]:
+        """(manifest, config, layers as they lie there) of every image that has a name."""
+        for entry in self._named.values():
+            manifest = self._blob(entry["digest"])
+            said = json.loads(manifest)
+            if "layers" in said:
+                layers = (self._blob(layer["digest"]) for layer in said["layers"])
+                yield manifest, self._blob(said["config"]["digest"]), layers
 
     def tree(self, name: str) -> dict[str, Node]:
         """The files of an image, by path."""

@@ -1,35 +1,85 @@
-"""`toweros pkg show-tag PATH`: the tag of a package, as `linuxkit pkg show-tag` prints it."""
+"""`toweros pkg show-tag`, `pkg push`: a package's tag, as LinuxKit has it, and its image in a registry."""
 
 from pathlib import Path
+from typing import Annotated
 
 import typer
 
-from gitops.cli.context import DirOption
-from gitops.errors import BuildError, FleetError, Problem
+from gitops.cli import context
+from gitops.cli.context import ConfigOption, DirOption, StateOption
+from gitops.cli.output import talk
+from gitops.errors import BuildError, FleetError, Problem, RegistryError
 from gitops.fleet.packages import load_packages
 from gitops.fleet.schema import did_you_mean
+from gitops.model import Package
 from gitops.source import FolderTree
 
 
 def register(app: typer.Typer) -> None:
-    group = typer.Typer(help="Look at packages.", no_args_is_help=True)
-    group.callback()(_group)
+    group = typer.Typer(help="Packages: their tags, and registries.", no_args_is_help=True)
     group.command("show-tag")(show_tag)
+    group.command("push")(push)
     app.add_typer(group, name="pkg")
-
-
-def _group() -> None:
-    """Look at packages: `toweros pkg show-tag PATH`."""
 
 
 def show_tag(path: str, folder: DirOption = Path()) -> None:
     """Print ORG/IMAGE:HASH of a package, such as pkg/sshd."""
+    packages, name = _load(folder), _clean(path)
+    typer.echo(_of(packages, name).tag)
+
+
+def push(
+    paths: Annotated[list[str] | None, typer.Argument(help="Such as pkg/osmocom: all below it. None: all.")] = None,
+    registry: Annotated[str, typer.Option(help="HOST[:PORT][/PREFIX]; the settings' `registry` if not given.")] = "",
+    folder: DirOption = Path(),
+    config: ConfigOption = None,
+    state: StateOption = None,
+) -> None:
+    """Publish packages to a registry under their LinuxKit tags; prints what an app names to pull them by digest."""
+    from gitops.assemble.apps import oci_image
+    from gitops.pulled import Images
+    from gitops.registry import push as upload
+
+    settings, store = context.settings(config, state), context.store(config, state)
+    where = registry or settings.registry
+    if not where:
+        raise RegistryError("no registry is named", hint="pass --registry HOST[/PREFIX], or set `registry`")
+    packages = _load(folder)
+    for package in _wanted(packages, [_clean(path) for path in paths or ()]):
+        image = store.image(package.key)
+        if image is None or not all(map(store.blobs.has, image.layers)):
+            raise BuildError(f"{package.path} is not built", hint=f"`toweros build {package.path}`")
+        repository, _, tag = package.tag.rpartition(":")
+        place, repository = Images(settings, store).place(where, repository)
+        made = oci_image(store, image)
+        new = upload(store, place, repository, tag, made)
+        talk.print(f"{place.host}/{repository}:{tag} {'pushed' if new else 'is there'}")
+        typer.echo(f"{place.host}/{repository}@sha256:{made.digest}")
+
+
+def _wanted(packages: dict[str, Package], paths: list[str]) -> list[Package]:
+    """The packages at or below these paths."""
+    if not paths:
+        return list(packages.values())
+    for path in paths:
+        if not any(name == path or name.startswith(f"{path}/") for name in packages):
+            raise BuildError(f"there is no package {path}", hint=did_you_mean(path, list(packages)))
+    return [p for name, p in packages.items() if any(name == path or name.startswith(f"{path}/") for path in paths)]
+
+
+def _load(folder: Path) -> dict[str, Package]:
     problems: list[Problem] = []
     packages = load_packages(FolderTree(folder), 1, "linux/amd64", problems)
-    name = path.strip("/").removeprefix("./")
-    own = [problem for problem in problems if problem.file.startswith(f"{name}/")]
-    if own:
-        raise FleetError(own)
+    if problems:
+        raise FleetError(problems)
+    return packages
+
+
+def _clean(path: str) -> str:
+    return path.strip("/").removeprefix("./")
+
+
+def _of(packages: dict[str, Package], name: str) -> Package:
     if name not in packages:
         raise BuildError(f"there is no package {name}", hint=did_you_mean(name, list(packages)))
-    typer.echo(packages[name].tag)
+    return packages[name]

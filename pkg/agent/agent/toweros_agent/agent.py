@@ -313,13 +313,19 @@ class Agent:
         return [problem for problem in problems if problem]
 
     def well(self) -> bool:
-        return all(result.ok for result in self.results)
+        """Every check holds; none has been asked yet is not well."""
+        return len(self.results) == len(self.running.checks) and all(result.ok for result in self.results)
+
+    def coming(self) -> bool:
+        """What is not well may only be slow: it never answered, and there is time left."""
+        silent = all(result.ok or not result.answered for result in self.results)
+        windows = PATIENCE if silent else 1
+        return not self.well() and time.monotonic() - self.started < self.probation.window * windows
 
     def body(self) -> Json:
         """The report, without what changes by itself."""
         degraded = self.degraded()
-        starting = not self.well() and time.monotonic() - self.started < self.probation.window
-        settled = self.state in (State.IDLE, State.FETCHING, State.STAGING) and (degraded or not starting)
+        settled = self.state in (State.IDLE, State.FETCHING, State.STAGING) and (degraded or not self.coming())
         entries = self.esp.entries()
         back = rules.rollback(entries, self.boot.sequence)
         return {
