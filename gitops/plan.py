@@ -20,7 +20,7 @@ ASSEMBLER = ("pkg/initrd", "pkg/bootloader", "pkg/toolbox")
 """Packages that go into every release, or make it, though no spec names them."""
 NEW, GONE, CHANGED = "new", "its image is no longer in the store", "its folder, its base image or the recipe changed"
 LOST = "files of its release are no longer in the store"
-SETTINGS = "its spec, network, health checks, files or the recipe changed"
+SETTINGS = "its spec, apps, network, health checks, files or the recipe changed"
 
 
 def plan(fleet: Fleet, revision: Revision, existing: Existing) -> Plan:

@@ -7,9 +7,11 @@ import pytest
 import yaml
 
 from gitops.assemble.apps import Apps, oci_image, repository_of
-from gitops.errors import AssembleError
+from gitops.errors import AssembleError, FleetError
+from gitops.fleet import load_fleet
 from gitops.fleet.compose import load_app
-from gitops.model import App, Image, sha256
+from gitops.model import App, Existing, Fleet, Image, Revision, sha256
+from gitops.plan import box_key, box_keys, plan
 from gitops.store import Store
 from tests.simulators.tree import DictTree
 
@@ -68,6 +70,10 @@ def test_an_app_is_its_compose_file_and_what_stands_beside_it() -> None:
         ("apparmor=core", "apparmor=other", "there is no `./apparmor/other`"),
         ('image: "@pkg:../../../pkg/core"', "restart: always", "duplicate key"),
         ("services:", "servces:", "an app without services"),
+        ("services:", "include: [../../x.yml]\nservices:", ":1:10: other files are not read"),
+        ("restart: always", "extends: {file: /etc/x.yml, service: y}", "other services are not read"),
+        ("named: {}", "named: {driver_opts: {type: none, o: bind, device: /run/toweros}}", "`/run/toweros` of the box"),
+        ("/data/net:/data", "/data/$HOME:/x", "known on the box only"),
     ],
 )
 def test_mistakes_are_named_with_their_place(old: str, new: str, said: str) -> None:
@@ -80,6 +86,75 @@ def test_every_mistake_of_an_app_comes_in_one_run() -> None:
     text = COMPOSE.replace("pkg/core", "pkg/x").replace("./core.cfg", "./y").replace("/data/net", "/etc")
     mistakes = loaded(**{"docker-compose.yml": text})
     assert isinstance(mistakes, list) and len(mistakes) == 3
+
+
+# --- which boxes have it ----------------------------------------------------------------------------------------------
+
+IMAGE = f"x@sha256:{'0' * 64}"
+SERVICES = "".join(f"  - {{name: {name}, image: {IMAGE}}}\n" for name in ("docker", "compose"))
+FLEET = FILES | {
+    "fleet.yaml": "{}\n",
+    "boot/a.yml": f"kernel: {{image: {IMAGE}}}\ninit: [{IMAGE}]\nservices:\n{SERVICES}",
+    "boot/compose/web/docker-compose.yml": f"services:\n  web: {{image: {IMAGE}}}\n",
+    "roles/vm.yaml": "boot: [boot/a.yml]\ncompose: [{app: boot/compose/net}]\n"
+    "health: {checks: [{name: core, container: core}]}\n",
+    "boxes/one.yaml": "role: vm\n",
+    "pkg/core/Dockerfile": "FROM scratch\n",
+}
+
+
+def fleet(**changed: str) -> Fleet:
+    return load_fleet(DictTree(FLEET).with_files({f"boxes/{name}.yaml": text for name, text in changed.items()}))
+
+
+def test_a_box_adds_replaces_and_leaves_out_apps_of_its_role() -> None:
+    no_check = "health: {remove: [core]}\n"
+    boxes = fleet(
+        two="role: vm\ncompose: [{app: boot/compose/web}]\n",
+        three="role: vm\ncompose: [{app: boot/compose/net, pull: registry}]\n",
+        four=f"role: vm\nremove: [net]\n{no_check}",
+        five="role: vm\n",
+    ).boxes
+    said = {name: [(app.name, app.pull) for app in box.apps] for name, box in boxes.items()}
+    assert said == {
+        "one": [("net", "staged")],
+        "two": [("net", "staged"), ("web", "staged")],
+        "three": [("net", "registry")],
+        "four": [],
+        "five": [("net", "staged")],
+    }
+    assert boxes["one"].apps is boxes["five"].apps, "boxes of a role share what they have in common"
+
+
+@pytest.mark.parametrize(
+    ("box", "said"),
+    [
+        ("remove: [nett]\n", "boxes/one.yaml:2:10: there is no container or app `nett` to remove; did you mean `net`?"),
+        ("remove: [net]\n", "boxes/one.yaml:1:1: health check `core`: there is no container `core`"),
+        ("compose: [{app: boot/compose/wep}]\n", "boxes/one.yaml:2:17: there is no boot/compose/wep/docker-"),
+        ("remove: [docker]\ncompose: [{app: boot/compose/web}]\n", "there are no services `docker` and `compose`"),
+        ("remove: [docker]\n", "there are no services `docker` and `compose`"),
+        ("compose: [{app: boot/compose/web, pull: no}]\n", "boxes/one.yaml:2:41"),
+    ],
+)
+def test_mistakes_of_a_box_are_its_own(box: str, said: str) -> None:
+    with pytest.raises(FleetError) as caught:
+        fleet(one=f"role: vm\n{box}")
+    mistakes = [str(problem) for problem in caught.value.problems]
+    assert any(said in mistake for mistake in mistakes), mistakes
+
+
+def test_a_plan_names_the_package_below_an_app_and_makes_only_its_boxes_again() -> None:
+    before = fleet(two="role: vm\nremove: [net]\nhealth: {remove: [core]}\n")
+    tree = {"pkg/core/file": "x", "boxes/two.yaml": "role: vm\nremove: [net]\nhealth: {remove: [core]}\n"}
+    after = load_fleet(DictTree(FLEET).with_files(tree))
+    packages = {path: package.key for path, package in before.packages.items()}
+    existing = Existing(frozenset(packages.values()), box_keys(before), packages)
+    found = plan(after, Revision("main", "aa" * 20, 2, 1), existing)
+    assert [(step.subject, step.reason) for step in found.boxes] == [("one", "pkg/core changed")]
+    config = fleet(two=tree["boxes/two.yaml"]).boxes["one"]
+    changed = load_fleet(DictTree(FLEET).with_files({f"{APP}/core.cfg": "y"})).boxes["one"]
+    assert box_key(before, config) != box_key(before, changed), "a file of the app is part of the release"
 
 
 # --- what becomes of it in a release ----------------------------------------------------------------------------------

@@ -168,7 +168,7 @@ def test_the_fleet_speaks_to_every_role_that_has_the_container(tmp_path: Path) -
         ),
         (
             {"boxes/one.yaml": "role: vm\nremove: [shd]"},
-            "boxes/one.yaml:2:10: there is no container `shd` to remove; did",
+            "boxes/one.yaml:2:10: there is no container or app `shd` to remove; did",
         ),
         (
             {"boxes/one.yaml": "role: vm\nservices:\n  sshd: {envv: []}"},

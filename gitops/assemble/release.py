@@ -22,6 +22,7 @@ from gitops.assemble.root import container_mounts, file_layer, tree_layer
 from gitops.assemble.tars import extract
 from gitops.assemble.uki import make_addon, make_uki
 from gitops.errors import AssembleError
+from gitops.fleet.overlay import by_path
 from gitops.model import AppImage, BlobRef, Box, Content, Image, Layer, Mounted, Release, Revision, canonical, sha256
 from gitops.store import Store
 from gitops.tools import Toolbox
@@ -94,7 +95,7 @@ class Assembler:
     def content(self, box: Box, images: Mapping[str, Image], pulled: Pulled = NONE_PULLED) -> Content:
         """What the box is to run: everything that its content digest covers."""
         staged = Apps(self._store, self._toolbox, self._recipe).stage(box.apps, images, pulled.images, pulled.mirror)
-        spec = replace(box.spec, files=(*box.spec.files, *staged.files))
+        spec = replace(box.spec, files=by_path((*staged.files, *box.spec.files)) if box.apps else box.spec.files)
         kernel = self.kernel(
             _named(images, spec.kernel), spec.kernel_binary or "kernel", spec.kernel_tar or "kernel.tar"
         )

@@ -1,11 +1,12 @@
-"""Compose apps: a folder with a docker-compose.yml and what stands beside it, as a role names it.
+"""Compose apps: a folder with a docker-compose.yml and what stands beside it, as a role or a box names it.
 
 In: a tree, an app's folder, how its images reach the box. Out: an `App`: the compose file as a value, the image of each
 service, the other files as LinuxKit's `files:` entries below /etc/compose/NAME; mistakes as `Problem`s. Everything but
 what is checked here is compose's own affair (the Compose specification), and stays as it is. Rules:
 
 - an image is a package (`@pkg:` and a path relative to the compose file), or NAME@sha256:DIGEST: a tag may move;
-- nothing is built on a box; what is bound from the box is below /data or /dev, or beside the file (`./x`);
+- nothing is built on a box, and nothing comes from other files (`include`, `extends`): only what is read is checked;
+- what is bound from the box is below /data or /dev, or beside the file (`./x`);
 - seccomp and AppArmor profiles that a service names are files of the app.
 
     app = load_app(tree, "boot/compose/osmo-nitb", "staged", problems)
@@ -14,12 +15,13 @@ what is checked here is compose's own affair (the Compose specification), and st
 
 import posixpath
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from gitops.errors import Problem
 from gitops.fleet.linuxkit import PACKAGE, contents
-from gitops.fleet.schema import NAME, did_you_mean
+from gitops.fleet.overlay import Merged
+from gitops.fleet.schema import NAME, AppRules, did_you_mean
 from gitops.fleet.yaml import Document, Path
 from gitops.fleet.yaml import load as load_yaml
 from gitops.model import App, Json, Tree
@@ -44,6 +46,30 @@ def load_app(tree: Tree, folder: str, pull: str, problems: list[Problem]) -> App
         return None
     name = posixpath.basename(folder)
     return App(name, folder, pull, document.value, reader.images, tuple(_files(tree, folder, name)))
+
+
+def load_apps(
+    tree: Tree, document: Document, rules: Iterable[AppRules], base: Merged, problems: list[Problem]
+) -> tuple[App, ...]:
+    """The apps of `base` with those that a role or a box names; of one name, the nearer one counts."""
+    apps: dict[str, App | None] = {}
+    for index, said in enumerate(rules):
+        name, path = posixpath.basename(said.app), f"{said.app}/{FILE}"
+        place = ("compose", index, "app")
+        if path not in tree.entries():
+            known = [other.removesuffix(f"/{FILE}") for other in tree.entries() if other.endswith(f"/{FILE}")]
+            problems.append(document.problem(place, f"there is no {path}", did_you_mean(said.app, known)))
+        elif name in apps:
+            problems.append(document.problem(place, f"two apps are named `{name}`", "rename one folder"))
+        else:
+            apps[name] = load_app(tree, said.app, said.pull, problems)
+    services = {container.name for container in base.spec.services}
+    if (apps or base.apps) and not {"docker", "compose"} <= services:
+        hint = "name boot/docker.yml among the role's boot specs"
+        problems.append(document.problem(("compose",), "there are no services `docker` and `compose`", hint))
+    if not apps:
+        return base.apps
+    return tuple({app.name: app for app in (*base.apps, *apps.values()) if app}.values())
 
 
 def _files(tree: Tree, folder: str, name: str) -> Iterator[Json]:
@@ -71,6 +97,9 @@ class _Reader:
         name = posixpath.basename(self._folder)
         if not re.fullmatch(NAME, name):
             yield self._problem((), f"`{name}` is no name for an app", "use lower-case letters, digits and `-`")
+        if "include" in self._document.value:
+            yield self._problem(("include",), "other files are not read", "write their services here")
+        yield from self._named_volumes()
         for service, said in services.items():
             if isinstance(said, dict):
                 yield from self._service(service, said)
@@ -82,6 +111,8 @@ class _Reader:
         if "build" in said:
             hint = "make it a package in pkg/, and name that as `image:`"
             yield self._problem((*place, "build"), "nothing is built on a box", hint)
+        if "extends" in said:
+            yield self._problem((*place, "extends"), "other services are not read", "write its keys here")
         yield from self._image(name, said.get("image"), (*place, "image"))
         for index, volume in enumerate(_list(said.get("volumes"))):
             yield from self._volume(volume, (*place, "volumes", index))
@@ -104,17 +135,31 @@ class _Reader:
             hint = "write NAME@sha256:DIGEST (a tag may move), or @pkg: and the path of a package"
             yield self._problem(place, f"`{image}` does not say which image it is", hint)
 
+    def _named_volumes(self) -> Iterator[Problem]:
+        """A named volume may be a bind mount in disguise: the `local` driver takes any `device`."""
+        volumes = self._document.value.get("volumes")
+        for name, said in volumes.items() if isinstance(volumes, dict) else ():
+            options = said.get("driver_opts") if isinstance(said, dict) else None
+            device = str(options.get("device", "")) if isinstance(options, dict) else ""
+            yield from self._source(device, ("volumes", name, "driver_opts", "device"))
+
     def _volume(self, volume: Any, place: Path) -> Iterator[Problem]:
         if isinstance(volume, dict):
             source = str(volume.get("source", "")) if volume.get("type") == "bind" else ""
         else:
             source = str(volume).partition(":")[0] if ":" in str(volume) else ""
-        if source.startswith("/"):
+        yield from self._source(source, place)
+
+    def _source(self, source: str, place: Path) -> Iterator[Problem]:
+        """What a mount is made from: a path of the box, of the app, or the name of a volume."""
+        if "$" in source:
+            yield self._problem(place, f"`{source}` is known on the box only", "write the path out")
+        elif source.startswith("/"):
             clean = posixpath.normpath(source)
-            if not any(clean == place or clean.startswith(f"{place}/") for place in BINDABLE):
+            if not any(clean == top or clean.startswith(f"{top}/") for top in BINDABLE):
                 hint = "user data is below /data, devices below /dev; files of the app are `./NAME`"
                 yield self._problem(place, f"`{source}` of the box is not for user containers", hint)
-        elif source.startswith((".", "~", "$")):
+        elif source.startswith((".", "~")):
             yield from self._beside(source, place)
 
     def _profile(self, option: str, place: Path) -> Iterator[Problem]:

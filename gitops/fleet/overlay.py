@@ -1,7 +1,7 @@
 """Fleet > role > box: what the nearer level says, counts. Pure but for reading `source:` files out of the tree.
 
 LinuxKit's own merge only appends; on top of it, and outside of its files, each level may replace keys of a container by
-name (`services:`), leave containers out (`remove:`), add or replace files by path and health checks by name.
+name (`services:`), leave containers and apps out (`remove:`), add or replace files by path and health checks by name.
 
     role = apply(Merged(spec), fleet, ...), then apply(role, roles/vm.yaml, ...), then apply(.., boxes/demo-1.yaml, ...)
 """
@@ -36,7 +36,7 @@ def apply(
 
     `known` are containers that exist elsewhere (the fleet's level speaks to many roles): naming them is no mistake.
     """
-    spec = _remove(base.spec, document, said, known, problems)
+    spec = _remove(base, document, said, known, problems)
     spec = _replace_keys(spec, document, said, known, problems)
     files = [_file(document, index, file, tree, problems) for index, file in enumerate(said.files)]
     return Merged(
@@ -45,7 +45,7 @@ def apply(
         files=by_path((*base.files, *files)),
         suspended=said.suspended or base.suspended,
         poll=said.poll or base.poll,
-        apps=base.apps,
+        apps=_keep_apps(base.apps, said.remove),
     )
 
 
@@ -87,13 +87,18 @@ def _map(spec: Spec, change: "dict[str, Container | None]") -> Spec:
     )
 
 
-def _remove(spec: Spec, document: Document, said: Overlay, known: Collection[str], problems: list[Problem]) -> Spec:
-    names = [container.name for container in spec.containers()]
+def _keep_apps(apps: tuple[App, ...], remove: Collection[str]) -> tuple[App, ...]:
+    """Itself when nothing goes: boxes of a role share it."""
+    return tuple(app for app in apps if app.name not in remove) if remove else apps
+
+
+def _remove(base: Merged, document: Document, said: Overlay, known: Collection[str], problems: list[Problem]) -> Spec:
+    names = [*(container.name for container in base.spec.containers()), *(app.name for app in base.apps)]
     for index, name in enumerate(said.remove):
         if name not in names and name not in known:
-            message = f"there is no container `{name}` to remove"
+            message = f"there is no container or app `{name}` to remove"
             problems.append(document.problem(("remove", index), message, did_you_mean(name, names)))
-    return _map(spec, dict.fromkeys(said.remove))
+    return _map(base.spec, dict.fromkeys(said.remove))
 
 
 def _replace_keys(

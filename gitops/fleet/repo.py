@@ -20,7 +20,7 @@ from gitops.fleet.known import KNOWN, Remembering
 from gitops.fleet.overlay import Merged, apply, by_path, check_services
 from gitops.fleet.packages import load_packages
 from gitops.fleet.schema import NAME, BoxFile, FleetFile, Overlay, RoleFile, check, did_you_mean
-from gitops.model import App, Box, Fleet, Network, Policy, Spec, Tree
+from gitops.model import Box, Fleet, Network, Policy, Spec, Tree
 
 FLEET, ROLES, BOXES = "fleet.yaml", "roles/", "boxes/"
 MAX_BOXES = 10_000
@@ -162,37 +162,17 @@ def _roles(
             continue
         base = apply(Merged(spec), fleet.document, fleet.said, tree, problems, known=known)
         base = apply(base, role.document, role.said, tree, problems)
-        base = replace(base, apps=_apps(tree, role, base.spec, problems))
+        base = replace(base, apps=compose.load_apps(tree, role.document, role.said.compose, base, problems))
         check_services(base, role.document, problems)
-        files = by_path((*base.spec.files, *(file for app in base.apps for file in app.files), *base.files))
+        files = by_path((*base.spec.files, *base.files))
         merged[name] = replace(base, spec=replace(base.spec, files=files), files=())
     return merged
-
-
-def _apps(tree: Tree, role: Level[RoleFile], spec: Spec, problems: list[Problem]) -> tuple[App, ...]:
-    """The role's compose apps."""
-    apps: dict[str, App] = {}
-    services = [container.name for container in spec.services]
-    if role.said.compose and not {"docker", "compose"} <= {*services}:
-        hint = "name boot/docker.yml among the role's boot specs"
-        problems.append(role.document.problem(("compose",), "there are no services `docker` and `compose`", hint))
-    for index, said in enumerate(role.said.compose):
-        place, path = ("compose", index, "app"), f"{said.app}/{compose.FILE}"
-        name = said.app.rpartition("/")[2]
-        if path not in tree.entries():
-            known = [other.removesuffix(f"/{compose.FILE}") for other in tree.entries() if other.endswith(compose.FILE)]
-            hint = did_you_mean(said.app, known)
-            problems.append(role.document.problem(place, f"there is no {path}", hint))
-        elif name in apps:
-            problems.append(role.document.problem(place, f"two apps are named `{name}`", "rename one folder"))
-        elif app := compose.load_app(tree, said.app, said.pull, problems):
-            apps[name] = app
-    return tuple(apps.values())
 
 
 def _box(tree: Tree, name: str, level: Level[BoxFile], role: Merged, problems: list[Problem]) -> Box:
     said = level.said
     merged = apply(role, level.document, said, tree, problems)
+    merged = replace(merged, apps=compose.load_apps(tree, level.document, said.compose, merged, problems))
     check_services(merged, level.document, problems)
     rules = said.network
     network = Network(rules.interface, rules.address or "", rules.gateway or "", rules.dns)

@@ -142,7 +142,7 @@ class Overlay(Strict):
     services: dict[str, dict[str, Any]] = Field(
         default_factory=dict, description="By container name: LinuxKit's keys to replace; null takes a key away."
     )
-    remove: tuple[str, ...] = Field(default=(), description="Containers to leave out, by name.")
+    remove: tuple[str, ...] = Field(default=(), description="Containers and apps to leave out, by name.")
     suspended: Held | None = Field(default=None, description="`who: why`. Held boxes stay as they are.")
     poll: int | None = Field(default=None, ge=1, le=86400, description="Seconds between two looks at the server.")
 
@@ -199,6 +199,7 @@ class BoxFile(Overlay):
     site: Text = ""
     labels: dict[Name, Text] = Field(default_factory=dict, max_length=64)
     network: NetworkRules = NetworkRules()
+    compose: tuple[AppRules, ...] = Field(default=(), max_length=32, description="More apps; of one name, this one.")
 
 
 KINDS: dict[str, type[BaseModel]] = {"fleet": FleetFile, "role": RoleFile, "box": BoxFile}
