@@ -80,7 +80,10 @@ def test_the_network_is_connected_up_to_the_radio(field: Field, machine: Machine
 
 
 def test_denied_paths_and_calls_are_denied(field: Field, machine: Machine) -> None:
-    assert "Permission denied" in docker(field, "exec osmo-hlr sh -c 'cat /etc/shadow 2>&1; true'")
+    assert docker(field, "exec osmo-hlr cat /proc/self/attr/current").strip() == "osmo-hlr (enforce)"
+    assert "Permission denied" in docker(field, "exec osmo-hlr sh -c 'cat /etc/passwd 2>&1; true'")
+    assert "root:" in docker(field, "exec osmo-stp cat /etc/passwd"), "another profile lets it"
+    assert "not permitted" in docker(field, "exec osmo-bts sh -c 'mkfifo /tmp/x 2>&1; true'"), "seccomp"
 
 
 def test_what_boots_the_box_is_out_of_reach_of_a_privileged_container(field: Field, machine: Machine) -> None:
