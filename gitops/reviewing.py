@@ -97,7 +97,7 @@ class Reviews:
         judged = verdict(clone, head, base, self._settings.allowed_signers)
         point = (base, clone.tree(base)) if base else None
         question = Question(point, (head, clone.tree(head)), judged, named=True, platform=self._settings.platform)
-        measured = measure(question, self._store, server=self._settings.server) if build else None
+        measured = measure(question, self._store, self._settings) if build else None
         return preview(question, self._store, measured)
 
     def _note(self, problem: str) -> None:

@@ -5,7 +5,7 @@ measured. Rules: what the store has is used, read-only (linked, its database cop
 lacks is built and assembled by the same code as ever, in a temporary folder that is gone afterwards. Where a box has no
 published release, that of the base is made too. Keys are never touched: sizes are those of unsigned boot files.
 
-    measured = measure(question, store, server=settings.server)      # {"demo-1": Measured(...)}
+    measured = measure(question, store, settings)      # {"demo-1": Measured(...)}
 """
 
 import os
@@ -25,7 +25,9 @@ from gitops.model import Existing, Fleet, Image, Release
 from gitops.plan import PACKAGE, plan
 from gitops.preview import Point, Question, changes
 from gitops.publish.copies import compress, make_delta, pairs
+from gitops.pulled import Images
 from gitops.review.sizes import Measured
+from gitops.settings import Settings
 from gitops.store import Store
 from gitops.tools import Toolbox
 
@@ -35,18 +37,20 @@ TOOLBOX = PACKAGE + "pkg/toolbox"
 KINDS = ("blobs/sha256", "layers")
 
 
-def measure(question: Question, store: Store | None, *, server: str, folder: Path | None = None) -> dict[str, Measured]:
+def measure(
+    question: Question, store: Store | None, settings: Settings, folder: Path | None = None
+) -> dict[str, Measured]:
     """Build and assemble what the head changes. `folder`, on the store's file system, takes the scratch area.
 
     Raises:
-        BuildError, AssembleError: the head does not build, or makes no release.
+        BuildError, RegistryError, AssembleError: the head does not build, or makes no release.
     """
     todo = [step.subject for step in changes(question, store).boxes]
     if not todo:
         return {}
     with scratch(store, folder) as (trial, builder):
-        head = _Workshop(trial, builder, question.head, question.platform, server)
-        base = _Workshop(trial, builder, question.base, question.platform, server) if question.base else None
+        head = _Workshop(trial, builder, question.head, settings)
+        base = _Workshop(trial, builder, question.base, settings) if question.base else None
         found = {}
         for name in todo:
             made = head.assemble(name)
@@ -86,10 +90,10 @@ def _lend(store: Store, root: Path) -> None:
 class _Workshop:
     """Makes releases of one side of a question."""
 
-    def __init__(self, trial: Store, builder: Builder, point: Point, platform: str, server: str) -> None:
-        self._trial, self._server = trial, server
+    def __init__(self, trial: Store, builder: Builder, point: Point, settings: Settings) -> None:
+        self._trial, self._server = trial, settings.server
         self._revision, tree = point
-        self._fleet: Fleet = load_fleet(tree, platform)
+        self._fleet: Fleet = load_fleet(tree, settings.platform)
         for step in plan(self._fleet, self._revision, Existing(trial.existing().images)).builds:
             log.info("trial.build", package=step.subject)
             try:
@@ -102,6 +106,7 @@ class _Workshop:
                 "the fleet repo has no pkg/toolbox", hint="`toweros init` makes one; copy it from there"
             )
         self._toolbox = Toolbox.unpack(trial, self._images[TOOLBOX])
+        self._pulled = Images(settings, trial).of(self._fleet.boxes.values(), self._images, tree)
 
     def _built(self) -> Mapping[str, Image]:
         found = {PACKAGE + path: self._trial.image(package.key) for path, package in self._fleet.packages.items()}
@@ -110,7 +115,14 @@ class _Workshop:
     def assemble(self, name: str) -> Assembled:
         box, recipe = self._fleet.boxes[name], self._fleet.policy.recipe
         return assemble(
-            self._trial, self._toolbox, box, self._images, self._revision, server=self._server, recipe=recipe
+            self._trial,
+            self._toolbox,
+            box,
+            self._images,
+            self._revision,
+            server=self._server,
+            recipe=recipe,
+            pulled=self._pulled,
         )
 
     def release(self, name: str) -> Release | None:

@@ -86,7 +86,7 @@ def _print(summary: Summary, output: PlanOutput) -> None:
 def _measured(question: Question, store: "Store | None", settings: Settings) -> dict[str, Measured]:
     from gitops.trial import measure  # the builder takes long to load, and most plans need none
 
-    return measure(question, store, server=settings.server)
+    return measure(question, store, settings)
 
 
 @contextmanager
