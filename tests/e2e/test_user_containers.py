@@ -19,7 +19,7 @@ from gitops.process import run
 from tests import works
 from tests.e2e.containers import LAYER, MANIFEST, Host
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("docker")]
 
 APP = works.CHECKOUT / "boot/compose/osmo-nitb"
 SPEC = yaml.safe_load((works.CHECKOUT / "boot/docker.yml").read_text())
