@@ -115,6 +115,26 @@ def test_only_what_is_missing_is_fetched(box: Box, server: UpdateServer) -> None
     assert fetched[2].endswith("addon.efi")
 
 
+def test_user_images_are_layers_like_all_others(box: Box, server: UpdateServer) -> None:
+    """What the assembler makes of `compose:` is staged, proven, repaired by fallback and collected by the same code."""
+    old, new = make(8, images=(b"documents 8", b"hlr one" * 999)), make(9, images=(b"documents 9", b"hlr two" * 999))
+    for made in (old, new):
+        offer(server, made)
+        update(box)
+        agent = box.power_on()
+        assert agent
+        drive(agent, State.IDLE)
+        assert agent.boot.sequence == made.sequence
+        assert set(made.blobs) <= {path.name for path in (box.disk / "layers").iterdir()}
+    assert box.bootable() == [8, 9], "the images of the release to fall back to stay"
+    fetched = [path for path in server.paths() if path.startswith("/layers/")]
+    assert sorted(fetched) == sorted(f"/layers/{root}.zst" for root in {*old.blobs, *new.blobs} - {*make(7).blobs})
+    (hlr,) = (root for root, data in new.blobs.items() if b"hlr two" in data)
+    (box.disk / "layers" / hlr).write_bytes(b"damaged")
+    agent = box.power_on()
+    assert agent and agent.boot.sequence == 8, "a damaged user image is a damaged release"
+
+
 def test_a_delta_is_taken_when_it_is_smaller(box: Box, server: UpdateServer, tmp_path: Path) -> None:
     old, new = make(7), make(8, service=b"one" * 40 + b"!")
     offer(server, new)

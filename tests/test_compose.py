@@ -1,18 +1,21 @@
 """Compose apps in a fleet repo: what a role may name, what a compose file may say, and where a mistake stands."""
 
 import hashlib
+import re
+import shutil
 from pathlib import Path
 
 import pytest
 import yaml
 
-from gitops.assemble.apps import Apps, oci_image, repository_of
+from gitops.assemble.apps import Apps, Staged, oci_image, repository_of
 from gitops.errors import AssembleError, FleetError
 from gitops.fleet import load_fleet
 from gitops.fleet.compose import load_app
-from gitops.model import App, Existing, Fleet, Image, Revision, sha256
+from gitops.model import App, Existing, Fleet, Image, Layer, Revision, sha256
 from gitops.plan import box_key, box_keys, plan
 from gitops.store import Store
+from tests import toolbox
 from tests.simulators.tree import DictTree
 
 APP = "boot/compose/net"
@@ -202,6 +205,44 @@ def test_what_is_pulled_from_a_registry_names_the_mirror_and_the_digest(store: S
         apps.stage([app], {"@pkg:pkg/core": image}, {}, "")
     with pytest.raises(AssembleError, match="there is no image @pkg:pkg/core"):
         apps.stage([app], {}, {}, "mirror.example:5000")
+
+
+STAGED = App("net", APP, "staged", {"services": {"core": {"image": "x"}, "other": {}}}, {"core": "a", "other": "b"})
+
+
+def staged(store: Store, core: bytes = b"core") -> Staged:
+    images = {"a": built(store, b"base" * 3000, core), "b": built(store, b"base" * 3000)}
+    return Apps(store, toolbox.find(), 1).stage([STAGED], images, {}, "")
+
+
+@pytest.mark.e2e
+def test_staged_images_are_layers_of_one_blob_each_and_the_same_every_time(store: Store, tmp_path: Path) -> None:
+    one, again = staged(store), staged(Store.open(tmp_path / "other"))
+    assert one == again and one.mounted
+    assert (one.mounted.path, one.mounted.target) == ("images", "oci")
+    assert {"path": "containers/images/oci", "directory": True, "mode": "0755"} in one.files
+    documents, *blobs = one.mounted.layers
+    assert len(blobs) == 2, "a layer that two images share travels once"
+    manifests = [yaml.safe_load(data) for data in files(store, documents).values() if b"manifest" in data]
+    assert len(manifests) == 2 and len(files(store, documents)) == 4
+    said = {layer["digest"] for manifest in manifests for layer in manifest["layers"]}
+    assert {f"sha256:{name}" for blob in blobs for name in files(store, blob)} == said
+    assert files(store, blobs[0]) == {sha256(b"base" * 3000): b"base" * 3000}
+    compose = next(file["contents"] for file in one.files if "contents" in file)
+    core = yaml.safe_load(compose)["services"]["core"]["image"]
+    assert core.partition("@sha256:")[2] in files(store, documents)
+    changed = staged(store, b"new")
+    assert changed.mounted and changed.mounted.layers[1] == blobs[0]
+    assert not {documents, blobs[1]} & {*changed.mounted.layers}
+
+
+def files(store: Store, layer: Layer) -> dict[str, bytes]:
+    """The blobs in a layer, each under its name."""
+    with toolbox.find().workspace() as work:
+        shutil.copyfile(store.layers.path(layer.root), work.path("image"))
+        listed = work.run(["dump.erofs", "--ls", "--path=/blobs/sha256", "image"]).decode()
+        names = re.findall("[0-9a-f]{64}", listed)
+        return {name: work.run(["dump.erofs", "--cat", f"--path=/blobs/sha256/{name}", "image"]) for name in names}
 
 
 @pytest.mark.parametrize(

@@ -53,16 +53,19 @@ class Made:
 
 
 def make(sequence: int, *, service: bytes = b"one", uki: bytes = SIGNED + b"kernel 1", box: str = "demo-1",
-         probation: int = 1, checks: tuple[dict[str, object], ...] = ()) -> Made:  # fmt: skip
-    """A release of three layers: root and base are the same in all of them, `service` is its own."""
-    datas = [pad(b"root" * 5000), pad(b"base" * 9000), pad(service * 3000)]
+         probation: int = 1, checks: tuple[dict[str, object], ...] = (),
+         images: tuple[bytes, ...] = ()) -> Made:  # fmt: skip
+    """A release of three layers: root and base are the same in all of them, `service` is its own. And user images."""
+    datas = [pad(data) for data in (b"root" * 5000, b"base" * 9000, service * 3000, *images)]
     layers = [layer(data) for data in datas]
+    containers = [{"path": "services/hello", "target": "rootfs", "layers": layers[1:3]}]
+    containers += [{"path": "images", "target": "oci", "layers": layers[3:]}] if images else []
     content = {
         "cmdline": "console=ttyS0",
         "kernel": {"sha256": "0" * 64, "size": 1},
         "initrd": {"sha256": "0" * 64, "size": 1},
         "root": layers[:1],
-        "containers": [{"path": "services/hello", "target": "rootfs", "layers": layers[1:]}],
+        "containers": containers,
         "health": {"probation": probation, "checks": list(checks)},
     }
     document = nouns.canonical({"format": 1, "box": box, "sequence": sequence, "content": content})
