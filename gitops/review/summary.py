@@ -102,7 +102,8 @@ def _policy(base: Side | None, head: Side) -> tuple[str, ...]:
     if base is None:
         return ()
     old, new = asdict(base.fleet.policy), asdict(head.fleet.policy)
-    return tuple(f"{name}: {old[name] or 'nothing'} -> {new[name] or 'nothing'}" for name in new if old[name] != new[name])
+    changed = (name for name in new if old[name] != new[name])
+    return tuple(f"{name}: {old[name] or 'nothing'} -> {new[name] or 'nothing'}" for name in changed)
 
 
 # --- boxes -----------------------------------------------------------------------------------------------------------
