@@ -60,6 +60,21 @@ def test_without_an_engine_there_are_no_containers(tmp_path: Path, monkeypatch: 
     assert health.System().containers() == {}
 
 
+def test_a_service_that_no_check_names_counts_once_it_came_up_anew() -> None:
+    services = Services({"web": (1, "RUNNING"), "ntpd": (2, "RUNNING")})
+    checker = health.Checker((Check("web", "service", "web"),), services, lambda: None)
+    said = []
+    for pid in (2, 3, 4):
+        services.running["ntpd"] = (pid, "RUNNING")
+        said.append([(result.name, result.ok, result.restarts) for result in checker.round()])
+    web = ("web", True, 0)
+    assert said == [[web], [web, ("service ntpd", True, 1)], [web, ("service ntpd", False, 2)]]
+    probation = health.Probation(1)
+    for _ in range(health.STEADY):
+        probation.add(checker.round(), reached=True)
+    assert probation.verdict(2) == ("failed", "health check service ntpd: restarted 2 times")
+
+
 def test_a_container_that_keeps_dying_is_counted_and_fails(monkeypatch: pytest.MonkeyPatch) -> None:
     now = [1000.0]
     monkeypatch.setattr(health.time, "monotonic", lambda: now[0])

@@ -314,7 +314,7 @@ class Agent:
 
     def well(self) -> bool:
         """Every check holds; none has been asked yet is not well."""
-        return len(self.results) == len(self.running.checks) and all(result.ok for result in self.results)
+        return len(self.results) >= len(self.running.checks) and all(result.ok for result in self.results)
 
     def coming(self) -> bool:
         """What is not well may only be slow: it never answered, and there is time left."""

@@ -1,8 +1,9 @@
 """Does the running release do what it must?
 
-One round asks every check once. A trial is healthy when, at the end of its window, every check has held for the last
-`STEADY` rounds and the server was reached as before; a check that says no is `failed`, a server out of reach is
-`indeterminate`. A service holds when containerd says RUNNING, with the pid that it had a round before. What has not
+One round asks every check once, and looks at all other services: what came up anew there is counted, reported, and as
+bad as a check that says no when it goes on. A trial is healthy when, at the end of its window, every check has held for
+the last `STEADY` rounds and the server was reached as before; a check that says no is `failed`, a server out of reach
+is `indeterminate`. A service holds when containerd says RUNNING, with the pid that it had a round before. What has not
 answered at all yet may only be slow: it is waited for, `PATIENCE` windows in all.
 """
 
@@ -73,48 +74,46 @@ class System:
 
     def containers(self) -> Mapping[str, tuple[int, str]]:
         found: dict[str, tuple[int, str]] = {}
+        end = time.monotonic() + LONGEST
         with contextlib.suppress(OSError, ValueError, LookupError, TypeError, AttributeError):
-            for row in json.loads(self._docker("/containers/json?all=1")):
-                state = json.loads(self._docker(f"/containers/{row['Id']}/json"))["State"]
+            for row in json.loads(self._docker("/containers/json?all=1", LONGEST)):
+                state = json.loads(self._docker(f"/containers/{row['Id']}/json", end - time.monotonic()))["State"]
                 names = [name.lstrip("/") for name in row["Names"]]
                 names.append(row["Labels"].get("com.docker.compose.service", ""))
                 status = "RUNNING" if state["Status"] == "running" else str(state["Status"]).upper()
                 found |= dict.fromkeys(filter(None, names), (int(state["Pid"]), status))
         return found
 
-    def _docker(self, path: str) -> bytes:
+    def _docker(self, path: str, seconds: float) -> bytes:
         """A GET of Docker's Engine API (1.41), over its socket."""
-        from http.client import HTTPConnection, HTTPException
-
-        connection = HTTPConnection("docker", timeout=LONGEST / 4)
-        try:
-            connection.sock = socket.socket(socket.AF_UNIX)
-            connection.sock.settimeout(LONGEST / 4)
-            connection.sock.connect(DOCKER)
-            connection.request("GET", f"/v1.41{path}")
-            response = connection.getresponse()
-            if response.status != 200:
-                raise OSError(f"docker: status {response.status}")
-            return response.read(MAX_BODY)
-        except HTTPException as error:
-            raise OSError(f"docker: {error}") from error
-        finally:
-            connection.close()
+        with socket.socket(socket.AF_UNIX) as engine:
+            engine.settimeout(max(seconds, 0.1))
+            engine.connect(DOCKER)
+            status, body = _ask("docker", f"/v1.41{path}", seconds, engine)
+        if status != 200:
+            raise OSError(f"docker: status {status}")
+        return body
 
     def get(self, url: str, timeout: float) -> tuple[int, bytes]:
-        from http.client import HTTPConnection, HTTPException
         from urllib.parse import urlsplit
 
         parts = urlsplit(url)
-        connection = HTTPConnection(parts.hostname or "", parts.port, timeout=timeout)
-        try:
-            connection.request("GET", (parts.path or "/") + (f"?{parts.query}" if parts.query else ""))
+        return _ask(parts.netloc, (parts.path or "/") + (f"?{parts.query}" if parts.query else ""), timeout)
+
+
+def _ask(host: str, path: str, timeout: float, connected: socket.socket | None = None) -> tuple[int, bytes]:
+    """One HTTP GET. Raises `OSError`."""
+    from http.client import HTTPConnection, HTTPException
+
+    try:
+        connection = HTTPConnection(host, timeout=timeout)
+        connection.sock = connected
+        with contextlib.closing(connection):
+            connection.request("GET", path)
             response = connection.getresponse()
             return response.status, response.read(MAX_BODY)
-        except (HTTPException, ValueError) as error:
-            raise OSError(f"{type(error).__name__}: {error}") from error
-        finally:
-            connection.close()
+    except (HTTPException, ValueError) as error:
+        raise OSError(f"{type(error).__name__}: {error}") from error
 
 
 @dataclass
@@ -129,16 +128,17 @@ class Checker:
 
     def round(self) -> list[Result]:
         asked = {check.type for check in self.checks}
-        running = {
-            "service": self.surroundings.tasks() if "service" in asked else {},
-            "container": self.surroundings.containers() if "container" in asked else {},
-        }
-        results = []
-        for check in self.checks:
-            self.tick()
-            tasks = running.get(check.type)
-            results.append(self._http(check) if tasks is None else self._task(check, tasks))
-        return results
+        tasks = self.surroundings.tasks()
+        self.tick()
+        running = {"service": tasks, "container": self.surroundings.containers() if "container" in asked else {}}
+        results = [self._ask(check, running.get(check.type)) for check in self.checks]
+        named = {check.target for check in self.checks if check.type == "service"}
+        others = (Check(f"service {name}", "service", name) for name in tasks if name not in named)
+        return results + [result for each in others if (result := self._task(each, tasks)).restarts]
+
+    def _ask(self, check: Check, tasks: Mapping[str, tuple[int, str]] | None) -> Result:
+        self.tick()
+        return self._http(check) if tasks is None else self._task(check, tasks)
 
     def _http(self, check: Check) -> Result:
         if check.type != "http":
