@@ -22,6 +22,7 @@ SIZES = Sizes(esp=200, toweros=1600, state=3000)
 SERVICES = ("sshd", "compose", "dhcpcd", "docker", "ntpd", "rngd")
 ELEMENTS = ("osmo-stp", "osmo-hlr", "osmo-mgw", "osmo-msc", "osmo-bsc", "osmo-bts")
 DOCKER = "ctr -n services.linuxkit t exec --exec-id {} docker docker {}"
+IMSI = "901700000000001"
 HLR = "boot/compose/osmo-nitb/osmo-hlr.cfg"
 COMPOSE = "boot/compose/osmo-nitb/docker-compose.yml"
 
@@ -96,13 +97,14 @@ def test_what_boots_the_box_is_out_of_reach_of_a_privileged_container(field: Fie
 
 
 def test_a_commit_changes_a_user_container_and_its_data_stays(field: Field, machine: Machine) -> None:
-    docker(field, "exec osmo-hlr sh -c 'echo kept >/data/note'")
+    vty(field, "osmo-hlr", 4258, "enable", f"subscriber imsi {IMSI} create")
+    assert IMSI in vty(field, "osmo-hlr", 4258, f"subscriber imsi {IMSI} show")
     before, since = field.report(), int(time.time())
     done = field.change(HLR, (field.fleet / HLR).read_text() + f"! {time.time()}\n", "A comment for the HLR")
     assert done.plan.builds == () and done.published == (BOX,)
     report = field.wait_healthy(since, LONG)
     assert report.boot_id != before.boot_id
-    assert docker(field, "exec osmo-hlr cat /data/note").strip() == "kept"
+    field.wait_until("the subscriber", lambda: IMSI in vty(field, "osmo-hlr", 4258, f"subscriber imsi {IMSI} show"))
     assert report.fetched["bytes"] < 256 * 1024, "no image travels again"
 
 
@@ -124,4 +126,4 @@ def test_a_broken_user_container_is_undone_with_its_release_and_the_data_stays(f
     field.wait_until("the box to go back", undone, LONG)
     field.wait_until("a healthy box", lambda: field.report().health == "Healthy", LONG)
     assert field.report().release == before.release
-    assert docker(field, "exec osmo-hlr cat /data/note").strip() == "kept"
+    field.wait_until("the subscriber", lambda: IMSI in vty(field, "osmo-hlr", 4258, f"subscriber imsi {IMSI} show"))
