@@ -13,6 +13,8 @@ from pathlib import Path
 
 import pytest
 import yaml
+from toweros_agent import health
+from toweros_agent.nouns import Check
 
 from gitops.errors import ProcessError
 from gitops.process import run
@@ -131,6 +133,20 @@ def test_every_container_is_of_an_image_named_by_digest(host: Host) -> None:
     images = host.docker("ps", "--all", "--no-trunc", "--format", "{{.Image}}").split()
     assert len(images) == len(ELEMENTS) + 1
     assert all(re.fullmatch(r"127\.0\.0\.1:5000/toweros/osmo-[a-z]+@sha256:[0-9a-f]{64}", image) for image in images)
+
+
+def test_the_agent_asks_the_engine_and_counts_what_keeps_dying(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(health, "DOCKER", str(host.box / "run/docker/docker.sock"))
+    checks = tuple(Check(name, "container", name) for name in ("osmo-stp", "osmo-mgw"))
+    checker = health.Checker(checks, health.System(), lambda: None)
+    assert all(result.ok for result in checker.round())
+    for _ in range(2):
+        host.docker("restart", "--time", "0", "osmo-mgw")
+        stp, mgw = checker.round()
+    assert stp.ok
+    assert (mgw.ok, mgw.restarts, mgw.message) == (False, 2, "restarted 2 times")
+    seen = health.System().containers()
+    assert seen["prepare"][1] == "EXITED" and {*ELEMENTS} <= {*seen}
 
 
 def test_the_elements_are_not_root_and_write_only_their_data(host: Host) -> None:
