@@ -24,7 +24,7 @@ check: install ## The fast part: linters, types, import rules, unit and property
 	$(BIN)/pytest tests -m "not e2e" -n 2 -q
 
 e2e: install ## The slow part: real buildah, a real QEMU box under Secure Boot
-	$(BIN)/pytest tests -m e2e -n 2 --dist loadgroup -q
+	$(BIN)/pytest tests -m e2e -n 2 -q
 
 fmt: install ## Format the code
 	$(BIN)/ruff format gitops tests pkg bench

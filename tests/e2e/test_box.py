@@ -17,7 +17,7 @@ from gitops.store import Store
 from gitops.vm import Machine
 from tests.e2e.field import BOX, GREETING, LONG, Field
 
-pytestmark = [pytest.mark.e2e, pytest.mark.boot, pytest.mark.xdist_group("field")]
+pytestmark = [pytest.mark.e2e, pytest.mark.boot]
 
 SERVICES = ("agent", "dhcpcd", "hello", "ntpd", "sshd")
 

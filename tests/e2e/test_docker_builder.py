@@ -20,7 +20,7 @@ from gitops.store import Store
 from tests import works
 from tests.e2e.containers import Host
 
-pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("docker")]
+pytestmark = pytest.mark.e2e
 
 TREE = FolderTree(works.CHECKOUT)
 PACKAGES = load_packages(TREE, 1, "linux/amd64", [])

@@ -20,7 +20,7 @@ from gitops.sign import Signer, keys
 from tests import works
 from tests.e2e.field import BOX, SIZES, Field
 
-pytestmark = [pytest.mark.e2e, pytest.mark.boot, pytest.mark.xdist_group("field")]
+pytestmark = [pytest.mark.e2e, pytest.mark.boot]
 
 INIT = (works.CHECKOUT / "pkg" / "initrd" / "init").read_text().replace("WATCHDOG=180", "WATCHDOG=45")
 SAY = 'echo "FAULT: {}" >/dev/console\n'

@@ -14,7 +14,7 @@ from gitops.vm import Machine
 from tests import works
 from tests.e2e.field import BOX, Field
 
-pytestmark = [pytest.mark.e2e, pytest.mark.boot, pytest.mark.xdist_group("nitb")]
+pytestmark = [pytest.mark.e2e, pytest.mark.boot]
 
 LONG = 1200.0
 """Seconds: Docker and seven programs start under emulation, beside another machine."""

@@ -21,7 +21,7 @@ from gitops.process import run
 from tests import works
 from tests.e2e.containers import LAYER, MANIFEST, Host
 
-pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("docker")]
+pytestmark = pytest.mark.e2e
 
 APP = works.CHECKOUT / "boot/compose/osmo-nitb"
 SPEC = yaml.safe_load((works.CHECKOUT / "boot/docker.yml").read_text())

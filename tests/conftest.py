@@ -1,0 +1,26 @@
+"""How the tests are dealt out to processes."""
+
+from typing import Any
+
+import pytest
+from xdist.scheduler import LoadScopeScheduling
+
+STORIES = {
+    "test_box.py": "field", "test_faults.py": "field",
+    "test_docker_builder.py": "engine", "test_user_containers.py": "engine",
+}  # fmt: skip
+"""Files that need the same thing, alone: one process tells all of their stories, in order."""
+
+
+class ByStory(LoadScopeScheduling):
+    """A file's end-to-end tests stay together, in their order; everything else goes wherever there is time."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        path, _, _ = nodeid.partition("::")
+        folder, _, file = path.rpartition("/")
+        return STORIES.get(file, file) if folder.endswith("e2e") else nodeid
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """xdist's own `loadgroup` does not group with every pytest that it allows."""
+    return ByStory(config, log)
