@@ -35,13 +35,14 @@ def docker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str
 
     path = str(tmp_path / "docker.sock")
     monkeypatch.setattr(health, "DOCKER", path)
+    monkeypatch.setattr(health, "APPS_UP", str(tmp_path / "apps-up"))
     with socketserver.ThreadingUnixStreamServer(path, Engine) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         yield answers
         server.shutdown()
 
 
-def test_user_containers_are_seen_by_name_and_by_compose_service(docker: dict[str, Any]) -> None:
+def test_user_containers_are_seen_by_name_and_by_compose_service(docker: dict[str, Any], tmp_path: Path) -> None:
     rows = [
         {"Id": "aa", "Names": ["/hlr-1"], "Labels": {"com.docker.compose.service": "hlr"}},
         {"Id": "bb", "Names": ["/msc"], "Labels": {}},
@@ -50,6 +51,8 @@ def test_user_containers_are_seen_by_name_and_by_compose_service(docker: dict[st
     docker["/v1.41/containers/aa/json"] = {"State": {"Status": "running", "Pid": 7}}
     docker["/v1.41/containers/bb/json"] = {"State": {"Status": "restarting", "Pid": 0}}
     expected = {"hlr-1": (7, "RUNNING"), "hlr": (7, "RUNNING"), "msc": (0, "RESTARTING")}
+    assert health.System().containers() == {}, "Docker's own start of what an older release left is no proof"
+    (tmp_path / "apps-up").touch()
     assert health.System().containers() == expected
     docker["/v1.41/containers/json?all=1"] = "garbage"
     assert health.System().containers() == {}

@@ -137,6 +137,8 @@ def test_every_container_is_of_an_image_named_by_digest(host: Host) -> None:
 
 def test_the_agent_asks_the_engine_and_counts_what_keeps_dying(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(health, "DOCKER", str(host.box / "run/docker/docker.sock"))
+    monkeypatch.setattr(health, "APPS_UP", str(host.box / "run/docker/apps-up"))
+    host.wait_until("compose", Path(health.APPS_UP).exists)
     checks = tuple(Check(name, "container", name) for name in ("osmo-stp", "osmo-mgw"))
     checker = health.Checker(checks, health.System(), lambda: None)
     assert all(result.ok for result in checker.round())

@@ -4,7 +4,8 @@ One round asks every check once, and looks at all other services: what came up a
 bad as a check that says no when it goes on. A trial is healthy when, at the end of its window, every check has held for
 the last `STEADY` rounds and the server was reached as before; a check that says no is `failed`, a server out of reach
 is `indeterminate`. A service holds when containerd says RUNNING, with the pid that it had a round before. What has not
-answered at all yet may only be slow: it is waited for, `PATIENCE` windows in all.
+answered at all yet may only be slow: it is waited for, `PATIENCE` windows in all. So is a user container until compose
+has been there once: Docker starts those of the release before by itself, and they prove nothing.
 """
 
 import contextlib
@@ -32,8 +33,14 @@ MARGIN = 60.0
 LONGEST = 20.0
 """Seconds that one check may take: less than the watchdog waits."""
 MAX_BODY = 1 << 20
+MISSING = {
+    "service": "there is no such service",
+    "container": "there is no such container, or compose could not yet start every app",
+}
 NAMESPACE = "services.linuxkit"
 DOCKER = "/run/docker/docker.sock"
+APPS_UP = "/run/docker/apps-up"
+"""Written by pkg/compose in each boot, once every app of the release was started."""
 
 
 @dataclass(frozen=True)
@@ -82,7 +89,7 @@ class System:
                 names.append(row["Labels"].get("com.docker.compose.service", ""))
                 status = "RUNNING" if state["Status"] == "running" else str(state["Status"]).upper()
                 found |= dict.fromkeys(filter(None, names), (int(state["Pid"]), status))
-        return found
+        return found if Path(APPS_UP).exists() else {}
 
     def _docker(self, path: str, seconds: float) -> bytes:
         """A GET of Docker's Engine API (1.41), over its socket."""
@@ -155,7 +162,7 @@ class Checker:
 
     def _task(self, check: Check, tasks: Mapping[str, tuple[int, str]]) -> Result:
         if check.target not in tasks:
-            return Result(check.name, False, f"there is no such {check.type}", answered=False)
+            return Result(check.name, False, MISSING[check.type], answered=False)
         pid, status = tasks[check.target]
         times, now = self.restarts.setdefault(check.name, []), time.monotonic()
         if status == "RUNNING" and self.pids.setdefault(check.name, pid) != pid:
