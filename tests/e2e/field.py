@@ -36,21 +36,21 @@ LONG = 600.0
 class Field(Demo):
     """What the tests do to the fleet, and what they see of the box."""
 
-    def __init__(self, folder: Path, role: str = "vm") -> None:
+    def __init__(self, folder: Path, box: str = "role: vm\n") -> None:
         super().__init__(folder, Console(stderr=True, quiet=True))
         self.prepare()
-        self._take_packages(role)
+        self._take_packages(box)
         self.settings = load(self.config)
         self.store = works.store() if folder == works.FIELD else works.lend(self.settings.state)
         self.passes = Controller(self.settings, self.store)
         self._server = ExitStack()
 
-    def _take_packages(self, role: str) -> None:
+    def _take_packages(self, box: str) -> None:
         """The fleet repo builds what this checkout has now."""
         for name, here in (("pkg", "pkg"), ("boot", "boot"), ("roles", "fleet-repo-template/roles")):
             shutil.rmtree(self.fleet / name)
             copy(FolderTree(works.CHECKOUT / here), self.fleet / name)
-        (self.fleet / "boxes" / f"{BOX}.yaml").write_text(f"role: {role}\n")
+        (self.fleet / "boxes" / f"{BOX}.yaml").write_text(box)
         if run(["git", "-C", self.fleet, "status", "--porcelain"]):
             self.commit("The packages of the checkout")
 
@@ -99,6 +99,8 @@ class Field(Demo):
             row, report, wanted = self.store.box(BOX), self.store.report(BOX), self.store.publication(BOX)
             if not (row and report and wanted and row.received >= since):
                 return False
+            bad = [each for each in report.failures if each.release == wanted[0].document.sha256]
+            assert not any(each.verdict == "failed" for each in bad), f"the box went back: {report}"
             same = report.content == wanted[0].release.content.digest
             return same and report.phase == "idle" and report.health == "Healthy"
 

@@ -18,6 +18,8 @@ pytestmark = [pytest.mark.e2e, pytest.mark.boot]
 
 LONG = 1200.0
 """Seconds: Docker and seven programs start under emulation, beside another machine."""
+BOX_FILE = "role: vm-nitb\nhealth: {probation: 90}\n"
+"""Five times as long may pass until Docker has replaced every container of the release before."""
 SIZES = Sizes(esp=200, toweros=1600, state=3000)
 SERVICES = ("sshd", "compose", "dhcpcd", "docker", "ntpd", "rngd")
 ELEMENTS = ("osmo-stp", "osmo-hlr", "osmo-mgw", "osmo-msc", "osmo-bsc", "osmo-bts")
@@ -30,7 +32,7 @@ COMPOSE = "boot/compose/osmo-nitb/docker-compose.yml"
 @pytest.fixture(scope="module")
 def field() -> Iterator[Field]:
     with works.alone("nitb"):
-        made = Field(works.FOLDER / "nitb", "vm-nitb")
+        made = Field(works.FOLDER / "nitb", BOX_FILE)
         made.apply()
         made.serve()
         yield made
