@@ -73,7 +73,7 @@ def _needed_blobs(store: Store, packages: tuple[Package, ...]) -> frozenset[str]
 def _files(publication: Publication) -> set[str]:
     content = publication.release.content
     refs = (publication.document, publication.uki, publication.addon, content.kernel, content.initrd)
-    return {ref.sha256 for ref in refs}
+    return {ref.sha256 for ref in (*refs, *publication.revision.evidence)}
 
 
 def _unneeded(store: Store, blobs: frozenset[str], layers: frozenset[str]) -> Iterator[Path]:

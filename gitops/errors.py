@@ -40,11 +40,12 @@ class SourceError(TowerosError):
     """The Git remote cannot be read, or says something that the policy does not allow.
 
     `transient`: it may pass by itself (the remote is away); nobody need be woken for one of these.
+    `reason`: the refusal's stable name, such as `Unsigned` (docs/policy.md lists them); "" when nothing was refused.
     """
 
-    def __init__(self, message: str, *, hint: str = "", transient: bool = False) -> None:
+    def __init__(self, message: str, *, hint: str = "", transient: bool = False, reason: str = "") -> None:
         super().__init__(message, hint=hint)
-        self.transient = transient
+        self.transient, self.reason = transient, reason
 
 
 @dataclass(frozen=True, order=True)

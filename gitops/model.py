@@ -11,9 +11,10 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 
 from gitops.digest import Json, canonical, sha256
+from gitops.policy import PathRule, Policy
 from gitops.tree import Entry, Tree
 
-__all__ = ["Entry", "Json", "Tree", "canonical", "sha256"]
+__all__ = ["Entry", "Json", "PathRule", "Policy", "Tree", "canonical", "sha256"]
 BLOCK = 4096
 """Bytes per dm-verity block, data and hash alike."""
 RELEASE_FORMAT = 1
@@ -23,7 +24,10 @@ REPORT_FORMAT = 1
 # --- source: what Git says -------------------------------------------------------------------------------------------
 @dataclass(frozen=True)
 class Revision:
-    """A commit that may deploy. `sequence` counts its ancestors (itself included), plus the settings' epoch."""
+    """A commit that may deploy. `sequence` counts its ancestors (itself included), plus the settings' epoch.
+
+    `ref` is a branch or a release tag. `evidence` are the raw Git objects that were judged: commits, and tags.
+    """
 
     ref: str
     commit: str
@@ -31,6 +35,15 @@ class Revision:
     time: int
     subject: str = ""
     signers: tuple[str, ...] = ()
+    evidence: "tuple[BlobRef, ...]" = ()
+    tagged: bool = False
+    """`ref` is a release tag."""
+
+    @classmethod
+    def of(cls, row: Json) -> "Revision":
+        """From its JSON form."""
+        evidence = tuple(BlobRef(**ref) for ref in row.get("evidence", ()))
+        return cls(**{**row, "signers": tuple(row["signers"]), "evidence": evidence})
 
     def __str__(self) -> str:
         return f"{self.ref}@sha1:{self.commit}"
@@ -183,19 +196,6 @@ class Box:
     suspended: str = ""
     poll: int = 30
     apps: tuple[App, ...] = ()
-
-
-@dataclass(frozen=True)
-class Policy:
-    """What fleet.yaml says about deploying."""
-
-    branch: str = "main"
-    sign: str = "none"
-    """`head`: the commit that deploys must be signed by somebody whom the controller's settings allow. `none`: no."""
-    canaries: int = 1
-    max_failures: int = 1
-    recipe: int = 1
-    suspended: str = ""
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,6 @@ needs counts as built, and sizes come from the locks.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gitops.errors import FleetError, SourceError, TowerosError
@@ -19,8 +18,9 @@ from gitops.plan import box_keys, plan
 from gitops.review.nouns import Side, Summary, Verdict
 from gitops.review.sizes import DISK, Measured, Weight, bases, estimate
 from gitops.review.summary import Ledger, summarize
+from gitops.source.judge import Candidate, Judge
 from gitops.source.local import LocalClone
-from gitops.source.signatures import signers
+from gitops.source.signatures import Trust
 
 if TYPE_CHECKING:
     from gitops.store import Store  # takes long to load, and a clone needs none
@@ -60,18 +60,27 @@ def changes(question: Question, store: "Store | None") -> Plan:
     return plan(head.fleet, head.revision, _existing(base, store, named=question.named))
 
 
-def verdict(clone: LocalClone, head: Revision, base: Revision | None, allowed: Path | None) -> Verdict:
-    """What the base's policy says of the head's own signature. (Its history is judged when it deploys.)"""
+def verdict(clone: LocalClone, head: Revision, base: Revision | None, first: Trust) -> Verdict:
+    """What the base's policy would say of the head as a commit. `first`: whom the settings trust.
+
+    Release tags come after the merge, so what they decide is left open.
+    """
     try:
         policy = load_policy(clone.tree(base or head))
     except TowerosError as error:
         return Verdict("unchecked", message=error.message)
-    if policy.sign == "none" and allowed is None:
+    if policy.sign == "none" and not first:
         return Verdict("accepted", message="no signature is asked for")
+    if policy.sign == "tag":
+        return Verdict("unchecked", message="a signed release tag decides")
+    asked = policy if policy.sign == "every-commit" else replace(policy, sign="head")
+    judge = Judge(clone.repository, (Trust.of_tree(clone.tree(base)) if base else None) or first, clone.descends)
     try:
-        return Verdict("accepted", signers=signers(clone.commit(head.commit), allowed))
+        signers = judge.signers(asked, Candidate(head.ref, head.commit), base)
     except SourceError as error:
-        return Verdict("refused", getattr(error, "reason", "") or type(error).__name__, error.message)
+        return Verdict("refused", error.reason or type(error).__name__, error.message)
+    message = "and a signed release tag decides" if policy.sign == "both" else ""
+    return Verdict("accepted", message=message, signers=signers)
 
 
 def _side(point: Point, platform: str) -> Side:

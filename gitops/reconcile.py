@@ -21,8 +21,8 @@ from dataclasses import asdict, dataclass, field
 
 import structlog
 
+from gitops import holds, rollout
 from gitops import plan as planning
-from gitops import rollout
 from gitops.assemble.release import Assembled, assemble
 from gitops.build import Builder, builder_of
 from gitops.collect import collect
@@ -97,9 +97,13 @@ class Controller:
 
     def __init__(self, settings: Settings, store: Store, builder: Builder | None = None) -> None:
         self._settings, self._store = settings, store
-        access = Access(settings.repository, settings.ssh_key, settings.ssh_known_hosts)
+        access = Access.of(settings)
         self._source = GitSource(
-            access, settings.state / "source", allowed_signers=settings.allowed_signers, epoch=settings.epoch
+            access,
+            settings.state / "source",
+            allowed_signers=settings.allowed_signers,
+            openpgp_keys=settings.openpgp_keys,
+            epoch=settings.epoch,
         )
         self._builder = builder or builder_of(settings, store)
         self._signer = Signer.open(settings.keys, store)
@@ -145,10 +149,13 @@ class Controller:
         with watch.stage("source"):
             self._seen = None
             revision = self._seen = self._source.poll()
+            self._warn()
         fleet = self._load(revision)
         plan = planning.plan(fleet, revision, self._store.existing())
         before = set(self._store.layers.roots()) if not plan.empty else set()
         self._build(fleet, plan, watch)
+        for data in self._source.evidence(revision):
+            self._store.blobs.put(data)
         made = self._assemble(fleet, plan, watch) if plan.boxes else ()
         layers = set(self._store.layers.roots()) - before if not plan.empty else set()
         self._source.mark_deployed(revision)
@@ -254,7 +261,8 @@ class Controller:
         for box in removed:
             self._store.forget_publication(box)
             self._tell("Removed", "Git no longer has it", box)
-        held = _suspended(fleet) | {box: each.reason for box, each in decisions.items() if not each.take}
+        by_people = {box: f"held: {reason}" for box, reason in holds.reasons(fleet, self._store).items()}
+        held = by_people | {box: each.reason for box, each in decisions.items() if not each.take}
         known = self._store.value(HELD) or {}
         if held != known:
             self._store.set_value(HELD, dict(held))
@@ -271,8 +279,7 @@ class Controller:
         now = time.time()
         facts = {box: rollout.facts_of(self._store, box, now) for box in wanted}
         roles = {box: fleet.boxes[box].role for box in wanted}
-        suspended = {box: fleet.boxes[box].suspended for box in wanted}
-        decisions = rollout.decide(wanted, facts, roles, fleet.policy, suspended)
+        decisions = rollout.decide(wanted, facts, roles, fleet.policy, holds.reasons(fleet, self._store))
         gone = {box: rollout.Decision(False, "Git no longer has it") for box in waiting if box not in wanted}
         return decisions | gone
 
@@ -299,6 +306,13 @@ class Controller:
 
     # --- what people see ----------------------------------------------------------------------------------------------
 
+    def _warn(self) -> None:
+        """Raise an alarm, once, for each release tag that would come next and may not."""
+        known = (self._store.value(STATUS) or {}).get("alarms", [])
+        for alarm in self._source.alarms:
+            if f"{_reason(alarm)}: {alarm.message}" not in known:
+                self._store.add_event("", "Warning", _reason(alarm), alarm.message)
+
     def _tell(self, reason: str, message: str, box: str = "") -> None:
         log.info(reason.lower(), message=message, box=box)
         self._store.add_event(box, "Normal", reason, message)
@@ -313,21 +327,22 @@ class Controller:
     def _save_error(self, error: TowerosError) -> None:
         known, now = self._store.value(STATUS) or {}, int(time.time())
         if known.get("error") != error.message:
-            self._store.add_event("", "Warning", type(error).__name__, error.message)
+            self._store.add_event("", "Warning", _reason(error) or type(error).__name__, error.message)
             known |= {"since": now}
-        self._store.set_value(STATUS, {**known, "error": error.message, "hint": error.hint, "polled": now})
+        said = {"error": error.message, "hint": error.hint, "reason": _reason(error), "polled": now}
+        self._store.set_value(STATUS, {**known, **said})
 
     def _remember_success(self, done: Pass) -> None:
-        self._store.set_value(STATUS, {"revision": str(done.revision), "polled": int(time.time()), "error": ""})
+        said = {"revision": str(done.revision), "signers": list(done.revision.signers), "polled": int(time.time())}
+        alarms = [f"{_reason(alarm)}: {alarm.message}" for alarm in self._source.alarms]
+        self._store.set_value(STATUS, {**said, "alarms": alarms, "error": ""})
         if not done.plan.empty or done.published:
             self._store.set_value(f"pass/{done.revision.commit}", done.as_json())
 
 
-def _suspended(fleet: Fleet) -> dict[str, str]:
-    """Who is held by what Git says, whether or not anything waits for them."""
-    if fleet.policy.suspended:
-        return dict.fromkeys(fleet.boxes, f"the fleet is held: {fleet.policy.suspended}")
-    return {name: f"held: {box.suspended}" for name, box in fleet.boxes.items() if box.suspended}
+def _reason(error: TowerosError) -> str:
+    """The name of a refusal, for people and monitors; empty for what was not refused."""
+    return str(getattr(error, "reason", ""))
 
 
 def _told(error: Exception) -> TowerosError:

@@ -16,6 +16,7 @@ from collections.abc import Callable
 import structlog
 
 from gitops.errors import ForgeError, SettingsError, SourceError, TowerosError
+from gitops.holds import reasons
 from gitops.model import Fleet, Revision
 from gitops.preview import Question, preview, verdict
 from gitops.review.forge import Pull
@@ -27,6 +28,7 @@ from gitops.rollout import HEALTHY, facts_of
 from gitops.settings import PREFIX, Settings
 from gitops.source import Access
 from gitops.source.pulls import PullClone
+from gitops.source.signatures import Trust
 from gitops.store import Store
 from gitops.trial import measure
 
@@ -86,7 +88,7 @@ class Reviews:
         Raises:
             TowerosError: it cannot be fetched, or has mistakes.
         """
-        access = Access(self._settings.repository, self._settings.ssh_key, self._settings.ssh_known_hosts)
+        access = Access.of(self._settings)
         self._clone = self._clone or PullClone(access, self._settings.state / "review")
         try:
             clone = self._clone.fetch(pull.branch, pull.ref)
@@ -94,7 +96,8 @@ class Reviews:
             raise ForgeError(error.message, hint=error.hint, wait=30.0 if error.transient else 0.0) from error
         head = clone.revision(pull.head)
         base = clone.fork_point(head, pull.branch)
-        judged = verdict(clone, head, base, self._settings.allowed_signers)
+        first = Trust.of_files(self._settings.allowed_signers, self._settings.openpgp_keys)
+        judged = verdict(clone, head, base, first)
         point = (base, clone.tree(base)) if base else None
         question = Question(point, (head, clone.tree(head)), judged, named=True, platform=self._settings.platform)
         measured = measure(question, self._store, self._settings) if build else None
@@ -120,7 +123,7 @@ def deployment(store: Store, fleet: Fleet, revision: Revision) -> Deployment:
     """How far a deployed revision is: which boxes run what they are to run, and are healthy."""
     wanted = {box: found[0].release.content.digest for box, found in store.publications().items()}
     wanted |= {found.release.box: found.release.content.digest for found in store.candidates()}
-    held = {name for name, box in fleet.boxes.items() if fleet.policy.suspended or box.suspended}
+    held = reasons(fleet, store).keys()
     healthy, failed, now = 0, [], time.time()
     for name in sorted({*fleet.boxes} - held):
         facts = facts_of(store, name, now)

@@ -111,9 +111,7 @@ def _role(
     decisions = {}
     for box in members:
         known = facts.get(box, Facts())
-        if policy.suspended:
-            decisions[box] = Decision(False, f"the fleet is held: {policy.suspended}")
-        elif box in held:
+        if box in held:
             decisions[box] = Decision(False, f"held: {held[box]}")
         elif known.published == wanted[box]:
             decisions[box] = Decision(True, "offered already")

@@ -21,7 +21,10 @@ from gitops.errors import SettingsError
 
 PREFIX = "TOWEROS_"
 PLACES = (Path("toweros.toml"), Path("/etc/toweros/toweros.toml"))
-PATHS = ("state", "keys", "allowed_signers", "ssh_key", "ssh_known_hosts", "forge_token_file", "registry_auth")
+PATHS = (
+    *("state", "keys", "allowed_signers", "openpgp_keys"),
+    *("ssh_key", "ssh_known_hosts", "git_token_file", "forge_token_file", "registry_auth"),
+)
 
 
 class Settings(BaseModel):
@@ -40,9 +43,13 @@ class Settings(BaseModel):
     listen: str = "127.0.0.1:8080"
     """Where the update server listens: ADDRESS:PORT."""
     allowed_signers: Path | None = None
-    """OpenSSH allowed_signers: whose commits may deploy when fleet.yaml asks for signatures."""
+    """OpenSSH allowed_signers: whose signature counts before the fleet repo brings keys of its own."""
+    openpgp_keys: Path | None = None
+    """A folder of OpenPGP public keys, NAME.asc each: like `allowed_signers`."""
     ssh_key: Path | None = None
     ssh_known_hosts: Path | None = None
+    git_token_file: Path | None = None
+    """For https:// remotes: the file that holds the token. Read at each use."""
     poll: int = Field(default=30, ge=1)
     """Seconds between two looks at the Git remote."""
     epoch: int = Field(default=0, ge=0)

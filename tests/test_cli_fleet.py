@@ -8,16 +8,17 @@ import pytest
 import typer
 from typer.testing import CliRunner, Result
 
-from gitops.cli import get, init, schema, validate
+from gitops.cli import get, init, rollback, schema, validate, verify
 from gitops.errors import TowerosError
 from gitops.source import FolderTree
 from tests.test_fleet import repo
 
 
 def toweros(*words: str | Path) -> Result:
+    """Run a verb here, without the root's logging, which would outlive it."""
     app = typer.Typer()
     app.callback()(lambda: None)
-    for verb in (init, validate, get, schema):
+    for verb in (init, validate, get, schema, rollback, verify):
         verb.register(app)
     return CliRunner().invoke(app, [str(word) for word in words])
 

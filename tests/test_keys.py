@@ -109,12 +109,13 @@ def test_a_box_key_proves_its_own_reports_only() -> None:
 
 
 def a_pe_file() -> bytes:
-    """The smallest PE32+ program that sbsign takes: headers and one section."""
+    """A small PE32+ program that sbsign takes: headers, with room for more sections, and one section."""
     import struct
 
     head = b"MZ" + bytes(58) + struct.pack("<I", 64) + b"PE\0\0"
     coff = struct.pack("<HHIIIHH", 0x8664, 1, 0, 0, 0, 240, 0x22)
     optional = struct.pack("<HBBIIIIIQIIHHHHHHIIIIHHQQQQII", 0x20B, 0, 0, 512, 0, 0, 0x1000, 0x1000, 0x400000, 0x1000,
-                           512, 0, 0, 0, 0, 0, 0, 0, 0x2000, 512, 0, 10, 0, 0, 0, 0, 0, 0, 16) + bytes(128)  # fmt: skip
-    section = struct.pack("<8sIIIIIIHHI", b".text", 512, 0x1000, 512, 512, 0, 0, 0, 0, 0x60000020)
-    return (head + coff + optional + section).ljust(512, b"\0") + b"\xc3" * 512
+                           512, 0, 0, 0, 0, 0, 0, 0, 0x2000, 1024, 0, 10, 0, 0, 0, 0, 0, 0, 16)  # fmt: skip
+    optional += bytes(128)
+    section = struct.pack("<8sIIIIIIHHI", b".text", 512, 0x1000, 512, 1024, 0, 0, 0, 0, 0x60000020)
+    return (head + coff + optional + section).ljust(1024, b"\0") + b"\xc3" * 512

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from gitops import reconcile
+from gitops import holds, reconcile
 from gitops.assemble.release import Assembled
 from gitops.errors import BuildError, FleetError, SourceError, StoreError, TowerosError
 from gitops.model import (
@@ -239,6 +239,25 @@ def test_held_boxes_and_fleets_take_nothing_until_they_are_free(site: Site) -> N
     assert done.published == () and "audit" in done.held["c"]
     site.commit({"fleet.yaml": FILES["fleet.yaml"], "boxes/a.yaml": "role: vm\n"})
     assert site.run().published == ("a", "c")
+
+
+def test_an_operator_holds_a_box_or_the_fleet_without_a_commit(site: Site) -> None:
+    site.run()
+    everybody_reports(site)
+    holds.hold(site.store, "a", "ada", "hardware on the way", 1_795_000_000)
+    site.commit(HELLO)
+    done = site.run()
+    assert done.held["a"] == "held: ada: hardware on the way (since 2026-11-18 11:06 UTC)"
+    assert done.published == ("b",)
+    site.report("b")
+    holds.hold(site.store, holds.ALL, "ben", "storm", 1_795_000_000)
+    done = site.run()
+    assert done.published == () and "the whole fleet, by ben: storm" in done.held["c"]
+    assert holds.let_go(site.store, "a", "ada") and not holds.let_go(site.store, "a", "ada")
+    assert holds.let_go(site.store, holds.ALL, "ben")
+    assert site.run().published == ("a", "c")
+    reasons = [event.reason for event in site.store.events("a")]
+    assert "Suspended" in reasons and "Resumed" in reasons
 
 
 def test_a_box_that_cannot_be_offered_its_release_holds_up_nobody_else(site: Site) -> None:

@@ -146,7 +146,7 @@ def test_a_refused_commit_is_planned_all_the_same_and_the_verb_fails(site: Site,
     )
     site.commit({"fleet.yaml": "source: {branch: main, sign: head}\n", "pkg/hello/file": "hello 2\n"})
     done = toweros("-c", config)
-    assert isinstance(done.exception, SourceError) and "unsigned" in done.exception.message
+    assert isinstance(done.exception, SourceError) and done.exception.reason == "NobodyTrusted"
     assert "refused; " in done.stdout and "3 boxes to update" in done.stdout and "sign: none -> head" in done.stdout
 
 

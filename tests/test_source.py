@@ -1,4 +1,4 @@
-"""A Git remote is followed, and a lying one is not: real remotes by path and by ssh, real signatures."""
+"""A Git remote is followed, and a lying one is not: real remotes by path, ssh and https, real signatures."""
 
 import os
 import shutil
@@ -13,7 +13,8 @@ from gitops.errors import FleetError, SourceError
 from gitops.model import Policy, Revision
 from gitops.source import Access, GitSource
 from gitops.source.remote import redact
-from gitops.source.rules import accept, must_sign
+from gitops.source.rules import accept, judging
+from tests.simulators.https import TOKEN, GitHttps
 from tests.simulators.sshd import Sshd
 
 
@@ -365,6 +366,33 @@ def test_ssh_with_a_known_host_works_and_an_unknown_one_is_refused(remote: Remot
     assert caught.value.transient
 
 
+# --- https ------------------------------------------------------------------------------------------------------------
+
+
+def test_https_with_a_token_and_a_certificate_that_verifies(remote: Remote, tmp_path: Path) -> None:
+    token = tmp_path / "token"
+    token.write_text(f"{TOKEN}\n")
+    with GitHttps(tmp_path / "https", tmp_path) as server:
+        url = server.url("remote.git")
+        with pytest.raises(SourceError, match="certificate does not verify") as caught:
+            GitSource(Access(url, token_file=token), tmp_path / "first").poll()
+        assert caught.value.reason == "BadCertificate"
+        pygit2.settings.set_ssl_cert_locations(str(server.certificate), None)
+        source = GitSource(Access(url, token_file=token), tmp_path / "state")
+        assert source.poll().sequence == 1
+        head = remote.commit("two")
+        assert source.poll().commit == head
+        token.write_text("wrong-one")
+        remote.commit("three")
+        for access in (Access(url, token_file=token), Access(url)):
+            with pytest.raises(SourceError, match="access is refused") as caught:
+                GitSource(access, tmp_path / "state").poll()
+            said = f"{caught.value} {caught.value.hint}"
+            assert "git_token_file" in said and "wrong-one" not in said and not caught.value.transient
+        with pytest.raises(SourceError, match="cannot be read"):
+            GitSource(Access(url, token_file=tmp_path / "none"), tmp_path / "state").poll()
+
+
 # --- signatures -------------------------------------------------------------------------------------------------------
 
 
@@ -444,7 +472,8 @@ def test_what_may_follow_what() -> None:
 
 def test_no_unsigned_commit_switches_signatures_off() -> None:
     asks, asks_not = Policy(sign="head"), Policy(sign="none")
-    assert must_sign(asks, asks_not, first_signers=False)
-    assert must_sign(asks_not, asks, first_signers=False)
-    assert must_sign(None, asks_not, first_signers=True)
-    assert not must_sign(asks_not, asks_not, first_signers=True)
+    assert judging(asks, asks_not, first_signers=False).sign == "head"
+    assert judging(asks_not, asks, first_signers=False).sign == "head"
+    assert judging(None, asks_not, first_signers=True).sign == "head"
+    assert judging(None, Policy(branch="", tags="v*"), first_signers=True).sign == "tag"
+    assert judging(asks_not, asks_not, first_signers=True).sign == "none"

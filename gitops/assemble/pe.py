@@ -1,4 +1,4 @@
-"""Appending sections to a PE image (Microsoft's PE format specification; UAPI group's UKI specification).
+"""Sections of a PE image, appended and read (Microsoft's PE format specification; UAPI group's UKI specification).
 
 In: systemd's stub, and sections by name. Out: the stub with them. Rules: nothing else of it changes, the checksum is
 zero (the signer fills it in), and the same input gives the same bytes. Signed stubs are refused: the signature would
@@ -53,6 +53,27 @@ def add_sections(stub: bytes, sections: Sequence[Section]) -> bytes:
         return _append(bytearray(stub), headers, sections)
     except struct.error as error:
         raise AssembleError("the boot stub is cut short") from error
+
+
+def sections(image: bytes) -> dict[str, bytes]:
+    """What is in an image, signed or not, by section name, without padding.
+
+    Raises:
+        AssembleError: this is no PE image, or is cut short.
+    """
+    try:
+        (start,) = struct.unpack_from("<I", image, PE_OFFSET)
+        if image[:2] != b"MZ" or image[start : start + 4] != b"PE\0\0":
+            raise AssembleError("this is not a PE image")
+        count, size = struct.unpack_from("<H", image, start + 6)[0], struct.unpack_from("<H", image, start + 20)[0]
+        table = start + FILE_HEADER + size
+        rows = [struct.unpack_from("<8sIIII", image, table + SECTION_HEADER * index) for index in range(count)]
+    except struct.error as error:
+        raise AssembleError("the image is cut short") from error
+    return {
+        name.rstrip(b"\0").decode(errors="replace"): image[place : place + min(length, raw)]
+        for name, length, _address, raw, place in rows
+    }
 
 
 def _parse(stub: bytes) -> _Headers:

@@ -86,7 +86,7 @@ def ssh(
 
 def _static_address(settings: Settings, name: str) -> str:
     """The address that Git gives a box at the deployed revision."""
-    source = GitSource(Access(settings.repository), settings.state / "source")
+    source = GitSource(Access.of(settings), settings.state / "source")
     last = source.deployed()
     fleet = load_fleet(source.tree(last), settings.platform) if last else None
     if fleet and name in fleet.boxes and not fleet.boxes[name].network.dhcp:

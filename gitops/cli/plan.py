@@ -32,6 +32,7 @@ from gitops.review.text import render
 from gitops.settings import Settings
 from gitops.source import Access, FolderTree, GitSource
 from gitops.source.local import LocalClone
+from gitops.source.signatures import Trust
 
 if TYPE_CHECKING:
     from gitops.store import Store
@@ -97,8 +98,9 @@ def _question(settings: Settings, folder: Path | None, base: str | None, head: s
         yield _in_clone(settings, folder, base, head)
         return
     with _own_clone(settings.state) as place:
-        access = Access(settings.repository, settings.ssh_key, settings.ssh_known_hosts)
-        source = GitSource(access, place, allowed_signers=settings.allowed_signers, epoch=settings.epoch)
+        access = Access.of(settings)
+        first = {"allowed_signers": settings.allowed_signers, "openpgp_keys": settings.openpgp_keys}
+        source = GitSource(access, place, **first, epoch=settings.epoch)
         try:
             revision = source.poll()
         except SourceError as error:  # what was refused is shown, and then why
@@ -144,7 +146,8 @@ def _in_clone(settings: Settings, folder: Path, base: str | None, head: str | No
     before = clone.revision(base) if base else _base(settings, clone, revision, tree)
     point = (before, clone.tree(before)) if before else None
     named = base is not None or not _is_deployed(settings, before)
-    judged = verdict(clone, revision, before, settings.allowed_signers) if head else Verdict()
+    first = Trust.of_files(settings.allowed_signers, settings.openpgp_keys)
+    judged = verdict(clone, revision, before, first) if head else Verdict()
     return Question(point, (revision, tree), judged, named=named, platform=settings.platform)
 
 

@@ -67,6 +67,10 @@ def _escape(text: str) -> str:
 
 
 def _tell(fleet: FleetStatus) -> None:
-    error = fleet.controller.get("error")
-    if error:
+    error, reason = fleet.controller.get("error"), fleet.controller.get("reason")
+    if error and reason:
+        talk.print(f"[red]Not verified:[/red] {_escape(f'{reason}: {error}')}")
+    elif error:
         talk.print(f"[red]controller:[/red] {_escape(str(error))}")
+    for alarm in fleet.controller.get("alarms", []):
+        talk.print(f"[red]Not verified:[/red] {_escape(str(alarm))}")

@@ -20,7 +20,7 @@ from gitops.fleet.known import KNOWN, Remembering
 from gitops.fleet.overlay import Merged, apply, by_path, check_services
 from gitops.fleet.packages import load_packages
 from gitops.fleet.schema import NAME, BoxFile, FleetFile, Overlay, RoleFile, check, did_you_mean
-from gitops.model import Box, Fleet, Network, Policy, Spec, Tree
+from gitops.model import Box, Fleet, Network, PathRule, Policy, Spec, Tree
 
 FLEET, ROLES, BOXES = "fleet.yaml", "roles/", "boxes/"
 MAX_BOXES = 10_000
@@ -77,7 +77,17 @@ def load_fleet(tree: Tree, platform: str = "linux/amd64") -> Fleet:
 
 def _policy(said: FleetFile) -> Policy:
     source, rollout = said.source, said.rollout
-    return Policy(source.branch, source.sign, rollout.canaries, rollout.max_failures, said.recipe, said.suspended or "")
+    return Policy(
+        branch="" if source.tags else source.branch or "main",
+        sign=source.sign,
+        canaries=rollout.canaries,
+        max_failures=rollout.max_failures,
+        recipe=said.recipe,
+        suspended=said.suspended or "",
+        tags=source.tags or "",
+        threshold=source.threshold,
+        rules=tuple(PathRule(rule.paths, rule.signers) for rule in source.rules),
+    )
 
 
 # --- files ---------------------------------------------------------------------------------------------------------

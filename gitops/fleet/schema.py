@@ -72,11 +72,37 @@ class Strict(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
 
+class SignerRule(Strict):
+    """A change below one of `paths` needs the signature of one of `signers`."""
+
+    paths: tuple[Annotated[str, AfterValidator(_path)], ...] = Field(min_length=1, max_length=64)
+    signers: tuple[Annotated[str, StringConstraints(pattern=r"^[!-~]{1,200}$")], ...] = Field(
+        min_length=1, max_length=64
+    )
+
+
 class SourceRules(Strict):
     """Where commits come from, and who must have signed them."""
 
-    branch: Annotated[str, AfterValidator(_branch)] = "main"
-    sign: Literal["none", "head"] = "none"
+    branch: Annotated[str, AfterValidator(_branch)] | None = Field(default=None, description="The default is main.")
+    tags: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._/*?-]{1,100}$")] | None = Field(
+        default=None, description="A pattern of release tags, such as v*, instead of a branch."
+    )
+    sign: Literal["none", "head", "tag", "both", "every-commit"] = "none"
+    threshold: int = Field(default=1, ge=1, le=16, description="So many people must have signed a tag on the commit.")
+    rules: tuple[SignerRule, ...] = Field(default=(), max_length=64)
+
+    @model_validator(mode="after")
+    def _agree(self) -> "SourceRules":
+        if self.branch is not None and self.tags is not None:
+            raise ValueError("either `branch` or `tags` is expected")
+        if self.tags is None and self.sign in ("tag", "both"):
+            raise ValueError(f"`sign: {self.sign}` goes with `tags`")
+        if self.threshold > 1 and self.sign not in ("tag", "both"):
+            raise ValueError("`threshold` goes with `sign: tag` or `sign: both`")
+        if self.rules and self.sign == "none":
+            raise ValueError("`rules` need signatures: say `sign: head` or more")
+        return self
 
 
 class RolloutRules(Strict):

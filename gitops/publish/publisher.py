@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Protocol
 
@@ -152,6 +153,7 @@ def targets_of(publication: Publication) -> dict[str, Target]:
         "revision": str(revision),
         "time": revision.time,
         "signers": list(revision.signers),
+        "evidence": [asdict(ref) for ref in revision.evidence],
     }
     return {
         f"{box}/release.json": Target(publication.document, custom),

@@ -94,6 +94,10 @@ def exposition(fleet: FleetStatus) -> bytes:
     polled.set(int(fleet.controller.get("polled") or 0))
     failing = Gauge("toweros_pass_failing", "1 when the last pass failed.", registry=registry)
     failing.set(bool(fleet.controller.get("error")))
+    verified = Gauge("toweros_not_verified", "1 while Git offers what may not deploy.", ["reason"], registry=registry)
+    alarms = [str(alarm).partition(":")[0] for alarm in fleet.controller.get("alarms", ())]
+    for reason in filter(None, (str(fleet.controller.get("reason") or ""), *alarms)):
+        verified.labels(reason).set(1)
     return generate_latest(registry)
 
 

@@ -120,5 +120,4 @@ def _health(row: BoxRow | None, offers: Offers, report: Report | None, now: int)
         return "Unknown"
     if now - row.received > SILENT:
         return MISSING
-    held = offers.held.startswith(("held", "the fleet is held"))
-    return "Suspended" if held else report.health
+    return "Suspended" if offers.held.startswith("held") else report.health

@@ -29,11 +29,17 @@ def check_path(path: str) -> None:
     """Refuse a path that is too long or deep, climbs, hides in `.git`, or holds control characters."""
     parts = path.split("/")
     if len(path.encode()) > MAX_PATH or len(parts) > MAX_DEPTH or any(len(p.encode()) > MAX_NAME for p in parts):
-        raise SourceError(f"{path[:80]!r}: the path is too long or too deep", hint=f"use at most {MAX_DEPTH} folders")
+        raise SourceError(
+            f"{path[:80]!r}: the path is too long or too deep",
+            hint=f"use at most {MAX_DEPTH} folders",
+            reason="BadPath",
+        )
     if any(part in ("", ".", "..") or part.lower() == ".git" for part in parts):
-        raise SourceError(f"{path!r}: no part of a path may be empty, `.`, `..` or `.git`", hint="rename it")
+        raise SourceError(
+            f"{path!r}: no part of a path may be empty, `.`, `..` or `.git`", hint="rename it", reason="BadPath"
+        )
     if any(ord(letter) < 32 or ord(letter) == 127 for letter in path):
-        raise SourceError(f"{path!r}: the name holds a control character", hint="rename it")
+        raise SourceError(f"{path!r}: the name holds a control character", hint="rename it", reason="BadPath")
 
 
 def check_link(path: str, target: bytes) -> None:
@@ -41,11 +47,15 @@ def check_link(path: str, target: bytes) -> None:
     try:
         text = target.decode()
     except UnicodeDecodeError:
-        raise SourceError(f"{path}: the link's target is not UTF-8", hint="rename the target") from None
+        raise SourceError(
+            f"{path}: the link's target is not UTF-8", hint="rename the target", reason="LeavingLink"
+        ) from None
     inside = posixpath.normpath(posixpath.join(posixpath.dirname(path), text))
     if not text or "\0" in text or text.startswith("/") or inside == ".." or inside.startswith("../"):
         raise SourceError(
-            f"{path}: the link leaves the repository", hint="make such a link in the Dockerfile, by RUN ln -s"
+            f"{path}: the link leaves the repository",
+            hint="make such a link in the Dockerfile, by RUN ln -s",
+            reason="LeavingLink",
         )
 
 
@@ -64,7 +74,9 @@ class Bounds:
     def _count(self) -> None:
         self.files += 1
         if self.files > MAX_FILES:
-            raise SourceError(f"more than {MAX_FILES} files", hint="split the fleet repo, or ignore what was built")
+            raise SourceError(
+                f"more than {MAX_FILES} files", hint="split the repo, or ignore what was built", reason="TooMany"
+            )
 
     def add(self, path: str, mode: int, size: int) -> None:
         """Count a file.
@@ -74,14 +86,19 @@ class Bounds:
         """
         check_path(path)
         if mode == SUBMODULE:
-            raise SourceError(f"{path}: submodules are not followed", hint="copy the folder into the repository")
+            raise SourceError(f"{path}: submodules are not followed", hint="copy the folder here", reason="Submodule")
         if mode not in (FILE, PROGRAM, LINK):
-            raise SourceError(f"{path}: mode {mode:o} is not allowed", hint="use 644, 755 or a symbolic link")
+            raise SourceError(
+                f"{path}: mode {mode:o} is not allowed", hint="use 644, 755 or a symbolic link", reason="BadMode"
+            )
         self._count()
         self.total += size
         if size > (MAX_LINK if mode == LINK else MAX_FILE):
-            raise SourceError(f"{path}: {size} bytes are too many", hint=f"a file has at most {MAX_FILE >> 20} MiB")
+            hint = f"a file has at most {MAX_FILE >> 20} MiB"
+            raise SourceError(f"{path}: {size} bytes are too many", hint=hint, reason="TooLarge")
         if self.total > MAX_TOTAL:
             raise SourceError(
-                f"more than {MAX_TOTAL >> 20} MiB of files", hint="name large inputs in packages.in instead"
+                f"more than {MAX_TOTAL >> 20} MiB of files",
+                hint="name large inputs in packages.in instead",
+                reason="TooLarge",
             )

@@ -7,19 +7,15 @@ In: where the remote is, and what was deployed last. Out: the `Revision` that ma
     tree = source.tree(revision)
     source.mark_deployed(revision)        # from here on, only descendants are accepted
 
-Rules: the policy (branch, signatures) is that of the last deployed commit; before there is one, the remote's HEAD says
-which `fleet.yaml` to read. A remote that says nothing new costs one question for its refs. The last deployed commit
-stays under refs/toweros/deployed whatever the remote does. A damaged clone is made again; a half fetch harms nothing.
+Rules: the policy (branch or tags, signatures) and the keys are those of the last deployed commit; before there is one,
+the remote's HEAD says which `fleet.yaml` to read, and the settings name the first keys. A remote that says nothing new
+costs one question for its refs. The last deployed commit stays under refs/toweros/deployed whatever the remote does. A
+damaged clone is made again; a half fetch harms nothing. Of several release tags the highest that verifies is taken;
+those above it that do not are in `alarms`.
 """
 
-import hashlib
-import json
-import os
-import shutil
-from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import pygit2
 import structlog
@@ -27,62 +23,66 @@ from pygit2.enums import SortMode
 
 from gitops.errors import SourceError, TowerosError
 from gitops.fleet import load_policy
-from gitops.model import Policy, Revision
+from gitops.model import BlobRef, Policy, Revision, sha256
+from gitops.source import releases
+from gitops.source.clone import DAMAGE, DEPLOYED, open_clone, rebuild
+from gitops.source.deployed import Deployed
+from gitops.source.judge import Candidate, Judge
+from gitops.source.objects import Signed, loose, read
 from gitops.source.remote import Access, Heads, download, list_heads, unreachable
-from gitops.source.rules import KEPT, accept, must_sign
-from gitops.source.signatures import signers
+from gitops.source.rules import KEPT, accept, check_rollback, judging, policy_state
+from gitops.source.signatures import Trust, signed_commit
 from gitops.source.trees import GitTree
 
 log = structlog.get_logger(__name__)
 
-DEPLOYED = "refs/toweros/deployed"
 MAX_PACKS = 100
 """Every fetch leaves a pack, and libgit2 never joins them: above this the clone is made again."""
 SUBJECT = 200
 """Characters of a commit's first line that are kept."""
-DAMAGE = (pygit2.GitError, KeyError, ValueError, OSError)
-"""What libgit2 raises when an object is missing, garbled or not what its name says."""
 
 
 @dataclass(frozen=True)
 class _Outcome:
     """What the last new commit came to, so that the next poll need not ask again."""
 
-    question: tuple[str, str, int]
+    question: tuple[object, ...]
     revision: Revision | None = None
     refusal: TowerosError | None = None
-
-
-def intact(file: Path) -> bool:
-    """Whether a pack or its index ends with the SHA-1 of what is before (gitformat-pack).
-
-    libgit2 maps both into memory and trusts them there: damage must be found before it looks.
-    """
-    digest, left = hashlib.sha1(usedforsecurity=False), file.stat().st_size - 20
-    with file.open("rb") as stream:
-        while left > 0 and (chunk := stream.read(min(left, 1 << 20))):
-            digest.update(chunk)
-            left -= len(chunk)
-        return stream.read() == digest.digest()
+    alarms: tuple[TowerosError, ...] = ()
 
 
 class GitSource:
     """A fleet repo, followed. One per state folder; the store's lock keeps a second controller away."""
 
-    def __init__(self, access: Access, folder: Path, *, allowed_signers: Path | None = None, epoch: int = 0) -> None:
+    def __init__(
+        self,
+        access: Access,
+        folder: Path,
+        *,
+        allowed_signers: Path | None = None,
+        openpgp_keys: Path | None = None,
+        epoch: int = 0,
+    ) -> None:
         access.check()
         folder.mkdir(parents=True, exist_ok=True)
         access.home(folder / "home")
-        self._access, self._folder, self._allowed, self._epoch = access, folder, allowed_signers, epoch
-        self._repository = self._open()
+        self._access, self._folder, self._epoch = access, folder, epoch
+        self._first = (allowed_signers, openpgp_keys)
+        self._repository = open_clone(folder)
         self._outcome: _Outcome | None = None
         self._damaged = False
+
+    @property
+    def alarms(self) -> tuple[TowerosError, ...]:
+        """Release tags above the one that the last poll took, and why they may not deploy."""
+        return self._outcome.alarms if self._outcome else ()
 
     def poll(self) -> Revision:
         """Ask the remote, and fetch and judge what it has now.
 
         Raises:
-            SourceError: the remote is away (`transient`) or empty, or its commit may not deploy.
+            SourceError: the remote is away (`transient`) or empty, or its commit may not deploy (`reason`).
             FleetError: its fleet.yaml has mistakes.
         """
         heads = list_heads(self._repository, self._access)
@@ -101,27 +101,25 @@ class GitSource:
 
     def deployed(self) -> Revision | None:
         """The last deployed revision, remembered outside of the clone."""
-        document = self._document()
-        return (
-            Revision(**{**document["revision"], "signers": tuple(document["revision"]["signers"])})
-            if document
-            else None
-        )
+        known = self._known()
+        return known.revision if known else None
 
     def mark_deployed(self, revision: Revision) -> None:
         """Remember that boxes are offered this revision: nothing older and no other history is accepted from now on."""
-        said = {"epoch": self._epoch, "revision": asdict(revision) | {"signers": list(revision.signers)}}
-        if said.items() <= (self._document() or {}).items():
+        known = self._known()
+        if known and (known.revision, known.epoch) == (revision, self._epoch):
             return
-        policy = load_policy(self.tree(revision))
-        document = {"format": 1, "policy": {"branch": policy.branch, "sign": policy.sign}, **said}
+        tree = self.tree(revision)
+        policy = load_policy(tree)
+        tag = self._repository.references.get(f"refs/tags/{revision.ref}") if revision.tagged else None
+        state = policy_state(policy, tree.entries())
+        before = replace(known, epoch=self._epoch) if known else Deployed(revision, self._epoch, policy)
         self._repository.references.create(DEPLOYED, pygit2.Oid(hex=revision.commit), force=True)
-        new = self._folder / "deployed.new"
-        with new.open("w") as file:
-            json.dump(document, file)
-            file.flush()
-            os.fsync(file.fileno())
-        new.replace(self._folder / "deployed.json")
+        before.after(revision, policy, state, str(tag.target) if tag else "").save(self._folder / "deployed.json")
+        kept = {ref.sha256 for ref in revision.evidence}
+        for file in self._evidence().iterdir():
+            if file.name not in kept:
+                file.unlink()
 
     def tree(self, revision: Revision) -> GitTree:
         """The revision's files.
@@ -137,121 +135,202 @@ class GitSource:
                 f"{revision}: the clone is damaged", hint="it is fetched again at the next pass"
             ) from error
 
+    def evidence(self, revision: Revision) -> list[bytes]:
+        """The Git objects (in loose form) that `revision.evidence` names, as far as they are still here."""
+        files = (self._evidence() / ref.sha256 for ref in revision.evidence)
+        return [file.read_bytes() for file in files if file.is_file()]
+
     # --- one question, one answer ---------------------------------------------------------------------------------
 
     def _follow(self, heads: Heads) -> Revision:
-        last = self.deployed()
-        policy = Policy(**document["policy"]) if (document := self._document()) else None
-        branch = policy.branch if policy else heads.default
-        commit = heads.branches.get(branch)
-        if commit is None:
-            missing = f"has no branch {branch!r}" if branch else "has no branch that its HEAD names"
-            raise SourceError(f"the remote {missing}", hint=f"push it; {KEPT}")
-        question = (branch, commit, self._stamp())
+        known = self._known()
+        policy = known.policy if known else Policy(branch=heads.default)
+        question = (policy.branch, *self._refs(policy, heads), self._stamp(), known and known.revision.commit)
         if self._outcome is None or self._outcome.question != question:
-            self._outcome = self._judge(question, heads, last, policy)
+            self._outcome = self._judge(question, heads, known)
         if self._outcome.refusal:
             raise self._outcome.refusal
         assert self._outcome.revision
         return self._outcome.revision
 
-    def _judge(
-        self, question: tuple[str, str, int], heads: Heads, last: Revision | None, old: Policy | None
-    ) -> _Outcome:
-        branch, commit, _ = question
+    def _refs(self, policy: Policy, heads: Heads) -> tuple[object, ...]:
+        """What of the remote the answer hangs on."""
+        if policy.tags:
+            return tuple(sorted(heads.tags.items()))
+        return (_head(heads, policy.branch),)
+
+    def _judge(self, question: tuple[object, ...], heads: Heads, known: Deployed | None) -> _Outcome:
+        alarms: list[TowerosError] = []
+        ref = ""
         try:
-            self._fetch(branch, commit)
-            revision = self._revision(branch, commit, last)
-            new = self._load_policy(commit)
-            if old is None and new.branch != branch and new.branch in heads.branches:
-                branch, commit = new.branch, heads.branches[new.branch]
-                self._fetch(branch, commit)
-                revision, new = self._revision(branch, commit, last), self._load_policy(commit)
-            self._accept(last, revision)
-            if must_sign(old, new, first_signers=self._allowed is not None) and not (last and last.commit == commit):
-                signed = signers(self._commit(commit), self._allowed)
-                revision = Revision(**{**asdict(revision), "signers": signed})
-            elif last and last.commit == commit:
-                revision = Revision(**{**asdict(revision), "signers": last.signers})
+            policy = known.policy if known else self._first_policy(heads)
+            for ref in self._names(policy, heads, known):
+                try:
+                    revision = self._examine(policy, ref, heads, known)
+                except TowerosError as refusal:
+                    if getattr(refusal, "transient", False) or not policy.tags:
+                        raise
+                    alarms.append(refusal)
+                    log.warning("source.not_verified", ref=ref, error=refusal.message)
+                    continue
+                if alarms and known and revision.commit == known.revision.commit:
+                    break
+                log.info("source.accepted", revision=str(revision), signers=revision.signers)
+                return _Outcome(question, revision=revision, alarms=tuple(alarms))
+            raise alarms[0]
         except TowerosError as refusal:
             if isinstance(refusal, SourceError) and refusal.transient:
                 raise
-            log.warning("source.refused", branch=branch, commit=commit, error=refusal.message)
+            reason = getattr(refusal, "reason", "")
+            log.warning("source.refused", ref=ref, reason=reason, error=refusal.message)
             return _Outcome(question, refusal=refusal)
-        log.info("source.accepted", revision=str(revision), sequence=revision.sequence, signers=revision.signers)
-        return _Outcome(question, revision=revision)
 
-    def _accept(self, last: Revision | None, new: Revision) -> None:
-        document = self._document()
-        raised = document is not None and self._epoch > document["epoch"]
-        descends = last is None or self._descends(new.commit, last.commit)
-        accept(last, new, descends=descends, raised=raised)
+    def _first_policy(self, heads: Heads) -> Policy:
+        """Nothing was deployed yet: HEAD's fleet.yaml says what to follow."""
+        commit = _head(heads, heads.default)
+        self._fetch(f"refs/heads/{heads.default}", f"refs/remotes/origin/{heads.default}", commit)
+        policy = self._load_policy(commit)
+        return policy if policy.tags or policy.branch in heads.branches else replace(policy, branch=heads.default)
 
-    def _stamp(self) -> int:
-        """Changes when the list of allowed signers does: a refused commit then deserves another look."""
-        return self._allowed.stat().st_mtime_ns if self._allowed and self._allowed.is_file() else 0
+    def _names(self, policy: Policy, heads: Heads, known: Deployed | None) -> list[str]:
+        if not policy.tags:
+            return [policy.branch]
+        releases.check_moved(heads.tags, known.tags if known else {})
+        return releases.candidates(heads.tags, policy.tags, known.revision if known else None)
+
+    def _examine(self, policy: Policy, ref: str, heads: Heads, known: Deployed | None) -> Revision:
+        """Fetch and judge one candidate.
+
+        Raises:
+            TowerosError: it may not deploy.
+        """
+        last = known.revision if known else None
+        found = self._tagged(policy, ref, heads) if policy.tags else self._head(ref, heads)
+        revision = replace(self._revision(found, last), tagged=bool(found.tag))
+        if last and (last.commit, last.ref) == (revision.commit, ref):
+            return replace(revision, signers=last.signers, evidence=last.evidence)
+        tree = GitTree(self._repository, found.commit, self._report_damage)
+        new = load_policy(tree)
+        raised = known is not None and self._epoch > known.epoch
+        descends = last is None or self._descends(found.commit, last.commit)
+        related = descends or last is None or self._related(found.commit, last.commit)
+        accept(last, revision, descends=descends, raised=raised, related=related)
+        if known and not raised:
+            check_rollback(known.policy, policy_state(new, tree.entries()), known.states)
+        judged = judging(known.policy if known else None, new, first_signers=any(self._first))
+        signed_commit(self._commit(found.commit))  # never two signatures, whoever is asked for one
+        judge = Judge(self._repository, self._trust(known, new, tree), self._descends)
+        signers = judge.signers(judged, found, last if descends else None)
+        return replace(revision, signers=signers, evidence=self._keep(found))
+
+    def _trust(self, known: Deployed | None, new: Policy, tree: GitTree) -> Trust:
+        """The keys of the deployed commit; those of the settings where it has none, or where nothing is deployed.
+
+        Where nobody had to sign so far, the commit that asks for signatures brings the first keys along.
+        """
+        first = Trust.of_files(*self._first)
+        if known is None:
+            return first
+        if pygit2.Oid(hex=known.revision.commit) not in self._repository:
+            return first  # another history was accepted knowingly, and the clone was lost
+        ours = Trust.of_tree(GitTree(self._repository, known.revision.commit, self._report_damage)) or first
+        turning_on = known.policy.sign == "none" and new.sign != "none"
+        return Trust.of_tree(tree) if turning_on and not ours else ours
+
+    def _stamp(self) -> object:
+        """Changes when the settings' first keys do: a refused commit then deserves another look."""
+        files = [path for place in self._first if place for path in ([place] if place.is_file() else place.glob("*"))]
+        return tuple(sorted((str(path), path.stat().st_mtime_ns) for path in files))
 
     # --- facts of the clone ---------------------------------------------------------------------------------------
 
-    def _fetch(self, branch: str, commit: str) -> None:
-        name = f"refs/remotes/origin/{branch}"
+    def _head(self, branch: str, heads: Heads) -> Candidate:
+        commit = _head(heads, branch)
+        self._fetch(f"refs/heads/{branch}", f"refs/remotes/origin/{branch}", commit)
+        return Candidate(branch, commit)
+
+    def _tagged(self, policy: Policy, name: str, heads: Heads) -> Candidate:
+        tag = self._tag(name, heads)
+        commit = releases.check_tag(name, tag)
+        others = releases.approvals(heads.peeled, name, commit) if policy.threshold > 1 else []
+        approvals = []
+        for other in others:
+            try:
+                approved = self._tag(other, heads)
+                if releases.check_tag(other, approved) == commit:
+                    approvals.append(approved)
+            except SourceError as refusal:
+                if refusal.transient:
+                    raise
+                log.warning("source.approval", tag=other, error=refusal.message)
+        return Candidate(name, commit, tag, tuple(approvals))
+
+    def _tag(self, name: str, heads: Heads) -> Signed:
+        self._fetch(f"refs/tags/{name}", f"refs/tags/{name}", heads.tags[name])
+        found = self._repository[pygit2.Oid(hex=heads.tags[name])]
+        if isinstance(found, pygit2.Commit):
+            hint = f"make an annotated one: git tag -s {name}; {KEPT}"
+            raise SourceError(f"tag {name!r} is a lightweight tag", hint=hint, reason="LightweightTag")
+        if not isinstance(found, pygit2.Tag):
+            raise SourceError(f"tag {name!r} names no commit", hint=f"tag a commit; {KEPT}", reason="TagOfNoCommit")
+        return read(loose("tag", found.read_raw()))
+
+    def _keep(self, found: Candidate) -> tuple[BlobRef, ...]:
+        """Keep the objects that were judged, for the release to carry along."""
+        objects = [signed_commit(self._commit(found.commit)), *([found.tag] if found.tag else []), *found.approvals]
+        refs = []
+        for each in objects:
+            refs.append(BlobRef(sha256(each.loose), len(each.loose)))
+            (self._evidence() / refs[-1].sha256).write_bytes(each.loose)
+        return tuple(refs)
+
+    def _evidence(self) -> Path:
+        folder = self._folder / "evidence"
+        folder.mkdir(exist_ok=True)
+        return folder
+
+    def _fetch(self, ref: str, name: str, identity: str) -> None:
         known = self._repository.references.get(name)
-        if known is None or str(known.target) != commit:
-            download(self._repository, self._access, f"+refs/heads/{branch}:{name}")
+        if known is None or str(known.target) != identity:
+            download(self._repository, self._access, f"+{ref}:{name}")
         if self._repository.is_shallow:
-            raise SourceError("the remote's history is cut off", hint=f"serve a full clone; {KEPT}")
+            hint = f"serve a full clone; {KEPT}"
+            raise SourceError("the remote's history is cut off", hint=hint, reason="ShallowHistory")
 
     def _commit(self, commit: str) -> pygit2.Commit:
         return self._repository[pygit2.Oid(hex=commit)].peel(pygit2.Commit)
 
-    def _revision(self, branch: str, commit: str, last: Revision | None) -> Revision:
-        found = self._commit(commit)
+    def _revision(self, candidate: Candidate, last: Revision | None) -> Revision:
+        found = self._commit(candidate.commit)
         line = found.raw_message.partition(b"\n")[0].decode(errors="replace")[:SUBJECT]
         subject = "".join(letter if letter.isprintable() else "?" for letter in line)
-        return Revision(branch, commit, self._count(commit, last) + self._epoch, found.commit_time, subject)
+        sequence = self._count(candidate.commit, last) + self._epoch
+        return Revision(candidate.ref, candidate.commit, sequence, found.commit_time, subject)
 
     def _count(self, commit: str, last: Revision | None) -> int:
         """Ancestors of a commit, itself included; counted on from the last deployed one where that is an ancestor."""
-        document = self._document()
+        known = self._known()
         walk = self._repository.walk(pygit2.Oid(hex=commit), SortMode.NONE)
-        if last is None or document is None or not self._descends(commit, last.commit):
+        if last is None or known is None or not self._descends(commit, last.commit):
             return sum(1 for _ in walk)
         walk.hide(pygit2.Oid(hex=last.commit))
-        return sum(1 for _ in walk) + last.sequence - int(document["epoch"])
+        return sum(1 for _ in walk) + last.sequence - known.epoch
 
     def _descends(self, commit: str, ancestor: str) -> bool:
         old, new = pygit2.Oid(hex=ancestor), pygit2.Oid(hex=commit)
         return old == new or (old in self._repository and self._repository.descendant_of(new, old))
 
+    def _related(self, commit: str, other: str) -> bool:
+        old, new = pygit2.Oid(hex=other), pygit2.Oid(hex=commit)
+        return old not in self._repository or self._repository.merge_base(new, old) is not None
+
     def _load_policy(self, commit: str) -> Policy:
         return load_policy(GitTree(self._repository, commit, self._report_damage))
 
-    def _document(self) -> dict[str, Any] | None:
-        try:
-            return dict(json.loads((self._folder / "deployed.json").read_text()))
-        except FileNotFoundError:
-            return None
-        except ValueError as error:
-            hint = "restore it, or remove it to trust the remote's history anew"
-            raise SourceError(f"{self._folder}/deployed.json is damaged", hint=hint) from error
+    def _known(self) -> Deployed | None:
+        return Deployed.load(self._folder / "deployed.json")
 
     # --- the clone itself -----------------------------------------------------------------------------------------
-
-    def _open(self) -> pygit2.Repository:
-        """The clone, without what a killed controller left in it; a new one if there is none."""
-        path = self._folder / "clone.git"
-        for leftover in ("clone.new", "clone.old"):
-            shutil.rmtree(self._folder / leftover, ignore_errors=True)
-        for file in (*path.rglob("*.lock"), *path.glob("objects/pack/pack_*")):
-            file.unlink()
-        pygit2.settings.enable_fsync_gitdir(True)
-        if all(intact(file) for file in path.glob("objects/pack/pack-*.*") if file.suffix in (".pack", ".idx")):
-            with suppress(pygit2.GitError):
-                return pygit2.Repository(str(path))
-        if path.exists():
-            log.warning("source.damaged", clone=str(path))
-            shutil.rmtree(path, ignore_errors=True)
-        return pygit2.init_repository(str(path), bare=True)
 
     def _packs(self) -> int:
         return sum(1 for _ in (self._folder / "clone.git" / "objects" / "pack").glob("*.pack"))
@@ -260,16 +339,16 @@ class GitSource:
         self._damaged = True
 
     def _rebuild(self) -> None:
-        """Make an empty clone and take over what is sound of the last deployed commit; the rest is fetched again."""
-        path, new, old = (self._folder / name for name in ("clone.git", "clone.new", "clone.old"))
-        shutil.rmtree(new, ignore_errors=True)
-        shutil.rmtree(old, ignore_errors=True)
-        fresh = pygit2.init_repository(str(new), bare=True)
-        with suppress(*DAMAGE):
-            download(fresh, Access(str(path)), f"+{DEPLOYED}:{DEPLOYED}")
-        self._repository.free()
-        if path.exists():
-            path.rename(old)
-        new.rename(path)
-        shutil.rmtree(old, ignore_errors=True)
-        self._repository, self._outcome, self._damaged = pygit2.Repository(str(path)), None, False
+        self._repository, self._outcome, self._damaged = rebuild(self._folder, self._repository), None, False
+
+
+def _head(heads: Heads, branch: str) -> str:
+    """The commit of a branch.
+
+    Raises:
+        SourceError: the remote has none of this name.
+    """
+    if branch not in heads.branches:
+        missing = f"has no branch {branch!r}" if branch else "has no branch that its HEAD names"
+        raise SourceError(f"the remote {missing}", hint=f"push it; {KEPT}", reason="NoBranch")
+    return heads.branches[branch]

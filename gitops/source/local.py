@@ -77,6 +77,11 @@ class LocalClone:
         """A commit object by its id."""
         return self.repository[pygit2.Oid(hex=commit)].peel(pygit2.Commit)
 
+    def descends(self, commit: str, ancestor: str) -> bool:
+        """`ancestor` is in the history of `commit`, or is it."""
+        old, new = pygit2.Oid(hex=ancestor), pygit2.Oid(hex=commit)
+        return old == new or (old in self.repository and self.repository.descendant_of(new, old))
+
     def _describe(self, name: str, commit: pygit2.Commit) -> Revision:
         line = commit.raw_message.partition(b"\n")[0].decode(errors="replace")[:SUBJECT]
         subject = "".join(letter if letter.isprintable() else "?" for letter in line)

@@ -1,14 +1,15 @@
 """Talking to a Git remote with libgit2: no process, no helper, no configuration of this machine.
 
-In: a URL (path, file://, ssh://, user@host:path, https://), an SSH key, known hosts. Out: the refs of the remote, and
-the objects of one branch in a bare clone. Rules: other transports are refused; an unknown host or a certificate that
-does not verify is refused; a download is bounded in bytes, objects and seconds; no message shows a user or password.
+In: a URL (path, file://, ssh://, user@host:path, https://), an SSH key and known hosts, or a token. Out: the refs of
+the remote, and the objects of one branch or tag in a bare clone. Rules: other transports are refused; an unknown host
+or a certificate that does not verify is refused; a download is bounded in bytes, objects and seconds; no message shows
+a user or password.
 """
 
 import re
 import shutil
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pygit2
@@ -16,6 +17,7 @@ from pygit2.enums import CredentialType, FetchPrune
 from pygit2.remotes import TransferProgress
 
 from gitops.errors import SourceError
+from gitops.settings import Settings
 from gitops.source.rules import KEPT
 from gitops.source.trees import configure
 
@@ -52,6 +54,12 @@ class Access:
     url: str
     ssh_key: Path | None = None
     known_hosts: Path | None = None
+    token_file: Path | None = None
+    """For https: read at each use, so that a new token counts at once."""
+
+    @classmethod
+    def of(cls, settings: Settings) -> "Access":
+        return cls(settings.repository, settings.ssh_key, settings.ssh_known_hosts, settings.git_token_file)
 
     @property
     def ssh(self) -> bool:
@@ -64,7 +72,9 @@ class Access:
         if any(ord(letter) < 33 for letter in self.url):
             raise SourceError("the fleet repo's URL holds a space or a control character", hint="fix `repository`")
         if "::" in self.url or ("://" in self.url and not self.url.startswith(("ssh://", "https://", "file://"))):
-            raise SourceError(f"{redact(self.url)}: this transport is refused", hint="use ssh://, https:// or a path")
+            raise SourceError(
+                f"{redact(self.url)}: this transport is refused", hint="use ssh:// or https://", reason="Transport"
+            )
 
     def home(self, folder: Path) -> None:
         """Give libgit2 a home folder of its own that holds our known hosts (libgit2 looks nowhere else for them)."""
@@ -98,9 +108,13 @@ class Callbacks(pygit2.RemoteCallbacks):
         if allowed_types & CredentialType.USERNAME:
             return pygit2.Username(user)
         self._attempts += 1
+        token = self._access.token_file
+        if allowed_types & CredentialType.USERPASS_PLAINTEXT and token and self._attempts == 1:
+            return pygit2.UserPass(user, _read_token(token))
         if not allowed_types & CredentialType.SSH_KEY or self._attempts > ATTEMPTS:
+            place = "ssh_key" if self._access.ssh else "git_token_file"
             raise SourceError(
-                f"{redact(url)}: access is refused", hint=f"check `ssh_key` and the server's rights; {KEPT}"
+                f"{redact(url)}: access is refused", hint=f"check `{place}` and the server's rights; {KEPT}"
             )
         key = self._access.ssh_key
         if key is None:
@@ -113,29 +127,43 @@ class Callbacks(pygit2.RemoteCallbacks):
     def certificate_check(self, certificate: None, valid: bool, host: bytes) -> bool:
         if not valid:
             kind = "host key is unknown or has changed" if self._access.ssh else "certificate does not verify"
+            reason = "UnknownHost" if self._access.ssh else "BadCertificate"
             hint = (
                 "compare it, then put it into `ssh_known_hosts`"
                 if self._access.ssh
                 else "check the server's certificate"
             )
-            raise SourceError(f"{host.decode(errors='replace')}: the {kind}", hint=f"{hint}; {KEPT}")
+            raise SourceError(f"{host.decode(errors='replace')}: the {kind}", hint=f"{hint}; {KEPT}", reason=reason)
         return True
 
     def transfer_progress(self, stats: TransferProgress) -> None:
         if stats.received_bytes > MAX_PACK or stats.total_objects > MAX_OBJECTS:
-            raise SourceError("the fleet repo is too large to fetch", hint=f"at most {MAX_PACK >> 20} MiB; {KEPT}")
+            raise SourceError(
+                "the fleet repo is too large to fetch", hint=f"at most {MAX_PACK >> 20} MiB", reason="TooLarge"
+            )
         if time.monotonic() > self._deadline:
             raise SourceError(
                 "the fleet repo takes too long to fetch", hint=f"it is tried again; {KEPT}", transient=True
             )
 
 
+def _read_token(file: Path) -> str:
+    try:
+        return file.read_text().strip()
+    except (OSError, UnicodeDecodeError) as error:
+        hint = "`git_token_file` names a file that holds the token alone"
+        raise SourceError(f"{file}: cannot be read", hint=hint) from error
+
+
 @dataclass(frozen=True)
 class Heads:
-    """What the remote has: commit by branch, and the branch that its HEAD names ("" for none)."""
+    """What the remote has: commit by branch, the branch that its HEAD names ("" for none), object by tag, and the
+    object that a tag's tag object leads to."""
 
     branches: dict[str, str]
     default: str
+    tags: dict[str, str] = field(default_factory=dict)
+    peeled: dict[str, str] = field(default_factory=dict)
 
 
 def list_heads(repository: pygit2.Repository, access: Access) -> Heads:
@@ -156,7 +184,11 @@ def list_heads(repository: pygit2.Repository, access: Access) -> Heads:
     target = named["HEAD"].symref_target if "HEAD" in named else None
     if target is None and "HEAD" in named:
         target = next((prefix + name for name, oid in branches.items() if oid == str(named["HEAD"].oid)), None)
-    return Heads(branches, target.removeprefix(prefix) if target and valid(target) else "")
+    tag = "refs/tags/"
+    tags = {name.removeprefix(tag): str(head.oid) for name, head in named.items() if name.startswith(tag)}
+    ends = {str(head.name)[len(tag) : -3]: str(head.oid) for head in heads if str(head.name).endswith("^{}")}
+    default = target.removeprefix(prefix) if target and valid(target) else ""
+    return Heads(branches, default, tags, {name: oid for name, oid in ends.items() if name in tags})
 
 
 def download(repository: pygit2.Repository, access: Access, refspec: str) -> None:

@@ -1,20 +1,28 @@
-"""Which commit may follow the last deployed one. Pure.
+"""Which commit may follow the last deployed one, and by whose word. Pure.
 
-History only descends: a branch that was moved back, rewritten or replaced is an alarm, never an order. The one way out
-is outside of the repository: whoever runs the controller raises `epoch` in its settings, knowingly.
+History only descends: a branch that was moved back, rewritten or replaced is an alarm, never an order. The old policy
+and the old keys judge the new commit, policy and keys included; a policy that was replaced does not come back. The one
+way out is outside of the repository: whoever runs the controller raises `epoch` in its settings, knowingly.
 
-    accept(last, new, descends=True, raised=False)   -> nothing, or SourceError
-    must_sign(policy of `last`, policy of `new`, ...) -> whether `new` needs a signature
+    accept(last, new, descends=True, related=True, raised=False)   -> nothing, or SourceError
+    judging(policy of `last`, policy of `new`, ...)                -> the policy that judges `new`
+    check_rules(rules, changed paths, signers)                     -> nothing, or SourceError
 """
 
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from functools import lru_cache
+
 from gitops.errors import SourceError
-from gitops.model import Policy, Revision
+from gitops.model import Entry, PathRule, Policy, Revision, canonical, sha256
 
 KEPT = "the last good state stays"
 
 
-def accept(last: Revision | None, new: Revision, *, descends: bool, raised: bool) -> None:
-    """`descends`: `last` is an ancestor of `new`, or the same. `raised`: the settings' epoch rose since `last`.
+def accept(last: Revision | None, new: Revision, *, descends: bool, raised: bool, related: bool = True) -> None:
+    """`descends`: `last` is an ancestor of `new`, or the same; `related`: they share some ancestor. `raised`: the
+    settings' epoch rose since `last`.
 
     Raises:
         SourceError: `new` may not be deployed; the hint says how to go on.
@@ -25,19 +33,108 @@ def accept(last: Revision | None, new: Revision, *, descends: bool, raised: bool
         raise SourceError(
             f"{new} does not descend from the deployed {last}: its history was rewritten or replaced",
             hint=f"{KEPT}; push a descendant, or raise `epoch` in toweros.toml to accept the new history",
+            reason="NotDescending" if related else "ReplacedRepository",
         )
     if new.sequence <= last.sequence:
         raise SourceError(
             f"{new} has sequence {new.sequence}, and the boxes already have {last.sequence}",
             hint=f"{KEPT}; raise `epoch` in toweros.toml by {last.sequence - new.sequence + 1} or more",
+            reason="LowerSequence",
         )
 
 
-def must_sign(old: Policy | None, new: Policy, *, first_signers: bool) -> bool:
-    """The old policy counts too, so that no unsigned commit can switch signatures off.
+def judging(old: Policy | None, new: Policy, *, first_signers: bool) -> Policy:
+    """The policy of the deployed commit; no unsigned commit can switch signatures off, or on.
 
-    Before the first deployment nothing in the repository is trusted: `first_signers` (the settings name some) decides.
+    Before the first deployment nothing in the repository is trusted: with `first_signers` (the settings name some) the
+    first commit or tag must be signed, whatever it says itself.
     """
     if old is None:
-        return first_signers or new.sign == "head"
-    return "head" in (old.sign, new.sign)
+        asked = first_signers and new.sign == "none"
+        return replace(new, sign="tag" if new.tags else "head", rules=()) if asked else replace(new, rules=())
+    if old.sign == "none" and new.sign != "none":
+        return replace(old, sign="tag" if old.tags else "head", rules=())
+    return old
+
+
+def check_threshold(policy: Policy, ref: str, people: Iterable[str]) -> None:
+    """Raises SourceError when too few people signed a tag of the commit."""
+    names = sorted(set(people))
+    if len(names) < policy.threshold:
+        who = ", ".join(names) or "nobody"
+        raise SourceError(
+            f"{ref} is signed by {len(names)} of {policy.threshold} people: {who}",
+            hint=f"let others sign the same commit: git tag -s approved/{ref}/NAME; {KEPT}",
+            reason="ThresholdNotMet",
+        )
+
+
+def check_rules(rules: Sequence[PathRule], changed: Iterable[str], signers: Iterable[str], name: str) -> None:
+    """Every rule that a changed path falls under needs one of its people. `name` is what they signed.
+
+    Raises:
+        SourceError: one has none.
+    """
+    paths, people = sorted(changed), frozenset(signers)
+    for rule in rules:
+        touched = next((path for path in paths if any(glob(pattern).fullmatch(path) for pattern in rule.paths)), None)
+        if touched and not people & set(rule.signers):
+            raise SourceError(
+                f"{name} changes {touched}, which needs one of {', '.join(rule.signers)}; "
+                f"signed by {', '.join(sorted(people)) or 'nobody'}",
+                hint=f"let one of them sign it; {KEPT}",
+                reason="RuleNotMet",
+            )
+
+
+@lru_cache(maxsize=256)
+def glob(pattern: str) -> re.Pattern[str]:
+    """`*` and `?` stay within a folder, `**` crosses; a bare folder means all that is below it."""
+    parts = {"**": ".*", "*": "[^/]*", "?": "[^/]"}
+    found = re.split(r"(\*\*|\*|\?)", pattern)
+    return re.compile("".join(parts.get(part, re.escape(part)) for part in found) + "(/.*)?", re.DOTALL)
+
+
+def changed_paths(old: Mapping[str, Entry], new: Mapping[str, Entry]) -> set[str]:
+    """Paths whose content, mode or existence differs."""
+    return {path for path in {*old, *new} if _fact(old.get(path)) != _fact(new.get(path))}
+
+
+def _fact(entry: Entry | None) -> tuple[int, str] | None:
+    return (entry.mode, entry.id) if entry else None
+
+
+def policy_state(policy: Policy, entries: Mapping[str, Entry]) -> str:
+    """The name of a state of trust: SHA-256 over who must sign what, and the keys."""
+    keys = {path: entry.id for path, entry in entries.items() if path.startswith("keys/")}
+    return sha256(canonical({"keys": keys, "source": source_part(policy)}))
+
+
+def source_part(policy: Policy) -> dict[str, object]:
+    """What a policy says of sources, as JSON."""
+    rules = [{"paths": list(rule.paths), "signers": list(rule.signers)} for rule in policy.rules]
+    said = {"branch": policy.branch, "tags": policy.tags, "sign": policy.sign, "threshold": policy.threshold}
+    return said | {"rules": rules}
+
+
+def policy_of(row: Mapping[str, object]) -> Policy:
+    """What `source_part` said, as a policy. Members of a newer controller are dropped."""
+    rules = row.get("rules") or []
+    assert isinstance(rules, list)
+    kept = {name: row[name] for name in ("branch", "tags", "sign", "threshold") if name in row}
+    found = tuple(PathRule(tuple(rule["paths"]), tuple(rule["signers"])) for rule in rules)
+    return replace(Policy(rules=found), **kept)  # type: ignore[arg-type]
+
+
+def check_rollback(old: Policy | None, state: str, known: Sequence[str]) -> None:
+    """`known`: every state of trust that was deployed, the present one last. A key that was withdrawn stays so.
+
+    Raises:
+        SourceError: a former state comes back.
+    """
+    if old and old.sign != "none" and state in known[:-1] and state != known[-1]:
+        raise SourceError(
+            "the policy and keys are those of an older state, which was replaced",
+            hint=f"{KEPT}; write the new policy out in another way, or raise `epoch` in toweros.toml",
+            reason="PolicyRollback",
+        )

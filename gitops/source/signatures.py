@@ -1,66 +1,141 @@
-"""Who signed a commit: SSH signatures (OpenSSH's PROTOCOL.sshsig, namespace `git`), checked by ssh-keygen.
+"""Who signed a commit or tag: SSH signatures (OpenSSH's PROTOCOL.sshsig, namespace `git`) and OpenPGP ones.
 
-In: the signature and the signed bytes, as Git keeps them in the commit, and an `allowed_signers` file (ssh-keygen(1)).
-Out: the principal's name. A key must be valid now, not at the date that the commit claims for itself.
+In: a `Signed` object, and whom we trust: an allowed_signers file (ssh-keygen(1)), keys that were revoked, OpenPGP key
+files. Out: the principal's name. A key must be valid now (or `at` a time), not at the date that a commit claims.
 """
 
+import re
 import tempfile
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pygit2
 
 from gitops.errors import ProcessError, SourceError
+from gitops.model import Tree
 from gitops.process import run
+from gitops.source import openpgp
+from gitops.source.objects import Signed, loose, read
 from gitops.source.rules import KEPT
 
 NAMESPACE = "git"
 SSH, PGP = b"-----BEGIN SSH SIGNATURE-----", b"-----BEGIN PGP "
 TIMEOUT = 30.0
 """Seconds for one call of ssh-keygen."""
+ALLOWED, REVOKED, OPENPGP = "keys/allowed_signers", "keys/revoked_keys", "keys/openpgp/"
+ALWAYS = {"valid-after": "19700102", "valid-before": "20991231"}
 
 
-def signers(commit: pygit2.Commit, allowed: Path | None) -> tuple[str, ...]:
-    """The principals that signed the commit, by name.
+@dataclass(frozen=True)
+class Trust:
+    """Whom we believe. `openpgp` are (name, key file); `revoked` are SSH public keys; `place` is where it is said."""
+
+    ssh: bytes = b""
+    openpgp: tuple[tuple[str, bytes], ...] = ()
+    revoked: bytes = b""
+    place: str = "`allowed_signers` in toweros.toml"
+
+    def __bool__(self) -> bool:
+        return bool(self.ssh.strip() or self.openpgp)
+
+    @classmethod
+    def of_files(cls, allowed: Path | None, folder: Path | None = None) -> "Trust":
+        """The controller's settings: the first trust."""
+        keys = sorted(folder.glob("*.asc")) if folder else []
+        ssh = allowed.read_bytes() if allowed and allowed.is_file() else b""
+        place = str(allowed or folder) if allowed or folder else cls.place
+        return cls(ssh, tuple((key.stem, key.read_bytes()) for key in keys), place=place)
+
+    @classmethod
+    def of_tree(cls, tree: Tree) -> "Trust":
+        """What a fleet repo says in keys/."""
+        entries = tree.entries()
+        names = sorted(path for path in entries if path.startswith(OPENPGP) and path.endswith(".asc"))
+        said = [tree.read(path) if path in entries else b"" for path in (ALLOWED, REVOKED)]
+        keys = tuple((path.removeprefix(OPENPGP).removesuffix(".asc"), tree.read(path)) for path in names)
+        return cls(said[0], keys, said[1], "the fleet repo's keys/")
+
+
+def signed_commit(commit: pygit2.Commit) -> Signed:
+    """A commit, ready to be judged.
 
     Raises:
-        SourceError: unsigned, signed by an unknown key, or the signature is bad.
+        SourceError: it has more than one signature.
     """
-    name = f"commit {commit.id}"
-    if allowed is None or not allowed.is_file():
-        place = allowed or "`allowed_signers` in toweros.toml"
-        raise SourceError(f"{name} must be signed, and {place} names nobody", hint=f"list who may deploy there; {KEPT}")
-    signature, payload = commit.gpg_signature
-    if not signature or payload is None:
-        raise SourceError(f"{name} is unsigned", hint=f"sign it with `git commit -S` (gpg.format ssh); {KEPT}")
-    if signature.startswith(PGP):
-        raise SourceError(f"{name} has an OpenPGP signature", hint=f"sign with an SSH key (gpg.format ssh); {KEPT}")
-    if not signature.startswith(SSH):
-        raise SourceError(f"{name} has a signature of an unknown kind", hint=f"sign with an SSH key; {KEPT}")
+    return read(loose("commit", commit.read_raw()))
+
+
+def signer(signed: Signed, trust: Trust, at: int | None = None) -> str:
+    """The principal that signed it. `at`: Unix seconds at which the key must be valid; None: now.
+
+    Raises:
+        SourceError: unsigned, signed by a key that is not allowed (any more), or the signature is bad; with a `reason`.
+    """
+    name = signed.name
+    if not trust:
+        hint = f"list who may deploy there; {KEPT}"
+        raise SourceError(f"{name} must be signed, and {trust.place} names nobody", hint=hint, reason="NobodyTrusted")
+    if not signed.signature:
+        way = "git tag -s" if signed.kind == "tag" else "git commit -S"
+        raise SourceError(f"{name} is unsigned", hint=f"sign it with `{way}`; {KEPT}", reason="Unsigned")
+    if signed.signature.startswith(PGP):
+        return openpgp.check(name, signed.signature, signed.payload, trust.openpgp, at)
+    if not signed.signature.startswith(SSH):
+        hint = f"sign with an SSH or OpenPGP key; {KEPT}"
+        raise SourceError(f"{name} has a signature of an unknown kind", hint=hint, reason="BadSignature")
     with tempfile.TemporaryDirectory(prefix="toweros-") as folder:
-        file = Path(folder) / "signature"
-        file.write_bytes(signature)
-        return (_verify(name, file, payload, allowed),)
+        return _Ssh(Path(folder), signed, trust, at).principal()
 
 
-def _verify(name: str, signature: Path, payload: bytes, allowed: Path) -> str:
-    check = ["ssh-keygen", "-Y"]
-    common = ["-n", NAMESPACE, "-s", str(signature)]
-    try:
-        run([*check, "check-novalidate", *common], stdin=payload, timeout=TIMEOUT)
-    except ProcessError as error:
-        raise SourceError(f"{name} has a bad signature", hint=f"sign it again; {KEPT}") from error
-    try:
-        found = run([*check, "find-principals", "-f", allowed, "-s", signature], timeout=TIMEOUT)
-    except ProcessError as error:
-        raise SourceError(
-            f"{name} is signed by an unknown key", hint=f"allow it in {allowed}, or not; {KEPT}"
-        ) from error
-    for principal in found.decode(errors="replace").splitlines():
+class _Ssh:
+    """One signature before ssh-keygen, with its files in a folder."""
+
+    def __init__(self, folder: Path, signed: Signed, trust: Trust, at: int | None) -> None:
+        self._folder, self._signed, self._trust = folder, signed, trust
+        for name, data in {"signature": signed.signature, "revoked": trust.revoked, "allowed": trust.ssh}.items():
+            (folder / name).write_bytes(data)
+        self._when = [f"-Overify-time={datetime.fromtimestamp(at, UTC):%Y%m%d%H%M%S}"] if at is not None else []
+
+    def principal(self) -> str:
+        name = self._signed.name
+        if self._run("check-novalidate", "-n", NAMESPACE) is None:
+            raise SourceError(f"{name} has a bad signature", hint=f"sign it again; {KEPT}", reason="BadSignature")
+        found = self._verify("allowed", bool(self._trust.revoked.strip()))
+        if found:
+            return found
+        reason, why = self._why_not()
+        hint = f"allow it in {self._trust.place}, or not; {KEPT}"
+        raise SourceError(f"{name} is signed by {why}", hint=hint, reason=reason)
+
+    def _why_not(self) -> tuple[str, str]:
+        if self._trust.revoked.strip() and self._verify("allowed", False):
+            return "RevokedKey", "a revoked key"
+        ever = re.sub(
+            r'(?i)(valid-(?:after|before))=("[^"]*"|[^,\s]*)',
+            lambda found: f'{found[1]}="{ALWAYS[found[1].lower()]}"',
+            self._trust.ssh.decode(errors="replace"),
+        )
+        (self._folder / "ever").write_text(ever)
+        if self._verify("ever", False):
+            return "ExpiredKey", f"a key that {self._trust.place} does not allow now (expired, or not valid yet)"
+        return "UnknownKey", "an unknown key"
+
+    def _verify(self, allowed: str, revoked: bool) -> str:
+        """The first principal of the file that the signature is good for."""
+        listed = self._run("find-principals", "-f", self._folder / allowed, *self._when)
+        more = ("-r", self._folder / "revoked") if revoked else ()
+        for principal in (listed or b"").decode(errors="replace").splitlines():
+            words = ["-f", self._folder / allowed, "-I", principal, "-n", NAMESPACE, *more, *self._when]
+            if self._run("verify", *words) is not None:
+                return principal
+        return ""
+
+    def _run(self, verb: str, *words: object) -> bytes | None:
+        command = ["ssh-keygen", "-Y", verb, *map(str, words), "-s", str(self._folder / "signature")]
         try:
-            run([*check, "verify", "-f", allowed, "-I", principal, *common], stdin=payload, timeout=TIMEOUT)
-        except ProcessError:
-            continue
-        return principal
-    raise SourceError(
-        f"{name} is signed by a key that {allowed} does not allow now", hint=f"renew the key's entry; {KEPT}"
-    )
+            return run(command, stdin=self._signed.payload, timeout=TIMEOUT)
+        except ProcessError as error:
+            if not error.log and "failed" not in error.message:
+                raise  # it is not installed, or hung: no verdict on the signature
+            return None

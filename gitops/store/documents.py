@@ -57,9 +57,8 @@ def release(row: Json) -> Release:
 
 def publication(text: str) -> Publication:
     row = json.loads(text)
-    revision = row["revision"] | {"signers": tuple(row["revision"]["signers"])}
     blobs = {name: BlobRef(**row[name]) for name in ("document", "uki", "addon")}
-    return Publication(release(row["release"]), Revision(**revision), **blobs)
+    return Publication(release(row["release"]), Revision.of(row["revision"]), **blobs)
 
 
 def report(text: str) -> Report:

@@ -13,7 +13,9 @@ import pytest
 from gitops.process import run
 from gitops.publish import Publisher
 from gitops.sign import Signer, keys
+from gitops.source.signatures import Trust
 from gitops.store import Store
+from gitops.verify import Believed, Verification
 from gitops.vm import Machine
 from tests.e2e.field import BOX, GREETING, LONG, Field
 
@@ -36,6 +38,18 @@ def test_the_first_boot_is_healthy_and_every_service_runs(field: Field, machine:
     tasks = field.ssh("ctr -n services.linuxkit t ls")
     for name in SERVICES:
         assert [line.split()[2] for line in tasks.splitlines() if line.split()[0] == name] == ["RUNNING"], tasks
+
+
+def test_what_it_runs_is_proven_offline_from_the_signed_commit_to_the_last_layer(
+    field: Field, machine: Machine
+) -> None:
+    believed = Believed.of_folder(field.settings.keys, Trust.of_files(field.settings.allowed_signers))
+    findings = Verification(field.store.root, believed).of(field.report().release)
+    assert all(each.ok for each in findings), findings
+    commit = run(["git", "-C", field.fleet, "rev-parse", "HEAD"]).decode().strip()
+    assert f"commit {commit} is signed by operator@demo" in [each.says for each in findings]
+    published = field.store.publication(BOX)
+    assert published and [each.what for each in findings].count("layer") == len(published[0].release.layers())
 
 
 def test_the_root_is_read_only_and_the_host_keys_are_kept_on_the_disk(field: Field, machine: Machine) -> None:

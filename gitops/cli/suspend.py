@@ -1,0 +1,44 @@
+"""`toweros suspend`: hold a box, or the whole fleet, without a commit."""
+
+import time
+from typing import Annotated
+
+import typer
+
+from gitops import holds
+from gitops.cli import context
+from gitops.cli.context import ConfigOption, StateOption
+from gitops.cli.output import talk
+from gitops.errors import TowerosError
+
+BoxArgument = Annotated[str | None, typer.Argument(metavar="BOX", help="The box; none with --all.")]
+AllOption = Annotated[bool, typer.Option("--all", help="The whole fleet.")]
+WhoOption = Annotated[str, typer.Option(envvar=["SUDO_USER", "USER"], help="Who holds it (default: your login).")]
+
+
+def register(app: typer.Typer) -> None:
+    app.command()(suspend)
+
+
+def suspend(
+    why: Annotated[str, typer.Option("--why", "-m", help="The reason; everybody sees it.")],
+    box: BoxArgument = None,
+    everything: AllOption = False,
+    who: WhoOption = "operator",
+    config: ConfigOption = None,
+    state: StateOption = None,
+) -> None:
+    """Offer a box nothing new until `toweros resume`. What it was offered before stays on offer."""
+    name = subject(box, everything)
+    store = context.store(config, state)
+    if name != holds.ALL and not (store.box(name) or store.publication(name)):
+        raise TowerosError(f"there is no box {name}", hint="`toweros status` lists them")
+    holds.hold(store, name, who, " ".join(why.split()), int(time.time()))
+    talk.print(f"{name if box else 'the fleet'} is held from the next pass on; `toweros resume` lets it go")
+
+
+def subject(box: str | None, everything: bool) -> str:
+    """The box, or `holds.ALL`. Raises TowerosError unless exactly one was named."""
+    if (box is None) == (not everything):
+        raise TowerosError("name a box, or say --all", hint="`toweros status` lists the boxes")
+    return box or holds.ALL

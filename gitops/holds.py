@@ -1,0 +1,51 @@
+"""Who holds which box: what fleet.yaml and boxes/ say (`suspended:`), and what an operator said to the controller.
+
+The second kind is for 3 a.m., when there is no time for a pull request; it stays in the store until it is taken back.
+Rules: a held box is offered nothing new, and is still served what it was offered before, with fresh signatures; whoever
+holds says why; Git's word and the operator's both count.
+
+    hold(store, "site-7", "ada", "hardware on the way")
+    reasons(fleet, store)["site-7"]         # "ada: hardware on the way (since 2026-11-23 03:12 UTC)"
+"""
+
+from datetime import UTC, datetime
+
+from gitops.model import Fleet, Json
+from gitops.store import Store
+
+SUSPENDED = "suspended"
+"""The store's document: box, or `ALL` -> {"who", "why", "since"}."""
+ALL = "*"
+
+
+def hold(store: Store, box: str, who: str, why: str, now: int) -> None:
+    """Hold a box, or `ALL`, from the next pass on."""
+    store.set_value(SUSPENDED, (store.value(SUSPENDED) or {}) | {box: {"who": who, "why": why, "since": now}})
+    store.add_event("" if box == ALL else box, "Normal", "Suspended", f"{who}: {why}")
+
+
+def let_go(store: Store, box: str, who: str) -> bool:
+    """Take a hold back. False: there was none (of this kind)."""
+    known = store.value(SUSPENDED) or {}
+    if box not in known:
+        return False
+    store.set_value(SUSPENDED, {name: row for name, row in known.items() if name != box})
+    store.add_event("" if box == ALL else box, "Normal", "Resumed", who)
+    return True
+
+
+def reasons(fleet: Fleet, store: Store) -> dict[str, str]:
+    """Box -> who holds it and why; no entry for a box that is free."""
+    said = {name: _text(row) for name, row in (store.value(SUSPENDED) or {}).items()}
+    everyone = [reason for reason in (fleet.policy.suspended, said.get(ALL, "")) if reason]
+    found = {}
+    for name, box in fleet.boxes.items():
+        own = [reason for reason in (box.suspended, said.get(name, "")) if reason]
+        if everyone or own:
+            found[name] = "; ".join([*(f"the whole fleet, by {reason}" for reason in everyone), *own])
+    return found
+
+
+def _text(row: Json) -> str:
+    since = datetime.fromtimestamp(int(row["since"]), UTC)
+    return f"{row['who']}: {row['why']} (since {since:%Y-%m-%d %H:%M} UTC)"
