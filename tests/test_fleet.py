@@ -139,7 +139,7 @@ def test_the_fleet_speaks_to_every_role_that_has_the_container(tmp_path: Path) -
         ({"fleet.yaml": "recipe: 99"}, "fleet.yaml:1:9: `recipe`: should be less than or equal to"),
         (
             {"fleet.yaml": "source: {sign: heads}"},
-            "fleet.yaml:1:16: `source.sign`: should be 'none' or 'head'; did you",
+            "fleet.yaml:1:16: `source.sign`: should be 'none', 'head', 'tag', 'both' or 'every-commit'; did",
         ),
         ({"fleet.yaml": "source: {branch: a..b}"}, "fleet.yaml:1:18: `source.branch`: no name that a branch can have"),
         ({"fleet.yaml": "suspended: ''"}, "fleet.yaml:1:12: `suspended`: "),

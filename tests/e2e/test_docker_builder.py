@@ -67,7 +67,8 @@ def entries(tar: Path) -> dict[str, object]:
             content = sha256(data.read()) if data else ""
             owner, device = (member.uid, member.gid), (member.devmajor, member.devminor) if member.isdev() else ()
             name = member.name.removeprefix("./").rstrip("/")
-            found[name] = (member.type, member.mode & 0o7777, owner, member.linkname.removeprefix("./"), device, content)
+            link, mode = member.linkname.removeprefix("./"), member.mode & 0o7777
+            found[name] = (member.type, mode, owner, link, device, content)
     return found
 
 
