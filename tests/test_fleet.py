@@ -128,6 +128,22 @@ def test_the_fleet_speaks_to_every_role_that_has_the_container(tmp_path: Path) -
     assert [c.name for c in fleet.boxes["three"].spec.services] == ["sshd"]
 
 
+def test_values_fill_in_templates_and_the_nearest_counts(tmp_path: Path) -> None:
+    template = "  - {path: etc/radio, contents: 'ch=${channel} at ${box}/${site}, $$HOME $PATH', template: true}\n"
+    change = {
+        "fleet.yaml": "values: {channel: 1, unused: x}\n",
+        "roles/vm.yaml": f"boot: [boot/a.yml, boot/b.yml]\nfiles:\n{template}",
+        "boxes/one.yaml": "role: vm\nsite: lab\nvalues: {channel: 7}\n",
+        "boxes/two.yaml": "role: vm\nfiles: [{path: etc/plain, contents: '${channel}'}]\n",
+    }
+    fleet = load_fleet(repo(tmp_path, **change))
+    said = {name: {file["path"]: file for file in box.files} for name, box in fleet.boxes.items()}
+    assert said["one"]["etc/radio"] == {"path": "etc/radio", "contents": "ch=7 at one/lab, $HOME $PATH"}
+    assert said["two"]["etc/radio"]["contents"] == "ch=1 at two/, $HOME $PATH"
+    assert said["two"]["etc/plain"]["contents"] == "${channel}", "only templates are filled in"
+    assert fleet.boxes["one"].spec == fleet.boxes["two"].spec, "a value is the box's own layer's affair"
+
+
 @pytest.mark.parametrize(
     ("change", "said"),
     [
@@ -140,6 +156,31 @@ def test_the_fleet_speaks_to_every_role_that_has_the_container(tmp_path: Path) -
         (
             {"fleet.yaml": "source: {sign: heads}"},
             "fleet.yaml:1:16: `source.sign`: should be 'none', 'head', 'tag', 'both' or 'every-commit'; did",
+        ),
+        ({"fleet.yaml": "sign: head"}, "fleet.yaml:1:1: unknown key `sign`; did you mean `sign` below `source`?"),
+        (
+            {"roles/vm.yaml": "boot: [boot/a.yml]\nprobation: 9"},
+            "roles/vm.yaml:2:1: unknown key `probation`; did you mean `probation` below `health`?",
+        ),
+        (
+            {"boxes/one.yaml": "role: vm\nhealth: {services: {}}"},
+            "boxes/one.yaml:2:10: unknown key `services`; did you mean `services` at the top of the file?",
+        ),
+        (
+            {"boxes/one.yaml": "role: vm\nboot: [boot/a.yml]"},
+            "boxes/one.yaml:2:1: unknown key `boot`; did you mean `boot` in roles/NAME.yaml?",
+        ),
+        (
+            {
+                "boxes/one.yaml": "role: vm\nvalues: {chanel: 7}\n"
+                "files: [{path: x, contents: '${channel}', template: true}]"
+            },
+            "boxes/one.yaml:2:9: /x needs the value `channel`; did you mean `chanel`?",
+        ),
+        ({"boxes/one.yaml": "role: vm\nvalues: {site: x}"}, "boxes/one.yaml:2:10: `values.site`: this value is given"),
+        (
+            {"boxes/one.yaml": "role: vm\nfiles: [{path: x, directory: true, template: true}]"},
+            "boxes/one.yaml:2:9: `files.0`: `template` goes with `contents` or `source`",
         ),
         ({"fleet.yaml": "source: {branch: a..b}"}, "fleet.yaml:1:18: `source.branch`: no name that a branch can have"),
         ({"fleet.yaml": "suspended: ''"}, "fleet.yaml:1:12: `suspended`: "),

@@ -1,25 +1,29 @@
 """Fleet > role > box: what the nearer level says, counts. Pure but for reading `source:` files out of the tree.
 
 LinuxKit's own merge only appends; on top of it, and outside of its files, each level may replace keys of a container by
-name (`services:`), leave containers and apps out (`remove:`), add or replace files by path and health checks by name.
+name (`services:`), leave containers and apps out (`remove:`), add or replace files by path, and health checks and
+values by name. A file with `template` is filled in at the end, with the values of the box.
 
     role = apply(Merged(spec), fleet, ...), then apply(role, roles/vm.yaml, ...), then apply(.., boxes/demo-1.yaml, ...)
 """
 
-from collections.abc import Collection, Iterable
+import re
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from gitops.errors import Problem
 from gitops.fleet.linuxkit_schema import Settings, dump
-from gitops.fleet.schema import Check, File, HealthRules, Overlay, check, did_you_mean
+from gitops.fleet.schema import VALUE, Check, File, HealthRules, Overlay, check, did_you_mean
 from gitops.fleet.yaml import Document
 from gitops.model import App, Container, Health, HealthCheck, Json, Spec, Tree
+
+PLACEHOLDER = re.compile(r"\$(?:\{(" + VALUE + r")\}|\$)")
 
 
 @dataclass(frozen=True)
 class Merged:
-    """What the levels so far say together. `files` are LinuxKit's entries, one a path."""
+    """What the levels so far say together. `files` are LinuxKit's entries, one a path; some are still templates."""
 
     spec: Spec
     health: Health = field(default_factory=Health)
@@ -27,6 +31,7 @@ class Merged:
     suspended: str = ""
     poll: int = 30
     apps: tuple[App, ...] = ()
+    values: Mapping[str, str] = field(default_factory=dict)
 
 
 def apply(
@@ -46,7 +51,42 @@ def apply(
         suspended=said.suspended or base.suspended,
         poll=said.poll or base.poll,
         apps=_keep_apps(base.apps, said.remove),
+        values={**base.values, **{name: str(value) for name, value in said.values.items()}}
+        if said.values
+        else base.values,
     )
+
+
+def split_templates(files: Iterable[Json]) -> tuple[tuple[Json, ...], tuple[Json, ...]]:
+    """Files that are the same on every box, and those that are filled in on each."""
+    plain: list[Json] = []
+    templates: list[Json] = []
+    for file in files:
+        (templates if file.get("template") else plain).append(file)
+    return tuple(plain), tuple(templates)
+
+
+def fill_in(merged: Merged, given: Mapping[str, str], document: Document, problems: list[Problem]) -> tuple[Json, ...]:
+    """The files, with `${NAME}` in templates replaced by the box's value, and `$$` by `$`."""
+    values = {**merged.values, **given}
+
+    def value(found: re.Match[str]) -> str:
+        name = found[1]
+        if name is not None and name not in values:
+            message = f"/{file['path']} needs the value `{name}`"
+            near = did_you_mean(name, list(values))
+            hint = (
+                near if near.startswith("did") else f"add `values: {{{name}: ...}}` here, to the role or to the fleet"
+            )
+            problems.append(document.problem(("values",), message, hint))
+        return "$" if name is None else values.get(name, "")
+
+    plain, templates = split_templates(merged.files)
+    filled = []
+    for file in templates:
+        entry = {key: said for key, said in file.items() if key != "template"}
+        filled.append(entry | {"contents": PLACEHOLDER.sub(value, file["contents"])})
+    return (*plain, *filled)
 
 
 def by_path(files: Iterable[Json]) -> tuple[Json, ...]:

@@ -17,7 +17,7 @@ from gitops.errors import FleetError, Problem
 from gitops.fleet import compose, linuxkit, yaml
 from gitops.fleet.box import box_files
 from gitops.fleet.known import KNOWN, Remembering
-from gitops.fleet.overlay import Merged, apply, by_path, check_services
+from gitops.fleet.overlay import Merged, apply, by_path, check_services, fill_in, split_templates
 from gitops.fleet.packages import load_packages
 from gitops.fleet.schema import NAME, BoxFile, FleetFile, Overlay, RoleFile, check, did_you_mean
 from gitops.model import Box, Fleet, Network, PathRule, Policy, Spec, Tree
@@ -174,8 +174,9 @@ def _roles(
         base = apply(base, role.document, role.said, tree, problems)
         base = replace(base, apps=compose.load_apps(tree, role.document, role.said.compose, base, problems))
         check_services(base, role.document, problems)
-        files = by_path((*base.spec.files, *base.files))
-        merged[name] = replace(base, spec=replace(base.spec, files=files), files=())
+        plain, templates = split_templates(base.files)
+        files = by_path((*base.spec.files, *plain))
+        merged[name] = replace(base, spec=replace(base.spec, files=files), files=templates)
     return merged
 
 
@@ -184,6 +185,8 @@ def _box(tree: Tree, name: str, level: Level[BoxFile], role: Merged, problems: l
     merged = apply(role, level.document, said, tree, problems)
     merged = replace(merged, apps=compose.load_apps(tree, level.document, said.compose, merged, problems))
     check_services(merged, level.document, problems)
+    given = {"box": name, "role": said.role, "site": said.site}
+    own = fill_in(merged, given, level.document, problems) if merged.files else ()
     rules = said.network
     network = Network(rules.interface, rules.address or "", rules.gateway or "", rules.dns)
     box = Box(
@@ -194,7 +197,7 @@ def _box(tree: Tree, name: str, level: Level[BoxFile], role: Merged, problems: l
         merged.health,
         said.site,
         tuple(sorted(said.labels.items())),
-        merged.files,
+        own,
         merged.suspended,
         merged.poll,
         merged.apps,
@@ -205,4 +208,4 @@ def _box(tree: Tree, name: str, level: Level[BoxFile], role: Merged, problems: l
         if file.path in made:
             hint = 'remove the entry; see docs/spec.md, "What every box gets"'
             problems.append(level.document.problem(("files", index, "path"), f"/{file.path} is made by TowerOS", hint))
-    return replace(box, files=by_path((*merged.files, *system)))
+    return replace(box, files=by_path((*own, *system)))

@@ -9,7 +9,7 @@ kinds share an `Overlay`: what fleet says, a role may change, and a box may chan
 import difflib
 import ipaddress
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Annotated, Any, Literal, TypeVar, get_args
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
@@ -18,6 +18,9 @@ from gitops.errors import Problem
 from gitops.fleet.yaml import Document
 
 NAME = "[a-z0-9][a-z0-9-]{0,62}"
+VALUE = "[a-z][a-z0-9_]{0,62}"
+GIVEN = ("box", "role", "site")
+"""Values that every box has without being told."""
 RECIPES = (1,)
 """The assembler recipes that this controller has."""
 
@@ -48,6 +51,14 @@ def _path(path: str) -> str:
     if {"", ".", ".."} & set(inside.split("/")):
         raise ValueError("a path without `.`, `..` and empty parts is expected")
     return inside
+
+
+def _value_name(name: str) -> str:
+    if not re.fullmatch(VALUE, name):
+        raise ValueError("lower-case letters, digits and `_` are expected")
+    if name in GIVEN:
+        raise ValueError("this value is given by TowerOS")
+    return name
 
 
 def _mode(mode: str) -> str:
@@ -141,12 +152,13 @@ class HealthRules(Strict):
 
 
 class File(Strict):
-    """An entry of LinuxKit's `files:`; `source` is a path in the fleet repo."""
+    """An entry of LinuxKit's `files:`; `source` is a path in the fleet repo; with `template`, `${NAME}` is a value."""
 
     path: Annotated[str, AfterValidator(_path)]
     contents: str | None = None
     source: Annotated[str, AfterValidator(_path)] | None = None
     mode: Annotated[str, AfterValidator(_mode)] | None = None
+    template: Literal[True] | None = Field(default=None, description="${NAME} in it is one of the box's values.")
     directory: Literal[True] | None = None
     symlink: Annotated[str, StringConstraints(min_length=1, max_length=1000)] | None = None
     uid: int | None = Field(default=None, ge=0, lt=2**32)
@@ -157,6 +169,8 @@ class File(Strict):
         kinds = (self.contents is not None, self.source is not None, self.directory is True, self.symlink is not None)
         if sum(kinds) != 1:
             raise ValueError("exactly one of `contents`, `source`, `directory` and `symlink` is expected")
+        if self.template and self.contents is None and self.source is None:
+            raise ValueError("`template` goes with `contents` or `source`")
         return self
 
 
@@ -165,6 +179,9 @@ class Overlay(Strict):
 
     health: HealthRules = HealthRules()
     files: tuple[File, ...] = Field(default=(), max_length=1000)
+    values: dict[Annotated[str, AfterValidator(_value_name)], Text | int] = Field(
+        default_factory=dict, max_length=1000, description="By name: what `${NAME}` is in files with `template`."
+    )
     services: dict[str, dict[str, Any]] = Field(
         default_factory=dict, description="By container name: LinuxKit's keys to replace; null takes a key away."
     )
@@ -270,7 +287,7 @@ def _explain(document: Document, model: type[BaseModel], found: Any) -> Problem:
     location = tuple(part for part in found["loc"] if part != "[key]")
     name, kind = str(location[-1]) if location else "", found["type"]
     if kind == "extra_forbidden":
-        hint = did_you_mean(name, _fields(model, location[:-1]))
+        hint = _elsewhere(model, location) or did_you_mean(name, _fields(model, location[:-1]))
         return document.problem(location, f"unknown key `{name}`", hint, key=True)
     if kind == "missing":
         return document.problem(location[:-1], f"`{name}` is missing", f"add `{name}:`")
@@ -282,6 +299,27 @@ def _explain(document: Document, model: type[BaseModel], found: Any) -> Problem:
     )
     hint = did_you_mean(str(found["input"]), options) if options else ""
     return document.problem(location, f"`{label}`: {message}", hint, key="[key]" in found["loc"])
+
+
+def _elsewhere(model: type[BaseModel], location: Sequence[str | int]) -> str:
+    """A hint for a key that is known, but at another level of this file or in another kind of file."""
+    name = str(location[-1])
+    for place in _places(model):
+        if place[-1] == name:
+            where = f"below `{'.'.join(place[:-1])}`" if place[:-1] else "at the top of the file"
+            return f"did you mean `{name}` {where}?"
+    kinds = {kind: other for kind, other in KINDS.items() if model in KINDS.values() and name in other.model_fields}
+    files = {"fleet": "fleet.yaml", "role": "roles/NAME.yaml", "box": "boxes/NAME.yaml"}
+    return f"did you mean `{name}` in {' or '.join(files[kind] for kind in kinds)}?" if kinds else ""
+
+
+def _places(model: type[BaseModel]) -> Iterator[tuple[str, ...]]:
+    """Every key of a model and of the models in it, the outer ones first."""
+    yield from ((info.alias or name,) for name, info in model.model_fields.items())
+    for name, info in model.model_fields.items():
+        inner = _model_in(info.annotation)
+        if inner is not None and inner is not model:
+            yield from ((info.alias or name, *place) for place in _places(inner))
 
 
 def _fields(model: type[BaseModel], location: Sequence[str | int]) -> list[str]:
