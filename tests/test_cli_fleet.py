@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import typer
+import yaml
 from typer.testing import CliRunner, Result
 
 from gitops.cli import get, init, rollback, schema, validate, verify
@@ -63,7 +64,11 @@ def test_validate_says_every_mistake_on_stdout_and_fails(tmp_path: Path) -> None
     assert done.exit_code == 1
     assert done.stdout.splitlines() == [
         "boxes/one.yaml:1:7: there is no role `nowhere`; known: vm",
+        "     1 | role: nowhere",
+        "       |       ^",
         "fleet.yaml:1:1: unknown key `pol`; did you mean `poll`?",
+        "     1 | pol: 1",
+        "       | ^",
     ]
     assert "2 mistakes" in done.stderr
     rows = json.loads(toweros("validate", tmp_path, "-o", "json").stdout)
@@ -73,6 +78,7 @@ def test_validate_says_every_mistake_on_stdout_and_fails(tmp_path: Path) -> None
         "column": 1,
         "message": "unknown key `pol`",
         "hint": "did you mean `poll`?",
+        "text": "pol: 1",
     }
 
 
@@ -96,6 +102,29 @@ def test_get_shows_what_the_levels_say_together(tmp_path: Path) -> None:
         assert "etc/hostname" in toweros("get", "box", "two", "-C", tmp_path, "-o", output).stdout
     assert json.loads(toweros("get", "packages", "-C", tmp_path, "-o", "json").stdout) == []
     assert isinstance(toweros("get", "box", "tow", "-C", tmp_path).exception, TowerosError)
+
+
+def test_get_says_where_each_value_comes_from(tmp_path: Path) -> None:
+    repo(tmp_path, **{"fleet.yaml": "poll: 30\nhealth: {probation: 60}\nvalues: {channel: 1}\n"})
+    said = json.loads(toweros("get", "box", "two", "-C", tmp_path, "-o", "json").stdout)
+    origins = said["origins"]
+    expected = {
+        "role": "boxes/two.yaml:1",
+        "poll": "boxes/two.yaml:2",
+        "network.address": "boxes/two.yaml:4",
+        "health.probation": "fleet.yaml:2",
+        "values.channel": "fleet.yaml:3",
+        "services.hello": "boot/b.yml:2",
+        "services.sshd.env": "boxes/two.yaml:6",
+        "health.checks.hello": "boxes/two.yaml:8",
+        "files.etc/motd": "roles/vm.yaml:8",
+        "files.etc/banner": "boxes/two.yaml:10",
+        "cmdline": "roles/vm.yaml:2",
+    }
+    assert {name: origins.get(name) for name in expected} == expected
+    assert "onboot.dhcp" not in origins and "health.checks.sshd" not in origins, "the box removed them"
+    assert "boxes/two.yaml:10" in toweros("get", "box", "two", "-C", tmp_path).stdout
+    assert yaml.safe_load(toweros("get", "box", "two", "-C", tmp_path, "-o", "yaml").stdout)["origins"] == origins
 
 
 def test_schema_prints_json() -> None:

@@ -1,5 +1,6 @@
 """`toweros get boxes|box NAME|packages`: what a fleet repo says, merged."""
 
+from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from gitops.cli.context import DirOption
 from gitops.cli.output import Output, OutputOption, emit, table
 from gitops.errors import TowerosError
 from gitops.fleet import load_fleet
+from gitops.fleet.origins import origins
 from gitops.fleet.schema import did_you_mean
 from gitops.model import Box, Fleet
 from gitops.source import FolderTree
@@ -31,17 +33,28 @@ def boxes(folder: DirOption = Path(), output: OutputOption = Output.table) -> No
 
 
 def box(name: str, folder: DirOption = Path(), output: OutputOption = Output.table) -> None:
-    """Show one box as fleet, role and box say it together."""
-    fleet = _fleet(folder)
+    """Show one box as fleet, role and box say it together, and where each value comes from."""
+    tree = FolderTree(folder)
+    fleet = load_fleet(tree)
     if name not in fleet.boxes:
         raise TowerosError(f"there is no box {name!r}", hint=did_you_mean(name, list(fleet.boxes)))
     found = fleet.boxes[name]
-    rows = [[key, str(value)] for key, value in _summary(found).items()]
-    rows += [["cmdline", found.spec.cmdline]]
-    rows += [["service", f"{container.name} {container.image}"] for container in found.spec.services]
-    rows += [["check", f"{check.name} {check.target}"] for check in found.health.checks]
-    rows += [["file", str(file["path"])] for file in found.files]
-    emit(_plain(asdict(found)), output, lambda: table(["WHAT", "VALUE"], rows))
+    places = origins(tree, found)
+    rows = [[what, value, places.get(key, "")] for key, what, value in _rows(found)]
+    emit(_plain(asdict(found)) | {"origins": places}, output, lambda: table(["WHAT", "VALUE", "FROM"], rows))
+
+
+def _rows(box: Box) -> Iterator[tuple[str, str, str]]:
+    """What the table shows: the key in `origins`, what it is, and its value."""
+    yield from ((key, key, value) for key, value in _summary(box).items())
+    yield "cmdline", "cmdline", box.spec.cmdline
+    yield "health.probation", "probation", f"{box.health.probation} s"
+    for group in ("onboot", "services"):
+        for container in getattr(box.spec, group):
+            yield f"{group}.{container.name}", group.removesuffix("s"), f"{container.name} {container.image}"
+    yield from ((f"apps.{app.name}", "app", f"{app.name} {app.pull}") for app in box.apps)
+    yield from ((f"health.checks.{check.name}", "check", f"{check.name} {check.target}") for check in box.health.checks)
+    yield from ((f"files.{file['path']}", "file", str(file["path"])) for file in box.files)
 
 
 def packages(folder: DirOption = Path(), output: OutputOption = Output.table) -> None:

@@ -1,5 +1,7 @@
 """`toweros validate [DIR]`: every mistake of a fleet repo in one run."""
 
+from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
@@ -8,9 +10,13 @@ import typer
 from rich.text import Text
 
 from gitops.cli.output import Output, OutputOption, emit, talk
-from gitops.errors import FleetError
+from gitops.errors import FleetError, Problem, TowerosError
 from gitops.fleet import load_fleet
+from gitops.model import Tree
 from gitops.source import FolderTree
+
+MAX_LINE = 200
+"""Characters of a line that are shown."""
 
 
 def register(app: typer.Typer) -> None:
@@ -21,15 +27,40 @@ def validate(
     folder: Annotated[Path, typer.Argument(metavar="[DIR]", help="A working folder of the fleet repo.")] = Path(),
     output: OutputOption = Output.table,
 ) -> None:
-    """Say every mistake as file:line:column: what; the fix. Uncommitted changes count."""
+    """Say every mistake as file:line:column: what; the fix; and show the line. Uncommitted changes count."""
+    tree = FolderTree(folder)
     try:
-        fleet = load_fleet(FolderTree(folder))
+        fleet = load_fleet(tree)
     except FleetError as error:
-        listing = "\n".join(str(problem) for problem in error.problems)
-        emit([asdict(problem) for problem in error.problems], output, lambda: Text(listing))
+        lines = _lines(tree, error.problems)
+        rows = [asdict(problem) | {"text": line} for problem, line in zip(error.problems, lines, strict=True)]
+        shown = (f"{each}\n{_show(each, line)}" for each, line in zip(error.problems, lines, strict=True))
+        emit(rows, output, lambda: Text("".join(shown).rstrip("\n")))
         count = len(error.problems)
         talk.print(f"{count} mistake{'s' * (count != 1)}")
         raise typer.Exit(1) from error
     if output is not Output.table:
         emit([], output, str)
     talk.print(f"no mistakes: {len(fleet.boxes)} boxes, {len(fleet.packages)} packages")
+
+
+def _lines(tree: Tree, problems: Sequence[Problem]) -> list[str]:
+    """The line that each mistake is in, fit to be printed; empty when there is none."""
+    texts: dict[str, list[bytes]] = {}
+    for file in {problem.file for problem in problems}:
+        with suppress(TowerosError, KeyError):
+            texts[file] = tree.read(file).splitlines()
+    return [_printable(texts.get(each.file, [])[each.line - 1 : each.line]) for each in problems]
+
+
+def _printable(line: Sequence[bytes]) -> str:
+    text = b"".join(line)[: 4 * MAX_LINE].decode(errors="replace")[:MAX_LINE]
+    return "".join(letter if letter.isprintable() else " " if letter == "\t" else "?" for letter in text)
+
+
+def _show(problem: Problem, line: str) -> str:
+    """The line with a mark below the column; nothing where a mark would mean nothing."""
+    if not line or not problem.column or problem.column > len(line):
+        return ""
+    head = f"{problem.line:>6} | "
+    return f"{head}{line}\n{' ' * (len(head) - 2)}| {' ' * (problem.column - 1)}^\n"

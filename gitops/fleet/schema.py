@@ -15,7 +15,7 @@ from typing import Annotated, Any, Literal, TypeVar, get_args
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
 
 from gitops.errors import Problem
-from gitops.fleet.yaml import Document
+from gitops.fleet.yaml import MAX_PROBLEMS, Document
 
 NAME = "[a-z0-9][a-z0-9-]{0,62}"
 VALUE = "[a-z][a-z0-9_]{0,62}"
@@ -263,7 +263,7 @@ def check(document: Document, model: type[Model], problems: list[Problem]) -> Mo
     try:
         return model.model_validate(_tuples(value))
     except ValidationError as error:
-        for found in error.errors(include_url=False):
+        for found in error.errors(include_url=False)[:MAX_PROBLEMS]:
             problems.append(_explain(document, model, found))
         return None
 

@@ -24,6 +24,8 @@ MAX_BYTES = 1 << 20
 MAX_NODES = 50_000
 """Scalars, lists and mappings of one file."""
 MAX_DEPTH = 32
+MAX_PROBLEMS = 100
+"""Mistakes of one file that are told: whoever has more has made one many times."""
 MAX_DIGITS = 18
 """Digits of an integer: what fits 64 bits everywhere."""
 
@@ -109,7 +111,8 @@ class _Builder:
     """Turns libyaml's events into values: no node is made for what is refused, and nothing is ever expanded."""
 
     def __init__(self, document: Document, problems: list[Problem]) -> None:
-        self.document, self._problems, self._nodes = document, problems, 0
+        self.document, self._problems = document, problems
+        self._nodes = self._noted = 0
 
     def build(self, text: str) -> None:
         events: Iterator[Any] = iter(yaml.parse(text, yaml.CSafeLoader))
@@ -205,6 +208,9 @@ class _Builder:
 
     def _note(self, event: Any, message: str, hint: str) -> None:
         self._problems.append(Problem(self.document.file, *_mark(event), message, hint))
+        self._noted += 1
+        if self._noted >= MAX_PROBLEMS:
+            raise _StopReading
 
 
 def _mark(event: Any) -> Mark:

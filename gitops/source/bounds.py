@@ -26,7 +26,9 @@ FILE, PROGRAM, LINK, SUBMODULE = 0o100644, 0o100755, 0o120000, 0o160000
 
 
 def check_path(path: str) -> None:
-    """Refuse a path that is too long or deep, climbs, hides in `.git`, or holds control characters."""
+    """Refuse a path that is too long or deep, climbs, hides in `.git`, is no UTF-8, or holds control characters."""
+    if any("\ud800" <= letter <= "\udfff" for letter in path):
+        raise SourceError(f"{path!a}: the name is not UTF-8", hint="rename it", reason="BadPath")
     parts = path.split("/")
     if len(path.encode()) > MAX_PATH or len(parts) > MAX_DEPTH or any(len(p.encode()) > MAX_NAME for p in parts):
         raise SourceError(
