@@ -357,8 +357,9 @@ def test_ssh_with_a_known_host_works_and_an_unknown_one_is_refused(remote: Remot
 
         stranger = tmp_path / "stranger"
         shutil.copy(sshd.other_hosts, stranger)
-        with pytest.raises(SourceError, match="host key is unknown or has changed"):
+        with pytest.raises(SourceError, match="host key is unknown or has changed") as caught:
             GitSource(Access(url, sshd.user_key, stranger), tmp_path / "other").poll()
+        assert caught.value.reason == "UnknownHost"
         with pytest.raises(SourceError, match="access is refused"):
             GitSource(Access(url, sshd.other_key, sshd.known_hosts), tmp_path / "third").poll()
     with pytest.raises(SourceError, match="unreachable") as caught:
