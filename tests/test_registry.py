@@ -2,8 +2,6 @@
 
 import base64
 import json
-import subprocess
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -35,6 +33,7 @@ from gitops.settings import Settings
 from gitops.source import FolderTree
 from gitops.store import Store
 from gitops.vm import free_port
+from tests.simulators.registry import DockerRegistry
 from tests.simulators.tree import DictTree
 
 NAME = "osmocom/osmo-hlr"
@@ -43,23 +42,8 @@ NAME = "osmocom/osmo-hlr"
 @pytest.fixture(scope="module")
 def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A registry that is up."""
-    folder, port = tmp_path_factory.mktemp("registry"), free_port()
-    (folder / "config.yml").write_text(
-        f"version: 0.1\nstorage: {{filesystem: {{rootdirectory: {folder}/data}}}}\nhttp: {{addr: '127.0.0.1:{port}'}}\n"
-    )
-    with (folder / "log").open("wb") as log:
-        server = subprocess.Popen(["docker-registry", "serve", folder / "config.yml"], stdout=log, stderr=log)
-    try:
-        for _ in range(100):
-            try:
-                requests.get(f"http://127.0.0.1:{port}/v2/", timeout=5)
-                break
-            except requests.ConnectionError:
-                time.sleep(0.1)
-        yield f"127.0.0.1:{port}"
-    finally:
-        server.terminate()
-        server.wait(10)
+    with DockerRegistry(tmp_path_factory.mktemp("registry")) as server:
+        yield server.address
 
 
 @pytest.fixture

@@ -132,7 +132,11 @@ class Host:
 
     def here(self, *words: str) -> bytes:
         """Run a program of this machine in the box's network."""
-        return run(["nsenter", f"--target={self._first}", "--net", *words])
+        return run([*self.network(), *words])
+
+    def network(self) -> list[str]:
+        """What to put before a command of this machine, to run it in the box's network."""
+        return ["nsenter", f"--target={self._first}", "--net"]
 
     def log(self, name: str) -> str:
         return (self.folder / f"{name}.log").read_text(errors="replace")

@@ -16,10 +16,13 @@ import yaml
 from toweros_agent import health
 from toweros_agent.nouns import Check
 
+from gitops.assemble.apps import oci_image
 from gitops.errors import ProcessError
 from gitops.process import run
+from gitops.registry import Registry, push
 from tests import works
 from tests.e2e.containers import LAYER, MANIFEST, Host
+from tests.simulators.registry import DockerRegistry
 
 pytestmark = pytest.mark.e2e
 
@@ -231,6 +234,31 @@ def test_a_changed_profile_is_applied_though_compose_itself_would_not_notice(hos
 
     host.wait_until("another osmo-bts", another)
     host.docker("exec", "osmo-bts", "mkfifo", "/tmp/pipe")
+
+
+# --- apps that opt out of the release: `pull: registry` ---------------------------------------------------------------
+
+
+def test_an_app_is_pulled_from_a_registry_by_digest(host: Host, tmp_path: Path) -> None:
+    image = oci_image(works.store(), works.image("pkg/osmocom/osmo-stp"))
+    with DockerRegistry(tmp_path / "registry") as server:
+        push(works.store(), Registry(server.address), "towers/osmo-stp", "1", image)
+    folder = host.box / "etc/compose/elsewhere"
+    folder.mkdir()
+    with DockerRegistry(tmp_path / "registry", host.network()) as server:
+        reference = f"{server.address}/towers/osmo-stp@sha256:{image.digest}"
+        service = {"image": reference, "entrypoint": ["sleep", "9999"], "container_name": "elsewhere"}
+        (folder / "docker-compose.yml").write_text(json.dumps({"services": {"sleep": service}}))
+        host.stop("compose")
+        host.start("compose")
+        host.wait_until("a container from the registry", lambda: "elsewhere" in running(host))
+        assert host.docker("inspect", "--format", "{{.Config.Image}}", "elsewhere").strip() == reference
+        other = f"{server.address}/towers/osmo-stp@sha256:{'0' * 64}"
+        assert "not found" in host.denied("pull", other) or "unknown" in host.denied("pull", other)
+    shutil.rmtree(folder)
+    host.stop("compose")
+    host.start("compose")
+    host.wait_until("exactly the elements", lambda: running(host) == set(ELEMENTS))
 
 
 # --- what comes back, and what does not -------------------------------------------------------------------------------

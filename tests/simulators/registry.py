@@ -1,0 +1,41 @@
+"""Debian's docker-registry on a port of the loopback, over a folder that outlives it."""
+
+import subprocess
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Self
+
+import requests
+
+from gitops.vm import free_port
+
+
+class DockerRegistry:
+    """A context. `inside` is put before the command, to start it in another network; then its user waits for it."""
+
+    def __init__(self, folder: Path, inside: Sequence[str] = ()) -> None:
+        folder.mkdir(exist_ok=True)
+        self.folder, self._inside, self.port = folder, inside, free_port()
+        self.address = f"127.0.0.1:{self.port}"
+        self.log = folder / "log"
+        (folder / "config.yml").write_text(
+            f"version: 0.1\nstorage: {{filesystem: {{rootdirectory: {folder}/data}}}}\n"
+            f"http: {{addr: '{self.address}'}}\n"
+        )
+
+    def __enter__(self) -> Self:
+        command = [*self._inside, "docker-registry", "serve", str(self.folder / "config.yml")]
+        with self.log.open("ab") as log:
+            self._process = subprocess.Popen(command, stdout=log, stderr=log)
+        for _ in range(0 if self._inside else 100):
+            try:
+                requests.get(f"http://{self.address}/v2/", timeout=5)
+                break
+            except requests.ConnectionError:
+                time.sleep(0.1)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._process.terminate()
+        self._process.wait(10)
