@@ -154,6 +154,8 @@ class Verification:
         objects = [read(self._blobs.read(str(row["sha256"]))) for row in custom.get("evidence", ())]
         commits = [each for each in objects if each.kind == "commit" and each.id == commit]
         tags = [each for each in objects if each.kind == "tag"]
+        if "evidence" not in custom:
+            raise TowerosError("no Git object travels with it: an older controller made it, the next release has them")
         if not commits:
             raise TowerosError(f"no object of commit {commit} travels with the release")
         for tag in tags:
