@@ -1,8 +1,8 @@
 """Who holds which box: what fleet.yaml and boxes/ say (`suspended:`), and what an operator said to the controller.
 
 The second kind is for 3 a.m., when there is no time for a pull request; it stays in the store until it is taken back.
-Rules: a held box is offered nothing new, and is still served what it was offered before, with fresh signatures; whoever
-holds says why; Git's word and the operator's both count.
+Rules: a held box is offered nothing new, and does not take what it was offered before: the hold travels to it with the
+signed metadata, so it obeys at its next poll. Whoever holds says why. Git's word and the operator's both count.
 
     hold(store, "site-7", "ada", "hardware on the way")
     reasons(fleet, store)["site-7"]         # "ada: hardware on the way (since 2026-11-23 03:12 UTC)"

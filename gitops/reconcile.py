@@ -45,6 +45,7 @@ STATUS = "controller"
 TOOLBOX = "@pkg:pkg/toolbox"
 HELD = "held"
 """The store's document of what the rollout holds: box -> reason."""
+SUPERSEDED = "Git asks for another release by now, which waits for its turn"
 COLLECT_EVERY = 3600.0
 """Seconds between two sweeps of the store."""
 MAX_PAUSE = 600.0
@@ -250,10 +251,11 @@ class Controller:
         refused = self._publisher.refused(going)
         decisions |= {box: rollout.Decision(False, f"cannot be offered: {why}") for box, why in refused.items()}
         going = [publication for publication in going if publication.release.box not in refused]
-        if going or removed:
-            self._publisher.publish(going, removed=removed)
-        else:
-            self._publisher.refresh()
+        by_people = holds.reasons(fleet, self._store)
+        # A box that waits keeps its older offer, for its layers; it must not move to what Git has left behind. One that
+        # cannot read the newer release may: the older one is its way there.
+        outdated = {box: SUPERSEDED for box in waiting if not decisions[box].take and box not in refused}
+        self._publisher.publish(going, removed=removed, holds=outdated | by_people)
         for publication in going:
             box = publication.release.box
             self._store.promote_candidate(box)
@@ -261,8 +263,8 @@ class Controller:
         for box in removed:
             self._store.forget_publication(box)
             self._tell("Removed", "Git no longer has it", box)
-        by_people = {box: f"held: {reason}" for box, reason in holds.reasons(fleet, self._store).items()}
-        held = by_people | {box: each.reason for box, each in decisions.items() if not each.take}
+        held = {box: f"held: {reason}" for box, reason in by_people.items()}
+        held |= {box: each.reason for box, each in decisions.items() if not each.take}
         known = self._store.value(HELD) or {}
         if held != known:
             self._store.set_value(HELD, dict(held))

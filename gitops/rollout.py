@@ -11,6 +11,7 @@ reason. Rules, per role:
   falls silent after that may have been lost by it: the others wait until somebody holds it, or it comes back.
 - A box that is silent already is no canary while another of its role can be.
 - A box alone in its role is its own canary.
+- Who waits is told not to take an older offer either: Git has left it behind (reconcile.py, `SUPERSEDED`).
 
     decisions = decide({"a": digest, "b": digest}, facts, {"a": "site", "b": "site"}, policy)
     decisions["b"]      # Decision(take=False, reason="waits for canary a: Progressing")

@@ -4,6 +4,7 @@ import re
 import struct
 import subprocess
 import uuid
+from dataclasses import replace
 from hashlib import sha256
 from io import BytesIO
 from pathlib import Path
@@ -85,6 +86,8 @@ RUNNING = Release("demo-1", 7, "r7", "a", {}, 1, ())
     ("offer", "failures", "take"),
     [
         (_offer(8), [], True),
+        (replace(_offer(8), held="ada: storm"), [], False),
+        (replace(_offer(9, "a"), held="ada: storm"), [], False),
         (_offer(7, "a"), [], False),
         (_offer(9, "a"), [], False),
         (_offer(8), [_failure("failed", NOW - 10**6)], False),

@@ -176,6 +176,43 @@ def test_a_broken_download_goes_on_where_it_stopped(box: Box, server: UpdateServ
     assert box.bootable() == [7, 8]
 
 
+def test_a_held_offer_is_not_taken_until_it_is_free(box: Box, server: UpdateServer) -> None:
+    new = make(8, service=b"two")
+    for root, data in new.blobs.items():
+        server.add_layer(data, root)
+    server.publish(new.document, new.uki, new.addon, custom={"held": "ada: storm"})
+    assert refused(box, server) == "release 8 is held: ada: storm"
+    assert not [path for path in server.paths() if path.startswith(("/layers", "/targets"))]
+    offer(server, new)
+    update(box)
+    assert box.bootable() == [7, 8]
+
+
+@pytest.mark.parametrize("then", ["held", "replaced", "away"])
+def test_what_is_held_or_replaced_while_it_is_fetched_is_not_staged(box: Box, server: UpdateServer, then: str) -> None:
+    new = make(8, service=b"two")
+    offer(server, new)
+    agent = box.power_on()
+    assert agent
+    drive(agent, State.STAGING)
+    if then == "held":
+        server.publish(new.document, new.uki, new.addon, custom={"held": "ada: storm"})
+    elif then == "replaced":
+        offer(server, make(9, service=b"three"))
+    else:
+        server.files = {path: data for path, data in server.files.items() if not path.startswith("/metadata")}
+    agent.step()
+    if then == "away":
+        assert agent.state == State.REBOOTING, "what is known holds while nobody can be asked"
+        return
+    assert agent.state == State.IDLE and box.bootable() == [7]
+    drive(agent, State.IDLE, State.REBOOTING)
+    if then == "held":
+        assert agent.error == "release 8 is held: ada: storm"
+    else:
+        assert agent.state == State.REBOOTING and box.bootable() == [7, 9]
+
+
 def test_a_failed_health_check_is_undone_and_not_tried_again(box: Box, server: UpdateServer) -> None:
     offer(server, make(8, service=b"bad", checks=(HTTP,)))
     update(box)

@@ -80,6 +80,30 @@ def test_a_client_follows_from_release_to_release(tmp_path: Path, here: Kit, url
     assert sees(tmp_path, here, url, "demo-2") == 0
 
 
+def test_a_hold_reaches_the_box_without_a_new_release(tmp_path: Path, here: Kit, url: str) -> None:
+    here.publisher.publish([here.publication("demo-1", 1), here.publication("demo-2", 1)], holds={})
+    assert sees(tmp_path, here, url) == 1 and said_to_hold(tmp_path, here, url) is None
+    assert here.publisher.publish([], holds={"demo-1": "ada: disk", "demo-9": "not offered anything"})
+    assert said_to_hold(tmp_path, here, url) == "ada: disk" and said_to_hold(tmp_path, here, url, "demo-2") is None
+    assert here.publisher.publish([], holds={"demo-1": "ada: disk"}) == [], "nothing new, nothing written"
+    here.publisher.refresh()
+    here.publisher.publish([])
+    assert said_to_hold(tmp_path, here, url) == "ada: disk", "who only signs again lets nobody go"
+    here.publisher.publish([], holds={"demo-1": "x" * 9999})
+    assert said_to_hold(tmp_path, here, url) == "x" * 200
+    here.publisher.publish([], holds={})
+    assert said_to_hold(tmp_path, here, url) is None and sees(tmp_path, here, url) == 1
+
+
+def said_to_hold(tmp_path: Path, here: Kit, url: str, box: str = "demo-1") -> object:
+    """Why the box shall not take its offer, as its client reads it."""
+    updater = client(tmp_path, here, url)
+    updater.refresh()
+    release = updater.get_targetinfo(f"{box}/release.json")
+    assert release is not None and release.custom is not None
+    return release.custom.get("held")
+
+
 def test_stopped_after_any_file_and_run_again(tmp_path: Path, here: Kit, url: str) -> None:
     here.publisher.publish([here.publication("demo-1", 1)])
     assert sees(tmp_path, here, url) == 1

@@ -32,7 +32,8 @@ from gitops.model import (
     sha256,
 )
 from gitops.plan import LOST
-from gitops.reconcile import HELD, STATUS, Controller, Pass
+from gitops.publish.publisher import metadata_folder
+from gitops.reconcile import HELD, STATUS, SUPERSEDED, Controller, Pass
 from gitops.settings import Settings
 from gitops.sign import Signer
 from gitops.store import Store
@@ -146,10 +147,17 @@ class Site:
         """What the signed metadata offers: box -> digest of its release."""
         store = self.store
         signer = Signer.open(self.settings.keys, store)
-        folder = store.root / "repo" / "metadata"
+        folder = metadata_folder(store)
         targets = signer.targets(lambda name: (folder / name).read_bytes() if (folder / name).is_file() else None)
         ending = "/release.json"
         return {path.removesuffix(ending): t.ref.sha256 for path, t in targets.items() if path.endswith(ending)}
+
+    def told_to_wait(self) -> dict[str, str]:
+        """Box -> why the signed metadata tell it not to take its offer."""
+        folder = metadata_folder(store := self.store)
+        signer = Signer.open(self.settings.keys, store)
+        targets = signer.targets(lambda name: (folder / name).read_bytes())
+        return {path.split("/")[0]: str(t.custom["held"]) for path, t in targets.items() if "held" in t.custom}
 
     def contents(self) -> dict[str, str]:
         return {box: found[0].release.content.digest for box, found in self.store.publications().items()}
@@ -239,6 +247,41 @@ def test_held_boxes_and_fleets_take_nothing_until_they_are_free(site: Site) -> N
     assert done.published == () and "audit" in done.held["c"]
     site.commit({"fleet.yaml": FILES["fleet.yaml"], "boxes/a.yaml": "role: vm\n"})
     assert site.run().published == ("a", "c")
+
+
+def test_an_offer_is_held_too_and_let_go_when_people_say_so(site: Site) -> None:
+    site.run()
+    assert site.told_to_wait() == {}
+    holds.hold(site.store, "a", "ada", "disk", 1_795_000_000)
+    site.commit({"boxes/b.yaml": 'role: vm\nsuspended: "ben: audit"\n'})
+    site.run()
+    assert site.told_to_wait() == {"a": "ada: disk (since 2026-11-18 11:06 UTC)", "b": "ben: audit"}
+    site.remote.bare.rename(site.folder / "away")
+    holds.hold(site.store, holds.ALL, "cleo", "storm", 1_795_000_000)
+    with pytest.raises(SourceError):
+        site.run()
+    assert set(site.told_to_wait()) == {"a", "b", "c"}, "a hold needs no Git"
+    (site.folder / "away").rename(site.remote.bare)
+    holds.let_go(site.store, holds.ALL, "cleo")
+    holds.let_go(site.store, "a", "ada")
+    site.commit({"boxes/b.yaml": "role: vm\n"})
+    site.run()
+    assert site.told_to_wait() == {}
+
+
+def test_nobody_moves_to_a_release_that_git_left_behind(site: Site) -> None:
+    """Offered to all, then found bad by people: who has not taken it never does, while the canary tries the fix."""
+    site.run()
+    everybody_reports(site)
+    site.commit(HELLO)
+    site.run()
+    site.report("a")
+    assert site.run().published == ("b", "c") and site.told_to_wait() == {}
+    site.commit(WORSE)
+    assert site.run().published == ("a",)
+    assert site.told_to_wait() == {"b": SUPERSEDED, "c": SUPERSEDED}
+    site.report("a")
+    assert site.run().published == ("b", "c") and site.told_to_wait() == {}
 
 
 def test_an_operator_holds_a_box_or_the_fleet_without_a_commit(site: Site) -> None:

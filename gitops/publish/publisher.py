@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Protocol
 
@@ -21,6 +21,8 @@ REVISIONS = "revisions"
 REVISIONS_KEPT = 1000
 SUPERSEDED_KEPT = 86400
 """Seconds that superseded metadata stays, for clients that are in the middle of a slow refresh."""
+HOLD_LENGTH = 200
+"""Characters of a reason that travel to a box: every box of a hash bin fetches it."""
 
 Read = Callable[[str], bytes | None]
 
@@ -43,9 +45,16 @@ class Publisher:
         self.metadata = store.root / "repo" / "metadata"
 
     def publish(
-        self, publications: Sequence[Publication], *, removed: Iterable[str] = (), now: int | None = None
+        self,
+        publications: Sequence[Publication],
+        *,
+        removed: Iterable[str] = (),
+        holds: Mapping[str, str] | None = None,
+        now: int | None = None,
     ) -> list[str]:
         """Offer `publications` to their boxes, and nothing any more to those `removed`. Returns the files written.
+
+        `holds`: box -> why it shall not take what it is offered (docs/formats.md, `held`); None leaves that as it is.
 
         Raises:
             PublishError: a blob is missing, a sequence would fall, or a box cannot read what it would be offered.
@@ -57,7 +66,7 @@ class Publisher:
             self._check(publication, targets.get(f"{publication.release.box}/release.json"))
             self._make_copies(publication)
             targets |= targets_of(publication)
-        files = self._write(targets, now)
+        files = self._write(targets if holds is None else held(targets, holds), now)
         self._remember(publications)
         return files
 
@@ -160,6 +169,18 @@ def targets_of(publication: Publication) -> dict[str, Target]:
         f"{box}/uki.efi": Target(publication.uki),
         f"{box}/addon.efi": Target(publication.addon),
     }
+
+
+def held(targets: Mapping[str, Target], holds: Mapping[str, str]) -> dict[str, Target]:
+    """The targets, with the holds of all boxes as they are now."""
+    found = dict(targets)
+    for path, target in targets.items():
+        box, _, name = path.partition("/")
+        if name == "release.json":
+            custom = {key: value for key, value in target.custom.items() if key != "held"}
+            said = {"held": holds[box][:HOLD_LENGTH]} if box in holds else {}
+            found[path] = replace(target, custom=custom | said)
+    return found
 
 
 def metadata_folder(store: Store) -> Path:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from gitops import holds
 from gitops.process import run
 from gitops.publish import Publisher
 from gitops.sign import Signer, keys
@@ -84,6 +85,21 @@ def test_a_pass_without_news_starts_no_process_and_opens_no_layer(
     layers = {path: path.stat().st_atime_ns for path in (field.store.root / "layers").glob("*")}
     assert field.apply().plan.empty
     assert layers == {path: path.stat().st_atime_ns for path in (field.store.root / "layers").glob("*")}
+
+
+def test_an_offer_that_an_operator_holds_is_not_taken(field: Field, machine: Machine) -> None:
+    before = field.report()
+    with field.away():
+        assert field.change(GREETING, f"hello, held, {time.time()}\n", "To be held").published == (BOX,)
+        holds.hold(field.store, BOX, "ada", "storm", int(time.time()))
+        assert field.apply().held[BOX].startswith("held: ada: storm")
+    field.wait_until("the box to say who holds it", lambda: "is held: ada: storm" in field.report().error)
+    assert field.report().boot_id == before.boot_id and field.report().phase == "idle"
+    run(["git", "-C", field.fleet, "revert", "--no-edit", "HEAD"])
+    assert holds.let_go(field.store, BOX, "ada")
+    assert field.apply().published == (BOX,)
+    field.wait_until("the box to be content", lambda: not field.report().error)
+    assert field.report().boot_id == before.boot_id
 
 
 def test_one_line_of_one_service_is_one_package_one_layer_and_nothing_else_on_the_wire(

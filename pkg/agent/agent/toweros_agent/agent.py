@@ -148,13 +148,7 @@ class Agent:
         """Idle: one conditional GET, unless something is new."""
         if not self.well() or time.monotonic() - self.checked >= HEALTH_EVERY:
             self.results, self.checked = self.checker.round(), time.monotonic()
-        now = int(time.time())
-        if self.trust.changed() or self.offer is None or now > self.offer.expires:
-            self.offer = None
-            self.offer = self.trust.offer()
-            self.memory.time = max(self.memory.time, self.offer.time, now)
-            self.disk.save(self.memory)
-        held = rules.decide(self.offer, self.running, self.memory.failures, now)
+        held = rules.decide(self.look(), self.running, self.memory.failures, int(time.time()))
         if held is None:
             self.go("take")
             return 0
@@ -179,6 +173,9 @@ class Agent:
     def stage(self) -> float:
         assert self.offer and self.candidate
         offer, downloads = self.offer, self.disk.state
+        if self.outdated(offer):
+            self.go("refuse")
+            return 0
         addon = self.fetcher.target(offer.addon, downloads / "addon.efi")
         uki = self.esp.find(offer.uki) or self.fetcher.target(offer.uki, downloads / "uki.efi")
         self.esp.demand(offer.uki.length + offer.addon.length)
@@ -202,6 +199,23 @@ class Agent:
         return REBOOT_SECONDS
 
     # --- what they are made of ---
+
+    def look(self) -> Offer:
+        """What is asked of the box now."""
+        now = int(time.time())
+        if self.trust.changed() or self.offer is None or now > self.offer.expires:
+            self.offer = None
+            self.offer = self.trust.offer()
+            self.memory.time = max(self.memory.time, self.offer.time, now)
+            self.disk.save(self.memory)
+        return self.offer
+
+    def outdated(self, offer: Offer) -> bool:
+        """Was it held or replaced while it was fetched? That takes hours on a thin line. Nobody there: it was not."""
+        with contextlib.suppress(NetError):
+            fresh = self.look()
+            return fresh.release != offer.release or bool(fresh.held)
+        return False
 
     def go(self, event: str) -> None:
         before, self.state = self.state, after(self.state, event)

@@ -8,7 +8,7 @@
     fetching  --fetched------> staging       every layer is on the disk and proven
     fetching  --refuse-------> idle          something was wrong or missing: the box stays as it was
     staging   --staged-------> rebooting     the counted entry has its name: the only way into a trial
-    staging   --refuse-------> idle          it could not be written or did not read back
+    staging   --refuse-------> idle          held or replaced meanwhile; it could not be written or did not read back
 
 A box reboots only from `rebooting`, so only after `go_back` or `staged`.
 """

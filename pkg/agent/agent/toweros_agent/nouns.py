@@ -149,7 +149,10 @@ class Target:
 
 @dataclass(frozen=True)
 class Offer:
-    """What the server asks this box to run, vouched for by TUF. `time` is the commit's, `expires` the metadata's."""
+    """What the server asks this box to run, vouched for by TUF. `time` is the commit's, `expires` the metadata's.
+
+    `held`, if not empty, says who or what keeps the box from taking it.
+    """
 
     sequence: int
     content: str
@@ -159,6 +162,7 @@ class Offer:
     uki: Target
     addon: Target
     expires: int
+    held: str = ""
 
 
 @dataclass(frozen=True)

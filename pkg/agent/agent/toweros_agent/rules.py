@@ -29,6 +29,8 @@ def decide(offer: Offer, running: Release, failures: Sequence[Failure], now: int
         return ""
     if offer.sequence <= running.sequence:
         raise Refused(f"release {offer.sequence} is not newer than the running {running.sequence}")
+    if offer.held:
+        return f"release {offer.sequence} is held: {offer.held}"
     same = [each for each in failures if (each.content, each.uki) == (offer.content, offer.uki.sha256)]
     for each in same:
         if each.verdict == FAILED:

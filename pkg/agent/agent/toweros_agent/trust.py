@@ -79,6 +79,7 @@ class Trust:
                 uki=targets["uki.efi"][0],
                 addon=targets["addon.efi"][0],
                 expires=timegm(time.strptime(signed["expires"], "%Y-%m-%dT%H:%M:%SZ")),
+                held=str(custom.get("held", "")),
             )
         except (ValueError, TypeError, KeyError) as error:
             raise Refused(f"metadata: {release.path}: custom: {type(error).__name__}: {error}") from error
