@@ -127,6 +127,10 @@ class Spec:
         return tuple(dict.fromkeys(name for name in named if name))
 
 
+APPS = "etc/compose"
+"""Where the files of apps are on a box."""
+
+
 @dataclass(frozen=True)
 class App:
     """A compose app: user containers that Docker runs on the box.

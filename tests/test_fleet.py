@@ -237,6 +237,10 @@ def test_values_fill_in_templates_and_the_nearest_counts(tmp_path: Path) -> None
             "boxes/one.yaml:2:9: `files.0`: exactly one of `contents`",
         ),
         (
+            {"boxes/one.yaml": "role: vm\nfiles: [{path: /etc/compose/x/docker-compose.yml, contents: x}]"},
+            "boxes/one.yaml:2:9: `files.0`: what is in /etc/compose comes from apps",
+        ),
+        (
             {"boxes/one.yaml": "role: vm\nnetwork: {dhcp: false}"},
             "boxes/one.yaml:2:10: `network`: either `dhcp: true` or an `address`",
         ),

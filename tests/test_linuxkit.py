@@ -109,6 +109,8 @@ def test_every_field_of_linuxkit_is_read():
         ),
         ("services:\n  - {name: a, image: b, bind.add: []}", "did you mean `binds.add`?"),
         ("services:\n  - name: a", "a.yml:2:5: `image` is missing"),
+        ("files:\n  - {path: etc/compose, symlink: /data}", "a.yml:2:5: `files.0`: what is in /etc/compose"),
+        ("files:\n  - {path: etc/compose/x, contents: y}", "what is in /etc/compose comes from apps"),
         ("servces: []", "a.yml:1:1: unknown key `servces`; did you mean `services`?"),
         ("onboot:\n  - {name: a, image: b, binds: [/x]}", "/x is not SOURCE:DESTINATION"),
         ("onboot:\n  - {name: a, image: b, capabilities: [CAP_FLY]}", "unknown capability CAP_FLY"),

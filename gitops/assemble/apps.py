@@ -24,7 +24,7 @@ import yaml
 from gitops.assemble.layers import add_layer
 from gitops.assemble.root import TreeEntry, parents, tar_of
 from gitops.errors import AssembleError
-from gitops.model import App, AppImage, BlobRef, Image, Json, Layer, Mounted, canonical, sha256
+from gitops.model import APPS, App, AppImage, BlobRef, Image, Json, Layer, Mounted, canonical, sha256
 from gitops.store import Store
 from gitops.tools import Toolbox
 
@@ -34,7 +34,6 @@ PLACE, TARGET = "images", "oci"
 FOLDER = f"containers/{PLACE}/{TARGET}"
 """Where the initrd mounts them."""
 BLOBS = "blobs/sha256"
-HOME = "etc/compose"
 MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 CONFIG = "application/vnd.oci.image.config.v1+json"
 LAYER = "application/vnd.oci.image.layer.v1.tar"
@@ -167,7 +166,7 @@ def _compose_file(app: App, references: Mapping[str, str]) -> Json:
     """The app's compose file, with every image by its final name."""
     services = {name: {**said, "image": references[app.images[name]]} for name, said in app.compose["services"].items()}
     text = yaml.safe_dump({**app.compose, "services": services}, sort_keys=False, allow_unicode=True, width=120)
-    return {"path": f"{HOME}/{app.name}/docker-compose.yml", "mode": "0644", "contents": text}
+    return {"path": f"{APPS}/{app.name}/docker-compose.yml", "mode": "0644", "contents": text}
 
 
 def _info(path: str, kind: bytes, mode: int) -> tarfile.TarInfo:

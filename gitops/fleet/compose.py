@@ -24,11 +24,9 @@ from gitops.fleet.overlay import Merged
 from gitops.fleet.schema import NAME, AppRules, did_you_mean
 from gitops.fleet.yaml import Document, Path
 from gitops.fleet.yaml import load as load_yaml
-from gitops.model import App, Json, Tree
+from gitops.model import APPS, App, Json, Tree
 
 FILE = "docker-compose.yml"
-HOME = "etc/compose"
-"""Where apps live on a box."""
 BY_DIGEST = re.compile(r"[a-z0-9][a-zA-Z0-9._:/-]{0,200}@sha256:[0-9a-f]{64}")
 BINDABLE = ("/data", "/dev")
 """What a user container may see of the box: its data and its devices, never what the box boots from."""
@@ -79,7 +77,7 @@ def _files(tree: Tree, folder: str, name: str) -> Iterator[Json]:
         inside = path.removeprefix(prefix)
         if path.startswith(prefix) and inside != FILE:
             mode = "0755" if entry.mode & 0o111 else "0644"
-            yield {"path": f"{HOME}/{name}/{inside}", "mode": mode, **contents(tree.read(path))}
+            yield {"path": f"{APPS}/{name}/{inside}", "mode": mode, **contents(tree.read(path))}
 
 
 class _Reader:
@@ -100,6 +98,8 @@ class _Reader:
         if "include" in self._document.value:
             yield self._problem(("include",), "other files are not read", "write their services here")
         yield from self._named_volumes()
+        for kind in ("configs", "secrets"):
+            yield from self._files_of(kind)
         for service, said in services.items():
             if isinstance(said, dict):
                 yield from self._service(service, said)
@@ -143,9 +143,16 @@ class _Reader:
             device = str(options.get("device", "")) if isinstance(options, dict) else ""
             yield from self._source(device, ("volumes", name, "driver_opts", "device"))
 
+    def _files_of(self, kind: str) -> Iterator[Problem]:
+        """Compose binds the `file` of a configuration or secret into containers, like any other path."""
+        entries = self._document.value.get(kind)
+        for name, said in entries.items() if isinstance(entries, dict) else ():
+            if isinstance(said, dict) and "file" in said:
+                yield from self._source(_path(said["file"]), (kind, name, "file"))
+
     def _volume(self, volume: Any, place: Path) -> Iterator[Problem]:
         if isinstance(volume, dict):
-            source = str(volume.get("source", "")) if volume.get("type") == "bind" else ""
+            source = _path(volume.get("source", "")) if volume.get("type") == "bind" else ""
         else:
             source = str(volume).partition(":")[0] if ":" in str(volume) else ""
         yield from self._source(source, place)
@@ -179,6 +186,11 @@ class _Reader:
 
     def _problem(self, place: Path, message: str, hint: str) -> Problem:
         return self._document.problem(place, message, hint)
+
+
+def _path(said: Any) -> str:
+    """A path as compose reads it where no name of a volume may stand: relative ones need no `./`."""
+    return str(said) if str(said).startswith(("/", ".", "~", "$")) else f"./{said}"
 
 
 def _list(value: Any) -> list[Any]:

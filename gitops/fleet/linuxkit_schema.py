@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, Field, StringConstraints, model_validator
 
 from gitops.fleet.linuxkit_resources import Resources
-from gitops.fleet.schema import Strict
+from gitops.fleet.schema import Strict, not_an_app
 from gitops.model import Json
 
 _CAPABILITIES = """
@@ -250,6 +250,7 @@ class File(Strict):
         kinds = (self.contents, self.source, self.symlink, self.metadata)
         if sum(kind is not None for kind in kinds) + bool(self.directory) != 1:
             raise ValueError("exactly one of `contents`, `source`, `directory`, `symlink` and `metadata` is expected")
+        not_an_app(self.path, self.directory)
         return self
 
 

@@ -16,6 +16,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstra
 
 from gitops.errors import Problem
 from gitops.fleet.yaml import MAX_PROBLEMS, Document
+from gitops.model import APPS
 
 NAME = "[a-z0-9][a-z0-9-]{0,62}"
 VALUE = "[a-z][a-z0-9_]{0,62}"
@@ -51,6 +52,12 @@ def _path(path: str) -> str:
     if {"", ".", ".."} & set(inside.split("/")):
         raise ValueError("a path without `.`, `..` and empty parts is expected")
     return inside
+
+
+def not_an_app(path: str, directory: bool | None) -> None:
+    """Raises ValueError for an entry of `files:` that would start user containers which nobody checked."""
+    if path.startswith(f"{APPS}/") or (path == APPS and not directory):
+        raise ValueError(f"what is in /{APPS} comes from apps: put it into a folder that `compose:` names")
 
 
 def _value_name(name: str) -> str:
@@ -169,6 +176,7 @@ class File(Strict):
         kinds = (self.contents is not None, self.source is not None, self.directory is True, self.symlink is not None)
         if sum(kinds) != 1:
             raise ValueError("exactly one of `contents`, `source`, `directory` and `symlink` is expected")
+        not_an_app(self.path, self.directory)
         if self.template and self.contents is None and self.source is None:
             raise ValueError("`template` goes with `contents` or `source`")
         return self

@@ -20,8 +20,6 @@ KERNEL = {"kernel": "kernel", "cmdline": "kernel arguments", "kernel_binary": "k
 KERNEL |= {"kernel_ucode": "microcode"}
 ORDER = (Change.kernel, Change.services, Change.containers, Change.config)
 Causes = dict[Change, dict[str, None]]
-APPS = "/etc/compose/"
-"""Where the files of compose apps are on a box."""
 
 
 class Classifier:
@@ -69,7 +67,7 @@ class Classifier:
         for image in new.images():
             yield from ((Change.services, cause) for cause in self._causes(image) if image != new.kernel)
         for path in _files(old.files, new.files):
-            yield (Change.containers if path.startswith(APPS) else Change.config), path
+            yield Change.config, path
 
     def _compare_apps(self, old: Iterable[App], new: Iterable[App]) -> Iterator[tuple[Change, str]]:
         before, after = {app.name: app for app in old}, {app.name: app for app in new}
