@@ -183,6 +183,21 @@ def test_values_fill_in_templates_and_the_nearest_counts(tmp_path: Path) -> None
             "boxes/one.yaml:2:9: `files.0`: `template` goes with `contents` or `source`",
         ),
         ({"fleet.yaml": "source: {branch: a..b}"}, "fleet.yaml:1:18: `source.branch`: no name that a branch can have"),
+        (
+            {
+                "fleet.yaml": "source: {sign: head, rules: [{paths: [keys], signers: [ben, ad]}]}",
+                "keys/allowed_signers": '# people\n\n"ada,ben" namespaces="git" ssh-ed25519 AAAA\n',
+            },
+            "fleet.yaml:1:61: keys/ lists no `ad`; did you mean `ada`?",
+        ),
+        (
+            {
+                "fleet.yaml": "source: {tags: v*, sign: tag, threshold: 3}",
+                "keys/allowed_signers": "ada ssh-ed25519 AAAA\n",
+                "keys/openpgp/ben.asc": "a key",
+            },
+            "fleet.yaml:1:42: 3 people must sign, and keys/ lists 2",
+        ),
         ({"fleet.yaml": "suspended: ''"}, "fleet.yaml:1:12: `suspended`: "),
         ({"fleet.yaml": "services: {nobody: {}}"}, "fleet.yaml:1:12: there is no container `nobody`"),
         ({"fleet.yaml": "[]"}, "fleet.yaml:1:1: keys and values are expected"),

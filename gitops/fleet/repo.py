@@ -14,7 +14,7 @@ from dataclasses import replace
 from typing import Generic, TypeVar
 
 from gitops.errors import FleetError, Problem
-from gitops.fleet import compose, linuxkit, yaml
+from gitops.fleet import compose, linuxkit, people, yaml
 from gitops.fleet.box import box_files
 from gitops.fleet.known import KNOWN, Remembering
 from gitops.fleet.overlay import Merged, apply, by_path, check_services, fill_in, split_templates
@@ -69,7 +69,7 @@ def load_fleet(tree: Tree, platform: str = "linux/amd64") -> Fleet:
         elif ROLES + box.said.role + ".yaml" not in tree.entries():
             hint = did_you_mean(box.said.role, list(roles)) or f"write roles/{box.said.role}.yaml"
             problems.append(box.document.problem(("role",), f"there is no role `{box.said.role}`", hint))
-    problems += _private_keys(tree)
+    problems += [*_private_keys(tree), *people.lockouts(tree, fleet.document, fleet.said.source)]
     if problems:
         raise FleetError(list(dict.fromkeys(problems)))
     return Fleet(policy, packages, boxes)

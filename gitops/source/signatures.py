@@ -8,11 +8,12 @@ import re
 import tempfile
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
+from pathlib import Path, PurePath
 
 import pygit2
 
 from gitops.errors import ProcessError, SourceError
+from gitops.fleet.people import ALLOWED, REVOKED, openpgp_files
 from gitops.model import Tree
 from gitops.process import run
 from gitops.source import openpgp
@@ -23,7 +24,6 @@ NAMESPACE = "git"
 SSH, PGP = b"-----BEGIN SSH SIGNATURE-----", b"-----BEGIN PGP "
 TIMEOUT = 30.0
 """Seconds for one call of ssh-keygen."""
-ALLOWED, REVOKED, OPENPGP = "keys/allowed_signers", "keys/revoked_keys", "keys/openpgp/"
 ALWAYS = {"valid-after": "19700102", "valid-before": "20991231"}
 
 
@@ -51,9 +51,8 @@ class Trust:
     def of_tree(cls, tree: Tree) -> "Trust":
         """What a fleet repo says in keys/."""
         entries = tree.entries()
-        names = sorted(path for path in entries if path.startswith(OPENPGP) and path.endswith(".asc"))
         said = [tree.read(path) if path in entries else b"" for path in (ALLOWED, REVOKED)]
-        keys = tuple((path.removeprefix(OPENPGP).removesuffix(".asc"), tree.read(path)) for path in names)
+        keys = tuple((PurePath(path).stem, tree.read(path)) for path in openpgp_files(tree))
         return cls(said[0], keys, said[1], "the fleet repo's keys/")
 
 

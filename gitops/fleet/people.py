@@ -1,0 +1,52 @@
+"""Who is listed in the fleet repo's `keys/`, and whether its own policy can ever be met by them.
+
+In: a tree, fleet.yaml read. Out: names; mistakes as `Problem`s. Rules: a rule that names somebody who has no key, or a
+threshold above the number of people, would lock everybody out once it is deployed, so it never is; a repo without keys
+of its own leaves that to the controller's settings.
+
+    names(tree)                           # {"ada", "ben"}
+"""
+
+import re
+from collections.abc import Iterator
+from pathlib import PurePath
+
+from gitops.errors import Problem
+from gitops.fleet.schema import SourceRules, did_you_mean
+from gitops.fleet.yaml import Document
+from gitops.model import Tree
+
+ALLOWED, REVOKED, OPENPGP = "keys/allowed_signers", "keys/revoked_keys", "keys/openpgp/"
+
+
+def names(tree: Tree) -> set[str]:
+    """Principals of the allowed_signers file (ssh-keygen(1)), and the names of the OpenPGP key files."""
+    lines = tree.read(ALLOWED).decode(errors="replace").splitlines() if ALLOWED in tree.entries() else []
+    found = {name for line in lines for name in _principals(line.strip())}
+    return found | {PurePath(path).stem for path in openpgp_files(tree)}
+
+
+def openpgp_files(tree: Tree) -> list[str]:
+    """The paths of the OpenPGP keys."""
+    return sorted(path for path in tree.entries() if path.startswith(OPENPGP) and path.endswith(".asc"))
+
+
+def lockouts(tree: Tree, document: Document, said: SourceRules) -> Iterator[Problem]:
+    """What nobody could ever sign."""
+    known = names(tree)
+    if not known or said.sign == "none":
+        return
+    if said.threshold > len(known):
+        message = f"{said.threshold} people must sign, and keys/ lists {len(known)}: nobody could deploy any more"
+        yield document.problem(("source", "threshold"), message, "list the others first")
+    for index, rule in enumerate(said.rules):
+        for place, name in enumerate(rule.signers):
+            if name not in known:
+                hint = did_you_mean(name, sorted(known))
+                where = ("source", "rules", index, "signers", place)
+                yield document.problem(where, f"keys/ lists no `{name}`", hint)
+
+
+def _principals(line: str) -> list[str]:
+    found = re.match(r'"([^"]+)"|([^\s#"]\S*)', line)
+    return (found[1] or found[2]).split(",") if found else []
