@@ -184,7 +184,10 @@ class Verification:
         """What the controller stated, beside what the objects prove."""
         said = [str(name) for name in custom["signers"]]
         if not said:
-            self._say("statement", f"{custom['revision']}; no signature was asked for")
+            # Where we name people, a controller that asked for no signature is not believed without one.
+            nobody = bool(self._believed.people) and not people
+            more = ", and nobody whom we believe has signed" if nobody else ""
+            self._say("statement", f"{custom['revision']}; no signature was asked for{more}", ok=not nobody)
             return
         proven, others = sorted(people & set(said)), sorted(set(said) - people)
         words = f"{custom['revision']}, signed by {', '.join(proven) or 'nobody whom we believe'}"

@@ -12,12 +12,13 @@ from gitops.assemble.uki import make_addon, make_uki
 from gitops.assemble.verity import root_hash
 from gitops.errors import TowerosError
 from gitops.model import Content, Health, Layer, Mounted, Network, Publication, Release
+from gitops.source import Access, GitSource
 from gitops.source.signatures import Trust
 from gitops.verify import Believed, Finding, Verification
 from tests.fleetkit import Kit, kit
 from tests.test_cli_fleet import toweros
 from tests.test_keys import a_pe_file
-from tests.test_policy import Story, head, people, tags
+from tests.test_policy import People, Story, head, people, tags
 
 __all__ = ["head", "people", "tags"]
 LINKS = ["tuf", "git", "statement", "release", "uki", "addon", "layer", "layer"]
@@ -173,6 +174,18 @@ def test_a_statement_that_names_somebody_else_is_refused(tmp_path: Path, head: S
 
     (said,) = chain_of(tmp_path, head, change).broken()
     assert "signed by nobody whom we believe; the controller says, also by ben" in said
+
+
+def test_an_unsigned_commit_holds_only_where_nobody_is_named(tmp_path: Path, people: People) -> None:
+    story = Story(tmp_path, people)
+    story.source = GitSource(Access(str(story.remote.bare)), tmp_path / "trusting")
+    story.first.write_text("")
+    story.commit("source: {sign: none}\n", path="fleet.yaml")
+    chain = chain_of(tmp_path, story)
+    assert chain.broken() == []
+    story.first.write_text(people.allowed("ada"))
+    (said,) = chain.broken()
+    assert said.startswith("statement: ") and said.endswith("and nobody whom we believe has signed")
 
 
 def test_somebody_whom_we_do_not_believe_is_named(chain: Chain) -> None:
