@@ -252,9 +252,9 @@ class Controller:
         decisions |= {box: rollout.Decision(False, f"cannot be offered: {why}") for box, why in refused.items()}
         going = [publication for publication in going if publication.release.box not in refused]
         by_people = holds.reasons(fleet, self._store)
-        # A box that waits keeps its older offer, for its layers; it must not move to what Git has left behind. One that
-        # cannot read the newer release may: the older one is its way there.
-        outdated = {box: SUPERSEDED for box in waiting if not decisions[box].take and box not in refused}
+        # A box that cannot read the newer release may take the older one: it is its way there.
+        waits = (box for box in waiting if not decisions[box].take and box not in refused)
+        outdated = {box: SUPERSEDED for box in waits if not self._taken(box)}
         self._publisher.publish(going, removed=removed, holds=outdated | by_people)
         for publication in going:
             box = publication.release.box
@@ -272,6 +272,11 @@ class Controller:
             if known.get(box) != held[box]:
                 self._store.add_event(box, "Warning", "Refused", held[box])
         return tuple(publication.release.box for publication in going), held
+
+    def _taken(self, box: str) -> bool:
+        """Whether the box says that it runs what it is offered. Else it must not move to what Git has left behind."""
+        report, offered = self._store.report(box), self._store.publication(box)
+        return bool(report and offered and report.content == offered[0].release.content.digest)
 
     def _decide(self, fleet: Fleet, waiting: Mapping[str, Publication]) -> dict[str, rollout.Decision]:
         """Of every box: the canary of a waiting box may be one that waits for nothing."""
