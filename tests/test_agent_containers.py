@@ -78,6 +78,17 @@ def test_a_service_that_no_check_names_counts_once_it_came_up_anew() -> None:
     assert probation.verdict(2) == ("failed", "health check service ntpd: restarted 2 times")
 
 
+@pytest.mark.parametrize(("status", "answered"), [("UNKNOWN", False), ("CREATED", False), ("STOPPED", True)])
+def test_a_service_that_nobody_can_tell_about_has_not_said_no(status: str, answered: bool) -> None:
+    services = Services({"web": (1, "RUNNING")})
+    checker = health.Checker((Check("web", "service", "web"),), services, lambda: None)
+    assert checker.round() == [health.Result("web", True)]
+    services.running["web"] = (1, status)
+    assert checker.round() == [health.Result("web", False, status, answered=answered)]
+    services.running["web"] = (1, "RUNNING")
+    assert checker.round() == [health.Result("web", True)], "the same process: nothing was restarted"
+
+
 def test_a_container_that_keeps_dying_is_counted_and_fails(monkeypatch: pytest.MonkeyPatch) -> None:
     now = [1000.0]
     monkeypatch.setattr(health.time, "monotonic", lambda: now[0])

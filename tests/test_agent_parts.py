@@ -262,6 +262,9 @@ def test_a_service_that_is_slow_to_come_up_is_waited_for_and_one_that_says_no_is
     assert verdict(silent, silent, yes, elapsed=11) is None, "it has come up, but has not held yet"
     assert verdict(silent, yes, yes, yes, elapsed=11) == ("", "")
     assert verdict(silent, silent, no, elapsed=11) == ("failed", "health check web: said")
+    assert verdict(yes, yes, yes, silent, elapsed=11) is None, "it does not answer any more: busy, or hung"
+    assert verdict(yes, yes, yes, silent, elapsed=10 * PATIENCE) == ("failed", "health check web: said")
+    assert verdict(yes, no, silent, yes, yes, yes, elapsed=11) == ("", "")
     assert verdict(yes, yes, yes, elapsed=9) is None
 
 

@@ -3,9 +3,9 @@
 One round asks every check once, and looks at all other services: what came up anew there is counted, reported, and as
 bad as a check that says no when it goes on. A trial is healthy when, at the end of its window, every check has held for
 the last `STEADY` rounds and the server was reached as before; a check that says no is `failed`, a server out of reach
-is `indeterminate`. A service holds when containerd says RUNNING, with the pid that it had a round before. What has not
-answered at all yet may only be slow: it is waited for, `PATIENCE` windows in all. So is a user container until compose
-has been there once: Docker starts those of the release before by itself, and they prove nothing.
+is `indeterminate`. A service holds when containerd says RUNNING, with the pid that it had a round before. What does not
+answer may only be slow: it is waited for, `PATIENCE` windows in all. So is a user container until compose has been
+there once: Docker starts those of the release before by itself, and they prove nothing.
 """
 
 import contextlib
@@ -23,7 +23,7 @@ from toweros_agent.rules import FAILED, INDETERMINATE
 
 STEADY = 3
 PATIENCE = 5
-"""Windows until a service that never answered, or a server that was never reached, is given up."""
+"""Windows until a service that does not answer, or a server that was never reached, is given up."""
 MAX_RESTARTS = 1
 """How often a service may come up anew within `RECENT`."""
 RECENT = 600.0
@@ -37,6 +37,8 @@ MISSING = {
     "service": "there is no such service",
     "container": "there is no such container, or compose could not yet start every app",
 }
+SILENT = ("UNKNOWN", "CREATED")
+"""What containerd says of a service whose shim did not answer it in time, or that has not begun yet."""
 NAMESPACE = "services.linuxkit"
 DOCKER = "/run/docker/docker.sock"
 APPS_UP = "/run/docker/apps-up"
@@ -170,7 +172,7 @@ class Checker:
             times.append(now)
         recent = sum(now - moment < RECENT for moment in times)
         if status != "RUNNING":
-            return Result(check.name, False, status, restarts=len(times))
+            return Result(check.name, False, status, answered=status not in SILENT, restarts=len(times))
         if recent > MAX_RESTARTS:
             return Result(check.name, False, f"restarted {recent} times", restarts=len(times))
         return Result(check.name, True, restarts=len(times))
@@ -184,7 +186,6 @@ class Probation:
     rounds: int = 0
     reached: bool = False
     steady: dict[str, int] = field(default_factory=dict)
-    answered: set[str] = field(default_factory=set)
     last: dict[str, Result] = field(default_factory=dict)
 
     def add(self, results: Iterable[Result], reached: bool) -> None:
@@ -192,8 +193,6 @@ class Probation:
         self.reached |= reached
         for result in results:
             self.steady[result.name] = self.steady.get(result.name, 0) + 1 if result.ok else 0
-            if result.answered:
-                self.answered.add(result.name)
             if not result.ok or result.name not in self.last:
                 self.last[result.name] = result
 
@@ -204,7 +203,7 @@ class Probation:
         late = elapsed >= self.window * PATIENCE
         unsteady = [name for name, held in self.steady.items() if held < STEADY]
         for name in unsteady:
-            coming = self.steady[name] > 0 or name not in self.answered
+            coming = self.steady[name] > 0 or not self.last[name].answered
             if late or not coming:
                 return FAILED, f"health check {name}: {self.last[name].message or 'did not hold'}"
         if unsteady or not (self.reached or late):
