@@ -34,9 +34,14 @@ def let_go(store: Store, box: str, who: str) -> bool:
     return True
 
 
+def operators(store: Store) -> dict[str, str]:
+    """Box, or `ALL` -> who holds it, as operators said."""
+    return {name: _text(row) for name, row in (store.value(SUSPENDED) or {}).items()}
+
+
 def reasons(fleet: Fleet, store: Store) -> dict[str, str]:
     """Box -> who holds it and why; no entry for a box that is free."""
-    said = {name: _text(row) for name, row in (store.value(SUSPENDED) or {}).items()}
+    said = operators(store)
     everyone = [reason for reason in (fleet.policy.suspended, said.get(ALL, "")) if reason]
     found = {}
     for name, box in fleet.boxes.items():

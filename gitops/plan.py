@@ -28,7 +28,7 @@ def plan(fleet: Fleet, revision: Revision, existing: Existing) -> Plan:
     keys = box_keys(fleet)
     return Plan(
         revision=revision,
-        builds=tuple(_build_step(fleet.packages, path, existing) for path in _to_build(fleet, existing)),
+        builds=tuple(_build_step(fleet.packages, path, existing) for path in to_build(fleet, existing)),
         boxes=tuple(
             _box_step(fleet, fleet.boxes[name], existing)
             for name, key in sorted(keys.items())
@@ -93,8 +93,8 @@ def needed(fleet: Fleet, box: Box) -> tuple[str, ...]:
     return tuple(sorted({path for path in (*named, *ASSEMBLER) if path in fleet.packages}))
 
 
-def _to_build(fleet: Fleet, existing: Existing) -> list[str]:
-    """Packages without an image, each after those that it stands on."""
+def to_build(fleet: Fleet, existing: Existing) -> list[str]:
+    """The packages that a fleet's boxes need and that have no image, each after those that it stands on."""
     order: dict[str, None] = {}
 
     def visit(path: str) -> None:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from gitops.errors import FleetError, SourceError, TowerosError
 from gitops.fleet import load_fleet, load_policy
 from gitops.model import Existing, Fleet, Plan, Revision, Tree
-from gitops.plan import box_keys, plan
+from gitops.plan import box_keys, plan, to_build
 from gitops.review.nouns import Side, Summary, Verdict
 from gitops.review.sizes import DISK, Measured, Weight, bases, estimate
 from gitops.review.summary import Ledger, summarize
@@ -74,7 +74,7 @@ def verdict(clone: LocalClone, head: Revision, base: Revision | None, first: Tru
     if policy.sign == "tag":
         return Verdict("unchecked", message="a signed release tag decides")
     asked = policy if policy.sign == "every-commit" else replace(policy, sign="head")
-    judge = Judge(clone.repository, (Trust.of_tree(clone.tree(base)) if base else None) or first, clone.descends)
+    judge = Judge(clone.repository, Trust.of_tree(clone.tree(base)).or_else(first) if base else first, clone.descends)
     try:
         signers = judge.signers(asked, Candidate(head.ref, head.commit), base)
     except SourceError as error:
@@ -103,7 +103,7 @@ def _existing(base: Side | None, store: "Store | None", *, named: bool) -> Exist
         return store.existing()
     if base is None:
         return Existing(store.image_keys() if store else frozenset())
-    keys = {path: package.key for path, package in base.fleet.packages.items()}
+    keys = {path: base.fleet.packages[path].key for path in to_build(base.fleet, Existing())}
     built = frozenset(keys.values()) | (store.image_keys() if store else frozenset())
     return Existing(built, box_keys(base.fleet), keys)
 

@@ -147,6 +147,7 @@ class Controller:
 
     def _pass(self) -> Pass:
         watch = Stopwatch()
+        self._hold_at_once()
         with watch.stage("source"):
             self._seen = None
             revision = self._seen = self._source.poll()
@@ -165,6 +166,12 @@ class Controller:
         self._store.save_planned(revision, fleet)
         self._sweep(fleet)
         return Pass(revision, plan, made, published, held, len(layers), watch.seconds)
+
+    def _hold_at_once(self) -> None:
+        """What an operator holds waits neither for Git nor for a long build."""
+        said = holds.operators(self._store)
+        if said:
+            self._publisher.hold(lambda box: said.get(box) or said.get(holds.ALL, ""))
 
     def _go_on(self) -> None:
         """Let the last good state live while Git is away or the new one fails: its rollout, and fresh signatures."""
@@ -191,6 +198,7 @@ class Controller:
     def _build(self, fleet: Fleet, plan: Plan, watch: Stopwatch) -> None:
         for step in plan.builds:
             package = fleet.packages[step.subject]
+            self._hold_at_once()
             self._tell("Building", f"{package.path}: {step.reason}")
             start = time.monotonic()
             with watch.stage("build"):

@@ -98,7 +98,9 @@ def _find(config: Path | None) -> Path | None:
     named = config or (Path(os.environ[PREFIX + "CONFIG"]) if PREFIX + "CONFIG" in os.environ else None)
     if named:
         if not named.is_file():
-            raise SettingsError(f"{named}: there is no such file", hint="pass --config, or run `toweros init`")
+            raise SettingsError(
+                f"{named}: there is no such file", hint="pass another --config; docs/quickstart.md has one to copy"
+            )
         return named
     return next((place for place in PLACES if place.is_file()), None)
 

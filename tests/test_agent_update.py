@@ -580,6 +580,72 @@ def test_the_watchdog_is_fed_by_progress_and_not_beyond_a_trial(tmp_path: Path) 
     assert not Watchdog(device, time.monotonic() - 1).armed
 
 
+@pytest.mark.parametrize("date", [2_208_988_800, 2**62])
+def test_a_commits_date_moves_no_clock_past_what_is_signed_to_hold(
+    box: Box, server: UpdateServer, monkeypatch: pytest.MonkeyPatch, date: int
+) -> None:
+    made = make(7)
+    server.publish(made.document, made.uki, made.addon, custom={"time": date})
+    agent = box.power_on()
+    assert agent
+    drive(agent, State.IDLE)
+    agent.step()
+    assert agent.memory.time < time.time() + 2 * 86400
+    agent.memory.time = date  # as an agent of before remembered it
+    agent.disk.save(agent.memory)
+    monkeypatch.setattr("toweros_agent.agent.time.clock_settime", refuses_to_overflow)
+    offer(server, make(8, service=b"two"))
+    update(box)
+    assert box.bootable() == [7, 8]
+
+
+def refuses_to_overflow(_clock: int, moment: int) -> None:
+    if moment > 2**40:
+        raise OverflowError("timestamp out of range")
+
+
+def test_half_downloads_and_whole_layers_survive_a_power_cut(box: Box, server: UpdateServer) -> None:
+    offer(server, make(8, service=b"two"))
+    half, whole = (box.disk / "layers" / name for name in ("ab" * 32 + ".full.part", "cd" * 32))
+    for path in (half, whole):
+        path.write_bytes(bytes(5000))
+    agent = box.power_on()
+    assert agent
+    agent.step()
+    assert agent.state == State.IDLE and half.exists() and whole.exists()
+    drive(agent, State.REBOOTING)
+    assert not half.exists() and not whole.exists(), "they belonged to no layer of what is asked for now"
+
+
+def test_a_release_that_cannot_verify_what_is_offered_is_not_kept(box: Box, server: UpdateServer) -> None:
+    """With a foreign root in it, it could never be replaced: the box would be lost."""
+    offer(server, make(8, service=b"two"))
+    update(box)
+    (box.places.etc / "root.json").write_bytes(server.make_root(Keys()))
+    agent = box.power_on()
+    assert agent and agent.boot.sequence == 8
+    drive(agent, State.REBOOTING)
+    (failure,) = agent.memory.failures
+    assert (failure.verdict, failure.sequence) == ("indeterminate", 8)
+    assert "out of reach" in failure.reason
+
+
+def test_housekeeping_that_fails_is_told_and_keeps_nobody_from_asking(
+    box: Box, server: UpdateServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object) -> None:
+        raise OSError(errno.EIO, "Input/output error", "toweros-5.efi.extra.d")
+
+    monkeypatch.setattr("toweros_agent.esp.Esp.clean", broken)
+    offer(server, make(8, service=b"two"))
+    agent = box.power_on()
+    assert agent
+    drive(agent, State.FETCHING)
+    assert any("cannot clean up" in problem for problem in box.report(server)["degraded"])  # type: ignore[attr-defined]
+    drive(agent, State.REBOOTING)
+    assert box.bootable() == [7, 8]
+
+
 def test_a_clock_behind_what_was_proven_is_set_forward(
     box: Box, server: UpdateServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -2,7 +2,9 @@
 
 import json
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import typer
@@ -10,6 +12,7 @@ import yaml
 from typer.testing import CliRunner, Result
 
 from gitops.cli import get, init, rollback, schema, validate, verify
+from gitops.cli.main import application
 from gitops.errors import TowerosError
 from gitops.source import FolderTree
 from tests.test_fleet import repo
@@ -130,3 +133,15 @@ def test_get_says_where_each_value_comes_from(tmp_path: Path) -> None:
 def test_schema_prints_json() -> None:
     assert json.loads(toweros("schema", "box").stdout)["title"] == "TowerOS box"
     assert set(json.loads(toweros("schema").stdout)) == {"fleet", "role", "box"}
+
+
+def test_every_verb_explains_itself(capsys: pytest.CaptureFixture[str]) -> None:
+    def explain(command: Any, path: str) -> Iterator[str]:
+        command.get_help(typer.Context(command, info_name=path))
+        assert path.rsplit(maxsplit=1)[-1] in capsys.readouterr().out
+        yield path
+        for name, below in getattr(command, "commands", {}).items():
+            yield from explain(below, f"{path} {name}")
+
+    verbs = list(explain(typer.main.get_command(application()), "toweros"))
+    assert {"toweros pkg push", "toweros box image", "toweros suspend"} <= set(verbs)

@@ -30,7 +30,9 @@ def show_tag(path: str, folder: DirOption = Path()) -> None:
 
 def push(
     paths: Annotated[list[str] | None, typer.Argument(help="Such as pkg/osmocom: all below it. None: all.")] = None,
-    registry: Annotated[str, typer.Option(help="HOST[:PORT][/PREFIX]; the settings' `registry` if not given.")] = "",
+    registry: Annotated[
+        str, typer.Option(help="HOST or HOST:PORT, and /PREFIX; the settings' `registry` if not given.")
+    ] = "",
     folder: DirOption = Path(),
     config: ConfigOption = None,
     state: StateOption = None,

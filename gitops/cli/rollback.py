@@ -54,7 +54,8 @@ def rollback(
         _restore(folder, head)
         raise
     talk.print(f"committed {_git(folder, 'rev-parse', '--short', 'HEAD')}: the files of {old[:12]}")
-    talk.print("look at it with `toweros plan --base HEAD^ --head HEAD`; deploy it with `git push` (or a higher tag)")
+    look = f"toweros plan -C {folder} --base HEAD^ --head HEAD"
+    talk.print(f"look at it with `{look}`; deploy it with `git push` (or a higher tag)")
 
 
 def _kept(folder: Path, old: str) -> list[str]:

@@ -28,13 +28,14 @@ def suspend(
     config: ConfigOption = None,
     state: StateOption = None,
 ) -> None:
-    """Offer a box nothing new until `toweros resume`. What it was offered before stays on offer."""
+    """Hold a box until `toweros resume`: it takes nothing new, nor what it was offered before."""
     name = subject(box, everything)
     store = context.store(config, state)
     if name != holds.ALL and not (store.box(name) or store.publication(name)):
         raise TowerosError(f"there is no box {name}", hint="`toweros status` lists them")
     holds.hold(store, name, who, " ".join(why.split()), int(time.time()))
-    talk.print(f"{name if box else 'the fleet'} is held from the next pass on; `toweros resume` lets it go")
+    way = f"toweros resume {box or '--all'}"
+    talk.print(f"{name if box else 'the fleet'} is held from the next pass on; `{way}` lets it go")
 
 
 def subject(box: str | None, everything: bool) -> str:

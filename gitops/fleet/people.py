@@ -16,6 +16,7 @@ from gitops.fleet.schema import SourceRules, did_you_mean
 from gitops.fleet.yaml import Document
 from gitops.model import Tree
 
+KEY = re.compile(r"#|(ssh|ecdsa|sk-ssh|sk-ecdsa)-\S+ \S+")
 ALLOWED, REVOKED, OPENPGP = "keys/allowed_signers", "keys/revoked_keys", "keys/openpgp/"
 
 
@@ -33,6 +34,11 @@ def openpgp_files(tree: Tree) -> list[str]:
 
 def lockouts(tree: Tree, document: Document, said: SourceRules) -> Iterator[Problem]:
     """What nobody could ever sign."""
+    lines = tree.read(REVOKED).decode(errors="replace").splitlines() if REVOKED in tree.entries() else []
+    for number, line in enumerate(lines, 1):
+        if line.strip() and not KEY.match(line.strip()):
+            hint = "write the key alone, as in a .pub file: ssh-ed25519 AAAA..."
+            yield Problem(REVOKED, number, 1, "not an SSH public key: every signature would count as revoked", hint)
     known = names(tree)
     if not known or said.sign == "none":
         return

@@ -139,7 +139,7 @@ class Check(Strict):
     contains: Text = ""
     service: Text | None = None
     container: Text | None = None
-    timeout: int = Field(default=10, ge=1, le=300, description="Seconds.")
+    timeout: int = Field(default=10, ge=1, le=20, description="Seconds; the watchdog waits no longer.")
 
     @model_validator(mode="after")
     def _one_kind(self) -> "Check":

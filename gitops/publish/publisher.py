@@ -80,6 +80,17 @@ class Publisher:
         """Sign again what is due; the offer stays. Cheap when nothing is."""
         return self._write(self._signer.targets(self._read), now)
 
+    def hold(self, reason: Callable[[str], str]) -> list[str]:
+        """Hold at once what `reason` (of a box; empty: free) names, beside what is held. Returns the files written."""
+        targets = self._signer.targets(self._read)
+        holds = {
+            path.partition("/")[0]: str(target.custom["held"])
+            for path, target in targets.items()
+            if "held" in target.custom
+        }
+        new = {box: why for path in targets if (box := path.partition("/")[0]) not in holds and (why := reason(box))}
+        return self._write(held(targets, holds | new), None) if new else []
+
     def _remember(self, publications: Sequence[Publication]) -> None:
         new = {publication.document.sha256: str(publication.revision) for publication in publications}
         known = self._store.value(REVISIONS) or {}

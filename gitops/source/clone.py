@@ -8,6 +8,7 @@ from pathlib import Path
 import pygit2
 import structlog
 
+from gitops.errors import SourceError
 from gitops.source.remote import Access, download
 
 log = structlog.get_logger(__name__)
@@ -15,6 +16,10 @@ log = structlog.get_logger(__name__)
 DEPLOYED = "refs/toweros/deployed"
 DAMAGE = (pygit2.GitError, KeyError, ValueError, OSError)
 """What libgit2 raises when an object is missing, garbled or not what its name says."""
+
+
+SPACE = 64 << 20
+"""Bytes without which a clone is not made again: a half one must not replace what is left of the last good state."""
 
 
 def intact(file: Path) -> bool:
@@ -33,6 +38,8 @@ def intact(file: Path) -> bool:
 def open_clone(folder: Path) -> pygit2.Repository:
     """The clone below `folder`; a new one if there is none, or it is damaged."""
     path = folder / "clone.git"
+    if (folder / "clone.old").exists() and not path.exists():
+        (folder / "clone.old").rename(path)  # the power went between the two renames of `rebuild`
     for leftover in ("clone.new", "clone.old"):
         shutil.rmtree(folder / leftover, ignore_errors=True)
     for file in (*path.rglob("*.lock"), *path.glob("objects/pack/pack_*")):
@@ -50,6 +57,9 @@ def open_clone(folder: Path) -> pygit2.Repository:
 def rebuild(folder: Path, old_clone: pygit2.Repository) -> pygit2.Repository:
     """An empty clone that takes over what is sound of the last deployed commit; the rest is fetched again."""
     path, new, old = (folder / name for name in ("clone.git", "clone.new", "clone.old"))
+    if shutil.disk_usage(folder).free < SPACE:
+        hint = f"free {SPACE >> 20} MiB; what is there of the clone stays"
+        raise SourceError(f"{folder}: no space to fetch the clone again", hint=hint, transient=True)
     shutil.rmtree(new, ignore_errors=True)
     shutil.rmtree(old, ignore_errors=True)
     fresh = pygit2.init_repository(str(new), bare=True)

@@ -61,3 +61,8 @@ class Deployed:
             file.flush()
             os.fsync(file.fileno())
         new.replace(path)
+        folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(folder)  # the rename as well
+        finally:
+            os.close(folder)

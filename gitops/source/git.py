@@ -14,6 +14,7 @@ damaged clone is made again; a half fetch harms nothing. Of several release tags
 those above it that do not are in `alarms`.
 """
 
+import time
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -21,7 +22,7 @@ import pygit2
 import structlog
 from pygit2.enums import SortMode
 
-from gitops.errors import SourceError, TowerosError
+from gitops.errors import FleetError, SourceError, TowerosError
 from gitops.fleet import load_policy
 from gitops.model import BlobRef, Policy, Revision, sha256
 from gitops.source import releases
@@ -38,6 +39,12 @@ log = structlog.get_logger(__name__)
 
 MAX_PACKS = 100
 """Every fetch leaves a pack, and libgit2 never joins them: above this the clone is made again."""
+MAX_OBJECT = 1 << 20
+"""Bytes of a commit or tag object: reading a larger one would cost many times that in memory."""
+VERDICT_HOLDS = 600
+"""Seconds until the same question is asked again: keys become valid, and clocks are set right."""
+AHEAD = 86400
+"""Seconds that a commit's date may be ahead of our clock: boxes without a clock believe it."""
 SUBJECT = 200
 """Characters of a commit's first line that are kept."""
 
@@ -91,6 +98,8 @@ class GitSource:
                 self._rebuild()
             return self._follow(heads)
         except DAMAGE as error:
+            if isinstance(error, OSError) and error.errno:  # libgit2's own come without a number
+                raise
             heads = list_heads(self._repository, self._access)
             log.warning("source.damaged", error=str(error))
             self._rebuild()
@@ -144,8 +153,8 @@ class GitSource:
 
     def _follow(self, heads: Heads) -> Revision:
         known = self._known()
-        policy = known.policy if known else Policy(branch=heads.default)
-        question = (policy.branch, *self._refs(policy, heads), self._stamp(), known and known.revision.commit)
+        refs = self._refs(known.policy, heads) if known else (heads,)
+        question = (refs, self._stamp(), known and known.revision.commit, int(time.time()) // VERDICT_HOLDS)
         if self._outcome is None or self._outcome.question != question:
             self._outcome = self._judge(question, heads, known)
         if self._outcome.refusal:
@@ -157,7 +166,7 @@ class GitSource:
         """What of the remote the answer hangs on."""
         if policy.tags:
             return tuple(sorted(heads.tags.items()))
-        return (_head(heads, policy.branch),)
+        return (policy.branch, _head(heads, policy.branch))
 
     def _judge(self, question: tuple[object, ...], heads: Heads, known: Deployed | None) -> _Outcome:
         alarms: list[TowerosError] = []
@@ -168,7 +177,7 @@ class GitSource:
                 try:
                     revision = self._examine(policy, ref, heads, known)
                 except TowerosError as refusal:
-                    if getattr(refusal, "transient", False) or not policy.tags:
+                    if not _is_verdict(refusal) or not policy.tags:
                         raise
                     alarms.append(refusal)
                     log.warning("source.not_verified", ref=ref, error=refusal.message)
@@ -179,7 +188,7 @@ class GitSource:
                 return _Outcome(question, revision=revision, alarms=tuple(alarms))
             raise alarms[0]
         except TowerosError as refusal:
-            if isinstance(refusal, SourceError) and refusal.transient:
+            if not _is_verdict(refusal):
                 raise
             reason = getattr(refusal, "reason", "")
             log.warning("source.refused", ref=ref, reason=reason, error=refusal.message)
@@ -196,7 +205,7 @@ class GitSource:
         if not policy.tags:
             return [policy.branch]
         releases.check_moved(heads.tags, known.tags if known else {})
-        return releases.candidates(heads.tags, policy.tags, known.revision if known else None)
+        return releases.candidates(heads.tags, policy.tags, known.revision if known else None, heads.peeled)
 
     def _examine(self, policy: Policy, ref: str, heads: Heads, known: Deployed | None) -> Revision:
         """Fetch and judge one candidate.
@@ -209,6 +218,9 @@ class GitSource:
         revision = replace(self._revision(found, last), tagged=bool(found.tag))
         if last and (last.commit, last.ref) == (revision.commit, ref):
             return replace(revision, signers=last.signers, evidence=last.evidence)
+        if revision.time > time.time() + AHEAD:
+            hint = f"set the clock, and commit again; {KEPT}"
+            raise SourceError(f"{revision} is dated in the future", hint=hint, reason="FutureDate")
         tree = GitTree(self._repository, found.commit, self._report_damage)
         new = load_policy(tree)
         raised = known is not None and self._epoch > known.epoch
@@ -233,8 +245,10 @@ class GitSource:
             return first
         if pygit2.Oid(hex=known.revision.commit) not in self._repository:
             return first  # another history was accepted knowingly, and the clone was lost
-        ours = Trust.of_tree(GitTree(self._repository, known.revision.commit, self._report_damage)) or first
+        ours = Trust.of_tree(GitTree(self._repository, known.revision.commit, self._report_damage)).or_else(first)
         turning_on = known.policy.sign == "none" and new.sign != "none"
+        if self._epoch > known.epoch:
+            return ours.joined(first)  # the way back in when keys/ locks everybody out
         return Trust.of_tree(tree) if turning_on and not ours else ours
 
     def _stamp(self) -> object:
@@ -267,7 +281,10 @@ class GitSource:
 
     def _tag(self, name: str, heads: Heads) -> Signed:
         self._fetch(f"refs/tags/{name}", f"refs/tags/{name}", heads.tags[name])
-        found = self._repository[pygit2.Oid(hex=heads.tags[name])]
+        try:
+            found = self._repository[pygit2.Oid(hex=heads.tags[name])]
+        except (pygit2.GitError, ValueError) as error:
+            raise SourceError(f"tag {name!r} is garbled: {error}", hint=KEPT, reason="BadObject") from error
         if isinstance(found, pygit2.Commit):
             hint = f"make an annotated one: git tag -s {name}; {KEPT}"
             raise SourceError(f"tag {name!r} is a lightweight tag", hint=hint, reason="LightweightTag")
@@ -296,6 +313,10 @@ class GitSource:
         if self._repository.is_shallow:
             hint = f"serve a full clone; {KEPT}"
             raise SourceError("the remote's history is cut off", hint=hint, reason="ShallowHistory")
+        size = self._repository.odb.read_header(pygit2.Oid(hex=identity))[1]
+        if size > MAX_OBJECT:
+            hint = f"at most {MAX_OBJECT >> 20} MiB; {KEPT}"
+            raise SourceError(f"{ref} is an object of {size >> 20} MiB", hint=hint, reason="TooLarge")
 
     def _commit(self, commit: str) -> pygit2.Commit:
         return self._repository[pygit2.Oid(hex=commit)].peel(pygit2.Commit)
@@ -340,6 +361,11 @@ class GitSource:
 
     def _rebuild(self) -> None:
         self._repository, self._outcome, self._damaged = rebuild(self._folder, self._repository), None, False
+
+
+def _is_verdict(refusal: TowerosError) -> bool:
+    """Whether Git was judged; else a program hung or the remote was away, and the next poll asks again."""
+    return isinstance(refusal, (SourceError, FleetError)) and not getattr(refusal, "transient", False)
 
 
 def _head(heads: Heads, branch: str) -> str:

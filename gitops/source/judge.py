@@ -81,7 +81,22 @@ class Judge:
                 before = self._entries(str(parents[0])) if parents else {}
                 check_rules(policy.rules, changed_paths(before, self._entries(commit)), (name,), f"commit {commit}")
             names.append(name)
+        self._check_way_in(policy, candidate, last, names)
         return names
+
+    def _check_way_in(self, policy: Policy, candidate: Candidate, last: Revision | None, names: list[str]) -> None:
+        """A chain that does not lead back to what is deployed takes it in by a merge's other parent: whoever signed
+        that merge answers for all that becomes different from what is deployed, too."""
+        commits = self._new_commits(candidate.commit, last)
+        if last is None or not policy.rules or last.commit in self._first_parent(commits[-1]):
+            return
+        joining = [index for index, commit in enumerate(commits) if self.descends(commit, last.commit)][-1:]
+        for index in joining:
+            changed = changed_paths(self._entries(last.commit), self._entries(commits[index]))
+            check_rules(policy.rules, changed, names[index : index + 1], f"commit {commits[index]}")
+
+    def _first_parent(self, commit: str) -> list[str]:
+        return [commit, *(str(parent) for parent in self._commit(commit).parent_ids[:1])]
 
     def _new_commits(self, commit: str, last: Revision | None) -> list[str]:
         """The first-parent chain, newest first, down to what is deployed already (before that: the head alone)."""

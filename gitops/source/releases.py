@@ -7,7 +7,7 @@ once stays what it was. `approved/NAME/WHO` are further signed tags on the commi
 
 import fnmatch
 import re
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 
 from gitops.errors import SourceError
 from gitops.model import Revision
@@ -35,8 +35,11 @@ def version(name: str) -> Version | None:
     return (numbers[0], numbers[1], numbers[2], (0, *before) if words else (1,))
 
 
-def candidates(names: Mapping[str, str], pattern: str, last: Revision | None) -> list[str]:
-    """The tags that may deploy, the best first; the deployed one, if it is still there, is the last.
+def candidates(
+    names: Mapping[str, str], pattern: str, last: Revision | None, annotated: Container[str] = ()
+) -> list[str]:
+    """The tags that may deploy, the best first; the deployed one, if it is still there, is the last. Tags that are not
+    `annotated` are tried too, to be named, but take no place away from those that are.
 
     Raises:
         SourceError: there is none, or only lower ones.
@@ -54,7 +57,9 @@ def candidates(names: Mapping[str, str], pattern: str, last: Revision | None) ->
         hint = f"{KEPT}; tag a higher version"
         raise SourceError(f"{highest} is lower than the deployed {last.ref}", hint=hint, reason="LowerVersion")
     ours.sort(key=lambda name: (known[name], last is not None and name != last.ref, name), reverse=True)
-    return ours[:MAX_TRIED]
+    kinds = ([name for name in ours if (name in annotated) == kind] for kind in (True, False))
+    tried = {name for kind in kinds for name in kind[:MAX_TRIED]}
+    return [name for name in ours if name in tried]
 
 
 def check_moved(names: Mapping[str, str], known: Mapping[str, str]) -> None:

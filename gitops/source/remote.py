@@ -44,7 +44,7 @@ if _found < MINIMUM:
 
 def redact(url: str) -> str:
     """The URL without a user's name and password."""
-    return re.sub(r"(?<=://)[^/@]*@", "", url)
+    return re.sub(r"\?\S*", "", re.sub(r"(?<=://)[^/\s]*@", "", url))
 
 
 @dataclass(frozen=True)

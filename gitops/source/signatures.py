@@ -6,7 +6,7 @@ files. Out: the principal's name. A key must be valid now (or `at` a time), not 
 
 import re
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path, PurePath
 
@@ -37,7 +37,16 @@ class Trust:
     place: str = "`allowed_signers` in toweros.toml"
 
     def __bool__(self) -> bool:
-        return bool(self.ssh.strip() or self.openpgp)
+        lines = (line.strip() for line in self.ssh.splitlines())
+        return bool(self.openpgp) or any(line and not line.startswith(b"#") for line in lines)
+
+    def or_else(self, first: "Trust") -> "Trust":
+        """`first` where nobody is listed here; a key that is revoked here counts there no more, either."""
+        return self if self else replace(first, revoked=self.revoked)
+
+    def joined(self, other: "Trust") -> "Trust":
+        """Whoever is listed in one of them."""
+        return replace(self, ssh=self.ssh + b"\n" + other.ssh, openpgp=self.openpgp + other.openpgp)
 
     @classmethod
     def of_files(cls, allowed: Path | None, folder: Path | None = None) -> "Trust":

@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable
 
 from toweros_agent import rules
-from toweros_agent.disk import Disk, last_lines
+from toweros_agent.disk import Disk, take_crash
 from toweros_agent.efivars import Variables, keep_fallback, partition_of
 from toweros_agent.esp import Esp
 from toweros_agent.fetch import Fetcher
@@ -63,6 +63,7 @@ class Agent:
         self.probation = Probation(window)
         self.results: list[Result] = []
         self.fallback_problem = self.clock_problem = ""
+        self.chores: dict[str, str] = {}
         self.stretch, self.checked, self.began = 0, -HEALTH_EVERY, (0.0, 0)
 
     def run(self) -> None:
@@ -109,12 +110,12 @@ class Agent:
 
     def start(self) -> float:
         self.set_clock()
-        self.look_back()
+        self.chore("look back", self.look_back)
         self.keep_way_back()
         if self.trial:
             self.go("begin_trial")
             return 0
-        self.collect()
+        self.chore("clean up", self.clean)  # no layers: what is half fetched goes on where it stopped
         self.go("settle")
         return 0
 
@@ -127,8 +128,8 @@ class Agent:
             return self.go_back(rules.FAILED, failed[0])
         self.results = self.checker.round()
         reached = False
-        with contextlib.suppress(NetError):
-            self.trust.changed()
+        with contextlib.suppress(NetError, Refused, OSError):
+            self.look()  # a release that cannot verify what is offered could never be replaced
             reached = True
         self.probation.add(self.results, reached)
         verdict = self.probation.verdict(time.monotonic() - self.started)
@@ -162,7 +163,7 @@ class Agent:
         path = self.fetcher.target(self.offer.release, self.disk.state / "offer.json")
         release = Release.parse(data := path.read_bytes())
         self.check(release, self.offer)
-        self.collect(release)
+        self.chore("collect", lambda: self.collect(release))
         layers = self.fetcher.release_layers(release, self.running)
         self.disk.add_release(data, release)
         self.candidate = release
@@ -206,8 +207,10 @@ class Agent:
         if self.trust.changed() or self.offer is None or now > self.offer.expires:
             self.offer = None
             self.offer = self.trust.offer()
-            self.memory.time = max(self.memory.time, self.offer.time, now)
-            self.disk.save(self.memory)
+            # A commit's date is somebody's claim: past what is signed to hold, it is no proof of anything.
+            known = self.memory.time if self.memory.time <= self.offer.expires else 0
+            self.memory.time = max(known, min(self.offer.time, self.offer.expires), now)
+            self.chore("remember", lambda: self.disk.save(self.memory))
         return self.offer
 
     def outdated(self, offer: Offer) -> bool:
@@ -251,23 +254,14 @@ class Agent:
                 continue
             verdict, reason = rules.diagnose(entry, self.esp.intact(staged), self.disk.why(staged.sequence)[0])
             self.say(f"release {staged.sequence} does not run: {verdict}: {reason}")
-            self.fail(staged, verdict, reason, self.last_crash())
-
-    def last_crash(self) -> str:
-        """What the kernel left in pstore, once."""
-        dumps = sorted(self.places.pstore.glob("dmesg-*"))
-        crash = last_lines(dumps[-1]) if dumps else ""
-        for dump in dumps:
-            with contextlib.suppress(OSError):
-                dump.unlink()
-        return crash
+            self.fail(staged, verdict, reason, take_crash(self.places.pstore))
 
     def set_clock(self) -> None:
         """A clock may not be behind the last moment that signed metadata proved."""
         if time.time() < self.memory.time:
             try:
                 time.clock_settime(time.CLOCK_REALTIME, self.memory.time)
-            except OSError as error:
+            except (OSError, OverflowError, ValueError) as error:
                 self.clock_problem = f"the clock is behind and cannot be set: {error}"
 
     def keep_way_back(self, coming: Entry | None = None) -> None:
@@ -282,8 +276,16 @@ class Agent:
         except (OSError, ValueError) as error:
             self.fallback_problem = f"no fallback in the firmware: {error}"
 
-    def collect(self, coming: Release | None = None) -> None:
-        """Drop the entries, releases and layers that nothing needs any more. Never during probation."""
+    def chore(self, name: str, work: Callable[[], object]) -> None:
+        """Housekeeping that fails is told, and keeps no box from asking for its next release."""
+        self.chores.pop(name, None)
+        try:
+            work()
+        except OSError as error:
+            self.chores[name] = f"cannot {name}: {error}"
+
+    def clean(self) -> set[int]:
+        """Drop the boot entries that nothing needs any more; return those that stay."""
         entries = self.esp.entries()
         stay = rules.keep(entries, self.boot.sequence, self.memory.staged, self.memory.failures)
         for sequence in {entry.sequence for entry in entries} - stay:
@@ -291,7 +293,11 @@ class Agent:
             self.memory.staged.pop(sequence, None)
             self.disk.forget(sequence)
         self.esp.clean()
-        present = {entry.sequence for entry in entries} & stay
+        return {entry.sequence for entry in entries} & stay
+
+    def collect(self, coming: Release | None = None) -> None:
+        """Drop the entries, releases and layers that nothing needs any more. Never during probation."""
+        present = self.clean()
         releases = [found for path in self.disk.releases.glob("*.json") if (found := self.disk.read_release(path.stem))]
         roots = [self.running, *(release for release in releases if release.sequence in present)]
         # A release that cannot be read hides its layers: then nothing is removed.
@@ -322,6 +328,7 @@ class Agent:
 
     def degraded(self) -> list[str]:
         problems = [*self.settings.problems, self.memory_problem, self.fallback_problem, self.clock_problem]
+        problems += self.chores.values()
         problems += onboot_failures(self.places.run / "onboot")
         problems += [] if self.watchdog.armed else ["no watchdog"]
         return [problem for problem in problems if problem]

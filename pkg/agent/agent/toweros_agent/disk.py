@@ -56,6 +56,16 @@ def last_lines(path: Path) -> str:
         return ""
 
 
+def take_crash(pstore: Path) -> str:
+    """What the kernel left in pstore, once."""
+    dumps = sorted(pstore.glob("dmesg-*"))
+    crash = last_lines(dumps[-1]) if dumps else ""
+    for dump in dumps:
+        with contextlib.suppress(OSError):
+            dump.unlink()
+    return crash
+
+
 @dataclass
 class Memory:
     """What the agent knows from one boot to the next. `time` is the greatest moment that it has proof of."""
