@@ -15,8 +15,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
-from tests.test_fleet import repo
-from tests.test_hostile import TRICKS, Trick, validate
+from tests.fleet.test_fleet import repo
+from tests.fleet.test_hostile import TRICKS, Trick, validate
 
 ROUNDS = 3
 

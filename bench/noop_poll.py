@@ -17,7 +17,7 @@ from pathlib import Path
 
 import structlog
 
-from gitops.reconcile import Controller
+from gitops.controller import Controller
 from gitops.settings import load
 from gitops.store import Store
 

@@ -86,9 +86,9 @@ def main() -> None:
 
 def measure(folder: Path) -> None:
     """The figures of one repository."""
-    from gitops.fleet.known import KNOWN
-    from gitops.preview import Question, preview
-    from gitops.source.local import LocalClone
+    from gitops.fleet.cache import KNOWN
+    from gitops.source.clone.commits import LocalClone
+    from gitops.workflows.preview import Question, preview
 
     def plan() -> None:
         clone = LocalClone(folder)

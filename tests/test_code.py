@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 CHECKOUT = Path(__file__).resolve().parents[1]
-AGENT = CHECKOUT / "pkg" / "agent" / "agent"
+AGENT = CHECKOUT / "pkg" / "agent"
 BIN = Path(sys.executable).parent
 MODULE_LINES, FUNCTION_LINES = 400, 60
 

@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 
 from gitops.model import Box, Container, Existing, Fleet, Package, Plan, Policy, Revision, Spec
 from gitops.plan import box_key, plan
+from tests.fleet.test_packages import FLEET, load, package
 from tests.simulators.tree import DictTree
-from tests.test_packages import FLEET, load, package
 
 REVISION = Revision("main", "ab" * 20, 7, 1_790_000_000)
 TREE = FLEET.with_files(dict(package("pkg/initrd", "pkg/toolbox") | package("pkg/bootloader", "pkg/toolbox")))

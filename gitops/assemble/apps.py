@@ -22,11 +22,11 @@ from pathlib import Path
 import yaml
 
 from gitops.assemble.layers import add_layer
-from gitops.assemble.root import TreeEntry, parents, tar_of
+from gitops.assemble.root.tree import TreeEntry, parents, tar_of
 from gitops.errors import AssembleError
 from gitops.model import APPS, App, AppImage, BlobRef, Image, Json, Layer, Mounted, canonical, sha256
 from gitops.store import Store
-from gitops.tools import Toolbox
+from gitops.toolbox import Toolbox
 
 REGISTRY = "127.0.0.1:5000"
 """Where the box serves the images of its own release (pkg/images)."""

@@ -14,7 +14,7 @@ import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
-from gitops.assemble.cpio import Node
+from gitops.assemble.boot.cpio import Node
 from gitops.assemble.tars import tree_of
 from gitops.errors import AssembleError
 from gitops.model import Image, Json, sha256

@@ -17,7 +17,7 @@ from gitops.assemble.verity import root_hash
 from gitops.errors import AssembleError, ProcessError
 from gitops.model import Layer
 from gitops.store import Store
-from gitops.tools import Toolbox, Workspace
+from gitops.toolbox import Toolbox, Workspace
 
 log = structlog.get_logger(__name__)
 

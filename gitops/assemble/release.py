@@ -16,16 +16,16 @@ from pathlib import Path
 import structlog
 
 from gitops.assemble.apps import Apps
-from gitops.assemble.initrd import make_initrd
+from gitops.assemble.boot.initrd import make_initrd
+from gitops.assemble.boot.uki import make_addon, make_uki
 from gitops.assemble.layers import add_layer, layer_of
-from gitops.assemble.root import container_mounts, file_layer, tree_layer
+from gitops.assemble.root.tree import container_mounts, file_layer, tree_layer
 from gitops.assemble.tars import extract
-from gitops.assemble.uki import make_addon, make_uki
 from gitops.errors import AssembleError
 from gitops.fleet.overlay import by_path
 from gitops.model import AppImage, BlobRef, Box, Content, Image, Layer, Mounted, Release, Revision, canonical, sha256
 from gitops.store import Store
-from gitops.tools import Toolbox
+from gitops.toolbox import Toolbox
 
 log = structlog.get_logger(__name__)
 

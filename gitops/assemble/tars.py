@@ -11,7 +11,7 @@ import tarfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
 
-from gitops.assemble.cpio import Node
+from gitops.assemble.boot.cpio import Node
 from gitops.errors import AssembleError
 
 MAX_TREE = 512 * 2**20

@@ -5,7 +5,7 @@ import typer
 from gitops.cli import context
 from gitops.cli.context import ConfigOption, StateOption
 from gitops.cli.output import Output, OutputOption, emit, table
-from gitops.reconcile import Controller, Pass
+from gitops.controller import Controller, Pass
 from gitops.store import Store
 
 

@@ -9,10 +9,10 @@ from typing import Annotated, BinaryIO
 
 import typer
 
+from gitops.assemble.formats.tar import write
 from gitops.assemble.images import OciLayout
-from gitops.assemble.tarball import write
 from gitops.errors import AssembleError, FleetError, Problem
-from gitops.fleet.linuxkit import load
+from gitops.fleet.linuxkit.spec import load
 from gitops.model import Entry
 
 

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from gitops.assemble.disk import Sizes
+from gitops.assemble.formats.disk import Sizes
 from gitops.cli import context
 from gitops.cli.context import ConfigOption, NameArgument, StateOption
 from gitops.cli.output import talk
@@ -13,10 +13,10 @@ from gitops.cli.vm import alias, known_hosts, ssh_port
 from gitops.errors import StoreError, TowerosError
 from gitops.fleet import load_fleet
 from gitops.process import become
-from gitops.provision import provision
 from gitops.settings import Settings
 from gitops.sign.box import public_key
 from gitops.source import Access, GitSource
+from gitops.workflows.provision import provision
 
 
 def register(app: typer.Typer) -> None:

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from gitops.build import builder_of
+from gitops.builders import builder_of
 from gitops.cli import context
 from gitops.cli.context import ConfigOption, DirOption, StateOption
 from gitops.cli.output import Output, OutputOption, emit, table, talk

@@ -16,7 +16,7 @@ def demo(
     folder: Annotated[Path, typer.Option("--dir", "-C", help="Where everything of the demo is kept.")] = Path("demo"),
 ) -> None:
     """Boot a box in QEMU, let it update itself on a commit, and undo a bad one."""
-    from gitops.demo import Demo
+    from gitops.lab.demo import Demo
 
     if not Demo(folder, console).run():
         raise typer.Exit(1)

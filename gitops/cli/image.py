@@ -27,7 +27,7 @@ def take(
     state: StateOption = None,
 ) -> None:
     """Take the images of an OCI layout into the store; prints the digests that a compose file names them by."""
-    from gitops.pulled import Images, import_layout
+    from gitops.workflows.import_images import Images, import_layout
 
     store = context.store(config, state)
     for digest in import_layout(Images(context.settings(config, state), store), store, folder):

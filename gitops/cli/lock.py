@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from gitops.build import Locker
+from gitops.builders import Locker
 from gitops.cli import context
 from gitops.cli.context import ConfigOption, DirOption, StateOption
 from gitops.cli.output import talk

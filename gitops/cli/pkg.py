@@ -39,8 +39,8 @@ def push(
 ) -> None:
     """Publish packages to a registry under their LinuxKit tags; prints what an app names to pull them by digest."""
     from gitops.assemble.apps import oci_image
-    from gitops.pulled import Images
-    from gitops.registry import push as upload
+    from gitops.oci.registry import push as upload
+    from gitops.workflows.import_images import Images
 
     settings, store = context.settings(config, state), context.store(config, state)
     where = registry or settings.registry

@@ -24,15 +24,15 @@ from gitops.cli.output import Output, emit
 from gitops.errors import SourceError, TowerosError
 from gitops.fleet import load_policy
 from gitops.model import Revision, Tree
-from gitops.preview import Point, Question, preview, verdict
 from gitops.review.markdown import markdown, marker
 from gitops.review.nouns import Summary, Verdict
 from gitops.review.sizes import Measured
 from gitops.review.text import render
 from gitops.settings import Settings
 from gitops.source import Access, FolderTree, GitSource
-from gitops.source.local import LocalClone
-from gitops.source.signatures import Trust
+from gitops.source.clone.commits import LocalClone
+from gitops.source.trust.signatures import Trust
+from gitops.workflows.preview import Point, Question, preview, verdict
 
 if TYPE_CHECKING:
     from gitops.store import Store
@@ -85,7 +85,7 @@ def _print(summary: Summary, output: PlanOutput) -> None:
 
 
 def _measured(question: Question, store: "Store | None", settings: Settings) -> dict[str, Measured]:
-    from gitops.trial import measure  # the builder takes long to load, and most plans need none
+    from gitops.workflows.trial import measure  # the builder takes long to load, and most plans need none
 
     return measure(question, store, settings)
 

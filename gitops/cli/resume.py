@@ -2,12 +2,12 @@
 
 import typer
 
-from gitops import holds
 from gitops.cli import context
 from gitops.cli.context import ConfigOption, StateOption
 from gitops.cli.output import talk
 from gitops.cli.suspend import AllOption, BoxArgument, WhoOption, subject
 from gitops.errors import TowerosError
+from gitops.rollout import holds
 
 
 def register(app: typer.Typer) -> None:

@@ -15,8 +15,8 @@ from gitops.cli.output import talk
 from gitops.errors import ProcessError, TowerosError
 from gitops.fleet import load_policy
 from gitops.process import run
-from gitops.source.local import LocalClone
-from gitops.source.rules import source_part
+from gitops.source.clone.commits import LocalClone
+from gitops.source.trust.rules import source_part
 
 KEYS, FLEET = "keys", "fleet.yaml"
 SIGNING = ("SSH_AUTH_SOCK", "GNUPGHOME", "GPG_TTY", "XDG_CONFIG_HOME")

@@ -12,7 +12,7 @@ from gitops.cli import context
 from gitops.cli.context import ConfigOption, StateOption
 from gitops.cli.main import configure_logging
 from gitops.cli.output import talk
-from gitops.reconcile import Controller
+from gitops.controller import Controller
 from gitops.server import create_app, serve
 from gitops.store import Store
 

@@ -9,8 +9,8 @@ from gitops.cli import context
 from gitops.cli.context import ConfigOption, StateOption
 from gitops.cli.output import Output, OutputOption, emit, table, talk
 from gitops.errors import StoreError
-from gitops.server.page import ago, moment, short
-from gitops.server.status import BoxStatus, FleetStatus, fleet_status
+from gitops.rollout.status import BoxStatus, FleetStatus, fleet_status
+from gitops.server.people.page import ago, moment, short
 
 COLOURS = {"Healthy": "green", "Synced": "green", "Degraded": "red", "Missing": "red", "Progressing": "blue"}
 

@@ -5,11 +5,11 @@ from typing import Annotated
 
 import typer
 
-from gitops import holds
 from gitops.cli import context
 from gitops.cli.context import ConfigOption, StateOption
 from gitops.cli.output import talk
 from gitops.errors import TowerosError
+from gitops.rollout import holds
 
 BoxArgument = Annotated[str | None, typer.Argument(metavar="BOX", help="The box; none with --all.")]
 AllOption = Annotated[bool, typer.Option("--all", help="The whole fleet.")]

@@ -30,8 +30,8 @@ def verify(
     output: OutputOption = Output.table,
 ) -> None:
     """Check what a box is offered, from the signed commit to the last layer, with public keys and files alone."""
-    from gitops.source.signatures import Trust  # with python-tuf, these take long to load
-    from gitops.verify import Believed, Verification
+    from gitops.source.trust.signatures import Trust  # with python-tuf, these take long to load
+    from gitops.workflows.verify import Believed, Verification
 
     settings = context.settings(config, state)
     first = Trust.of_files(settings.allowed_signers, settings.openpgp_keys)

@@ -26,10 +26,10 @@ from gitops.cli import context
 from gitops.cli.context import ConfigOption, NameArgument, StateOption
 from gitops.cli.output import talk
 from gitops.errors import TowerosError
-from gitops.provision import provision
+from gitops.lab.machine import Certificates, Machine, VmError, enroll_keys, free_port, setup_mode
 from gitops.settings import Settings
 from gitops.store import Store
-from gitops.vm import Certificates, Machine, VmError, enroll_keys, free_port, setup_mode
+from gitops.workflows.provision import provision
 
 LEAVE = b"\x1d"
 """Ctrl-]: powers the machine off."""

@@ -19,7 +19,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from gitops.errors import Problem
-from gitops.fleet.linuxkit import PACKAGE, contents
+from gitops.fleet.linuxkit.spec import PACKAGE, contents
 from gitops.fleet.overlay import Merged
 from gitops.fleet.schema import NAME, AppRules, did_you_mean
 from gitops.fleet.yaml import Document, Path

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from gitops.errors import Problem
-from gitops.fleet.linuxkit_schema import Settings, dump
+from gitops.fleet.linuxkit.schema import Settings, dump
 from gitops.fleet.schema import VALUE, Check, File, HealthRules, Overlay, check, did_you_mean
 from gitops.fleet.yaml import Document
 from gitops.model import App, Container, Health, HealthCheck, Json, Spec, Tree

@@ -14,12 +14,14 @@ from dataclasses import replace
 from typing import Generic, TypeVar
 
 from gitops.errors import FleetError, Problem
-from gitops.fleet import compose, linuxkit, people, yaml
-from gitops.fleet.box import box_files
-from gitops.fleet.known import KNOWN, Remembering
+from gitops.fleet import compose, yaml
+from gitops.fleet import signers as people
+from gitops.fleet.cache import KNOWN, Remembering
+from gitops.fleet.linuxkit import spec as linuxkit
 from gitops.fleet.overlay import Merged, apply, by_path, check_services, fill_in, split_templates
 from gitops.fleet.packages import load_packages
 from gitops.fleet.schema import NAME, BoxFile, FleetFile, Overlay, RoleFile, check, did_you_mean
+from gitops.fleet.system_files import box_files
 from gitops.model import Box, Fleet, Network, PathRule, Policy, Spec, Tree
 
 FLEET, ROLES, BOXES = "fleet.yaml", "roles/", "boxes/"

@@ -13,6 +13,6 @@ layers, their zstd copies and deltas. Rules:
     publisher.publish([publication])          # and publisher.refresh() in every pass: re-signs what is due
 """
 
-from gitops.publish.publisher import REVISIONS, MetadataSigner, Publisher
+from gitops.publish.publisher import MetadataSigner, Publisher
 
-__all__ = ["REVISIONS", "MetadataSigner", "Publisher"]
+__all__ = ["MetadataSigner", "Publisher"]

@@ -10,14 +10,12 @@ import structlog
 
 from gitops.errors import PublishError
 from gitops.model import RELEASE_FORMAT, BlobRef, Json, Publication, Report, Target
-from gitops.publish.copies import compress, make_delta, pairs
-from gitops.store import Store
+from gitops.publish.transfers import compress, make_delta, pairs
+from gitops.store import REVISIONS, Store
 from gitops.store.blobs import arriving
 
 log = structlog.get_logger(__name__)
 
-REVISIONS = "revisions"
-"""The store's document that names the revision of each release published lately, for people."""
 REVISIONS_KEPT = 1000
 SUPERSEDED_KEPT = 86400
 """Seconds that superseded metadata stays, for clients that are in the middle of a slow refresh."""

@@ -18,7 +18,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from gitops import __version__
 from gitops.errors import SettingsError, TowerosError
-from gitops.server import files, page, reports
+from gitops.server.boxes import files, reports
+from gitops.server.people import page
 from gitops.settings import Settings
 from gitops.store import Store
 

@@ -10,6 +10,6 @@ public keys, their reports and what was published. One controller at a time hold
 """
 
 from gitops.store.database import BoxRow, Event
-from gitops.store.store import Store
+from gitops.store.store import REVISIONS, Store
 
-__all__ = ["BoxRow", "Event", "Store"]
+__all__ = ["REVISIONS", "BoxRow", "Event", "Store"]

@@ -30,6 +30,8 @@ LEFTOVERS = {
     **dict.fromkeys(("blobs/sha256/.new-*", "layers/.new-*", "layers/deltas/*/.new-*"), HOUR),
 }
 """Temporary names in the state folder, and the seconds of silence after which nobody works there any more."""
+REVISIONS = "revisions"
+"""The store's document that names the revision of each release published lately, for people."""
 PLANNED = "planned"
 """The document on the last revision that was carried out: its commit, boxes, and packages with their keys."""
 

@@ -4,8 +4,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests import works
 from tests.e2e.field import Field
+from tests.kit import works
 
 
 @pytest.fixture(scope="module")

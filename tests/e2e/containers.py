@@ -21,11 +21,11 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Self
 
-from gitops.assemble.oci import describe
+from gitops.assemble.root.runtime_spec import describe
 from gitops.errors import ProcessError
 from gitops.model import Container, Image, Json, canonical, sha256
 from gitops.process import run
-from tests import works
+from tests.kit import works
 
 OWN = ("/run", "/state", "/etc", "/containers", "/lib")
 """Folders of the box that are not this machine's."""

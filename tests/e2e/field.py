@@ -13,19 +13,19 @@ from pathlib import Path
 
 from rich.console import Console
 
-from gitops.assemble.disk import Sizes
+from gitops.assemble.formats.disk import Sizes
 from gitops.cli.init import copy
-from gitops.demo import BOX, GREETING, Demo
+from gitops.controller import Controller, Pass
 from gitops.errors import ProcessError
+from gitops.lab.demo import BOX, GREETING, Demo
+from gitops.lab.machine import Machine
 from gitops.model import Json, Report
 from gitops.process import run
-from gitops.provision import provision
-from gitops.reconcile import Controller, Pass
 from gitops.server import create_app, serve
 from gitops.settings import load
 from gitops.source import FolderTree
-from gitops.vm import Machine
-from tests import works
+from gitops.workflows.provision import provision
+from tests.kit import works
 
 __all__ = ["BOX", "GREETING", "LONG", "Field"]
 SIZES = Sizes(esp=200, toweros=900, state=128)

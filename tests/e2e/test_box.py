@@ -10,14 +10,14 @@ from pathlib import Path
 
 import pytest
 
-from gitops import holds
+from gitops.lab.machine import Machine
 from gitops.process import run
 from gitops.publish import Publisher
+from gitops.rollout import holds
 from gitops.sign import Signer, keys
-from gitops.source.signatures import Trust
+from gitops.source.trust.signatures import Trust
 from gitops.store import Store
-from gitops.verify import Believed, Verification
-from gitops.vm import Machine
+from gitops.workflows.verify import Believed, Verification
 from tests.e2e.field import BOX, GREETING, LONG, Field
 
 pytestmark = [pytest.mark.e2e, pytest.mark.boot]

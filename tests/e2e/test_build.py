@@ -15,9 +15,9 @@ from pathlib import Path
 
 import pytest
 
-from gitops.build import BuildahBuilder, inputs
-from gitops.build.inputs import fetch_inputs
-from gitops.build.mirrors import Mirror
+from gitops.builders import BuildahBuilder, inputs
+from gitops.builders.inputs import fetch_inputs
+from gitops.builders.mirrors import Mirror
 from gitops.errors import BuildError
 from gitops.fleet.lockfile import dump_lock
 from gitops.fleet.packages import load_packages

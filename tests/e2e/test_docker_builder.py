@@ -11,14 +11,14 @@ from pathlib import Path
 import pytest
 
 from gitops.assemble.layers import layer_of
-from gitops.build.docker import DockerBuilder
+from gitops.builders.docker import DockerBuilder
 from gitops.errors import BuildError
 from gitops.fleet.packages import load_packages
 from gitops.model import Image, sha256
 from gitops.source import FolderTree
 from gitops.store import Store
-from tests import works
 from tests.e2e.containers import Host
+from tests.kit import works
 
 pytestmark = pytest.mark.e2e
 

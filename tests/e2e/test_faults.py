@@ -11,14 +11,14 @@ from pathlib import Path
 
 import pytest
 
-from gitops.assemble.cpio import Node, archive
+from gitops.assemble.boot.cpio import Node, archive
+from gitops.assemble.boot.uki import make_uki
 from gitops.assemble.release import BOOT_FILES, Assembler
-from gitops.assemble.uki import make_uki
 from gitops.model import Publication
 from gitops.process import run
 from gitops.sign import Signer, keys
-from tests import works
 from tests.e2e.field import BOX, SIZES, Field
+from tests.kit import works
 
 pytestmark = [pytest.mark.e2e, pytest.mark.boot]
 

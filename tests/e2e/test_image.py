@@ -10,14 +10,14 @@ import pytest
 from virt.firmware.efi.devpath import DevicePath, DevicePathElem
 from virt.firmware.varstore.edk2 import Edk2VarStore
 
-from gitops.assemble.disk import Contents, Sizes, _id, disk_image
+from gitops.assemble.formats.disk import Contents, Sizes, _id, disk_image
 from gitops.assemble.release import Assembled, assemble
+from gitops.lab.machine import Certificates, Machine, enroll_keys, overlay
 from gitops.model import Box, Image, Revision, Spec
 from gitops.process import run
 from gitops.store import Store
-from gitops.tools import Toolbox
-from gitops.vm import Certificates, Machine, enroll_keys, overlay
-from tests import oci, toolbox, works
+from gitops.toolbox import Toolbox
+from tests.kit import oci, toolbox, works
 
 BUSYBOX = Path("/usr/bin/busybox")
 SIZES = Sizes(esp=128, toweros=128, state=64)

@@ -9,10 +9,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from gitops.assemble.disk import Sizes
-from gitops.vm import Machine
-from tests import works
+from gitops.assemble.formats.disk import Sizes
+from gitops.lab.machine import Machine
 from tests.e2e.field import BOX, Field
+from tests.kit import works
 
 pytestmark = [pytest.mark.e2e, pytest.mark.boot]
 

@@ -7,7 +7,7 @@ import pytest
 
 from gitops.server import create_app, serve
 from gitops.settings import Settings
-from tests.fleetkit import kit
+from tests.kit.published import kit
 
 pytestmark = pytest.mark.e2e
 CHROMIUM = shutil.which("chromium")

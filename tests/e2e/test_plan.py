@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from gitops.cli import init
-from tests import works
+from tests.kit import works
 
 pytestmark = pytest.mark.e2e
 TOWEROS = Path(sys.executable).with_name("toweros")

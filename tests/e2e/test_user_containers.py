@@ -18,10 +18,10 @@ from toweros_agent.nouns import Check
 
 from gitops.assemble.apps import oci_image
 from gitops.errors import ProcessError
+from gitops.oci.registry import Registry, push
 from gitops.process import run
-from gitops.registry import Registry, push
-from tests import works
 from tests.e2e.containers import LAYER, MANIFEST, Host
+from tests.kit import works
 from tests.simulators.registry import DockerRegistry
 
 pytestmark = pytest.mark.e2e

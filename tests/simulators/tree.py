@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from gitops.model import Entry
-from gitops.source.trees import object_id, tree_ids
+from gitops.source.clone.trees import object_id, tree_ids
 
 
 class DictTree:

@@ -1,0 +1,1 @@
+"""What the firmware starts: initrd, kernel modules, UKI and addon."""

@@ -1,0 +1,69 @@
+"""Boot files, unsigned: the UKI that all boxes with one kernel share, and the addon of one box and release.
+
+In: the bootloader package's stubs, kernel, initrd, base arguments; a Release, the server's URL, a Network. Out: PE
+images, the same for the same input. Rules: `.osrel` is one constant, so that systemd-boot sorts entries by file name
+(UAPI.1, Sorting); the addon holds nothing but a command line (docs/formats.md, "Boot files").
+
+    make_uki(stub, kernel, initrd, "console=ttyS0")
+    make_addon(addon_stub, release, "http://10.0.2.2:8080", Network())
+"""
+
+from gitops.assemble.boot.pe import Section, add_sections
+from gitops.errors import AssembleError
+from gitops.model import Network, Release
+
+OS_RELEASE = b'ID=toweros\nNAME="TowerOS"\nPRETTY_NAME="TowerOS"\n'
+MAX_CMDLINE = 1500
+"""Bytes. The kernel's own limit is 2048, and the UKI's and the addon's arguments share it."""
+
+
+def make_uki(stub: bytes, kernel: bytes, initrd: bytes, cmdline: str) -> bytes:
+    """A unified kernel image.
+
+    Raises:
+        AssembleError: the stub is not what it should be, or the command line is too long or not plain text.
+    """
+    return add_sections(
+        stub,
+        [
+            Section(".osrel", OS_RELEASE),
+            Section(".cmdline", _text(cmdline)),
+            Section(".initrd", initrd),
+            Section(".linux", kernel),
+        ],
+    )
+
+
+def make_addon(stub: bytes, release: Release, server: str, network: Network) -> bytes:
+    """The addon that names a release: what its box must run, and how it reaches its server."""
+    return add_sections(stub, [Section(".cmdline", _text(arguments(release, server, network)))])
+
+
+def arguments(release: Release, server: str, network: Network) -> str:
+    """The addon's part of the kernel command line."""
+    words = {
+        "release": release.digest,
+        "sequence": str(release.sequence),
+        "box": release.box,
+        "server": server,
+        "net": _network(network),
+    }
+    if spaced := [name for name, value in words.items() if not value or any(c.isspace() or c == '"' for c in value)]:
+        raise AssembleError(
+            f"box {release.box}: its {spaced[0]} is empty or has a space, which no command line can hold"
+        )
+    return " ".join(f"toweros.{name}={value}" for name, value in words.items())
+
+
+def _network(network: Network) -> str:
+    if network.dhcp:
+        return "dhcp"
+    return ",".join((network.interface, network.address, network.gateway, *network.dns))
+
+
+def _text(cmdline: str) -> bytes:
+    """One line, ended as C ends it: the stub reads up to the zero byte."""
+    data = " ".join(cmdline.split()).encode()
+    if not data.isascii() or len(data) > MAX_CMDLINE:
+        raise AssembleError(f"the kernel's arguments must be plain ASCII and shorter than {MAX_CMDLINE} bytes")
+    return data + b"\0"

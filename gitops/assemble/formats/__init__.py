@@ -1,0 +1,1 @@
+"""What leaves as one file: a disk, a tar."""

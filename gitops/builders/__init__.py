@@ -1,0 +1,21 @@
+"""Packages become images: inputs by digest, a build without network, layers in the store.
+
+lock (packages.in -> packages.lock) ... inputs (locked files into the store) -> context -> a builder -> Image.
+"""
+
+from gitops.builders.buildah import BuildahBuilder
+from gitops.builders.builder import Builder
+from gitops.builders.lock import Locker
+from gitops.settings import Settings
+from gitops.store import Store
+
+__all__ = ["BuildahBuilder", "Builder", "Locker", "builder_of"]
+
+
+def builder_of(settings: Settings, store: Store) -> Builder:
+    """The builder that the settings name: buildah, unless they say `docker`."""
+    if settings.builder == "docker":
+        from gitops.builders.docker import DockerBuilder  # its client takes a while to import
+
+        return DockerBuilder(store, settings.docker_host)
+    return BuildahBuilder(store)

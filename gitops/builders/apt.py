@@ -1,0 +1,94 @@
+"""A private apt: resolves names to exact Debian packages without touching this machine's own state.
+
+In: what is wanted and what is there already. Out: every package that must be added, by version, SHA-256 and place.
+"""
+
+import re
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from debian.deb822 import Packages
+
+from gitops.builders.mirrors import mirrors
+from gitops.errors import BuildError, ProcessError
+from gitops.model import LockedFile
+from gitops.process import run
+
+_INSTALL = re.compile(r"^Inst (\S+) (?:\[[^\]]*\] )?\((\S+)", re.MULTILINE)
+_MISSING = re.compile(r"Unable to locate package (\S+)|Package '?(\S+?)'? has no installation candidate")
+ASSUMED = "99:0"
+"""The version of a package that is only said to be there: newer than any."""
+
+
+class Apt:
+    """apt in a folder of its own. `update` once, then `resolve` as often as wanted."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        for name in ("state/lists/partial", "cache/archives/partial", "etc"):
+            (folder / name).mkdir(parents=True, exist_ok=True)
+        (folder / "etc/sources.list").write_text("\n".join(mirror.source for mirror in mirrors()) + "\n")
+
+    def update(self) -> None:
+        """Fetch the lists of packages.
+
+        Raises:
+            BuildError: no mirror answers.
+        """
+        (self._folder / "status").write_text("")
+        try:
+            self._run("apt-get", "update")
+        except ProcessError as error:
+            raise BuildError(
+                f"the Debian mirrors cannot be read: {error.message}", hint="check apt's sources"
+            ) from error
+
+    def resolve(
+        self, wanted: Sequence[str], installed: Iterable[LockedFile], assumed: Iterable[str]
+    ) -> list[LockedFile]:
+        """Everything that must be added so that `wanted` work.
+
+        Raises:
+            BuildError: a name is unknown, or cannot be had together with the rest; the name is in the message.
+        """
+        there = [(file.name, file.version) for file in installed] + [(name, ASSUMED) for name in assumed]
+        (self._folder / "status").write_text("".join(_stanza(name, version) for name, version in there))
+        try:
+            said = self._run("apt-get", "install", "--simulate", "--no-install-recommends", *wanted).decode()
+        except ProcessError as error:
+            missing = _MISSING.search(error.message)
+            name = next(filter(None, missing.groups())) if missing else ""
+            raise BuildError(f"Debian has no package `{name}`" if name else error.message) from error
+        chosen = [f"{name}={version}" for name, version in _INSTALL.findall(said)]
+        return self._describe(chosen) if chosen else []
+
+    def _describe(self, chosen: Sequence[str]) -> list[LockedFile]:
+        said = self._run("apt-cache", "show", "--no-all-versions", *chosen).decode()
+        return [
+            LockedFile("deb", each["Package"], each["Version"], each["SHA256"], int(each["Size"]), each["Filename"])
+            for each in Packages.iter_paragraphs(said, use_apt_pkg=False)
+        ]
+
+    def _run(self, program: str, *arguments: str) -> bytes:
+        places = {
+            "Dir::State": self._folder / "state",
+            "Dir::State::status": self._folder / "status",
+            "Dir::Cache": self._folder / "cache",
+            "Dir::Etc::sourcelist": self._folder / "etc/sources.list",
+            "Dir::Etc::sourceparts": "-",
+            "Dir::Etc::preferencesparts": "-",
+            "APT::Architecture": "amd64",
+            "APT::Architectures": "amd64",
+            "APT::Get::Assume-Yes": "true",
+            "Debug::NoLocking": "true",
+        }
+        options = [word for name, value in places.items() for word in ("-o", f"{name}={value}")]
+        return run([program, *options, *arguments])
+
+
+def _stanza(name: str, version: str) -> str:
+    """An entry of dpkg's status file: installed, and wanting nothing more."""
+    return (
+        f"Package: {name}\nStatus: install ok installed\nVersion: {version}\nArchitecture: amd64\n"
+        f"Multi-Arch: foreign\nMaintainer: -\nDescription: -\n\n"
+    )

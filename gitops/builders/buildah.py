@@ -1,0 +1,138 @@
+"""The default builder: buildah, without a daemon and without network.
+
+In: a Package, its Tree and its built siblings. Out: an Image; its layers' tars are blobs. Rules: the same key is never
+built twice; a build runs in a network namespace of its own that has no way out; times are fixed, so equal inputs give
+equal layers; whatever a stopped build leaves behind is not seen by the next.
+"""
+
+import json
+import shutil
+import tempfile
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+import structlog
+
+from gitops.builders.context import write_context
+from gitops.builders.inputs import fetch_inputs
+from gitops.errors import BuildError, ProcessError
+from gitops.fleet.packages import SIBLING
+from gitops.model import Image, Package, Tree
+from gitops.process import run
+from gitops.store import Store
+
+log = structlog.get_logger(__name__)
+
+LABEL = "org.mobyproject.config"
+NAME = "localhost/toweros"
+TIMEOUT = 3600.0
+"""Seconds that one build may take."""
+MINIMUM_FREE = 2 << 30
+"""Bytes that must be free before a build begins: a full disk in the middle of one helps nobody."""
+
+
+class BuildahBuilder:
+    """Implements `Builder` with a private buildah storage below the store.
+
+    `lender` is another store's folder, whose images may be stood on and are never changed.
+    """
+
+    def __init__(self, store: Store, lender: Path | None = None) -> None:
+        self._store = store
+        self._root = store.root / "buildah"
+        lent = lender.resolve() / "buildah" / "storage" if lender else None
+        self._lent = ["--storage-opt", f"additionalimagestore={lent}"] if lent and lent.is_dir() else []
+
+    def build(self, package: Package, tree: Tree, packages: Mapping[str, Package]) -> Image:
+        """See `Builder.build`."""
+        known = self._store.image(package.key)
+        if known and all(self._store.blobs.has(diff_id) for diff_id in known.layers):
+            return known
+        for sibling in package.depends:
+            if not self._has(packages[sibling].key):
+                self._store.forget_image(packages[sibling].key)
+                self.build(packages[sibling], tree, packages)
+        fetch_inputs(self._store, package)
+        (self._store.root / "logs").mkdir(exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=self._store.root, prefix=".build-") as work:
+            context = Path(work, "context")
+            context.mkdir()
+            write_context(self._store, package, tree, context)
+            self._bud(package, packages, context)
+            image = self._export(package, Path(work, "image"))
+        self._store.save_image(image)
+        log.info("image.built", package=package.path, key=package.key, layers=len(image.layers))
+        return image
+
+    def prune(self, keep: Iterable[str]) -> None:
+        """See `Builder.prune`."""
+        kept = {f"{NAME}:{key}" for key in keep}
+        listed = json.loads(self._buildah("images", "--json") or b"[]") or []
+        stale = [image["id"] for image in listed if not kept & set(image.get("names") or [])]
+        for name in stale:
+            try:
+                self._buildah("rmi", name)
+            except ProcessError as error:
+                log.debug("prune.kept", image=name, reason=error.message)
+
+    def _bud(self, package: Package, packages: Mapping[str, Package], context: Path) -> None:
+        arguments = [
+            word for name, value in package.build_args for word in ("--build-arg", self._given(name, value, packages))
+        ]
+        label = ["--label", f"{LABEL}={json.dumps(package.config, sort_keys=True)}"] if package.config else []
+        logged = self._store.root / "logs" / f"build-{package.path.replace('/', '-')}.log"
+        command = [
+            *("bud", "--isolation", "chroot", "--layers", "--force-rm", "--timestamp", "0", "--pull-never"),
+            *label,
+            *arguments,
+        ]
+        try:
+            output = self._buildah(*command, "--tag", f"{NAME}:{package.key}", str(context), offline=True)
+        except ProcessError as error:
+            logged.write_text(error.log or error.message)
+            raise BuildError(f"{package.path}: {error.message}", hint=f"the log is {logged}") from error
+        logged.write_bytes(output)
+
+    def _given(self, name: str, value: str, packages: Mapping[str, Package]) -> str:
+        if value.startswith(SIBLING):
+            value = f"{NAME}:{packages[value.removeprefix(SIBLING)].key}"
+        return f"{name}={value}"
+
+    def _export(self, package: Package, folder: Path) -> Image:
+        """Take the layers out, uncompressed (a tar's digest is then its diff id), into the store.
+
+        buildah compresses whatever it writes as an OCI layout; its `dir:` transport leaves layers as they are.
+        """
+        self._buildah("push", "--quiet", "--disable-compression", f"{NAME}:{package.key}", f"dir:{folder}")
+        manifest = json.loads((folder / "manifest.json").read_text())
+        config = json.loads((folder / _hex(manifest["config"]["digest"])).read_text())
+        layers = tuple(_hex(layer["digest"]) for layer in manifest["layers"])
+        if layers != tuple(_hex(diff_id) for diff_id in config["rootfs"]["diff_ids"]):
+            raise BuildError(f"{package.path}: buildah pushed a compressed layer", hint="use buildah 1.28 or newer")
+        for diff_id in layers:
+            self._store.blobs.put_file(folder / diff_id, move=True)
+        return Image(package.tag, package.key, config.get("config", {}), layers)
+
+    def _has(self, key: str) -> bool:
+        try:
+            self._buildah("inspect", "--type", "image", f"{NAME}:{key}")
+        except ProcessError:
+            return False
+        return self._store.image(key) is not None
+
+    def _buildah(self, *words: str, offline: bool = False) -> bytes:
+        _check_free(self._store.root)
+        alone = ["unshare", "--net"] if offline else []
+        storage = ["--root", str(self._root / "storage"), "--runroot", str(self._root / "run")]
+        return run([*alone, "buildah", *storage, *self._lent, *words], timeout=TIMEOUT)
+
+
+def _check_free(folder: Path) -> None:
+    """Raises BuildError when the disk is nearly full."""
+    free = shutil.disk_usage(folder).free
+    if free < MINIMUM_FREE:
+        raise BuildError(f"{folder}: only {free >> 20} MiB are free", hint="`toweros build --prune`, or a bigger disk")
+
+
+def _hex(digest: str) -> str:
+    return digest.removeprefix("sha256:")

@@ -1,0 +1,91 @@
+"""The build context: a package's folder as Git has it, and its locked files.
+
+In: a package, its Tree, the store. Out: a folder with the files, modes and links of the commit, `debs/*.deb` and
+`wheels/*.whl` (or `rootfs.tar`). Nothing else is seen by a build.
+"""
+
+import os
+import shutil
+from pathlib import Path
+
+from debian.debfile import DebFile
+
+from gitops.builders.mirrors import SUITE
+from gitops.model import LockedFile, Package, Tree, sha256
+from gitops.process import run
+from gitops.store import Store
+
+LINK, EXECUTABLE = 0o120000, 0o111
+HOOKS = (
+    "rm -rf $1/var/lib/apt/* $1/var/cache/apt $1/var/log/* $1/var/cache/ldconfig/aux-cache $1/var/cache/debconf/*-old",
+    "rm -rf $1/usr/share/doc $1/usr/share/man $1/usr/share/locale $1/usr/share/info $1/usr/share/lintian",
+    "rm -f $1/etc/machine-id $1/etc/hostname $1/etc/resolv.conf $1/etc/apt/sources.list",
+    "test ! -e $1/etc/shadow || sed -i 's/^\\([^:]*:[^:]*\\):[0-9]*:/\\1:1:/' $1/etc/shadow",
+    "find $1/usr -name __pycache__ -prune -exec rm -rf {} +",
+)
+"""What a fresh Debian root holds that differs from day to day or that no tool needs."""
+
+
+def write_context(store: Store, package: Package, tree: Tree, folder: Path) -> None:
+    """Fill an empty folder with a package's build context."""
+    _write_files(package, tree, folder)
+    if package.rootfs:
+        make_rootfs(store, package, folder / "rootfs.tar")
+        return
+    for kind, name in (("deb", "debs"), ("wheel", "wheels")):
+        (folder / name).mkdir()
+        _link(store, [file for file in package.lock if file.kind == kind], folder / name)
+
+
+def _write_files(package: Package, tree: Tree, folder: Path) -> None:
+    for path, entry in tree.entries().items():
+        if not path.startswith(f"{package.path}/"):
+            continue
+        target = folder / path.removeprefix(f"{package.path}/")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if entry.mode == LINK:
+            target.symlink_to(tree.read(path).decode())
+        else:
+            target.write_bytes(tree.read(path))
+            target.chmod(0o755 if entry.mode & EXECUTABLE else 0o644)
+
+
+def _link(store: Store, files: list[LockedFile], folder: Path) -> None:
+    for file in files:
+        try:
+            os.link(store.blobs.path(file.sha256), folder / file.filename)
+        except OSError:
+            shutil.copyfile(store.blobs.path(file.sha256), folder / file.filename)
+
+
+def make_rootfs(store: Store, package: Package, out: Path) -> None:
+    """A whole Debian root out of exactly the locked packages, by mmdebstrap, without network."""
+    repository = out.parent / ".repository"
+    repository.mkdir()
+    debs = [file for file in package.lock if file.kind == "deb"]
+    _link(store, debs, repository)
+    _write_index(repository, debs)
+    names = ",".join(sorted(file.name for file in debs))
+    run(
+        [
+            *("mmdebstrap", f"--variant={package.rootfs}", "--mode=root", "--format=tar"),
+            *(f"--include={names}", "--skip=check/empty", *(f"--customize-hook={hook}" for hook in HOOKS)),
+            *('--aptopt=APT::Install-Recommends "false"', SUITE, out, f"deb [trusted=yes] copy:{repository} ./"),
+        ],
+        env={"SOURCE_DATE_EPOCH": "0"},
+    )
+    shutil.rmtree(repository)
+
+
+def _write_index(repository: Path, debs: list[LockedFile]) -> None:
+    """A flat repository: mmdebstrap asks for what is essential in a suite by name, so there must be a Release file."""
+    index = "\n".join(_index_entry(repository, file) for file in debs).encode()
+    (repository / "Packages").write_bytes(index)
+    release = f"Suite: {SUITE}\nCodename: {SUITE}\nSHA256:\n {sha256(index)} {len(index)} Packages\n"
+    (repository / "Release").write_text(release)
+
+
+def _index_entry(repository: Path, file: LockedFile) -> str:
+    """A stanza of a Packages index (Debian wiki, RepositoryFormat)."""
+    control = DebFile(str(repository / file.filename)).debcontrol()
+    return f"{control.dump()}Filename: ./{file.filename}\nSize: {file.size}\nSHA256: {file.sha256}\n"

@@ -1,0 +1,165 @@
+"""The Docker engine as a builder, through its API: for machines where one runs already.
+
+In: a Package, its Tree and its built siblings. Out: an Image with the same layers as buildah's. Rules: as there, the
+same key is never built twice, and a build has no network. What the engine has of earlier builds is only a cache: a
+sibling that it lacks is loaded into it from the store. Tars differ from buildah's in times alone, which no layer keeps.
+
+    DockerBuilder(store, "unix:///var/run/docker.sock").build(package, tree, packages)
+"""
+
+import io
+import json
+import tarfile
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO
+
+import docker
+import structlog
+from docker.errors import DockerException, ImageNotFound
+from requests.exceptions import RequestException
+
+from gitops.builders.buildah import LABEL, NAME, TIMEOUT
+from gitops.builders.context import write_context
+from gitops.builders.inputs import fetch_inputs
+from gitops.errors import BuildError
+from gitops.fleet.packages import SIBLING
+from gitops.model import Image, Json, Package, Tree
+from gitops.store import Store
+
+log = structlog.get_logger(__name__)
+
+KEPT = ("Cmd", "Entrypoint", "Env", "ExposedPorts", "Labels", "StopSignal", "User", "Volumes", "WorkingDir")
+"""The members of an image's config that the OCI image specification knows; the engine adds others of its own."""
+CHUNK = 1 << 20
+
+
+class DockerBuilder:
+    """Implements `Builder`."""
+
+    def __init__(self, store: Store, host: str) -> None:
+        self._store, self._host = store, host
+        self._known: docker.DockerClient | None = None
+
+    def build(self, package: Package, tree: Tree, packages: Mapping[str, Package]) -> Image:
+        """See `Builder.build`."""
+        known = self._store.image(package.key)
+        if known and all(map(self._store.blobs.has, known.layers)):
+            return known
+        siblings = [self.build(packages[path], tree, packages) for path in package.depends]
+        fetch_inputs(self._store, package)
+        (self._store.root / "logs").mkdir(exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=self._store.root, prefix=".build-") as work, self._told(package):
+            for sibling in siblings:
+                self._lend(sibling, Path(work))
+            context = Path(work, "context")
+            context.mkdir()
+            write_context(self._store, package, tree, context)
+            self._run(package, packages, context)
+            image = self._export(package, Path(work))
+        self._store.save_image(image)
+        log.info("image.built", package=package.path, key=package.key, layers=len(image.layers))
+        return image
+
+    def prune(self, keep: Iterable[str]) -> None:
+        """See `Builder.prune`."""
+        kept = {f"{NAME}:{key}" for key in keep}
+        with self._told():
+            for image in self._client.images.list(name=NAME):
+                if not kept & set(image.tags):
+                    self._client.images.remove(str(image.id), force=True)
+
+    @property
+    def _client(self) -> docker.DockerClient:
+        if self._known is None:
+            self._known = docker.DockerClient(base_url=self._host, timeout=int(TIMEOUT))
+        return self._known
+
+    @contextmanager
+    def _told(self, package: Package | None = None) -> Iterator[None]:
+        """The engine's errors as ours."""
+        try:
+            yield
+        except (DockerException, RequestException) as error:
+            what = f"{package.path}: " if package else ""
+            hint = "does it run, and may we use its socket? See `builder` and `docker_host` in docs/settings.md"
+            raise BuildError(f"{what}the Docker engine at {self._host}: {error}", hint=hint) from error
+
+    def _run(self, package: Package, packages: Mapping[str, Package], context: Path) -> None:
+        given = dict(self._given(name, value, packages) for name, value in package.build_args)
+        labels = {LABEL: json.dumps(package.config, sort_keys=True)} if package.config else {}
+        logged = self._store.root / "logs" / f"build-{package.path.replace('/', '-')}.log"
+        said = self._client.api.build(
+            path=str(context), tag=f"{NAME}:{package.key}", buildargs=given, labels=labels,
+            network_mode="none", rm=True, forcerm=True, pull=False, decode=True,
+        )  # fmt: skip
+        with logged.open("w") as output:
+            for line in said:
+                output.write(line.get("stream", "") or line.get("error", ""))
+                if "error" in line:
+                    raise BuildError(f"{package.path}: {line['error'].strip()}", hint=f"the log is {logged}")
+
+    def _given(self, name: str, value: str, packages: Mapping[str, Package]) -> tuple[str, str]:
+        sibling = packages.get(value.removeprefix(SIBLING)) if value.startswith(SIBLING) else None
+        return name, f"{NAME}:{sibling.key}" if sibling else value
+
+    def _lend(self, image: Image, work: Path) -> None:
+        """Give the engine a sibling that it does not have."""
+        name = f"{NAME}:{image.key}"
+        try:
+            self._client.images.get(name)
+        except ImageNotFound:
+            archive = work / "sibling.tar"
+            write_archive(self._store, image, name, archive)
+            with archive.open("rb") as stream:
+                self._client.images.load(stream)
+            archive.unlink()
+
+    def _export(self, package: Package, work: Path) -> Image:
+        """Take the layers out of what `docker save` gives: their tars are uncompressed, and named by the config."""
+        archive = work / "saved.tar"
+        with archive.open("wb") as output:
+            for chunk in self._client.api.get_image(f"{NAME}:{package.key}", chunk_size=CHUNK):
+                output.write(chunk)
+        with tarfile.open(archive) as saved:
+            (manifest,) = json.load(_member(saved, "manifest.json"))
+            config = json.load(_member(saved, manifest["Config"]))
+            diff_ids = tuple(name.removeprefix("sha256:") for name in config["rootfs"]["diff_ids"])
+            for diff_id, name in zip(diff_ids, manifest["Layers"], strict=True):
+                self._take(package, diff_id, _member(saved, name), work / "layer.tar")
+        said: Json = {key: value for key, value in config.get("config", {}).items() if key in KEPT and value}
+        return Image(package.tag, package.key, said, diff_ids)
+
+    def _take(self, package: Package, diff_id: str, stream: IO[bytes], tar: Path) -> None:
+        if self._store.blobs.has(diff_id):
+            return
+        with tar.open("wb") as output:
+            while chunk := stream.read(CHUNK):
+                output.write(chunk)
+        if self._store.blobs.put_file(tar, move=True).sha256 != diff_id:
+            raise BuildError(f"{package.path}: the engine's layer {diff_id[:12]} is not what its name says")
+
+
+def write_archive(store: Store, image: Image, name: str, archive: Path) -> None:
+    """An image of the store as `docker load` takes it."""
+    rootfs = {"type": "layers", "diff_ids": [f"sha256:{diff_id}" for diff_id in image.layers]}
+    config = {"architecture": "amd64", "os": "linux", "config": image.config, "rootfs": rootfs}
+    layers = [f"{diff_id}.tar" for diff_id in image.layers]
+    manifest = [{"Config": "config.json", "RepoTags": [name], "Layers": layers}]
+    with tarfile.open(archive, "w") as output:
+        for file, value in (("manifest.json", manifest), ("config.json", config)):
+            data = json.dumps(value).encode()
+            info = tarfile.TarInfo(file)
+            info.size = len(data)
+            output.addfile(info, io.BytesIO(data))
+        for diff_id, file in zip(image.layers, layers, strict=True):
+            output.add(store.blobs.path(diff_id), file)
+
+
+def _member(archive: tarfile.TarFile, name: str) -> IO[bytes]:
+    stream = archive.extractfile(name)
+    if stream is None:
+        raise BuildError(f"the engine's archive holds no {name}", hint="is it a Docker engine of 20.10 or newer?")
+    return stream

@@ -1,0 +1,1 @@
+"""LinuxKit's own YAML: how it is read, and what may stand in it."""

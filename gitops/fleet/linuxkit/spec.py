@@ -1,0 +1,191 @@
+"""LinuxKit YAML: parsed, validated and merged.
+
+In: a tree and the paths of YAML files in it. Out: one `Spec`, and every mistake as a `Problem`; what could be read is
+in the `Spec` even then.
+
+Rules, as LinuxKit has them: several files merge by appending, and of the kernel each key's last value counts; names of
+services, and of volumes, are unique; a bind to something without a leading `/` names a volume. Beyond LinuxKit: a
+volume may be bound from any of the files; `@pkg:` paths are made relative to the repository (they are relative to
+their file); `source:` is read from the tree (relative to its top, where `linuxkit build` would be started).
+
+    spec = load(tree, ["boot/oc-minimal.yml", "boot/vm.yml"], problems)
+"""
+
+import base64
+import posixpath
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from gitops.errors import Problem
+from gitops.fleet.linuxkit import schema as linuxkit
+from gitops.fleet.schema import check, did_you_mean
+from gitops.fleet.yaml import Document, Path
+from gitops.fleet.yaml import load as load_yaml
+from gitops.model import Container, Json, Spec, Tree
+
+PACKAGE = "@pkg:"
+GROUPS = ("onboot", "onshutdown", "services")
+LINK = 0o120000
+
+
+@dataclass(frozen=True)
+class _Part:
+    """One file: what it says, and where."""
+
+    document: Document
+    spec: Spec
+
+
+def load(tree: Tree, paths: Sequence[str], problems: list[Problem]) -> Spec:
+    """The merged files; mistakes go to `problems`."""
+    parts = [part for path in paths if (part := _read(tree, path, problems)) is not None]
+    problems.extend(_not_unique(parts, ("services", "volumes")))
+    problems.extend(_wrong_volumes(parts))
+    spec = Spec(kernel="", cmdline="")
+    for part in parts:
+        spec = merge(spec, part.spec)
+    return spec
+
+
+def merge(first: Spec, second: Spec) -> Spec:
+    """Two specs as LinuxKit merges two files: lists are appended, of the kernel the later value counts."""
+    kernel = ("kernel", "cmdline", "kernel_binary", "kernel_tar", "kernel_ucode")
+    lists = ("init", *GROUPS, "volumes", "files")
+    later = {name: getattr(second, name) or getattr(first, name) for name in kernel}
+    return replace(first, **later, **{name: getattr(first, name) + getattr(second, name) for name in lists})
+
+
+def _read(tree: Tree, path: str, problems: list[Problem]) -> _Part | None:
+    try:
+        data = tree.read(path)
+    except KeyError:
+        hint = did_you_mean(path, [name for name in tree.entries() if name.endswith((".yml", ".yaml"))])
+        problems.append(Problem(path, 1, 0, "there is no such file", hint))
+        return None
+    document = load_yaml(data, path, problems)
+    said = document and check(document, linuxkit.Moby, problems)
+    return _Part(document, _Reader(tree, document, problems).spec(said)) if document and said else None
+
+
+class _Reader:
+    """Turns one validated file into a `Spec`: package paths and sources are resolved against the tree."""
+
+    def __init__(self, tree: Tree, document: Document, problems: list[Problem]) -> None:
+        self._tree, self._document, self._problems = tree, document, problems
+
+    def spec(self, said: linuxkit.Moby) -> Spec:
+        kernel = said.kernel or linuxkit.Kernel()
+        files = (self._file(file, ("files", index)) for index, file in enumerate(said.files or ()))
+        return Spec(
+            kernel=self._image(kernel.image or "", ("kernel", "image")),
+            cmdline=kernel.cmdline or "",
+            kernel_binary=kernel.binary or "",
+            kernel_tar=kernel.tar or "",
+            kernel_ucode=kernel.ucode or "",
+            init=tuple(self._image(name, ("init", index)) for index, name in enumerate(said.init or ()) if name),
+            onboot=self._containers(said.onboot, "onboot"),
+            onshutdown=self._containers(said.onshutdown, "onshutdown"),
+            services=self._containers(said.services, "services"),
+            volumes=tuple(self._volume(volume, index) for index, volume in enumerate(said.volumes or ())),
+            files=tuple(file for file in files if file),
+        )
+
+    def _containers(self, containers: tuple[linuxkit.Container, ...] | None, group: str) -> tuple[Container, ...]:
+        found = []
+        for index, container in enumerate(containers or ()):
+            settings = linuxkit.dump(container)
+            name, image = settings.pop("name"), settings.pop("image")
+            found.append(Container(name, self._image(image, (group, index, "image")), settings))
+        return tuple(found)
+
+    def _volume(self, volume: linuxkit.Volume, index: int) -> Json:
+        said = linuxkit.dump(volume)
+        return said | {"image": self._image(said["image"], ("volumes", index, "image"))} if "image" in said else said
+
+    def _image(self, name: str, place: Path) -> str:
+        if not name.startswith(PACKAGE):
+            return name
+        folder = posixpath.dirname(self._document.file)
+        path = posixpath.normpath(posixpath.join(folder, name.removeprefix(PACKAGE)))
+        try:
+            self._tree.read(f"{path}/build.yml")
+        except KeyError:
+            known = sorted({posixpath.dirname(n) for n in self._tree.entries() if n.endswith("/build.yml")})
+            relative = [PACKAGE + posixpath.relpath(other, folder or ".") for other in known]
+            self._note(place, f"there is no package in {path}", did_you_mean(name, relative))
+        return PACKAGE + path
+
+    def _file(self, file: linuxkit.File, place: Path) -> Json | None:
+        said = linuxkit.dump(file)
+        optional, source = said.pop("optional", False), said.pop("source", None)
+        if source is None:
+            return said
+        path = posixpath.normpath(source)
+        entry = self._tree.entries().get(path)
+        try:
+            data = self._tree.read(path)
+        except KeyError:
+            if not optional:
+                hint = did_you_mean(path, list(self._tree.entries())) or "add it to the repository"
+                self._note((*place, "source"), f"there is no file {path}", hint)
+            return None
+        if entry and entry.mode == LINK:
+            self._note((*place, "source"), f"{path} is a link", "name the file itself")
+        return said | contents(data)
+
+    def _note(self, place: Path, message: str, hint: str) -> None:
+        self._problems.append(self._document.problem(place, message, hint))
+
+
+def contents(data: bytes) -> Json:
+    """The bytes of a file as a `files:` entry has them."""
+    try:
+        return {"contents": data.decode()}
+    except UnicodeDecodeError:
+        return {"contentsBase64": base64.b64encode(data).decode()}
+
+
+def _not_unique(parts: Sequence[_Part], groups: Sequence[str]) -> Iterator[Problem]:
+    for group in groups:
+        first: dict[str, str] = {}
+        for part in parts:
+            for index, name in enumerate(_names(part.spec, group)):
+                place = (group, index, "name")
+                if name in first:
+                    hint = f"the first is in {first[name]}; rename or remove one"
+                    yield part.document.problem(place, f"{group} holds `{name}` twice", hint)
+                else:
+                    first[name] = f"{part.document.file}:{part.document.mark(place)[0]}"
+
+
+def _names(spec: Spec, group: str) -> list[str]:
+    return [member.name if isinstance(member, Container) else member["name"] for member in getattr(spec, group)]
+
+
+def _wrong_volumes(parts: Sequence[_Part]) -> Iterator[Problem]:
+    """Binds to volumes that are not there, or that would write to a read-only one."""
+    volumes = {volume["name"]: volume for part in parts for volume in part.spec.volumes}
+    for part in parts:
+        for group in GROUPS:
+            for index, container in enumerate(getattr(part.spec, group)):
+                for place, source, options in _binds(container.settings):
+                    where = (group, index, *place)
+                    if source not in volumes:
+                        hint = did_you_mean(source, list(volumes)) or "add it to `volumes:`, or write a path"
+                        yield part.document.problem(where, f"there is no volume `{source}`", hint)
+                    elif volumes[source].get("readonly") and ("ro" not in options or "rw" in options):
+                        hint = "add the option `ro`, or take `readonly` from the volume"
+                        yield part.document.problem(where, f"the volume `{source}` is read-only", hint)
+
+
+def _binds(settings: Json) -> Iterator[tuple[Path, str, Sequence[str]]]:
+    """Every bind to a volume: where it is said, the volume's name, the options."""
+    for field in ("binds", "binds.add"):
+        for index, text in enumerate(settings.get(field) or ()):
+            source, _, *options = text.split(":")
+            if not source.startswith("/"):
+                yield (field, index), source, options[0].split(",") if options else ()
+    for index, mount in enumerate(settings.get("mounts") or ()):
+        source = mount.get("source") or ""
+        if mount.get("type") == "bind" and not source.startswith("/"):
+            yield ("mounts", index), source, mount.get("options") or ()

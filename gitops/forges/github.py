@@ -1,0 +1,115 @@
+"""GitHub's REST API (version 2022-11-28), as a `Forge`.
+
+In: `owner/name` and an `Api`. Rules: our comment is the one that begins with our marker and that the token's own
+account wrote: anybody may write a marker. Who may approve a build is asked of the repository's permissions, not of the
+comment's word. The token needs: contents read, pull requests and commit statuses write (fine-grained), or `repo`.
+
+    GitHub("octo/fleet", Api(URL, token, HEADERS)).pulls("main")
+"""
+
+import re
+from collections.abc import Iterator, Sequence
+from typing import Any
+from urllib.parse import quote
+
+from gitops.errors import ForgeError
+from gitops.forges.forge import COMMAND, Pull, Status
+from gitops.forges.http import Api
+from gitops.model import Json
+
+URL = "https://api.github.com"
+HEADERS = {"Accept": "application/vnd.github+json", "X-GitHub-Api-Version": "2022-11-28"}
+DESCRIPTION = 140
+"""Characters of a status's description."""
+WRITERS = ("admin", "maintain", "write")
+_COMMIT = re.compile("[0-9a-f]{40}")
+_NAME = re.compile("[A-Za-z0-9-]+(\\[bot\\])?")
+
+
+class GitHub:
+    """Implements `Forge`."""
+
+    def __init__(self, repository: str, api: Api) -> None:
+        self._path, self._api = f"/repos/{repository}", api
+        self._us: str | None = None
+        self._comments: dict[int, int] = {}
+
+    def pulls(self, branch: str) -> Sequence[Pull]:
+        """See `Forge.pulls`."""
+        query = {"state": "open", "sort": "created", "direction": "asc", "per_page": "100"}
+        query |= {"base": branch} if branch else {}
+        return [_pull(item) for item in self._api.pages(f"{self._path}/pulls", query)]
+
+    def comment(self, pull: Pull, mark: str, text: str) -> None:
+        """See `Forge.comment`."""
+        known = self._comments.get(pull.number) or self._find(pull, mark)
+        if known:
+            self._comments.pop(pull.number, None)  # somebody may have deleted it: then it is looked for again
+            self._api.send("PATCH", f"{self._path}/issues/comments/{known}", {"body": text})
+            self._comments[pull.number] = known
+            return
+        made = self._api.send("POST", f"{self._path}/issues/{pull.number}/comments", {"body": text})
+        self._comments[pull.number] = int(_get(made, "id"))
+
+    def status(self, commit: str, status: Status) -> None:
+        """See `Forge.status`."""
+        said = status.description.splitlines()[0] if status.description else ""
+        short = said if len(said) <= DESCRIPTION else said[: DESCRIPTION - 3] + "..."
+        body = {"state": status.state, "context": status.context, "description": short}
+        body |= {"target_url": status.link} if status.link else {}
+        self._api.send("POST", f"{self._path}/statuses/{commit}", body)
+
+    def approved(self, pull: Pull) -> bool:
+        """See `Forge.approved`."""
+        wanted = f"{COMMAND} {pull.head}"
+        said = (each for each in self._issue_comments(pull) if wanted in str(each.get("body") or "").splitlines())
+        return any(self._may_write(str(_get(each, "user", "login"))) for each in said)
+
+    def _may_write(self, login: str) -> bool:
+        if not _NAME.fullmatch(login):
+            return False
+        try:
+            found = self._api.get(f"{self._path}/collaborators/{quote(login)}/permission")
+        except ForgeError as error:
+            if error.wait:
+                raise
+            return False  # 404: no collaborator at all
+        return _get(found, "permission") in WRITERS
+
+    def _find(self, pull: Pull, mark: str) -> int:
+        marked = [each for each in self._issue_comments(pull) if str(each.get("body") or "").startswith(mark)]
+        ours = self._login() if marked else ""
+        return next((int(each["id"]) for each in marked if _get(each, "user", "login") == ours), 0)
+
+    def _issue_comments(self, pull: Pull) -> Iterator[Json]:
+        return self._api.pages(f"{self._path}/issues/{pull.number}/comments", {"per_page": "100"})
+
+    def _login(self) -> str:
+        """The account that the token belongs to."""
+        if self._us is None:
+            self._us = str(_get(self._api.get("/user"), "login"))
+        return self._us
+
+
+def _pull(item: Json) -> Pull:
+    head, number = str(_get(item, "head", "sha")), int(_get(item, "number"))
+    if not _COMMIT.fullmatch(head):
+        raise ForgeError(f"pull request {number}: {head[:60]!r} is no commit", hint="is `forge_url` GitHub's API?")
+    source, target = _get(item, "head")["repo"], _get(item, "base", "repo", "full_name")
+    fork = source is None or source.get("full_name") != target
+    return Pull(
+        number, head, str(_get(item, "base", "ref")), fork, f"refs/pull/{number}/head", str(item.get("updated_at", ""))
+    )
+
+
+def _get(value: Any, *keys: str) -> Any:
+    """A member of an answer.
+
+    Raises:
+        ForgeError: it is not there: this is no answer of GitHub's.
+    """
+    for key in keys:
+        if not isinstance(value, dict) or key not in value:
+            raise ForgeError(f"an answer has no `{'.'.join(keys)}`", hint="is `forge_url` GitHub's API?")
+        value = value[key]
+    return value

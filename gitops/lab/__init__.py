@@ -1,0 +1,1 @@
+"""Boxes on this machine: QEMU, and the demo."""

@@ -1,0 +1,65 @@
+"""The nouns, one per stage, in the order in which data flows.
+
+    Revision -> Fleet -> Plan -> Image -> Layer -> Release -> Publication -> Report
+
+All are frozen; none does I/O. Digests are lower-case hex without a prefix (`sha256:` is added only for people).
+Sizes are bytes, times are Unix seconds, paths inside a repository use `/` and never start with it.
+Formats that leave the controller are described in `docs/formats.md`.
+"""
+
+from gitops.model.digest import BlobRef, Json, canonical, sha256
+from gitops.model.fleet import APPS, App, Box, Container, Fleet, Health, HealthCheck, LockedFile, Network, Package, Spec
+from gitops.model.plan import Existing, Plan, Step
+from gitops.model.release import (
+    BLOCK,
+    RELEASE_FORMAT,
+    AppImage,
+    Content,
+    Image,
+    Layer,
+    Mounted,
+    Publication,
+    Release,
+    Target,
+)
+from gitops.model.report import REPORT_FORMAT, Failure, Report
+from gitops.model.source import Entry, PathRule, Policy, Revision, Tree
+
+__all__ = [
+    "APPS",
+    "BLOCK",
+    "RELEASE_FORMAT",
+    "REPORT_FORMAT",
+    "App",
+    "AppImage",
+    "BlobRef",
+    "Box",
+    "Container",
+    "Content",
+    "Entry",
+    "Existing",
+    "Failure",
+    "Fleet",
+    "Health",
+    "HealthCheck",
+    "Image",
+    "Json",
+    "Layer",
+    "LockedFile",
+    "Mounted",
+    "Network",
+    "Package",
+    "PathRule",
+    "Plan",
+    "Policy",
+    "Publication",
+    "Release",
+    "Report",
+    "Revision",
+    "Spec",
+    "Step",
+    "Target",
+    "Tree",
+    "canonical",
+    "sha256",
+]

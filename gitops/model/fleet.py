@@ -1,0 +1,168 @@
+"""What the fleet repo may say, validated: packages, specs, apps, boxes."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from gitops.model.digest import Json
+from gitops.model.source import Policy
+
+
+@dataclass(frozen=True)
+class LockedFile:
+    """One input of a package: a Debian package or a wheel, by digest. `path` is where the mirror or index keeps it."""
+
+    kind: str
+    name: str
+    version: str
+    sha256: str
+    size: int
+    path: str
+
+    @property
+    def filename(self) -> str:
+        return self.path.rsplit("/", 1)[-1]
+
+
+@dataclass(frozen=True)
+class Package:
+    """A folder `pkg/NAME`: LinuxKit's build.yml + Dockerfile, plus packages.lock.
+
+    `tag` is what `linuxkit pkg show-tag` prints. `key` is the transitive identity: the tag extended by base images,
+    the keys of sibling packages, build arguments, platform and recipe. `depends` are paths of sibling packages.
+    `build_args` may hold `@lkt:pkg:PATH` values, resolved to the sibling's image by the builder. `rootfs`, if not
+    empty, is the mmdebstrap variant that turns the locked files into `rootfs.tar` of the build context.
+    """
+
+    path: str
+    image: str
+    tag: str
+    key: str
+    depends: tuple[str, ...] = ()
+    build_args: tuple[tuple[str, str], ...] = ()
+    config: Json = field(default_factory=dict)
+    lock: tuple[LockedFile, ...] = ()
+    rootfs: str = ""
+
+
+@dataclass(frozen=True)
+class Container:
+    """One entry of LinuxKit's onboot, onshutdown or services. `settings` are LinuxKit's own fields, validated."""
+
+    name: str
+    image: str
+    settings: Json = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Spec:
+    """Merged LinuxKit YAML. Images are references, or `@pkg:PATH` (path inside the fleet repo) for packages.
+
+    `files` and `volumes` are LinuxKit's entries; a file's `source:` is resolved to `contents`, or `contentsBase64`.
+    `kernel_binary`, `kernel_tar` and `kernel_ucode` are files in the kernel's image: the kernel (empty: `kernel`), its
+    modules (empty: `kernel.tar`; `none`: there are none), and the microcode's cpio (empty: none).
+    """
+
+    kernel: str
+    cmdline: str
+    init: tuple[str, ...] = ()
+    onboot: tuple[Container, ...] = ()
+    onshutdown: tuple[Container, ...] = ()
+    services: tuple[Container, ...] = ()
+    files: tuple[Json, ...] = ()
+    volumes: tuple[Json, ...] = ()
+    kernel_binary: str = ""
+    kernel_tar: str = ""
+    kernel_ucode: str = ""
+
+    def containers(self) -> tuple[Container, ...]:
+        return self.onboot + self.onshutdown + self.services
+
+    def images(self) -> tuple[str, ...]:
+        """Every image that the spec names, in order, once."""
+        volumes = (str(volume.get("image") or "") for volume in self.volumes)
+        named = (self.kernel, *self.init, *(c.image for c in self.containers()), *volumes)
+        return tuple(dict.fromkeys(name for name in named if name))
+
+
+APPS = "etc/compose"
+"""Where the files of apps are on a box."""
+
+
+@dataclass(frozen=True)
+class App:
+    """A compose app: user containers that Docker runs on the box.
+
+    `compose` is the compose file's value; `images` says what each service runs, `@pkg:PATH` or NAME@sha256:DIGEST.
+    `pull` is `staged` (the images travel in the release) or `registry` (Docker pulls them from the mirror, by digest).
+    """
+
+    name: str
+    path: str
+    pull: str
+    compose: Json
+    images: Mapping[str, str]
+    files: tuple[Json, ...] = ()
+
+
+@dataclass(frozen=True)
+class Network:
+    """How a box reaches its server: DHCP, or one static address (CIDR) with gateway and name servers."""
+
+    interface: str = "eth0"
+    address: str = ""
+    gateway: str = ""
+    dns: tuple[str, ...] = ()
+
+    @property
+    def dhcp(self) -> bool:
+        return not self.address
+
+
+@dataclass(frozen=True)
+class HealthCheck:
+    """`http`: GET `target`, expect `status` and `contains`. `service`, `container`: it is running, and stays so."""
+
+    name: str
+    type: str
+    target: str
+    status: int = 200
+    contains: str = ""
+    timeout: int = 10
+
+
+@dataclass(frozen=True)
+class Health:
+    """What must hold before a release is kept: all checks, for `probation` seconds after the agent's start."""
+
+    probation: int = 120
+    checks: tuple[HealthCheck, ...] = ()
+
+
+@dataclass(frozen=True)
+class Box:
+    """One machine, as fleet > role > box say it together.
+
+    `files` are its own, as LinuxKit's `files:` entries: they go into its own small layer. `suspended`, if not empty,
+    says who holds it and why. `poll` is the seconds between two looks at the server.
+    """
+
+    name: str
+    role: str
+    spec: Spec
+    network: Network = Network()
+    health: Health = Health()
+    site: str = ""
+    labels: tuple[tuple[str, str], ...] = ()
+    files: tuple[Json, ...] = ()
+    suspended: str = ""
+    poll: int = 30
+    apps: tuple[App, ...] = ()
+
+
+@dataclass(frozen=True)
+class Fleet:
+    """A whole fleet repo at one revision, validated."""
+
+    policy: Policy
+    packages: Mapping[str, Package]
+    boxes: Mapping[str, Box]

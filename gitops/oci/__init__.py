@@ -1,0 +1,1 @@
+"""Images that come from elsewhere: registries, signatures, layouts."""

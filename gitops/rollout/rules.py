@@ -1,0 +1,111 @@
+"""Who may take what, and why not. Pure.
+
+In: per box the content it should run, what is known of it, its role; the policy. Out: per box a `Decision` with its
+reason. Rules, per role:
+
+- A held fleet or box takes nothing.
+- The first release of a box is always offered: it has nothing to lose.
+- `policy.canaries` boxes go first; the others wait until every canary runs its wanted content and is Healthy.
+- When `policy.max_failures` boxes reported `failed` for their wanted content, nobody else takes theirs.
+- Canaries that took the content stay the canaries: there are never more boxes at risk than the policy says. One that
+  falls silent after that may have been lost by it: the others wait until somebody holds it, or it comes back.
+- A box that is silent already is no canary while another of its role can be.
+- A box alone in its role is its own canary.
+- Who waits is told not to take an older offer either: Git has left it behind (reconcile.py, `SUPERSEDED`).
+
+    decisions = decide({"a": digest, "b": digest}, facts, {"a": "site", "b": "site"}, policy)
+    decisions["b"]      # Decision(take=False, reason="waits for canary a: Progressing")
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from gitops.model import Policy
+
+FAILED = "failed"
+"""The verdict that a health check gives: the release is not tried again."""
+HEALTHY = "Healthy"
+MISSING = "Missing"
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What is known of a box, by content digest. `failed`: contents that it reported `failed` for.
+
+    `health` is `Missing` when it has been silent too long.
+    """
+
+    published: str = ""
+    running: str = ""
+    health: str = ""
+    failed: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True)
+class Decision:
+    """Whether a box is to be offered what it is wanted to run, and why (not)."""
+
+    take: bool
+    reason: str
+
+
+def decide(
+    wanted: Mapping[str, str],
+    facts: Mapping[str, Facts],
+    roles: Mapping[str, str],
+    policy: Policy,
+    suspended: Mapping[str, str] | None = None,
+) -> dict[str, Decision]:
+    """A decision for every box in `wanted`. `suspended`: box -> who holds it and why."""
+    held = {box: reason for box, reason in (suspended or {}).items() if reason}
+    decisions: dict[str, Decision] = {}
+    for role in sorted({roles[box] for box in wanted}):
+        members = sorted(box for box in wanted if roles[box] == role)
+        decisions |= _role(members, wanted, facts, policy, held)
+    return decisions
+
+
+def canaries(members: Sequence[str], wanted: Mapping[str, str], facts: Mapping[str, Facts], count: int) -> list[str]:
+    """Who goes first: boxes that were offered theirs already, then those that are heard, or ran once, then by name."""
+
+    def rank(box: str) -> tuple[bool, bool, bool, str]:
+        known = facts.get(box, Facts())
+        return known.published != wanted[box], known.health == MISSING, not known.running, box
+
+    return sorted(members, key=rank)[:count]
+
+
+def _role(
+    members: Sequence[str],
+    wanted: Mapping[str, str],
+    facts: Mapping[str, Facts],
+    policy: Policy,
+    held: Mapping[str, str],
+) -> dict[str, Decision]:
+    free = [box for box in members if box not in held]
+    first = canaries(free, wanted, facts, max(policy.canaries, 1))
+    failures = [box for box in members if wanted[box] in facts.get(box, Facts()).failed]
+    waiting = [box for box in first if not _proven(facts.get(box, Facts()), wanted[box])]
+    decisions = {}
+    for box in members:
+        known = facts.get(box, Facts())
+        if box in held:
+            decisions[box] = Decision(False, f"held: {held[box]}")
+        elif known.published == wanted[box]:
+            decisions[box] = Decision(True, "offered already")
+        elif len(failures) >= policy.max_failures:
+            decisions[box] = Decision(False, f"stopped: failed on {', '.join(failures)}")
+        elif not known.published:
+            decisions[box] = Decision(True, "first release")
+        elif box in first:
+            decisions[box] = Decision(True, "canary")
+        elif waiting:
+            who = waiting[0]
+            decisions[box] = Decision(False, f"waits for canary {who}: {facts.get(who, Facts()).health or 'no report'}")
+        else:
+            decisions[box] = Decision(True, f"canaries are {HEALTHY}")
+    return decisions
+
+
+def _proven(known: Facts, wanted: str) -> bool:
+    return known.published == wanted == known.running and known.health == HEALTHY

@@ -1,0 +1,123 @@
+"""How the fleet is, as people read it: one row per box, on two axes.
+
+The page, the API, the metrics and `toweros status` all say this. Pure but for `fleet_status`, which reads the store.
+
+    sync    Synced: it runs the content it is asked to run; OutOfSync; Unknown: it never reported, or nothing is asked
+    health  what it says (Healthy, Progressing, Degraded), or Suspended (held), Missing (silent too long), Unknown
+"""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+
+from gitops.model import Json, Publication, Report
+from gitops.rollout.facts import SILENT
+from gitops.rollout.rules import MISSING
+from gitops.store import REVISIONS, BoxRow, Store
+
+CONTROLLER = "controller"
+"""The store's document on the last passes: `revision`, `polled`, `error`, `hint`, `since`."""
+HELD = "held"
+"""The store's document of what the rollout holds: box -> reason."""
+SYNCS = ("Synced", "OutOfSync", "Unknown")
+HEALTHS = ("Healthy", "Progressing", "Degraded", "Suspended", MISSING, "Unknown")
+
+
+@dataclass(frozen=True)
+class BoxStatus:
+    """One box. `wanted` and `running` are revisions (or `release N`); `since` and `seen` Unix seconds, 0: never."""
+
+    box: str
+    sync: str
+    health: str
+    wanted: str
+    running: str
+    sequence: int
+    phase: str
+    since: int
+    seen: int
+    error: str = ""
+    fell_back: str = ""
+    fell_back_log: str = ""
+    held: str = ""
+    revoked: bool = False
+
+    def as_json(self) -> Json:
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class FleetStatus:
+    """All boxes, and the controller's own last words."""
+
+    boxes: tuple[BoxStatus, ...]
+    controller: Json
+
+    def as_json(self) -> Json:
+        return {"controller": self.controller, "boxes": [box.as_json() for box in self.boxes]}
+
+
+def fleet_status(store: Store, now: int) -> FleetStatus:
+    """What the store knows of everything, at `now`."""
+    rows = {row.name: row for row in store.boxes()}
+    published = {name: publication for name, (publication, _key) in store.publications().items()}
+    candidates = {publication.release.box: publication for publication in store.candidates()}
+    held = store.value(HELD) or {}
+    known, statuses = revisions(store), []
+    for name in sorted({*rows, *published, *candidates}):
+        offers = Offers(published.get(name), candidates.get(name), str(held.get(name, "")))
+        statuses.append(box_status(name, rows.get(name), offers, store.report(name), known, now))
+    return FleetStatus(tuple(statuses), store.value(CONTROLLER) or {})
+
+
+@dataclass(frozen=True)
+class Offers:
+    """What a box is offered, what waits for it, and why that waits."""
+
+    published: Publication | None = None
+    candidate: Publication | None = None
+    held: str = ""
+
+
+def revisions(store: Store) -> Mapping[str, str]:
+    """Release digest -> revision, of what was published lately."""
+    return dict((store.value(REVISIONS) or {}).get("rows", ()))
+
+
+def box_status(
+    name: str, row: BoxRow | None, offers: Offers, report: Report | None, known: Mapping[str, str], now: int
+) -> BoxStatus:
+    """One row. `known`: release digest -> revision."""
+    wanted = offers.candidate or offers.published
+    last = max(report.failures, key=lambda failure: failure.time, default=None) if report else None
+    reason = f"release {last.sequence}: {last.verdict}: {last.reason}" if last else ""
+    names = dict(known) | {p.document.sha256: str(p.revision) for p in (offers.published, offers.candidate) if p}
+    return BoxStatus(
+        box=name,
+        sync=_sync(wanted, report),
+        health=_health(row, offers, report, now),
+        wanted=str(wanted.revision) if wanted else "",
+        running=names.get(report.release, f"release {report.sequence}") if report else "",
+        sequence=report.sequence if report else 0,
+        phase=report.phase if report else "",
+        since=row.since if row else 0,
+        seen=row.received if row else 0,
+        error=report.error if report else "",
+        fell_back=reason,
+        fell_back_log=last.log if last else "",
+        held=offers.held,
+        revoked=bool(row and row.revoked),
+    )
+
+
+def _sync(wanted: Publication | None, report: Report | None) -> str:
+    if wanted is None or report is None:
+        return "Unknown"
+    return "Synced" if report.content == wanted.release.content.digest else "OutOfSync"
+
+
+def _health(row: BoxRow | None, offers: Offers, report: Report | None, now: int) -> str:
+    if row is None or report is None:
+        return "Unknown"
+    if now - row.received > SILENT:
+        return MISSING
+    return "Suspended" if offers.held.startswith("held") else report.health

@@ -1,0 +1,1 @@
+"""What boxes fetch and say: metadata, targets and layers by digest; signed reports."""

@@ -1,0 +1,1 @@
+"""What people and monitors read: the page, the API, metrics and probes."""

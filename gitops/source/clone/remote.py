@@ -1,0 +1,210 @@
+"""Talking to a Git remote with libgit2: no process, no helper, no configuration of this machine.
+
+In: a URL (path, file://, ssh://, user@host:path, https://), an SSH key and known hosts, or a token. Out: the refs of
+the remote, and the objects of one branch or tag in a bare clone. Rules: other transports are refused; an unknown host
+or a certificate that does not verify is refused; a download is bounded in bytes, objects and seconds; no message shows
+a user or password.
+"""
+
+import re
+import shutil
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pygit2
+from pygit2.enums import CredentialType, FetchPrune
+from pygit2.remotes import TransferProgress
+
+from gitops.errors import SourceError
+from gitops.settings import Settings
+from gitops.source.clone.trees import configure
+from gitops.source.trust.rules import KEPT
+
+MINIMUM = (1, 9, 7)
+"""The first libgit2 that we trust with what a stranger's server sends."""
+MAX_PACK = 1 << 30
+"""Bytes of one download."""
+MAX_OBJECTS = 2_000_000
+CONNECT_TIMEOUT, SILENCE_TIMEOUT = 10_000, 30_000
+"""Milliseconds: until a connection stands; without a byte from the server."""
+FETCH_TIMEOUT = 1800.0
+"""Seconds of one download."""
+ATTEMPTS = 2
+"""How often one key is offered: libssh2 asks again and again after a refusal."""
+
+_SCP = re.compile(r"[A-Za-z0-9._-]+@[A-Za-z0-9._-]+:(?!//)\S+")
+
+_found = tuple(int(part) for part in pygit2.LIBGIT2_VERSION.split(".")[:3])
+if _found < MINIMUM:
+    raise SourceError(
+        f"libgit2 {pygit2.LIBGIT2_VERSION} is too old", hint="run `make install`: pygit2 brings 1.9.7 or newer"
+    )
+
+
+def redact(url: str) -> str:
+    """The URL without a user's name and password."""
+    return re.sub(r"\?\S*", "", re.sub(r"(?<=://)[^/\s]*@", "", url))
+
+
+@dataclass(frozen=True)
+class Access:
+    """Where the remote is and how we prove who we are."""
+
+    url: str
+    ssh_key: Path | None = None
+    known_hosts: Path | None = None
+    token_file: Path | None = None
+    """For https: read at each use, so that a new token counts at once."""
+
+    @classmethod
+    def of(cls, settings: Settings) -> "Access":
+        return cls(settings.repository, settings.ssh_key, settings.ssh_known_hosts, settings.git_token_file)
+
+    @property
+    def ssh(self) -> bool:
+        return self.url.startswith("ssh://") or bool(_SCP.fullmatch(self.url))
+
+    def check(self) -> None:
+        """Raises SourceError for a URL that we do not speak."""
+        if not self.url:
+            raise SourceError("no fleet repo is named", hint="set `repository` in toweros.toml")
+        if any(ord(letter) < 33 for letter in self.url):
+            raise SourceError("the fleet repo's URL holds a space or a control character", hint="fix `repository`")
+        if "::" in self.url or ("://" in self.url and not self.url.startswith(("ssh://", "https://", "file://"))):
+            raise SourceError(
+                f"{redact(self.url)}: this transport is refused", hint="use ssh:// or https://", reason="Transport"
+            )
+
+    def home(self, folder: Path) -> None:
+        """Give libgit2 a home folder of its own that holds our known hosts (libgit2 looks nowhere else for them)."""
+        configure()
+        pygit2.settings.server_connect_timeout = CONNECT_TIMEOUT
+        pygit2.settings.server_timeout = SILENCE_TIMEOUT
+        if self.known_hosts is None:
+            return
+        if not self.known_hosts.is_file():
+            raise SourceError(
+                f"{self.known_hosts}: there is no such file", hint="make it with `ssh-keyscan HOST`, and check it"
+            )
+        (folder / ".ssh").mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(self.known_hosts, folder / ".ssh" / "known_hosts")
+        pygit2.settings.homedir = str(folder)
+
+
+class Callbacks(pygit2.RemoteCallbacks):
+    """Proves who we are, checks who they are, and counts."""
+
+    def __init__(self, access: Access) -> None:
+        super().__init__()
+        self._access = access
+        self._attempts = 0
+        self._deadline = time.monotonic() + FETCH_TIMEOUT
+
+    def credentials(
+        self, url: str, username_from_url: str | None, allowed_types: CredentialType
+    ) -> pygit2.Username | pygit2.UserPass | pygit2.Keypair:
+        user = username_from_url or "git"
+        if allowed_types & CredentialType.USERNAME:
+            return pygit2.Username(user)
+        self._attempts += 1
+        token = self._access.token_file
+        if allowed_types & CredentialType.USERPASS_PLAINTEXT and token and self._attempts == 1:
+            return pygit2.UserPass(user, _read_token(token))
+        if not allowed_types & CredentialType.SSH_KEY or self._attempts > ATTEMPTS:
+            place = "ssh_key" if self._access.ssh else "git_token_file"
+            raise SourceError(
+                f"{redact(url)}: access is refused", hint=f"check `{place}` and the server's rights; {KEPT}"
+            )
+        key = self._access.ssh_key
+        if key is None:
+            return pygit2.KeypairFromAgent(user)
+        if not key.is_file():
+            raise SourceError(f"{key}: there is no such file", hint="set `ssh_key` to a private key's path")
+        public = Path(f"{key}.pub")
+        return pygit2.Keypair(user, str(public) if public.is_file() else None, str(key), "")
+
+    def certificate_check(self, certificate: None, valid: bool, host: bytes) -> bool:
+        if not valid:
+            kind = "host key is unknown or has changed" if self._access.ssh else "certificate does not verify"
+            reason = "UnknownHost" if self._access.ssh else "BadCertificate"
+            hint = (
+                "compare it, then put it into `ssh_known_hosts`"
+                if self._access.ssh
+                else "check the server's certificate"
+            )
+            raise SourceError(f"{host.decode(errors='replace')}: the {kind}", hint=f"{hint}; {KEPT}", reason=reason)
+        return True
+
+    def transfer_progress(self, stats: TransferProgress) -> None:
+        if stats.received_bytes > MAX_PACK or stats.total_objects > MAX_OBJECTS:
+            raise SourceError(
+                "the fleet repo is too large to fetch", hint=f"at most {MAX_PACK >> 20} MiB", reason="TooLarge"
+            )
+        if time.monotonic() > self._deadline:
+            raise SourceError(
+                "the fleet repo takes too long to fetch", hint=f"it is tried again; {KEPT}", transient=True
+            )
+
+
+def _read_token(file: Path) -> str:
+    try:
+        return file.read_text().strip()
+    except (OSError, UnicodeDecodeError) as error:
+        hint = "`git_token_file` names a file that holds the token alone"
+        raise SourceError(f"{file}: cannot be read", hint=hint) from error
+
+
+@dataclass(frozen=True)
+class Heads:
+    """What the remote has: commit by branch, the branch that its HEAD names ("" for none), object by tag, and the
+    object that a tag's tag object leads to."""
+
+    branches: dict[str, str]
+    default: str
+    tags: dict[str, str] = field(default_factory=dict)
+    peeled: dict[str, str] = field(default_factory=dict)
+
+
+def list_heads(repository: pygit2.Repository, access: Access) -> Heads:
+    """Ask the remote for its branches.
+
+    Raises:
+        SourceError: it is away (transient), unknown, or does not let us in.
+    """
+    remote = repository.remotes.create_anonymous(access.url)
+    try:
+        heads = remote.list_heads(callbacks=Callbacks(access), proxy=access.url.startswith("https://") or None)
+    except (pygit2.GitError, KeyError, OSError, ValueError) as error:
+        raise unreachable(access, error) from error
+    prefix = "refs/heads/"
+    valid = pygit2.reference_is_valid_name
+    named = {head.name: head for head in heads if head.name and valid(head.name)}
+    branches = {name.removeprefix(prefix): str(head.oid) for name, head in named.items() if name.startswith(prefix)}
+    target = named["HEAD"].symref_target if "HEAD" in named else None
+    if target is None and "HEAD" in named:
+        target = next((prefix + name for name, oid in branches.items() if oid == str(named["HEAD"].oid)), None)
+    tag = "refs/tags/"
+    tags = {name.removeprefix(tag): str(head.oid) for name, head in named.items() if name.startswith(tag)}
+    ends = {str(head.name)[len(tag) : -3]: str(head.oid) for head in heads if str(head.name).endswith("^{}")}
+    default = target.removeprefix(prefix) if target and valid(target) else ""
+    return Heads(branches, default, tags, {name: oid for name, oid in ends.items() if name in tags})
+
+
+def download(repository: pygit2.Repository, access: Access, refspec: str) -> None:
+    """Fetch what one refspec names, with its history; no tags.
+
+    Raises:
+        SourceError: a bound is passed.
+        pygit2.GitError: the remote went away, or the clone is damaged: the caller finds out which.
+    """
+    remote = repository.remotes.create_anonymous(access.url)
+    proxy = access.url.startswith("https://") or None
+    remote.fetch([refspec], callbacks=Callbacks(access), prune=FetchPrune.NO_PRUNE, proxy=True if proxy else None)
+
+
+def unreachable(access: Access, error: Exception) -> SourceError:
+    reason = redact(str(error).strip("'\"")) or type(error).__name__
+    return SourceError(
+        f"{redact(access.url)} is unreachable: {reason}", hint=f"{KEPT}; it is tried again", transient=True
+    )

@@ -1,0 +1,204 @@
+"""Trees: the files of a commit, or of a working folder, both as `model.Tree`.
+
+    GitTree(repository, commit)   reads blobs by id out of a bare clone; nothing is ever checked out
+    FolderTree(folder)            what `git add --all && git write-tree` would see now, uncommitted changes included
+
+Both walk once, at construction, within `bounds`, and raise `SourceError` for what a fleet repo may not hold. A folder's
+ids equal Git's (no filters: bytes are taken as they are), so a plan made from a folder names what the commit will name.
+"""
+
+import hashlib
+import os
+import stat
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+
+import pygit2
+
+from gitops.errors import SourceError
+from gitops.model import Entry
+from gitops.source.clone.bounds import FILE, LINK, MAX_DEPTH, PROGRAM, SUBMODULE, Bounds, check_link
+
+FOLDER = 0o040000
+
+
+def object_id(kind: str, data: bytes) -> str:
+    """Git's id of an object: SHA-1 over `KIND SIZE NUL DATA` (gitformat-pack)."""
+    return hashlib.sha1(b"%s %d\0" % (kind.encode(), len(data)) + data, usedforsecurity=False).hexdigest()
+
+
+def tree_ids(entries: Mapping[str, Entry]) -> dict[str, str]:
+    """Git's tree id of every folder that holds a file, the top as `""`."""
+    children: dict[str, dict[str, tuple[int, str]]] = {"": {}}
+    for path, entry in entries.items():
+        folder, _, name = path.rpartition("/")
+        children.setdefault(folder, {})[name] = (entry.mode, entry.id)
+        while folder and folder.rpartition("/")[0] not in children:
+            folder = folder.rpartition("/")[0]
+            children[folder] = {}
+    ids: dict[str, str] = {}
+    for folder in sorted(children, key=lambda path: path.count("/") + bool(path), reverse=True):
+        ids[folder] = _tree_id(children[folder])
+        if folder:
+            parent, _, name = folder.rpartition("/")
+            children[parent][name] = (FOLDER, ids[folder])
+    return ids
+
+
+def _tree_id(children: Mapping[str, tuple[int, str]]) -> str:
+    def order(name: str) -> bytes:
+        return name.encode() + (b"/" if children[name][0] == FOLDER else b"")
+
+    lines = (
+        b"%o %s\0" % (children[n][0], n.encode()) + bytes.fromhex(children[n][1]) for n in sorted(children, key=order)
+    )
+    return object_id("tree", b"".join(lines))
+
+
+class GitTree:
+    """The files of one commit of a bare clone. `damaged` is called when an object turns out to be unreadable."""
+
+    def __init__(self, repository: pygit2.Repository, commit: str, damaged: Callable[[], None] = lambda: None) -> None:
+        self._repository, self._damaged = repository, damaged
+        self._root = repository[pygit2.Oid(hex=commit)].peel(pygit2.Tree)
+        self._entries: dict[str, Entry] = {}
+        bounds = Bounds()
+        for entry in self._walk(self._root, "", bounds):
+            bounds.add(entry.path, entry.mode, entry.size)
+            if entry.path in self._entries:
+                raise SourceError(f"{entry.path}: is there twice", hint="write the tree again with `git add`")
+            if entry.mode == LINK:
+                check_link(entry.path, repository[pygit2.Oid(hex=entry.id)].read_raw())
+            self._entries[entry.path] = entry
+
+    def _walk(self, tree: pygit2.Tree, folder: str, bounds: Bounds) -> Iterator[Entry]:
+        for child in tree:
+            name = child.raw_name
+            if name is None:
+                raise SourceError(f"{folder}: holds a file without a name", hint="write the tree again with `git add`")
+            try:
+                path = folder + name.decode()
+            except UnicodeDecodeError:
+                raise SourceError(f"{folder}{name!r}: the name is not UTF-8", hint="rename it") from None
+            mode = int(child.filemode)
+            if isinstance(child, pygit2.Tree):
+                bounds.enter(path)
+                yield from self._walk(child, path + "/", bounds)
+            else:
+                size = 0 if mode == SUBMODULE else self._repository.odb.read_header(child.id)[1]
+                yield Entry(path, mode, str(child.id), size)
+
+    def entries(self) -> Mapping[str, Entry]:
+        return self._entries
+
+    def read(self, path: str) -> bytes:
+        entry = self._entries[path]
+        try:
+            return self._repository[pygit2.Oid(hex=entry.id)].read_raw()
+        except (pygit2.GitError, KeyError, ValueError) as error:
+            self._damaged()
+            raise SourceError(f"{path}: the clone is damaged", hint="it is fetched again at the next pass") from error
+
+    def tree_id(self, folder: str) -> str:
+        if not folder:
+            return str(self._root.id)
+        found = self._root[folder]
+        if not isinstance(found, pygit2.Tree):
+            raise KeyError(folder)
+        return str(found.id)
+
+
+class FolderTree:
+    """The files of a working folder as Git would commit them now.
+
+    `.git` and what `.gitignore` names stay out (a tracked file stays in, ignored or not), as do sockets and devices.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder.resolve()
+        if not self._folder.is_dir():
+            raise SourceError(
+                f"{folder}: there is no such folder", hint="name a fleet repo's folder, or run `toweros init`"
+            )
+        self._ignores = _Ignores(self._folder)
+        self._entries: dict[str, Entry] = {}
+        bounds = Bounds()
+        for path in self._walk(""):
+            mode, size = self._facts(path)
+            bounds.add(path, mode, size)
+            data = self._data(path)
+            if mode == LINK:
+                check_link(path, data)
+            self._entries[path] = Entry(path, mode, object_id("blob", data), len(data))
+        self._ids = tree_ids(self._entries)
+
+    def _walk(self, folder: str) -> Iterator[str]:
+        if folder.count("/") > MAX_DEPTH:
+            raise SourceError(f"{folder}: too deep", hint=f"use at most {MAX_DEPTH} folders")
+        for child in sorted(os.scandir(self._folder / folder), key=lambda child: child.name):
+            path = folder + child.name
+            is_folder = child.is_dir(follow_symlinks=False)
+            if child.name == ".git" or self._ignores(path, is_folder):
+                continue
+            if is_folder:
+                if os.path.lexists(Path(child.path) / ".git"):
+                    raise SourceError(f"{path}: is a repository of its own", hint="remove its .git, or ignore it")
+                yield from self._walk(path + "/")
+            elif child.is_symlink() or child.is_file():
+                yield path
+
+    def _facts(self, path: str) -> tuple[int, int]:
+        status = (self._folder / path).lstat()
+        if stat.S_ISLNK(status.st_mode):
+            return LINK, status.st_size
+        return PROGRAM if status.st_mode & stat.S_IXUSR else FILE, status.st_size
+
+    def _data(self, path: str) -> bytes:
+        place = self._folder / path
+        return os.fsencode(place.readlink()) if place.is_symlink() else place.read_bytes()
+
+    def entries(self) -> Mapping[str, Entry]:
+        return self._entries
+
+    def read(self, path: str) -> bytes:
+        self._entries[path]
+        return self._data(path)
+
+    def tree_id(self, folder: str) -> str:
+        return self._ids[folder.strip("/")]
+
+
+class _Ignores:
+    """Whether Git would leave a path out, by the rules of the repository around the folder (or of none)."""
+
+    def __init__(self, folder: Path) -> None:
+        configure()
+        found = pygit2.discover_repository(str(folder))
+        self._repository = pygit2.Repository(found) if found else None
+        self._prefix = ""
+        self._tracked: set[str] = set()
+        top = Path(self._repository.workdir).resolve() if self._repository and self._repository.workdir else None
+        if self._repository is None or top is None or not folder.is_relative_to(top):
+            self._repository = None
+        else:
+            inside = folder.relative_to(top).as_posix()
+            self._prefix = "" if inside == "." else inside + "/"
+            self._tracked = {entry.path for entry in self._repository.index}
+
+    def __call__(self, path: str, folder: bool) -> bool:
+        if self._repository is None:
+            return False
+        full = self._prefix + path
+        if not self._repository.path_is_ignored(full + "/" * folder):
+            return False
+        return not (any(t.startswith(full + "/") for t in self._tracked) if folder else full in self._tracked)
+
+
+def configure() -> None:
+    """Make libgit2 independent of the machine: no system or user configuration, no templates.
+
+    The owner of a repository is not asked for: libgit2 runs no hook, filter or program that its configuration names.
+    """
+    for level in (pygit2.enums.ConfigLevel.SYSTEM, pygit2.enums.ConfigLevel.XDG, pygit2.enums.ConfigLevel.GLOBAL):
+        pygit2.settings.search_path[level] = "/nonexistent"
+    pygit2.settings.owner_validation = False

@@ -1,0 +1,1 @@
+"""Whom we believe: policy, signatures, release tags, and what was deployed before."""

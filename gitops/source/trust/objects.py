@@ -1,0 +1,82 @@
+"""Signed Git objects, read from their bytes: which header says what, which bytes were signed, and by what signature.
+
+In: the raw bytes of a commit or an annotated tag (gitformat-signature). Out: a `Signed`. Rules: Git and we must see the
+same object, so anything that two readers could take in two ways (two signatures, a header twice) is refused.
+Pure: the same reader serves the clone and the evidence that travels with a release.
+
+    signed = read(loose)          # b"commit 263\\0tree ...": how Git hashes it
+    signed.id, signed.signature, signed.payload
+"""
+
+import hashlib
+import re
+from dataclasses import dataclass
+
+from gitops.errors import SourceError
+from gitops.source.trust.rules import KEPT
+
+MARKS = (b"-----BEGIN SSH SIGNATURE-----", b"-----BEGIN PGP SIGNATURE-----", b"-----BEGIN PGP MESSAGE-----")
+X509 = b"-----BEGIN SIGNED MESSAGE-----"
+SIGNATURES = (b"gpgsig", b"gpgsig-sha256")
+
+
+@dataclass(frozen=True)
+class Signed:
+    """A commit or tag: its headers (the first of each name), its signature (empty: none), and what that covers."""
+
+    kind: str
+    id: str
+    loose: bytes
+    headers: dict[str, str]
+    signature: bytes
+    payload: bytes
+
+    @property
+    def name(self) -> str:
+        """How people call it."""
+        return f"tag {self.headers.get('tag', '')!r}" if self.kind == "tag" else f"commit {self.id}"
+
+
+def loose(kind: str, raw: bytes) -> bytes:
+    """An object as Git hashes it: `KIND SIZE NUL DATA` (gitformat-pack)."""
+    return b"%s %d\0" % (kind.encode(), len(raw)) + raw
+
+
+def read(data: bytes) -> Signed:
+    """An object in its loose form.
+
+    Raises:
+        SourceError: it is neither commit nor tag, or more than one signature is in it.
+    """
+    head, found, raw = data.partition(b"\0")
+    kind = head.partition(b" ")[0].decode(errors="replace")
+    if not found or kind not in ("commit", "tag") or head != b"%s %d" % (kind.encode(), len(raw)):
+        raise SourceError("that is neither a commit nor a tag", hint=KEPT, reason="BadObject")
+    identity = hashlib.sha1(data, usedforsecurity=False).hexdigest()
+    top, _, body = raw.partition(b"\n\n")
+    fields = re.findall(rb"^(\S+) ?(.*(?:\n .*)*)", top, re.MULTILINE)
+    inside = [value.replace(b"\n ", b"\n") for name, value in fields if name in SIGNATURES]
+    starts = [found.start() for mark in (*MARKS, X509) for found in re.finditer(b"^" + mark, body, re.MULTILINE)]
+    below = starts if kind == "tag" else []
+    blocks = sum(value.count(mark) for value in inside for mark in MARKS)
+    if len(inside) + len(below) > 1 or blocks > 1:
+        raise SourceError(f"{kind} {identity} has more than one signature", hint=KEPT, reason="SeveralSignatures")
+    payload, signature = raw, b""
+    if inside:
+        payload, signature = _without_signature(top) + raw[len(top) :], inside[0] + b"\n"
+    elif below:
+        cut = len(raw) - len(body) + below[0]
+        payload, signature = raw[:cut], raw[cut:]
+    names = {name.decode(errors="replace"): value.decode(errors="replace") for name, value in reversed(fields)}
+    return Signed(kind, identity, data, names, signature, payload)
+
+
+def _without_signature(top: bytes) -> bytes:
+    """The headers as they were when the signature was made."""
+    kept, skipping = [], False
+    for line in top.split(b"\n"):
+        skipping = line.startswith(b" ") if skipping else False
+        skipping = skipping or line.partition(b" ")[0] in SIGNATURES
+        if not skipping:
+            kept.append(line)
+    return b"\n".join(kept)

@@ -1,0 +1,81 @@
+"""OpenPGP signatures, checked by gpg in a home folder of its own: no key ring of this machine, no network, no agent.
+
+In: signature, signed bytes, key files by name (keys/openpgp/NAME.asc; each also carries its own revocations).
+Out: the NAME whose file holds the key. Machine-readable status lines only (GnuPG's doc/DETAILS).
+"""
+
+import itertools
+import tempfile
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+from gitops.errors import ProcessError, SourceError
+from gitops.process import run
+from gitops.source.trust.rules import KEPT
+
+TIMEOUT = 30.0
+"""Seconds for one call of gpg."""
+REFUSALS = {
+    "REVKEYSIG": ("RevokedKey", "is signed by a revoked key"),
+    "EXPKEYSIG": ("ExpiredKey", "is signed by an expired key"),
+    "EXPSIG": ("ExpiredKey", "has a signature that has expired"),
+    "BADSIG": ("BadSignature", "has a bad signature"),
+    "NO_PUBKEY": ("UnknownKey", "is signed by an unknown key"),
+}
+
+
+def check(name: str, signature: bytes, payload: bytes, keys: Sequence[tuple[str, bytes]], at: int | None) -> str:
+    """The name of the key file. `at`: Unix seconds at which the key must be valid; None: now.
+
+    Raises:
+        SourceError: with a `reason`.
+    """
+    with tempfile.TemporaryDirectory(prefix="toweros-") as folder:
+        home = Path(folder)
+        gpg = ["gpg", "--homedir", str(home), "--batch", "--no-tty", "--quiet", "--no-autostart", "--disable-dirmngr"]
+        gpg += ["--no-auto-key-retrieve", "--trust-model", "always", "--status-fd", "1"]
+        owners: dict[str, str] = {}
+        for owner, key in keys:
+            if key.strip():  # what `gpg --export` writes for a name that it does not know: it must lock out nobody
+                owners |= dict.fromkeys(_primaries(gpg, owner, key), owner)
+        (home / "signature").write_bytes(signature)
+        when = [f"--faked-system-time={datetime.fromtimestamp(at, UTC):%Y%m%dT%H%M%S}!"] if at is not None else []
+        talk = _ask([*gpg, *when, "--verify", str(home / "signature"), "-"], payload)
+    return _verdict(name, talk, owners)
+
+
+def _primaries(gpg: list[str], owner: str, key: bytes) -> list[str]:
+    """Import a key file; the fingerprints of its primary keys."""
+    talk = _ask([*gpg, "--import"], key)
+    if "[GNUPG:] IMPORT_OK" not in talk:
+        hint = f"export it with `gpg --armor --export`; {KEPT}"
+        raise SourceError(f"openpgp/{owner}.asc holds no OpenPGP key: {talk}", hint=hint, reason="BadKeyFile")
+    rows = [line.split(":") for line in _ask([*gpg, "--with-colons", "--show-keys"], key).splitlines()]
+    return [after[9] for row, after in itertools.pairwise(rows) if row[0] == "pub" and after[0] == "fpr"]
+
+
+def _ask(command: list[str], stdin: bytes) -> str:
+    """What gpg says, whatever its exit code: 2 also stands for an expired or revoked key."""
+    try:
+        return run(command, stdin=stdin, timeout=TIMEOUT).decode(errors="replace")
+    except ProcessError as error:
+        if not error.log:
+            raise  # it is not installed, or hung
+        return error.log
+
+
+def _verdict(name: str, talk: str, owners: dict[str, str]) -> str:
+    status = [line.split()[1:] for line in talk.splitlines() if line.startswith("[GNUPG:] ")]
+    words = [row[0] for row in status if row]
+    if words.count("NEWSIG") > 1:
+        raise SourceError(f"{name} has more than one signature", hint=KEPT, reason="SeveralSignatures")
+    for word, (reason, text) in REFUSALS.items():
+        if word in words:
+            raise SourceError(f"{name} {text}", hint=f"sign it with an allowed key; {KEPT}", reason=reason)
+    valid = [row[-1] for row in status if row and row[0] == "VALIDSIG"]
+    if "GOODSIG" not in words or len(valid) != 1:
+        raise SourceError(f"{name} has a bad signature", hint=f"sign it again; {KEPT}", reason="BadSignature")
+    if valid[0] not in owners:
+        raise SourceError(f"{name} is signed by an unknown key", hint=KEPT, reason="UnknownKey")
+    return owners[valid[0]]

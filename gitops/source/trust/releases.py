@@ -1,0 +1,93 @@
+"""Release tags: which of the remote's tags is the one to deploy. Pure.
+
+Rules: the name matches the policy's pattern and ends with a semantic version (semver.org 2.0.0; `v1` and `v1.2` count
+as v1.0.0 and v1.2.0); the highest comes first; one lower than the deployed one is never taken; a tag that was deployed
+once stays what it was. `approved/NAME/WHO` are further signed tags on the commit of NAME, for thresholds.
+"""
+
+import fnmatch
+import re
+from collections.abc import Container, Mapping
+
+from gitops.errors import SourceError
+from gitops.model import Revision
+from gitops.source.trust.objects import Signed
+from gitops.source.trust.rules import KEPT
+
+VERSION = re.compile(
+    r"(?:.*?[^0-9.])??(\d{1,9})(?:\.(\d{1,9}))?(?:\.(\d{1,9}))?(?:-([0-9A-Za-z.-]+))?(?:\+[0-9A-Za-z.-]+)?"
+)
+MAX_TRIED = 20
+"""So many tags above the deployed one are judged in one pass."""
+MAX_APPROVALS = 64
+
+Version = tuple[int, int, int, tuple[object, ...]]
+
+
+def version(name: str) -> Version | None:
+    """What a tag's name sorts by; None when it names no version."""
+    found = VERSION.fullmatch(name)
+    if not found:
+        return None
+    numbers = tuple(int(part or 0) for part in found.groups()[:3])
+    words = found[4].split(".") if found[4] else []
+    before = tuple((0, int(word), "") if word.isdecimal() else (1, 0, word) for word in words)
+    return (numbers[0], numbers[1], numbers[2], (0, *before) if words else (1,))
+
+
+def candidates(
+    names: Mapping[str, str], pattern: str, last: Revision | None, annotated: Container[str] = ()
+) -> list[str]:
+    """The tags that may deploy, the best first; the deployed one, if it is still there, is the last. Tags that are not
+    `annotated` are tried too, to be named, but take no place away from those that are.
+
+    Raises:
+        SourceError: there is none, or only lower ones.
+    """
+    found = {name: version(name) for name in names if fnmatch.fnmatchcase(name, pattern)}
+    known = {name: number for name, number in found.items() if number is not None}
+    if not known:
+        raise SourceError(
+            f"the remote has no release tag like {pattern!r}", hint=f"tag one; {KEPT}", reason="NoRelease"
+        )
+    deployed = version(last.ref) if last and fnmatch.fnmatchcase(last.ref, pattern) else None
+    ours = [name for name, number in known.items() if deployed is None or number >= deployed]
+    if not ours and last:
+        highest = max(known, key=lambda name: (known[name], name))
+        hint = f"{KEPT}; tag a higher version"
+        raise SourceError(f"{highest} is lower than the deployed {last.ref}", hint=hint, reason="LowerVersion")
+    ours.sort(key=lambda name: (known[name], last is not None and name != last.ref, name), reverse=True)
+    kinds = ([name for name in ours if (name in annotated) == kind] for kind in (True, False))
+    tried = {name for kind in kinds for name in kind[:MAX_TRIED]}
+    return [name for name in ours if name in tried]
+
+
+def check_moved(names: Mapping[str, str], known: Mapping[str, str]) -> None:
+    """`known`: the object of each tag that was deployed. Raises SourceError when one now names another."""
+    for name, identity in known.items():
+        if name in names and names[name] != identity:
+            hint = f"{KEPT}; a release never changes: tag a new version"
+            raise SourceError(f"tag {name!r} was moved after it was deployed", hint=hint, reason="MovedTag")
+
+
+def check_tag(name: str, tag: Signed) -> str:
+    """The commit that an annotated tag names.
+
+    Raises:
+        SourceError: it says another name (somebody's signed tag, replayed), or names no commit.
+    """
+    said, kind = tag.headers.get("tag", ""), tag.headers.get("type", "")
+    if said != name:
+        hint = f"{KEPT}; somebody offers a signed tag under another name"
+        raise SourceError(f"tag {name!r} is the tag {said!r}, renamed", hint=hint, reason="RenamedTag")
+    if kind == "tag":
+        raise SourceError(f"tag {name!r} names another tag", hint=f"tag the commit; {KEPT}", reason="NestedTag")
+    if kind != "commit":
+        raise SourceError(f"tag {name!r} names a {kind}", hint=f"tag a commit; {KEPT}", reason="TagOfNoCommit")
+    return tag.headers["object"]
+
+
+def approvals(peeled: Mapping[str, str], name: str, commit: str) -> list[str]:
+    """The further tags that vouch for a release: approved/NAME/WHO, on the same commit."""
+    ours = [tag for tag, target in peeled.items() if tag.startswith(f"approved/{name}/") and target == commit]
+    return sorted(ours)[:MAX_APPROVALS]

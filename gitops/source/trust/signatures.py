@@ -1,0 +1,149 @@
+"""Who signed a commit or tag: SSH signatures (OpenSSH's PROTOCOL.sshsig, namespace `git`) and OpenPGP ones.
+
+In: a `Signed` object, and whom we trust: an allowed_signers file (ssh-keygen(1)), keys that were revoked, OpenPGP key
+files. Out: the principal's name. A key must be valid now (or `at` a time), not at the date that a commit claims.
+"""
+
+import re
+import tempfile
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path, PurePath
+
+import pygit2
+
+from gitops.errors import ProcessError, SourceError
+from gitops.fleet.signers import ALLOWED, REVOKED, openpgp_files
+from gitops.model import Tree
+from gitops.process import run
+from gitops.source.trust import openpgp
+from gitops.source.trust.objects import Signed, loose, read
+from gitops.source.trust.rules import KEPT
+
+NAMESPACE = "git"
+SSH, PGP = b"-----BEGIN SSH SIGNATURE-----", b"-----BEGIN PGP "
+TIMEOUT = 30.0
+"""Seconds for one call of ssh-keygen."""
+ALWAYS = {"valid-after": "19700102", "valid-before": "20991231"}
+
+
+@dataclass(frozen=True)
+class Trust:
+    """Whom we believe. `openpgp` are (name, key file); `revoked` are SSH public keys; `place` is where it is said."""
+
+    ssh: bytes = b""
+    openpgp: tuple[tuple[str, bytes], ...] = ()
+    revoked: bytes = b""
+    place: str = "`allowed_signers` in toweros.toml"
+
+    def __bool__(self) -> bool:
+        lines = (line.strip() for line in self.ssh.splitlines())
+        return bool(self.openpgp) or any(line and not line.startswith(b"#") for line in lines)
+
+    def or_else(self, first: "Trust") -> "Trust":
+        """`first` where nobody is listed here; a key that is revoked here counts there no more, either."""
+        return self if self else replace(first, revoked=self.revoked)
+
+    def joined(self, other: "Trust") -> "Trust":
+        """Whoever is listed in one of them."""
+        return replace(self, ssh=self.ssh + b"\n" + other.ssh, openpgp=self.openpgp + other.openpgp)
+
+    @classmethod
+    def of_files(cls, allowed: Path | None, folder: Path | None = None) -> "Trust":
+        """The controller's settings: the first trust."""
+        keys = sorted(folder.glob("*.asc")) if folder else []
+        ssh = allowed.read_bytes() if allowed and allowed.is_file() else b""
+        place = str(allowed or folder) if allowed or folder else cls.place
+        return cls(ssh, tuple((key.stem, key.read_bytes()) for key in keys), place=place)
+
+    @classmethod
+    def of_tree(cls, tree: Tree) -> "Trust":
+        """What a fleet repo says in keys/."""
+        entries = tree.entries()
+        said = [tree.read(path) if path in entries else b"" for path in (ALLOWED, REVOKED)]
+        keys = tuple((PurePath(path).stem, tree.read(path)) for path in openpgp_files(tree))
+        return cls(said[0], keys, said[1], "the fleet repo's keys/")
+
+
+def signed_commit(commit: pygit2.Commit) -> Signed:
+    """A commit, ready to be judged.
+
+    Raises:
+        SourceError: it has more than one signature.
+    """
+    return read(loose("commit", commit.read_raw()))
+
+
+def signer(signed: Signed, trust: Trust, at: int | None = None) -> str:
+    """The principal that signed it. `at`: Unix seconds at which the key must be valid; None: now.
+
+    Raises:
+        SourceError: unsigned, signed by a key that is not allowed (any more), or the signature is bad; with a `reason`.
+    """
+    name = signed.name
+    if not trust:
+        hint = f"list who may deploy there; {KEPT}"
+        raise SourceError(f"{name} must be signed, and {trust.place} names nobody", hint=hint, reason="NobodyTrusted")
+    if not signed.signature:
+        way = "git tag -s" if signed.kind == "tag" else "git commit -S"
+        raise SourceError(f"{name} is unsigned", hint=f"sign it with `{way}`; {KEPT}", reason="Unsigned")
+    if signed.signature.startswith(PGP):
+        return openpgp.check(name, signed.signature, signed.payload, trust.openpgp, at)
+    if not signed.signature.startswith(SSH):
+        hint = f"sign with an SSH or OpenPGP key; {KEPT}"
+        raise SourceError(f"{name} has a signature of an unknown kind", hint=hint, reason="BadSignature")
+    with tempfile.TemporaryDirectory(prefix="toweros-") as folder:
+        return _Ssh(Path(folder), signed, trust, at).principal()
+
+
+class _Ssh:
+    """One signature before ssh-keygen, with its files in a folder."""
+
+    def __init__(self, folder: Path, signed: Signed, trust: Trust, at: int | None) -> None:
+        self._folder, self._signed, self._trust = folder, signed, trust
+        for name, data in {"signature": signed.signature, "revoked": trust.revoked, "allowed": trust.ssh}.items():
+            (folder / name).write_bytes(data)
+        self._when = [f"-Overify-time={datetime.fromtimestamp(at, UTC):%Y%m%d%H%M%S}"] if at is not None else []
+
+    def principal(self) -> str:
+        name = self._signed.name
+        if self._run("check-novalidate", "-n", NAMESPACE) is None:
+            raise SourceError(f"{name} has a bad signature", hint=f"sign it again; {KEPT}", reason="BadSignature")
+        found = self._verify("allowed", bool(self._trust.revoked.strip()))
+        if found:
+            return found
+        reason, why = self._why_not()
+        hint = f"allow it in {self._trust.place}, or not; {KEPT}"
+        raise SourceError(f"{name} is signed by {why}", hint=hint, reason=reason)
+
+    def _why_not(self) -> tuple[str, str]:
+        if self._trust.revoked.strip() and self._verify("allowed", False):
+            return "RevokedKey", "a revoked key"
+        ever = re.sub(
+            r'(?i)(valid-(?:after|before))=("[^"]*"|[^,\s]*)',
+            lambda found: f'{found[1]}="{ALWAYS[found[1].lower()]}"',
+            self._trust.ssh.decode(errors="replace"),
+        )
+        (self._folder / "ever").write_text(ever)
+        if self._verify("ever", False):
+            return "ExpiredKey", f"a key that {self._trust.place} does not allow now (expired, or not valid yet)"
+        return "UnknownKey", "an unknown key"
+
+    def _verify(self, allowed: str, revoked: bool) -> str:
+        """The first principal of the file that the signature is good for."""
+        listed = self._run("find-principals", "-f", self._folder / allowed, *self._when)
+        more = ("-r", self._folder / "revoked") if revoked else ()
+        for principal in (listed or b"").decode(errors="replace").splitlines():
+            words = ["-f", self._folder / allowed, "-I", principal, "-n", NAMESPACE, *more, *self._when]
+            if self._run("verify", *words) is not None:
+                return principal
+        return ""
+
+    def _run(self, verb: str, *words: object) -> bytes | None:
+        command = ["ssh-keygen", "-Y", verb, *map(str, words), "-s", str(self._folder / "signature")]
+        try:
+            return run(command, stdin=self._signed.payload, timeout=TIMEOUT)
+        except ProcessError as error:
+            if not error.log and "failed" not in error.message:
+                raise  # it is not installed, or hung: no verdict on the signature
+            return None

@@ -1,0 +1,128 @@
+"""Images of user containers that come from elsewhere: found in the store, else pulled; signatures checked.
+
+In: the settings, a store, the apps of the boxes, the fleet repo's tree. Out: what the assembler takes as `Pulled`.
+Rules: an image that was pulled or imported once is not asked for again; with `pull: registry`, Docker will pull by the
+very digest that is checked here, so every such image must carry a signature by a key in `keys/cosign/`, and that digest
+stands in the signed release; the result of a check is remembered with the keys that it was made with.
+
+    pulled = Images(settings, store).of(fleet.boxes.values(), built, tree)
+"""
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+import structlog
+
+from gitops.assemble.apps import oci_image, repository_of
+from gitops.assemble.images import OciLayout
+from gitops.assemble.release import Pulled
+from gitops.errors import RegistryError
+from gitops.model import App, AppImage, BlobRef, Box, Image, Tree, canonical, sha256
+from gitops.oci.registry import Reference, Registry, credentials, pull, verify_signature
+from gitops.settings import Settings
+from gitops.store import Store
+from gitops.store.collect import APP_IMAGES
+
+log = structlog.get_logger(__name__)
+
+KEYS = "keys/cosign/"
+
+
+class Images:
+    """What came from elsewhere."""
+
+    def __init__(self, settings: Settings, store: Store) -> None:
+        self._settings, self._store = settings, store
+
+    def of(self, boxes: Iterable[Box], built: Mapping[str, Image], tree: Tree) -> Pulled:
+        """The images that the apps of these boxes name.
+
+        Raises:
+            RegistryError: one cannot be pulled, or must be signed and is not.
+        """
+        apps = list({app.path: app for box in boxes for app in box.apps}.values())
+        names = sorted({name for app in apps for name in app.images.values() if not name.startswith("@pkg:")})
+        images = {name: self.image(name) for name in names}
+        for app in apps:
+            if app.pull == "registry":
+                every = {name: images.get(name) or self._built(built, name) for name in app.images.values()}
+                self._check(app, every, tree)
+        kept = {name: [ref.sha256 for ref in _blobs(self._store, image)] for name, image in images.items()}
+        if kept != (self._store.value(APP_IMAGES) or {}):
+            self._store.set_value(APP_IMAGES, kept)
+        return Pulled(images, self._settings.registry)
+
+    def image(self, name: str) -> AppImage:
+        """An image by digest: out of the store, else from the registry."""
+        reference = Reference.parse(name)
+        known = self._known(reference.digest)
+        if known:
+            return known
+        where = self._settings.registry or reference.host
+        if not where:
+            hint = "`toweros image import FOLDER` takes one from an OCI layout; or set `registry` in toweros.toml"
+            raise RegistryError(f"{name} is not in the store, and no registry is named", hint=hint)
+        registry, repository = self.place(where, reference.repository)
+        log.info("image.pull", image=name, registry=registry.host)
+        image = pull(self._store, registry, repository, reference.digest)
+        self.keep(reference.digest, image)
+        return image
+
+    def place(self, where: str, repository: str) -> tuple[Registry, str]:
+        """Where a repository is on `HOST[/PREFIX]`."""
+        host, _, prefix = where.partition("/")
+        registry = Registry(host, credentials(self._settings.registry_auth, host))
+        return registry, "/".join(filter(None, (prefix, repository)))
+
+    def keep(self, digest: str, image: AppImage) -> None:
+        """Remember an image under the digest by which it is named (its index's, if it has one)."""
+        parts = _blobs(self._store, image)
+        self._store.set_value(f"app-image/{digest}", {"blobs": [[ref.sha256, ref.size] for ref in parts]})
+
+    def _known(self, digest: str) -> AppImage | None:
+        rows = (self._store.value(f"app-image/{digest}") or {}).get("blobs", ())
+        refs = [BlobRef(*row) for row in rows]
+        if not refs or not all(self._store.blobs.has(ref.sha256) for ref in refs):
+            return None
+        manifest, config, *layers = refs
+        blobs = self._store.blobs
+        return AppImage(blobs.read(manifest.sha256), blobs.read(config.sha256), tuple(layers))
+
+    def _built(self, built: Mapping[str, Image], name: str) -> AppImage:
+        if name not in built:
+            raise RegistryError(f"{name} is not built", hint="`toweros apply` builds it")
+        return oci_image(self._store, built[name])
+
+    def _check(self, app: App, images: Mapping[str, AppImage], tree: Tree) -> None:
+        """Every image that Docker is to pull itself carries a signature by a key of the fleet repo."""
+        keys = {path.removeprefix(KEYS): tree.read(path) for path in tree.entries() if path.startswith(KEYS)}
+        for name, image in images.items():
+            asked = [self._settings.registry, image.digest, sorted(map(sha256, keys.values()))]
+            question = f"signed/{sha256(canonical(asked))}"
+            if self._store.value(question):
+                continue
+            if not self._settings.registry:
+                hint = "set `registry` in toweros.toml, or `pull: staged`"
+                raise RegistryError(f"{app.path} is pulled from a registry, and none is named", hint=hint)
+            registry, repository = self.place(self._settings.registry, repository_of(name))
+            signer = verify_signature(registry, repository, image.digest, keys)
+            self._store.set_value(question, {"signer": signer})
+            log.info("image.signed", image=name, signer=signer)
+
+
+def import_layout(images: Images, store: Store, folder: Path) -> list[str]:
+    """Take every image of an OCI layout into the store. Returns their digests, as `NAME@sha256:DIGEST` names them.
+
+    Raises:
+        AssembleError: see `OciLayout`.
+    """
+    layout, digests = OciLayout(folder), []
+    for manifest, config, layers in layout.all():
+        image = AppImage(manifest, config, tuple(store.blobs.put(layer) for layer in layers))
+        images.keep(image.digest, image)
+        digests.append(image.digest)
+    return digests
+
+
+def _blobs(store: Store, image: AppImage) -> tuple[BlobRef, ...]:
+    return (store.blobs.put(image.manifest), store.blobs.put(image.config), *image.layers)

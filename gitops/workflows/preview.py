@@ -1,0 +1,133 @@
+"""What a revision would do, for people: two revisions and what is known of the boxes become a `Summary`.
+
+In: base and head as (Revision, Tree), the store where there is one. Out: the summary that `toweros plan` prints and the
+forge shows. Rules: nothing is written but in a scratch folder (`measure`); without a store everything that the base
+needs counts as built, and sizes come from the locks.
+
+    preview(Question(base, head), store)
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from gitops.errors import FleetError, SourceError, TowerosError
+from gitops.fleet import load_fleet, load_policy
+from gitops.model import Existing, Fleet, Plan, Revision, Tree
+from gitops.plan import box_keys, plan, to_build
+from gitops.review.nouns import Side, Summary, Verdict
+from gitops.review.sizes import DISK, Measured, Weight, bases, estimate
+from gitops.review.summary import Ledger, summarize
+from gitops.source.clone.commits import LocalClone
+from gitops.source.trust.judge import Candidate, Judge
+from gitops.source.trust.signatures import Trust
+
+if TYPE_CHECKING:
+    from gitops.store import Store  # takes long to load, and a clone needs none
+
+Point = tuple[Revision, Tree]
+UNCHECKED = Verdict()
+
+
+@dataclass(frozen=True)
+class Question:
+    """What is compared. `named`: the base was asked for, so the store's word on the boxes does not count."""
+
+    base: Point | None
+    head: Point
+    verdict: Verdict = UNCHECKED
+    named: bool = False
+    platform: str = "linux/amd64"
+
+
+def preview(question: Question, store: "Store | None", measured: Mapping[str, Measured] | None = None) -> Summary:
+    """The summary of head against base.
+
+    Raises:
+        FleetError: the head has mistakes. (A base with mistakes counts as none.)
+    """
+    base, head = _base(question), _side(question.head, question.platform)
+    existing = _existing(base, store, named=question.named)
+    planned = plan(head.fleet, head.revision, existing)
+    ledger = _ledger(question, base, head, store)
+    ledger = replace(ledger, measured=measured or {})
+    return summarize(planned, base, head, existing, ledger, question.verdict, stateful=store is not None)
+
+
+def changes(question: Question, store: "Store | None") -> Plan:
+    """The bare plan of a question."""
+    base, head = _base(question), _side(question.head, question.platform)
+    return plan(head.fleet, head.revision, _existing(base, store, named=question.named))
+
+
+def verdict(clone: LocalClone, head: Revision, base: Revision | None, first: Trust) -> Verdict:
+    """What the base's policy would say of the head as a commit. `first`: whom the settings trust.
+
+    Release tags come after the merge, so what they decide is left open.
+    """
+    try:
+        policy = load_policy(clone.tree(base or head))
+    except TowerosError as error:
+        return Verdict("unchecked", message=error.message)
+    if policy.sign == "none" and not first:
+        return Verdict("accepted", message="no signature is asked for")
+    if policy.sign == "tag":
+        return Verdict("unchecked", message="a signed release tag decides")
+    asked = policy if policy.sign == "every-commit" else replace(policy, sign="head")
+    judge = Judge(clone.repository, Trust.of_tree(clone.tree(base)).or_else(first) if base else first, clone.descends)
+    try:
+        signers = judge.signers(asked, Candidate(head.ref, head.commit), base)
+    except SourceError as error:
+        return Verdict("refused", error.reason or type(error).__name__, error.message)
+    message = "and a signed release tag decides" if policy.sign == "both" else ""
+    return Verdict("accepted", message=message, signers=signers)
+
+
+def _side(point: Point, platform: str) -> Side:
+    revision, tree = point
+    return Side(revision, load_fleet(tree, platform), tree.entries())
+
+
+def _base(question: Question) -> Side | None:
+    """A base that nobody could deploy any more is no base: then everything is new, and the head is judged alone."""
+    if question.base is None:
+        return None
+    try:
+        return _side(question.base, question.platform)
+    except FleetError:
+        return None
+
+
+def _existing(base: Side | None, store: "Store | None", *, named: bool) -> Existing:
+    if store is not None and not named:
+        return store.existing()
+    if base is None:
+        return Existing(store.image_keys() if store else frozenset())
+    keys = {path: base.fleet.packages[path].key for path in to_build(base.fleet, Existing())}
+    built = frozenset(keys.values()) | (store.image_keys() if store else frozenset())
+    return Existing(built, box_keys(base.fleet), keys)
+
+
+def _ledger(question: Question, base: Side | None, head: Side, store: "Store | None") -> Ledger:
+    weights: dict[str, Weight] = {}
+    if base and question.base:
+        weights = estimate(base.entries, base.fleet.packages)
+    weights |= estimate(head.entries, head.fleet.packages)
+    found = bases(question.head[1], head.fleet.packages)
+    if store is None:
+        return Ledger(DISK, found, weights)
+    for fleet in (base.fleet if base else None, head.fleet):
+        weights |= _weighed(store, fleet) if fleet else {}
+    return Ledger(DISK, found, weights)
+
+
+def _weighed(store: "Store", fleet: Fleet) -> dict[str, Weight]:
+    """What the packages' own layers weigh in the store, where they are there."""
+    found = {}
+    for path, package in fleet.packages.items():
+        image = store.image(package.key)
+        layer = store.layer(image.layers[-1], fleet.policy.recipe) if image and image.layers else None
+        if layer:
+            packed = store.layers.zst(layer.root)
+            found[path] = Weight(packed.stat().st_size if packed.is_file() else layer.size, layer.size)
+    return found

@@ -1,0 +1,157 @@
+"""Pull requests and the rollout, told on the forge beside the loop: the forge may be slow or away, deployments go on.
+
+In: settings, the store, after each pass what it came to. Out: comments and commit statuses. Rules: one round at a time,
+in a thread of its own; nothing that goes wrong here reaches the loop: it is logged, remembered, and an event once.
+Pull requests are planned from their files alone (nothing of them runs); one is built only when a maintainer said so.
+
+    reviews = Reviews.of(settings, store)       # None without a forge
+    reviews.start(fleet, revision)
+"""
+
+import os
+import threading
+import time
+from collections.abc import Callable
+
+import structlog
+
+from gitops.errors import ForgeError, SettingsError, SourceError, TowerosError
+from gitops.forges.forge import Pull
+from gitops.forges.github import HEADERS, GitHub
+from gitops.forges.http import Api
+from gitops.model import Fleet, Revision
+from gitops.review.nouns import Summary
+from gitops.rollout.facts import facts_of
+from gitops.rollout.holds import reasons
+from gitops.rollout.rules import HEALTHY
+from gitops.settings import PREFIX, Settings
+from gitops.source import Access
+from gitops.source.clone.pulls import PullClone
+from gitops.source.trust.signatures import Trust
+from gitops.store import Store
+from gitops.workflows.preview import Question, preview, verdict
+from gitops.workflows.reviewer import MEMORY, Deployment, Reviewer
+from gitops.workflows.trial import measure
+
+log = structlog.get_logger(__name__)
+
+TOKEN = PREFIX + "FORGE_TOKEN"
+MAX_TOKEN = 4096
+"""Bytes of a token's file."""
+
+
+class Reviews:
+    """Rounds on one forge."""
+
+    def __init__(self, settings: Settings, store: Store) -> None:
+        self._settings, self._store = settings, store
+        self._clone: PullClone | None = None
+        api = Api(settings.forge_url, token_reader(settings), HEADERS)
+        self._reviewer = Reviewer(GitHub(settings.forge_repository, api), self.plan, store, settings.link)
+        self._resume = 0.0
+        self._thread: threading.Thread | None = None
+
+    @classmethod
+    def of(cls, settings: Settings, store: Store) -> "Reviews | None":
+        """Rounds on the forge that the settings name, if they name one.
+
+        Raises:
+            SettingsError: they do not say which repository.
+        """
+        if settings.forge and not settings.forge_repository:
+            raise SettingsError("`forge` is set, and `forge_repository` is not", hint="OWNER/NAME; see docs/review.md")
+        return cls(settings, store) if settings.forge else None
+
+    def start(self, fleet: Fleet, revision: Revision, error: str = "") -> None:
+        """Begin a round, unless one is under way. Returns at once."""
+        if self._thread and self._thread.is_alive():
+            return
+        self._thread = threading.Thread(target=self.round, args=(fleet, revision, error), name="forge", daemon=True)
+        self._thread.start()
+
+    def round(self, fleet: Fleet, revision: Revision, error: str = "") -> None:
+        """One round, here and now; never raises. `error`: why `revision` cannot be carried out."""
+        if time.time() < self._resume:
+            return
+        try:
+            told = Deployment(revision.commit, 0, 0, error=error) if error else deployment(self._store, fleet, revision)
+            self._reviewer.round(fleet.policy.branch, told)
+            self._resume, problem = 0.0, ""
+        except ForgeError as caught:
+            self._resume, problem = time.time() + caught.wait, f"{caught.message}; {caught.hint}"
+        except Exception as caught:
+            problem = caught.message if isinstance(caught, TowerosError) else f"unexpected: {type(caught).__name__}"
+        self._note(problem)
+
+    def plan(self, pull: Pull, build: bool) -> Summary:
+        """A pull request's plan, from its files.
+
+        Raises:
+            TowerosError: it cannot be fetched, or has mistakes.
+        """
+        access = Access.of(self._settings)
+        self._clone = self._clone or PullClone(access, self._settings.state / "review")
+        try:
+            clone = self._clone.fetch(pull.branch, pull.ref)
+        except SourceError as error:
+            raise ForgeError(error.message, hint=error.hint, wait=30.0 if error.transient else 0.0) from error
+        head = clone.revision(pull.head)
+        base = clone.fork_point(head, pull.branch)
+        first = Trust.of_files(self._settings.allowed_signers, self._settings.openpgp_keys)
+        judged = verdict(clone, head, base, first)
+        point = (base, clone.tree(base)) if base else None
+        question = Question(point, (head, clone.tree(head)), judged, named=True, platform=self._settings.platform)
+        measured = measure(question, self._store, self._settings) if build else None
+        return preview(question, self._store, measured)
+
+    def _note(self, problem: str) -> None:
+        """Say what is wrong once, and that it is over once."""
+        try:
+            memory = self._store.value(MEMORY) or {}
+            if memory.get("error", "") == problem:
+                return
+            self._store.set_value(MEMORY, {**memory, "error": problem})
+            if problem:
+                log.warning("forge.failed", error=problem)
+                self._store.add_event("", "Warning", "Forge", problem)
+            else:
+                self._store.add_event("", "Normal", "Forge", "the forge answers again")
+        except Exception as caught:
+            log.error("forge.lost", error=type(caught).__name__)
+
+
+def deployment(store: Store, fleet: Fleet, revision: Revision) -> Deployment:
+    """How far a deployed revision is: which boxes run what they are to run, and are healthy."""
+    wanted = {box: found[0].release.content.digest for box, found in store.publications().items()}
+    wanted |= {found.release.box: found.release.content.digest for found in store.candidates()}
+    held = reasons(fleet, store).keys()
+    healthy, failed, now = 0, [], time.time()
+    for name in sorted({*fleet.boxes} - held):
+        facts = facts_of(store, name, now)
+        content = wanted.get(name, "")
+        healthy += bool(content) and facts.running == content and facts.health == HEALTHY
+        failed += [name] if content in facts.failed else []
+    return Deployment(revision.commit, healthy, len(fleet.boxes) - len(held), tuple(failed), len(held))
+
+
+def token_reader(settings: Settings) -> Callable[[], str]:
+    """Reads the token anew each time: a renewed one counts at once, and none is kept in memory.
+
+    The reader raises ForgeError when there is none.
+    """
+
+    def read() -> str:
+        file = settings.forge_token_file
+        if file is None:
+            token = os.environ.get(TOKEN, "")
+        else:
+            try:
+                token = file.read_bytes()[:MAX_TOKEN].decode("ascii")
+            except (OSError, UnicodeDecodeError):
+                raise ForgeError(f"{file}: no token can be read there", hint="see docs/review.md", wait=60.0) from None
+        token = token.strip()
+        if not token or any(not "!" <= letter <= "~" for letter in token):
+            raise ForgeError("there is no token for the forge", hint=f"set `forge_token_file` or {TOKEN}", wait=60.0)
+        return token
+
+    return read

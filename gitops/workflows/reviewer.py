@@ -1,0 +1,187 @@
+"""What is said on the forge, and when: a plan under each pull request, the rollout on the commit that deploys.
+
+In: a `Forge`, a planner (pull request -> `Planned`), a memory that outlives us (the store's documents). Rules: a head
+that was planned is not planned again; nothing that was said is said again; so many pull requests a round, those that
+were looked at longest ago first; what goes wrong with one of them is said there, and the next one has its turn; a forge
+that is away ends the round.
+
+    Reviewer(forge, planner, store, link).round("main", deployment)
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from typing import Protocol
+
+import structlog
+
+from gitops.errors import FleetError, ForgeError, TowerosError
+from gitops.forges.forge import COMMAND, DEPLOY, PLAN, Forge, Pull, Status
+from gitops.model import Json, sha256
+from gitops.review.markdown import LIMIT, markdown, marker, plain
+from gitops.review.nouns import Summary
+from gitops.review.text import headline
+
+log = structlog.get_logger(__name__)
+
+MEMORY = "forge"
+"""The store's document on what was said: per pull request its head and the text's digest; the deployment; `error`."""
+PER_ROUND = 5
+"""Pull requests that are planned in one round."""
+MARK = marker("plan")
+SIGN = "By itself, this commit would not deploy. What deploys is the merge: whoever makes it signs it."
+
+
+class Memory(Protocol):
+    """Small documents that stay (the store)."""
+
+    def value(self, name: str) -> Json | None:
+        """A document, or None."""
+
+    def set_value(self, name: str, value: Json | None) -> None:
+        """Keep a document."""
+
+
+Planner = Callable[[Pull, bool], Summary]
+"""(pull request, whether to build it) -> its plan; raises TowerosError for what is wrong with it."""
+
+
+@dataclass(frozen=True)
+class Deployment:
+    """How far the deployed commit is. `failed`: boxes that went back from it; `held` ones are not counted."""
+
+    commit: str
+    healthy: int
+    total: int
+    failed: tuple[str, ...] = ()
+    held: int = 0
+    error: str = ""
+
+    def status(self, link: str) -> Status:
+        """`12/14 boxes healthy`: pending until all are; failure as soon as one went back."""
+        counted = f"{self.healthy}/{self.total} boxes healthy" + (f", {self.held} held" if self.held else "")
+        if self.error:
+            return Status(DEPLOY, "failure", self.error, link)
+        if self.failed:
+            more = f" and {len(self.failed) - 1} more" if len(self.failed) > 1 else ""
+            return Status(DEPLOY, "failure", f"{counted}; {self.failed[0]}{more} went back", link)
+        return Status(DEPLOY, "success" if self.healthy == self.total else "pending", counted, link)
+
+
+class Reviewer:
+    """Speaks on one forge; `link` is where people see more."""
+
+    def __init__(self, forge: Forge, planner: Planner, memory: Memory, link: str = "") -> None:
+        self._forge, self._planner, self._memory, self._link = forge, planner, memory, link
+
+    def round(self, branch: str, deployment: Deployment | None = None) -> None:
+        """One look at the forge.
+
+        Raises:
+            ForgeError: it is away, wants us to wait, or refused something; what was said stays remembered.
+        """
+        memory = self._memory.value(MEMORY) or {}
+        known: dict[str, Json] = dict(memory.get("pulls", {}))
+        refusals: list[ForgeError] = []
+        try:
+            if deployment:
+                with _noted(refusals):
+                    memory["deploy"] = self._tell_deployment(deployment, memory.get("deploy"))
+            pulls = list(self._forge.pulls(branch))
+            numbers = {str(pull.number) for pull in pulls}
+            known = {number: each for number, each in known.items() if number in numbers}
+            news = [pull for pull in pulls if not _is_done(pull, known.get(str(pull.number), {}))]
+            turn = 1 + max((each["turn"] for each in known.values()), default=0)
+            for pull in sorted(news, key=lambda pull: _turn(pull, known))[:PER_ROUND]:
+                before = {**known.get(str(pull.number), {}), "turn": turn}
+                known[str(pull.number)] = before
+                with _noted(refusals):
+                    known[str(pull.number)] = {**before, **self._review(pull, before)}
+                self._remember({**memory, "pulls": known})
+        finally:
+            self._remember({**memory, "pulls": known})
+        if refusals:
+            raise refusals[0]
+
+    def _tell_deployment(self, deployment: Deployment, before: Json | None) -> Json:
+        status = deployment.status(self._link)
+        said = {"commit": deployment.commit, **asdict(status)}
+        if before and before["commit"] != deployment.commit and before["state"] == "pending":
+            over = f"superseded by {deployment.commit[:12]}"
+            self._forge.status(before["commit"], Status(DEPLOY, "error", over, self._link))
+        if said != before:
+            self._forge.status(deployment.commit, status)
+        return said
+
+    def _review(self, pull: Pull, before: Json) -> Json:
+        """Plan a head that is new, or that a maintainer meanwhile wants built; returns what to remember."""
+        build = self._forge.approved(pull)
+        known = before.get("head") == pull.head and (before["built"] or not build)
+        if known:
+            return {"updated": pull.updated}
+        try:
+            summary = self._planner(pull, build)
+            text, status = self._words(pull, summary), self._status(summary)
+        except ForgeError:
+            raise
+        except TowerosError as error:
+            log.info("review.mistakes", pull=pull.number, error=error.message)
+            text, status = mistakes(error), Status(PLAN, "failure", _short(error), self._link)
+        if sha256(text.encode()) != before.get("text"):
+            self._forge.comment(pull, MARK, text)
+        self._forge.status(pull.head, status)
+        return {"head": pull.head, "text": sha256(text.encode()), "built": build, "updated": pull.updated}
+
+    def _status(self, summary: Summary) -> Status:
+        return Status(PLAN, "success", "No changes." if summary.empty else headline(summary), self._link)
+
+    def _words(self, pull: Pull, summary: Summary) -> str:
+        ask = f"To have this commit built and measured, a maintainer writes `{COMMAND} {pull.head}`."
+        notes = [] if summary.exact or summary.empty else [ask]
+        notes += [SIGN] if summary.verdict.state == "refused" else []
+        return markdown(summary, MARK, "\n\n".join(notes))
+
+    def _remember(self, memory: Json) -> None:
+        if memory != self._memory.value(MEMORY):
+            self._memory.set_value(MEMORY, memory)
+
+
+def mistakes(error: TowerosError) -> str:
+    """The comment under a pull request that cannot be planned: every mistake that there is room for."""
+    problems = [str(problem) for problem in error.problems] if isinstance(error, FleetError) else [error.message]
+    problems += [error.hint] if error.hint else []
+    lines, left = [MARK, "### TowerOS plan", "", "**It cannot be deployed as it is.**", ""], LIMIT - 500
+    for problem in problems:
+        line = f"- {plain(problem)}"
+        left -= len(line.encode()) + 1
+        if left < 0:
+            lines.append("- and more; `toweros validate` says all")
+            break
+        lines.append(line)
+    return "\n".join([*lines, ""])
+
+
+def _turn(pull: Pull, known: dict[str, Json]) -> tuple[int, int]:
+    """Who was looked at longest ago comes first, whatever came of it: none of them can hold up another."""
+    return known.get(str(pull.number), {}).get("turn", 0), pull.number
+
+
+def _is_done(pull: Pull, before: Json) -> bool:
+    return (before.get("head"), before.get("updated")) == (pull.head, pull.updated)
+
+
+@contextmanager
+def _noted(refusals: list[ForgeError]) -> Iterator[None]:
+    """A refusal of one thing is noted, and the rest goes on; a forge that is away ends the round."""
+    try:
+        yield
+    except ForgeError as error:
+        if error.wait:
+            raise
+        refusals.append(error)
+
+
+def _short(error: TowerosError) -> str:
+    if isinstance(error, FleetError):
+        return f"{len(error.problems)} mistake{'s' if len(error.problems) != 1 else ''} in the fleet repo"
+    return error.message.splitlines()[0]

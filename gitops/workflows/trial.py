@@ -1,0 +1,144 @@
+"""A plan carried out in a scratch area, so that its numbers are exact; nothing of it stays, and nothing is published.
+
+In: what is compared (`preview.Question`), the store where there is one. Out: per changed box its next release,
+measured. Rules: what the store has is used, read-only (linked, its database copied, its builder's images lent); what it
+lacks is built and assembled by the same code as ever, in a temporary folder that is gone afterwards. Where a box has no
+published release, that of the base is made too. Keys are never touched: sizes are those of unsigned boot files.
+
+    measured = measure(question, store, settings)      # {"demo-1": Measured(...)}
+"""
+
+import os
+import sqlite3
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+import structlog
+
+from gitops.assemble.release import Assembled, assemble
+from gitops.builders import BuildahBuilder, Builder
+from gitops.errors import AssembleError, BuildError
+from gitops.fleet import load_fleet
+from gitops.model import Existing, Fleet, Image, Release
+from gitops.plan import PACKAGE, plan
+from gitops.publish.transfers import compress, make_delta, pairs
+from gitops.review.sizes import Measured
+from gitops.settings import Settings
+from gitops.store import Store
+from gitops.toolbox import Toolbox
+from gitops.workflows.import_images import Images
+from gitops.workflows.preview import Point, Question, changes
+
+log = structlog.get_logger(__name__)
+
+TOOLBOX = PACKAGE + "pkg/toolbox"
+KINDS = ("blobs/sha256", "layers")
+
+
+def measure(
+    question: Question, store: Store | None, settings: Settings, folder: Path | None = None
+) -> dict[str, Measured]:
+    """Build and assemble what the head changes. `folder`, on the store's file system, takes the scratch area.
+
+    Raises:
+        BuildError, RegistryError, AssembleError: the head does not build, or makes no release.
+    """
+    todo = [step.subject for step in changes(question, store).boxes]
+    if not todo:
+        return {}
+    with scratch(store, folder) as (trial, builder):
+        head = _Workshop(trial, builder, question.head, settings)
+        base = _Workshop(trial, builder, question.base, settings) if question.base else None
+        found = {}
+        for name in todo:
+            made = head.assemble(name)
+            published = trial.publication(name)
+            before = published[0].release if published and not question.named else base.release(name) if base else None
+            boot = len(made.release.encode()) + len(made.addon)
+            found[name] = Measured(made.release, before, len(made.uki), boot, _wire(trial, before, made.release))
+        return found
+
+
+@contextmanager
+def scratch(store: Store | None, folder: Path | None = None) -> Iterator[tuple[Store, Builder]]:
+    """A store of its own in which all is found that `store` has, and a builder for it."""
+    with tempfile.TemporaryDirectory(prefix=".plan-", dir=folder or (store.root if store else None)) as made:
+        root = Path(made)
+        if store is not None:
+            _lend(store, root)
+        trial = Store.open(root)
+        try:
+            yield trial, BuildahBuilder(trial, lender=store.root if store else None)
+        finally:
+            trial.close()
+
+
+def _lend(store: Store, root: Path) -> None:
+    """Links to every file, which a rename over them leaves as they are, and a copy of the database."""
+    for kind in KINDS:
+        (root / kind).mkdir(parents=True)
+        for path in (store.root.resolve() / kind).iterdir():
+            if path.is_file() and not path.name.startswith("."):
+                os.link(path, root / kind / path.name)
+    source = f"file:{store.root.resolve()}/toweros.db?mode=ro"
+    with closing(sqlite3.connect(source, uri=True)) as old, closing(sqlite3.connect(root / "toweros.db")) as new:
+        old.backup(new)
+
+
+class _Workshop:
+    """Makes releases of one side of a question."""
+
+    def __init__(self, trial: Store, builder: Builder, point: Point, settings: Settings) -> None:
+        self._trial, self._server = trial, settings.server
+        self._revision, tree = point
+        self._fleet: Fleet = load_fleet(tree, settings.platform)
+        for step in plan(self._fleet, self._revision, Existing(trial.existing().images)).builds:
+            log.info("trial.build", package=step.subject)
+            try:
+                builder.build(self._fleet.packages[step.subject], tree, self._fleet.packages)
+            except BuildError as error:
+                raise BuildError(error.message, hint="`toweros build` keeps the whole log") from error
+        self._images = self._built()
+        if TOOLBOX not in self._images:
+            raise AssembleError(
+                "the fleet repo has no pkg/toolbox", hint="`toweros init` makes one; copy it from there"
+            )
+        self._toolbox = Toolbox.unpack(trial, self._images[TOOLBOX])
+        self._pulled = Images(settings, trial).of(self._fleet.boxes.values(), self._images, tree)
+
+    def _built(self) -> Mapping[str, Image]:
+        found = {PACKAGE + path: self._trial.image(package.key) for path, package in self._fleet.packages.items()}
+        return {name: image for name, image in found.items() if image}
+
+    def assemble(self, name: str) -> Assembled:
+        box, recipe = self._fleet.boxes[name], self._fleet.policy.recipe
+        return assemble(
+            self._trial,
+            self._toolbox,
+            box,
+            self._images,
+            self._revision,
+            server=self._server,
+            recipe=recipe,
+            pulled=self._pulled,
+        )
+
+    def release(self, name: str) -> Release | None:
+        return self.assemble(name).release if name in self._fleet.boxes else None
+
+
+def _wire(trial: Store, before: Release | None, after: Release) -> dict[str, int]:
+    """Bytes of each layer that a box lacks, in the smallest form that the server would offer."""
+    old = {layer.root for layer in before.layers()} if before else set()
+    found = {}
+    for layer in after.layers():
+        if layer.root not in old:
+            compress(trial.layers, layer.root)
+            found[layer.root] = min(layer.size, trial.layers.zst(layer.root).stat().st_size)
+    for was, now in pairs(before, after) if before else ():
+        make_delta(trial.layers, was, now)
+        if trial.layers.delta(was, now).is_file():
+            found[now] = min(found.get(now, 1 << 62), trial.layers.delta(was, now).stat().st_size)
+    return found

@@ -1,0 +1,252 @@
+"""Is what a box is offered what somebody signed? Checked offline, from public keys and files alone.
+
+In: a folder with the published files (`repo/metadata`, `blobs/sha256`, `layers`: a state folder, or a copy of these),
+and the public keys to believe. Out: one `Finding` per link of the chain, from the signed Git object to the last layer.
+Rules: nothing that the controller remembers is believed, and no link is skipped because another one failed.
+
+    tuf        python-tuf's client takes the box's targets, beginning with our root
+    git        the commit, and the release tag if one deployed it, are whole and signed by whom the statement names
+    statement  the signed targets bind that revision and these signers to this release
+    release    the document is the one that the targets name
+    uki        signed for Secure Boot; kernel and initrd are the release's
+    addon      signed for Secure Boot; names this release and this box
+    layer      the dm-verity root, computed again from every block
+
+    findings = Verification(folder, Believed.of_folder(keys)).of("demo-1")
+"""
+
+import json
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+from urllib.parse import unquote
+
+from tuf.api.exceptions import DownloadHTTPError, RepositoryError
+from tuf.ngclient import FetcherInterface, TargetFile, Updater
+
+from gitops.assemble.boot.pe import sections
+from gitops.assemble.verity import root_hash
+from gitops.errors import SourceError, TowerosError
+from gitops.model import BlobRef, Json, Layer, Release, sha256
+from gitops.sign import secureboot, tuf
+from gitops.source.trust.objects import Signed, read
+from gitops.source.trust.releases import check_tag
+from gitops.source.trust.signatures import Trust, signer
+from gitops.store import documents
+from gitops.store.blobs import Blobs, Layers
+
+ROOT, CERTIFICATE = "root.json", "db.crt"
+NAMES = ("release.json", "uki.efi", "addon.efi")
+MARK = "@sha1:"
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One link of the chain: what was looked at, whether it holds, and what it says."""
+
+    what: str
+    ok: bool
+    says: str
+
+
+@dataclass(frozen=True)
+class Believed:
+    """The public keys to believe: TUF root, Secure Boot certificate, and the people who sign in Git."""
+
+    root: bytes
+    certificate: Path
+    people: Trust
+
+    @classmethod
+    def of_folder(cls, folder: Path, people: Trust | None = None) -> "Believed":
+        """`folder` is the fleet repo's keys/, or the controller's (then with `people` from elsewhere).
+
+        Raises:
+            TowerosError: it holds no root or certificate.
+        """
+        for name in (ROOT, CERTIFICATE):
+            if not (folder / name).is_file():
+                hint = "--keys names a folder like a fleet repo's keys/"
+                raise TowerosError(f"{folder / name} is missing", hint=hint)
+        signers = people or Trust.of_files(folder / "allowed_signers", folder / "openpgp")
+        return cls((folder / ROOT).read_bytes(), folder / CERTIFICATE, signers)
+
+
+class Verification:
+    """The chain of one box's release, in a folder of files."""
+
+    def __init__(self, files: Path, believed: Believed) -> None:
+        self._metadata = files / "repo" / "metadata"
+        self._blobs, self._layers = Blobs(files / "blobs" / "sha256"), Layers(files / "layers")
+        self._believed = believed
+        self._found: list[Finding] = []
+
+    def of(self, name: str) -> tuple[Finding, ...]:
+        """Every link for a box, or for the box that is offered the release of this digest.
+
+        Raises:
+            TowerosError: neither a box nor a release of this name is offered here.
+        """
+        box = self._box(name.removeprefix("sha256:"))
+        self._found = []
+        targets = self._try("tuf", lambda: self._targets(box)) or {}
+        custom: Json = dict(targets["release.json"].custom or {}) if targets else {}
+        if targets:
+            self._try("git", lambda: self._git(custom))
+            release = self._try("release", lambda: self._release(box, targets["release.json"], custom))
+            if release:
+                self._try("uki", lambda: self._uki(release, targets["uki.efi"]))
+                self._try("addon", lambda: self._addon(release, targets["addon.efi"]))
+                for layer in release.layers():
+                    self._try("layer", lambda layer=layer: self._layer(layer))  # type: ignore[misc]
+        return tuple(self._found)
+
+    def _box(self, name: str) -> str:
+        """Which box is meant: unsigned words of the metadata may answer that, for what follows is checked."""
+        offered = tuf.read_targets(self._read)
+        for path, target in offered.items():
+            box, _, file = path.partition("/")
+            if file == "release.json" and name in (box, target.ref.sha256):
+                return box
+        hint = "`toweros status` lists the boxes; a release that was replaced is not offered any more"
+        raise TowerosError(f"nothing called {name} is offered in {self._metadata}", hint=hint)
+
+    def _read(self, name: str) -> bytes | None:
+        path = self._metadata / name
+        return path.read_bytes() if path.is_file() else None
+
+    def _try(self, what: str, check: Callable[[], T]) -> T | None:
+        try:
+            return check()
+        except TowerosError as error:
+            self._say(what, error.message, ok=False)
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            self._say(what, f"unreadable: {type(error).__name__}: {error}", ok=False)
+        return None
+
+    def _say(self, what: str, says: str, *, ok: bool = True) -> None:
+        self._found.append(Finding(what, ok, says))
+
+    # --- the links ----------------------------------------------------------------------------------------------------
+
+    def _targets(self, box: str) -> dict[str, TargetFile]:
+        with tempfile.TemporaryDirectory(prefix="toweros-") as folder:
+            fetcher = _Files(self._metadata)
+            try:
+                client = Updater(folder, "file:", fetcher=fetcher, bootstrap=self._believed.root)
+                client.refresh()
+                found = {name: client.get_targetinfo(f"{box}/{name}") for name in NAMES}
+            except RepositoryError as error:
+                raise TowerosError(f"{type(error).__name__}: {error}") from error
+        targets = {name: target for name, target in found.items() if target}
+        if len(targets) < len(NAMES):
+            raise TowerosError(f"the signed metadata has no {', '.join({*NAMES} - {*targets})} of {box}")
+        sequence = (targets["release.json"].custom or {})["sequence"]
+        self._say("tuf", f"from our root to the targets; {box} is offered sequence {sequence}")
+        return targets
+
+    def _git(self, custom: Json) -> None:
+        """The objects that travel with the release, and what the statement says of them."""
+        ref, _, commit = str(custom["revision"]).rpartition(MARK)
+        objects = [read(self._blobs.read(str(row["sha256"]))) for row in custom.get("evidence", ())]
+        commits = [each for each in objects if each.kind == "commit" and each.id == commit]
+        tags = [each for each in objects if each.kind == "tag"]
+        if "evidence" not in custom:
+            raise TowerosError("no Git object travels with it: an older controller made it, the next release has them")
+        if not commits:
+            raise TowerosError(f"no object of commit {commit} travels with the release")
+        for tag in tags:
+            if check_tag(tag.headers.get("tag", ""), tag) != commit:
+                raise TowerosError(f"{tag.name} is on another commit than {commit}")
+        named = [tag for tag in tags if tag.headers["tag"] == ref]
+        if tags and not named:
+            raise TowerosError(f"no object of tag {ref!r} travels with the release")
+        people = {name for each in (*commits, *tags) if (name := self._signer(each, int(custom["time"])))}
+        self._state(custom, people)
+
+    def _signer(self, signed: Signed, at: int) -> str:
+        """Who signed it, with a key that was good `at` that time; empty: nobody whom we believe."""
+        if not signed.signature:
+            self._say("git", f"{signed.name} is whole, and unsigned")
+            return ""
+        try:
+            name = signer(signed, self._believed.people, at)
+        except SourceError as error:
+            self._say("git", error.message, ok=False)
+            return ""
+        self._say("git", f"{signed.name} is signed by {name}")
+        return name
+
+    def _state(self, custom: Json, people: set[str]) -> None:
+        """What the controller stated, beside what the objects prove."""
+        said = [str(name) for name in custom["signers"]]
+        if not said:
+            # Where we name people, a controller that asked for no signature is not believed without one.
+            nobody = bool(self._believed.people) and not people
+            more = ", and nobody whom we believe has signed" if nobody else ""
+            self._say("statement", f"{custom['revision']}; no signature was asked for{more}", ok=not nobody)
+            return
+        proven, others = sorted(people & set(said)), sorted(set(said) - people)
+        words = f"{custom['revision']}, signed by {', '.join(proven) or 'nobody whom we believe'}"
+        more = f"; the controller says, also by {', '.join(others)}" if others else ""
+        self._say("statement", words + more, ok=bool(proven))
+
+    def _release(self, box: str, target: TargetFile, custom: Json) -> Release:
+        data = self._blobs.read(_digest(target))
+        release = documents.release(json.loads(data))
+        said = (release.box, release.sequence, release.content.digest)
+        if said != (box, int(custom["sequence"]), str(custom["content"])):
+            raise TowerosError("the document speaks of another box, sequence or content than the metadata")
+        self._say("release", f"{release.digest}, sequence {release.sequence}, {len(release.layers())} layers")
+        return release
+
+    def _uki(self, release: Release, target: TargetFile) -> None:
+        parts = self._boot_file(target)
+        for section, ref in ((".linux", release.content.kernel), (".initrd", release.content.initrd)):
+            data = parts.get(section, b"")
+            if BlobRef(sha256(data), len(data)) != ref:
+                raise TowerosError(f"its {section} is not the release's")
+        self._say("uki", f"signed by {self._believed.certificate}; kernel and initrd are the release's")
+
+    def _addon(self, release: Release, target: TargetFile) -> None:
+        words = self._boot_file(target).get(".cmdline", b"").rstrip(b"\0").decode(errors="replace").split()
+        expected = {"release": release.digest, "sequence": str(release.sequence), "box": release.box}
+        for name, value in expected.items():
+            if [word for word in words if word.startswith(f"toweros.{name}=")] != [f"toweros.{name}={value}"]:
+                raise TowerosError(f"it names another {name} than the release")
+        self._say("addon", f"signed by {self._believed.certificate}; names this release")
+
+    def _boot_file(self, target: TargetFile) -> dict[str, bytes]:
+        data = self._blobs.read(_digest(target))
+        if not secureboot.verify(data, self._believed.certificate):
+            raise TowerosError(f"no signature of {self._believed.certificate} is on it")
+        return sections(data)
+
+    def _layer(self, layer: Layer) -> None:
+        path = self._layers.path(layer.root)
+        if not path.is_file():
+            raise TowerosError(f"{layer.root} is missing")
+        if path.stat().st_size != layer.size or root_hash(path) != layer.root:
+            raise TowerosError(f"{layer.root} is damaged")
+        self._say("layer", f"{layer.root}, {layer.size} bytes")
+
+
+class _Files(FetcherInterface):
+    """python-tuf's downloads, out of a folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def _fetch(self, url: str) -> Iterator[bytes]:
+        path = self._folder / unquote(url.rpartition("/")[2])
+        if not path.is_file():
+            raise DownloadHTTPError(f"{path.name} is missing", 404)
+        return iter([path.read_bytes()])
+
+
+def _digest(target: TargetFile) -> str:
+    hashes: dict[str, Any] = target.hashes
+    return str(hashes["sha256"])

@@ -1,0 +1,102 @@
+"""`toweros run` as an operator has it: other verbs beside it, signals, and damage that is told without a traceback."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.kit import published as fleetkit
+from tests.source.test_follow import Remote
+
+TOWEROS = Path(sys.executable).parent / "toweros"
+
+
+def free_port() -> int:
+    with socket.socket() as made:
+        made.bind(("127.0.0.1", 0))
+        return int(made.getsockname()[1])
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Path:
+    """A controller of a fleet without boxes: nothing to build, everything else real."""
+    keys, remote = fleetkit.kit(tmp_path / "kit").folder / "keys", Remote(tmp_path)
+    (remote.work / "fleet.yaml").write_text("source: {branch: main}\n")
+    remote.commit("one")
+    said = {"state": "state", "keys": str(keys), "repository": str(remote.bare), "listen": f"127.0.0.1:{free_port()}"}
+    file = tmp_path / "toweros.toml"
+    file.write_text("".join(f"{key} = {json.dumps(value)}\n" for key, value in said.items()) + "poll = 1\n")
+    return file
+
+
+def toweros(*words: str | Path) -> tuple[int, str]:
+    done = subprocess.run([TOWEROS, *words], capture_output=True, text=True, env={**os.environ, "NO_COLOR": "1"})
+    assert "Traceback" not in done.stderr and "\x1b" not in done.stdout + done.stderr
+    return done.returncode, done.stdout + done.stderr
+
+
+@contextmanager
+def running(config: Path) -> Iterator["subprocess.Popen[str]"]:
+    """`toweros run`, from the moment when its first pass is done."""
+    with (config.parent / "log").open("w") as log:
+        child = subprocess.Popen([TOWEROS, "run", "-c", config], stderr=log, text=True)
+    listen = config.read_text().partition('listen = "')[2].partition('"')[0]
+    try:
+        for _ in range(300):
+            assert child.poll() is None, (config.parent / "log").read_text()
+            try:
+                urllib.request.urlopen(f"http://{listen}/metadata/timestamp.json", timeout=2).close()
+                break
+            except OSError:
+                time.sleep(0.1)
+        else:
+            pytest.fail((config.parent / "log").read_text())
+        yield child
+    finally:
+        child.kill()
+        child.wait()
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 0), (signal.SIGINT, 130)])
+def test_other_verbs_work_beside_it_and_a_signal_ends_it(config: Path, number: signal.Signals, code: int) -> None:
+    with running(config) as child:
+        lock = config.parent / "state" / "source" / "clone.git" / "being-written.lock"
+        lock.write_text("")
+        assert toweros("plan", "-c", config) == (0, "No changes.\n")
+        assert lock.exists(), "the clone belongs to the controller"
+        lock.unlink()
+        refused, said = toweros("apply", "-c", config)
+        assert refused == 1 and "in use by another controller" in said
+        assert toweros("status", "-c", config)[0] == toweros("events", "-c", config)[0] == 0
+        child.send_signal(number)
+        assert child.wait(10) == code
+    assert "Traceback" not in (config.parent / "log").read_text()
+    assert toweros("apply", "-c", config)[0] == 0
+
+
+@pytest.mark.parametrize("text", [b"a = =", b"poll = 'x'", b"nothing = 1", b"\xff\xfe", b"state = 5"])
+def test_garbage_in_the_settings_is_named(tmp_path: Path, text: bytes) -> None:
+    (tmp_path / "toweros.toml").write_bytes(text)
+    code, said = toweros("status", "-c", tmp_path / "toweros.toml")
+    assert code == 1 and said.startswith("error: ") and "toweros.toml" in said
+
+
+def test_a_damaged_database_is_named(config: Path) -> None:
+    assert toweros("apply", "-c", config)[0] == 0
+    database = config.parent / "state" / "toweros.db"
+    whole = database.read_bytes()
+    for damaged in (b"x" * len(whole), whole[:4096] + os.urandom(len(whole) - 4096)):
+        for rest in ("-wal", "-shm"):
+            database.with_name(f"toweros.db{rest}").unlink(missing_ok=True)
+        database.write_bytes(damaged)
+        code, said = toweros("apply", "-c", config)
+        assert code == 1 and "database" in said and "docs/operations.md" in said and "sqlalche" not in said

@@ -1,0 +1,60 @@
+"""`toweros vm run` and `toweros box ssh`: which machine, which port, and what is said when there is none."""
+
+import json
+import time
+from pathlib import Path
+
+import pytest
+
+from gitops.cli import box, vm
+from gitops.errors import StoreError, TowerosError
+from gitops.lab.machine import Machine
+from gitops.settings import Settings
+from tests.kit.published import kit
+
+
+@pytest.fixture
+def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
+    made = kit(tmp_path)
+    config = tmp_path / "toweros.toml"
+    config.write_text(f'repository = "{tmp_path}"\nstate = "{made.store.root}"\nkeys = "{tmp_path / "keys"}"\n')
+    monkeypatch.setenv("TOWEROS_CONFIG", str(config))
+    return Settings(state=made.store.root, keys=tmp_path / "keys")
+
+
+def test_a_box_without_a_release_has_no_machine(settings: Settings) -> None:
+    with pytest.raises(StoreError, match="demo-9 has no published release"):
+        vm.run("demo-9")
+
+
+def test_a_forward_that_is_none_is_named(settings: Settings) -> None:
+    with pytest.raises(TowerosError, match="--forward takes HOST:BOX"):
+        vm.run("demo-1", forward=["8080"])
+
+
+def test_ssh_goes_to_the_running_machine_and_keeps_its_host_key_apart(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started: list[list[str]] = []
+    monkeypatch.setattr(box, "become", lambda command: started.append([str(word) for word in command]))
+    with pytest.raises(TowerosError, match="no address of demo-1 is known"):
+        box.ssh("demo-1")
+    box.ssh("demo-1", address="192.0.2.7", command=["uptime"])
+    folder = vm.machine_folder(settings, "demo-1")
+    folder.mkdir(parents=True)
+    (folder / "ports.json").write_text(json.dumps({"22": 2222}))
+    box.ssh("demo-1")
+    real, machine = started
+    assert real[-2:] == ["root@192.0.2.7", "uptime"] and "HostKeyAlias=demo-1" in real
+    assert machine[-3:] == ["-p", "2222", "root@127.0.0.1"] and "HostKeyAlias=demo-1.vm" in machine
+
+
+def test_a_machine_that_cannot_start_says_why_and_is_off(tmp_path: Path) -> None:
+    machine = Machine(tmp_path / "machine", tmp_path / "no-disk.qcow2", tmp_path / "no-variables.fd")
+    machine.folder.mkdir()
+    with machine:
+        deadline = time.monotonic() + 30
+        while machine.running:
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        assert "Could not open" in machine.trouble

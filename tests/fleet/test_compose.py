@@ -1,0 +1,262 @@
+"""Compose apps in a fleet repo: what a role may name, what a compose file may say, and where a mistake stands."""
+
+import hashlib
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+import yaml
+
+from gitops.assemble.apps import Apps, Staged, oci_image, repository_of
+from gitops.errors import AssembleError, FleetError
+from gitops.fleet import load_fleet
+from gitops.fleet.compose import load_app
+from gitops.model import App, Existing, Fleet, Image, Layer, Revision, sha256
+from gitops.plan import box_key, box_keys, plan
+from gitops.store import Store
+from tests.kit import toolbox
+from tests.simulators.tree import DictTree
+
+APP = "boot/compose/net"
+COMPOSE = """\
+services:
+  core:
+    image: "@pkg:../../../pkg/core"
+    restart: always
+    security_opt: ["seccomp=./seccomp/tight.json", "apparmor=core", "no-new-privileges:true"]
+    volumes: ["/data/net:/data", "./core.cfg:/etc/core.cfg:ro", "named:/x"]
+  web: {image: "web.example:5000/a/nginx:1.27@sha256:%s"}
+volumes: {named: {}}
+""" % ("ab" * 32)
+FILES = {
+    f"{APP}/docker-compose.yml": COMPOSE,
+    f"{APP}/seccomp/tight.json": "{}",
+    f"{APP}/apparmor/core": "profile core {}",
+    f"{APP}/core.cfg": "x",
+    "pkg/core/build.yml": "image: core\n",
+}
+
+
+def loaded(**changed: str) -> App | list[str]:
+    problems = []
+    tree = DictTree(FILES).with_files({f"{APP}/{name}".replace("__", "/"): text for name, text in changed.items()})
+    app = load_app(tree, APP, "staged", problems)
+    assert (app is None) == bool(problems)
+    return app or [str(problem) for problem in problems]
+
+
+def test_an_app_is_its_compose_file_and_what_stands_beside_it() -> None:
+    app = loaded()
+    assert isinstance(app, App) and app.name == "net"
+    assert app.images == {"core": "@pkg:pkg/core", "web": f"web.example:5000/a/nginx:1.27@sha256:{'ab' * 32}"}
+    assert [file["path"] for file in app.files] == [
+        "etc/compose/net/apparmor/core",
+        "etc/compose/net/core.cfg",
+        "etc/compose/net/seccomp/tight.json",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("../../../pkg/core", "../../../pkg/cor", ":3:12: there is no package in pkg/cor"),
+        (f":1.27@sha256:{'ab' * 32}", ":1.27", "does not say which image it is"),
+        ("restart: always", "build: .", ":4:12: nothing is built on a box"),
+        ("/data/net:/data", "/run/toweros:/x", ":6:15: `/run/toweros` of the box is not for user containers"),
+        ("/data/net:/data", "/data/../run:/x", "`/data/../run` of the box is not for user containers"),
+        ("/data/net:/data", "/etc:/x:ro", "`/etc` of the box is not for user containers"),
+        ('"named:/x"', "{type: bind, source: /etc, target: /x}", "`/etc` of the box is not for user containers"),
+        ('"named:/x"', "{type: bind, source: a/../../../../run, target: /x}", "there is no `./a/../../../../run`"),
+        ("services:", "secrets: {key: {file: /run/toweros/x}}\nservices:", ":1:23: `/run/toweros/x` of the box is not"),
+        ("services:", "configs: {core: {file: ../x.cfg}}\nservices:", "there is no `../x.cfg` in boot/compose/net"),
+        ("./core.cfg", "./other.cfg", "there is no `./other.cfg` in boot/compose/net"),
+        ("./core.cfg", "../../vm.yml", "there is no `../../vm.yml`"),
+        ("seccomp/tight", "seccomp/loose", "there is no `./seccomp/loose.json`"),
+        ("apparmor=core", "apparmor=other", "there is no `./apparmor/other`"),
+        ('image: "@pkg:../../../pkg/core"', "restart: always", "duplicate key"),
+        ("services:", "servces:", "an app without services"),
+        ("services:", "include: [../../x.yml]\nservices:", ":1:10: other files are not read"),
+        ("restart: always", "extends: {file: /etc/x.yml, service: y}", "other services are not read"),
+        ("named: {}", "named: {driver_opts: {type: none, o: bind, device: /run/toweros}}", "`/run/toweros` of the box"),
+        ("/data/net:/data", "/data/$HOME:/x", "known on the box only"),
+    ],
+)
+def test_mistakes_are_named_with_their_place(old: str, new: str, said: str) -> None:
+    assert old in COMPOSE
+    mistakes = loaded(**{"docker-compose.yml": COMPOSE.replace(old, new, 1)})
+    assert isinstance(mistakes, list) and any(said in mistake for mistake in mistakes), mistakes
+
+
+def test_every_mistake_of_an_app_comes_in_one_run() -> None:
+    text = COMPOSE.replace("pkg/core", "pkg/x").replace("./core.cfg", "./y").replace("/data/net", "/etc")
+    mistakes = loaded(**{"docker-compose.yml": text})
+    assert isinstance(mistakes, list) and len(mistakes) == 3
+
+
+# --- which boxes have it ----------------------------------------------------------------------------------------------
+
+IMAGE = f"x@sha256:{'0' * 64}"
+SERVICES = "".join(f"  - {{name: {name}, image: {IMAGE}}}\n" for name in ("docker", "compose"))
+FLEET = FILES | {
+    "fleet.yaml": "{}\n",
+    "boot/a.yml": f"kernel: {{image: {IMAGE}}}\ninit: [{IMAGE}]\nservices:\n{SERVICES}",
+    "boot/compose/web/docker-compose.yml": f"services:\n  web: {{image: {IMAGE}}}\n",
+    "roles/vm.yaml": "boot: [boot/a.yml]\ncompose: [{app: boot/compose/net}]\n"
+    "health: {checks: [{name: core, container: core}]}\n",
+    "boxes/one.yaml": "role: vm\n",
+    "pkg/core/Dockerfile": "FROM scratch\n",
+}
+
+
+def fleet(**changed: str) -> Fleet:
+    return load_fleet(DictTree(FLEET).with_files({f"boxes/{name}.yaml": text for name, text in changed.items()}))
+
+
+def test_a_box_adds_replaces_and_leaves_out_apps_of_its_role() -> None:
+    no_check = "health: {remove: [core]}\n"
+    boxes = fleet(
+        two="role: vm\ncompose: [{app: boot/compose/web}]\n",
+        three="role: vm\ncompose: [{app: boot/compose/net, pull: registry}]\n",
+        four=f"role: vm\nremove: [net]\n{no_check}",
+        five="role: vm\n",
+    ).boxes
+    said = {name: [(app.name, app.pull) for app in box.apps] for name, box in boxes.items()}
+    assert said == {
+        "one": [("net", "staged")],
+        "two": [("net", "staged"), ("web", "staged")],
+        "three": [("net", "registry")],
+        "four": [],
+        "five": [("net", "staged")],
+    }
+    assert boxes["one"].apps is boxes["five"].apps, "boxes of a role share what they have in common"
+
+
+@pytest.mark.parametrize(
+    ("box", "said"),
+    [
+        ("remove: [nett]\n", "boxes/one.yaml:2:10: there is no container or app `nett` to remove; did you mean `net`?"),
+        ("remove: [net]\n", "boxes/one.yaml:1:1: health check `core`: there is no container `core`"),
+        ("compose: [{app: boot/compose/wep}]\n", "boxes/one.yaml:2:17: there is no boot/compose/wep/docker-"),
+        ("remove: [docker]\ncompose: [{app: boot/compose/web}]\n", "there are no services `docker` and `compose`"),
+        ("remove: [docker]\n", "there are no services `docker` and `compose`"),
+        ("compose: [{app: boot/compose/web, pull: no}]\n", "boxes/one.yaml:2:41"),
+    ],
+)
+def test_mistakes_of_a_box_are_its_own(box: str, said: str) -> None:
+    with pytest.raises(FleetError) as caught:
+        fleet(one=f"role: vm\n{box}")
+    mistakes = [str(problem) for problem in caught.value.problems]
+    assert any(said in mistake for mistake in mistakes), mistakes
+
+
+def test_a_plan_names_the_package_below_an_app_and_makes_only_its_boxes_again() -> None:
+    before = fleet(two="role: vm\nremove: [net]\nhealth: {remove: [core]}\n")
+    tree = {"pkg/core/file": "x", "boxes/two.yaml": "role: vm\nremove: [net]\nhealth: {remove: [core]}\n"}
+    after = load_fleet(DictTree(FLEET).with_files(tree))
+    packages = {path: package.key for path, package in before.packages.items()}
+    existing = Existing(frozenset(packages.values()), box_keys(before), packages)
+    found = plan(after, Revision("main", "aa" * 20, 2, 1), existing)
+    assert [(step.subject, step.reason) for step in found.boxes] == [("one", "pkg/core changed")]
+    config = fleet(two=tree["boxes/two.yaml"]).boxes["one"]
+    changed = load_fleet(DictTree(FLEET).with_files({f"{APP}/core.cfg": "y"})).boxes["one"]
+    assert box_key(before, config) != box_key(before, changed), "a file of the app is part of the release"
+
+
+# --- what becomes of it in a release ----------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return Store.open(tmp_path / "state")
+
+
+def built(store: Store, *layers: bytes) -> Image:
+    blobs = tuple(store.blobs.put(data).sha256 for data in layers)
+    return Image("toweros/core:1", "k", {"Cmd": ["/core"]}, blobs)
+
+
+def test_a_package_becomes_an_oci_image_that_equal_layers_name_alike(store: Store) -> None:
+    one, two = (oci_image(store, built(store, b"base", b"core")) for _ in range(2))
+    assert one == two and one.digest == hashlib.sha256(one.manifest).hexdigest()
+    manifest, config = yaml.safe_load(one.manifest), yaml.safe_load(one.config)
+    assert manifest["config"]["digest"] == f"sha256:{sha256(one.config)}"
+    assert [layer["size"] for layer in manifest["layers"]] == [4, 4]
+    assert config["rootfs"]["diff_ids"] == [layer["digest"] for layer in manifest["layers"]]
+    assert config["config"] == {"Cmd": ["/core"]}
+
+
+def test_an_image_that_lost_a_layer_is_named(store: Store) -> None:
+    image = built(store, b"base")
+    store.blobs.remove(image.layers[0])
+    with pytest.raises(AssembleError, match=r"toweros/core:1: layer .* is missing"):
+        oci_image(store, image)
+
+
+def test_what_is_pulled_from_a_registry_names_the_mirror_and_the_digest(store: Store) -> None:
+    app = App("net", APP, "registry", {"services": {"core": {"image": "x", "cpus": 0.5}}}, {"core": "@pkg:pkg/core"})
+    image = built(store, b"core")
+    apps = Apps(store, None, 1)  # type: ignore[arg-type] - nothing is staged, so no tool is needed
+    staged = apps.stage([app], {"@pkg:pkg/core": image}, {}, "mirror.example:5000")
+    assert staged.mounted is None
+    (file,) = staged.files
+    digest = oci_image(store, image).digest
+    assert file["path"] == "etc/compose/net/docker-compose.yml"
+    said = yaml.safe_load(file["contents"])["services"]["core"]
+    assert said == {"image": f"mirror.example:5000/core@sha256:{digest}", "cpus": 0.5}
+    with pytest.raises(AssembleError, match="none is named"):
+        apps.stage([app], {"@pkg:pkg/core": image}, {}, "")
+    with pytest.raises(AssembleError, match="there is no image @pkg:pkg/core"):
+        apps.stage([app], {}, {}, "mirror.example:5000")
+
+
+STAGED = App("net", APP, "staged", {"services": {"core": {"image": "x"}, "other": {}}}, {"core": "a", "other": "b"})
+
+
+def staged(store: Store, core: bytes = b"core") -> Staged:
+    images = {"a": built(store, b"base" * 3000, core), "b": built(store, b"base" * 3000)}
+    return Apps(store, toolbox.find(), 1).stage([STAGED], images, {}, "")
+
+
+@pytest.mark.e2e
+def test_staged_images_are_layers_of_one_blob_each_and_the_same_every_time(store: Store, tmp_path: Path) -> None:
+    one, again = staged(store), staged(Store.open(tmp_path / "other"))
+    assert one == again and one.mounted
+    assert (one.mounted.path, one.mounted.target) == ("images", "oci")
+    assert {"path": "containers/images/oci", "directory": True, "mode": "0755"} in one.files
+    documents, *blobs = one.mounted.layers
+    assert len(blobs) == 2, "a layer that two images share travels once"
+    manifests = [yaml.safe_load(data) for data in files(store, documents).values() if b"manifest" in data]
+    assert len(manifests) == 2 and len(files(store, documents)) == 4
+    said = {layer["digest"] for manifest in manifests for layer in manifest["layers"]}
+    assert {f"sha256:{name}" for blob in blobs for name in files(store, blob)} == said
+    assert files(store, blobs[0]) == {sha256(b"base" * 3000): b"base" * 3000}
+    compose = next(file["contents"] for file in one.files if "contents" in file)
+    core = yaml.safe_load(compose)["services"]["core"]["image"]
+    assert core.partition("@sha256:")[2] in files(store, documents)
+    changed = staged(store, b"new")
+    assert changed.mounted and changed.mounted.layers[1] == blobs[0]
+    assert not {documents, blobs[1]} & {*changed.mounted.layers}
+
+
+def files(store: Store, layer: Layer) -> dict[str, bytes]:
+    """The blobs in a layer, each under its name."""
+    with toolbox.find().workspace() as work:
+        shutil.copyfile(store.layers.path(layer.root), work.path("image"))
+        listed = work.run(["dump.erofs", "--ls", "--path=/blobs/sha256", "image"]).decode()
+        names = re.findall("[0-9a-f]{64}", listed)
+        return {name: work.run(["dump.erofs", "--cat", f"--path=/blobs/sha256/{name}", "image"]) for name in names}
+
+
+@pytest.mark.parametrize(
+    ("name", "repository"),
+    [
+        ("@pkg:pkg/osmocom/osmo-hlr", "osmo-hlr"),
+        ("nginx@sha256:1", "nginx"),
+        ("web.example:5000/a/nginx:1.27@sha256:1", "a/nginx"),
+        ("library/nginx:1@sha256:1", "library/nginx"),
+        ("ghcr.example/x/y/z@sha256:1", "x/y/z"),
+    ],
+)
+def test_names_lose_their_registry(name: str, repository: str) -> None:
+    assert repository_of(name) == repository

@@ -1,0 +1,88 @@
+"""Real packages for tests: built once by the project's own builder, kept between runs in `state/tests/`.
+
+Everything in there is found again by the hash of its inputs, so keeping it changes no result; `make clean` removes it.
+"""
+
+import fcntl
+import functools
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from gitops.assemble.release import Assembler
+from gitops.builders import BuildahBuilder
+from gitops.fleet.packages import load_packages
+from gitops.model import Image
+from gitops.source import FolderTree
+from gitops.store import Store
+from gitops.toolbox import Toolbox
+
+CHECKOUT = Path(__file__).resolve().parents[2]
+FOLDER = Path(os.environ.get("TOWEROS_TEST_STATE", CHECKOUT / "state" / "tests"))
+FIELD = FOLDER / "field"
+
+
+@contextmanager
+def alone(what: str = "build") -> Iterator[None]:
+    """One test process at a time builds (or does something else, by name)."""
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    with (FOLDER / f"{what}.lock").open("w") as handle:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+
+
+@functools.cache
+def store() -> Store:
+    return Store.open(FIELD / "state")
+
+
+def lend(root: Path) -> Store:
+    """Another store, in which everything that this one built is found too: linked, not copied."""
+    other = Store.open(root)
+    with alone():
+        for kind in ("blobs/sha256", "layers"):
+            for path in (store().root / kind).glob("[0-9a-f]*"):
+                link = root / kind / path.name
+                if path.is_file() and not link.exists():
+                    link.parent.mkdir(parents=True, exist_ok=True)
+                    os.link(path, link)
+        for key in store().image_keys() - other.image_keys():
+            built = store().image(key)
+            assert built
+            other.save_image(built)
+    return other
+
+
+@functools.cache
+def image(path: str) -> Image:
+    """A package of this checkout, built."""
+    tree = FolderTree(CHECKOUT)
+    packages = load_packages(tree, 1, "linux/amd64", [])
+    with alone():
+        return BuildahBuilder(store()).build(packages[path], tree, packages)
+
+
+@functools.cache
+def toolbox() -> Toolbox:
+    built = image("pkg/toolbox")
+    with alone():
+        return Toolbox.unpack(store(), built)
+
+
+def toolbox_root() -> Path:
+    return store().root / "toolbox" / toolbox().key
+
+
+@functools.cache
+def kernel() -> Path:
+    """A folder with `kernel` and `kernel.tar`."""
+    built = image("pkg/kernel")
+    folder = FOLDER / f"kernel-{built.key}"
+    with alone():
+        found = Assembler(store(), toolbox()).kernel(built)
+        folder.mkdir(exist_ok=True)
+        for name, ref in (("kernel", found.kernel), ("kernel.tar", found.modules)):
+            if not (folder / name).exists():
+                os.link(store().blobs.path(ref.sha256), folder / name)
+    return folder

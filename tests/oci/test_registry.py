@@ -1,0 +1,279 @@
+"""Registries: images by digest, in and out, and whose signature counts; against Debian's docker-registry."""
+
+import base64
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import requests
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+from gitops.assemble.apps import oci_image
+from gitops.cli import pkg
+from gitops.errors import BuildError, RegistryError
+from gitops.fleet.packages import load_packages
+from gitops.lab.machine import free_port
+from gitops.model import App, AppImage, Box, Image, Spec, canonical, sha256
+from gitops.oci.registry import (
+    KIND,
+    MANIFEST,
+    SIGNATURE,
+    SIMPLE_SIGNING,
+    Reference,
+    Registry,
+    credentials,
+    pull,
+    push,
+    verify_signature,
+)
+from gitops.settings import Settings
+from gitops.source import FolderTree
+from gitops.store import Store
+from gitops.workflows.import_images import Images, import_layout
+from tests.simulators.registry import DockerRegistry
+from tests.simulators.tree import DictTree
+
+NAME = "osmocom/osmo-hlr"
+
+
+@pytest.fixture(scope="module")
+def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A registry that is up."""
+    with DockerRegistry(tmp_path_factory.mktemp("registry")) as server:
+        yield server.address
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return Store.open(tmp_path / "state")
+
+
+def an_image(store: Store, text: bytes = b"layer") -> AppImage:
+    return oci_image(store, Image("osmocom/osmo-hlr:1", "k", {"Cmd": ["/x"]}, (store.blobs.put(text).sha256,)))
+
+
+def test_an_image_goes_out_once_and_comes_back_the_same(host: str, store: Store, tmp_path: Path) -> None:
+    registry, image = Registry(host), an_image(store, b"there and back")
+    assert push(store, registry, NAME, "1", image)
+    assert not push(store, registry, NAME, "1", image), "it is there"
+    other = Store.open(tmp_path / "other")
+    assert pull(other, registry, NAME, image.digest) == image
+    assert other.blobs.read(image.layers[0].sha256) == b"there and back"
+
+
+def test_an_index_is_followed_to_our_platform(host: str, store: Store) -> None:
+    registry, image = Registry(host), an_image(store, b"for us")
+    push(store, registry, NAME, "amd64", image)
+    entries = [
+        {"digest": f"sha256:{'0' * 64}", "platform": {"os": "linux", "architecture": "arm64"}},
+        {"digest": f"sha256:{image.digest}", "platform": {"os": "linux", "architecture": "amd64"}},
+    ]
+    sizes = [{"mediaType": MANIFEST, "size": len(image.manifest), **entry} for entry in entries[1:]]
+    kind = "application/vnd.oci.image.index.v1+json"
+    index = canonical({"schemaVersion": 2, "mediaType": kind, "manifests": sizes})
+    answer = requests.put(
+        f"http://{host}/v2/{NAME}/manifests/index", data=index, headers={"Content-Type": kind}, timeout=10
+    )
+    assert answer.status_code == 201, answer.text
+    assert pull(store, registry, NAME, sha256(index)) == image
+
+
+def test_what_is_not_there_and_who_is_away_are_named(host: str, store: Store) -> None:
+    with pytest.raises(RegistryError, match=f"{host}: GET {NAME}/manifests/sha256:0+: 404"):
+        pull(store, Registry(host), NAME, "0" * 64)
+    with pytest.raises(RegistryError, match="is unreachable"):
+        pull(store, Registry(f"127.0.0.1:{free_port()}"), NAME, "0" * 64)
+
+
+def test_bytes_that_are_not_those_of_the_digest_are_refused_and_not_kept(
+    host: str, store: Store, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    registry, image = Registry(host), an_image(store, b"will be altered")
+    push(store, registry, NAME, "2", image)
+    (data,) = [
+        path
+        for folder in tmp_path_factory.getbasetemp().glob("registry[0-9]*")
+        for path in folder.rglob(f"blobs/sha256/*/{image.layers[0].sha256}/data")
+    ]
+    data.write_bytes(b"will be Altered")
+    other = Store.open(tmp_path / "other")
+    with pytest.raises(RegistryError, match="is not what its digest says"):
+        pull(other, registry, NAME, image.digest)
+    assert not other.blobs.has(image.layers[0].sha256)
+
+
+# --- signatures, in cosign's format -----------------------------------------------------------------------------------
+
+Key = ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey
+
+
+def pem(key: Key) -> bytes:
+    return key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+
+
+def sign(
+    host: str,
+    digest: str,
+    key: Key,
+    *,
+    says: str = "",
+    kind: str = KIND,
+    media_type: str = SIMPLE_SIGNING,
+    spoil: bool = False,
+) -> None:
+    """What `cosign sign` writes: a payload as the one layer of an image under the tag sha256-DIGEST.sig."""
+    critical = {
+        "identity": {"docker-reference": f"{host}/{NAME}"},
+        "image": {"docker-manifest-digest": f"sha256:{says or digest}"},
+        "type": kind,
+    }
+    payload = json.dumps({"critical": critical, "optional": None}).encode()
+    made = (
+        key.sign(payload, ec.ECDSA(hashes.SHA256()))
+        if isinstance(key, ec.EllipticCurvePrivateKey)
+        else key.sign(payload)
+    )
+    made = made[:-1] + bytes([made[-1] ^ 1]) if spoil else made
+    registry, config = Registry(host), b"{}"
+    for data in (payload, config):
+        registry.put_blob(NAME, sha256(data), data)
+    layer = {"mediaType": media_type, "digest": f"sha256:{sha256(payload)}", "size": len(payload)}
+    layer["annotations"] = {SIGNATURE: base64.b64encode(made).decode()}
+    about = {"mediaType": "application/vnd.oci.image.config.v1+json", "digest": f"sha256:{sha256(config)}", "size": 2}
+    manifest = {"schemaVersion": 2, "mediaType": MANIFEST, "config": about, "layers": [layer]}
+    registry.put_manifest(NAME, f"sha256-{digest}.sig", canonical(manifest))
+
+
+ADA, EVE = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
+KEYS = {"ada.pub": pem(ADA), "garbage.pub": b"no key"}
+
+
+def signed(host: str, store: Store, text: bytes, **how: object) -> str:
+    """Push an image, sign it, and ask whose signature it carries."""
+    image = an_image(store, text)
+    push(store, Registry(host), NAME, "signed", image)
+    sign(host, image.digest, **({"key": ADA} | how))  # type: ignore[arg-type]
+    return verify_signature(Registry(host), NAME, image.digest, KEYS)
+
+
+def test_a_signature_by_a_key_of_the_fleet_repo_counts(host: str, store: Store) -> None:
+    assert signed(host, store, b"good") == "ada.pub"
+    young = ed25519.Ed25519PrivateKey.generate()
+    image = an_image(store, b"good too")
+    push(store, Registry(host), NAME, "ed", image)
+    sign(host, image.digest, young)
+    assert verify_signature(Registry(host), NAME, image.digest, {"young.pub": pem(young)}) == "young.pub"
+
+
+@pytest.mark.parametrize(
+    ("how", "said"),
+    [
+        ({"key": EVE}, "signed by none of the keys"),
+        ({"says": "0" * 64}, "speaks of another image"),
+        ({"kind": "something else"}, "speaks of another image"),
+        ({"spoil": True}, "signed by none of the keys"),
+        ({"media_type": "text/plain"}, "a signature of an unknown kind: text/plain"),
+    ],
+)
+def test_refused_signatures(host: str, store: Store, how: dict[str, object], said: str) -> None:
+    with pytest.raises(RegistryError, match=said):
+        signed(host, store, said.encode(), **how)
+
+
+def test_an_unsigned_image_is_refused(host: str, store: Store) -> None:
+    image = an_image(store, b"unsigned")
+    push(store, Registry(host), NAME, "unsigned", image)
+    with pytest.raises(RegistryError, match="is not signed"):
+        verify_signature(Registry(host), NAME, image.digest, KEYS)
+
+
+# --- what a fleet takes -----------------------------------------------------------------------------------------------
+
+
+def a_box(name: str, how: str) -> Box:
+    app = App("net", "boot/compose/net", how, {"services": {"hlr": {"image": name}}}, {"hlr": name})
+    return Box("a", "vm", Spec("", ""), apps=(app,))
+
+
+def test_an_app_that_docker_pulls_itself_needs_a_signature_and_the_registry_is_asked_once(
+    host: str, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tree = DictTree({"keys/cosign/ada.pub": pem(ADA).decode()})
+    image = an_image(store, b"pulled by docker")
+    push(store, Registry(host), NAME, "3", image)
+    images = Images(Settings(registry=host), store)
+    box = a_box(f"{NAME}@sha256:{image.digest}", "registry")
+    with pytest.raises(RegistryError, match="is not signed"):
+        images.of([box], {}, tree)
+    sign(host, image.digest, ADA)
+    pulled = images.of([box], {}, tree)
+    assert pulled.mirror == host and [each.digest for each in pulled.images.values()] == [image.digest]
+    monkeypatch.setattr(Registry, "_ask", lambda *_, **__: pytest.fail("asked again"))
+    assert images.of([box], {}, tree) == pulled
+
+
+def test_an_imported_oci_layout_needs_no_registry(store: Store, tmp_path: Path) -> None:
+    image = an_image(Store.open(tmp_path / "made"), b"from a stick")
+    blobs = tmp_path / "layout" / "blobs" / "sha256"
+    blobs.mkdir(parents=True)
+    for data in (image.manifest, image.config, b"from a stick"):
+        (blobs / sha256(data)).write_bytes(data)
+    entry = {"mediaType": MANIFEST, "digest": f"sha256:{image.digest}", "size": len(image.manifest)}
+    entry["annotations"] = {"org.opencontainers.image.ref.name": "hlr"}
+    (tmp_path / "layout" / "index.json").write_text(json.dumps({"schemaVersion": 2, "manifests": [entry]}))
+    images = Images(Settings(), store)
+    assert import_layout(images, store, tmp_path / "layout") == [image.digest]
+    box = a_box(f"hlr@sha256:{image.digest}", "staged")
+    assert list(images.of([box], {}, DictTree({})).images.values()) == [image]
+    with pytest.raises(RegistryError, match="no registry is named"):
+        images.image(f"hlr@sha256:{'0' * 64}")
+
+
+def test_pkg_push_publishes_under_the_linuxkit_tag(
+    host: str, store: Store, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fleet = tmp_path / "fleet"
+    for name in ("pkg/gsm/hlr", "pkg/other"):
+        (fleet / name).mkdir(parents=True)
+        (fleet / name / "build.yml").write_text(f"org: osmocom\nimage: {name[-3:]}\n")
+        (fleet / name / "Dockerfile").write_text("FROM scratch\n")
+    with pytest.raises(BuildError, match="pkg/gsm/hlr is not built"):
+        pkg.push(["pkg/gsm"], host, fleet, state=store.root)
+    package = load_packages(FolderTree(fleet), 1, "linux/amd64", [])["pkg/gsm/hlr"]
+    store.save_image(Image(package.tag, package.key, {}, (store.blobs.put(b"hlr").sha256,)))
+    pkg.push(["pkg/gsm"], host, fleet, state=store.root)
+    repository, _, tag = package.tag.partition(":")
+    listed = requests.get(f"http://{host}/v2/{repository}/tags/list", timeout=10).json()
+    assert listed["tags"] == [tag]
+    assert f"{host}/osmocom/hlr@sha256:" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("text", "host", "repository"),
+    [
+        ("nginx@sha256:1", "", "nginx"),
+        ("library/nginx:1@sha256:1", "", "library/nginx"),
+        ("web.example:5000/a/b@sha256:1", "web.example:5000", "a/b"),
+        ("localhost/a@sha256:1", "localhost", "a"),
+    ],
+)
+def test_references(text: str, host: str, repository: str) -> None:
+    assert Reference.parse(text) == Reference(host, repository, "1")
+
+
+def test_credentials_come_from_a_file_and_stand_in_no_error(tmp_path: Path) -> None:
+    file = tmp_path / "config.json"
+    encoded = base64.b64encode(b"ada:very secret").decode()
+    file.write_text(json.dumps({"auths": {"registry.example": {"auth": encoded}}}))
+    assert credentials(file, "registry.example") == ("ada", "very secret")
+    assert credentials(file, "other.example") is None
+    registry = Registry(f"127.0.0.1:{free_port()}", ("ada", "very secret"))
+    with pytest.raises(RegistryError) as caught:
+        registry.has(NAME, "manifests/1")
+    assert "secret" not in f"{caught.value.message}{caught.value.hint}"
+    file.write_text("garbage")
+    with pytest.raises(RegistryError, match="not a file with `auths`"):
+        credentials(file, "registry.example")

@@ -1,0 +1,261 @@
+"""The update server: files by digest, reports that cannot be forged or replayed, and what people read."""
+
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import structlog
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from fastapi.testclient import TestClient
+from typer.testing import CliRunner
+
+from gitops.cli.main import application
+from gitops.errors import SettingsError
+from gitops.model import Publication, Report, canonical
+from gitops.rollout.facts import SILENT
+from gitops.rollout.status import Offers, box_status
+from gitops.server import create_app, serve
+from gitops.server.boxes.reports import MAX_BODY
+from gitops.settings import Settings
+from gitops.store import BoxRow
+from tests.kit.published import Kit, kit
+
+EVIL = "<script>alert(1)</script>"
+
+
+@pytest.fixture(autouse=True)
+def logging_starts_anew() -> Iterator[None]:
+    """The command line binds the log to its stderr, which ends with a test's."""
+    yield
+    structlog.reset_defaults()
+
+
+@pytest.fixture
+def here(tmp_path: Path) -> Kit:
+    return kit(tmp_path / "fleet")
+
+
+@pytest.fixture
+def web(here: Kit) -> Iterator[TestClient]:
+    with TestClient(create_app(here.store, Settings(state=here.store.root))) as client:
+        yield client
+
+
+@pytest.fixture
+def key(here: Kit) -> Ed25519PrivateKey:
+    key = Ed25519PrivateKey.generate()
+    here.store.enroll("demo-1", key.public_key().public_bytes_raw().hex())
+    return key
+
+
+def body(key: Ed25519PrivateKey, **said: Any) -> bytes:
+    document = {
+        "format": 1, "box": "demo-1", "boot_id": "b", "counter": 1, "time": 1, "agent": "1", "sequence": 1,
+        "release": "ab" * 32, "content": "cd" * 32, "phase": "idle", "health": "Healthy", "error": "", "staged": 0,
+        "rollback": 0, "entry": "toweros-1.efi", "degraded": [], "checks": [], "fetched": {}, "failures": [],
+    } | said  # fmt: skip
+    text = canonical(document)
+    return json.dumps({"report": text.decode(), "signature": key.sign(text).hex()}).encode()
+
+
+def post(web: TestClient, data: bytes, box: str = "demo-1") -> int:
+    answer = web.post(f"/api/v1/boxes/{box}/report", content=data)
+    if answer.status_code >= 400:
+        assert answer.headers["content-type"] == "application/problem+json"
+        assert answer.json()["status"] == answer.status_code
+    return answer.status_code
+
+
+# --- files ---
+
+
+def test_a_layer_by_range_head_and_etag(here: Kit, web: TestClient) -> None:
+    publication = here.publication("demo-1", 1, bytes(range(256)) * 64)
+    here.publisher.publish([publication])
+    layer = publication.release.layers()[-1]
+    head = web.head(f"/layers/{layer.root}")
+    assert head.status_code == 200 and head.content == b"" and int(head.headers["content-length"]) == layer.size
+    part = web.get(f"/layers/{layer.root}", headers={"range": "bytes=256-511", "if-range": head.headers["etag"]})
+    assert part.status_code == 206 and part.content == bytes(range(256))
+    assert part.headers["content-range"] == f"bytes 256-511/{layer.size}"
+    assert web.get(f"/layers/{layer.root}", headers={"range": f"bytes={layer.size}-"}).status_code == 416
+    same = web.get(f"/layers/{layer.root}", headers={"if-none-match": head.headers["etag"]})
+    assert same.status_code == 304 and same.content == b""
+    assert web.head(f"/layers/{layer.root}.zst").headers["content-length"]
+    assert web.head(f"/deltas/{'00' * 32}/{layer.root}.zst").status_code == 404
+
+
+def test_the_timestamp_costs_a_conditional_get(here: Kit, web: TestClient) -> None:
+    assert web.get("/metadata/timestamp.json").status_code == 404
+    here.publisher.publish([here.publication("demo-1", 1)])
+    etag = web.get("/metadata/timestamp.json").headers["etag"]
+    assert web.get("/metadata/timestamp.json", headers={"if-none-match": etag}).status_code == 304
+    here.publisher.publish([here.publication("demo-1", 2, b"two")])
+    assert web.get("/metadata/timestamp.json", headers={"if-none-match": etag}).status_code == 200
+
+
+HEX = "ab" * 32
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/metadata/..%2f..%2ftoweros.db",
+        "/metadata/%2e%2e/toweros.db",
+        "/metadata//etc/passwd",
+        "/metadata/1.root.json%00",
+        "/metadata/.new-x",
+        "/layers/..%2ftoweros.db",
+        "/layers/deltas",
+        f"/layers/{HEX.upper()}",
+        f"/layers/{HEX}.new",
+        f"/targets/demo-1/{HEX}.db",
+        f"/targets/../{HEX}.uki.efi",
+        f"/deltas/{HEX}/..%2f{HEX}.zst",
+        "/toweros.db",
+    ],
+)
+def test_names_that_are_no_names(here: Kit, web: TestClient, path: str) -> None:
+    here.publisher.publish([])
+    assert web.get(path).status_code == 404
+
+
+# --- reports ---
+
+
+def test_a_report_is_taken_once(here: Kit, web: TestClient, key: Ed25519PrivateKey) -> None:
+    data = body(key)
+    assert post(web, data) == 204
+    assert post(web, data) == 409, "replayed"
+    assert post(web, body(key, counter=2)) == 204
+    assert post(web, body(key, counter=1, health="Degraded")) == 409, "older"
+    assert post(web, body(key, boot_id="c")) == 204, "a new boot counts from the start"
+    report = here.store.report("demo-1")
+    assert report is not None and (report.boot_id, report.health) == ("c", "Healthy")
+
+
+def test_forged_and_foreign_reports_are_refused(here: Kit, web: TestClient, key: Ed25519PrivateKey) -> None:
+    other = Ed25519PrivateKey.generate()
+    here.store.enroll("demo-2", other.public_key().public_bytes_raw().hex())
+    assert post(web, body(other)) == 403, "signed by another box"
+    assert post(web, body(other), "demo-2") == 403, "speaks of another box"
+    assert post(web, body(key), "nobody") == 403
+    altered = json.loads(body(key))
+    altered["report"] = altered["report"].replace("Healthy", "Degraded")
+    assert post(web, json.dumps(altered).encode()) == 403
+    here.store.revoke("demo-1")
+    assert post(web, body(key)) == 403
+    assert here.store.report("demo-1") is None and here.store.report("demo-2") is None
+
+
+def test_bodies_that_are_no_reports(web: TestClient, key: Ed25519PrivateKey) -> None:
+    assert post(web, b"x" * (MAX_BODY + 1)) == 413
+    assert post(web, b"[]") == 400
+    assert post(web, b"\xff\xfe") == 400
+    assert post(web, body(key, format=7)) == 422
+    assert post(web, body(key, counter=-1)) == 422
+    assert post(web, body(key, error="x" * 5000)) == 422
+    assert post(web, body(key, release="../../etc/passwd")) == 422
+    assert post(web, body(key, counter=1 << 60)) == 422
+
+
+def test_events_tell_what_changed(here: Kit, web: TestClient, key: Ed25519PrivateKey) -> None:
+    failure = {"sequence": 2, "release": "ef" * 32, "verdict": "failed", "reason": "hello: 500", "time": 5, "log": "x"}
+    assert post(web, body(key)) == 204
+    assert post(web, body(key, counter=2, failures=[failure], error="metadata: older")) == 204
+    assert post(web, body(key, counter=3, failures=[failure], error="metadata: older")) == 204
+    told = [(event.reason, event.message) for event in here.store.events("demo-1")]
+    assert told == [
+        ("Refused", "metadata: older"),
+        ("FellBack", "release 2: failed: hello: 500"),
+        ("Healthy", "release 1"),
+        ("Runs", "release 1"),
+    ]
+
+
+# --- what people read ---
+
+
+def a_report(publication: Publication, **said: Any) -> Report:
+    release = publication.release
+    known = Report(
+        release.box, "b", 1, 1, "1", release.sequence, release.digest, release.content.digest, "idle", "Healthy"
+    )
+    return replace(known, **said)
+
+
+def test_sync_and_health(here: Kit) -> None:
+    one, two = here.publication("demo-1", 1), here.publication("demo-1", 2, b"two")
+    row, known = BoxRow("demo-1", "", 1, 0, 1000, 900), {one.document.sha256: "main@sha1:old"}
+
+    def said(offers: Offers, report: Report | None, now: int = 1010) -> tuple[str, str]:
+        status = box_status("demo-1", row, offers, report, known, now)
+        return status.sync, status.health
+
+    assert said(Offers(one), a_report(one)) == ("Synced", "Healthy")
+    assert said(Offers(one), None) == ("Unknown", "Unknown")
+    assert said(Offers(), a_report(one)) == ("Unknown", "Healthy")
+    assert said(Offers(two), a_report(one, health="Progressing")) == ("OutOfSync", "Progressing")
+    assert said(Offers(one, two, "waits for canary a"), a_report(one)) == ("OutOfSync", "Healthy")
+    assert said(Offers(one, two, "held: ada"), a_report(one)) == ("OutOfSync", "Suspended")
+    assert said(Offers(one), a_report(one), 1000 + SILENT + 1) == ("Synced", "Missing")
+    assert box_status("demo-1", row, Offers(two), a_report(one), known, 1010).running == "main@sha1:old"
+
+
+def test_the_page_escapes_what_boxes_say(here: Kit, web: TestClient, key: Ed25519PrivateKey) -> None:
+    failure = {"sequence": 2, "release": "ef" * 32, "verdict": "failed", "reason": EVIL, "time": 5, "log": EVIL}
+    assert post(web, body(key, error=EVIL, failures=[failure], degraded=[EVIL], phase=EVIL)) == 204
+    here.store.set_value("controller", {"revision": "main@sha1:" + "a" * 40, "error": EVIL, "hint": EVIL, "polled": 5})
+    page = web.get("/")
+    assert "<script" not in page.text and page.text.count("&lt;script&gt;") >= 6
+    assert "default-src 'none'" in page.headers["content-security-policy"]
+    assert "demo-1" in page.text and "main@aaaaaaaaaaaa" in page.text
+
+
+def test_api_metrics_and_probes(here: Kit, web: TestClient, key: Ed25519PrivateKey) -> None:
+    assert web.get("/healthz").text == "ok\n"
+    assert web.get("/readyz").status_code == 503
+    publication = here.publication("demo-1", 1)
+    here.publisher.publish([publication])
+    here.store.save_publication(publication, "ab" * 32)
+    assert post(web, body(key, release=publication.document.sha256, content=publication.release.content.digest)) == 204
+    assert web.get("/readyz").status_code == 200
+    (box,) = web.get("/api/v1/boxes").json()["boxes"]
+    assert (box["sync"], box["health"], box["running"]) == ("Synced", "Healthy", str(publication.revision))
+    one = web.get("/api/v1/boxes/demo-1").json()
+    assert one["entry"] == "toweros-1.efi" and one["events"][0]["reason"] == "Healthy"
+    missing = web.get("/api/v1/boxes/none")
+    assert missing.status_code == 404 and missing.json()["detail"] == "there is no box none"
+    assert re.search(r'toweros_boxes\{health="Healthy",sync="Synced"\} 1\.0', web.get("/metrics").text)
+
+
+def test_status_in_the_terminal(here: Kit, web: TestClient, key: Ed25519PrivateKey) -> None:
+    assert post(web, body(key, error="bad\x1b[31m [red]x")) == 204
+    run, state = CliRunner(), ["--state", str(here.store.root)]
+    table = run.invoke(application(), ["status", *state], env={"COLUMNS": "200"})
+    assert table.exit_code == 0 and "demo-1" in table.stdout and "bad?[31m [red]x" in table.stdout
+    rows = json.loads(run.invoke(application(), ["status", "demo-1", "-o", "json", *state]).stdout)
+    assert rows["health"] == "Healthy"
+    assert run.invoke(application(), ["status", "none", *state]).exit_code == 1
+    events = json.loads(run.invoke(application(), ["events", "-o", "json", *state]).stdout)
+    assert [event["reason"] for event in events] == ["Runs", "Healthy", "Refused"]
+
+
+def test_enroll_and_revoke(here: Kit) -> None:
+    run, state = CliRunner(), ["--state", str(here.store.root)]
+    assert run.invoke(application(), ["box", "enroll", "demo-9", "--key", "ab" * 31, *state]).exit_code == 1
+    assert run.invoke(application(), ["box", "enroll", "demo-9", "--key", "ab" * 32, *state]).exit_code == 0
+    assert run.invoke(application(), ["box", "revoke", "demo-9", *state]).exit_code == 0
+    row = here.store.box("demo-9")
+    assert row is not None and row.public_key == "ab" * 32 and row.revoked
+
+
+def test_an_address_in_use_is_an_error_with_a_hint(here: Kit) -> None:
+    app = create_app(here.store, Settings(state=here.store.root))
+    with serve(app, "127.0.0.1:0") as url:
+        with pytest.raises(SettingsError, match="cannot listen"), serve(app, url.removeprefix("http://")):
+            pass

@@ -1,0 +1,121 @@
+"""Keys are made once, kept closed, and never shown; Secure Boot signatures hold and are remembered."""
+
+import json
+import stat
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+import structlog
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
+from tuf.api.metadata import Metadata, Root
+from typer.testing import CliRunner
+
+from gitops.cli.main import application
+from gitops.errors import SignError
+from gitops.sign import Signer, keys
+from gitops.sign import box as box_keys
+from gitops.store import Store
+from tests.kit.published import PASSPHRASE
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    keys.init(tmp_path / "keys", PASSPHRASE, root_keys=2, threshold=2, public=tmp_path / "public")
+    return tmp_path / "keys"
+
+
+def test_private_files_are_closed_and_root_is_locked(folder: Path) -> None:
+    private = [*folder.glob("*.pem"), *folder.glob("*.key"), *folder.glob("root/*.pem")]
+    assert len(private) == 8
+    assert {stat.S_IMODE(path.stat().st_mode) for path in private} == {0o600}
+    for path in folder.glob("root/*.pem"):
+        with pytest.raises(TypeError):
+            load_pem_private_key(path.read_bytes(), None)
+    root = Metadata[Root].from_bytes((folder / "root.json").read_bytes())
+    assert root.signed.roles["root"].threshold == 2
+    root.signed.verify_delegate("root", root.signed_bytes, root.signatures)
+
+
+def test_the_public_folder_holds_no_secret(folder: Path, tmp_path: Path) -> None:
+    files = sorted(path.name for path in (tmp_path / "public").iterdir())
+    assert files == ["KEK.crt", "PK.crt", "db.crt", "root.json"]
+    assert all(b"PRIVATE" not in path.read_bytes() for path in (tmp_path / "public").iterdir())
+
+
+def test_keys_are_never_overwritten(folder: Path) -> None:
+    before = (folder / "targets.pem").read_bytes()
+    with pytest.raises(SignError, match="never overwritten"):
+        keys.init(folder, PASSPHRASE)
+    assert (folder / "targets.pem").read_bytes() == before
+
+
+def test_an_open_key_file_is_refused(folder: Path) -> None:
+    (folder / "snapshot.pem").chmod(0o644)
+    with pytest.raises(SignError, match="open to others"):
+        Signer.open(folder)
+
+
+def test_status_warns_before_the_end_and_knows_what_is_offline(folder: Path) -> None:
+    now = datetime.now(UTC)
+    assert keys.warnings(keys.status(folder, now)) == []
+    assert keys.warnings(keys.status(folder, now + timedelta(days=700))) == ["root.json v1 ends soon"]
+    assert keys.warnings(keys.status(folder, now + timedelta(days=800))) == ["root.json v1 has ended"]
+    for path in (*folder.glob("root/*.pem"), folder / "PK.key"):
+        path.unlink()
+    states = {row.name: row.state for row in keys.status(folder, now)}
+    assert (states["root"], states["PK.key"], states["db.key"]) == ("offline", "offline", "ok")
+    (folder / "targets.pem").unlink()
+    assert keys.warnings(keys.status(folder, now)) == ["targets is missing"]
+
+
+def test_the_verbs(tmp_path: Path, request: pytest.FixtureRequest) -> None:
+    (tmp_path / "pass").write_text("for tests only\n")
+    run, app = CliRunner(), application()
+    request.addfinalizer(structlog.reset_defaults)
+    made = run.invoke(app, ["keys", "init", str(tmp_path / "k"), "--passphrase-file", str(tmp_path / "pass")])
+    assert made.exit_code == 0 and "for tests only" not in made.output
+    status = run.invoke(app, ["keys", "status", str(tmp_path / "k"), "-o", "json"])
+    assert {row["state"] for row in json.loads(status.stdout)} == {"ok"}
+    words = ["keys", "rotate", "timestamp", str(tmp_path / "k"), "--passphrase-file", str(tmp_path / "pass")]
+    assert run.invoke(app, words).exit_code == 0
+    assert sorted(Signer.open(tmp_path / "k")._roots) == [1, 2]
+
+
+def test_secure_boot_signatures_hold_and_are_remembered(folder: Path, tmp_path: Path) -> None:
+    stub = a_pe_file()
+    signer = Signer.open(folder, Store.open(tmp_path / "state"))
+    signed = signer.sign_boot(stub)
+    assert signed != stub and signer.verify_boot(signed) and not signer.verify_boot(stub)
+    assert Signer.open(folder, Store.open(tmp_path / "state")).sign_boot(stub) == signed
+    altered = bytearray(signed)
+    altered[0x210] ^= 1
+    assert not signer.verify_boot(bytes(altered))
+    keys.init(tmp_path / "foreign", PASSPHRASE)
+    assert not Signer.open(tmp_path / "foreign").verify_boot(signed)
+    with pytest.raises(SignError, match="cannot sign"):
+        signer.sign_boot(b"no program")
+
+
+def test_a_box_key_proves_its_own_reports_only() -> None:
+    private, public = box_keys.make()
+    key = load_pem_private_key(private, None)
+    signature = key.sign(b"report").hex()  # type: ignore[union-attr,call-arg]
+    assert box_keys.proves(public, b"report", signature)
+    assert not box_keys.proves(public, b"report!", signature)
+    assert not box_keys.proves(box_keys.make()[1], b"report", signature)
+    assert not box_keys.proves(public, b"report", "no hex")
+    assert box_keys.public_key(private) == box_keys.public_key(public.encode()) == public
+
+
+def a_pe_file() -> bytes:
+    """A small PE32+ program that sbsign takes: headers, with room for more sections, and one section."""
+    import struct
+
+    head = b"MZ" + bytes(58) + struct.pack("<I", 64) + b"PE\0\0"
+    coff = struct.pack("<HHIIIHH", 0x8664, 1, 0, 0, 0, 240, 0x22)
+    optional = struct.pack("<HBBIIIIIQIIHHHHHHIIIIHHQQQQII", 0x20B, 0, 0, 512, 0, 0, 0x1000, 0x1000, 0x400000, 0x1000,
+                           512, 0, 0, 0, 0, 0, 0, 0, 0x2000, 1024, 0, 10, 0, 0, 0, 0, 0, 0, 16)  # fmt: skip
+    optional += bytes(128)
+    section = struct.pack("<8sIIIIIIHHI", b".text", 512, 0x1000, 512, 1024, 0, 0, 0, 0, 0x60000020)
+    return (head + coff + optional + section).ljust(1024, b"\0") + b"\xc3" * 512

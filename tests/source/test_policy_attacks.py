@@ -1,0 +1,156 @@
+"""What somebody who may push, or a mistake in keys/, could do to the policy; and what only looks like a verdict."""
+
+import time
+from pathlib import Path
+
+import pygit2
+import pytest
+
+from gitops.errors import ProcessError, SourceError
+from gitops.fleet.schema import SourceRules
+from gitops.fleet.signers import lockouts
+from gitops.fleet.yaml import Document
+from gitops.source import Access, GitSource
+from gitops.source import follow as git
+from gitops.source.clone.remote import redact
+from tests.simulators.https import TOKEN, GitHttps
+from tests.source.test_policy import TAGS, People, Story, head, people, tags
+
+__all__ = ["head", "people", "tags"]
+CHAIN = "source: {sign: every-commit, rules: [{paths: [boxes], signers: [ben]}]}\n"
+
+
+def test_a_merge_with_swapped_parents_answers_for_what_it_undoes(tmp_path: Path, people: People) -> None:
+    story = Story(tmp_path, people)
+    story.commit(CHAIN, "ada", "fleet.yaml")
+    old = story.commit("old", "ben", "boxes/a.yaml")
+    deployed = story.commit("secured", "ben", "boxes/a.yaml")
+    story.deploy()
+    story.remote.git("reset", "-q", "--hard", old)
+    harmless = story.commit("words", "ada")
+    for signer, reason in (("ada", "RuleNotMet"), ("ben", "")):
+        words = (f"-S{people.key(signer)}", "-p", harmless, "-p", deployed, "-m", "merge", f"{harmless}^{{tree}}")
+        merge = story.remote.git("commit-tree", *words).strip()
+        story.remote.git("push", "-q", "-f", "origin", f"{merge}:refs/heads/main")
+        if reason:
+            assert "boxes/a.yaml" in story.refused(reason).message
+        else:
+            assert story.source.poll().signers == ("ben", "ada")
+
+
+def test_a_key_that_is_revoked_in_the_repo_counts_no_more_in_the_settings(head: Story) -> None:
+    head.commit(head.people.public("ada") + "\n", "ben", "keys/revoked_keys")
+    head.deploy()
+    head.commit("evil", "ada")
+    head.refused("RevokedKey")
+    head.commit("good", "ben")
+    assert head.source.poll().signers == ("ben",)
+
+
+def test_a_key_list_of_comments_and_an_empty_key_file_lock_nobody_out(head: Story) -> None:
+    head.commit("# nobody yet\n", "ada", "keys/allowed_signers")
+    head.commit("", "ada", "keys/openpgp/ben.asc")
+    head.deploy()
+    head.commit("next", "ada")
+    with pytest.raises(SourceError):
+        head.source.poll()  # an OpenPGP key is listed, if an empty one: the repo has its own people
+    assert head.started(epoch=1).poll().signers == ("ada",), "epoch is the way back in"
+
+
+def test_revoked_keys_in_another_format_are_a_mistake(head: Story) -> None:
+    (head.remote.work / "keys").mkdir()
+    (head.remote.work / "keys/revoked_keys").write_text("# gone\neve ssh-ed25519 AAAA\n" + "ssh-ed25519 AAAA eve\n")
+    head.commit("x", "ada")
+    tree = head.source.tree(head.source.poll())
+    (said,) = lockouts(tree, Document("fleet.yaml"), SourceRules())
+    assert str(said).startswith("keys/revoked_keys:2:1: not an SSH public key")
+
+
+def test_the_first_release_tag_is_seen_without_a_restart(tmp_path: Path, people: People) -> None:
+    story = Story(tmp_path, people)
+    story.commit(TAGS, path="fleet.yaml")
+    story.refused("NoRelease")
+    story.tag("v1.0.0")
+    assert story.deploy() == "v1.0.0"
+
+
+def test_a_program_that_hung_gave_no_verdict(head: Story, monkeypatch: pytest.MonkeyPatch) -> None:
+    head.commit("good", "ada")
+
+    def hangs(*_: object, **__: object) -> str:
+        raise ProcessError("ssh-keygen took longer than 30 s")
+
+    monkeypatch.setattr("gitops.source.trust.judge.signer", hangs)
+    with pytest.raises(ProcessError):
+        head.source.poll()
+    monkeypatch.undo()
+    assert head.source.poll().signers == ("ada",)
+
+
+def test_a_refusal_is_asked_again_after_a_while(head: Story, monkeypatch: pytest.MonkeyPatch) -> None:
+    head.commit("good", "ada")
+    now = time.time()
+    monkeypatch.setattr(git.time, "time", lambda: now - 10 * 86400)
+    assert head.refused("FutureDate").hint.startswith("set the clock")
+    monkeypatch.setattr(git.time, "time", lambda: now)
+    assert head.source.poll().signers == ("ada",)
+
+
+def test_a_key_file_that_cannot_be_read_is_no_damage(head: Story, monkeypatch: pytest.MonkeyPatch) -> None:
+    def denied(*_: object) -> None:
+        raise PermissionError(13, "Permission denied", "signers")
+
+    def never(*_: object) -> None:
+        raise AssertionError("the sound clone was thrown away")
+
+    head.commit("good", "ada")
+    monkeypatch.setattr(git.Trust, "of_files", denied)
+    monkeypatch.setattr(git, "rebuild", never)
+    with pytest.raises(PermissionError):
+        head.source.poll()
+    monkeypatch.undo()
+    assert head.source.poll().signers == ("ada",)
+
+
+def test_a_flood_of_lightweight_tags_hides_no_release(tags: Story) -> None:
+    tags.commit("good", "ada")
+    tags.tag("v1.1.0")
+    names = [f"v9.0.{number}" for number in range(30)]
+    for name in names:
+        tags.remote.git("tag", name)
+    tags.push(*names)
+    assert tags.source.poll().ref == "v1.1.0"
+    assert {getattr(alarm, "reason", "") for alarm in tags.source.alarms} == {"LightweightTag"}
+
+
+def test_a_garbled_tag_is_refused_by_name_and_the_next_one_deploys(
+    tags: Story, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By https: a local path's tags are read by libgit2 before we see them."""
+    token = tags.folder / "token"
+    token.write_text(TOKEN + "\n")
+    with GitHttps(tags.folder / "https", tags.folder) as server:
+        pygit2.settings.set_ssl_cert_locations(str(server.certificate), None)
+        source = GitSource(
+            Access(server.url("remote.git"), token_file=token), tags.folder / "https-state", allowed_signers=tags.first
+        )
+        source.mark_deployed(source.poll())
+        tags.commit("good", "ada")
+        tags.tag("v1.1.0")
+        commit = tags.remote.git("rev-parse", "HEAD").strip()
+        raw = f"object {commit}\ntype commit\ntag v9.0.0\ntagger broken\n\nx\n"
+        tags.push_object("tag", raw.encode(), "refs/tags/v9.0.0")
+        monkeypatch.setattr(git, "rebuild", None)
+        assert source.poll().ref == "v1.1.0"
+        assert [getattr(alarm, "reason", "") for alarm in source.alarms] == ["BadObject"]
+
+
+def test_a_giant_commit_is_refused_before_it_is_read(head: Story) -> None:
+    found = head.raw("commit", "HEAD")
+    head.push_object("commit", found + b" " * (2 << 20), "refs/heads/main")
+    assert "2 MiB" in head.refused("TooLarge").message
+
+
+def test_no_part_of_a_password_is_shown() -> None:
+    assert redact("https://bot:pa@ss@host/f.git") == "https://host/f.git"
+    assert redact("https://host/f.git?private_token=abc is away") == "https://host/f.git is away"

@@ -1,0 +1,66 @@
+"""What a box runs or is asked to run stays; the rest goes when it is old enough."""
+
+import os
+from pathlib import Path
+
+from gitops.model import (
+    Content,
+    Health,
+    Image,
+    Layer,
+    LockedFile,
+    Package,
+    Publication,
+    Release,
+    Report,
+    Revision,
+)
+from gitops.store import Store
+from gitops.store.collect import collect
+
+GRACE = 1000
+NOW = 1_000_000
+
+
+def a_layer(store: Store, tmp_path: Path, name: str) -> Layer:
+    root = name * 64
+    (tmp_path / name).write_bytes(b"x" * 4096)
+    store.layers.add(tmp_path / name, root)
+    store.layers.zst(root).write_bytes(b"z")
+    return Layer(root, 4096)
+
+
+def a_publication(store: Store, sequence: int, layer: Layer) -> Publication:
+    blob = store.blobs.put(b"boot file %d" % sequence)
+    release = Release("demo-1", sequence, Content(blob, blob, "", (layer,), (), Health()))
+    return Publication(release, Revision("main", "c" * 40, sequence, 0), store.blobs.put(release.encode()), blob, blob)
+
+
+def age(store: Store, seconds: int) -> None:
+    for path in store.root.rglob("*"):
+        os.utime(path, (NOW - seconds, NOW - seconds))
+
+
+def test_running_and_wanted_stay_and_the_rest_goes(tmp_path: Path) -> None:
+    store = Store.open(tmp_path / "state")
+    running, wanted, _old = (a_layer(store, tmp_path, name) for name in "abc")
+    first, second = a_publication(store, 1, running), a_publication(store, 2, wanted)
+    store.save_publication(second, "key")
+    store.save_report(Report("demo-1", "b", 1, 0, "1", 1, first.document.sha256, "", "idle", "Healthy"))
+    locked = store.blobs.put(b"a deb")
+    tar = store.blobs.put(b"a tar")
+    junk = store.blobs.put(b"junk")
+    file = LockedFile("deb", "a", "1", locked.sha256, 5, "pool/a.deb")
+    package = Package("pkg/a", "a", "a:1", "k" * 64, lock=(file,))
+    store.save_image(Image("a:1", package.key, {}, (tar.sha256,)))
+    store.save_image(Image("a:0", "o" * 64, {}, (junk.sha256,)))
+    age(store, GRACE - 1)
+    assert collect(store, [package], now=NOW, grace=GRACE).files == 0, "young files stay"
+    age(store, GRACE + 1)
+    gone = collect(store, [package], now=NOW, grace=GRACE)
+    assert gone.files == 4 and gone.size == 4096 + 1 + len(b"junk") + len(b"boot file 1")
+    assert store.layers.roots() == [running.root, wanted.root]
+    assert store.blobs.has(locked.sha256) and store.blobs.has(tar.sha256) and not store.blobs.has(junk.sha256)
+    assert store.blobs.has(first.document.sha256), "a box still runs it"
+    assert store.image_keys() == {package.key}
+    assert collect(store, [package], now=NOW, grace=GRACE).files == 0

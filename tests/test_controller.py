@@ -1,0 +1,545 @@
+"""Stories of the loop: what Git says reaches the boxes, whatever dies, lies or fills up in between.
+
+Git, the store, the keys, the metadata and the rollout are real. Building and assembling, which need buildah and the
+toolbox, are played by `Workshop`: images and layers are small files whose names follow from the same inputs.
+"""
+
+import itertools
+import os
+import shutil
+import threading
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pytest
+
+from gitops import controller as reconcile
+from gitops.assemble.release import Assembled
+from gitops.controller import HELD, STATUS, SUPERSEDED, Controller, Pass
+from gitops.errors import BuildError, FleetError, SourceError, StoreError, TowerosError
+from gitops.model import (
+    Box,
+    Content,
+    Failure,
+    Health,
+    Image,
+    Layer,
+    Package,
+    Release,
+    Report,
+    Revision,
+    Tree,
+    sha256,
+)
+from gitops.plan import LOST
+from gitops.publish.publisher import metadata_folder
+from gitops.rollout import holds
+from gitops.settings import Settings
+from gitops.sign import Signer
+from gitops.store import Store
+from tests.kit import published as fleetkit
+from tests.sign.test_keys import a_pe_file
+from tests.source.test_follow import Remote
+
+DOCKERFILE = "FROM scratch\nCOPY file /file\n"
+ASSEMBLER = ("toolbox", "initrd", "bootloader", "kernel", "init")
+FILES = {
+    "fleet.yaml": "source: {branch: main}\n",
+    "boot/a.yml": (
+        'kernel: {image: "@pkg:../pkg/kernel", cmdline: quiet}\ninit: ["@pkg:../pkg/init"]\n'
+        'services:\n  - {name: hello, image: "@pkg:../pkg/hello"}\n'
+    ),
+    "roles/vm.yaml": "boot: [boot/a.yml]\n",
+    **{f"boxes/{name}.yaml": "role: vm\n" for name in ("a", "b", "c")},
+    **{f"pkg/{name}/build.yml": f"image: {name}\n" for name in (*ASSEMBLER, "hello")},
+    **{f"pkg/{name}/Dockerfile": DOCKERFILE for name in (*ASSEMBLER, "hello")},
+    **{f"pkg/{name}/file": f"{name}\n" for name in (*ASSEMBLER, "hello")},
+    "keys/authorized_keys": "ssh-ed25519 AAAA ada\n",
+    "keys/root.json": "{}",
+}
+
+
+class Killed(BaseException):
+    """What a power cut is to a process: no handler runs."""
+
+
+class Workshop:
+    """Builds and assembles without tools. Implements `Builder`; `fail` names a package that does not build."""
+
+    def __init__(self, store: Store) -> None:
+        self.store, self.built, self.fail = store, list[str](), ""
+
+    def build(self, package: Package, tree: Tree, packages: Mapping[str, Package]) -> Image:
+        if package.path == self.fail:
+            raise BuildError(f"{package.path}: no", hint="fix it")
+        self.built.append(package.path)
+        image = Image(package.tag, package.key, {}, (self.store.blobs.put(package.key.encode()).sha256,))
+        self.store.save_image(image)
+        return image
+
+    def prune(self, keep: Iterable[str]) -> None:
+        pass
+
+    def layer(self, data: bytes) -> Layer:
+        root = sha256(data)
+        if not self.store.layers.has(root):
+            file = self.store.root / "new-layer"
+            file.write_bytes(data.ljust(4096, b"\0"))
+            self.store.layers.add(file, root)
+        return Layer(root, 4096)
+
+    def assemble(self, box: Box, images: Mapping[str, Image], revision: Revision) -> Assembled:
+        inputs = {name: images[name].layers[0] for name in (box.spec.kernel, *box.spec.init)}
+        layers = tuple(self.layer(self.store.blobs.read(digest)) for digest in inputs.values())
+        services = tuple(self.layer(self.store.blobs.read(images[one.image].layers[0])) for one in box.spec.services)
+        kernel = self.store.blobs.put(b"kernel")
+        release = Release(box.name, revision.sequence, Content(kernel, kernel, "", (*layers, *services), (), Health()))
+        return Assembled(release, a_pe_file(), a_pe_file() + release.digest.encode())
+
+
+@dataclass
+class Site:
+    """One fleet repo, its controller's state, and the boxes that report to it."""
+
+    folder: Path
+    remote: Remote
+    settings: Settings
+
+    def start(self) -> tuple[Controller, Store, Workshop]:
+        store = Store.open(self.settings.state)
+        workshop = Workshop(store)
+        return Controller(self.settings, store, workshop), store, workshop
+
+    def run(self) -> Pass:
+        with self.store.lock():
+            return self.start()[0].run_once()
+
+    @property
+    def store(self) -> Store:
+        return Store.open(self.settings.state)
+
+    def commit(self, change: Mapping[str, str | None], *options: str) -> None:
+        for path, text in change.items():
+            place = self.remote.work / path
+            place.parent.mkdir(parents=True, exist_ok=True)
+            place.write_text(text) if text is not None else place.unlink()
+        self.remote.git("add", "-A")
+        self.remote.git("commit", "-q", "-m", "change", *options)
+        self.remote.git("push", "-q", "-f", "origin", "HEAD")
+
+    def report(self, box: str, health: str = "Healthy", *, failed: bool = False) -> None:
+        """The box runs what it is offered; or says that it failed there."""
+        found = self.store.publication(box)
+        assert found
+        if not self.store.box(box):
+            self.store.enroll(box, "ab" * 32)
+        release, document = found[0].release, found[0].document.sha256
+        known = self.store.report(box)
+        counter = known.counter + 1 if known else 1
+        said = Report(box, "boot", counter, 0, "1", release.sequence, document, release.content.digest, "idle", health)
+        if failed:
+            assert known
+            failure = Failure(release.sequence, document, "failed", "no answer")
+            said = replace(known, counter=counter, failures=(failure,))
+        assert self.store.save_report(said)
+
+    def offers(self) -> dict[str, str]:
+        """What the signed metadata offers: box -> digest of its release."""
+        store = self.store
+        signer = Signer.open(self.settings.keys, store)
+        folder = metadata_folder(store)
+        targets = signer.targets(lambda name: (folder / name).read_bytes() if (folder / name).is_file() else None)
+        ending = "/release.json"
+        return {path.removesuffix(ending): t.ref.sha256 for path, t in targets.items() if path.endswith(ending)}
+
+    def told_to_wait(self) -> dict[str, str]:
+        """Box -> why the signed metadata tell it not to take its offer."""
+        folder = metadata_folder(store := self.store)
+        signer = Signer.open(self.settings.keys, store)
+        targets = signer.targets(lambda name: (folder / name).read_bytes())
+        return {path.split("/")[0]: str(t.custom["held"]) for path, t in targets.items() if "held" in t.custom}
+
+    def contents(self) -> dict[str, str]:
+        return {box: found[0].release.content.digest for box, found in self.store.publications().items()}
+
+
+@pytest.fixture
+def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Site:
+    keys = fleetkit.kit(tmp_path / "kit").folder / "keys"
+    remote = Remote(tmp_path)
+    made = Site(tmp_path, remote, Settings(state=tmp_path / "state", repository=str(remote.bare), keys=keys))
+
+    def play(store: Store, _toolbox: object, box: Box, images: Mapping[str, Image], revision: Revision, **_: object):  # type: ignore[no-untyped-def]
+        return Workshop(store).assemble(box, images, revision)
+
+    monkeypatch.setattr(reconcile, "assemble", play)
+    monkeypatch.setattr(reconcile.Toolbox, "unpack", lambda *_: None)
+    made.commit(FILES)
+    return made
+
+
+HELLO = {"pkg/hello/file": "hello 2\n"}
+WORSE = {"pkg/hello/file": "hello 3\n"}
+
+
+def everybody_reports(site: Site) -> None:
+    for box in site.offers():
+        site.report(box)
+
+
+def test_the_first_pass_builds_all_and_the_second_nothing(site: Site) -> None:
+    first = site.run()
+    assert first.published == ("a", "b", "c") and len(first.plan.builds) == 6
+    assert set(site.offers()) == {"a", "b", "c"}
+    second = site.run()
+    assert second.plan.empty and second.published == ()
+
+
+def test_a_readme_commit_changes_no_box(site: Site) -> None:
+    site.run()
+    before = site.offers()
+    site.commit({"README.md": "more words\n"})
+    done = site.run()
+    assert done.plan.empty and done.published == () and site.offers() == before
+
+
+def test_a_canary_goes_first_a_bad_commit_stops_there_and_the_fix_goes_through(site: Site) -> None:
+    site.run()
+    everybody_reports(site)
+    good = site.contents()
+    site.commit(HELLO)
+    done = site.run()
+    assert done.published == ("a",) and set(done.held) == {"b", "c"}
+    site.report("a", failed=True)
+    stopped = site.run()
+    assert stopped.published == () and stopped.held["b"] == "stopped: failed on a"
+    assert site.contents()["b"] == good["b"]
+    site.commit(WORSE)
+    assert site.run().published == ("a",)
+    site.report("a", "Progressing")
+    assert site.run().published == ()
+    site.report("a")
+    assert site.run().published == ("b", "c")
+    assert len(set(site.contents().values())) == 1 and site.store.value(HELD) == {}
+
+
+def test_a_revert_while_candidates_wait_takes_them_back(site: Site) -> None:
+    site.run()
+    everybody_reports(site)
+    good = site.contents()
+    site.commit(HELLO)
+    assert site.run().published == ("a",)
+    site.commit({"pkg/hello/file": "hello\n"})
+    done = site.run()
+    assert done.published == ("a",) and done.held == {} and site.contents() == good
+    assert site.store.candidates() == []
+
+
+def test_held_boxes_and_fleets_take_nothing_until_they_are_free(site: Site) -> None:
+    site.run()
+    everybody_reports(site)
+    site.commit({**HELLO, "boxes/a.yaml": 'role: vm\nsuspended: "ada: disk"\n'})
+    done = site.run()
+    assert done.published == ("b",) and done.held["a"] == "held: ada: disk"
+    site.report("b")
+    site.commit({"fleet.yaml": 'source: {branch: main}\nsuspended: "audit"\n'})
+    done = site.run()
+    assert done.published == () and "audit" in done.held["c"]
+    site.commit({"fleet.yaml": FILES["fleet.yaml"], "boxes/a.yaml": "role: vm\n"})
+    assert site.run().published == ("a", "c")
+
+
+def test_an_offer_is_held_too_and_let_go_when_people_say_so(site: Site) -> None:
+    site.run()
+    assert site.told_to_wait() == {}
+    holds.hold(site.store, "a", "ada", "disk", 1_795_000_000)
+    site.commit({"boxes/b.yaml": 'role: vm\nsuspended: "ben: audit"\n'})
+    site.run()
+    assert site.told_to_wait() == {"a": "ada: disk (since 2026-11-18 11:06 UTC)", "b": "ben: audit"}
+    site.remote.bare.rename(site.folder / "away")
+    holds.hold(site.store, holds.ALL, "cleo", "storm", 1_795_000_000)
+    with pytest.raises(SourceError):
+        site.run()
+    assert set(site.told_to_wait()) == {"a", "b", "c"}, "a hold needs no Git"
+    (site.folder / "away").rename(site.remote.bare)
+    holds.let_go(site.store, holds.ALL, "cleo")
+    holds.let_go(site.store, "a", "ada")
+    site.commit({"boxes/b.yaml": "role: vm\n"})
+    site.run()
+    assert site.told_to_wait() == {}
+
+
+def test_nobody_moves_to_a_release_that_git_left_behind(site: Site) -> None:
+    """Offered to all, then found bad by people: who has not taken it never does, while the canary tries the fix."""
+    site.run()
+    everybody_reports(site)
+    site.commit(HELLO)
+    site.run()
+    site.report("a")
+    assert site.run().published == ("b", "c") and site.told_to_wait() == {}
+    site.report("b")
+    site.commit(WORSE)
+    assert site.run().published == ("a",)
+    assert site.told_to_wait() == {"c": SUPERSEDED}, "b runs what it was offered: nothing to be told, nothing to sign"
+    site.report("a")
+    assert site.run().published == ("b", "c") and site.told_to_wait() == {}
+
+
+def test_an_operator_holds_a_box_or_the_fleet_without_a_commit(site: Site) -> None:
+    site.run()
+    everybody_reports(site)
+    holds.hold(site.store, "a", "ada", "hardware on the way", 1_795_000_000)
+    site.commit(HELLO)
+    done = site.run()
+    assert done.held["a"] == "held: ada: hardware on the way (since 2026-11-18 11:06 UTC)"
+    assert done.published == ("b",)
+    site.report("b")
+    holds.hold(site.store, holds.ALL, "ben", "storm", 1_795_000_000)
+    done = site.run()
+    assert done.published == () and "the whole fleet, by ben: storm" in done.held["c"]
+    assert holds.let_go(site.store, "a", "ada") and not holds.let_go(site.store, "a", "ada")
+    assert holds.let_go(site.store, holds.ALL, "ben")
+    assert site.run().published == ("a", "c")
+    reasons = [event.reason for event in site.store.events("a")]
+    assert "Suspended" in reasons and "Resumed" in reasons
+
+
+def test_a_box_that_cannot_be_offered_its_release_holds_up_nobody_else(site: Site) -> None:
+    site.run()
+    everybody_reports(site)
+    report = site.store.report("b")
+    assert report
+    site.store.save_report(replace(report, agent="0", counter=report.counter + 1))
+    site.commit({"fleet.yaml": "source: {branch: main}\nrollout: {canaries: 3}\n", **HELLO})
+    done = site.run()
+    assert done.published == ("a", "c") and "its agent reads format 0" in done.held["b"]
+    warnings = [event for event in site.store.events("b") if event.type == "Warning"]
+    site.run()
+    assert len(warnings) == 1 == len([event for event in site.store.events("b") if event.type == "Warning"])
+
+
+def test_who_is_held_is_told_even_when_nothing_waits(site: Site) -> None:
+    site.commit({"boxes/a.yaml": 'role: vm\nsuspended: "ada: disk"\n'})
+    site.run()
+    assert site.store.value(HELD) == {"a": "held: ada: disk"}
+
+
+def test_a_box_that_git_removes_is_offered_nothing_and_leaves_no_candidate(site: Site) -> None:
+    site.commit({"boxes/d.yaml": 'role: vm\nsuspended: "not yet"\n'})
+    site.run()
+    assert "d" not in site.offers()
+    site.commit({"boxes/d.yaml": None, "boxes/c.yaml": None})
+    done = site.run()
+    assert sorted(step.subject for step in done.plan.removed) == ["c", "d"]
+    assert set(site.offers()) == {"a", "b"} and done.held == {} and site.store.candidates() == []
+    assert site.run().plan.empty
+
+
+def writes(store: Store, limit: int) -> None:
+    """Let `limit` writes of the store through; the next one is where the power goes."""
+    count = itertools.count()
+
+    def wrap(write):  # type: ignore[no-untyped-def]
+        def wrapped(*arguments, **named):  # type: ignore[no-untyped-def]
+            if next(count) >= limit:
+                raise Killed
+            return write(*arguments, **named)
+
+        return wrapped
+
+    names = ("save_image", "save_candidate", "promote_candidate", "save_planned", "set_value", "forget_publication")
+    for name in names:
+        setattr(store, name, wrap(getattr(store, name)))
+    for name in ("put",):
+        setattr(store.blobs, name, wrap(getattr(store.blobs, name)))
+    store.layers.add = wrap(store.layers.add)  # type: ignore[method-assign]
+
+
+def test_a_pass_that_dies_at_any_write_is_finished_by_the_next(site: Site, tmp_path: Path) -> None:
+    site.run()
+    everybody_reports(site)
+    before = tmp_path / "before"
+    shutil.copytree(site.settings.state, before)
+    site.commit({**HELLO, "boxes/d.yaml": "role: other\n", "roles/other.yaml": "boot: [boot/a.yml]\n"})
+    site.commit({"boxes/c.yaml": None})
+    for limit in itertools.count():
+        shutil.rmtree(site.settings.state)
+        shutil.copytree(before, site.settings.state)
+        controller, store, _ = site.start()
+        writes(store, limit)
+        try:
+            controller.run_once()
+        except Killed:
+            done = site.run()
+            assert set(site.offers()) == {"a", "b", "d"}, limit
+            assert set(done.held) <= {"b"}, limit
+            documents = {box: found[0].document.sha256 for box, found in site.store.publications().items()}
+            assert site.offers() == documents, limit
+            assert site.run().plan.empty, limit
+        else:
+            break
+    assert limit > 10
+
+
+def test_a_box_published_before_a_stop_and_removed_after_it_is_removed(site: Site) -> None:
+    site.run()
+    site.commit({"boxes/d.yaml": "role: other\n", "roles/other.yaml": "boot: [boot/a.yml]\n"})
+    controller, store, _ = site.start()
+
+    def die(*_: object) -> None:
+        raise Killed
+
+    store.save_planned = die  # type: ignore[method-assign]
+    with pytest.raises(Killed):
+        controller.run_once()
+    assert "d" in site.offers()
+    site.commit({"boxes/d.yaml": None})
+    site.run()
+    assert "d" not in site.offers()
+
+
+def test_history_that_was_offered_is_kept_even_if_the_pass_died_then(site: Site) -> None:
+    site.run()
+    site.commit(HELLO)
+    controller, store, _ = site.start()
+
+    def die(*_: object) -> None:
+        raise Killed
+
+    store.promote_candidate = die  # type: ignore[method-assign]
+    with pytest.raises(Killed):
+        controller.run_once()
+    site.commit(WORSE, "--amend")
+    with pytest.raises(SourceError, match="does not descend"):
+        site.run()
+
+
+def break_remote(site: Site, how: str) -> None:
+    if how == "offline":
+        site.remote.bare.rename(site.folder / "away")
+    elif how == "emptied":
+        shutil.rmtree(site.remote.bare)
+        site.remote.git("init", "-q", "--bare", str(site.remote.bare))
+    else:
+        site.remote.git("checkout", "-q", "--orphan", "other")
+        site.remote.git("commit", "-q", "-m", "a new beginning")
+        site.remote.git("push", "-q", "-f", "origin", "HEAD:main")
+
+
+@pytest.mark.parametrize("how", ["offline", "emptied", "force-pushed"])
+def test_while_the_remote_is_gone_the_last_good_rollout_goes_on_and_metadata_stays_fresh(
+    site: Site, how: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site.run()
+    everybody_reports(site)
+    site.commit(HELLO)
+    assert site.run().published == ("a",)
+    old = site.remote.git("rev-parse", "HEAD")
+    break_remote(site, how)
+    with pytest.raises(SourceError):
+        site.run()
+    assert "error" in (site.store.value(STATUS) or {})
+    timestamp = site.settings.state / "repo" / "metadata" / "timestamp.json"
+    before = timestamp.read_bytes()
+    now = reconcile.time.time() + 3 * 86400
+    monkeypatch.setattr("gitops.publish.publisher.time.time", lambda: now)
+    site.report("a")
+    with pytest.raises(SourceError):
+        site.run()
+    assert len(set(site.contents().values())) == 1, "the canary is healthy: the others follow"
+    assert timestamp.read_bytes() != before
+    if how == "offline":
+        (site.folder / "away").rename(site.remote.bare)
+    site.remote.git("push", "-q", "-f", "origin", f"{old}:refs/heads/main")
+    assert site.run().plan.empty
+    assert (site.store.value(STATUS) or {})["error"] == ""
+
+
+def test_a_commit_with_mistakes_or_a_build_that_fails_leaves_the_last_good_state(site: Site) -> None:
+    site.run()
+    before = site.offers()
+    site.commit({"roles/vm.yaml": "boots: []\n"})
+    with pytest.raises(FleetError, match=r"roles/vm\.yaml"):
+        site.run()
+    site.commit({"roles/vm.yaml": FILES["roles/vm.yaml"], **HELLO})
+    controller, _, workshop = site.start()
+    workshop.fail = "pkg/hello"
+    with pytest.raises(BuildError):
+        controller.run_once()
+    assert site.offers() == before
+    workshop.fail = ""
+    assert controller.run_once().published
+
+
+def test_a_lost_layer_or_boot_file_is_made_again(site: Site) -> None:
+    site.run()
+    publication = site.store.publications()["a"][0]
+    store = site.store
+    store.layers.remove(publication.release.layers()[0].root)
+    store.blobs.remove(publication.addon.sha256)
+    done = site.run()
+    assert {step.reason for step in done.plan.boxes} == {LOST}
+    assert store.whole(store.publications()["a"][0]) and site.run().plan.empty
+
+
+def test_a_lost_build_is_built_again_when_it_is_needed(site: Site) -> None:
+    site.run()
+    store = site.store
+    image = next(image for key in store.image_keys() if (image := store.image(key)) and "hello" in image.reference)
+    store.blobs.remove(image.layers[0])
+    assert [step.subject for step in site.run().plan.builds] == ["pkg/hello"]
+
+
+def test_two_controllers_cannot_share_a_store(site: Site) -> None:
+    with site.store.lock(), pytest.raises(StoreError, match="in use by another controller"), site.store.lock():
+        pass
+
+
+def test_a_full_disk_or_a_broken_stage_is_told_and_the_loop_goes_on(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    controller, store, workshop = site.start()
+    stop, seen = threading.Event(), list[str]()
+
+    def full(*_: object) -> Image:
+        raise OSError(28, "No space left on device", "/state/x")
+
+    real, workshop.build = workshop.build, full  # type: ignore[method-assign,assignment]
+    with pytest.raises(StoreError, match="No space left"):
+        controller.run_once()
+
+    def wait(_seconds: float) -> bool:
+        seen.append((store.value(STATUS) or {}).get("error", ""))
+        workshop.build = real  # type: ignore[method-assign]
+        if len(seen) > 1:
+            stop.set()
+        return True
+
+    monkeypatch.setattr(stop, "wait", wait)
+    controller.run_forever(stop)
+    assert "No space left" in seen[0] and seen[1] == "" and set(site.offers()) == {"a", "b", "c"}
+
+
+def test_missing_keys_are_named(site: Site) -> None:
+    shutil.rmtree(site.settings.keys)
+    with pytest.raises(TowerosError, match="keys"):
+        site.run()
+
+
+def test_a_fleet_without_a_toolbox_says_so(site: Site) -> None:
+    shutil.rmtree(site.remote.work / "pkg" / "toolbox")
+    site.commit({"README.md": "no toolbox\n"})
+    with pytest.raises(TowerosError, match="pkg/toolbox"):
+        site.run()
+
+
+def test_what_a_killed_pass_left_is_swept_at_the_next_start(site: Site) -> None:
+    state = site.settings.state
+    (state / ".build-x" / "context").mkdir(parents=True)
+    (state / ".tar-young").write_text("")
+    (state / ".extract-old").mkdir()
+    os.utime(state / ".extract-old", (0, 0))
+    with site.store.lock():
+        left = sorted(path.name for path in state.glob(".*"))
+    assert left == [".tar-young"], "a `box image` may be at work beside us"
