@@ -11,7 +11,7 @@ help: ## List the targets
 
 install: .venv/installed ## Install Debian packages and .venv with the toweros command
 
-.venv/installed: requirements.lock debian-packages.txt pyproject.toml tools/install
+.venv/installed: requirements-dev.lock debian-packages.txt pyproject.toml tools/install
 	tools/install
 	@touch $@
 
@@ -30,9 +30,12 @@ fmt: install ## Format the code
 	$(BIN)/ruff format gitops tests pkg bench
 	$(BIN)/ruff check --fix gitops tests pkg bench
 
-lock: ## Pin the Python dependencies again, with hashes
+LOCK := $(BIN)/uv pip compile -q --upgrade --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate
+
+lock: ## Pin the Python dependencies again, with hashes: the controller's, then the developer's on the same versions
 	$(BIN)/pip install -q uv
-	$(BIN)/uv pip compile -q --upgrade --python-version 3.11 --generate-hashes --extra dev --no-emit-index-url --no-header --no-annotate pyproject.toml -o requirements.lock
+	$(LOCK) --extra install pyproject.toml -o requirements.lock
+	$(LOCK) --extra install --extra dev -c requirements.lock pyproject.toml -o requirements-dev.lock
 
 bench: install ## After a demo: speed and size, as ratios against a named peer
 	$(BIN)/python bench/size.py $(DEMO)/state
