@@ -16,7 +16,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstra
 
 from gitops.errors import Problem
 from gitops.fleet.yaml import MAX_PROBLEMS, Document
-from gitops.model import APPS
+from gitops.model import APPS, Sign
 
 NAME = "[a-z0-9][a-z0-9-]{0,62}"
 VALUE = "[a-z][a-z0-9_]{0,62}"
@@ -106,7 +106,7 @@ class SourceRules(Strict):
     tags: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._/*?-]{1,100}$")] | None = Field(
         default=None, description="A pattern of release tags, such as v*, instead of a branch."
     )
-    sign: Literal["none", "head", "tag", "both", "every-commit"] = "none"
+    sign: Annotated[Sign, Field(strict=False)] = Sign.none
     threshold: int = Field(default=1, ge=1, le=16, description="So many people must have signed a tag on the commit.")
     rules: tuple[SignerRule, ...] = Field(default=(), max_length=64)
 
@@ -114,11 +114,11 @@ class SourceRules(Strict):
     def _agree(self) -> "SourceRules":
         if self.branch is not None and self.tags is not None:
             raise ValueError("either `branch` or `tags` is expected")
-        if self.tags is None and self.sign in ("tag", "both"):
+        if self.tags is None and self.sign in (Sign.tag, Sign.both):
             raise ValueError(f"`sign: {self.sign}` goes with `tags`")
-        if self.threshold > 1 and self.sign not in ("tag", "both"):
+        if self.threshold > 1 and self.sign not in (Sign.tag, Sign.both):
             raise ValueError("`threshold` goes with `sign: tag` or `sign: both`")
-        if self.rules and self.sign == "none":
+        if self.rules and self.sign is Sign.none:
             raise ValueError("`rules` need signatures: say `sign: head` or more")
         return self
 
@@ -303,7 +303,9 @@ def _explain(document: Document, model: type[BaseModel], found: Any) -> Problem:
     message = expected or found["msg"].removeprefix("Value error, ").removeprefix("Input ")
     label = ".".join(str(part) for part in location) or "the file"
     options = (
-        [str(option).strip("'") for option in re.findall("'[^']*'", found["msg"])] if kind == "literal_error" else []
+        [str(option).strip("'") for option in re.findall("'[^']*'", found["msg"])]
+        if kind in ("literal_error", "enum")
+        else []
     )
     hint = did_you_mean(str(found["input"]), options) if options else ""
     return document.problem(location, f"`{label}`: {message}", hint, key="[key]" in found["loc"])

@@ -14,7 +14,7 @@ from pathlib import PurePath
 from gitops.errors import Problem
 from gitops.fleet.schema import SourceRules, did_you_mean
 from gitops.fleet.yaml import Document
-from gitops.model import Tree
+from gitops.model import Sign, Tree
 
 KEY = re.compile(r"#|(ssh|ecdsa|sk-ssh|sk-ecdsa)-\S+ \S+")
 ALLOWED, REVOKED, OPENPGP = "keys/allowed_signers", "keys/revoked_keys", "keys/openpgp/"
@@ -40,7 +40,7 @@ def lockouts(tree: Tree, document: Document, said: SourceRules) -> Iterator[Prob
             hint = "write the key alone, as in a .pub file: ssh-ed25519 AAAA..."
             yield Problem(REVOKED, number, 1, "not an SSH public key: every signature would count as revoked", hint)
     known = names(tree)
-    if not known or said.sign == "none":
+    if not known or said.sign is Sign.none:
         return
     if said.threshold > len(known):
         message = f"{said.threshold} people must sign, and keys/ lists {len(known)}: nobody could deploy any more"

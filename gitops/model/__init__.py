@@ -23,7 +23,7 @@ from gitops.model.release import (
     Target,
 )
 from gitops.model.report import REPORT_FORMAT, Failure, Report
-from gitops.model.source import Entry, PathRule, Policy, Revision, Tree
+from gitops.model.source import Entry, PathRule, Policy, Revision, Sign, Tree
 
 __all__ = [
     "APPS",
@@ -56,6 +56,7 @@ __all__ = [
     "Release",
     "Report",
     "Revision",
+    "Sign",
     "Spec",
     "Step",
     "Target",

@@ -4,6 +4,7 @@ Files come from a commit, a folder, or memory: all of them are a `Tree`. Policy 
 `gitops.source.trust` judges by it.
 """
 
+import enum
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
@@ -59,6 +60,17 @@ class Revision:
         return f"{self.ref}@sha1:{self.commit}"
 
 
+class Sign(enum.StrEnum):
+    """Whose signature counts: the commit's, the release tag's, both, or that of each commit on the first-parent chain
+    since the last deployed revision; `none`: nobody's is asked for."""
+
+    none = "none"
+    head = "head"
+    tag = "tag"
+    both = "both"
+    every_commit = "every-commit"
+
+
 @dataclass(frozen=True)
 class PathRule:
     """Who must have signed a change below `paths` (globs; `**` crosses folders): at least one of `signers`."""
@@ -72,9 +84,7 @@ class Policy:
     """What fleet.yaml says about deploying. Either `branch` or `tags` (a pattern of release tags) is set."""
 
     branch: str = "main"
-    sign: str = "none"
-    """Whose signature counts: `head` the commit's, `tag` the release tag's, `both`, `every-commit` each one's on the
-    first-parent chain since the last deployed revision; `none`: nobody's is asked for."""
+    sign: Sign = Sign.none
     canaries: int = 1
     max_failures: int = 1
     recipe: int = 1

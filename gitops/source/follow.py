@@ -24,7 +24,7 @@ from pygit2.enums import SortMode
 
 from gitops.errors import FleetError, SourceError, TowerosError
 from gitops.fleet import load_policy
-from gitops.model import BlobRef, Policy, Revision, sha256
+from gitops.model import BlobRef, Policy, Revision, Sign, sha256
 from gitops.source.clone.bare import DAMAGE, DEPLOYED, open_clone, rebuild
 from gitops.source.clone.remote import Access, Heads, download, list_heads, unreachable
 from gitops.source.clone.trees import GitTree
@@ -246,7 +246,7 @@ class GitSource:
         if pygit2.Oid(hex=known.revision.commit) not in self._repository:
             return first  # another history was accepted knowingly, and the clone was lost
         ours = Trust.of_tree(GitTree(self._repository, known.revision.commit, self._report_damage)).or_else(first)
-        turning_on = known.policy.sign == "none" and new.sign != "none"
+        turning_on = known.policy.sign is Sign.none and new.sign is not Sign.none
         if self._epoch > known.epoch:
             return ours.joined(first)  # the way back in when keys/ locks everybody out
         return Trust.of_tree(tree) if turning_on and not ours else ours

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from gitops.errors import FleetError, SourceError, TowerosError
 from gitops.fleet import load_fleet, load_policy
-from gitops.model import Existing, Fleet, Plan, Revision, Tree
+from gitops.model import Existing, Fleet, Plan, Revision, Sign, Tree
 from gitops.plan import box_keys, plan, to_build
 from gitops.review.nouns import Side, Summary, Verdict
 from gitops.review.sizes import DISK, Measured, Weight, bases, estimate
@@ -69,17 +69,17 @@ def verdict(clone: LocalClone, head: Revision, base: Revision | None, first: Tru
         policy = load_policy(clone.tree(base or head))
     except TowerosError as error:
         return Verdict("unchecked", message=error.message)
-    if policy.sign == "none" and not first:
+    if policy.sign is Sign.none and not first:
         return Verdict("accepted", message="no signature is asked for")
-    if policy.sign == "tag":
+    if policy.sign is Sign.tag:
         return Verdict("unchecked", message="a signed release tag decides")
-    asked = policy if policy.sign == "every-commit" else replace(policy, sign="head")
+    asked = policy if policy.sign is Sign.every_commit else replace(policy, sign=Sign.head)
     judge = Judge(clone.repository, Trust.of_tree(clone.tree(base)).or_else(first) if base else first, clone.descends)
     try:
         signers = judge.signers(asked, Candidate(head.ref, head.commit), base)
     except SourceError as error:
         return Verdict("refused", error.reason or type(error).__name__, error.message)
-    message = "and a signed release tag decides" if policy.sign == "both" else ""
+    message = "and a signed release tag decides" if policy.sign is Sign.both else ""
     return Verdict("accepted", message=message, signers=signers)
 
 

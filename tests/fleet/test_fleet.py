@@ -7,7 +7,7 @@ import pytest
 from gitops.errors import FleetError
 from gitops.fleet import load_fleet, load_policy
 from gitops.fleet.schema import KINDS, json_schema
-from gitops.model import Fleet, Network
+from gitops.model import Fleet, Network, Sign
 from gitops.source import FolderTree
 
 IMAGE = "example.org/x@sha256:" + "0" * 64
@@ -117,7 +117,7 @@ def test_what_every_box_gets(fleet: Fleet) -> None:
 def test_the_policy_is_read_from_fleet_yaml_alone(tmp_path: Path) -> None:
     text = "source: {branch: prod, sign: head}\nrollout: {canaries: 2, max_failures: 3}\nsuspended: 'ada: audit'\n"
     policy = load_policy(repo(tmp_path, **{"fleet.yaml": text, "boxes/one.yaml": "broken: ["}))
-    assert (policy.branch, policy.sign, policy.canaries, policy.max_failures) == ("prod", "head", 2, 3)
+    assert (policy.branch, policy.sign, policy.canaries, policy.max_failures) == ("prod", Sign.head, 2, 3)
     assert policy.suspended == "ada: audit"
 
 

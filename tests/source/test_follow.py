@@ -10,7 +10,7 @@ import pygit2
 import pytest
 
 from gitops.errors import FleetError, SourceError
-from gitops.model import Policy, Revision
+from gitops.model import Policy, Revision, Sign
 from gitops.source import Access, GitSource
 from gitops.source.clone.remote import redact
 from gitops.source.trust.rules import accept, judging
@@ -235,6 +235,15 @@ def test_damage_found_while_reading_is_repaired_by_the_next_poll(remote: Remote,
     with pytest.raises(SourceError, match="damaged"):
         restarted.tree(revision)
     assert restarted.tree(restarted.poll()).read("README.md") == b"one"
+
+
+def test_a_signature_mode_of_a_newer_controller_lets_nothing_through(remote: Remote, tmp_path: Path) -> None:
+    source = again(remote, tmp_path)
+    source.mark_deployed(source.poll())
+    deployed = tmp_path / "state" / "deployed.json"
+    deployed.write_text(deployed.read_text().replace('"sign": "none"', '"sign": "quorum"'))
+    with pytest.raises(SourceError, match="damaged"):
+        again(remote, tmp_path).poll()
 
 
 def test_a_stopped_fetch_harms_nothing(
@@ -472,9 +481,9 @@ def test_what_may_follow_what() -> None:
 
 
 def test_no_unsigned_commit_switches_signatures_off() -> None:
-    asks, asks_not = Policy(sign="head"), Policy(sign="none")
-    assert judging(asks, asks_not, first_signers=False).sign == "head"
-    assert judging(asks_not, asks, first_signers=False).sign == "head"
-    assert judging(None, asks_not, first_signers=True).sign == "head"
-    assert judging(None, Policy(branch="", tags="v*"), first_signers=True).sign == "tag"
-    assert judging(asks_not, asks_not, first_signers=True).sign == "none"
+    asks, asks_not = Policy(sign=Sign.head), Policy(sign=Sign.none)
+    assert judging(asks, asks_not, first_signers=False).sign is Sign.head
+    assert judging(asks_not, asks, first_signers=False).sign is Sign.head
+    assert judging(None, asks_not, first_signers=True).sign is Sign.head
+    assert judging(None, Policy(branch="", tags="v*"), first_signers=True).sign is Sign.tag
+    assert judging(asks_not, asks_not, first_signers=True).sign is Sign.none

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import pygit2
 
 from gitops.errors import SourceError
-from gitops.model import Entry, Policy, Revision
+from gitops.model import Entry, Policy, Revision, Sign
 from gitops.source.clone.trees import GitTree
 from gitops.source.trust.objects import Signed
 from gitops.source.trust.rules import KEPT, changed_paths, check_rules, check_threshold
@@ -45,14 +45,14 @@ class Judge:
         Raises:
             SourceError: the policy is not met; `reason` names how.
         """
-        if policy.sign == "none":
+        if policy.sign is Sign.none:
             return ()
         names: list[str] = []
-        if policy.sign in ("head", "both"):
+        if policy.sign in (Sign.head, Sign.both):
             names.append(signer(self._signed(candidate.commit), self.trust))
-        if policy.sign in ("tag", "both"):
+        if policy.sign in (Sign.tag, Sign.both):
             names += self._tags(policy, candidate)
-        if policy.sign == "every-commit":
+        if policy.sign is Sign.every_commit:
             names += self._chain(policy, candidate, last)
         elif last and policy.rules:
             changed = changed_paths(self._entries(last.commit), self._entries(candidate.commit))

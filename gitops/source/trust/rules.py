@@ -15,7 +15,7 @@ from dataclasses import replace
 from functools import lru_cache
 
 from gitops.errors import SourceError
-from gitops.model import Entry, PathRule, Policy, Revision, canonical, sha256
+from gitops.model import Entry, PathRule, Policy, Revision, Sign, canonical, sha256
 
 KEPT = "the last good state stays"
 
@@ -50,10 +50,10 @@ def judging(old: Policy | None, new: Policy, *, first_signers: bool) -> Policy:
     first commit or tag must be signed, whatever it says itself.
     """
     if old is None:
-        asked = first_signers and new.sign == "none"
-        return replace(new, sign="tag" if new.tags else "head", rules=()) if asked else replace(new, rules=())
-    if old.sign == "none" and new.sign != "none":
-        return replace(old, sign="tag" if old.tags else "head", rules=())
+        asked = first_signers and new.sign is Sign.none
+        return replace(new, sign=Sign.tag if new.tags else Sign.head, rules=()) if asked else replace(new, rules=())
+    if old.sign is Sign.none and new.sign is not Sign.none:
+        return replace(old, sign=Sign.tag if old.tags else Sign.head, rules=())
     return old
 
 
@@ -118,10 +118,15 @@ def source_part(policy: Policy) -> dict[str, object]:
 
 
 def policy_of(row: Mapping[str, object]) -> Policy:
-    """What `source_part` said, as a policy. Members of a newer controller are dropped."""
+    """What `source_part` said, as a policy. Members of a newer controller are dropped.
+
+    Raises:
+        ValueError: `sign` is a mode that this controller does not have: nothing can be judged by it.
+    """
     rules = row.get("rules") or []
     assert isinstance(rules, list)
-    kept = {name: row[name] for name in ("branch", "tags", "sign", "threshold") if name in row}
+    kept = {name: row[name] for name in ("branch", "tags", "threshold") if name in row}
+    kept |= {"sign": Sign(str(row["sign"]))} if "sign" in row else {}
     found = tuple(PathRule(tuple(rule["paths"]), tuple(rule["signers"])) for rule in rules)
     return replace(Policy(rules=found), **kept)  # type: ignore[arg-type]
 
@@ -132,7 +137,7 @@ def check_rollback(old: Policy | None, state: str, known: Sequence[str]) -> None
     Raises:
         SourceError: a former state comes back.
     """
-    if old and old.sign != "none" and state in known[:-1] and state != known[-1]:
+    if old and old.sign is not Sign.none and state in known[:-1] and state != known[-1]:
         raise SourceError(
             "the policy and keys are those of an older state, which was replaced",
             hint=f"{KEPT}; write the new policy out in another way, or raise `epoch` in toweros.toml",
