@@ -22,9 +22,9 @@ from dataclasses import asdict, dataclass, field
 import structlog
 
 from gitops import plan as planning
-from gitops.assemble.release import Assembled, assemble
+from gitops.assemble.release import Assembled, Assembler
 from gitops.builders import Builder, builder_of
-from gitops.errors import AssembleError, SourceError, StoreError, TowerosError
+from gitops.errors import SourceError, StoreError, TowerosError
 from gitops.fleet import load_fleet
 from gitops.model import Box, Fleet, Image, Json, Plan, Publication, Revision
 from gitops.publish import Publisher
@@ -36,7 +36,6 @@ from gitops.sign import Signer
 from gitops.source import Access, GitSource
 from gitops.store import Store
 from gitops.store.collect import collect
-from gitops.toolbox import Toolbox
 from gitops.workflows.import_images import Images
 from gitops.workflows.pull_requests import Reviews
 
@@ -44,7 +43,6 @@ log = structlog.get_logger(__name__)
 
 STATUS = "controller"
 """The store's document on the last passes: `revision`, `polled`, `error`, `hint`, `since`."""
-TOOLBOX = "@pkg:pkg/toolbox"
 HELD = "held"
 """The store's document of what the rollout holds: box -> reason."""
 SUPERSEDED = "Git asks for another release by now, which waits for its turn"
@@ -210,23 +208,16 @@ class Controller:
     def _assemble(self, fleet: Fleet, plan: Plan, watch: Stopwatch) -> tuple[str, ...]:
         """Make, sign and keep a candidate for every box that the plan names. Returns those whose content changed."""
         images = self._images(fleet)
-        if TOOLBOX not in images:
-            raise AssembleError(
-                "the fleet repo has no pkg/toolbox", hint="`toweros init` makes one; copy it from there"
-            )
-        toolbox = Toolbox.unpack(self._store, images[TOOLBOX])
-        server, recipe = self._settings.server, fleet.policy.recipe
         with watch.stage("pull"):
             pulled = Images(self._settings, self._store).of(
                 fleet.boxes.values(), images, self._source.tree(plan.revision)
             )
+        assembler = Assembler.of(self._store, images, fleet.policy.recipe, pulled)
         changed = []
         for step in plan.boxes:
             box = fleet.boxes[step.subject]
             with watch.stage("assemble"):
-                made = assemble(
-                    self._store, toolbox, box, images, plan.revision, server=server, recipe=recipe, pulled=pulled
-                )
+                made = assembler.assemble(box, plan.revision, self._settings.server)
             with watch.stage("sign"):
                 if self._keep(box, made, plan):
                     changed.append(box.name)

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from gitops import controller as reconcile
-from gitops.assemble.release import Assembled
+from gitops.assemble.release import Assembled, Assembler
 from gitops.controller import HELD, STATUS, SUPERSEDED, Controller, Pass
 from gitops.errors import BuildError, FleetError, SourceError, StoreError, TowerosError
 from gitops.model import (
@@ -38,6 +38,7 @@ from gitops.rollout import holds
 from gitops.settings import Settings
 from gitops.sign import Signer
 from gitops.store import Store
+from gitops.toolbox import Toolbox
 from tests.kit import published as fleetkit
 from tests.sign.test_keys import a_pe_file
 from tests.source.test_follow import Remote
@@ -170,11 +171,11 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Site:
     remote = Remote(tmp_path)
     made = Site(tmp_path, remote, Settings(state=tmp_path / "state", repository=str(remote.bare), keys=keys))
 
-    def play(store: Store, _toolbox: object, box: Box, images: Mapping[str, Image], revision: Revision, **_: object):  # type: ignore[no-untyped-def]
-        return Workshop(store).assemble(box, images, revision)
+    def play(self: Assembler, box: Box, revision: Revision, _server: str) -> Assembled:
+        return Workshop(self._store).assemble(box, self._images, revision)
 
-    monkeypatch.setattr(reconcile, "assemble", play)
-    monkeypatch.setattr(reconcile.Toolbox, "unpack", lambda *_: None)
+    monkeypatch.setattr(Assembler, "assemble", play)
+    monkeypatch.setattr(Toolbox, "unpack", lambda *_: None)
     made.commit(FILES)
     return made
 

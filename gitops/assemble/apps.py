@@ -9,24 +9,22 @@ In: the apps of a box, built images by name, pulled ones by reference. Out: `fil
 - every image is named by its manifest's digest, in the release, and Docker checks what it pulls against that;
 - a package becomes an OCI image without time or history: equal layers give equal digests.
 
-    staged = Apps(store, toolbox, recipe).stage(box.apps, images, pulled, mirror="")
+    staged = Apps(store, layers).stage(box.apps, images, pulled, mirror="")
     staged.files, staged.mounted
 """
 
 import tarfile
-import tempfile
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import yaml
 
-from gitops.assemble.layers import add_layer
+from gitops.assemble.layers import Layers
 from gitops.assemble.root.tree import TreeEntry, parents, tar_of
 from gitops.errors import AssembleError
 from gitops.model import APPS, App, AppImage, BlobRef, Image, Json, Layer, Mounted, canonical, sha256
 from gitops.store import Store
-from gitops.toolbox import Toolbox
 
 REGISTRY = "127.0.0.1:5000"
 """Where the box serves the images of its own release (pkg/images)."""
@@ -50,8 +48,8 @@ class Staged:
 class Apps:
     """Makes it, with what all steps need."""
 
-    def __init__(self, store: Store, toolbox: Toolbox, recipe: int) -> None:
-        self._store, self._toolbox, self._recipe = store, toolbox, recipe
+    def __init__(self, store: Store, layers: Layers) -> None:
+        self._store, self._layers = store, layers
 
     def stage(
         self, apps: Iterable[App], images: Mapping[str, Image], pulled: Mapping[str, AppImage], mirror: str
@@ -87,22 +85,10 @@ class Apps:
 
     def _documents(self, documents: Mapping[str, bytes]) -> Layer:
         entries = [TreeEntry(f"{BLOBS}/{digest}", "file", 0o644, data=data) for digest, data in documents.items()]
-        tar = tar_of([*parents(BLOBS), *entries])
-        return self._layer(sha256(tar), lambda file: file.write_bytes(tar))
+        return self._layers.of_tar(tar_of([*parents(BLOBS), *entries]))
 
     def _blob(self, digest: str) -> Layer:
-        return self._layer(sha256(f"oci blob {digest}".encode()), lambda file: self._wrap(digest, file))
-
-    def _layer(self, key: str, write: Callable[[Path], object]) -> Layer:
-        known = self._store.layer(key, self._recipe)
-        if known:
-            return known
-        with tempfile.TemporaryDirectory(dir=self._store.root, prefix=".tar-") as folder:
-            tar = Path(folder, "layer.tar")
-            write(tar)
-            layer = add_layer(self._store, self._toolbox, tar)
-        self._store.save_layer(key, self._recipe, layer)
-        return layer
+        return self._layers.written(sha256(f"oci blob {digest}".encode()), lambda file: self._wrap(digest, file))
 
     def _wrap(self, digest: str, file: Path) -> None:
         """A tar with one blob in it."""

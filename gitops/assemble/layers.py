@@ -4,18 +4,20 @@ In: a layer's uncompressed tar. Out: a `Layer`, its image in `store.layers`. Rul
 toolbox's mkfs.erofs, never unpacked; the same content gives the same bytes, whatever the order of the tar; what was
 made once is found by (diff id, recipe). A tar that a container runtime would not unpack is refused.
 
-    layer_of(store, toolbox, diff_id, recipe=1)  ->  Layer(root="5c1e...", size=4194304)
+    Layers(store, toolbox, recipe=1).of_blob(diff_id)  ->  Layer(root="5c1e...", size=4194304)
 """
 
 import shutil
 import tarfile
+import tempfile
+from collections.abc import Callable
 from pathlib import Path, PurePosixPath
 
 import structlog
 
 from gitops.assemble.verity import root_hash
 from gitops.errors import AssembleError, ProcessError
-from gitops.model import Layer
+from gitops.model import Layer, sha256
 from gitops.store import Store
 from gitops.toolbox import Toolbox, Workspace
 
@@ -29,29 +31,49 @@ ROOT_ENTRY = tarfile.TarInfo("./")
 ROOT_ENTRY.type, ROOT_ENTRY.mode = tarfile.DIRTYPE, 0o755
 
 
-def layer_of(store: Store, toolbox: Toolbox, diff_id: str, recipe: int) -> Layer:
-    """The layer of a tar that is in `store.blobs`: found, or made and remembered.
+class Layers:
+    """Layers by what they are made of: found in the store, or made and remembered there.
 
-    Raises:
-        AssembleError: the tar is missing or damaged, or holds what no layer may hold.
+    `recipe` numbers our rules: a layer that was made by other rules is made again.
     """
-    known = store.layer(diff_id, recipe)
-    if known:
-        return known
-    if not store.blobs.has(diff_id):
-        raise AssembleError(f"layer tar sha256:{diff_id} is missing from the store", hint="build the package again")
-    layer = add_layer(store, toolbox, store.blobs.path(diff_id))
-    store.save_layer(diff_id, recipe, layer)
-    return layer
 
+    def __init__(self, store: Store, toolbox: Toolbox, recipe: int = 1) -> None:
+        self._store, self._toolbox, self._recipe = store, toolbox, recipe
 
-def add_layer(store: Store, toolbox: Toolbox, tar: Path) -> Layer:
-    """Make a layer from a tar and move it into the store."""
-    with toolbox.workspace() as work:
-        layer = make_layer(work, tar)
-        store.layers.add(work.path(IMAGE), layer.root)
-    log.info("layer.made", root=layer.root, size=layer.size)
-    return layer
+    def of_blob(self, diff_id: str) -> Layer:
+        """The layer of a tar that is in `store.blobs`.
+
+        Raises:
+            AssembleError: the tar is missing or damaged, or holds what no layer may hold.
+        """
+        existing = self._store.layer(diff_id, self._recipe)
+        if existing:
+            return existing
+        if not self._store.blobs.has(diff_id):
+            raise AssembleError(f"layer tar sha256:{diff_id} is missing from the store", hint="build the package again")
+        return self._make(diff_id, self._store.blobs.path(diff_id))
+
+    def of_tar(self, tar: bytes) -> Layer:
+        """The layer of a tar in memory."""
+        return self.written(sha256(tar), lambda file: file.write_bytes(tar))
+
+    def written(self, key: str, write: Callable[[Path], object]) -> Layer:
+        """The layer of a tar that `write` puts into a file, if need be. `key` is a hash that names its content."""
+        existing = self._store.layer(key, self._recipe)
+        if existing:
+            return existing
+        with tempfile.TemporaryDirectory(dir=self._store.root, prefix=".tar-") as folder:
+            tar = Path(folder, "layer.tar")
+            write(tar)
+            return self._make(key, tar)
+
+    def _make(self, key: str, tar: Path) -> Layer:
+        with self._toolbox.workspace() as work:
+            layer = make_layer(work, tar)
+            self._store.layers.add(work.path(IMAGE), layer.root)
+        log.info("layer.made", root=layer.root, size=layer.size)
+        self._store.save_layer(key, self._recipe, layer)
+        return layer
 
 
 def make_layer(work: Workspace, tar: Path) -> Layer:

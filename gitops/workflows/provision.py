@@ -10,13 +10,13 @@ again makes a new key and retires the old one, unless `enroll` is False: then no
 from pathlib import Path
 
 from gitops.assemble.formats.disk import Contents, Sizes, disk_image
-from gitops.assemble.release import Assembler
+from gitops.assemble.release import BOOTLOADER, TOOLBOX, Assembler
 from gitops.errors import StoreError
 from gitops.model import Image
+from gitops.plan import PACKAGE
 from gitops.settings import Settings
 from gitops.sign import Signer, box, keys
 from gitops.store import Store
-from gitops.toolbox import Toolbox
 
 HINT = "`toweros apply` builds and publishes what Git asks for"
 
@@ -33,9 +33,8 @@ def provision(
     if found is None:
         raise StoreError(f"{name} has no published release", hint=HINT)
     publication, signer = found[0], Signer.open(settings.keys, store)
-    loader = store.blobs.read(
-        _assembler(store).boot_files(_image(store, "pkg/bootloader"))["systemd-bootx64.efi"].sha256
-    )
+    images = {name: _image(store, name.removeprefix(PACKAGE)) for name in (TOOLBOX, BOOTLOADER)}
+    loader = store.blobs.read(Assembler.of(store, images).boot_files()["systemd-bootx64.efi"].sha256)
     private, public = box.make()
     contents = Contents(
         publication.release,
@@ -49,10 +48,6 @@ def provision(
     if enroll:
         store.enroll(name, public)
         store.add_event(name, "Normal", "Provisioned", f"disk with release {publication.release.sequence}")
-
-
-def _assembler(store: Store) -> Assembler:
-    return Assembler(store, Toolbox.unpack(store, _image(store, "pkg/toolbox")))
 
 
 def _image(store: Store, path: str) -> Image:

@@ -17,9 +17,9 @@ from pathlib import Path
 
 import structlog
 
-from gitops.assemble.release import Assembled, assemble
+from gitops.assemble.release import Assembled, Assembler
 from gitops.builders import BuildahBuilder, Builder
-from gitops.errors import AssembleError, BuildError
+from gitops.errors import BuildError
 from gitops.fleet import load_fleet
 from gitops.model import Existing, Fleet, Image, Release
 from gitops.plan import PACKAGE, plan
@@ -27,13 +27,11 @@ from gitops.publish.transfers import compress, make_delta, pairs
 from gitops.review.sizes import Measured
 from gitops.settings import Settings
 from gitops.store import Store
-from gitops.toolbox import Toolbox
 from gitops.workflows.import_images import Images
 from gitops.workflows.preview import Point, Question, changes
 
 log = structlog.get_logger(__name__)
 
-TOOLBOX = PACKAGE + "pkg/toolbox"
 KINDS = ("blobs/sha256", "layers")
 
 
@@ -100,30 +98,16 @@ class _Workshop:
                 builder.build(self._fleet.packages[step.subject], tree, self._fleet.packages)
             except BuildError as error:
                 raise BuildError(error.message, hint="`toweros build` keeps the whole log") from error
-        self._images = self._built()
-        if TOOLBOX not in self._images:
-            raise AssembleError(
-                "the fleet repo has no pkg/toolbox", hint="`toweros init` makes one; copy it from there"
-            )
-        self._toolbox = Toolbox.unpack(trial, self._images[TOOLBOX])
-        self._pulled = Images(settings, trial).of(self._fleet.boxes.values(), self._images, tree)
+        images = self._built()
+        pulled = Images(settings, trial).of(self._fleet.boxes.values(), images, tree)
+        self._assembler = Assembler.of(trial, images, self._fleet.policy.recipe, pulled)
 
     def _built(self) -> Mapping[str, Image]:
         found = {PACKAGE + path: self._trial.image(package.key) for path, package in self._fleet.packages.items()}
         return {name: image for name, image in found.items() if image}
 
     def assemble(self, name: str) -> Assembled:
-        box, recipe = self._fleet.boxes[name], self._fleet.policy.recipe
-        return assemble(
-            self._trial,
-            self._toolbox,
-            box,
-            self._images,
-            self._revision,
-            server=self._server,
-            recipe=recipe,
-            pulled=self._pulled,
-        )
+        return self._assembler.assemble(self._fleet.boxes[name], self._revision, self._server)
 
     def release(self, name: str) -> Release | None:
         return self.assemble(name).release if name in self._fleet.boxes else None

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from gitops.assemble.layers import IMAGE, add_layer, check_tar, layer_of, make_layer
+from gitops.assemble.layers import IMAGE, Layers, check_tar, make_layer
 from gitops.errors import AssembleError
 from gitops.model import BLOCK
 from gitops.store import Store
@@ -71,19 +71,19 @@ def test_an_empty_layer_is_a_layer(tmp_path: Path) -> None:
 def test_a_layer_is_made_once_and_outlives_its_tar(tmp_path: Path) -> None:
     tools, store = toolbox.find(), Store.open(tmp_path / "store")
     diff_id = store.blobs.put_file(tar_of(tmp_path / "one.tar", some_members())).sha256
-    layer = layer_of(store, tools, diff_id, 1)
+    layer = Layers(store, tools).of_blob(diff_id)
     assert store.layers.path(layer.root).stat().st_size == layer.size
     store.blobs.remove(diff_id)
-    assert layer_of(store, tools, diff_id, 1) == layer
+    assert Layers(store, tools).of_blob(diff_id) == layer
     with pytest.raises(AssembleError, match="missing"):
-        layer_of(store, tools, diff_id, 2)
+        Layers(store, tools, 2).of_blob(diff_id)
 
 
 @pytest.mark.e2e
 def test_no_workspace_is_left_behind(tmp_path: Path) -> None:
     tools, store = toolbox.find(), Store.open(tmp_path / "store")
     before = set(toolbox.root().glob("work/*"))
-    add_layer(store, tools, tar_of(tmp_path / "one.tar", some_members()))
+    Layers(store, tools).of_tar(tar_of(tmp_path / "one.tar", some_members()).read_bytes())
     assert set(toolbox.root().glob("work/*")) == before
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from gitops.assemble.layers import layer_of
+from gitops.assemble.layers import Layers
 from gitops.builders.docker import DockerBuilder
 from gitops.errors import BuildError
 from gitops.fleet.packages import load_packages
@@ -46,7 +46,7 @@ def names(store: Store, image: Image) -> list[object]:
     """What the layers are called; the toolbox, which has device nodes and is on no box, is compared file by file."""
     if image.reference.startswith("toweros/toolbox:"):
         return [entries(store.blobs.path(diff_id)) for diff_id in image.layers]
-    return [layer_of(store, works.toolbox(), diff_id, 1).root for diff_id in image.layers]
+    return [Layers(store, works.toolbox()).of_blob(diff_id).root for diff_id in image.layers]
 
 
 def difference(mine: list[object], theirs: list[object]) -> list[object]:

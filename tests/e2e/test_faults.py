@@ -13,7 +13,7 @@ import pytest
 
 from gitops.assemble.boot.cpio import Node, archive
 from gitops.assemble.boot.uki import make_uki
-from gitops.assemble.release import BOOT_FILES, Assembler
+from gitops.assemble.release import BOOT_FILES, BOOTLOADER, Assembler
 from gitops.model import Publication
 from gitops.process import run
 from gitops.sign import Signer, keys
@@ -48,7 +48,7 @@ class Bad:
     def uki(self, init: str | None = None, signer: Signer | None = None) -> bytes:
         """The release's UKI, signed, with another /init laid over the initrd's."""
         store, content = self.field.store, self.publication.release.content
-        boot = Assembler(store, works.toolbox()).boot_files(works.image("pkg/bootloader"))
+        boot = Assembler(store, works.toolbox(), {BOOTLOADER: works.image("pkg/bootloader")}).boot_files()
         initrd = store.blobs.read(content.initrd.sha256)
         if init:
             initrd += bytes(-len(initrd) % 4) + archive({"init": Node(0o100755, data=init.encode())})

@@ -11,7 +11,7 @@ from virt.firmware.efi.devpath import DevicePath, DevicePathElem
 from virt.firmware.varstore.edk2 import Edk2VarStore
 
 from gitops.assemble.formats.disk import Contents, Sizes, _id, disk_image
-from gitops.assemble.release import Assembled, assemble
+from gitops.assemble.release import Assembled, Assembler
 from gitops.lab.machine import Certificates, Machine, enroll_keys, overlay
 from gitops.model import Box, Image, Revision, Spec
 from gitops.process import run
@@ -84,7 +84,7 @@ class Bench:
         spec = Spec(kernel="@pkg:pkg/kernel", cmdline="console=ttyS0 panic=10", init=("@pkg:pkg/init",))
         revision = Revision("main", "0" * 40, sequence, 1_700_000_000)
         box = Box("demo-1", "demo", spec)
-        return assemble(self.store, self.toolbox, box, self.images, revision, server="http://10.0.2.2:8080")
+        return Assembler(self.store, self.toolbox, self.images).assemble(box, revision, "http://10.0.2.2:8080")
 
     def disk(self, name: str, uki: bytes, addon: bytes, assembled: Assembled | None = None) -> Path:
         path = self.folder / f"{name}.raw"

@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 from gitops.assemble.apps import Apps, Staged, oci_image, repository_of
+from gitops.assemble.layers import Layers
 from gitops.errors import AssembleError, FleetError
 from gitops.fleet import load_fleet
 from gitops.fleet.compose import load_app
@@ -196,7 +197,7 @@ def test_an_image_that_lost_a_layer_is_named(store: Store) -> None:
 def test_what_is_pulled_from_a_registry_names_the_mirror_and_the_digest(store: Store) -> None:
     app = App("net", APP, "registry", {"services": {"core": {"image": "x", "cpus": 0.5}}}, {"core": "@pkg:pkg/core"})
     image = built(store, b"core")
-    apps = Apps(store, None, 1)  # type: ignore[arg-type] - nothing is staged, so no tool is needed
+    apps = Apps(store, Layers(store, None))  # type: ignore[arg-type] - nothing is staged, so no tool is needed
     staged = apps.stage([app], {"@pkg:pkg/core": image}, {}, "mirror.example:5000")
     assert staged.mounted is None
     (file,) = staged.files
@@ -215,7 +216,7 @@ STAGED = App("net", APP, "staged", {"services": {"core": {"image": "x"}, "other"
 
 def staged(store: Store, core: bytes = b"core") -> Staged:
     images = {"a": built(store, b"base" * 3000, core), "b": built(store, b"base" * 3000)}
-    return Apps(store, toolbox.find(), 1).stage([STAGED], images, {}, "")
+    return Apps(store, Layers(store, toolbox.find())).stage([STAGED], images, {}, "")
 
 
 @pytest.mark.e2e

@@ -80,7 +80,7 @@ def kernel() -> Path:
     built = image("pkg/kernel")
     folder = FOLDER / f"kernel-{built.key}"
     with alone():
-        found = Assembler(store(), toolbox()).kernel(built)
+        found = Assembler(store(), toolbox(), {"kernel": built}).kernel("kernel")
         folder.mkdir(exist_ok=True)
         for name, ref in (("kernel", found.kernel), ("kernel.tar", found.modules)):
             if not (folder / name).exists():
