@@ -5,6 +5,9 @@ from typing import Any
 import pytest
 from xdist.scheduler import LoadScopeScheduling
 
+pytest_plugins = ["tests.kit.people", "tests.kit.site", "tests.kit.trust"]
+"""Whose fixtures every test may ask for."""
+
 STORIES = {
     "test_box.py": "field", "test_faults.py": "field",
     "test_docker_builder.py": "engine", "test_user_containers.py": "engine",

@@ -10,10 +10,8 @@ from typer.testing import CliRunner
 from gitops.cli import status
 from gitops.errors import SourceError
 from gitops.server import create_app
-from tests.source.test_policy import People, people
-from tests.test_controller import HELLO, Site, site
-
-__all__ = ["people", "site"]
+from tests.kit.people import People
+from tests.kit.site import HELLO, Site
 
 
 @pytest.fixture

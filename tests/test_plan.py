@@ -7,11 +7,11 @@ from hypothesis import strategies as st
 
 from gitops.model import Box, Container, Existing, Fleet, Package, Plan, Policy, Revision, Spec
 from gitops.plan import box_key, plan
-from tests.fleet.test_packages import FLEET, load, package
+from tests.kit.fleets import PACKAGES, load, package
 from tests.simulators.tree import DictTree
 
 REVISION = Revision("main", "ab" * 20, 7, 1_790_000_000)
-TREE = FLEET.with_files(dict(package("pkg/initrd", "pkg/toolbox") | package("pkg/bootloader", "pkg/toolbox")))
+TREE = PACKAGES.with_files(dict(package("pkg/initrd", "pkg/toolbox") | package("pkg/bootloader", "pkg/toolbox")))
 
 
 def box(name: str, *services: str) -> Box:

@@ -21,7 +21,7 @@ from gitops.assemble.boot.uki import OS_RELEASE, arguments, make_addon, make_uki
 from gitops.assemble.tars import extract, tree_of
 from gitops.errors import AssembleError
 from gitops.model import BlobRef, Content, Health, Network, Release
-from tests.kit import oci, toolbox
+from tests.kit import built, oci
 
 FILE, FOLDER, LINK = stat.S_IFREG, stat.S_IFDIR, stat.S_IFLNK
 
@@ -168,8 +168,8 @@ def test_the_list_of_an_initrd_is_read_without_its_comments() -> None:
 
 
 def stub(name: str) -> bytes:
-    toolbox.find()
-    return (toolbox.root() / "usr/lib/systemd/boot/efi" / name).read_bytes()
+    built.toolbox()
+    return (built.toolbox_root() / "usr/lib/systemd/boot/efi" / name).read_bytes()
 
 
 def sections(image: bytes) -> dict[str, bytes]:
@@ -228,7 +228,7 @@ def test_a_full_header_is_refused() -> None:
 @pytest.mark.e2e
 def test_ukify_reads_our_uki(tmp_path: Path) -> None:
     image = make_uki(stub("linuxx64.efi.stub"), stub("systemd-bootx64.efi"), b"I" * 700, "console=ttyS0")
-    with toolbox.find().workspace() as work:
+    with built.toolbox().workspace() as work:
         work.path("a.efi").write_bytes(image)
         said = work.run(["ukify", "inspect", "a.efi"]).decode()
     assert ".cmdline" in said and "console=ttyS0" in said and "ID=toweros" in said

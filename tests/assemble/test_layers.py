@@ -11,7 +11,7 @@ from gitops.assemble.layers import IMAGE, Layers, check_tar, make_layer
 from gitops.errors import AssembleError
 from gitops.model import BLOCK
 from gitops.store import Store
-from tests.kit import toolbox
+from tests.kit import built
 
 
 def member(name: str, data: bytes = b"", **fields: object) -> tuple[tarfile.TarInfo, bytes]:
@@ -37,7 +37,7 @@ def some_members() -> list[tuple[tarfile.TarInfo, bytes]]:
 
 @pytest.mark.e2e
 def test_order_and_times_of_the_tar_do_not_matter(tmp_path: Path) -> None:
-    tools, roots = toolbox.find(), set()
+    tools, roots = built.toolbox(), set()
     for seed in range(4):
         members = some_members()
         random.Random(seed).shuffle(members)
@@ -53,7 +53,7 @@ def test_order_and_times_of_the_tar_do_not_matter(tmp_path: Path) -> None:
 
 @pytest.mark.e2e
 def test_other_content_is_another_layer(tmp_path: Path) -> None:
-    tools = toolbox.find()
+    tools = built.toolbox()
     with tools.workspace() as work:
         one = make_layer(work, tar_of(tmp_path / "one.tar", some_members()))
     with tools.workspace() as work:
@@ -63,13 +63,13 @@ def test_other_content_is_another_layer(tmp_path: Path) -> None:
 
 @pytest.mark.e2e
 def test_an_empty_layer_is_a_layer(tmp_path: Path) -> None:
-    with toolbox.find().workspace() as work:
+    with built.toolbox().workspace() as work:
         assert make_layer(work, tar_of(tmp_path / "empty.tar", [])).size >= BLOCK
 
 
 @pytest.mark.e2e
 def test_a_layer_is_made_once_and_outlives_its_tar(tmp_path: Path) -> None:
-    tools, store = toolbox.find(), Store.open(tmp_path / "store")
+    tools, store = built.toolbox(), Store.open(tmp_path / "store")
     diff_id = store.blobs.put_file(tar_of(tmp_path / "one.tar", some_members())).sha256
     layer = Layers(store, tools).of_blob(diff_id)
     assert store.layers.path(layer.root).stat().st_size == layer.size
@@ -81,10 +81,10 @@ def test_a_layer_is_made_once_and_outlives_its_tar(tmp_path: Path) -> None:
 
 @pytest.mark.e2e
 def test_no_workspace_is_left_behind(tmp_path: Path) -> None:
-    tools, store = toolbox.find(), Store.open(tmp_path / "store")
-    before = set(toolbox.root().glob("work/*"))
+    tools, store = built.toolbox(), Store.open(tmp_path / "store")
+    before = set(built.toolbox_root().glob("work/*"))
     Layers(store, tools).of_tar(tar_of(tmp_path / "one.tar", some_members()).read_bytes())
-    assert set(toolbox.root().glob("work/*")) == before
+    assert set(built.toolbox_root().glob("work/*")) == before
 
 
 @pytest.mark.parametrize(
@@ -121,7 +121,7 @@ def test_the_root_folder_is_writable_by_root_alone(tmp_path: Path) -> None:
     tar = tmp_path / "layer.tar"
     with tarfile.open(tar, "w") as archive:
         archive.addfile(tarfile.TarInfo("file"))
-    with toolbox.find().workspace() as work:
+    with built.toolbox().workspace() as work:
         make_layer(work, tar)
         said = work.run(["dump.erofs", "--path=/", IMAGE]).decode()
     assert "Access: 0755" in said

@@ -1,7 +1,6 @@
 """init, validate, get and schema, as a user meets them."""
 
 import json
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -9,26 +8,13 @@ from typing import Any
 import pytest
 import typer
 import yaml
-from typer.testing import CliRunner, Result
 
-from gitops.cli import get, init, rollback, schema, validate, verify
+from gitops.cli import init
 from gitops.cli.main import application
 from gitops.errors import TowerosError
 from gitops.source import FolderTree
-from tests.fleet.test_fleet import repo
-
-
-def toweros(*words: str | Path) -> Result:
-    """Run a verb here, without the root's logging, which would outlive it."""
-    app = typer.Typer()
-    app.callback()(lambda: None)
-    for verb in (init, validate, get, schema, rollback, verify):
-        verb.register(app)
-    return CliRunner().invoke(app, [str(word) for word in words])
-
-
-def git(folder: Path, *words: str) -> str:
-    return subprocess.run(["git", *words], cwd=folder, capture_output=True, text=True, check=True).stdout.strip()
+from tests.kit.console import git, toweros
+from tests.kit.fleets import repo
 
 
 def test_init_makes_a_repo_of_template_boot_and_pkg_byte_for_byte(tmp_path: Path) -> None:

@@ -9,20 +9,17 @@ import typer
 import yaml
 from typer.testing import CliRunner, Result
 
-from gitops.cli import plan as verb
+from gitops.cli import plan
 from gitops.errors import FleetError, SourceError
-from tests import test_controller as test_reconcile
-from tests.review.test_review import TREE
-from tests.source.test_follow import Remote
-from tests.test_controller import Site
-
-site = test_reconcile.site
+from tests.kit.fleets import TREE
+from tests.kit.remote import Remote
+from tests.kit.site import Site
 
 
 def toweros(*words: str | Path) -> Result:
     app = typer.Typer()
     app.callback()(lambda: None)
-    verb.register(app)
+    plan.register(app)
     return CliRunner().invoke(app, ["plan", *(str(word) for word in words)])
 
 

@@ -6,7 +6,7 @@ import pytest
 from typer.testing import Result
 
 from gitops.errors import TowerosError
-from tests.cli.test_fleet import git, toweros
+from tests.kit.console import git, toweros
 
 NEW_POLICY = "source: {sign: head}\n"
 

@@ -14,8 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.kit import published as fleetkit
-from tests.source.test_follow import Remote
+from tests.kit.published import kit
+from tests.kit.remote import Remote
 
 TOWEROS = Path(sys.executable).parent / "toweros"
 
@@ -29,7 +29,7 @@ def free_port() -> int:
 @pytest.fixture
 def config(tmp_path: Path) -> Path:
     """A controller of a fleet without boxes: nothing to build, everything else real."""
-    keys, remote = fleetkit.kit(tmp_path / "kit").folder / "keys", Remote(tmp_path)
+    keys, remote = kit(tmp_path / "kit").folder / "keys", Remote(tmp_path)
     (remote.work / "fleet.yaml").write_text("source: {branch: main}\n")
     remote.commit("one")
     said = {"state": "state", "keys": str(keys), "repository": str(remote.bare), "listen": f"127.0.0.1:{free_port()}"}

@@ -25,7 +25,7 @@ from gitops.assemble.root.runtime_spec import describe
 from gitops.errors import ProcessError
 from gitops.model import Container, Image, Json, canonical, sha256
 from gitops.process import run
-from tests.kit import works
+from tests.kit import built
 
 OWN = ("/run", "/state", "/etc", "/containers", "/lib")
 """Folders of the box that are not this machine's."""
@@ -63,7 +63,7 @@ class Host:
 
     def __init__(self, folder: Path, services: Mapping[str, str]) -> None:
         self.folder, self.box = folder, folder / "box"
-        self._images = {name: works.image(path) for name, path in services.items()}
+        self._images = {name: built.image(path) for name, path in services.items()}
         self._process: subprocess.Popen[bytes] | None = None
         self._cgroup = _cgroup2() / f"toweros-test-{os.getpid()}"
         self._first = 0
@@ -159,7 +159,7 @@ class Host:
 
         layers = []
         for diff_id in image.layers:
-            source = works.store().blobs.path(diff_id)
+            source = built.store().blobs.path(diff_id)
             if not (blobs / diff_id).exists():
                 shutil.copyfile(source, blobs / diff_id)
             layers.append({"mediaType": LAYER, "digest": f"sha256:{diff_id}", "size": source.stat().st_size})
@@ -205,13 +205,13 @@ def _within_reach(process: Json) -> None:
 
 def _unpacked(diff_id: str) -> Path:
     """A layer of ours as a folder, kept between runs."""
-    folder = works.FOLDER / "unpacked" / diff_id
-    with works.alone("unpack"):
+    folder = built.FOLDER / "unpacked" / diff_id
+    with built.alone("unpack"):
         if not folder.exists():
             new = folder.with_suffix(".new")
             shutil.rmtree(new, ignore_errors=True)
             new.mkdir(parents=True)
-            tar = works.store().blobs.path(diff_id)
+            tar = built.store().blobs.path(diff_id)
             run(["tar", "--extract", "--numeric-owner", "--file", tar, "--directory", new])
             new.rename(folder)
     return folder

@@ -25,7 +25,7 @@ from gitops.server import create_app, serve
 from gitops.settings import load
 from gitops.source import FolderTree
 from gitops.workflows.provision import provision
-from tests.kit import works
+from tests.kit import built
 
 __all__ = ["BOX", "GREETING", "LONG", "Field"]
 SIZES = Sizes(esp=200, toweros=900, state=128)
@@ -41,7 +41,7 @@ class Field(Demo):
         self.prepare()
         self._take_packages(box)
         self.settings = load(self.config)
-        self.store = works.store() if folder == works.FIELD else works.lend(self.settings.state)
+        self.store = built.store() if folder == built.FIELD else built.lend(self.settings.state)
         self.passes = Controller(self.settings, self.store)
         self._server = ExitStack()
 
@@ -49,14 +49,14 @@ class Field(Demo):
         """The fleet repo builds what this checkout has now."""
         for name, here in (("pkg", "pkg"), ("boot", "boot"), ("roles", "fleet-repo-template/roles")):
             shutil.rmtree(self.fleet / name)
-            copy(FolderTree(works.CHECKOUT / here), self.fleet / name)
+            copy(FolderTree(built.CHECKOUT / here), self.fleet / name)
         (self.fleet / "boxes" / f"{BOX}.yaml").write_text(box)
         if run(["git", "-C", self.fleet, "status", "--porcelain"]):
             self.commit("The packages of the checkout")
 
     def apply(self) -> Pass:
         """One pass of the controller."""
-        with works.alone():
+        with built.alone():
             return self.passes.run_once()
 
     def change(self, path: str, text: str, message: str) -> Pass:

@@ -18,11 +18,11 @@ from gitops.model import Image, sha256
 from gitops.source import FolderTree
 from gitops.store import Store
 from tests.e2e.containers import Host
-from tests.kit import works
+from tests.kit import built
 
 pytestmark = pytest.mark.e2e
 
-TREE = FolderTree(works.CHECKOUT)
+TREE = FolderTree(built.CHECKOUT)
 PACKAGES = load_packages(TREE, 1, "linux/amd64", [])
 
 
@@ -36,7 +36,7 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DockerBuilder]:
         socket = host.box / "run/docker/docker.sock"
         host.wait_until("the engine", socket.exists)
         store = Store.open(folder / "state")
-        for path in (works.store().root / "blobs" / "sha256").iterdir():  # the locked files, not layers alone
+        for path in (built.store().root / "blobs" / "sha256").iterdir():  # the locked files, not layers alone
             if any(path.name == locked.sha256 for package in PACKAGES.values() for locked in package.lock):
                 store.blobs.put_file(path)
         yield DockerBuilder(store, f"unix://{socket}")
@@ -46,7 +46,7 @@ def names(store: Store, image: Image) -> list[object]:
     """What the layers are called; the toolbox, which has device nodes and is on no box, is compared file by file."""
     if image.reference.startswith("toweros/toolbox:"):
         return [entries(store.blobs.path(diff_id)) for diff_id in image.layers]
-    return [Layers(store, works.toolbox()).of_blob(diff_id).root for diff_id in image.layers]
+    return [Layers(store, built.toolbox()).of_blob(diff_id).root for diff_id in image.layers]
 
 
 def difference(mine: list[object], theirs: list[object]) -> list[object]:
@@ -75,9 +75,9 @@ def entries(tar: Path) -> dict[str, object]:
 @pytest.mark.parametrize("path", sorted(PACKAGES))
 def test_a_package_has_the_layers_that_buildah_gives_it(engine: DockerBuilder, path: str) -> None:
     mine = engine.build(PACKAGES[path], TREE, PACKAGES)
-    theirs = works.image(path)
+    theirs = built.image(path)
     assert mine.key == theirs.key
-    assert difference(names(engine._store, mine), names(works.store(), theirs)) == []
+    assert difference(names(engine._store, mine), names(built.store(), theirs)) == []
     assert mine.config.get("Cmd") == theirs.config.get("Cmd")
 
 

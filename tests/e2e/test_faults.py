@@ -18,11 +18,11 @@ from gitops.model import Publication
 from gitops.process import run
 from gitops.sign import Signer, keys
 from tests.e2e.field import BOX, SIZES, Field
-from tests.kit import works
+from tests.kit import built
 
 pytestmark = [pytest.mark.e2e, pytest.mark.boot]
 
-INIT = (works.CHECKOUT / "pkg" / "initrd" / "init").read_text().replace("WATCHDOG=180", "WATCHDOG=45")
+INIT = (built.CHECKOUT / "pkg" / "initrd" / "init").read_text().replace("WATCHDOG=180", "WATCHDOG=45")
 SAY = 'echo "FAULT: {}" >/dev/console\n'
 PANIC = "#!/bin/sh\nmount -t proc proc /proc\n" + SAY.format("panic") + "echo c >/proc/sysrq-trigger\n"
 HANG = INIT.replace(
@@ -48,7 +48,7 @@ class Bad:
     def uki(self, init: str | None = None, signer: Signer | None = None) -> bytes:
         """The release's UKI, signed, with another /init laid over the initrd's."""
         store, content = self.field.store, self.publication.release.content
-        boot = Assembler(store, works.toolbox(), {BOOTLOADER: works.image("pkg/bootloader")}).boot_files()
+        boot = Assembler(store, built.toolbox(), {BOOTLOADER: built.image("pkg/bootloader")}).boot_files()
         initrd = store.blobs.read(content.initrd.sha256)
         if init:
             initrd += bytes(-len(initrd) % 4) + archive({"init": Node(0o100755, data=init.encode())})

@@ -17,7 +17,7 @@ from gitops.model import Box, Image, Revision, Spec
 from gitops.process import run
 from gitops.store import Store
 from gitops.toolbox import Toolbox
-from tests.kit import oci, toolbox, works
+from tests.kit import built, oci
 
 BUSYBOX = Path("/usr/bin/busybox")
 SIZES = Sizes(esp=128, toweros=128, state=64)
@@ -72,12 +72,12 @@ class Bench:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.toolbox: Toolbox = toolbox.find()
+        self.toolbox: Toolbox = built.toolbox()
         self.store = Store.open(folder / "store")
         self.keys, self.foreign = Keys(folder / "keys"), Keys(folder / "foreign")
         self.images = self._images()
         self.assembled = self.assemble(7)
-        efi = toolbox.root() / "usr/lib/systemd/boot/efi"
+        efi = built.toolbox_root() / "usr/lib/systemd/boot/efi"
         self.loader = self.keys.sign((efi / "systemd-bootx64.efi").read_bytes())
 
     def assemble(self, sequence: int) -> Assembled:
@@ -110,12 +110,12 @@ class Bench:
         return Machine(folder, overlay(disk, folder / "disk.qcow2"), variables, memory=512)
 
     def _images(self) -> dict[str, Image]:
-        efi = toolbox.root() / "usr/lib/systemd/boot/efi"
+        efi = built.toolbox_root() / "usr/lib/systemd/boot/efi"
         names = ("systemd-bootx64.efi", "linuxx64.efi.stub", "addonx64.efi.stub")
         modules = b"virtio_pci\nvirtio_blk\nefivarfs\n"
         files = {"init": INIT, "bin/busybox": BUSYBOX, "bin/sh": "busybox", "etc/modules": modules}
         contents: dict[str, dict[str, oci.File]] = {
-            "pkg/kernel": {"kernel": works.kernel() / "kernel", "kernel.tar": works.kernel() / "kernel.tar"},
+            "pkg/kernel": {"kernel": built.kernel() / "kernel", "kernel.tar": built.kernel() / "kernel.tar"},
             "pkg/init": {"etc/": b"", "etc/issue": b"hello"},
             "pkg/initrd": dict(files),
             "pkg/bootloader": {name: efi / name for name in names},

@@ -12,7 +12,7 @@ import pytest
 from gitops.assemble.formats.disk import Sizes
 from gitops.lab.machine import Machine
 from tests.e2e.field import BOX, Field
-from tests.kit import works
+from tests.kit import built
 
 pytestmark = [pytest.mark.e2e, pytest.mark.boot]
 
@@ -31,8 +31,8 @@ COMPOSE = "boot/compose/osmo-nitb/docker-compose.yml"
 
 @pytest.fixture(scope="module")
 def field() -> Iterator[Field]:
-    with works.alone("nitb"):
-        made = Field(works.FOLDER / "nitb", BOX_FILE)
+    with built.alone("nitb"):
+        made = Field(built.FOLDER / "nitb", BOX_FILE)
         made.apply()
         made.serve()
         yield made

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from gitops.cli import init
-from tests.kit import works
+from tests.kit import built
 
 pytestmark = pytest.mark.e2e
 TOWEROS = Path(sys.executable).with_name("toweros")
@@ -16,8 +16,8 @@ TOWEROS = Path(sys.executable).with_name("toweros")
 
 def test_a_measured_plan_is_smaller_than_the_estimate_and_leaves_the_store_as_it_was(tmp_path: Path) -> None:
     for path in ("toolbox", "base", "hello", "kernel", "initrd", "bootloader"):
-        works.image(f"pkg/{path}")
-    store = works.lend(tmp_path / "state")
+        built.image(f"pkg/{path}")
+    store = built.lend(tmp_path / "state")
     fleet = tmp_path / "fleet"
     init.make(fleet)
     for path in fleet.glob("boxes/*.yaml"):

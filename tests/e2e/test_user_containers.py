@@ -21,13 +21,13 @@ from gitops.errors import ProcessError
 from gitops.oci.registry import Registry, push
 from gitops.process import run
 from tests.e2e.containers import LAYER, MANIFEST, Host
-from tests.kit import works
+from tests.kit import built
 from tests.simulators.registry import DockerRegistry
 
 pytestmark = pytest.mark.e2e
 
-APP = works.CHECKOUT / "boot/compose/osmo-nitb"
-SPEC = yaml.safe_load((works.CHECKOUT / "boot/docker.yml").read_text())
+APP = built.CHECKOUT / "boot/compose/osmo-nitb"
+SPEC = yaml.safe_load((built.CHECKOUT / "boot/docker.yml").read_text())
 SERVICES = {service["name"]: service["image"].removeprefix("@pkg:../") for service in SPEC["services"]}
 ELEMENTS = ("osmo-stp", "osmo-hlr", "osmo-mgw", "osmo-msc", "osmo-bsc", "osmo-bts")
 VTY = {"osmo-stp": 4239, "osmo-hlr": 4258, "osmo-mgw": 4243, "osmo-msc": 4254, "osmo-bsc": 4242, "osmo-bts": 4241}
@@ -52,7 +52,7 @@ def install(host: Host, app: Path, target: Path) -> None:
     spec = yaml.safe_load(file.read_text())
     for service in spec["services"].values():
         package = service["image"].removeprefix("@pkg:../../../")
-        service["image"] = host.stage(works.image(package))
+        service["image"] = host.stage(built.image(package))
     if not kernel_has_sctp():
         run(["gcc", "-shared", "-fPIC", "-nostdlib", "-o", target / "no_sctp.so", Path(__file__).parent / "no_sctp.c"])
         spec["services"]["osmo-msc"]["volumes"].append("./no_sctp.so:/no_sctp.so:ro")
@@ -240,9 +240,9 @@ def test_a_changed_profile_is_applied_though_compose_itself_would_not_notice(hos
 
 
 def test_an_app_is_pulled_from_a_registry_by_digest(host: Host, tmp_path: Path) -> None:
-    image = oci_image(works.store(), works.image("pkg/osmocom/osmo-stp"))
+    image = oci_image(built.store(), built.image("pkg/osmocom/osmo-stp"))
     with DockerRegistry(tmp_path / "registry") as server:
-        push(works.store(), Registry(server.address), "towers/osmo-stp", "1", image)
+        push(built.store(), Registry(server.address), "towers/osmo-stp", "1", image)
     folder = host.box / "etc/compose/elsewhere"
     folder.mkdir()
     with DockerRegistry(tmp_path / "registry", host.network()) as server:

@@ -6,7 +6,7 @@ from gitops.errors import FleetError
 from gitops.fleet import load_fleet
 from gitops.fleet.cache import KNOWN, MAX_FILE, MAX_TOTAL, Known, Remembering
 from gitops.model.source import Entry
-from tests.review.test_review import TREE
+from tests.kit.fleets import TREE
 from tests.simulators.tree import DictTree
 
 

@@ -16,7 +16,7 @@ from gitops.fleet.compose import load_app
 from gitops.model import App, Existing, Fleet, Image, Layer, Revision, sha256
 from gitops.plan import box_key, box_keys, plan
 from gitops.store import Store
-from tests.kit import toolbox
+from tests.kit import built
 from tests.simulators.tree import DictTree
 
 APP = "boot/compose/net"
@@ -172,13 +172,13 @@ def store(tmp_path: Path) -> Store:
     return Store.open(tmp_path / "state")
 
 
-def built(store: Store, *layers: bytes) -> Image:
+def image_of(store: Store, *layers: bytes) -> Image:
     blobs = tuple(store.blobs.put(data).sha256 for data in layers)
     return Image("toweros/core:1", "k", {"Cmd": ["/core"]}, blobs)
 
 
 def test_a_package_becomes_an_oci_image_that_equal_layers_name_alike(store: Store) -> None:
-    one, two = (oci_image(store, built(store, b"base", b"core")) for _ in range(2))
+    one, two = (oci_image(store, image_of(store, b"base", b"core")) for _ in range(2))
     assert one == two and one.digest == hashlib.sha256(one.manifest).hexdigest()
     manifest, config = yaml.safe_load(one.manifest), yaml.safe_load(one.config)
     assert manifest["config"]["digest"] == f"sha256:{sha256(one.config)}"
@@ -188,7 +188,7 @@ def test_a_package_becomes_an_oci_image_that_equal_layers_name_alike(store: Stor
 
 
 def test_an_image_that_lost_a_layer_is_named(store: Store) -> None:
-    image = built(store, b"base")
+    image = image_of(store, b"base")
     store.blobs.remove(image.layers[0])
     with pytest.raises(AssembleError, match=r"toweros/core:1: layer .* is missing"):
         oci_image(store, image)
@@ -196,7 +196,7 @@ def test_an_image_that_lost_a_layer_is_named(store: Store) -> None:
 
 def test_what_is_pulled_from_a_registry_names_the_mirror_and_the_digest(store: Store) -> None:
     app = App("net", APP, "registry", {"services": {"core": {"image": "x", "cpus": 0.5}}}, {"core": "@pkg:pkg/core"})
-    image = built(store, b"core")
+    image = image_of(store, b"core")
     apps = Apps(store, Layers(store, None))  # type: ignore[arg-type] - nothing is staged, so no tool is needed
     staged = apps.stage([app], {"@pkg:pkg/core": image}, {}, "mirror.example:5000")
     assert staged.mounted is None
@@ -215,8 +215,8 @@ STAGED = App("net", APP, "staged", {"services": {"core": {"image": "x"}, "other"
 
 
 def staged(store: Store, core: bytes = b"core") -> Staged:
-    images = {"a": built(store, b"base" * 3000, core), "b": built(store, b"base" * 3000)}
-    return Apps(store, Layers(store, toolbox.find())).stage([STAGED], images, {}, "")
+    images = {"a": image_of(store, b"base" * 3000, core), "b": image_of(store, b"base" * 3000)}
+    return Apps(store, Layers(store, built.toolbox())).stage([STAGED], images, {}, "")
 
 
 @pytest.mark.e2e
@@ -242,7 +242,7 @@ def test_staged_images_are_layers_of_one_blob_each_and_the_same_every_time(store
 
 def files(store: Store, layer: Layer) -> dict[str, bytes]:
     """The blobs in a layer, each under its name."""
-    with toolbox.find().workspace() as work:
+    with built.toolbox().workspace() as work:
         shutil.copyfile(store.layers.path(layer.root), work.path("image"))
         listed = work.run(["dump.erofs", "--ls", "--path=/blobs/sha256", "image"]).decode()
         names = re.findall("[0-9a-f]{64}", listed)

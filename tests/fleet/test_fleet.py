@@ -8,59 +8,7 @@ from gitops.errors import FleetError
 from gitops.fleet import load_fleet, load_policy
 from gitops.fleet.schema import KINDS, json_schema
 from gitops.model import Fleet, Network, Sign
-from gitops.source import FolderTree
-
-IMAGE = "example.org/x@sha256:" + "0" * 64
-SOUND = {
-    "fleet.yaml": "poll: 20\nhealth: {probation: 60}\n",
-    "boot/a.yml": f"""\
-kernel: {{image: "{IMAGE}", cmdline: console=ttyS0}}
-init: ["{IMAGE}"]
-onboot:
-  - {{name: dhcp, image: "{IMAGE}"}}
-services:
-  - {{name: sshd, image: "{IMAGE}", env: [A=1], net: host}}
-files:
-  - {{path: etc/motd, contents: boot}}
-""",
-    "boot/b.yml": f'services:\n  - {{name: hello, image: "{IMAGE}"}}\n',
-    "roles/vm.yaml": """\
-boot: [boot/a.yml, boot/b.yml]
-cmdline: [quiet]
-health:
-  checks:
-    - {name: hello, http: "http://127.0.0.1:8080/", contains: hi}
-    - {name: sshd, service: sshd}
-files:
-  - {path: /etc/motd, contents: role}
-""",
-    "boxes/one.yaml": "role: vm\nsite: lab\nlabels: {owner: ada}\n",
-    "boxes/two.yaml": """\
-role: vm
-poll: 5
-suspended: "ada: disk"
-network: {interface: eth1, address: 192.0.2.10/24, gateway: 192.0.2.1, dns: [192.0.2.53, 192.0.2.54]}
-services:
-  sshd: {env: [A=2], net: null}
-remove: [dhcp]
-health: {checks: [{name: hello, http: "http://127.0.0.1:9/"}], remove: [sshd]}
-files:
-  - {path: /etc/banner, source: texts/banner, mode: "0644"}
-""",
-    "texts/banner": "welcome\n",
-    "keys/authorized_keys": "ssh-ed25519 AAAA ada\n",
-    "keys/root.json": "{}",
-}
-
-
-def repo(folder: Path, **change: str | None) -> FolderTree:
-    """The sound fleet with files changed, added, or left out."""
-    for path, text in {**SOUND, **change}.items():
-        place = folder / path
-        if text is not None:
-            place.parent.mkdir(parents=True, exist_ok=True)
-            place.write_text(text)
-    return FolderTree(folder)
+from tests.kit.fleets import repo
 
 
 def mistakes(folder: Path, change: dict[str, str | None]) -> list[str]:

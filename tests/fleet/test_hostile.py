@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.fleet.test_fleet import repo
+from tests.kit.fleets import repo
 
 MEMORY = 200 << 20
 """Bytes of RAM that the process may take, Python and its libraries included."""

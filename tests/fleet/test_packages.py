@@ -12,36 +12,10 @@ from gitops.fleet.lockfile import dump_lock, parse_lock, parse_wanted
 from gitops.fleet.packages import load_packages
 from gitops.model import LockedFile, Package
 from gitops.source import FolderTree
+from tests.kit.fleets import PACKAGES, load, package
 from tests.simulators.tree import DictTree
 
 DIGEST = "example.org/x@sha256:" + "0" * 64
-
-
-def package(path: str, *bases: str, dockerfile: str = "") -> dict[str, str]:
-    """A folder that stands on siblings: the last is its final base."""
-    names = [f"B{number}" for number in range(len(bases))]
-    arguments = "".join(
-        f"  - {name}=@lkt:pkg:../{base.rpartition('/')[2]}\n" for name, base in zip(names, bases, strict=True)
-    )
-    build = f"image: {path.rpartition('/')[2]}\n" + (f"buildArgs:\n{arguments}" if bases else "")
-    stages = "".join(f"ARG {name}\nFROM ${{{name}}}\n" for name in names) or "FROM scratch\n"
-    return {f"{path}/build.yml": build, f"{path}/Dockerfile": dockerfile or stages, f"{path}/file": path}
-
-
-FLEET = DictTree(
-    package("pkg/toolbox")
-    | package("pkg/base", "pkg/toolbox")
-    | package("pkg/sshd", "pkg/base")
-    | package("pkg/hello", "pkg/base")
-    | package("pkg/kernel", "pkg/toolbox")
-)
-
-
-def load(tree: DictTree, recipe: int = 1, platform: str = "linux/amd64") -> dict[str, Package]:
-    problems: list[Problem] = []
-    packages = load_packages(tree, recipe, platform, problems)
-    assert not problems
-    return packages
 
 
 def mistakes(tree: DictTree) -> list[str]:
@@ -55,44 +29,44 @@ def changed(before: dict[str, Package], after: dict[str, Package]) -> set[str]:
 
 
 def test_touching_one_package_changes_only_it() -> None:
-    assert changed(load(FLEET), load(FLEET.with_files({"pkg/hello/file": "x"}))) == {"pkg/hello"}
+    assert changed(load(PACKAGES), load(PACKAGES.with_files({"pkg/hello/file": "x"}))) == {"pkg/hello"}
 
 
 def test_touching_the_base_changes_all_that_stand_on_it_and_no_tag_but_its_own() -> None:
-    before, after = load(FLEET), load(FLEET.with_files({"pkg/base/file": "x"}))
+    before, after = load(PACKAGES), load(PACKAGES.with_files({"pkg/base/file": "x"}))
     assert changed(before, after) == {"pkg/base", "pkg/sshd", "pkg/hello"}
     assert {path for path in before if before[path].tag != after[path].tag} == {"pkg/base"}
 
 
 @given(st.sampled_from(["toolbox", "base", "sshd", "hello", "kernel"]), st.text(st.characters(codec="utf-8")))
 def test_a_key_changes_exactly_when_the_package_or_one_below_it_does(name: str, text: str) -> None:
-    before = load(FLEET)
+    before = load(PACKAGES)
     below = {"toolbox": set(before), "base": {"pkg/base", "pkg/sshd", "pkg/hello"}}.get(name, {f"pkg/{name}"})
     expected = set() if text == f"pkg/{name}" else below
-    assert changed(before, load(FLEET.with_files({f"pkg/{name}/file": text}))) == expected
+    assert changed(before, load(PACKAGES.with_files({f"pkg/{name}/file": text}))) == expected
 
 
 def test_recipe_and_platform_change_every_key_and_no_tag() -> None:
-    before = load(FLEET)
-    for after in (load(FLEET, recipe=2), load(FLEET, platform="linux/arm64")):
+    before = load(PACKAGES)
+    for after in (load(PACKAGES, recipe=2), load(PACKAGES, platform="linux/arm64")):
         assert changed(before, after) == set(before)
         assert {p.tag for p in before.values()} == {p.tag for p in after.values()}
 
 
 def test_files_outside_packages_change_no_key() -> None:
-    assert changed(load(FLEET), load(FLEET.with_files({"README.md": "x", "pkg/README.md": "y"}))) == set()
+    assert changed(load(PACKAGES), load(PACKAGES.with_files({"README.md": "x", "pkg/README.md": "y"}))) == set()
 
 
 def test_the_tag_is_git_s_tree_id(tmp_path: Path) -> None:
-    for path in FLEET.entries():
+    for path in PACKAGES.entries():
         (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / path).write_bytes(FLEET.read(path))
+        (tmp_path / path).write_bytes(PACKAGES.read(path))
     git = ["git", "-C", str(tmp_path), "-c", "user.name=a", "-c", "user.email=a@example.org"]
     for words in (["init", "-q"], ["add", "."], ["commit", "-qm", "x"]):
         subprocess.run([*git, *words], check=True)
     said = subprocess.run([*git, "rev-parse", "HEAD:pkg/sshd"], check=True, capture_output=True, text=True)
     expected = f"toweros/sshd:{said.stdout.strip()}"
-    assert load(FLEET)["pkg/sshd"].tag == expected
+    assert load(PACKAGES)["pkg/sshd"].tag == expected
     assert load_packages(FolderTree(tmp_path), 1, "linux/amd64", [])["pkg/sshd"].tag == expected
 
 
@@ -116,7 +90,7 @@ def test_a_circle_is_a_mistake_not_a_hang() -> None:
     ],
 )
 def test_mistakes_name_their_place_and_the_fix(files: dict[str, str | None], words: list[str]) -> None:
-    found = mistakes(FLEET.with_files(files))
+    found = mistakes(PACKAGES.with_files(files))
     assert any(all(word in line for word in words) for line in found), found
 
 

@@ -23,14 +23,12 @@ from gitops.settings import Settings
 from gitops.store import Store
 from gitops.workflows.pull_requests import TOKEN, Reviews, token_reader
 from gitops.workflows.reviewer import MEMORY, PER_ROUND, Deployment, Reviewer
-from tests import test_controller as test_reconcile
-from tests.review.test_review import TREE
+from tests.kit.fleets import TREE
+from tests.kit.remote import Remote
+from tests.kit.site import Site
 from tests.simulators.forge import REPOSITORY, Fault, Forge, forge
-from tests.source.test_follow import Remote
-from tests.test_controller import Site
 
 TOKEN_TEXT = "secret-token"
-site = test_reconcile.site
 ONE, TWO = "1" * 40, "2" * 40
 
 

@@ -9,40 +9,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gitops.assemble.formats.disk import MIB, Sizes
-from gitops.fleet.lockfile import dump_lock
-from gitops.model import BlobRef, Content, Health, Layer, LockedFile, Release, Revision, sha256
+from gitops.model import BlobRef, Content, Health, Layer, Release, Revision, sha256
 from gitops.review.markdown import LIMIT, markdown, marker
 from gitops.review.nouns import Change, Group, Summary, Verdict, Version
 from gitops.review.sizes import DISK, Measured
 from gitops.review.text import render, size
 from gitops.workflows.preview import Question, preview
-from tests.fleet.test_packages import package
+from tests.kit.fleets import BOOT, TREE, lock, package
 from tests.simulators.tree import DictTree
 
-BOOT = (
-    'kernel: {image: "@pkg:../pkg/kernel", cmdline: quiet}\ninit: ["@pkg:../pkg/init"]\n'
-    'services:\n  - {name: hello, image: "@pkg:../pkg/hello"}\n  - {name: sshd, image: "@pkg:../pkg/sshd"}\n'
-)
-WANTED = "deb openssh-server\n"
-
-
-def lock(version: str, size: int = 1_000_000) -> str:
-    path = f"pool/main/o/openssh/openssh-server_{version.replace(':', '%3a')}_amd64.deb"
-    return dump_lock(WANTED.encode(), [LockedFile("deb", "openssh-server", version, "ab" * 32, size, path)]).decode()
-
-
-TREE = DictTree(
-    {"fleet.yaml": "source: {branch: main}\n", "boot/a.yml": BOOT, "roles/vm.yaml": "boot: [boot/a.yml]\n"}
-    | {f"boxes/{name}.yaml": "role: vm\nnetwork: {dhcp: true}\n" for name in ("one", "two", "three")}
-    | package("pkg/toolbox")
-    | package("pkg/base", "pkg/toolbox")
-    | {**package("pkg/sshd", "pkg/base"), "pkg/sshd/packages.in": WANTED, "pkg/sshd/packages.lock": lock("1:10.0p1-7")}
-    | package("pkg/hello", "pkg/base")
-    | package("pkg/init", "pkg/base")
-    | package("pkg/kernel", "pkg/toolbox")
-    | package("pkg/initrd", "pkg/toolbox")
-    | package("pkg/bootloader", "pkg/toolbox")
-)
 OLD, NEW = Revision("main", "aa" * 20, 6, 1_790_000_000), Revision("topic", "bb" * 20, 7, 1_790_000_100)
 
 

@@ -16,6 +16,7 @@ from gitops.errors import SignError
 from gitops.sign import Signer, keys
 from gitops.sign import box as box_keys
 from gitops.store import Store
+from tests.kit.pe import a_pe_file
 from tests.kit.published import PASSPHRASE
 
 
@@ -106,16 +107,3 @@ def test_a_box_key_proves_its_own_reports_only() -> None:
     assert not box_keys.proves(box_keys.make()[1], b"report", signature)
     assert not box_keys.proves(public, b"report", "no hex")
     assert box_keys.public_key(private) == box_keys.public_key(public.encode()) == public
-
-
-def a_pe_file() -> bytes:
-    """A small PE32+ program that sbsign takes: headers, with room for more sections, and one section."""
-    import struct
-
-    head = b"MZ" + bytes(58) + struct.pack("<I", 64) + b"PE\0\0"
-    coff = struct.pack("<HHIIIHH", 0x8664, 1, 0, 0, 0, 240, 0x22)
-    optional = struct.pack("<HBBIIIIIQIIHHHHHHIIIIHHQQQQII", 0x20B, 0, 0, 512, 0, 0, 0x1000, 0x1000, 0x400000, 0x1000,
-                           512, 0, 0, 0, 0, 0, 0, 0, 0x2000, 1024, 0, 10, 0, 0, 0, 0, 0, 0, 16)  # fmt: skip
-    optional += bytes(128)
-    section = struct.pack("<8sIIIIIIHHI", b".text", 512, 0x1000, 512, 1024, 0, 0, 0, 0, 0x60000020)
-    return (head + coff + optional + section).ljust(1024, b"\0") + b"\xc3" * 512

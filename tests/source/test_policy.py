@@ -1,7 +1,5 @@
 """Who may change what: every refusal by its name, with remotes and signatures of the real tools."""
 
-import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,124 +11,8 @@ from gitops.source import Access, FolderTree, GitSource
 from gitops.source.trust.objects import read
 from gitops.source.trust.releases import version
 from gitops.source.trust.rules import glob
-from tests.source.test_follow import Remote
-
-TAGS = 'source: {tags: "v*", sign: tag}\n'
-
-
-class People:
-    """SSH keys and OpenPGP keys made for one test."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.home = folder / "gnupg"
-        self.home.mkdir(parents=True, mode=0o700)
-        for name in ("ada", "ben", "eve"):
-            command = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", name, "-f", str(folder / name)]
-            subprocess.run(command, check=True)
-
-    def key(self, name: str) -> Path:
-        return self.folder / name
-
-    def public(self, name: str) -> str:
-        return " ".join((self.folder / f"{name}.pub").read_text().split()[:2])
-
-    def allowed(self, *names: str, options: str = 'namespaces="git"') -> str:
-        return "".join(f"{name} {options} {self.public(name)}\n" for name in names)
-
-    def gpg(self, *words: str, stdin: bytes = b"") -> bytes:
-        command = ["gpg", "--homedir", str(self.home), "--batch", "--passphrase", "", "--quiet", *words]
-        done = subprocess.run(command, input=stdin, capture_output=True)
-        assert done.returncode == 0, done.stderr.decode()
-        return done.stdout
-
-    def openpgp(self, name: str, *words: str) -> str:
-        """Make a key; returns its fingerprint."""
-        self.gpg(*words, "--quick-generate-key", f"{name} <{name}@example.org>", "ed25519", "sign", "0")
-        rows = self.gpg("--with-colons", "--list-keys", f"{name}@example.org").decode().splitlines()
-        return next(row.split(":")[9] for row in rows if row.startswith("fpr"))
-
-    def close(self) -> None:
-        subprocess.run(["gpgconf", "--homedir", str(self.home), "--kill", "all"], check=False)
-
-
-@pytest.fixture
-def people(tmp_path: Path) -> Iterator[People]:
-    made = People(tmp_path / "people")
-    yield made
-    made.close()
-
-
-class Story:
-    """A remote, and a controller that follows it and trusts Ada (and Ben)."""
-
-    def __init__(self, folder: Path, people: People, *trusted: str) -> None:
-        self.remote, self.people, self.folder = Remote(folder), people, folder
-        self.remote.env["GNUPGHOME"] = str(people.home)
-        self.first = folder / "first_signers"
-        self.first.write_text(people.allowed(*(trusted or ("ada", "ben"))))
-        self.source = self.started()
-
-    def started(self, **options: object) -> GitSource:
-        access = Access(str(self.remote.bare))
-        return GitSource(access, self.folder / "state", allowed_signers=self.first, **options)  # type: ignore[arg-type]
-
-    def commit(self, text: str, by: str = "", path: str = "README.md") -> str:
-        return self.remote.commit(text, *([f"-S{self.people.key(by)}"] if by else []), path=path)
-
-    def tag(self, name: str, by: str = "ada", at: str = "HEAD", *, force: bool = False) -> None:
-        options = ["-c", f"user.signingkey={self.people.key(by)}"] if by else []
-        self.remote.git(*options, "tag", "-s" if by else "-a", *(["-f"] if force else []), "-m", name, name, at)
-        self.push(name)
-
-    def push(self, *refs: str) -> None:
-        self.remote.git("push", "-q", "-f", "origin", *(f"refs/tags/{ref}" for ref in refs))
-
-    def deploy(self) -> str:
-        revision = self.source.poll()
-        self.source.mark_deployed(revision)
-        return str(revision.ref)
-
-    def refused(self, reason: str) -> SourceError:
-        """The next poll is refused by this name, also after a restart; what was deployed stays readable."""
-        before = self.source.deployed()
-        for source in (self.source, self.started()):
-            with pytest.raises(SourceError) as caught:
-                source.poll()
-            assert caught.value.reason == reason, caught.value
-            assert not caught.value.transient
-            assert source.deployed() == before
-            assert before is None or source.tree(before).read("fleet.yaml")
-        return caught.value
-
-    def push_object(self, kind: str, raw: bytes, ref: str) -> None:
-        command = ["git", "hash-object", "-t", kind, "-w", "--literally", "--stdin"]
-        done = subprocess.run(command, cwd=self.remote.work, env=self.remote.env, input=raw, capture_output=True)
-        self.remote.git("push", "-q", "-f", "origin", f"{done.stdout.decode().strip()}:{ref}")
-
-    def raw(self, kind: str, name: str) -> bytes:
-        command = ["git", "cat-file", kind, name]
-        return subprocess.run(command, cwd=self.remote.work, env=self.remote.env, capture_output=True).stdout
-
-
-@pytest.fixture
-def tags(tmp_path: Path, people: People) -> Story:
-    """v1.0.0, signed by Ada, is deployed."""
-    story = Story(tmp_path, people)
-    story.commit(TAGS, path="fleet.yaml")
-    story.tag("v1.0.0")
-    assert story.deploy() == "v1.0.0"
-    return story
-
-
-@pytest.fixture
-def head(tmp_path: Path, people: People) -> Story:
-    """A commit on main, signed by Ada, is deployed."""
-    story = Story(tmp_path, people)
-    story.commit("source: {sign: head}\n", "ada", "fleet.yaml")
-    assert story.deploy() == "main"
-    return story
-
+from tests.kit.people import People
+from tests.kit.trust import Story
 
 # --- release tags -----------------------------------------------------------------------------------------------------
 

@@ -10,13 +10,12 @@ from gitops.errors import ProcessError, SourceError
 from gitops.fleet.schema import SourceRules
 from gitops.fleet.signers import lockouts
 from gitops.fleet.yaml import Document
-from gitops.source import Access, GitSource
-from gitops.source import follow as git
+from gitops.source import Access, GitSource, follow
 from gitops.source.clone.remote import redact
+from tests.kit.people import People
+from tests.kit.trust import TAGS, Story
 from tests.simulators.https import TOKEN, GitHttps
-from tests.source.test_policy import TAGS, People, Story, head, people, tags
 
-__all__ = ["head", "people", "tags"]
 CHAIN = "source: {sign: every-commit, rules: [{paths: [boxes], signers: [ben]}]}\n"
 
 
@@ -90,9 +89,9 @@ def test_a_program_that_hung_gave_no_verdict(head: Story, monkeypatch: pytest.Mo
 def test_a_refusal_is_asked_again_after_a_while(head: Story, monkeypatch: pytest.MonkeyPatch) -> None:
     head.commit("good", "ada")
     now = time.time()
-    monkeypatch.setattr(git.time, "time", lambda: now - 10 * 86400)
+    monkeypatch.setattr(follow.time, "time", lambda: now - 10 * 86400)
     assert head.refused("FutureDate").hint.startswith("set the clock")
-    monkeypatch.setattr(git.time, "time", lambda: now)
+    monkeypatch.setattr(follow.time, "time", lambda: now)
     assert head.source.poll().signers == ("ada",)
 
 
@@ -104,8 +103,8 @@ def test_a_key_file_that_cannot_be_read_is_no_damage(head: Story, monkeypatch: p
         raise AssertionError("the sound clone was thrown away")
 
     head.commit("good", "ada")
-    monkeypatch.setattr(git.Trust, "of_files", denied)
-    monkeypatch.setattr(git, "rebuild", never)
+    monkeypatch.setattr(follow.Trust, "of_files", denied)
+    monkeypatch.setattr(follow, "rebuild", never)
     with pytest.raises(PermissionError):
         head.source.poll()
     monkeypatch.undo()
@@ -140,7 +139,7 @@ def test_a_garbled_tag_is_refused_by_name_and_the_next_one_deploys(
         commit = tags.remote.git("rev-parse", "HEAD").strip()
         raw = f"object {commit}\ntype commit\ntag v9.0.0\ntagger broken\n\nx\n"
         tags.push_object("tag", raw.encode(), "refs/tags/v9.0.0")
-        monkeypatch.setattr(git, "rebuild", None)
+        monkeypatch.setattr(follow, "rebuild", None)
         assert source.poll().ref == "v1.1.0"
         assert [getattr(alarm, "reason", "") for alarm in source.alarms] == ["BadObject"]
 

@@ -15,12 +15,12 @@ from gitops.model import Content, Health, Layer, Mounted, Network, Publication, 
 from gitops.source import Access, GitSource
 from gitops.source.trust.signatures import Trust
 from gitops.workflows.verify import Believed, Finding, Verification
-from tests.cli.test_fleet import toweros
+from tests.kit.console import toweros
+from tests.kit.pe import a_pe_file
+from tests.kit.people import People
 from tests.kit.published import Kit, kit
-from tests.sign.test_keys import a_pe_file
-from tests.source.test_policy import People, Story, head, people, tags
+from tests.kit.trust import Story
 
-__all__ = ["head", "people", "tags"]
 LINKS = ["tuf", "git", "statement", "release", "uki", "addon", "layer", "layer"]
 
 

@@ -1,0 +1,154 @@
+"""A fleet of three boxes with everything real but building and assembling, which are played by `Workshop`."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pytest
+
+from gitops.assemble.release import Assembled, Assembler
+from gitops.controller import Controller, Pass
+from gitops.errors import BuildError
+from gitops.model import Box, Content, Failure, Health, Image, Layer, Package, Release, Report, Revision, Tree, sha256
+from gitops.publish.publisher import metadata_folder
+from gitops.settings import Settings
+from gitops.sign import Signer
+from gitops.store import Store
+from gitops.toolbox import Toolbox
+from tests.kit.pe import a_pe_file
+from tests.kit.published import kit
+from tests.kit.remote import Remote
+
+DOCKERFILE = "FROM scratch\nCOPY file /file\n"
+ASSEMBLER = ("toolbox", "initrd", "bootloader", "kernel", "init")
+FILES = {
+    "fleet.yaml": "source: {branch: main}\n",
+    "boot/a.yml": (
+        'kernel: {image: "@pkg:../pkg/kernel", cmdline: quiet}\ninit: ["@pkg:../pkg/init"]\n'
+        'services:\n  - {name: hello, image: "@pkg:../pkg/hello"}\n'
+    ),
+    "roles/vm.yaml": "boot: [boot/a.yml]\n",
+    **{f"boxes/{name}.yaml": "role: vm\n" for name in ("a", "b", "c")},
+    **{f"pkg/{name}/build.yml": f"image: {name}\n" for name in (*ASSEMBLER, "hello")},
+    **{f"pkg/{name}/Dockerfile": DOCKERFILE for name in (*ASSEMBLER, "hello")},
+    **{f"pkg/{name}/file": f"{name}\n" for name in (*ASSEMBLER, "hello")},
+    "keys/authorized_keys": "ssh-ed25519 AAAA ada\n",
+    "keys/root.json": "{}",
+}
+HELLO = {"pkg/hello/file": "hello 2\n"}
+WORSE = {"pkg/hello/file": "hello 3\n"}
+
+
+class Workshop:
+    """Builds and assembles without tools. Implements `Builder`; `fail` names a package that does not build."""
+
+    def __init__(self, store: Store) -> None:
+        self.store, self.built, self.fail = store, list[str](), ""
+
+    def build(self, package: Package, tree: Tree, packages: Mapping[str, Package]) -> Image:
+        if package.path == self.fail:
+            raise BuildError(f"{package.path}: no", hint="fix it")
+        self.built.append(package.path)
+        image = Image(package.tag, package.key, {}, (self.store.blobs.put(package.key.encode()).sha256,))
+        self.store.save_image(image)
+        return image
+
+    def prune(self, keep: Iterable[str]) -> None:
+        pass
+
+    def layer(self, data: bytes) -> Layer:
+        root = sha256(data)
+        if not self.store.layers.has(root):
+            file = self.store.root / "new-layer"
+            file.write_bytes(data.ljust(4096, b"\0"))
+            self.store.layers.add(file, root)
+        return Layer(root, 4096)
+
+    def assemble(self, box: Box, images: Mapping[str, Image], revision: Revision) -> Assembled:
+        inputs = {name: images[name].layers[0] for name in (box.spec.kernel, *box.spec.init)}
+        layers = tuple(self.layer(self.store.blobs.read(digest)) for digest in inputs.values())
+        services = tuple(self.layer(self.store.blobs.read(images[one.image].layers[0])) for one in box.spec.services)
+        kernel = self.store.blobs.put(b"kernel")
+        release = Release(box.name, revision.sequence, Content(kernel, kernel, "", (*layers, *services), (), Health()))
+        return Assembled(release, a_pe_file(), a_pe_file() + release.digest.encode())
+
+
+@dataclass
+class Site:
+    """One fleet repo, its controller's state, and the boxes that report to it."""
+
+    folder: Path
+    remote: Remote
+    settings: Settings
+
+    def start(self) -> tuple[Controller, Store, Workshop]:
+        store = Store.open(self.settings.state)
+        workshop = Workshop(store)
+        return Controller(self.settings, store, workshop), store, workshop
+
+    def run(self) -> Pass:
+        with self.store.lock():
+            return self.start()[0].run_once()
+
+    @property
+    def store(self) -> Store:
+        return Store.open(self.settings.state)
+
+    def commit(self, change: Mapping[str, str | None], *options: str) -> None:
+        for path, text in change.items():
+            place = self.remote.work / path
+            place.parent.mkdir(parents=True, exist_ok=True)
+            place.write_text(text) if text is not None else place.unlink()
+        self.remote.git("add", "-A")
+        self.remote.git("commit", "-q", "-m", "change", *options)
+        self.remote.git("push", "-q", "-f", "origin", "HEAD")
+
+    def report(self, box: str, health: str = "Healthy", *, failed: bool = False) -> None:
+        """The box runs what it is offered; or says that it failed there."""
+        found = self.store.publication(box)
+        assert found
+        if not self.store.box(box):
+            self.store.enroll(box, "ab" * 32)
+        release, document = found[0].release, found[0].document.sha256
+        known = self.store.report(box)
+        counter = known.counter + 1 if known else 1
+        said = Report(box, "boot", counter, 0, "1", release.sequence, document, release.content.digest, "idle", health)
+        if failed:
+            assert known
+            failure = Failure(release.sequence, document, "failed", "no answer")
+            said = replace(known, counter=counter, failures=(failure,))
+        assert self.store.save_report(said)
+
+    def offers(self) -> dict[str, str]:
+        """What the signed metadata offers: box -> digest of its release."""
+        store = self.store
+        signer = Signer.open(self.settings.keys, store)
+        folder = metadata_folder(store)
+        targets = signer.targets(lambda name: (folder / name).read_bytes() if (folder / name).is_file() else None)
+        ending = "/release.json"
+        return {path.removesuffix(ending): t.ref.sha256 for path, t in targets.items() if path.endswith(ending)}
+
+    def told_to_wait(self) -> dict[str, str]:
+        """Box -> why the signed metadata tell it not to take its offer."""
+        folder = metadata_folder(store := self.store)
+        signer = Signer.open(self.settings.keys, store)
+        targets = signer.targets(lambda name: (folder / name).read_bytes())
+        return {path.split("/")[0]: str(t.custom["held"]) for path, t in targets.items() if "held" in t.custom}
+
+    def contents(self) -> dict[str, str]:
+        return {box: found[0].release.content.digest for box, found in self.store.publications().items()}
+
+
+@pytest.fixture
+def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Site:
+    keys = kit(tmp_path / "kit").folder / "keys"
+    remote = Remote(tmp_path)
+    made = Site(tmp_path, remote, Settings(state=tmp_path / "state", repository=str(remote.bare), keys=keys))
+
+    def play(self: Assembler, box: Box, revision: Revision, _server: str) -> Assembled:
+        return Workshop(self._store).assemble(box, self._images, revision)
+
+    monkeypatch.setattr(Assembler, "assemble", play)
+    monkeypatch.setattr(Toolbox, "unpack", lambda *_: None)
+    made.commit(FILES)
+    return made
