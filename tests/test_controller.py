@@ -16,7 +16,7 @@ import pytest
 
 from gitops.controller import HELD, STATUS, SUPERSEDED
 from gitops.errors import BuildError, FleetError, SourceError, StoreError, TowerosError
-from gitops.model import Image
+from gitops.model import Health, Image
 from gitops.plan import LOST
 from gitops.rollout import holds
 from gitops.store import Store
@@ -61,7 +61,7 @@ def test_a_canary_goes_first_a_bad_commit_stops_there_and_the_fix_goes_through(s
     assert site.contents()["b"] == good["b"]
     site.commit(WORSE)
     assert site.run().published == ("a",)
-    site.report("a", "Progressing")
+    site.report("a", Health.PROGRESSING)
     assert site.run().published == ()
     site.report("a")
     assert site.run().published == ("b", "c")

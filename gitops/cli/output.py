@@ -39,7 +39,8 @@ def emit(value: Any, output: Output, render: Callable[[], object]) -> None:
     if output is Output.json:
         sys.stdout.write(json.dumps(value, indent=2, ensure_ascii=False) + "\n")
     elif output is Output.yaml:
-        sys.stdout.write(yaml.safe_dump(value, sort_keys=False, allow_unicode=True))
+        plain = json.loads(json.dumps(value))  # an enum is its text
+        sys.stdout.write(yaml.safe_dump(plain, sort_keys=False, allow_unicode=True))
     else:
         console.print(render())
 

@@ -9,10 +9,17 @@ from gitops.cli import context
 from gitops.cli.context import ConfigOption, StateOption
 from gitops.cli.output import Output, OutputOption, emit, table, talk
 from gitops.errors import StoreError
+from gitops.model import Health
 from gitops.rollout.status import BoxStatus, FleetStatus, fleet_status
 from gitops.server.people.page import ago, moment, short
 
-COLOURS = {"Healthy": "green", "Synced": "green", "Degraded": "red", "Missing": "red", "Progressing": "blue"}
+COLOURS = {
+    "Synced": "green",
+    Health.HEALTHY: "green",
+    Health.DEGRADED: "red",
+    Health.MISSING: "red",
+    Health.PROGRESSING: "blue",
+}
 
 
 def register(app: typer.Typer) -> None:

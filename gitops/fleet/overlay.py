@@ -16,7 +16,7 @@ from gitops.errors import Problem
 from gitops.fleet.linuxkit.schema import Settings, dump
 from gitops.fleet.schema import VALUE, Check, File, HealthRules, Overlay, check, did_you_mean
 from gitops.fleet.yaml import Document
-from gitops.model import App, Container, Health, HealthCheck, Json, Spec, Tree
+from gitops.model import App, Container, HealthCheck, HealthSpec, Json, Spec, Tree
 
 PLACEHOLDER = re.compile(r"\$(?:\{(" + VALUE + r")\}|\$)")
 
@@ -26,7 +26,7 @@ class Merged:
     """What the levels so far say together. `files` are LinuxKit's entries, one a path; some are still templates."""
 
     spec: Spec
-    health: Health = field(default_factory=Health)
+    health: HealthSpec = field(default_factory=HealthSpec)
     files: tuple[Json, ...] = ()
     suspended: str = ""
     poll: int = 30
@@ -165,7 +165,7 @@ def _container(old: Container, document: Document, keys: dict[str, Any], problem
     return Container(old.name, old.image, kept | dump(settings))
 
 
-def _health(base: Health, document: Document, said: HealthRules, problems: list[Problem]) -> Health:
+def _health(base: HealthSpec, document: Document, said: HealthRules, problems: list[Problem]) -> HealthSpec:
     checks = {check.name: check for check in base.checks}
     for index, name in enumerate(said.remove):
         if checks.pop(name, None) is None:
@@ -178,7 +178,7 @@ def _health(base: Health, document: Document, said: HealthRules, problems: list[
             problems.append(document.problem(("health", "checks", index, "name"), message, "rename one"))
         seen.add(each.name)
         checks[each.name] = _check(each)
-    return Health(said.probation or base.probation, tuple(checks.values()))
+    return HealthSpec(said.probation or base.probation, tuple(checks.values()))
 
 
 def _check(said: Check) -> HealthCheck:

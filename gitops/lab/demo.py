@@ -26,7 +26,7 @@ from rich.table import Table
 
 from gitops.errors import TowerosError
 from gitops.lab.machine import Certificates, Machine, enroll_keys, free_port
-from gitops.model import Report
+from gitops.model import Health, Phase, Report, Verdict
 from gitops.process import Background, run, start
 from gitops.settings import Settings, load
 from gitops.store import Store
@@ -178,8 +178,8 @@ class Demo:
 
         def ready() -> bool:
             row, report, wanted = store.box(BOX), store.report(BOX), store.publication(BOX)
-            fresh = row is not None and row.received >= began and report is not None and report.phase == "idle"
-            settled = fresh and report is not None and wanted is not None and report.health == "Healthy"
+            fresh = row is not None and row.received >= began and report is not None and report.phase == Phase.IDLE
+            settled = fresh and report is not None and wanted is not None and report.health == Health.HEALTHY
             return bool(settled and wanted and report and report.content == wanted[0].release.content.digest)
 
         self.wait(store, ready, VERDICT, lambda: machine.running, "the box")
@@ -260,8 +260,8 @@ def undo_bad(demo: Demo, store: Store, machine: Machine, uptime: "Uptime") -> Ou
         report, wanted = store.report(BOX), store.publication(BOX)
         if not (report and before and wanted and _offered(store, commit)):
             return False
-        failed = {failure.release for failure in report.failures if failure.verdict == "failed"}
-        return wanted[0].document.sha256 in failed and report.release == before.release and report.phase == "idle"
+        failed = {failure.release for failure in report.failures if failure.verdict == Verdict.FAILED}
+        return wanted[0].document.sha256 in failed and report.release == before.release and report.phase == Phase.IDLE
 
     demo.step(
         "commit (b): a greeting that the health check refuses",

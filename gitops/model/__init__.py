@@ -8,7 +8,19 @@ Formats that leave the controller are described in `docs/formats.md`.
 """
 
 from gitops.model.digest import BlobRef, Json, canonical, sha256
-from gitops.model.fleet import APPS, App, Box, Container, Fleet, Health, HealthCheck, LockedFile, Network, Package, Spec
+from gitops.model.fleet import (
+    APPS,
+    App,
+    Box,
+    Container,
+    Fleet,
+    HealthCheck,
+    HealthSpec,
+    LockedFile,
+    Network,
+    Package,
+    Spec,
+)
 from gitops.model.plan import Existing, Plan, Step
 from gitops.model.release import (
     BLOCK,
@@ -22,7 +34,7 @@ from gitops.model.release import (
     Release,
     Target,
 )
-from gitops.model.report import REPORT_FORMAT, Failure, Report
+from gitops.model.report import REPORT_FORMAT, Failure, Health, Phase, Report, Verdict
 from gitops.model.source import Entry, PathRule, Policy, Revision, Sign, Tree
 
 __all__ = [
@@ -42,6 +54,7 @@ __all__ = [
     "Fleet",
     "Health",
     "HealthCheck",
+    "HealthSpec",
     "Image",
     "Json",
     "Layer",
@@ -50,6 +63,7 @@ __all__ = [
     "Network",
     "Package",
     "PathRule",
+    "Phase",
     "Plan",
     "Policy",
     "Publication",
@@ -61,6 +75,7 @@ __all__ = [
     "Step",
     "Target",
     "Tree",
+    "Verdict",
     "canonical",
     "sha256",
 ]

@@ -131,7 +131,7 @@ class HealthCheck:
 
 
 @dataclass(frozen=True)
-class Health:
+class HealthSpec:
     """What must hold before a release is kept: all checks, for `probation` seconds after the agent's start."""
 
     probation: int = 120
@@ -150,7 +150,7 @@ class Box:
     role: str
     spec: Spec
     network: Network = Network()
-    health: Health = Health()
+    health: HealthSpec = HealthSpec()
     site: str = ""
     labels: tuple[tuple[str, str], ...] = ()
     files: tuple[Json, ...] = ()

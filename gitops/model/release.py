@@ -6,7 +6,7 @@ Formats are in `docs/formats.md`.
 from dataclasses import asdict, dataclass, field
 
 from gitops.model.digest import BlobRef, Json, canonical, sha256
-from gitops.model.fleet import Health
+from gitops.model.fleet import HealthSpec
 from gitops.model.source import Revision
 
 BLOCK = 4096
@@ -66,7 +66,7 @@ class Content:
     cmdline: str
     root: tuple[Layer, ...]
     containers: tuple[Mounted, ...]
-    health: Health
+    health: HealthSpec
 
     @property
     def digest(self) -> str:

@@ -1,19 +1,54 @@
 """What a box says of itself (docs/formats.md, "Report")."""
 
 from dataclasses import dataclass, field
+from enum import StrEnum
 
 from gitops.model.digest import Json
 
 REPORT_FORMAT = 1
 
 
+class Health(StrEnum):
+    """How a box is. It reports one of the first three; the others are what the controller says of it."""
+
+    HEALTHY = "Healthy"
+    PROGRESSING = "Progressing"
+    DEGRADED = "Degraded"
+    SUSPENDED = "Suspended"
+    """Somebody holds it."""
+    MISSING = "Missing"
+    """It has been silent too long."""
+    UNKNOWN = "Unknown"
+    """It never reported."""
+
+
+class Phase(StrEnum):
+    """The state of the box's agent (pkg/agent, machine.py)."""
+
+    STARTING = "starting"
+    PROBATION = "probation"
+    IDLE = "idle"
+    FETCHING = "fetching"
+    STAGING = "staging"
+    REBOOTING = "rebooting"
+
+
+class Verdict(StrEnum):
+    """Why a box went back from a release."""
+
+    FAILED = "failed"
+    """A health check said no, or the firmware: it is never tried again."""
+    INDETERMINATE = "indeterminate"
+    """Nobody could tell: it is tried again later."""
+
+
 @dataclass(frozen=True)
 class Failure:
-    """A release that the box went back from. `verdict` is `failed` (never again) or `indeterminate` (again later)."""
+    """A release that the box went back from."""
 
     sequence: int
     release: str
-    verdict: str
+    verdict: Verdict
     reason: str
     time: int = 0
     log: str = ""
@@ -31,8 +66,8 @@ class Report:
     sequence: int
     release: str
     content: str
-    phase: str
-    health: str
+    phase: Phase
+    health: Health
     error: str = ""
     staged: int = 0
     rollback: int = 0

@@ -1,7 +1,8 @@
 """What the rollout must know of a box, read from the store."""
 
 from gitops.errors import StoreError
-from gitops.rollout.rules import FAILED, MISSING, Facts
+from gitops.model import Health, Verdict
+from gitops.rollout.rules import Facts
 from gitops.store import Store
 
 SILENT = 1500
@@ -14,10 +15,10 @@ def facts_of(store: Store, box: str, now: float) -> Facts:
     published = publication[0].release.content.digest if publication else ""
     if report is None:
         return Facts(published)
-    releases = [failure.release for failure in report.failures if failure.verdict == FAILED]
+    releases = [failure.release for failure in report.failures if failure.verdict == Verdict.FAILED]
     failed = frozenset(digest for release in releases if (digest := _content(store, release)))
     silent = row is None or now - row.received > SILENT
-    return Facts(published, report.content, MISSING if silent else report.health, failed)
+    return Facts(published, report.content, Health.MISSING if silent else report.health, failed)
 
 
 def _content(store: Store, release: str) -> str:

@@ -20,24 +20,19 @@ reason. Rules, per role:
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from gitops.model import Policy
-
-FAILED = "failed"
-"""The verdict that a health check gives: the release is not tried again."""
-HEALTHY = "Healthy"
-MISSING = "Missing"
+from gitops.model import Health, Policy
 
 
 @dataclass(frozen=True)
 class Facts:
     """What is known of a box, by content digest. `failed`: contents that it reported `failed` for.
 
-    `health` is `Missing` when it has been silent too long.
+    `health` is `MISSING` when it has been silent too long, `UNKNOWN` when it never reported.
     """
 
     published: str = ""
     running: str = ""
-    health: str = ""
+    health: Health = Health.UNKNOWN
     failed: frozenset[str] = frozenset()
 
 
@@ -70,7 +65,7 @@ def canaries(members: Sequence[str], wanted: Mapping[str, str], facts: Mapping[s
 
     def rank(box: str) -> tuple[bool, bool, bool, str]:
         known = facts.get(box, Facts())
-        return known.published != wanted[box], known.health == MISSING, not known.running, box
+        return known.published != wanted[box], known.health == Health.MISSING, not known.running, box
 
     return sorted(members, key=rank)[:count]
 
@@ -101,11 +96,15 @@ def _role(
             decisions[box] = Decision(True, "canary")
         elif waiting:
             who = waiting[0]
-            decisions[box] = Decision(False, f"waits for canary {who}: {facts.get(who, Facts()).health or 'no report'}")
+            decisions[box] = Decision(False, f"waits for canary {who}: {_health_of(facts.get(who, Facts()))}")
         else:
-            decisions[box] = Decision(True, f"canaries are {HEALTHY}")
+            decisions[box] = Decision(True, f"canaries are {Health.HEALTHY}")
     return decisions
 
 
 def _proven(known: Facts, wanted: str) -> bool:
-    return known.published == wanted == known.running and known.health == HEALTHY
+    return known.published == wanted == known.running and known.health == Health.HEALTHY
+
+
+def _health_of(known: Facts) -> str:
+    return "no report" if known.health == Health.UNKNOWN else known.health

@@ -9,9 +9,8 @@ The page, the API, the metrics and `toweros status` all say this. Pure but for `
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 
-from gitops.model import Json, Publication, Report
+from gitops.model import Health, Json, Publication, Report
 from gitops.rollout.facts import SILENT
-from gitops.rollout.rules import MISSING
 from gitops.store import REVISIONS, BoxRow, Store
 
 CONTROLLER = "controller"
@@ -19,7 +18,6 @@ CONTROLLER = "controller"
 HELD = "held"
 """The store's document of what the rollout holds: box -> reason."""
 SYNCS = ("Synced", "OutOfSync", "Unknown")
-HEALTHS = ("Healthy", "Progressing", "Degraded", "Suspended", MISSING, "Unknown")
 
 
 @dataclass(frozen=True)
@@ -28,7 +26,7 @@ class BoxStatus:
 
     box: str
     sync: str
-    health: str
+    health: Health
     wanted: str
     running: str
     sequence: int
@@ -115,9 +113,9 @@ def _sync(wanted: Publication | None, report: Report | None) -> str:
     return "Synced" if report.content == wanted.release.content.digest else "OutOfSync"
 
 
-def _health(row: BoxRow | None, offers: Offers, report: Report | None, now: int) -> str:
+def _health(row: BoxRow | None, offers: Offers, report: Report | None, now: int) -> Health:
     if row is None or report is None:
-        return "Unknown"
+        return Health.UNKNOWN
     if now - row.received > SILENT:
-        return MISSING
-    return "Suspended" if offers.held.startswith("held") else report.health
+        return Health.MISSING
+    return Health.SUSPENDED if offers.held.startswith("held") else report.health

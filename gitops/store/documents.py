@@ -10,14 +10,17 @@ from gitops.model import (
     Failure,
     Health,
     HealthCheck,
+    HealthSpec,
     Image,
     Json,
     Layer,
     Mounted,
+    Phase,
     Publication,
     Release,
     Report,
     Revision,
+    Verdict,
     canonical,
 )
 
@@ -35,8 +38,8 @@ def image(text: str) -> Image:
     return Image(row["reference"], row["key"], row["config"], tuple(row["layers"]))
 
 
-def health(row: Json) -> Health:
-    return Health(row["probation"], tuple(HealthCheck(**check) for check in row["checks"]))
+def health(row: Json) -> HealthSpec:
+    return HealthSpec(row["probation"], tuple(HealthCheck(**check) for check in row["checks"]))
 
 
 def content(row: Json) -> Content:
@@ -63,6 +66,9 @@ def publication(text: str) -> Publication:
 
 def report(text: str) -> Report:
     row = json.loads(text)
-    row["failures"] = tuple(Failure(**failure) for failure in row["failures"])
+    row["failures"] = tuple(
+        Failure(**failure | {"verdict": Verdict(failure["verdict"])}) for failure in row["failures"]
+    )
     row["checks"], row["degraded"] = tuple(row["checks"]), tuple(row["degraded"])
+    row["phase"], row["health"] = Phase(row["phase"]), Health(row["health"])
     return Report(**row)

@@ -19,11 +19,10 @@ from gitops.errors import ForgeError, SettingsError, SourceError, TowerosError
 from gitops.forges.forge import Pull
 from gitops.forges.github import HEADERS, GitHub
 from gitops.forges.http import Api
-from gitops.model import Fleet, Revision
+from gitops.model import Fleet, Health, Revision
 from gitops.review.nouns import Summary
 from gitops.rollout.facts import facts_of
 from gitops.rollout.holds import reasons
-from gitops.rollout.rules import HEALTHY
 from gitops.settings import PREFIX, Settings
 from gitops.source import Access
 from gitops.source.clone.pulls import PullClone
@@ -129,7 +128,7 @@ def deployment(store: Store, fleet: Fleet, revision: Revision) -> Deployment:
     for name in sorted({*fleet.boxes} - held):
         facts = facts_of(store, name, now)
         content = wanted.get(name, "")
-        healthy += bool(content) and facts.running == content and facts.health == HEALTHY
+        healthy += bool(content) and facts.running == content and facts.health == Health.HEALTHY
         failed += [name] if content in facts.failed else []
     return Deployment(revision.commit, healthy, len(fleet.boxes) - len(held), tuple(failed), len(held))
 

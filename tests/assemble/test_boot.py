@@ -20,7 +20,7 @@ from gitops.assemble.boot.pe import Section, add_sections
 from gitops.assemble.boot.uki import OS_RELEASE, arguments, make_addon, make_uki
 from gitops.assemble.tars import extract, tree_of
 from gitops.errors import AssembleError
-from gitops.model import BlobRef, Content, Health, Network, Release
+from gitops.model import BlobRef, Content, HealthSpec, Network, Release
 from tests.kit import built, oci
 
 FILE, FOLDER, LINK = stat.S_IFREG, stat.S_IFDIR, stat.S_IFLNK
@@ -28,7 +28,7 @@ FILE, FOLDER, LINK = stat.S_IFREG, stat.S_IFDIR, stat.S_IFLNK
 
 def a_release(box: str = "demo-1") -> Release:
     ref = BlobRef("0" * 64, 1)
-    return Release(box, 7, Content(ref, ref, "console=ttyS0", (), (), Health()))
+    return Release(box, 7, Content(ref, ref, "console=ttyS0", (), (), HealthSpec()))
 
 
 # --- cpio ---

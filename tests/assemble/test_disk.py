@@ -13,7 +13,7 @@ import pytest
 from gitops.assemble.formats.disk import MIB, SECTOR, Contents, Sizes, disk_image
 from gitops.assemble.verity import root_hash
 from gitops.errors import AssembleError
-from gitops.model import BLOCK, BlobRef, Content, Health, Layer, Release
+from gitops.model import BLOCK, BlobRef, Content, HealthSpec, Layer, Release
 from gitops.store import Store
 
 SIZES = Sizes(esp=48, toweros=32, state=16)
@@ -33,7 +33,7 @@ def a_layer(store: Store, seed: int, blocks: int) -> Layer:
 def some_contents(store: Store) -> Contents:
     layers = tuple(a_layer(store, seed, blocks) for seed, blocks in ((1, 1), (2, 130), (3, 40)))
     ref = BlobRef("0" * 64, 1)
-    release = Release("demo-1", 7, Content(ref, ref, "", layers, (), Health()))
+    release = Release("demo-1", 7, Content(ref, ref, "", layers, (), HealthSpec()))
     return Contents(release, b"uki" * 9999, b"addon", b"loader", b"KEY", {"db.crt": b"crt"}, {"root.json": b"{}"})
 
 

@@ -19,7 +19,7 @@ from gitops.controller import Controller, Pass
 from gitops.errors import ProcessError
 from gitops.lab.demo import BOX, GREETING, Demo
 from gitops.lab.machine import Machine
-from gitops.model import Json, Report
+from gitops.model import Health, Json, Phase, Report, Verdict
 from gitops.process import run
 from gitops.server import create_app, serve
 from gitops.settings import load
@@ -100,9 +100,9 @@ class Field(Demo):
             if not (row and report and wanted and row.received >= since):
                 return False
             bad = [each for each in report.failures if each.release == wanted[0].document.sha256]
-            assert not any(each.verdict == "failed" for each in bad), f"the box went back: {report}"
+            assert not any(each.verdict == Verdict.FAILED for each in bad), f"the box went back: {report}"
             same = report.content == wanted[0].release.content.digest
-            return same and report.phase == "idle" and report.health == "Healthy"
+            return same and report.phase == Phase.IDLE and report.health == Health.HEALTHY
 
         self.wait_until("a healthy box", settled, seconds)
         return self.report()

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from gitops.lab.machine import Machine
+from gitops.model import Phase, Verdict
 from gitops.process import run
 from gitops.publish import Publisher
 from gitops.rollout import holds
@@ -94,7 +95,7 @@ def test_an_offer_that_an_operator_holds_is_not_taken(field: Field, machine: Mac
         holds.hold(field.store, BOX, "ada", "storm", int(time.time()))
         assert field.apply().held[BOX].startswith("held: ada: storm")
     field.wait_until("the box to say who holds it", lambda: "is held: ada: storm" in field.report().error)
-    assert field.report().boot_id == before.boot_id and field.report().phase == "idle"
+    assert field.report().boot_id == before.boot_id and field.report().phase == Phase.IDLE
     run(["git", "-C", field.fleet, "revert", "--no-edit", "HEAD"])
     assert holds.let_go(field.store, BOX, "ada")
     assert field.apply().published == (BOX,)
@@ -130,7 +131,9 @@ def test_a_commit_that_fails_its_health_check_is_undone_by_the_box_alone(field: 
         report = field.report()
         verdicts = {failure.release: failure for failure in report.failures}
         failure = verdicts.get(wanted[0].document.sha256)
-        return bool(failure and failure.verdict == "failed" and "hello" in failure.reason and report.phase == "idle")
+        return bool(
+            failure and failure.verdict == Verdict.FAILED and "hello" in failure.reason and report.phase == Phase.IDLE
+        )
 
     field.wait_until("the box to go back", undone)
     report = field.report()

@@ -11,6 +11,7 @@ import pytest
 
 from gitops.assemble.formats.disk import Sizes
 from gitops.lab.machine import Machine
+from gitops.model import Health, Phase, Verdict
 from tests.e2e.field import BOX, Field
 from tests.kit import built
 
@@ -127,9 +128,14 @@ def test_a_broken_user_container_is_undone_with_its_release_and_the_data_stays(f
     def undone() -> bool:
         report = field.report()
         failure = {failure.release: failure for failure in report.failures}.get(wanted[0].document.sha256)
-        return bool(failure and failure.verdict == "failed" and "osmo-hlr" in failure.reason and report.phase == "idle")
+        return bool(
+            failure
+            and failure.verdict == Verdict.FAILED
+            and "osmo-hlr" in failure.reason
+            and report.phase == Phase.IDLE
+        )
 
     field.wait_until("the box to go back", undone, LONG)
-    field.wait_until("a healthy box", lambda: field.report().health == "Healthy", LONG)
+    field.wait_until("a healthy box", lambda: field.report().health == Health.HEALTHY, LONG)
     assert field.report().release == before.release
     field.wait_until("the subscriber", lambda: IMSI in subscribers(field))

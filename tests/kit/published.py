@@ -7,7 +7,7 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from gitops.model import BlobRef, Content, Health, Layer, Mounted, Publication, Release, Revision
+from gitops.model import BlobRef, Content, HealthSpec, Layer, Mounted, Publication, Release, Revision
 from gitops.publish import Publisher
 from gitops.sign import Signer, keys
 from gitops.store import Store
@@ -38,7 +38,7 @@ class Kit:
         base, own = self.layer(b"base"), self.layer(text)
         boot = BlobRef("ab" * 32, 1)
         mounted = (Mounted("services/hello", "rootfs", (base, own)),)
-        release = Release(box, sequence, Content(boot, boot, "quiet", (base,), mounted, Health(5)))
+        release = Release(box, sequence, Content(boot, boot, "quiet", (base,), mounted, HealthSpec(5)))
         blobs = [self.store.blobs.put(data) for data in (release.encode(), b"uki", f"addon {box} {sequence}".encode())]
         return Publication(release, Revision("main", f"{sequence:040x}", sequence, NOW), *blobs)
 

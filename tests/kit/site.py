@@ -9,7 +9,23 @@ import pytest
 from gitops.assemble.release import Assembled, Assembler
 from gitops.controller import Controller, Pass
 from gitops.errors import BuildError
-from gitops.model import Box, Content, Failure, Health, Image, Layer, Package, Release, Report, Revision, Tree, sha256
+from gitops.model import (
+    Box,
+    Content,
+    Failure,
+    Health,
+    HealthSpec,
+    Image,
+    Layer,
+    Package,
+    Phase,
+    Release,
+    Report,
+    Revision,
+    Tree,
+    Verdict,
+    sha256,
+)
 from gitops.publish.publisher import metadata_folder
 from gitops.settings import Settings
 from gitops.sign import Signer
@@ -69,7 +85,9 @@ class Workshop:
         layers = tuple(self.layer(self.store.blobs.read(digest)) for digest in inputs.values())
         services = tuple(self.layer(self.store.blobs.read(images[one.image].layers[0])) for one in box.spec.services)
         kernel = self.store.blobs.put(b"kernel")
-        release = Release(box.name, revision.sequence, Content(kernel, kernel, "", (*layers, *services), (), Health()))
+        release = Release(
+            box.name, revision.sequence, Content(kernel, kernel, "", (*layers, *services), (), HealthSpec())
+        )
         return Assembled(release, a_pe_file(), a_pe_file() + release.digest.encode())
 
 
@@ -103,7 +121,7 @@ class Site:
         self.remote.git("commit", "-q", "-m", "change", *options)
         self.remote.git("push", "-q", "-f", "origin", "HEAD")
 
-    def report(self, box: str, health: str = "Healthy", *, failed: bool = False) -> None:
+    def report(self, box: str, health: Health = Health.HEALTHY, *, failed: bool = False) -> None:
         """The box runs what it is offered; or says that it failed there."""
         found = self.store.publication(box)
         assert found
@@ -112,10 +130,11 @@ class Site:
         release, document = found[0].release, found[0].document.sha256
         known = self.store.report(box)
         counter = known.counter + 1 if known else 1
-        said = Report(box, "boot", counter, 0, "1", release.sequence, document, release.content.digest, "idle", health)
+        runs = release.sequence, document, release.content.digest
+        said = Report(box, "boot", counter, 0, "1", *runs, Phase.IDLE, health)
         if failed:
             assert known
-            failure = Failure(release.sequence, document, "failed", "no answer")
+            failure = Failure(release.sequence, document, Verdict.FAILED, "no answer")
             said = replace(known, counter=counter, failures=(failure,))
         assert self.store.save_report(said)
 

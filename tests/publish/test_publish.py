@@ -21,7 +21,7 @@ from tuf.api.exceptions import (
 from tuf.ngclient import Updater
 
 from gitops.errors import PublishError, SignError
-from gitops.model import Report
+from gitops.model import Health, Phase, Report
 from gitops.publish.transfers import pairs
 from gitops.server import create_app, serve
 from gitops.settings import Settings
@@ -216,7 +216,7 @@ def test_a_missing_layer_is_found_before_anything_is_named(here: Kit) -> None:
 
 
 def test_an_agent_that_cannot_read_the_format_is_left_alone(here: Kit) -> None:
-    here.store.save_report(Report("demo-1", "b", 1, 1, "0", 1, "ab" * 32, "ab" * 32, "idle", "Healthy"))
+    here.store.save_report(Report("demo-1", "b", 1, 1, "0", 1, "ab" * 32, "ab" * 32, Phase.IDLE, Health.HEALTHY))
     with pytest.raises(PublishError, match="its agent reads format 0"):
         here.publisher.publish([here.publication("demo-1", 1)])
 

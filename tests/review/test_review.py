@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gitops.assemble.formats.disk import MIB, Sizes
-from gitops.model import BlobRef, Content, Health, Layer, Release, Revision, sha256
+from gitops.model import BlobRef, Content, HealthSpec, Layer, Release, Revision, sha256
 from gitops.review.markdown import LIMIT, markdown, marker
 from gitops.review.nouns import Change, Group, Summary, Verdict, Version
 from gitops.review.sizes import DISK, Measured
@@ -178,7 +178,7 @@ def test_the_disk_is_the_one_that_box_image_makes() -> None:
 
 def release(sequence: int, *layers: bytes, cmdline: str = "quiet") -> Release:
     boot = BlobRef("ab" * 32, 1)
-    content = Content(boot, boot, cmdline, tuple(Layer(sha256(data), 4096) for data in layers), (), Health())
+    content = Content(boot, boot, cmdline, tuple(Layer(sha256(data), 4096) for data in layers), (), HealthSpec())
     return Release("one", sequence, content)
 
 

@@ -4,14 +4,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gitops.model import Policy
+from gitops.model import Health, Policy
 from gitops.rollout.rules import Decision, Facts, decide
 
-OLD = Facts("old", "old", "Healthy")
-TAKING = Facts("new", "old", "Healthy")
-TRYING = Facts("new", "new", "Progressing")
-GOOD = Facts("new", "new", "Healthy")
-BAD = Facts("new", "old", "Healthy", frozenset({"new"}))
+OLD = Facts("old", "old", Health.HEALTHY)
+TAKING = Facts("new", "old", Health.HEALTHY)
+TRYING = Facts("new", "new", Health.PROGRESSING)
+GOOD = Facts("new", "new", Health.HEALTHY)
+BAD = Facts("new", "old", Health.HEALTHY, frozenset({"new"}))
 
 
 def both(a: Facts, b: Facts, **policy: object) -> dict[str, Decision]:
@@ -52,13 +52,13 @@ def test_held_boxes_take_nothing_and_are_no_canaries() -> None:
 
 
 def test_a_silent_box_is_no_canary_while_another_can_be() -> None:
-    silent = Facts("old", "old", "Missing")
+    silent = Facts("old", "old", Health.MISSING)
     decisions = both(silent, OLD)
     assert decisions["b"] == Decision(True, "canary") and not decisions["a"].take
 
 
 def test_a_canary_that_falls_silent_with_the_new_content_stops_the_others() -> None:
-    decisions = both(Facts("new", "old", "Missing"), OLD)
+    decisions = both(Facts("new", "old", Health.MISSING), OLD)
     assert decisions["b"] == Decision(False, "waits for canary a: Missing")
 
 

@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 
 from gitops.cli.main import application
 from gitops.errors import SettingsError
-from gitops.model import Publication, Report, canonical
+from gitops.model import Health, Phase, Publication, Report, canonical
 from gitops.rollout.facts import SILENT
 from gitops.rollout.status import Offers, box_status
 from gitops.server import create_app, serve
@@ -182,9 +182,8 @@ def test_events_tell_what_changed(here: Kit, web: TestClient, key: Ed25519Privat
 
 def a_report(publication: Publication, **said: Any) -> Report:
     release = publication.release
-    known = Report(
-        release.box, "b", 1, 1, "1", release.sequence, release.digest, release.content.digest, "idle", "Healthy"
-    )
+    runs = release.sequence, release.digest, release.content.digest
+    known = Report(release.box, "b", 1, 1, "1", *runs, Phase.IDLE, Health.HEALTHY)
     return replace(known, **said)
 
 
@@ -199,7 +198,7 @@ def test_sync_and_health(here: Kit) -> None:
     assert said(Offers(one), a_report(one)) == ("Synced", "Healthy")
     assert said(Offers(one), None) == ("Unknown", "Unknown")
     assert said(Offers(), a_report(one)) == ("Unknown", "Healthy")
-    assert said(Offers(two), a_report(one, health="Progressing")) == ("OutOfSync", "Progressing")
+    assert said(Offers(two), a_report(one, health=Health.PROGRESSING)) == ("OutOfSync", "Progressing")
     assert said(Offers(one, two, "waits for canary a"), a_report(one)) == ("OutOfSync", "Healthy")
     assert said(Offers(one, two, "held: ada"), a_report(one)) == ("OutOfSync", "Suspended")
     assert said(Offers(one), a_report(one), 1000 + SILENT + 1) == ("Synced", "Missing")
@@ -208,7 +207,8 @@ def test_sync_and_health(here: Kit) -> None:
 
 def test_the_page_escapes_what_boxes_say(here: Kit, web: TestClient, key: Ed25519PrivateKey) -> None:
     failure = {"sequence": 2, "release": "ef" * 32, "verdict": "failed", "reason": EVIL, "time": 5, "log": EVIL}
-    assert post(web, body(key, error=EVIL, failures=[failure], degraded=[EVIL], phase=EVIL)) == 204
+    assert post(web, body(key, phase=EVIL)) == 422
+    assert post(web, body(key, error=EVIL, failures=[failure], degraded=[EVIL], entry=EVIL)) == 204
     here.store.set_value("controller", {"revision": "main@sha1:" + "a" * 40, "error": EVIL, "hint": EVIL, "polled": 5})
     page = web.get("/")
     assert "<script" not in page.text and page.text.count("&lt;script&gt;") >= 6

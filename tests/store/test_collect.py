@@ -6,10 +6,12 @@ from pathlib import Path
 from gitops.model import (
     Content,
     Health,
+    HealthSpec,
     Image,
     Layer,
     LockedFile,
     Package,
+    Phase,
     Publication,
     Release,
     Report,
@@ -32,7 +34,7 @@ def a_layer(store: Store, tmp_path: Path, name: str) -> Layer:
 
 def a_publication(store: Store, sequence: int, layer: Layer) -> Publication:
     blob = store.blobs.put(b"boot file %d" % sequence)
-    release = Release("demo-1", sequence, Content(blob, blob, "", (layer,), (), Health()))
+    release = Release("demo-1", sequence, Content(blob, blob, "", (layer,), (), HealthSpec()))
     return Publication(release, Revision("main", "c" * 40, sequence, 0), store.blobs.put(release.encode()), blob, blob)
 
 
@@ -46,7 +48,7 @@ def test_running_and_wanted_stay_and_the_rest_goes(tmp_path: Path) -> None:
     running, wanted, _old = (a_layer(store, tmp_path, name) for name in "abc")
     first, second = a_publication(store, 1, running), a_publication(store, 2, wanted)
     store.save_publication(second, "key")
-    store.save_report(Report("demo-1", "b", 1, 0, "1", 1, first.document.sha256, "", "idle", "Healthy"))
+    store.save_report(Report("demo-1", "b", 1, 0, "1", 1, first.document.sha256, "", Phase.IDLE, Health.HEALTHY))
     locked = store.blobs.put(b"a deb")
     tar = store.blobs.put(b"a tar")
     junk = store.blobs.put(b"junk")

@@ -12,13 +12,16 @@ from gitops.model import (
     Failure,
     Health,
     HealthCheck,
+    HealthSpec,
     Image,
     Layer,
     Mounted,
+    Phase,
     Publication,
     Release,
     Report,
     Revision,
+    Verdict,
     sha256,
 )
 from gitops.store import Store
@@ -33,7 +36,7 @@ def store(tmp_path: Path) -> Store:
 
 def a_publication(box: str = "demo-1") -> Publication:
     layer = Layer(ROOT, 8192)
-    health = Health(30, (HealthCheck("hello", "http", "http://127.0.0.1:8080/"),))
+    health = HealthSpec(30, (HealthCheck("hello", "http", "http://127.0.0.1:8080/"),))
     content = Content(
         BlobRef(ROOT, 1), BlobRef(ROOT, 2), "quiet", (layer,), (Mounted("services/a", "rootfs", (layer,)),), health
     )
@@ -42,8 +45,8 @@ def a_publication(box: str = "demo-1") -> Publication:
 
 
 def a_report(**changes: object) -> Report:
-    failure = Failure(6, ROOT, "failed", "health check hello: status 500")
-    report = Report("demo-1", "boot-1", 1, 100, "1", 7, ROOT, ROOT, "idle", "Healthy", failures=(failure,))
+    failure = Failure(6, ROOT, Verdict.FAILED, "health check hello: status 500")
+    report = Report("demo-1", "boot-1", 1, 100, "1", 7, ROOT, ROOT, Phase.IDLE, Health.HEALTHY, failures=(failure,))
     return replace(report, **changes)  # type: ignore[arg-type]
 
 
@@ -104,7 +107,7 @@ def test_a_layer_whose_file_is_gone_is_made_again(store: Store, tmp_path: Path) 
 def test_a_replayed_report_is_not_taken(store: Store) -> None:
     assert store.save_report(a_report(counter=2))
     assert not store.save_report(a_report(counter=2))
-    assert not store.save_report(a_report(counter=1, health="Degraded"))
+    assert not store.save_report(a_report(counter=1, health=Health.DEGRADED))
     assert store.save_report(a_report(boot_id="boot-2", counter=1))
     assert not store.save_report(a_report(counter=2)), "an older boot cannot speak again"
 
@@ -115,7 +118,7 @@ def test_since_when_moves_only_when_something_changed(store: Store) -> None:
     store.save_report(a_report(counter=2, time=200), now=200)
     row = store.box("demo-1")
     assert row is not None and (row.received, row.since) == (200, 100)
-    store.save_report(a_report(counter=3, health="Degraded"), now=300)
+    store.save_report(a_report(counter=3, health=Health.DEGRADED), now=300)
     row = store.box("demo-1")
     assert row is not None and row.since == 300
 

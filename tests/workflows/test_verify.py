@@ -11,7 +11,7 @@ import pytest
 from gitops.assemble.boot.uki import make_addon, make_uki
 from gitops.assemble.verity import root_hash
 from gitops.errors import TowerosError
-from gitops.model import Content, Health, Layer, Mounted, Network, Publication, Release
+from gitops.model import Content, HealthSpec, Layer, Mounted, Network, Publication, Release
 from gitops.source import Access, GitSource
 from gitops.source.trust.signatures import Trust
 from gitops.workflows.verify import Believed, Finding, Verification
@@ -62,7 +62,7 @@ def chain_of(folder: Path, story: Story, change: Change = lambda _, made: made) 
     for data in story.source.evidence(revision):
         put(data)
     mounted = (Mounted("services/hello", "rootfs", (layer(here, b"hello"),)),)
-    content = Content(put(b"kernel"), put(b"initrd"), "quiet", (layer(here, b"base"),), mounted, Health(5))
+    content = Content(put(b"kernel"), put(b"initrd"), "quiet", (layer(here, b"base"),), mounted, HealthSpec(5))
     release = Release("demo-1", 7, content)
     uki, addon = put(sign(a_uki())), put(sign(an_addon(release)))
     made = change(here, Publication(release, revision, put(release.encode()), uki, addon))

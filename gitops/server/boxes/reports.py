@@ -4,8 +4,7 @@ Rules: the body is bounded; nothing is believed before the signature of the name
 revoked box gets one and the same answer; what was seen is not taken twice; every text is cut to a length.
 """
 
-import json
-from typing import Annotated
+from typing import Annotated, Literal
 
 import structlog
 from fastapi import APIRouter, Request, Response
@@ -13,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 
-from gitops.model import REPORT_FORMAT, Failure, Json, Report
+from gitops.model import REPORT_FORMAT, Failure, Health, Json, Phase, Report, Verdict
 from gitops.sign.box import proves
 from gitops.store import Store
 
@@ -44,7 +43,7 @@ class Envelope(Wire):
 class FailureIn(Wire):
     sequence: Number
     release: Digest
-    verdict: Annotated[str, Field(pattern="^(failed|indeterminate)$")]
+    verdict: Verdict
     reason: Line
     time: Number = 0
     log: Annotated[str, Field(max_length=64_000)] = ""
@@ -62,8 +61,8 @@ class ReportIn(Wire):
     sequence: Number
     release: Digest
     content: Digest
-    phase: Word
-    health: Annotated[str, Field(pattern="^(Healthy|Progressing|Degraded)$")]
+    phase: Phase
+    health: Literal[Health.HEALTHY, Health.PROGRESSING, Health.DEGRADED]
     error: Line = ""
     staged: Number = 0
     rollback: Number = 0
@@ -127,8 +126,8 @@ def changes(before: Report | None, after: Report) -> list[tuple[str, str, str]]:
     if before is None or before.release != after.release:
         found.append(("Normal", "Runs", f"release {after.sequence}"))
     if before is None or before.health != after.health:
-        type_ = "Warning" if after.health == "Degraded" else "Normal"
-        found.append((type_, after.health, "; ".join(after.degraded) or f"release {after.sequence}"))
+        type_ = "Warning" if after.health == Health.DEGRADED else "Normal"
+        found.append((type_, str(after.health), "; ".join(after.degraded) or f"release {after.sequence}"))
     if after.error and (before is None or before.error != after.error):
         found.append(("Warning", "Refused", after.error))
     return found
@@ -136,8 +135,8 @@ def changes(before: Report | None, after: Report) -> list[tuple[str, str, str]]:
 
 def _parse(text: str) -> Report:
     try:
-        document = ReportIn.model_validate(json.loads(text))
-    except (ValueError, RecursionError) as error:
+        document = ReportIn.model_validate_json(text)
+    except ValidationError as error:
         raise HTTPException(422, "the report is not understood") from error
     if document.format not in (REPORT_FORMAT, REPORT_FORMAT - 1):
         raise HTTPException(422, f"report format {document.format} is not understood")

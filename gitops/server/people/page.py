@@ -12,8 +12,8 @@ from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Gauge, gen
 from starlette.exceptions import HTTPException
 from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse
 
-from gitops.model import Json
-from gitops.rollout.status import HEALTHS, SYNCS, FleetStatus, fleet_status
+from gitops.model import Health, Json
+from gitops.rollout.status import SYNCS, FleetStatus, fleet_status
 from gitops.settings import Settings
 from gitops.store import Store
 
@@ -76,7 +76,7 @@ def one_box(store: Store, name: str) -> Json:
 
 def counts(fleet: FleetStatus) -> list[tuple[str, int]]:
     """How many boxes there are per health, those that exist only."""
-    tally = [(health, sum(box.health == health for box in fleet.boxes)) for health in HEALTHS]
+    tally = [(health, sum(box.health == health for box in fleet.boxes)) for health in Health]
     return [(health, number) for health, number in tally if number]
 
 
@@ -85,7 +85,7 @@ def exposition(fleet: FleetStatus) -> bytes:
     registry = CollectorRegistry()
     boxes = Gauge("toweros_boxes", "Boxes by sync and health.", ["sync", "health"], registry=registry)
     for sync in SYNCS:
-        for health in HEALTHS:
+        for health in Health:
             boxes.labels(sync, health).set(sum(b.sync == sync and b.health == health for b in fleet.boxes))
     seen = Gauge("toweros_box_last_report_seconds", "Unix time of a box's last report.", ["box"], registry=registry)
     for box in fleet.boxes:
