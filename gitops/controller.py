@@ -350,7 +350,7 @@ class Controller:
 
 def _reason(error: TowerosError) -> str:
     """The name of a refusal, for people and monitors; empty for what was not refused."""
-    return str(getattr(error, "reason", ""))
+    return str(error.reason or "")
 
 
 def _told(error: Exception) -> TowerosError:

@@ -11,12 +11,14 @@ No message may carry a secret: callers pass names of keys and files, never their
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 
 
 class TowerosError(Exception):
-    """The root of the tree. `hint` is one sentence that names the way out."""
+    """The root of the tree. `hint` is one sentence that names the way out; `reason` is set where Git was refused."""
 
     exit_code = 1
+    reason: "Reason | None" = None
 
     def __init__(self, message: str, *, hint: str = "") -> None:
         super().__init__(message)
@@ -29,21 +31,63 @@ class SettingsError(TowerosError):
 
 
 class ProcessError(TowerosError):
-    """A tool that we started failed, is missing or ran out of time. `log`: all that it printed."""
+    """A tool that we started failed, is missing or ran out of time.
 
-    def __init__(self, message: str, *, hint: str = "", log: str = "") -> None:
+    `code`: its exit code; None when it gave none: not installed, out of time, or killed. `log`: all that it printed.
+    """
+
+    def __init__(self, message: str, *, hint: str = "", log: str = "", code: int | None = None) -> None:
         super().__init__(message, hint=hint)
-        self.log = log
+        self.log, self.code = log, code
+
+
+class Reason(StrEnum):
+    """Why what Git offers may not deploy. Events, pages and metrics show the values; docs/policy.md explains them."""
+
+    unsigned = "Unsigned"
+    unknown_key = "UnknownKey"
+    nobody_trusted = "NobodyTrusted"
+    expired_key = "ExpiredKey"
+    revoked_key = "RevokedKey"
+    bad_signature = "BadSignature"
+    several_signatures = "SeveralSignatures"
+    bad_object = "BadObject"
+    bad_key_file = "BadKeyFile"
+    threshold_not_met = "ThresholdNotMet"
+    rule_not_met = "RuleNotMet"
+    renamed_tag = "RenamedTag"
+    moved_tag = "MovedTag"
+    lightweight_tag = "LightweightTag"
+    nested_tag = "NestedTag"
+    tag_of_no_commit = "TagOfNoCommit"
+    lower_version = "LowerVersion"
+    no_release = "NoRelease"
+    not_descending = "NotDescending"
+    replaced_repository = "ReplacedRepository"
+    lower_sequence = "LowerSequence"
+    policy_rollback = "PolicyRollback"
+    shallow_history = "ShallowHistory"
+    no_branch = "NoBranch"
+    submodule = "Submodule"
+    leaving_link = "LeavingLink"
+    bad_mode = "BadMode"
+    bad_path = "BadPath"
+    too_large = "TooLarge"
+    too_many = "TooMany"
+    future_date = "FutureDate"
+    transport = "Transport"
+    unknown_host = "UnknownHost"
+    bad_certificate = "BadCertificate"
 
 
 class SourceError(TowerosError):
     """The Git remote cannot be read, or says something that the policy does not allow.
 
     `transient`: it may pass by itself (the remote is away); nobody need be woken for one of these.
-    `reason`: the refusal's stable name, such as `Unsigned` (docs/policy.md lists them); "" when nothing was refused.
+    `reason`: why it is refused; None when nothing was.
     """
 
-    def __init__(self, message: str, *, hint: str = "", transient: bool = False, reason: str = "") -> None:
+    def __init__(self, message: str, *, hint: str = "", transient: bool = False, reason: Reason | None = None) -> None:
         super().__init__(message, hint=hint)
         self.transient, self.reason = transient, reason
 

@@ -74,7 +74,8 @@ def run(
         raise
     if child.returncode != 0:
         message = f"{words[0]} failed ({child.returncode}):\n{_last_lines(talk or output)}"
-        raise ProcessError(message, hint=hint, log=(output + talk).decode(errors="replace"))
+        code = child.returncode if child.returncode > 0 else None  # below zero: the signal that killed it
+        raise ProcessError(message, hint=hint, log=(output + talk).decode(errors="replace"), code=code)
     return output
 
 

@@ -34,10 +34,19 @@ def test_a_failure_carries_the_last_lines() -> None:
         process.run(["sh", "-c", "echo broken >&2; exit 3"])
 
 
+@pytest.mark.parametrize(
+    ("command", "code"), [("exit 3", 3), ("kill -9 $$", None), ("sleep 60", None)], ids=["fails", "is killed", "hangs"]
+)
+def test_only_a_program_that_came_to_its_end_has_an_exit_code(command: str, code: int | None) -> None:
+    with pytest.raises(ProcessError) as caught:
+        process.run(["sh", "-c", command], timeout=2)
+    assert caught.value.code == code
+
+
 def test_a_missing_program_names_the_way_out() -> None:
     with pytest.raises(ProcessError, match="not installed") as caught:
         process.run(["no-such-program"])
-    assert "make install" in caught.value.hint
+    assert "make install" in caught.value.hint and caught.value.code is None
 
 
 def test_time_out_ends_the_whole_family(tmp_path: Path) -> None:

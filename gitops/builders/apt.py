@@ -20,6 +20,14 @@ ASSUMED = "99:0"
 """The version of a package that is only said to be there: newer than any."""
 
 
+class UnknownPackageError(BuildError):
+    """Debian has no package `name`."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"Debian has no package `{name}`")
+        self.name = name
+
+
 class Apt:
     """apt in a folder of its own. `update` once, then `resolve` as often as wanted."""
 
@@ -49,16 +57,17 @@ class Apt:
         """Everything that must be added so that `wanted` work.
 
         Raises:
-            BuildError: a name is unknown, or cannot be had together with the rest; the name is in the message.
+            UnknownPackageError: Debian has none of this name. BuildError: a name cannot be had together with the rest.
         """
         there = [(file.name, file.version) for file in installed] + [(name, ASSUMED) for name in assumed]
         (self._folder / "status").write_text("".join(_stanza(name, version) for name, version in there))
         try:
             said = self._run("apt-get", "install", "--simulate", "--no-install-recommends", *wanted).decode()
         except ProcessError as error:
-            missing = _MISSING.search(error.message)
-            name = next(filter(None, missing.groups())) if missing else ""
-            raise BuildError(f"Debian has no package `{name}`" if name else error.message) from error
+            missing = _MISSING.search(error.log)  # apt has neither exit codes nor a status file to tell this by
+            if missing:
+                raise UnknownPackageError(next(filter(None, missing.groups()))) from error
+            raise BuildError(error.message) from error
         chosen = [f"{name}={version}" for name, version in _INSTALL.findall(said)]
         return self._describe(chosen) if chosen else []
 

@@ -63,10 +63,9 @@ def _download(bases: Sequence[str], package: str, file: LockedFile, target: Path
         try:
             if _get(f"{base.rstrip('/')}/{file.path}", file.size, target):
                 return
-            failures.append("404")
         except requests.RequestException as error:
             failures.append(type(error).__name__)
-    if set(failures) == {"404"}:
+    if not failures:
         hint = f"mirrors drop old versions: run `toweros lock {package}`, and commit"
         raise BuildError(f"{package}: {file.filename} is gone from the mirrors", hint=hint)
     raise BuildError(f"{package}: {file.filename} cannot be fetched ({', '.join(failures)})", hint="try again later")

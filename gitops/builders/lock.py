@@ -13,7 +13,7 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
-from gitops.builders.apt import Apt
+from gitops.builders.apt import Apt, UnknownPackageError
 from gitops.errors import BuildError, FleetError, Problem, ProcessError
 from gitops.fleet.lockfile import Wanted, dump_lock, parse_wanted
 from gitops.fleet.packages import SIBLING
@@ -57,7 +57,8 @@ class Locker:
         try:
             return self._apt.resolve(names, installed, wanted.assumed)
         except BuildError as error:
-            line = next((number for name, number in wanted.lines if f"`{name}`" in error.message), 1)
+            unknown = error.name if isinstance(error, UnknownPackageError) else ""
+            line = next((number for name, number in wanted.lines if name == unknown), 1)
             raise FleetError([Problem(file, line, 1, error.message, "see `apt-cache search`")]) from error
 
 

@@ -121,7 +121,7 @@ def _refused(settings: Settings, source: GitSource, place: Path, error: SourceEr
         branch = json.loads(known.read_text())["policy"]["branch"] if known.is_file() else "main"
         clone = LocalClone(place / "clone.git")
         head = replace(clone.revision(f"refs/remotes/origin/{branch}"), ref=branch)
-        judged = Verdict("refused", getattr(error, "reason", "") or type(error).__name__, error.message)
+        judged = Verdict("refused", error.reason or type(error).__name__, error.message)
         return Question(_deployed(source), (head, clone.tree(head)), judged, platform=settings.platform)
     return None
 

@@ -22,7 +22,7 @@ import pygit2
 import structlog
 from pygit2.enums import SortMode
 
-from gitops.errors import FleetError, SourceError, TowerosError
+from gitops.errors import FleetError, Reason, SourceError, TowerosError
 from gitops.fleet import load_policy
 from gitops.model import BlobRef, Policy, Revision, Sign, sha256
 from gitops.source.clone.bare import DAMAGE, DEPLOYED, open_clone, rebuild
@@ -190,8 +190,7 @@ class GitSource:
         except TowerosError as refusal:
             if not _is_verdict(refusal):
                 raise
-            reason = getattr(refusal, "reason", "")
-            log.warning("source.refused", ref=ref, reason=reason, error=refusal.message)
+            log.warning("source.refused", ref=ref, reason=refusal.reason or "", error=refusal.message)
             return _Outcome(question, refusal=refusal)
 
     def _first_policy(self, heads: Heads) -> Policy:
@@ -220,7 +219,7 @@ class GitSource:
             return replace(revision, signers=last.signers, evidence=last.evidence)
         if revision.time > time.time() + AHEAD:
             hint = f"set the clock, and commit again; {KEPT}"
-            raise SourceError(f"{revision} is dated in the future", hint=hint, reason="FutureDate")
+            raise SourceError(f"{revision} is dated in the future", hint=hint, reason=Reason.future_date)
         tree = GitTree(self._repository, found.commit, self._report_damage)
         new = load_policy(tree)
         raised = known is not None and self._epoch > known.epoch
@@ -284,12 +283,14 @@ class GitSource:
         try:
             found = self._repository[pygit2.Oid(hex=heads.tags[name])]
         except (pygit2.GitError, ValueError) as error:
-            raise SourceError(f"tag {name!r} is garbled: {error}", hint=KEPT, reason="BadObject") from error
+            raise SourceError(f"tag {name!r} is garbled: {error}", hint=KEPT, reason=Reason.bad_object) from error
         if isinstance(found, pygit2.Commit):
             hint = f"make an annotated one: git tag -s {name}; {KEPT}"
-            raise SourceError(f"tag {name!r} is a lightweight tag", hint=hint, reason="LightweightTag")
+            raise SourceError(f"tag {name!r} is a lightweight tag", hint=hint, reason=Reason.lightweight_tag)
         if not isinstance(found, pygit2.Tag):
-            raise SourceError(f"tag {name!r} names no commit", hint=f"tag a commit; {KEPT}", reason="TagOfNoCommit")
+            raise SourceError(
+                f"tag {name!r} names no commit", hint=f"tag a commit; {KEPT}", reason=Reason.tag_of_no_commit
+            )
         return read(loose("tag", found.read_raw()))
 
     def _keep(self, found: Candidate) -> tuple[BlobRef, ...]:
@@ -312,11 +313,11 @@ class GitSource:
             download(self._repository, self._access, f"+{ref}:{name}")
         if self._repository.is_shallow:
             hint = f"serve a full clone; {KEPT}"
-            raise SourceError("the remote's history is cut off", hint=hint, reason="ShallowHistory")
+            raise SourceError("the remote's history is cut off", hint=hint, reason=Reason.shallow_history)
         size = self._repository.odb.read_header(pygit2.Oid(hex=identity))[1]
         if size > MAX_OBJECT:
             hint = f"at most {MAX_OBJECT >> 20} MiB; {KEPT}"
-            raise SourceError(f"{ref} is an object of {size >> 20} MiB", hint=hint, reason="TooLarge")
+            raise SourceError(f"{ref} is an object of {size >> 20} MiB", hint=hint, reason=Reason.too_large)
 
     def _commit(self, commit: str) -> pygit2.Commit:
         return self._repository[pygit2.Oid(hex=commit)].peel(pygit2.Commit)
@@ -376,5 +377,5 @@ def _head(heads: Heads, branch: str) -> str:
     """
     if branch not in heads.branches:
         missing = f"has no branch {branch!r}" if branch else "has no branch that its HEAD names"
-        raise SourceError(f"the remote {missing}", hint=f"push it; {KEPT}", reason="NoBranch")
+        raise SourceError(f"the remote {missing}", hint=f"push it; {KEPT}", reason=Reason.no_branch)
     return heads.branches[branch]

@@ -6,7 +6,7 @@ path and the way out. A fleet repo is small text; whatever is larger, deeper or 
 
 import posixpath
 
-from gitops.errors import SourceError
+from gitops.errors import Reason, SourceError
 
 MAX_FILES = 20_000
 """Files and folders together."""
@@ -28,20 +28,20 @@ FILE, PROGRAM, LINK, SUBMODULE = 0o100644, 0o100755, 0o120000, 0o160000
 def check_path(path: str) -> None:
     """Refuse a path that is too long or deep, climbs, hides in `.git`, is no UTF-8, or holds control characters."""
     if any("\ud800" <= letter <= "\udfff" for letter in path):
-        raise SourceError(f"{path!a}: the name is not UTF-8", hint="rename it", reason="BadPath")
+        raise SourceError(f"{path!a}: the name is not UTF-8", hint="rename it", reason=Reason.bad_path)
     parts = path.split("/")
     if len(path.encode()) > MAX_PATH or len(parts) > MAX_DEPTH or any(len(p.encode()) > MAX_NAME for p in parts):
         raise SourceError(
             f"{path[:80]!r}: the path is too long or too deep",
             hint=f"use at most {MAX_DEPTH} folders",
-            reason="BadPath",
+            reason=Reason.bad_path,
         )
     if any(part in ("", ".", "..") or part.lower() == ".git" for part in parts):
         raise SourceError(
-            f"{path!r}: no part of a path may be empty, `.`, `..` or `.git`", hint="rename it", reason="BadPath"
+            f"{path!r}: no part of a path may be empty, `.`, `..` or `.git`", hint="rename it", reason=Reason.bad_path
         )
     if any(ord(letter) < 32 or ord(letter) == 127 for letter in path):
-        raise SourceError(f"{path!r}: the name holds a control character", hint="rename it", reason="BadPath")
+        raise SourceError(f"{path!r}: the name holds a control character", hint="rename it", reason=Reason.bad_path)
 
 
 def check_link(path: str, target: bytes) -> None:
@@ -50,14 +50,14 @@ def check_link(path: str, target: bytes) -> None:
         text = target.decode()
     except UnicodeDecodeError:
         raise SourceError(
-            f"{path}: the link's target is not UTF-8", hint="rename the target", reason="LeavingLink"
+            f"{path}: the link's target is not UTF-8", hint="rename the target", reason=Reason.leaving_link
         ) from None
     inside = posixpath.normpath(posixpath.join(posixpath.dirname(path), text))
     if not text or "\0" in text or text.startswith("/") or inside == ".." or inside.startswith("../"):
         raise SourceError(
             f"{path}: the link leaves the repository",
             hint="make such a link in the Dockerfile, by RUN ln -s",
-            reason="LeavingLink",
+            reason=Reason.leaving_link,
         )
 
 
@@ -77,7 +77,7 @@ class Bounds:
         self.files += 1
         if self.files > MAX_FILES:
             raise SourceError(
-                f"more than {MAX_FILES} files", hint="split the repo, or ignore what was built", reason="TooMany"
+                f"more than {MAX_FILES} files", hint="split the repo, or ignore what was built", reason=Reason.too_many
             )
 
     def add(self, path: str, mode: int, size: int) -> None:
@@ -88,19 +88,21 @@ class Bounds:
         """
         check_path(path)
         if mode == SUBMODULE:
-            raise SourceError(f"{path}: submodules are not followed", hint="copy the folder here", reason="Submodule")
+            raise SourceError(
+                f"{path}: submodules are not followed", hint="copy the folder here", reason=Reason.submodule
+            )
         if mode not in (FILE, PROGRAM, LINK):
             raise SourceError(
-                f"{path}: mode {mode:o} is not allowed", hint="use 644, 755 or a symbolic link", reason="BadMode"
+                f"{path}: mode {mode:o} is not allowed", hint="use 644, 755 or a symbolic link", reason=Reason.bad_mode
             )
         self._count()
         self.total += size
         if size > (MAX_LINK if mode == LINK else MAX_FILE):
             hint = f"a file has at most {MAX_FILE >> 20} MiB"
-            raise SourceError(f"{path}: {size} bytes are too many", hint=hint, reason="TooLarge")
+            raise SourceError(f"{path}: {size} bytes are too many", hint=hint, reason=Reason.too_large)
         if self.total > MAX_TOTAL:
             raise SourceError(
                 f"more than {MAX_TOTAL >> 20} MiB of files",
                 hint="name large inputs in packages.in instead",
-                reason="TooLarge",
+                reason=Reason.too_large,
             )

@@ -16,7 +16,7 @@ import pygit2
 from pygit2.enums import CredentialType, FetchPrune
 from pygit2.remotes import TransferProgress
 
-from gitops.errors import SourceError
+from gitops.errors import Reason, SourceError
 from gitops.settings import Settings
 from gitops.source.clone.trees import configure
 from gitops.source.trust.rules import KEPT
@@ -73,7 +73,7 @@ class Access:
             raise SourceError("the fleet repo's URL holds a space or a control character", hint="fix `repository`")
         if "::" in self.url or ("://" in self.url and not self.url.startswith(("ssh://", "https://", "file://"))):
             raise SourceError(
-                f"{redact(self.url)}: this transport is refused", hint="use ssh:// or https://", reason="Transport"
+                f"{redact(self.url)}: this transport is refused", hint="use ssh:// or https://", reason=Reason.transport
             )
 
     def home(self, folder: Path) -> None:
@@ -127,7 +127,7 @@ class Callbacks(pygit2.RemoteCallbacks):
     def certificate_check(self, certificate: None, valid: bool, host: bytes) -> bool:
         if not valid:
             kind = "host key is unknown or has changed" if self._access.ssh else "certificate does not verify"
-            reason = "UnknownHost" if self._access.ssh else "BadCertificate"
+            reason = Reason.unknown_host if self._access.ssh else Reason.bad_certificate
             hint = (
                 "compare it, then put it into `ssh_known_hosts`"
                 if self._access.ssh
@@ -139,7 +139,7 @@ class Callbacks(pygit2.RemoteCallbacks):
     def transfer_progress(self, stats: TransferProgress) -> None:
         if stats.received_bytes > MAX_PACK or stats.total_objects > MAX_OBJECTS:
             raise SourceError(
-                "the fleet repo is too large to fetch", hint=f"at most {MAX_PACK >> 20} MiB", reason="TooLarge"
+                "the fleet repo is too large to fetch", hint=f"at most {MAX_PACK >> 20} MiB", reason=Reason.too_large
             )
         if time.monotonic() > self._deadline:
             raise SourceError(

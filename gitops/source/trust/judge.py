@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import pygit2
 
-from gitops.errors import SourceError
+from gitops.errors import Reason, SourceError
 from gitops.model import Entry, Policy, Revision, Sign
 from gitops.source.clone.trees import GitTree
 from gitops.source.trust.objects import Signed
@@ -62,7 +62,7 @@ class Judge:
     def _tags(self, policy: Policy, candidate: Candidate) -> list[str]:
         if candidate.tag is None:
             hint = f"tag the commit; {KEPT}"
-            raise SourceError(f"{candidate.ref} is no signed tag", hint=hint, reason="Unsigned")
+            raise SourceError(f"{candidate.ref} is no signed tag", hint=hint, reason=Reason.unsigned)
         names = [signer(candidate.tag, self.trust)]
         for tag in candidate.approvals if policy.threshold > 1 else ():
             try:
@@ -107,7 +107,7 @@ class Judge:
             found.append(at)
             if len(found) > MAX_CHAIN:
                 hint = f"deploy more often, or sign a merge; {KEPT}"
-                raise SourceError(f"more than {MAX_CHAIN} commits at once", hint=hint, reason="TooMany")
+                raise SourceError(f"more than {MAX_CHAIN} commits at once", hint=hint, reason=Reason.too_many)
             parents = self._commit(at).parent_ids
             if not parents:
                 break

@@ -10,18 +10,18 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from gitops.errors import ProcessError, SourceError
+from gitops.errors import ProcessError, Reason, SourceError
 from gitops.process import run
 from gitops.source.trust.rules import KEPT
 
 TIMEOUT = 30.0
 """Seconds for one call of gpg."""
 REFUSALS = {
-    "REVKEYSIG": ("RevokedKey", "is signed by a revoked key"),
-    "EXPKEYSIG": ("ExpiredKey", "is signed by an expired key"),
-    "EXPSIG": ("ExpiredKey", "has a signature that has expired"),
-    "BADSIG": ("BadSignature", "has a bad signature"),
-    "NO_PUBKEY": ("UnknownKey", "is signed by an unknown key"),
+    "REVKEYSIG": (Reason.revoked_key, "is signed by a revoked key"),
+    "EXPKEYSIG": (Reason.expired_key, "is signed by an expired key"),
+    "EXPSIG": (Reason.expired_key, "has a signature that has expired"),
+    "BADSIG": (Reason.bad_signature, "has a bad signature"),
+    "NO_PUBKEY": (Reason.unknown_key, "is signed by an unknown key"),
 }
 
 
@@ -50,7 +50,7 @@ def _primaries(gpg: list[str], owner: str, key: bytes) -> list[str]:
     talk = _ask([*gpg, "--import"], key)
     if "[GNUPG:] IMPORT_OK" not in talk:
         hint = f"export it with `gpg --armor --export`; {KEPT}"
-        raise SourceError(f"openpgp/{owner}.asc holds no OpenPGP key: {talk}", hint=hint, reason="BadKeyFile")
+        raise SourceError(f"openpgp/{owner}.asc holds no OpenPGP key: {talk}", hint=hint, reason=Reason.bad_key_file)
     rows = [line.split(":") for line in _ask([*gpg, "--with-colons", "--show-keys"], key).splitlines()]
     return [after[9] for row, after in itertools.pairwise(rows) if row[0] == "pub" and after[0] == "fpr"]
 
@@ -60,8 +60,8 @@ def _ask(command: list[str], stdin: bytes) -> str:
     try:
         return run(command, stdin=stdin, timeout=TIMEOUT).decode(errors="replace")
     except ProcessError as error:
-        if not error.log:
-            raise  # it is not installed, or hung
+        if error.code is None:
+            raise  # no verdict on the signature
         return error.log
 
 
@@ -69,13 +69,13 @@ def _verdict(name: str, talk: str, owners: dict[str, str]) -> str:
     status = [line.split()[1:] for line in talk.splitlines() if line.startswith("[GNUPG:] ")]
     words = [row[0] for row in status if row]
     if words.count("NEWSIG") > 1:
-        raise SourceError(f"{name} has more than one signature", hint=KEPT, reason="SeveralSignatures")
+        raise SourceError(f"{name} has more than one signature", hint=KEPT, reason=Reason.several_signatures)
     for word, (reason, text) in REFUSALS.items():
         if word in words:
             raise SourceError(f"{name} {text}", hint=f"sign it with an allowed key; {KEPT}", reason=reason)
     valid = [row[-1] for row in status if row and row[0] == "VALIDSIG"]
     if "GOODSIG" not in words or len(valid) != 1:
-        raise SourceError(f"{name} has a bad signature", hint=f"sign it again; {KEPT}", reason="BadSignature")
+        raise SourceError(f"{name} has a bad signature", hint=f"sign it again; {KEPT}", reason=Reason.bad_signature)
     if valid[0] not in owners:
-        raise SourceError(f"{name} is signed by an unknown key", hint=KEPT, reason="UnknownKey")
+        raise SourceError(f"{name} is signed by an unknown key", hint=KEPT, reason=Reason.unknown_key)
     return owners[valid[0]]

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache
 
-from gitops.errors import SourceError
+from gitops.errors import Reason, SourceError
 from gitops.model import Entry, PathRule, Policy, Revision, Sign, canonical, sha256
 
 KEPT = "the last good state stays"
@@ -33,13 +33,13 @@ def accept(last: Revision | None, new: Revision, *, descends: bool, raised: bool
         raise SourceError(
             f"{new} does not descend from the deployed {last}: its history was rewritten or replaced",
             hint=f"{KEPT}; push a descendant, or raise `epoch` in toweros.toml to accept the new history",
-            reason="NotDescending" if related else "ReplacedRepository",
+            reason=Reason.not_descending if related else Reason.replaced_repository,
         )
     if new.sequence <= last.sequence:
         raise SourceError(
             f"{new} has sequence {new.sequence}, and the boxes already have {last.sequence}",
             hint=f"{KEPT}; raise `epoch` in toweros.toml by {last.sequence - new.sequence + 1} or more",
-            reason="LowerSequence",
+            reason=Reason.lower_sequence,
         )
 
 
@@ -65,7 +65,7 @@ def check_threshold(policy: Policy, ref: str, people: Iterable[str]) -> None:
         raise SourceError(
             f"{ref} is signed by {len(names)} of {policy.threshold} people: {who}",
             hint=f"let others sign the same commit: git tag -s approved/{ref}/NAME; {KEPT}",
-            reason="ThresholdNotMet",
+            reason=Reason.threshold_not_met,
         )
 
 
@@ -83,7 +83,7 @@ def check_rules(rules: Sequence[PathRule], changed: Iterable[str], signers: Iter
                 f"{name} changes {touched}, which needs one of {', '.join(rule.signers)}; "
                 f"signed by {', '.join(sorted(people)) or 'nobody'}",
                 hint=f"let one of them sign it; {KEPT}",
-                reason="RuleNotMet",
+                reason=Reason.rule_not_met,
             )
 
 
@@ -141,5 +141,5 @@ def check_rollback(old: Policy | None, state: str, known: Sequence[str]) -> None
         raise SourceError(
             "the policy and keys are those of an older state, which was replaced",
             hint=f"{KEPT}; write the new policy out in another way, or raise `epoch` in toweros.toml",
-            reason="PolicyRollback",
+            reason=Reason.policy_rollback,
         )

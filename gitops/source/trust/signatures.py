@@ -12,7 +12,7 @@ from pathlib import Path, PurePath
 
 import pygit2
 
-from gitops.errors import ProcessError, SourceError
+from gitops.errors import ProcessError, Reason, SourceError
 from gitops.fleet.signers import ALLOWED, REVOKED, openpgp_files
 from gitops.model import Tree
 from gitops.process import run
@@ -83,15 +83,17 @@ def signer(signed: Signed, trust: Trust, at: int | None = None) -> str:
     name = signed.name
     if not trust:
         hint = f"list who may deploy there; {KEPT}"
-        raise SourceError(f"{name} must be signed, and {trust.place} names nobody", hint=hint, reason="NobodyTrusted")
+        raise SourceError(
+            f"{name} must be signed, and {trust.place} names nobody", hint=hint, reason=Reason.nobody_trusted
+        )
     if not signed.signature:
         way = "git tag -s" if signed.kind == "tag" else "git commit -S"
-        raise SourceError(f"{name} is unsigned", hint=f"sign it with `{way}`; {KEPT}", reason="Unsigned")
+        raise SourceError(f"{name} is unsigned", hint=f"sign it with `{way}`; {KEPT}", reason=Reason.unsigned)
     if signed.signature.startswith(PGP):
         return openpgp.check(name, signed.signature, signed.payload, trust.openpgp, at)
     if not signed.signature.startswith(SSH):
         hint = f"sign with an SSH or OpenPGP key; {KEPT}"
-        raise SourceError(f"{name} has a signature of an unknown kind", hint=hint, reason="BadSignature")
+        raise SourceError(f"{name} has a signature of an unknown kind", hint=hint, reason=Reason.bad_signature)
     with tempfile.TemporaryDirectory(prefix="toweros-") as folder:
         return _Ssh(Path(folder), signed, trust, at).principal()
 
@@ -108,7 +110,7 @@ class _Ssh:
     def principal(self) -> str:
         name = self._signed.name
         if self._run("check-novalidate", "-n", NAMESPACE) is None:
-            raise SourceError(f"{name} has a bad signature", hint=f"sign it again; {KEPT}", reason="BadSignature")
+            raise SourceError(f"{name} has a bad signature", hint=f"sign it again; {KEPT}", reason=Reason.bad_signature)
         found = self._verify("allowed", bool(self._trust.revoked.strip()))
         if found:
             return found
@@ -116,9 +118,9 @@ class _Ssh:
         hint = f"allow it in {self._trust.place}, or not; {KEPT}"
         raise SourceError(f"{name} is signed by {why}", hint=hint, reason=reason)
 
-    def _why_not(self) -> tuple[str, str]:
+    def _why_not(self) -> tuple[Reason, str]:
         if self._trust.revoked.strip() and self._verify("allowed", False):
-            return "RevokedKey", "a revoked key"
+            return Reason.revoked_key, "a revoked key"
         ever = re.sub(
             r'(?i)(valid-(?:after|before))=("[^"]*"|[^,\s]*)',
             lambda found: f'{found[1]}="{ALWAYS[found[1].lower()]}"',
@@ -126,8 +128,8 @@ class _Ssh:
         )
         (self._folder / "ever").write_text(ever)
         if self._verify("ever", False):
-            return "ExpiredKey", f"a key that {self._trust.place} does not allow now (expired, or not valid yet)"
-        return "UnknownKey", "an unknown key"
+            return Reason.expired_key, f"a key that {self._trust.place} does not allow now (expired, or not valid yet)"
+        return Reason.unknown_key, "an unknown key"
 
     def _verify(self, allowed: str, revoked: bool) -> str:
         """The first principal of the file that the signature is good for."""
@@ -144,6 +146,6 @@ class _Ssh:
         try:
             return run(command, stdin=self._signed.payload, timeout=TIMEOUT)
         except ProcessError as error:
-            if not error.log and "failed" not in error.message:
-                raise  # it is not installed, or hung: no verdict on the signature
+            if error.code is None:
+                raise  # no verdict on the signature
             return None
