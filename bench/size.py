@@ -36,7 +36,7 @@ def main() -> None:
     if len(sys.argv) != 2:
         raise SystemExit("usage: size.py STATE")
     store = Store.open(Path(sys.argv[1]))
-    for box, (publication, _) in sorted(store.publications().items()):
+    for box, publication in sorted(store.offers.all_published().items()):
         lines = rows(store, publication)
         total = ("all", sum(raw for _, raw, _ in lines), sum(sent for _, _, sent in lines))
         print(f"{box}: release {publication.release.sequence}, {publication.revision}")

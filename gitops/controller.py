@@ -224,19 +224,19 @@ class Controller:
         return tuple(changed)
 
     def _images(self, fleet: Fleet) -> dict[str, Image]:
-        found = {f"@pkg:{path}": self._store.image(package.key) for path, package in fleet.packages.items()}
+        found = {f"@pkg:{path}": self._store.builds.image(package.key) for path, package in fleet.packages.items()}
         return {name: image for name, image in found.items() if image}
 
     def _keep(self, box: Box, made: Assembled, plan: Plan) -> bool:
         """Sign what was assembled. False: the box already has this content; only its inputs have another key."""
-        key, old = plan.box_keys[box.name], self._store.publication(box.name)
-        if old and old[0].release.content.digest == made.release.content.digest and self._store.whole(old[0]):
-            self._store.save_publication(old[0], key)
-            self._store.forget_candidate(box.name)
+        key, old = plan.box_keys[box.name], self._store.offers.published(box.name)
+        if old and old.release.content.digest == made.release.content.digest and self._store.whole(old):
+            self._store.offers.save_published(old, key)
+            self._store.offers.forget_candidate(box.name)
             return False
         document = self._store.blobs.put(made.release.encode())
         uki, addon = (self._store.blobs.put(self._signer.sign_boot(data)) for data in (made.uki, made.addon))
-        self._store.save_candidate(Publication(made.release, plan.revision, document, uki, addon), key)
+        self._store.offers.save_candidate(Publication(made.release, plan.revision, document, uki, addon), key)
         self._tell("Assembled", f"release {made.release.sequence} of {len(made.release.layers())} layers", box.name)
         return True
 
@@ -244,9 +244,9 @@ class Controller:
         """Offer what the rollout allows now. Returns the boxes offered something new, and why the others wait."""
         removed = [step.subject for step in plan.removed]
         for box in removed:
-            self._store.forget_candidate(box)
-        ours = [found for found in self._store.candidates() if found.revision.sequence <= plan.revision.sequence]
-        waiting = {publication.release.box: publication for publication in ours}
+            self._store.offers.forget_candidate(box)
+        candidates = self._store.offers.all_candidates()
+        waiting = {box: each for box, each in candidates.items() if each.revision.sequence <= plan.revision.sequence}
         decisions = self._decide(fleet, waiting) if waiting else {}
         going = [publication for box, publication in waiting.items() if decisions[box].take]
         refused = self._publisher.refused(going)
@@ -257,32 +257,32 @@ class Controller:
         waits = (box for box in waiting if not decisions[box].take and box not in refused)
         outdated = {box: SUPERSEDED for box in waits if not self._taken(box)}
         self._publisher.publish(going, removed=removed, holds=outdated | by_people)
+        self._store.offers.promote(publication.release.box for publication in going)
         for publication in going:
             box = publication.release.box
-            self._store.promote_candidate(box)
             self._tell("Published", f"{publication.revision}: {decisions[box].reason}", box)
         for box in removed:
-            self._store.forget_publication(box)
+            self._store.offers.forget_published(box)
             self._tell("Removed", "Git no longer has it", box)
         held = {box: f"held: {reason}" for box, reason in by_people.items()}
         held |= {box: each.reason for box, each in decisions.items() if not each.take}
-        known = self._store.value(HELD) or {}
+        known = self._store.notes.value(HELD) or {}
         if held != known:
-            self._store.set_value(HELD, dict(held))
+            self._store.notes.set_value(HELD, dict(held))
         for box in refused:
             if known.get(box) != held[box]:
-                self._store.add_event(box, "Warning", "Refused", held[box])
+                self._store.events.add(box, "Warning", "Refused", held[box])
         return tuple(publication.release.box for publication in going), held
 
     def _taken(self, box: str) -> bool:
         """Whether the box says that it runs what it is offered. Else it must not move to what Git has left behind."""
-        report, offered = self._store.report(box), self._store.publication(box)
-        return bool(report and offered and report.content == offered[0].release.content.digest)
+        report, offered = self._store.boxes.report(box), self._store.offers.published(box)
+        return bool(report and offered and report.content == offered.release.content.digest)
 
     def _decide(self, fleet: Fleet, waiting: Mapping[str, Publication]) -> dict[str, rollout.Decision]:
         """Of every box: the canary of a waiting box may be one that waits for nothing."""
-        published = {box: found[0] for box, found in self._store.publications().items()}
-        newest = {box: content for box, content in {**published, **waiting}.items() if box in fleet.boxes}
+        newest = self._store.offers.all_published() | dict(waiting)
+        newest = {box: publication for box, publication in newest.items() if box in fleet.boxes}
         wanted = {box: publication.release.content.digest for box, publication in newest.items()}
         now = time.time()
         facts = {box: facts_of(self._store, box, now) for box in wanted}
@@ -316,14 +316,14 @@ class Controller:
 
     def _warn(self) -> None:
         """Raise an alarm, once, for each release tag that would come next and may not."""
-        known = (self._store.value(STATUS) or {}).get("alarms", [])
+        known = (self._store.notes.value(STATUS) or {}).get("alarms", [])
         for alarm in self._source.alarms:
             if f"{_reason(alarm)}: {alarm.message}" not in known:
-                self._store.add_event("", "Warning", _reason(alarm), alarm.message)
+                self._store.events.add("", "Warning", _reason(alarm), alarm.message)
 
     def _tell(self, reason: str, message: str, box: str = "") -> None:
         log.info(reason.lower(), message=message, box=box)
-        self._store.add_event(box, "Normal", reason, message)
+        self._store.events.add(box, "Normal", reason, message)
 
     def _remember_error(self, error: TowerosError) -> None:
         """Best effort: the database may be what failed."""
@@ -333,19 +333,19 @@ class Controller:
             log.error("status.lost", error=_told(caught).message)
 
     def _save_error(self, error: TowerosError) -> None:
-        known, now = self._store.value(STATUS) or {}, int(time.time())
+        known, now = self._store.notes.value(STATUS) or {}, int(time.time())
         if known.get("error") != error.message:
-            self._store.add_event("", "Warning", _reason(error) or type(error).__name__, error.message)
+            self._store.events.add("", "Warning", _reason(error) or type(error).__name__, error.message)
             known |= {"since": now}
         said = {"error": error.message, "hint": error.hint, "reason": _reason(error), "polled": now}
-        self._store.set_value(STATUS, {**known, **said})
+        self._store.notes.set_value(STATUS, {**known, **said})
 
     def _remember_success(self, done: Pass) -> None:
         said = {"revision": str(done.revision), "signers": list(done.revision.signers), "polled": int(time.time())}
         alarms = [f"{_reason(alarm)}: {alarm.message}" for alarm in self._source.alarms]
-        self._store.set_value(STATUS, {**said, "alarms": alarms, "error": ""})
+        self._store.notes.set_value(STATUS, {**said, "alarms": alarms, "error": ""})
         if not done.plan.empty or done.published:
-            self._store.set_value(f"pass/{done.revision.commit}", done.as_json())
+            self._store.notes.set_value(f"pass/{done.revision.commit}", done.as_json())
 
 
 def _reason(error: TowerosError) -> str:

@@ -76,7 +76,7 @@ class Toolbox:
         Raises:
             AssembleError: a layer is missing, or this is not the superuser.
         """
-        root = store.root / "toolbox" / image.key
+        root = store.paths.toolbox / image.key
         if not root.is_dir():
             if os.geteuid() != 0:
                 raise AssembleError("the toolbox can only be used by root", hint="run the controller as root")

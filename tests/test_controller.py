@@ -65,7 +65,7 @@ def test_a_canary_goes_first_a_bad_commit_stops_there_and_the_fix_goes_through(s
     assert site.run().published == ()
     site.report("a")
     assert site.run().published == ("b", "c")
-    assert len(set(site.contents().values())) == 1 and site.store.value(HELD) == {}
+    assert len(set(site.contents().values())) == 1 and site.store.notes.value(HELD) == {}
 
 
 def test_a_revert_while_candidates_wait_takes_them_back(site: Site) -> None:
@@ -77,7 +77,7 @@ def test_a_revert_while_candidates_wait_takes_them_back(site: Site) -> None:
     site.commit({"pkg/hello/file": "hello\n"})
     done = site.run()
     assert done.published == ("a",) and done.held == {} and site.contents() == good
-    assert site.store.candidates() == []
+    assert site.store.offers.all_candidates() == {}
 
 
 def test_held_boxes_and_fleets_take_nothing_until_they_are_free(site: Site) -> None:
@@ -145,28 +145,28 @@ def test_an_operator_holds_a_box_or_the_fleet_without_a_commit(site: Site) -> No
     assert holds.let_go(site.store, "a", "ada") and not holds.let_go(site.store, "a", "ada")
     assert holds.let_go(site.store, holds.ALL, "ben")
     assert site.run().published == ("a", "c")
-    reasons = [event.reason for event in site.store.events("a")]
+    reasons = [event.reason for event in site.store.events.latest("a")]
     assert "Suspended" in reasons and "Resumed" in reasons
 
 
 def test_a_box_that_cannot_be_offered_its_release_holds_up_nobody_else(site: Site) -> None:
     site.run()
     everybody_reports(site)
-    report = site.store.report("b")
+    report = site.store.boxes.report("b")
     assert report
-    site.store.save_report(replace(report, agent="0", counter=report.counter + 1))
+    site.store.boxes.save_report(replace(report, agent="0", counter=report.counter + 1))
     site.commit({"fleet.yaml": "source: {branch: main}\nrollout: {canaries: 3}\n", **HELLO})
     done = site.run()
     assert done.published == ("a", "c") and "its agent reads format 0" in done.held["b"]
-    warnings = [event for event in site.store.events("b") if event.type == "Warning"]
+    warnings = [event for event in site.store.events.latest("b") if event.type == "Warning"]
     site.run()
-    assert len(warnings) == 1 == len([event for event in site.store.events("b") if event.type == "Warning"])
+    assert len(warnings) == 1 == len([event for event in site.store.events.latest("b") if event.type == "Warning"])
 
 
 def test_who_is_held_is_told_even_when_nothing_waits(site: Site) -> None:
     site.commit({"boxes/a.yaml": 'role: vm\nsuspended: "ada: disk"\n'})
     site.run()
-    assert site.store.value(HELD) == {"a": "held: ada: disk"}
+    assert site.store.notes.value(HELD) == {"a": "held: ada: disk"}
 
 
 def test_a_box_that_git_removes_is_offered_nothing_and_leaves_no_candidate(site: Site) -> None:
@@ -176,7 +176,7 @@ def test_a_box_that_git_removes_is_offered_nothing_and_leaves_no_candidate(site:
     site.commit({"boxes/d.yaml": None, "boxes/c.yaml": None})
     done = site.run()
     assert sorted(step.subject for step in done.plan.removed) == ["c", "d"]
-    assert set(site.offers()) == {"a", "b"} and done.held == {} and site.store.candidates() == []
+    assert set(site.offers()) == {"a", "b"} and done.held == {} and site.store.offers.all_candidates() == {}
     assert site.run().plan.empty
 
 
@@ -192,9 +192,7 @@ def writes(store: Store, limit: int) -> None:
 
         return wrapped
 
-    names = ("save_image", "save_candidate", "promote_candidate", "save_planned", "set_value", "forget_publication")
-    for name in names:
-        setattr(store, name, wrap(getattr(store, name)))
+    store._database.write = wrap(store._database.write)  # type: ignore[method-assign]
     for name in ("put",):
         setattr(store.blobs, name, wrap(getattr(store.blobs, name)))
     store.layers.add = wrap(store.layers.add)  # type: ignore[method-assign]
@@ -218,7 +216,7 @@ def test_a_pass_that_dies_at_any_write_is_finished_by_the_next(site: Site, tmp_p
             done = site.run()
             assert set(site.offers()) == {"a", "b", "d"}, limit
             assert set(done.held) <= {"b"}, limit
-            documents = {box: found[0].document.sha256 for box, found in site.store.publications().items()}
+            documents = {box: found.document.sha256 for box, found in site.store.offers.all_published().items()}
             assert site.offers() == documents, limit
             assert site.run().plan.empty, limit
         else:
@@ -251,7 +249,7 @@ def test_history_that_was_offered_is_kept_even_if_the_pass_died_then(site: Site)
     def die(*_: object) -> None:
         raise Killed
 
-    store.promote_candidate = die  # type: ignore[method-assign]
+    store.offers.promote = die  # type: ignore[method-assign]
     with pytest.raises(Killed):
         controller.run_once()
     site.commit(WORSE, "--amend")
@@ -283,7 +281,7 @@ def test_while_the_remote_is_gone_the_last_good_rollout_goes_on_and_metadata_sta
     break_remote(site, how)
     with pytest.raises(SourceError):
         site.run()
-    assert "error" in (site.store.value(STATUS) or {})
+    assert "error" in (site.store.notes.value(STATUS) or {})
     timestamp = site.settings.state / "repo" / "metadata" / "timestamp.json"
     before = timestamp.read_bytes()
     now = time.time() + 3 * 86400
@@ -297,7 +295,7 @@ def test_while_the_remote_is_gone_the_last_good_rollout_goes_on_and_metadata_sta
         (site.folder / "away").rename(site.remote.bare)
     site.remote.git("push", "-q", "-f", "origin", f"{old}:refs/heads/main")
     assert site.run().plan.empty
-    assert (site.store.value(STATUS) or {})["error"] == ""
+    assert (site.store.notes.value(STATUS) or {})["error"] == ""
 
 
 def test_a_commit_with_mistakes_or_a_build_that_fails_leaves_the_last_good_state(site: Site) -> None:
@@ -318,19 +316,21 @@ def test_a_commit_with_mistakes_or_a_build_that_fails_leaves_the_last_good_state
 
 def test_a_lost_layer_or_boot_file_is_made_again(site: Site) -> None:
     site.run()
-    publication = site.store.publications()["a"][0]
+    publication = site.store.offers.all_published()["a"]
     store = site.store
     store.layers.remove(publication.release.layers()[0].root)
     store.blobs.remove(publication.addon.sha256)
     done = site.run()
     assert {step.reason for step in done.plan.boxes} == {LOST}
-    assert store.whole(store.publications()["a"][0]) and site.run().plan.empty
+    assert store.whole(store.offers.all_published()["a"]) and site.run().plan.empty
 
 
 def test_a_lost_build_is_built_again_when_it_is_needed(site: Site) -> None:
     site.run()
     store = site.store
-    image = next(image for key in store.image_keys() if (image := store.image(key)) and "hello" in image.reference)
+    image = next(
+        image for key in store.builds.image_keys() if (image := store.builds.image(key)) and "hello" in image.reference
+    )
     store.blobs.remove(image.layers[0])
     assert [step.subject for step in site.run().plan.builds] == ["pkg/hello"]
 
@@ -354,7 +354,7 @@ def test_a_full_disk_or_a_broken_stage_is_told_and_the_loop_goes_on(
         controller.run_once()
 
     def wait(_seconds: float) -> bool:
-        seen.append((store.value(STATUS) or {}).get("error", ""))
+        seen.append((store.notes.value(STATUS) or {}).get("error", ""))
         workshop.build = real  # type: ignore[method-assign]
         if len(seen) > 1:
             stop.set()

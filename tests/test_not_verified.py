@@ -45,7 +45,7 @@ def test_a_refused_commit_is_not_verified_until_a_good_one_comes(signed: Site, p
     assert "Not verified" in page and "Unsigned: commit" in page and "git commit -S" in page
     assert 'toweros_not_verified{reason="Unsigned"} 1.0' in metrics
     assert "Not verified: Unsigned: commit" in terminal
-    assert [event.reason for event in signed.store.events()].count("Unsigned") == 1, "one alarm, not one a poll"
+    assert [event.reason for event in signed.store.events.latest()].count("Unsigned") == 1, "one alarm, not one a poll"
     assert signed.offers() == offers, "the last good state stays"
     signed.commit({"pkg/hello/file": "hello 4\n"}, f"-S{people.key('ada')}")
     signed.run()

@@ -46,7 +46,7 @@ class Layers:
         Raises:
             AssembleError: the tar is missing or damaged, or holds what no layer may hold.
         """
-        existing = self._store.layer(diff_id, self._recipe)
+        existing = self._store.builds.layer(diff_id, self._recipe)
         if existing:
             return existing
         if not self._store.blobs.has(diff_id):
@@ -59,10 +59,10 @@ class Layers:
 
     def written(self, key: str, write: Callable[[Path], object]) -> Layer:
         """The layer of a tar that `write` puts into a file, if need be. `key` is a hash that names its content."""
-        existing = self._store.layer(key, self._recipe)
+        existing = self._store.builds.layer(key, self._recipe)
         if existing:
             return existing
-        with tempfile.TemporaryDirectory(dir=self._store.root, prefix=".tar-") as folder:
+        with tempfile.TemporaryDirectory(dir=self._store.paths.root, prefix=".tar-") as folder:
             tar = Path(folder, "layer.tar")
             write(tar)
             return self._make(key, tar)
@@ -72,7 +72,7 @@ class Layers:
             layer = make_layer(work, tar)
             self._store.layers.add(work.path(IMAGE), layer.root)
         log.info("layer.made", root=layer.root, size=layer.size)
-        self._store.save_layer(key, self._recipe, layer)
+        self._store.builds.save_layer(key, self._recipe, layer)
         return layer
 
 

@@ -160,7 +160,7 @@ class Assembler:
         return self._remembered(inputs, lambda: {name: self._extract(image, name) for name in names})
 
     def _extract(self, image: Image, name: str) -> BlobRef:
-        with tempfile.TemporaryDirectory(dir=self._store.root, prefix=".extract-") as folder:
+        with tempfile.TemporaryDirectory(dir=self._store.paths.root, prefix=".extract-") as folder:
             target = Path(folder, "file")
             if not extract(self._tars(image), name, target):
                 raise AssembleError(f"{image.reference} has no /{name}", hint="see pkg/README.md, Fixed packages")
@@ -175,10 +175,10 @@ class Assembler:
     def _remembered(self, inputs: list[object], make: Callable[[], dict[str, BlobRef]]) -> dict[str, BlobRef]:
         """Blobs made from `inputs`: those of the last time when all are still there, else made."""
         name = f"assemble/{sha256(canonical(inputs))}"
-        rows = self._store.value(name) or {}
+        rows = self._store.notes.value(name) or {}
         existing = {key: BlobRef(*row) for key, row in rows.items()}
         if existing and all(self._store.blobs.has(ref.sha256) for ref in existing.values()):
             return existing
         refs = make()
-        self._store.set_value(name, {key: [ref.sha256, ref.size] for key, ref in refs.items()})
+        self._store.notes.set_value(name, {key: [ref.sha256, ref.size] for key, ref in refs.items()})
         return refs

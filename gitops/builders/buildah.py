@@ -39,28 +39,28 @@ class BuildahBuilder:
 
     def __init__(self, store: Store, lender: Path | None = None) -> None:
         self._store = store
-        self._root = store.root / "buildah"
+        self._root = store.paths.builder
         lent = lender.resolve() / "buildah" / "storage" if lender else None
         self._lent = ["--storage-opt", f"additionalimagestore={lent}"] if lent and lent.is_dir() else []
 
     def build(self, package: Package, tree: Tree, packages: Mapping[str, Package]) -> Image:
         """See `Builder.build`."""
-        known = self._store.image(package.key)
+        known = self._store.builds.image(package.key)
         if known and all(self._store.blobs.has(diff_id) for diff_id in known.layers):
             return known
         for sibling in package.depends:
             if not self._has(packages[sibling].key):
-                self._store.forget_image(packages[sibling].key)
+                self._store.builds.forget_image(packages[sibling].key)
                 self.build(packages[sibling], tree, packages)
         fetch_inputs(self._store, package)
-        (self._store.root / "logs").mkdir(exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=self._store.root, prefix=".build-") as work:
+        (self._store.paths.root / "logs").mkdir(exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=self._store.paths.root, prefix=".build-") as work:
             context = Path(work, "context")
             context.mkdir()
             write_context(self._store, package, tree, context)
             self._bud(package, packages, context)
             image = self._export(package, Path(work, "image"))
-        self._store.save_image(image)
+        self._store.builds.save_image(image)
         log.info("image.built", package=package.path, key=package.key, layers=len(image.layers))
         return image
 
@@ -80,7 +80,7 @@ class BuildahBuilder:
             word for name, value in package.build_args for word in ("--build-arg", self._given(name, value, packages))
         ]
         label = ["--label", f"{LABEL}={json.dumps(package.config, sort_keys=True)}"] if package.config else []
-        logged = self._store.root / "logs" / f"build-{package.path.replace('/', '-')}.log"
+        logged = self._store.paths.root / "logs" / f"build-{package.path.replace('/', '-')}.log"
         command = [
             *("bud", "--isolation", "chroot", "--layers", "--force-rm", "--timestamp", "0", "--pull-never"),
             *label,
@@ -118,10 +118,10 @@ class BuildahBuilder:
             self._buildah("inspect", "--type", "image", f"{NAME}:{key}")
         except ProcessError:
             return False
-        return self._store.image(key) is not None
+        return self._store.builds.image(key) is not None
 
     def _buildah(self, *words: str, offline: bool = False) -> bytes:
-        _check_free(self._store.root)
+        _check_free(self._store.paths.root)
         alone = ["unshare", "--net"] if offline else []
         storage = ["--root", str(self._root / "storage"), "--runroot", str(self._root / "run")]
         return run([*alone, "buildah", *storage, *self._lent, *words], timeout=TIMEOUT)

@@ -45,13 +45,13 @@ class DockerBuilder:
 
     def build(self, package: Package, tree: Tree, packages: Mapping[str, Package]) -> Image:
         """See `Builder.build`."""
-        known = self._store.image(package.key)
+        known = self._store.builds.image(package.key)
         if known and all(map(self._store.blobs.has, known.layers)):
             return known
         siblings = [self.build(packages[path], tree, packages) for path in package.depends]
         fetch_inputs(self._store, package)
-        (self._store.root / "logs").mkdir(exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=self._store.root, prefix=".build-") as work, self._told(package):
+        (self._store.paths.root / "logs").mkdir(exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=self._store.paths.root, prefix=".build-") as work, self._told(package):
             for sibling in siblings:
                 self._lend(sibling, Path(work))
             context = Path(work, "context")
@@ -59,7 +59,7 @@ class DockerBuilder:
             write_context(self._store, package, tree, context)
             self._run(package, packages, context)
             image = self._export(package, Path(work))
-        self._store.save_image(image)
+        self._store.builds.save_image(image)
         log.info("image.built", package=package.path, key=package.key, layers=len(image.layers))
         return image
 
@@ -90,7 +90,7 @@ class DockerBuilder:
     def _run(self, package: Package, packages: Mapping[str, Package], context: Path) -> None:
         given = dict(self._given(name, value, packages) for name, value in package.build_args)
         labels = {LABEL: json.dumps(package.config, sort_keys=True)} if package.config else {}
-        logged = self._store.root / "logs" / f"build-{package.path.replace('/', '-')}.log"
+        logged = self._store.paths.root / "logs" / f"build-{package.path.replace('/', '-')}.log"
         said = self._client.api.build(
             path=str(context), tag=f"{NAME}:{package.key}", buildargs=given, labels=labels,
             network_mode="none", rm=True, forcerm=True, pull=False, decode=True,

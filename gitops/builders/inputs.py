@@ -44,7 +44,7 @@ def fetch_inputs(store: Store, package: Package) -> None:
 
 
 def _fetch(store: Store, package: str, file: LockedFile) -> None:
-    with tempfile.TemporaryDirectory(dir=store.root, prefix=".fetch-") as folder:
+    with tempfile.TemporaryDirectory(dir=store.paths.root, prefix=".fetch-") as folder:
         target = Path(folder, file.filename)
         if file.kind == "wheel":
             fetch_wheel(f"{file.name}=={file.version}", Path(folder))

@@ -52,16 +52,16 @@ def enroll(
     """Take reports of this box from now on."""
     path = Path(key)
     public = public_key(path.read_bytes() if path.is_file() else key.encode())
-    context.store(config, state).enroll(name, public)
+    context.store(config, state).boxes.enroll(name, public)
     talk.print(f"{name} is enrolled")
 
 
 def revoke(name: NameArgument, config: ConfigOption = None, state: StateOption = None) -> None:
     """Take no report of this box any more."""
     store = context.store(config, state)
-    if store.box(name) is None:
+    if store.boxes.row(name) is None:
         raise StoreError(f"there is no box {name}", hint="`toweros status` lists them")
-    store.revoke(name)
+    store.boxes.revoke(name)
     talk.print(f"{name} is revoked")
 
 

@@ -23,7 +23,7 @@ def events(
     output: OutputOption = Output.table,
 ) -> None:
     """What happened to the fleet or to one box."""
-    rows = [dict(event.__dict__) for event in reversed(context.store(config, state).events(box, limit))]
+    rows = [dict(event.__dict__) for event in reversed(context.store(config, state).events.latest(box, limit))]
     names = ("box", "type", "reason", "message")
     cells = [[moment(row["time"]), *(escape(str(row[name])) for name in names)] for row in rows]
     emit(rows, output, lambda: table(["TIME", "BOX", "TYPE", "REASON", "MESSAGE"], cells))

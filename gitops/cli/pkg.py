@@ -48,7 +48,7 @@ def push(
         raise RegistryError("no registry is named", hint="pass --registry HOST[/PREFIX], or set `registry`")
     packages = _load(folder)
     for package in _wanted(packages, [_clean(path) for path in paths or ()]):
-        image = store.image(package.key)
+        image = store.builds.image(package.key)
         if image is None or not all(map(store.blobs.has, image.layers)):
             raise BuildError(f"{package.path} is not built", hint=f"`toweros build {package.path}`")
         repository, _, tag = package.tag.rpartition(":")

@@ -112,7 +112,7 @@ def _prepare(settings: Settings, store: Store, name: str, secure_boot: bool) -> 
     folder.mkdir(parents=True, exist_ok=True)
     disk, variables = folder / "disk.qcow2", folder / ("vars.fd" if secure_boot else "vars-without-keys.fd")
     if not disk.exists():
-        provision(settings, store, name, disk, enroll=store.box(name) is None)
+        provision(settings, store, name, disk, enroll=store.boxes.row(name) is None)
     if not variables.exists():
         halves = (settings.keys / f"{half}.crt" for half in ("PK", "KEK", "db"))
         enroll_keys(variables, Certificates(*halves)) if secure_boot else setup_mode(variables)

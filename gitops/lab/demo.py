@@ -77,7 +77,7 @@ class Demo:
         self.step("fleet repository, keys and settings", self.prepare)
         self.settings = load(self.config)
         store = Store.open(self.settings.state)
-        self._seen = len(store.events(limit=1000))
+        self._seen = len(store.events.latest(limit=1000))
         with self.controller() as controller:
             self.step(
                 "controller: build, sign and publish the first release", lambda: self.published(store, controller)
@@ -177,13 +177,13 @@ class Demo:
         began = int(time.time())
 
         def ready() -> bool:
-            row, report, wanted = store.box(BOX), store.report(BOX), store.publication(BOX)
+            row, report, wanted = store.boxes.row(BOX), store.boxes.report(BOX), store.offers.published(BOX)
             fresh = row is not None and row.received >= began and report is not None and report.phase == Phase.IDLE
             settled = fresh and report is not None and wanted is not None and report.health == Health.HEALTHY
-            return bool(settled and wanted and report and report.content == wanted[0].release.content.digest)
+            return bool(settled and wanted and report and report.content == wanted.release.content.digest)
 
         self.wait(store, ready, VERDICT, lambda: machine.running, "the box")
-        report = store.report(BOX)
+        report = store.boxes.report(BOX)
         assert report
         return report
 
@@ -204,7 +204,7 @@ class Demo:
         self._show(store)
 
     def _show(self, store: Store) -> None:
-        events = store.events(limit=1000)
+        events = store.events.latest(limit=1000)
         for event in reversed(events[: len(events) - self._seen]):
             style = "yellow" if event.type == "Warning" else "dim"
             self.console.print(f"    [{style}]{event.box or 'controller'}: {event.reason}: {event.message}[/]")
@@ -234,8 +234,8 @@ class Demo:
 
 def take_good(demo: Demo, store: Store, machine: Machine, uptime: "Uptime") -> Outcome:
     """(a) Another greeting."""
-    number = store.publication(BOX)
-    sequence = number[0].release.sequence if number else 0
+    number = store.offers.published(BOX)
+    sequence = number.release.sequence if number else 0
     (demo.fleet / GREETING).write_text(f"hello from TowerOS, take {sequence}\n")
     commit, began = demo.commit("A new greeting"), time.monotonic()
 
@@ -251,17 +251,17 @@ def take_good(demo: Demo, store: Store, machine: Machine, uptime: "Uptime") -> O
 
 def undo_bad(demo: Demo, store: Store, machine: Machine, uptime: "Uptime") -> Outcome:
     """(b) A greeting that the health check does not accept."""
-    before = store.report(BOX)
+    before = store.boxes.report(BOX)
     sequence = before.sequence if before else 0
     (demo.fleet / GREETING).write_text(f"goodbye, take {sequence}\n")  # what failed before is not offered again
     commit, began = demo.commit("A bad greeting"), time.monotonic()
 
     def undone() -> bool:
-        report, wanted = store.report(BOX), store.publication(BOX)
+        report, wanted = store.boxes.report(BOX), store.offers.published(BOX)
         if not (report and before and wanted and _offered(store, commit)):
             return False
         failed = {failure.release for failure in report.failures if failure.verdict == Verdict.FAILED}
-        return wanted[0].document.sha256 in failed and report.release == before.release and report.phase == Phase.IDLE
+        return wanted.document.sha256 in failed and report.release == before.release and report.phase == Phase.IDLE
 
     demo.step(
         "commit (b): a greeting that the health check refuses",
@@ -274,15 +274,15 @@ def undo_bad(demo: Demo, store: Store, machine: Machine, uptime: "Uptime") -> Ou
 
 def revert(demo: Demo, store: Store, machine: Machine, uptime: "Uptime") -> Outcome:
     """(c) `git revert`: the box runs that already."""
-    before = store.report(BOX)
+    before = store.boxes.report(BOX)
     run(["git", "-C", demo.fleet, "revert", "--no-edit", "HEAD"])
     commit, began = run(["git", "-C", demo.fleet, "rev-parse", "HEAD"]).decode().strip(), time.monotonic()
     demo.step(
         "commit (c): git revert",
         lambda: demo.wait(store, lambda: _carried_out(store, commit), VERDICT, lambda: machine.running, "the box"),
     )
-    report, wanted = store.report(BOX), store.publication(BOX)
-    same = bool(report and before and wanted and report.content == wanted[0].release.content.digest)
+    report, wanted = store.boxes.report(BOX), store.offers.published(BOX)
+    same = bool(report and before and wanted and report.content == wanted.release.content.digest)
     good = same and bool(report and before and report.boot_id == before.boot_id)
     return _outcome(demo, store, commit, "nothing to do", time.monotonic() - began, 0.0, good)
 
@@ -290,7 +290,7 @@ def revert(demo: Demo, store: Store, machine: Machine, uptime: "Uptime") -> Outc
 def _outcome(
     demo: Demo, store: Store, commit: str, expected: str, seconds: float, downtime: float, good: bool
 ) -> Outcome:
-    report, done = store.report(BOX), store.value(f"pass/{commit}") or {}
+    report, done = store.boxes.report(BOX), store.notes.value(f"pass/{commit}") or {}
     why = [f"{step['subject']}: {step['reason']}" for step in done.get("builds", [])]
     rebuilt = "; ".join([*why, f"{done.get('layers', 0)} new layers"]) if done else "nothing"
     fetched = int(report.fetched.get("bytes", 0)) if report and downtime else 0
@@ -299,17 +299,17 @@ def _outcome(
 
 
 def _carried_out(store: Store, commit: str) -> bool:
-    return (store.value("planned") or {}).get("commit") == commit
+    return (store.notes.value("planned") or {}).get("commit") == commit
 
 
 def _offered(store: Store, commit: str) -> bool:
-    found = store.publication(BOX)
-    return found is not None and found[0].revision.commit == commit
+    found = store.offers.published(BOX)
+    return found is not None and found.revision.commit == commit
 
 
 def _runs(store: Store, commit: str) -> bool:
-    report, wanted = store.report(BOX), store.publication(BOX)
-    return bool(report and wanted and report.release == wanted[0].document.sha256 and _offered(store, commit))
+    report, wanted = store.boxes.report(BOX), store.offers.published(BOX)
+    return bool(report and wanted and report.release == wanted.document.sha256 and _offered(store, commit))
 
 
 class Uptime:

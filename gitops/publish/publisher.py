@@ -11,12 +11,11 @@ import structlog
 from gitops.errors import PublishError
 from gitops.model import RELEASE_FORMAT, BlobRef, Json, Publication, Report, Target
 from gitops.publish.transfers import compress, make_delta, pairs
-from gitops.store import REVISIONS, Store
+from gitops.store import Store
 from gitops.store.blobs import arriving
 
 log = structlog.get_logger(__name__)
 
-REVISIONS_KEPT = 1000
 SUPERSEDED_KEPT = 86400
 """Seconds that superseded metadata stays, for clients that are in the middle of a slow refresh."""
 HOLD_LENGTH = 200
@@ -40,7 +39,7 @@ class Publisher:
 
     def __init__(self, store: Store, signer: MetadataSigner) -> None:
         self._store, self._signer = store, signer
-        self.metadata = store.root / "repo" / "metadata"
+        self.metadata = store.paths.metadata
 
     def publish(
         self,
@@ -64,9 +63,7 @@ class Publisher:
             self._check(publication, targets.get(f"{publication.release.box}/release.json"))
             self._make_copies(publication)
             targets |= targets_of(publication)
-        files = self._write(targets if holds is None else held(targets, holds), now)
-        self._remember(publications)
-        return files
+        return self._write(targets if holds is None else held(targets, holds), now)
 
     def refused(self, publications: Sequence[Publication]) -> dict[str, str]:
         """Box -> why it cannot be offered its publication now. Such a box holds up nobody but itself."""
@@ -88,13 +85,6 @@ class Publisher:
         }
         new = {box: why for path in targets if (box := path.partition("/")[0]) not in holds and (why := reason(box))}
         return self._write(held(targets, holds | new), None) if new else []
-
-    def _remember(self, publications: Sequence[Publication]) -> None:
-        new = {publication.document.sha256: str(publication.revision) for publication in publications}
-        known = self._store.value(REVISIONS) or {}
-        if new:
-            rows = [*(row for row in known.get("rows", []) if row[0] not in new), *map(list, new.items())]
-            self._store.set_value(REVISIONS, {"rows": rows[-REVISIONS_KEPT:]})
 
     def _write(self, targets: Mapping[str, Target], now: int | None) -> list[str]:
         files = self._signer.metadata(self._read, targets, int(time.time()) if now is None else now)
@@ -132,14 +122,14 @@ class Publisher:
         missing += [layer.root for layer in release.layers() if not self._store.layers.has(layer.root)]
         if missing:
             return f"{missing[0]} is not in the store; the next pass makes it again"
-        return refusal(publication, offered, self._store.report(release.box))
+        return refusal(publication, offered, self._store.boxes.report(release.box))
 
     def _make_copies(self, publication: Publication) -> None:
         for layer in publication.release.layers():
             compress(self._store.layers, layer.root)
-        before = self._store.publication(publication.release.box)
+        before = self._store.offers.published(publication.release.box)
         if before:
-            for old, new in pairs(before[0].release, publication.release):
+            for old, new in pairs(before.release, publication.release):
                 make_delta(self._store.layers, old, new)
 
 
@@ -194,4 +184,4 @@ def held(targets: Mapping[str, Target], holds: Mapping[str, str]) -> dict[str, T
 
 def metadata_folder(store: Store) -> Path:
     """Where the published metadata lies."""
-    return store.root / "repo" / "metadata"
+    return store.paths.metadata

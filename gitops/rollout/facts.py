@@ -11,8 +11,8 @@ SILENT = 1500
 
 def facts_of(store: Store, box: str, now: float) -> Facts:
     """What the store knows of a box."""
-    publication, report, row = store.publication(box), store.report(box), store.box(box)
-    published = publication[0].release.content.digest if publication else ""
+    publication, report, row = store.offers.published(box), store.boxes.report(box), store.boxes.row(box)
+    published = publication.release.content.digest if publication else ""
     if report is None:
         return Facts(published)
     releases = [failure.release for failure in report.failures if failure.verdict == Verdict.FAILED]

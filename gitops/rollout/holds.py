@@ -20,23 +20,25 @@ ALL = "*"
 
 def hold(store: Store, box: str, who: str, why: str, now: int) -> None:
     """Hold a box, or `ALL`, from the next pass on."""
-    store.set_value(SUSPENDED, (store.value(SUSPENDED) or {}) | {box: {"who": who, "why": why, "since": now}})
-    store.add_event("" if box == ALL else box, "Normal", "Suspended", f"{who}: {why}")
+    store.notes.set_value(
+        SUSPENDED, (store.notes.value(SUSPENDED) or {}) | {box: {"who": who, "why": why, "since": now}}
+    )
+    store.events.add("" if box == ALL else box, "Normal", "Suspended", f"{who}: {why}")
 
 
 def let_go(store: Store, box: str, who: str) -> bool:
     """Take a hold back. False: there was none (of this kind)."""
-    known = store.value(SUSPENDED) or {}
+    known = store.notes.value(SUSPENDED) or {}
     if box not in known:
         return False
-    store.set_value(SUSPENDED, {name: row for name, row in known.items() if name != box})
-    store.add_event("" if box == ALL else box, "Normal", "Resumed", who)
+    store.notes.set_value(SUSPENDED, {name: row for name, row in known.items() if name != box})
+    store.events.add("" if box == ALL else box, "Normal", "Resumed", who)
     return True
 
 
 def operators(store: Store) -> dict[str, str]:
     """Box, or `ALL` -> who holds it, as operators said."""
-    return {name: _text(row) for name, row in (store.value(SUSPENDED) or {}).items()}
+    return {name: _text(row) for name, row in (store.notes.value(SUSPENDED) or {}).items()}
 
 
 def reasons(fleet: Fleet, store: Store) -> dict[str, str]:

@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 
 from gitops.model import Health, Json, Publication, Report
 from gitops.rollout.facts import SILENT
-from gitops.store import REVISIONS, BoxRow, Store
+from gitops.store import BoxRow, Store
 
 CONTROLLER = "controller"
 """The store's document on the last passes: `revision`, `polled`, `error`, `hint`, `since`."""
@@ -56,15 +56,15 @@ class FleetStatus:
 
 def fleet_status(store: Store, now: int) -> FleetStatus:
     """What the store knows of everything, at `now`."""
-    rows = {row.name: row for row in store.boxes()}
-    published = {name: publication for name, (publication, _key) in store.publications().items()}
-    candidates = {publication.release.box: publication for publication in store.candidates()}
-    held = store.value(HELD) or {}
-    known, statuses = revisions(store), []
+    rows = {row.name: row for row in store.boxes.rows()}
+    published = store.offers.all_published()
+    candidates = store.offers.all_candidates()
+    held = store.notes.value(HELD) or {}
+    known, statuses = store.offers.revisions(), []
     for name in sorted({*rows, *published, *candidates}):
         offers = Offers(published.get(name), candidates.get(name), str(held.get(name, "")))
-        statuses.append(box_status(name, rows.get(name), offers, store.report(name), known, now))
-    return FleetStatus(tuple(statuses), store.value(CONTROLLER) or {})
+        statuses.append(box_status(name, rows.get(name), offers, store.boxes.report(name), known, now))
+    return FleetStatus(tuple(statuses), store.notes.value(CONTROLLER) or {})
 
 
 @dataclass(frozen=True)
@@ -74,11 +74,6 @@ class Offers:
     published: Publication | None = None
     candidate: Publication | None = None
     held: str = ""
-
-
-def revisions(store: Store) -> Mapping[str, str]:
-    """Release digest -> revision, of what was published lately."""
-    return dict((store.value(REVISIONS) or {}).get("rows", ()))
 
 
 def box_status(

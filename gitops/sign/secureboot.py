@@ -30,7 +30,7 @@ def sign(image: bytes, key: Path, certificate: Path, store: Store | None = None)
         return known
     signed = _sbsign(image, key, certificate)
     if store:
-        store.set_value(name, {"sha256": store.blobs.put(signed).sha256})
+        store.notes.set_value(name, {"sha256": store.blobs.put(signed).sha256})
     return signed
 
 
@@ -47,7 +47,7 @@ def verify(image: bytes, certificate: Path) -> bool:
 
 
 def _remembered(store: Store | None, name: str) -> bytes | None:
-    kept = store.value(name) if store else None
+    kept = store.notes.value(name) if store else None
     if store is None or kept is None:
         return None
     try:

@@ -6,10 +6,12 @@ public keys, their reports and what was published. One controller at a time hold
 
     store = Store.open(Path("/var/lib/toweros"))
     diff_id = store.blobs.put_file(tar).sha256
-    store.save_image(image)
+    store.builds.save_image(image)
+    store.offers.published("site-7")
 """
 
-from gitops.store.database import BoxRow, Event
-from gitops.store.store import REVISIONS, Store
+from gitops.store.boxes import BoxRow
+from gitops.store.events import Event
+from gitops.store.store import Store
 
-__all__ = ["REVISIONS", "BoxRow", "Event", "Store"]
+__all__ = ["BoxRow", "Event", "Store"]

@@ -43,13 +43,13 @@ def collect(store: Store, packages: Iterable[Package], *, now: float, grace: int
 
 def releases(store: Store) -> Iterator[Release]:
     """Every release that a box runs or is asked to run."""
-    for name, (publication, _key) in store.publications().items():
+    for name, publication in store.offers.all_published().items():
         yield publication.release
-        running = store.report(name)
+        running = store.boxes.report(name)
         if running and running.release != publication.document.sha256:
             with contextlib.suppress(StoreError):
                 yield store.release(running.release)
-    yield from (candidate.release for candidate in store.candidates())
+    yield from (candidate.release for candidate in store.offers.all_candidates().values())
 
 
 def _needed_layers(store: Store) -> frozenset[str]:
@@ -58,14 +58,14 @@ def _needed_layers(store: Store) -> frozenset[str]:
 
 def _needed_blobs(store: Store, packages: tuple[Package, ...]) -> frozenset[str]:
     needed = {locked.sha256 for package in packages for locked in package.lock}
-    needed |= {digest for digests in (store.value(APP_IMAGES) or {}).values() for digest in digests}
+    needed |= {digest for digests in (store.notes.value(APP_IMAGES) or {}).values() for digest in digests}
     for package in packages:
-        image = store.image(package.key)
+        image = store.builds.image(package.key)
         needed |= set(image.layers) if image else set()
-    for publication in (*(p for p, _ in store.publications().values()), *store.candidates()):
+    for publication in (*store.offers.all_published().values(), *store.offers.all_candidates().values()):
         needed |= _files(publication)
-    for name in store.publications():
-        running = store.report(name)
+    for name in store.offers.all_published():
+        running = store.boxes.report(name)
         needed |= {running.release} if running else set()
     return frozenset(needed)
 
@@ -89,7 +89,7 @@ def _unneeded(store: Store, blobs: frozenset[str], layers: frozenset[str]) -> It
 def _forget_images(store: Store, packages: tuple[Package, ...]) -> None:
     """An image whose layer tars are gone cannot be used again."""
     current = {package.key for package in packages}
-    for key in store.image_keys() - current:
-        image = store.image(key)
+    for key in store.builds.image_keys() - current:
+        image = store.builds.image(key)
         if image and not all(store.blobs.has(diff_id) for diff_id in image.layers):
-            store.forget_image(key)
+            store.builds.forget_image(key)

@@ -1,125 +1,70 @@
-"""The tables. SQLite by default, PostgreSQL by URL; the same statements for both.
+"""One database, SQLite or PostgreSQL: short transactions, one upsert, errors that people can read.
 
-Documents (images, publications, reports) are canonical JSON of the nouns; columns exist only for what is looked up.
+database = Database.open("sqlite:////var/lib/toweros/toweros.db")
+with database.write() as connection:
+    upsert(connection, tables.images, {"key": key}, {"document": text})
 """
 
-from dataclasses import dataclass
+import contextlib
+from collections.abc import Iterator, Mapping
+from typing import Any
 
-from sqlalchemy import BigInteger, Column, Integer, MetaData, String, Table, Text, create_engine, event
-from sqlalchemy.engine import Engine, ExceptionContext
+from sqlalchemy import Table, create_engine, event
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.engine import Connection, Engine, ExceptionContext
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from gitops.errors import StoreError
+from gitops.store import tables
 
-metadata = MetaData()
-
-images = Table(
-    "images", metadata, Column("key", String(64), primary_key=True), Column("document", Text, nullable=False)
-)
-
-layers = Table(
-    "layers",
-    metadata,
-    Column("diff_id", String(64), primary_key=True),
-    Column("recipe", Integer, primary_key=True),
-    Column("root", String(64), nullable=False),
-    Column("size", BigInteger, nullable=False),
-)
-
-values = Table(
-    "values_", metadata, Column("name", String(200), primary_key=True), Column("document", Text, nullable=False)
-)
-
-boxes = Table(
-    "boxes",
-    metadata,
-    Column("name", String(63), primary_key=True),
-    Column("public_key", String(64), nullable=False),
-    Column("enrolled", BigInteger, nullable=False),
-    Column("revoked", BigInteger, nullable=False, default=0),
-)
-
-publications = Table(
-    "publications",
-    metadata,
-    Column("box", String(63), primary_key=True),
-    Column("box_key", String(64), nullable=False),
-    Column("document", Text, nullable=False),
-)
-
-candidates = Table(
-    "candidates",
-    metadata,
-    Column("box", String(63), primary_key=True),
-    Column("box_key", String(64), nullable=False),
-    Column("document", Text, nullable=False),
-)
-
-reports = Table(
-    "reports",
-    metadata,
-    Column("box", String(63), primary_key=True),
-    Column("received", BigInteger, nullable=False),
-    Column("since", BigInteger, nullable=False),
-    Column("document", Text, nullable=False),
-)
-
-boots = Table(
-    "boots",
-    metadata,
-    Column("box", String(63), primary_key=True),
-    Column("boot_id", String(64), primary_key=True),
-    Column("counter", BigInteger, nullable=False),
-)
-
-events = Table(
-    "events",
-    metadata,
-    Column("id", Integer, primary_key=True, autoincrement=True),
-    Column("time", BigInteger, nullable=False),
-    Column("box", String(63), nullable=False, index=True),
-    Column("type", String(16), nullable=False),
-    Column("reason", String(64), nullable=False),
-    Column("message", Text, nullable=False),
-)
+HINT = "see docs/operations.md, Store"
 
 
-@dataclass(frozen=True)
-class BoxRow:
-    """An enrolled box. `public_key` is Ed25519, hex. `received` and `since` are 0 before the first report."""
+class Database:
+    """Where the rows are."""
 
-    name: str
-    public_key: str
-    enrolled: int
-    revoked: int = 0
-    received: int = 0
-    since: int = 0
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+
+    @classmethod
+    def open(cls, url: str) -> "Database":
+        """Connect, and make the tables that are missing.
+
+        Raises:
+            StoreError: it is not there, damaged, or not ours.
+        """
+        engine = create_engine(url)
+        if engine.dialect.name == "sqlite":
+            event.listen(engine, "connect", _tune)
+        event.listen(engine, "handle_error", _explain)
+        tables.metadata.create_all(engine)
+        return cls(engine)
+
+    def close(self) -> None:
+        self.engine.dispose()
+
+    @contextlib.contextmanager
+    def read(self) -> Iterator[Connection]:
+        with self.engine.connect() as connection:
+            yield connection
+
+    @contextlib.contextmanager
+    def write(self) -> Iterator[Connection]:
+        """One transaction: all of it is on disk when the context ends, or nothing of it."""
+        with self.engine.begin() as connection:
+            yield connection
 
 
-@dataclass(frozen=True)
-class Event:
-    """Something that happened. `type` is `Normal` or `Warning`; `box` is empty for the controller itself."""
-
-    time: int
-    box: str
-    type: str
-    reason: str
-    message: str
+def upsert(connection: Connection, table: Table, key: Mapping[str, Any], columns: Mapping[str, Any]) -> None:
+    """Insert a row, or update the one with this key, in one statement: two writers never collide."""
+    make = sqlite.insert if connection.dialect.name == "sqlite" else postgresql.insert
+    statement = make(table).values(**key, **columns)
+    connection.execute(statement.on_conflict_do_update(index_elements=list(key), set_=dict(columns)))
 
 
-def connect(url: str) -> Engine:
-    """Open the database and make the tables that are missing."""
-    engine = create_engine(url)
-    if engine.dialect.name == "sqlite":
-        event.listen(engine, "connect", _tune)
-    event.listen(engine, "handle_error", _tell)
-    metadata.create_all(engine)
-    return engine
-
-
-def _tell(context: ExceptionContext) -> None:
+def _explain(context: ExceptionContext) -> None:
     """What the database says is wrong, for people: damaged, full, locked."""
-    raise StoreError(f"the database: {context.original_exception}", hint="see docs/operations.md, Store")
+    raise StoreError(f"the database: {context.original_exception}", hint=HINT)
 
 
 def _tune(connection: object, _record: ConnectionPoolEntry) -> None:

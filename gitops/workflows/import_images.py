@@ -48,8 +48,8 @@ class Images:
                 every = {name: images.get(name) or self._built(built, name) for name in app.images.values()}
                 self._check(app, every, tree)
         kept = {name: [ref.sha256 for ref in _blobs(self._store, image)] for name, image in images.items()}
-        if kept != (self._store.value(APP_IMAGES) or {}):
-            self._store.set_value(APP_IMAGES, kept)
+        if kept != (self._store.notes.value(APP_IMAGES) or {}):
+            self._store.notes.set_value(APP_IMAGES, kept)
         return Pulled(images, self._settings.registry)
 
     def image(self, name: str) -> AppImage:
@@ -77,10 +77,10 @@ class Images:
     def keep(self, digest: str, image: AppImage) -> None:
         """Remember an image under the digest by which it is named (its index's, if it has one)."""
         parts = _blobs(self._store, image)
-        self._store.set_value(f"app-image/{digest}", {"blobs": [[ref.sha256, ref.size] for ref in parts]})
+        self._store.notes.set_value(f"app-image/{digest}", {"blobs": [[ref.sha256, ref.size] for ref in parts]})
 
     def _known(self, digest: str) -> AppImage | None:
-        rows = (self._store.value(f"app-image/{digest}") or {}).get("blobs", ())
+        rows = (self._store.notes.value(f"app-image/{digest}") or {}).get("blobs", ())
         refs = [BlobRef(*row) for row in rows]
         if not refs or not all(self._store.blobs.has(ref.sha256) for ref in refs):
             return None
@@ -99,14 +99,14 @@ class Images:
         for name, image in images.items():
             asked = [self._settings.registry, image.digest, sorted(map(sha256, keys.values()))]
             question = f"signed/{sha256(canonical(asked))}"
-            if self._store.value(question):
+            if self._store.notes.value(question):
                 continue
             if not self._settings.registry:
                 hint = "set `registry` in toweros.toml, or `pull: staged`"
                 raise RegistryError(f"{app.path} is pulled from a registry, and none is named", hint=hint)
             registry, repository = self.place(self._settings.registry, repository_of(name))
             signer = verify_signature(registry, repository, image.digest, keys)
-            self._store.set_value(question, {"signer": signer})
+            self._store.notes.set_value(question, {"signer": signer})
             log.info("image.signed", image=name, signer=signer)
 
 

@@ -102,9 +102,9 @@ def _existing(base: Side | None, store: "Store | None", *, named: bool) -> Exist
     if store is not None and not named:
         return store.existing()
     if base is None:
-        return Existing(store.image_keys() if store else frozenset())
+        return Existing(store.builds.image_keys() if store else frozenset())
     keys = {path: base.fleet.packages[path].key for path in to_build(base.fleet, Existing())}
-    built = frozenset(keys.values()) | (store.image_keys() if store else frozenset())
+    built = frozenset(keys.values()) | (store.builds.image_keys() if store else frozenset())
     return Existing(built, box_keys(base.fleet), keys)
 
 
@@ -125,8 +125,8 @@ def _weighed(store: "Store", fleet: Fleet) -> dict[str, Weight]:
     """What the packages' own layers weigh in the store, where they are there."""
     found = {}
     for path, package in fleet.packages.items():
-        image = store.image(package.key)
-        layer = store.layer(image.layers[-1], fleet.policy.recipe) if image and image.layers else None
+        image = store.builds.image(package.key)
+        layer = store.builds.layer(image.layers[-1], fleet.policy.recipe) if image and image.layers else None
         if layer:
             packed = store.layers.zst(layer.root)
             found[path] = Weight(packed.stat().st_size if packed.is_file() else layer.size, layer.size)

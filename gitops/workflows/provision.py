@@ -29,10 +29,10 @@ def provision(
     Raises:
         StoreError: the box has no published release. AssembleError, SignError: see the stages.
     """
-    found = store.publication(name)
+    found = store.offers.published(name)
     if found is None:
         raise StoreError(f"{name} has no published release", hint=HINT)
-    publication, signer = found[0], Signer.open(settings.keys, store)
+    publication, signer = found, Signer.open(settings.keys, store)
     images = {name: _image(store, name.removeprefix(PACKAGE)) for name in (TOOLBOX, BOOTLOADER)}
     loader = store.blobs.read(Assembler.of(store, images).boot_files()["systemd-bootx64.efi"].sha256)
     private, public = box.make()
@@ -46,12 +46,12 @@ def provision(
     )
     disk_image(out, store, contents, sizes, "qcow2" if out.suffix == ".qcow2" else "raw")
     if enroll:
-        store.enroll(name, public)
-        store.add_event(name, "Normal", "Provisioned", f"disk with release {publication.release.sequence}")
+        store.boxes.enroll(name, public)
+        store.events.add(name, "Normal", "Provisioned", f"disk with release {publication.release.sequence}")
 
 
 def _image(store: Store, path: str) -> Image:
-    image = store.image(store.existing().packages.get(path, ""))
+    image = store.builds.image(store.existing().packages.get(path, ""))
     if image is None:
         raise StoreError(f"{path} is not built", hint=HINT)
     return image

@@ -46,7 +46,7 @@ class Reviews:
         self._settings, self._store = settings, store
         self._clone: PullClone | None = None
         api = Api(settings.forge_url, token_reader(settings), HEADERS)
-        self._reviewer = Reviewer(GitHub(settings.forge_repository, api), self.plan, store, settings.link)
+        self._reviewer = Reviewer(GitHub(settings.forge_repository, api), self.plan, store.notes, settings.link)
         self._resume = 0.0
         self._thread: threading.Thread | None = None
 
@@ -106,23 +106,23 @@ class Reviews:
     def _note(self, problem: str) -> None:
         """Say what is wrong once, and that it is over once."""
         try:
-            memory = self._store.value(MEMORY) or {}
+            memory = self._store.notes.value(MEMORY) or {}
             if memory.get("error", "") == problem:
                 return
-            self._store.set_value(MEMORY, {**memory, "error": problem})
+            self._store.notes.set_value(MEMORY, {**memory, "error": problem})
             if problem:
                 log.warning("forge.failed", error=problem)
-                self._store.add_event("", "Warning", "Forge", problem)
+                self._store.events.add("", "Warning", "Forge", problem)
             else:
-                self._store.add_event("", "Normal", "Forge", "the forge answers again")
+                self._store.events.add("", "Normal", "Forge", "the forge answers again")
         except Exception as caught:
             log.error("forge.lost", error=type(caught).__name__)
 
 
 def deployment(store: Store, fleet: Fleet, revision: Revision) -> Deployment:
     """How far a deployed revision is: which boxes run what they are to run, and are healthy."""
-    wanted = {box: found[0].release.content.digest for box, found in store.publications().items()}
-    wanted |= {found.release.box: found.release.content.digest for found in store.candidates()}
+    wanted = {box: found.release.content.digest for box, found in store.offers.all_published().items()}
+    wanted |= {box: found.release.content.digest for box, found in store.offers.all_candidates().items()}
     held = reasons(fleet, store).keys()
     healthy, failed, now = 0, [], time.time()
     for name in sorted({*fleet.boxes} - held):

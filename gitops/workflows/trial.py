@@ -52,8 +52,8 @@ def measure(
         found = {}
         for name in todo:
             made = head.assemble(name)
-            published = trial.publication(name)
-            before = published[0].release if published and not question.named else base.release(name) if base else None
+            published = trial.offers.published(name)
+            before = published.release if published and not question.named else base.release(name) if base else None
             boot = len(made.release.encode()) + len(made.addon)
             found[name] = Measured(made.release, before, len(made.uki), boot, _wire(trial, before, made.release))
         return found
@@ -62,13 +62,13 @@ def measure(
 @contextmanager
 def scratch(store: Store | None, folder: Path | None = None) -> Iterator[tuple[Store, Builder]]:
     """A store of its own in which all is found that `store` has, and a builder for it."""
-    with tempfile.TemporaryDirectory(prefix=".plan-", dir=folder or (store.root if store else None)) as made:
+    with tempfile.TemporaryDirectory(prefix=".plan-", dir=folder or (store.paths.root if store else None)) as made:
         root = Path(made)
         if store is not None:
             _lend(store, root)
         trial = Store.open(root)
         try:
-            yield trial, BuildahBuilder(trial, lender=store.root if store else None)
+            yield trial, BuildahBuilder(trial, lender=store.paths.root if store else None)
         finally:
             trial.close()
 
@@ -77,10 +77,10 @@ def _lend(store: Store, root: Path) -> None:
     """Links to every file, which a rename over them leaves as they are, and a copy of the database."""
     for kind in KINDS:
         (root / kind).mkdir(parents=True)
-        for path in (store.root.resolve() / kind).iterdir():
+        for path in (store.paths.root.resolve() / kind).iterdir():
             if path.is_file() and not path.name.startswith("."):
                 os.link(path, root / kind / path.name)
-    source = f"file:{store.root.resolve()}/toweros.db?mode=ro"
+    source = f"file:{store.paths.root.resolve()}/toweros.db?mode=ro"
     with closing(sqlite3.connect(source, uri=True)) as old, closing(sqlite3.connect(root / "toweros.db")) as new:
         old.backup(new)
 
@@ -103,7 +103,9 @@ class _Workshop:
         self._assembler = Assembler.of(trial, images, self._fleet.policy.recipe, pulled)
 
     def _built(self) -> Mapping[str, Image]:
-        found = {PACKAGE + path: self._trial.image(package.key) for path, package in self._fleet.packages.items()}
+        found = {
+            PACKAGE + path: self._trial.builds.image(package.key) for path, package in self._fleet.packages.items()
+        }
         return {name: image for name, image in found.items() if image}
 
     def assemble(self, name: str) -> Assembled:

@@ -23,7 +23,7 @@ pytestmark = pytest.mark.skipif(not all(map(shutil.which, TOOLS)), reason="needs
 
 
 def a_layer(store: Store, seed: int, blocks: int) -> Layer:
-    file = store.root / f"layer-{seed}"
+    file = store.paths.root / f"layer-{seed}"
     file.write_bytes(hashlib.shake_128(bytes([seed])).digest(blocks * BLOCK))
     layer = Layer(root_hash(file), blocks * BLOCK)
     store.layers.add(file, layer.root)

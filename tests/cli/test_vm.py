@@ -17,9 +17,9 @@ from tests.kit.published import kit
 def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
     made = kit(tmp_path)
     config = tmp_path / "toweros.toml"
-    config.write_text(f'repository = "{tmp_path}"\nstate = "{made.store.root}"\nkeys = "{tmp_path / "keys"}"\n')
+    config.write_text(f'repository = "{tmp_path}"\nstate = "{made.store.paths.root}"\nkeys = "{tmp_path / "keys"}"\n')
     monkeypatch.setenv("TOWEROS_CONFIG", str(config))
-    return Settings(state=made.store.root, keys=tmp_path / "keys")
+    return Settings(state=made.store.paths.root, keys=tmp_path / "keys")
 
 
 def test_a_box_without_a_release_has_no_machine(settings: Settings) -> None:

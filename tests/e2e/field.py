@@ -82,26 +82,30 @@ class Field(Demo):
     # --- what the box says ------------------------------------------------------------------------------------------
 
     def report(self) -> Report:
-        report = self.store.report(BOX)
+        report = self.store.boxes.report(BOX)
         assert report is not None
         return report
 
     def wait_until(self, what: str, condition: Callable[[], object], seconds: float = LONG) -> None:
         deadline = time.monotonic() + seconds
         while not condition():
-            assert time.monotonic() < deadline, f"{what}: not within {seconds:.0f} s; {self.store.report(BOX)}"
+            assert time.monotonic() < deadline, f"{what}: not within {seconds:.0f} s; {self.store.boxes.report(BOX)}"
             time.sleep(0.3)
 
     def wait_healthy(self, since: int, seconds: float = LONG) -> Report:
         """A report from after `since` that says: idle, Healthy, and what was asked for."""
 
         def settled() -> bool:
-            row, report, wanted = self.store.box(BOX), self.store.report(BOX), self.store.publication(BOX)
+            row, report, wanted = (
+                self.store.boxes.row(BOX),
+                self.store.boxes.report(BOX),
+                self.store.offers.published(BOX),
+            )
             if not (row and report and wanted and row.received >= since):
                 return False
-            bad = [each for each in report.failures if each.release == wanted[0].document.sha256]
+            bad = [each for each in report.failures if each.release == wanted.document.sha256]
             assert not any(each.verdict == Verdict.FAILED for each in bad), f"the box went back: {report}"
-            same = report.content == wanted[0].release.content.digest
+            same = report.content == wanted.release.content.digest
             return same and report.phase == Phase.IDLE and report.health == Health.HEALTHY
 
         self.wait_until("a healthy box", settled, seconds)

@@ -35,7 +35,7 @@ def machine(field: Field, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
 
 
 def test_the_first_boot_is_healthy_and_every_service_runs(field: Field, machine: Machine) -> None:
-    report = field.wait_healthy(field.store.boxes()[0].enrolled)
+    report = field.wait_healthy(field.store.boxes.rows()[0].enrolled)
     assert report.entry == f"toweros-{report.sequence}.efi"
     tasks = field.ssh("ctr -n services.linuxkit t ls")
     for name in SERVICES:
@@ -46,12 +46,12 @@ def test_what_it_runs_is_proven_offline_from_the_signed_commit_to_the_last_layer
     field: Field, machine: Machine
 ) -> None:
     believed = Believed.of_folder(field.settings.keys, Trust.of_files(field.settings.allowed_signers))
-    findings = Verification(field.store.root, believed).of(field.report().release)
+    findings = Verification(field.store.paths.root, believed).of(field.report().release)
     assert all(each.ok for each in findings), findings
     commit = run(["git", "-C", field.fleet, "rev-parse", "HEAD"]).decode().strip()
     assert f"commit {commit} is signed by operator@demo" in [each.says for each in findings]
-    published = field.store.publication(BOX)
-    assert published and [each.what for each in findings].count("layer") == len(published[0].release.layers())
+    published = field.store.offers.published(BOX)
+    assert published and [each.what for each in findings].count("layer") == len(published.release.layers())
 
 
 def test_the_root_is_read_only_and_the_host_keys_are_kept_on_the_disk(field: Field, machine: Machine) -> None:
@@ -70,10 +70,10 @@ def test_a_killed_service_comes_back(field: Field, machine: Machine) -> None:
 
 
 def test_a_readme_commit_changes_no_box(field: Field, machine: Machine) -> None:
-    before = field.store.publication(BOX)
+    before = field.store.offers.published(BOX)
     done = field.change("README.md", f"# A fleet, {time.time()}\n", "Words")
     assert done.plan.empty and not done.published
-    assert field.store.publication(BOX) == before
+    assert field.store.offers.published(BOX) == before
 
 
 def test_a_pass_without_news_starts_no_process_and_opens_no_layer(
@@ -83,9 +83,9 @@ def test_a_pass_without_news_starts_no_process_and_opens_no_layer(
         raise AssertionError("a process was started")
 
     monkeypatch.setattr("subprocess.Popen", refuse)
-    layers = {path: path.stat().st_atime_ns for path in (field.store.root / "layers").glob("*")}
+    layers = {path: path.stat().st_atime_ns for path in (field.store.paths.root / "layers").glob("*")}
     assert field.apply().plan.empty
-    assert layers == {path: path.stat().st_atime_ns for path in (field.store.root / "layers").glob("*")}
+    assert layers == {path: path.stat().st_atime_ns for path in (field.store.paths.root / "layers").glob("*")}
 
 
 def test_an_offer_that_an_operator_holds_is_not_taken(field: Field, machine: Machine) -> None:
@@ -124,13 +124,13 @@ def test_a_commit_that_fails_its_health_check_is_undone_by_the_box_alone(field: 
     before = field.report()
     done = field.change(GREETING, f"goodbye, {time.time()}\n", "A bad greeting")
     assert done.published == (BOX,)
-    wanted = field.store.publication(BOX)
+    wanted = field.store.offers.published(BOX)
     assert wanted
 
     def undone() -> bool:
         report = field.report()
         verdicts = {failure.release: failure for failure in report.failures}
-        failure = verdicts.get(wanted[0].document.sha256)
+        failure = verdicts.get(wanted.document.sha256)
         return bool(
             failure and failure.verdict == Verdict.FAILED and "hello" in failure.reason and report.phase == Phase.IDLE
         )
@@ -138,7 +138,7 @@ def test_a_commit_that_fails_its_health_check_is_undone_by_the_box_alone(field: 
     field.wait_until("the box to go back", undone)
     report = field.report()
     assert report.release == before.release
-    (failure,) = [failure for failure in report.failures if failure.release == wanted[0].document.sha256]
+    (failure,) = [failure for failure in report.failures if failure.release == wanted.document.sha256]
     assert failure.log, "the last lines of the failed boot are kept"
     boot = field.report().boot_id
     time.sleep(15)
@@ -149,8 +149,8 @@ def test_a_revert_is_nothing_to_do(field: Field, machine: Machine) -> None:
     before = field.report()
     run(["git", "-C", field.fleet, "revert", "--no-edit", "HEAD"])
     field.apply()
-    publication = field.store.publication(BOX)
-    assert publication and publication[0].release.content.digest == before.content
+    publication = field.store.offers.published(BOX)
+    assert publication and publication.release.content.digest == before.content
     field.wait_healthy(0)
     assert field.report().boot_id == before.boot_id
 
@@ -166,7 +166,7 @@ def names_the_error(field: Field, *words: str) -> bool:
 @pytest.fixture
 def metadata(field: Field) -> Iterator[Path]:
     """The published metadata; whatever a test does to it is undone."""
-    folder = field.store.root / "repo" / "metadata"
+    folder = field.store.paths.metadata
     kept = folder.with_name("kept")
     shutil.copytree(folder, kept)
     yield folder
@@ -217,9 +217,9 @@ def test_a_layer_that_is_flipped_or_truncated_is_refused_and_taken_when_it_is_wh
     whole: dict[Path, bytes] = {}
     with field.away():
         field.change(GREETING, f"hello in pieces, {time.time()}\n", "A line that arrives damaged")
-        found = field.store.publication(BOX)
+        found = field.store.offers.published(BOX)
         assert found
-        (root,) = {layer.root for layer in found[0].release.layers()} - old
+        (root,) = {layer.root for layer in found.release.layers()} - old
         files = [layers.path(root), layers.zst(root), *(path for path in layers.deltas() if path.stem == root)]
         whole |= {path: path.read_bytes() for path in files}
         replace(whole, spoilt_by_a_flip)
@@ -231,7 +231,7 @@ def test_a_layer_that_is_flipped_or_truncated_is_refused_and_taken_when_it_is_wh
     assert field.report().release == before.release and field.report().boot_id == before.boot_id
     with field.away():
         replace(whole, bytes)
-    assert field.wait_healthy(int(time.time())).release == found[0].document.sha256
+    assert field.wait_healthy(int(time.time())).release == found.document.sha256
 
 
 def replace(whole: Mapping[Path, bytes], spoil: Callable[[bytes], bytes]) -> None:

@@ -92,7 +92,7 @@ def test_the_base_is_shared_and_built_once(tmp_path: Path) -> None:
     store, before = build(tmp_path / "s")
     _, after = build(tmp_path / "s", TREE.with_files({"pkg/own/own": "changed\n"}))
     assert before.layers[0] == after.layers[0] and before.layers != after.layers
-    assert len(store.image_keys()) == 3
+    assert len(store.builds.image_keys()) == 3
 
 
 def test_a_key_that_is_in_the_store_starts_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -36,7 +36,7 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DockerBuilder]:
         socket = host.box / "run/docker/docker.sock"
         host.wait_until("the engine", socket.exists)
         store = Store.open(folder / "state")
-        for path in (built.store().root / "blobs" / "sha256").iterdir():  # the locked files, not layers alone
+        for path in (built.store().paths.root / "blobs" / "sha256").iterdir():  # the locked files, not layers alone
             if any(path.name == locked.sha256 for package in PACKAGES.values() for locked in package.lock):
                 store.blobs.put_file(path)
         yield DockerBuilder(store, f"unix://{socket}")
@@ -87,7 +87,7 @@ def test_what_is_built_is_not_built_again(engine: DockerBuilder, monkeypatch: py
 
 
 def test_an_engine_that_is_not_there_is_named_with_the_way_out(engine: DockerBuilder) -> None:
-    absent = DockerBuilder(Store.open(engine._store.root / "other"), "unix:///nowhere/docker.sock")
+    absent = DockerBuilder(Store.open(engine._store.paths.root / "other"), "unix:///nowhere/docker.sock")
     with pytest.raises(BuildError, match="nowhere") as caught:
         absent.build(PACKAGES["pkg/hello"], TREE, PACKAGES)
     assert "docker_host" in caught.value.hint

@@ -82,7 +82,7 @@ def healthy(field: Field, tmp_path_factory: pytest.TempPathFactory) -> Healthy:
     field.change(f"boxes/{BOX}.yaml", STATIC, "An address of its own")
     machine = field.new_disk(folder)
     with machine:
-        field.wait_healthy(field.store.boxes()[0].enrolled)
+        field.wait_healthy(field.store.boxes.rows()[0].enrolled)
         addresses = field.ssh("ip addr show dev eth0; cat /run/resolvconf/resolv.conf; sync")
     machine.serial.unlink()
     return Healthy(folder, addresses)
@@ -90,11 +90,11 @@ def healthy(field: Field, tmp_path_factory: pytest.TempPathFactory) -> Healthy:
 
 @pytest.fixture(scope="module")
 def bad(field: Field, healthy: Healthy, tmp_path_factory: pytest.TempPathFactory) -> Bad:
-    published = field.store.publication(BOX)
+    published = field.store.offers.published(BOX)
     assert published
     folder = tmp_path_factory.mktemp("foreign") / "keys"
     keys.init(folder, b"foreign", root_keys=1, threshold=1)
-    return Bad(field, published[0], Signer.open(folder))
+    return Bad(field, published, Signer.open(folder))
 
 
 def copy(healthy: Healthy, folder: Path) -> Path:

@@ -46,7 +46,7 @@ def machine(field: Field, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
     made.memory = 2048
     made.serial.unlink(missing_ok=True)
     with made:
-        field.wait_healthy(field.store.boxes()[0].enrolled, LONG)
+        field.wait_healthy(field.store.boxes.rows()[0].enrolled, LONG)
         yield made
 
 
@@ -122,12 +122,12 @@ def test_a_broken_user_container_is_undone_with_its_release_and_the_data_stays(f
     )
     assert broken != text
     assert field.change(COMPOSE, broken, "An HLR that ends at once").published == (BOX,)
-    wanted = field.store.publication(BOX)
+    wanted = field.store.offers.published(BOX)
     assert wanted
 
     def undone() -> bool:
         report = field.report()
-        failure = {failure.release: failure for failure in report.failures}.get(wanted[0].document.sha256)
+        failure = {failure.release: failure for failure in report.failures}.get(wanted.document.sha256)
         return bool(
             failure
             and failure.verdict == Verdict.FAILED

@@ -21,10 +21,10 @@ def test_the_page_is_readable_without_scripts(tmp_path: Path, width: int) -> Non
     here = kit(tmp_path / "fleet")
     publication = here.publication("demo-1", 7)
     here.publisher.publish([publication])
-    here.store.save_publication(publication, "ab" * 32)
-    here.store.enroll("demo-1", "ab" * 32)
-    here.store.set_value("controller", {"revision": str(publication.revision), "error": "x" * 300, "polled": 1})
-    app = create_app(here.store, Settings(state=here.store.root))
+    here.store.offers.save_published(publication, "ab" * 32)
+    here.store.boxes.enroll("demo-1", "ab" * 32)
+    here.store.notes.set_value("controller", {"revision": str(publication.revision), "error": "x" * 300, "polled": 1})
+    app = create_app(here.store, Settings(state=here.store.paths.root))
     with serve(app, "127.0.0.1:0") as url, sync_playwright() as player:
         browser = player.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
         view = {"width": width, "height": 800}

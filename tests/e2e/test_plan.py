@@ -29,12 +29,12 @@ def test_a_measured_plan_is_smaller_than_the_estimate_and_leaves_the_store_as_it
     commit(fleet, "one box")
     (fleet / "pkg" / "hello" / "www" / "index.html").write_text("<h1>hello, again</h1>\n")
     commit(fleet, "say it again")
-    before = listing(store.root)
-    estimated, measured = plan(fleet, store.root), plan(fleet, store.root, "--build")
+    before = listing(store.paths.root)
+    estimated, measured = plan(fleet, store.paths.root), plan(fleet, store.paths.root, "--build")
     assert (estimated["sizes"], measured["sizes"]) == ("estimated", "measured")
     assert measured["digest"] == estimated["digest"] and measured["layers"]["made"] == 1
     assert 0 < measured["groups"][0]["fetch"][0] <= estimated["groups"][0]["fetch"][0] < 100_000
-    assert listing(store.root) == before
+    assert listing(store.paths.root) == before
 
 
 def plan(fleet: Path, state: Path, *words: str) -> dict[str, object]:

@@ -513,8 +513,8 @@ def test_a_pull_request_of_a_real_repository_is_planned_from_where_it_left(
     speaker.round(fleet, revision)
     assert "pkg/hello/file changed" in hub.ours(7)[0] and "unknown key 'rol'" in hub.ours(8)[0]
     assert hub.state(revision.commit, "toweros/deploy") == ("pending", "0/3 boxes healthy")
-    assert "error" not in (store.value(MEMORY) or {})
-    assert store.events() == []
+    assert "error" not in (store.notes.value(MEMORY) or {})
+    assert store.events.latest() == []
 
 
 def test_a_forge_that_is_away_is_an_event_once_and_the_round_returns(
@@ -525,9 +525,9 @@ def test_a_forge_that_is_away_is_an_event_once_and_the_round_returns(
     hub.faults.append(Fault(503))
     for _ in range(3):
         speaker.round(fleet, revision)
-    assert [(event.type, event.reason) for event in store.events()] == [("Warning", "Forge")]
-    assert "503" in (store.value(MEMORY) or {})["error"] and len(hub.requests) == 1
-    assert TOKEN_TEXT not in str(store.events()) + str(store.value(MEMORY))
+    assert [(event.type, event.reason) for event in store.events.latest()] == [("Warning", "Forge")]
+    assert "503" in (store.notes.value(MEMORY) or {})["error"] and len(hub.requests) == 1
+    assert TOKEN_TEXT not in str(store.events.latest()) + str(store.notes.value(MEMORY))
     start = time.monotonic()
     speaker.start(fleet, revision)
     assert time.monotonic() - start < 0.5
@@ -599,7 +599,7 @@ def test_a_forge_in_trouble_holds_up_no_deployment(
 ) -> None:
     follow(site, hub, monkeypatch)
     hub.faults += [replace(fault) for _ in range(50)]
-    run_until(site, hub, lambda store: len(store.publications()) == 3)
+    run_until(site, hub, lambda store: len(store.offers.all_published()) == 3)
     site.commit({"pkg/hello/file": "hello 2\n"})
     commit = site.remote.git("rev-parse", "HEAD")
-    run_until(site, hub, lambda store: any(f.revision.commit == commit for f, _ in store.publications().values()))
+    run_until(site, hub, lambda store: any(f.revision.commit == commit for f in store.offers.all_published().values()))

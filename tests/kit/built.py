@@ -42,15 +42,15 @@ def lend(root: Path) -> Store:
     other = Store.open(root)
     with alone():
         for kind in ("blobs/sha256", "layers"):
-            for path in (store().root / kind).glob("[0-9a-f]*"):
+            for path in (store().paths.root / kind).glob("[0-9a-f]*"):
                 link = root / kind / path.name
                 if path.is_file() and not link.exists():
                     link.parent.mkdir(parents=True, exist_ok=True)
                     os.link(path, link)
-        for key in store().image_keys() - other.image_keys():
-            built = store().image(key)
+        for key in store().builds.image_keys() - other.builds.image_keys():
+            built = store().builds.image(key)
             assert built
-            other.save_image(built)
+            other.builds.save_image(built)
     return other
 
 
@@ -71,7 +71,7 @@ def toolbox() -> Toolbox:
 
 
 def toolbox_root() -> Path:
-    return store().root / "toolbox" / toolbox().key
+    return store().paths.toolbox / toolbox().key
 
 
 @functools.cache

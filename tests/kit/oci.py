@@ -34,5 +34,5 @@ def image(store: Store, name: str, *layers: Mapping[str, File], config: Json | N
     """An image of these layers, lowest first, in the store."""
     ids = tuple(store.blobs.put(tar(layer)).sha256 for layer in layers)
     made = Image(name, sha256("".join((name, *ids)).encode()), config or {}, ids)
-    store.save_image(made)
+    store.builds.save_image(made)
     return made

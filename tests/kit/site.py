@@ -66,7 +66,7 @@ class Workshop:
             raise BuildError(f"{package.path}: no", hint="fix it")
         self.built.append(package.path)
         image = Image(package.tag, package.key, {}, (self.store.blobs.put(package.key.encode()).sha256,))
-        self.store.save_image(image)
+        self.store.builds.save_image(image)
         return image
 
     def prune(self, keep: Iterable[str]) -> None:
@@ -75,7 +75,7 @@ class Workshop:
     def layer(self, data: bytes) -> Layer:
         root = sha256(data)
         if not self.store.layers.has(root):
-            file = self.store.root / "new-layer"
+            file = self.store.paths.root / "new-layer"
             file.write_bytes(data.ljust(4096, b"\0"))
             self.store.layers.add(file, root)
         return Layer(root, 4096)
@@ -123,12 +123,12 @@ class Site:
 
     def report(self, box: str, health: Health = Health.HEALTHY, *, failed: bool = False) -> None:
         """The box runs what it is offered; or says that it failed there."""
-        found = self.store.publication(box)
+        found = self.store.offers.published(box)
         assert found
-        if not self.store.box(box):
-            self.store.enroll(box, "ab" * 32)
-        release, document = found[0].release, found[0].document.sha256
-        known = self.store.report(box)
+        if not self.store.boxes.row(box):
+            self.store.boxes.enroll(box, "ab" * 32)
+        release, document = found.release, found.document.sha256
+        known = self.store.boxes.report(box)
         counter = known.counter + 1 if known else 1
         runs = release.sequence, document, release.content.digest
         said = Report(box, "boot", counter, 0, "1", *runs, Phase.IDLE, health)
@@ -136,7 +136,7 @@ class Site:
             assert known
             failure = Failure(release.sequence, document, Verdict.FAILED, "no answer")
             said = replace(known, counter=counter, failures=(failure,))
-        assert self.store.save_report(said)
+        assert self.store.boxes.save_report(said)
 
     def offers(self) -> dict[str, str]:
         """What the signed metadata offers: box -> digest of its release."""
@@ -155,7 +155,7 @@ class Site:
         return {path.split("/")[0]: str(t.custom["held"]) for path, t in targets.items() if "held" in t.custom}
 
     def contents(self) -> dict[str, str]:
-        return {box: found[0].release.content.digest for box, found in self.store.publications().items()}
+        return {box: found.release.content.digest for box, found in self.store.offers.all_published().items()}
 
 
 @pytest.fixture

@@ -241,10 +241,10 @@ def test_pkg_push_publishes_under_the_linuxkit_tag(
         (fleet / name / "build.yml").write_text(f"org: osmocom\nimage: {name[-3:]}\n")
         (fleet / name / "Dockerfile").write_text("FROM scratch\n")
     with pytest.raises(BuildError, match="pkg/gsm/hlr is not built"):
-        pkg.push(["pkg/gsm"], host, fleet, state=store.root)
+        pkg.push(["pkg/gsm"], host, fleet, state=store.paths.root)
     package = load_packages(FolderTree(fleet), 1, "linux/amd64", [])["pkg/gsm/hlr"]
-    store.save_image(Image(package.tag, package.key, {}, (store.blobs.put(b"hlr").sha256,)))
-    pkg.push(["pkg/gsm"], host, fleet, state=store.root)
+    store.builds.save_image(Image(package.tag, package.key, {}, (store.blobs.put(b"hlr").sha256,)))
+    pkg.push(["pkg/gsm"], host, fleet, state=store.paths.root)
     repository, _, tag = package.tag.partition(":")
     listed = requests.get(f"http://{host}/v2/{repository}/tags/list", timeout=10).json()
     assert listed["tags"] == [tag]

@@ -26,7 +26,6 @@ from gitops.publish.transfers import pairs
 from gitops.server import create_app, serve
 from gitops.settings import Settings
 from gitops.sign import Signer, keys
-from gitops.store import Store
 from tests.kit.published import NOW, PASSPHRASE, Kit, kit
 
 DAY = 86400
@@ -39,7 +38,7 @@ def here(tmp_path: Path) -> Kit:
 
 @pytest.fixture
 def url(here: Kit) -> Iterator[str]:
-    with serve(create_app(here.store, Settings(state=here.store.root)), "127.0.0.1:0") as address:
+    with serve(create_app(here.store, Settings(state=here.store.paths.root)), "127.0.0.1:0") as address:
         yield address
 
 
@@ -216,7 +215,7 @@ def test_a_missing_layer_is_found_before_anything_is_named(here: Kit) -> None:
 
 
 def test_an_agent_that_cannot_read_the_format_is_left_alone(here: Kit) -> None:
-    here.store.save_report(Report("demo-1", "b", 1, 1, "0", 1, "ab" * 32, "ab" * 32, Phase.IDLE, Health.HEALTHY))
+    here.store.boxes.save_report(Report("demo-1", "b", 1, 1, "0", 1, "ab" * 32, "ab" * 32, Phase.IDLE, Health.HEALTHY))
     with pytest.raises(PublishError, match="its agent reads format 0"):
         here.publisher.publish([here.publication("demo-1", 1)])
 
@@ -237,7 +236,7 @@ def test_superseded_metadata_goes_after_a_day_and_what_clients_need_stays(tmp_pa
 def test_copies_and_deltas_give_the_layer_back(here: Kit) -> None:
     old, new = here.publication("demo-1", 1, b"one" * 5000), here.publication("demo-1", 2, b"one" * 5000 + b"more")
     here.publisher.publish([old])
-    here.store.save_publication(old, "ab" * 32)
+    here.store.offers.save_published(old, "ab" * 32)
     here.publisher.publish([new])
     (pair,) = pairs(old.release, new.release)
     layers = here.store.layers
@@ -247,10 +246,3 @@ def test_copies_and_deltas_give_the_layer_back(here: Kit) -> None:
     assert subprocess.run(patch, check=True, capture_output=True).stdout == wanted
     whole = subprocess.run(["zstd", "-dcq", str(layers.zst(pair[1]))], check=True, capture_output=True)
     assert whole.stdout == wanted
-
-
-def test_the_store_remembers_which_revision_a_release_is(here: Kit) -> None:
-    publication = here.publication("demo-1", 1)
-    here.publisher.publish([publication])
-    rows = (Store.open(here.store.root).value("revisions") or {})["rows"]
-    assert rows == [[publication.document.sha256, str(publication.revision)]]

@@ -41,14 +41,14 @@ def here(tmp_path: Path) -> Kit:
 
 @pytest.fixture
 def web(here: Kit) -> Iterator[TestClient]:
-    with TestClient(create_app(here.store, Settings(state=here.store.root))) as client:
+    with TestClient(create_app(here.store, Settings(state=here.store.paths.root))) as client:
         yield client
 
 
 @pytest.fixture
 def key(here: Kit) -> Ed25519PrivateKey:
     key = Ed25519PrivateKey.generate()
-    here.store.enroll("demo-1", key.public_key().public_bytes_raw().hex())
+    here.store.boxes.enroll("demo-1", key.public_key().public_bytes_raw().hex())
     return key
 
 
@@ -134,22 +134,22 @@ def test_a_report_is_taken_once(here: Kit, web: TestClient, key: Ed25519PrivateK
     assert post(web, body(key, counter=2)) == 204
     assert post(web, body(key, counter=1, health="Degraded")) == 409, "older"
     assert post(web, body(key, boot_id="c")) == 204, "a new boot counts from the start"
-    report = here.store.report("demo-1")
+    report = here.store.boxes.report("demo-1")
     assert report is not None and (report.boot_id, report.health) == ("c", "Healthy")
 
 
 def test_forged_and_foreign_reports_are_refused(here: Kit, web: TestClient, key: Ed25519PrivateKey) -> None:
     other = Ed25519PrivateKey.generate()
-    here.store.enroll("demo-2", other.public_key().public_bytes_raw().hex())
+    here.store.boxes.enroll("demo-2", other.public_key().public_bytes_raw().hex())
     assert post(web, body(other)) == 403, "signed by another box"
     assert post(web, body(other), "demo-2") == 403, "speaks of another box"
     assert post(web, body(key), "nobody") == 403
     altered = json.loads(body(key))
     altered["report"] = altered["report"].replace("Healthy", "Degraded")
     assert post(web, json.dumps(altered).encode()) == 403
-    here.store.revoke("demo-1")
+    here.store.boxes.revoke("demo-1")
     assert post(web, body(key)) == 403
-    assert here.store.report("demo-1") is None and here.store.report("demo-2") is None
+    assert here.store.boxes.report("demo-1") is None and here.store.boxes.report("demo-2") is None
 
 
 def test_bodies_that_are_no_reports(web: TestClient, key: Ed25519PrivateKey) -> None:
@@ -168,7 +168,7 @@ def test_events_tell_what_changed(here: Kit, web: TestClient, key: Ed25519Privat
     assert post(web, body(key)) == 204
     assert post(web, body(key, counter=2, failures=[failure], error="metadata: older")) == 204
     assert post(web, body(key, counter=3, failures=[failure], error="metadata: older")) == 204
-    told = [(event.reason, event.message) for event in here.store.events("demo-1")]
+    told = [(event.reason, event.message) for event in here.store.events.latest("demo-1")]
     assert told == [
         ("Refused", "metadata: older"),
         ("FellBack", "release 2: failed: hello: 500"),
@@ -209,7 +209,9 @@ def test_the_page_escapes_what_boxes_say(here: Kit, web: TestClient, key: Ed2551
     failure = {"sequence": 2, "release": "ef" * 32, "verdict": "failed", "reason": EVIL, "time": 5, "log": EVIL}
     assert post(web, body(key, phase=EVIL)) == 422
     assert post(web, body(key, error=EVIL, failures=[failure], degraded=[EVIL], entry=EVIL)) == 204
-    here.store.set_value("controller", {"revision": "main@sha1:" + "a" * 40, "error": EVIL, "hint": EVIL, "polled": 5})
+    here.store.notes.set_value(
+        "controller", {"revision": "main@sha1:" + "a" * 40, "error": EVIL, "hint": EVIL, "polled": 5}
+    )
     page = web.get("/")
     assert "<script" not in page.text and page.text.count("&lt;script&gt;") >= 6
     assert "default-src 'none'" in page.headers["content-security-policy"]
@@ -221,7 +223,7 @@ def test_api_metrics_and_probes(here: Kit, web: TestClient, key: Ed25519PrivateK
     assert web.get("/readyz").status_code == 503
     publication = here.publication("demo-1", 1)
     here.publisher.publish([publication])
-    here.store.save_publication(publication, "ab" * 32)
+    here.store.offers.save_published(publication, "ab" * 32)
     assert post(web, body(key, release=publication.document.sha256, content=publication.release.content.digest)) == 204
     assert web.get("/readyz").status_code == 200
     (box,) = web.get("/api/v1/boxes").json()["boxes"]
@@ -235,7 +237,7 @@ def test_api_metrics_and_probes(here: Kit, web: TestClient, key: Ed25519PrivateK
 
 def test_status_in_the_terminal(here: Kit, web: TestClient, key: Ed25519PrivateKey) -> None:
     assert post(web, body(key, error="bad\x1b[31m [red]x")) == 204
-    run, state = CliRunner(), ["--state", str(here.store.root)]
+    run, state = CliRunner(), ["--state", str(here.store.paths.root)]
     table = run.invoke(application(), ["status", *state], env={"COLUMNS": "200"})
     assert table.exit_code == 0 and "demo-1" in table.stdout and "bad?[31m [red]x" in table.stdout
     rows = json.loads(run.invoke(application(), ["status", "demo-1", "-o", "json", *state]).stdout)
@@ -246,16 +248,16 @@ def test_status_in_the_terminal(here: Kit, web: TestClient, key: Ed25519PrivateK
 
 
 def test_enroll_and_revoke(here: Kit) -> None:
-    run, state = CliRunner(), ["--state", str(here.store.root)]
+    run, state = CliRunner(), ["--state", str(here.store.paths.root)]
     assert run.invoke(application(), ["box", "enroll", "demo-9", "--key", "ab" * 31, *state]).exit_code == 1
     assert run.invoke(application(), ["box", "enroll", "demo-9", "--key", "ab" * 32, *state]).exit_code == 0
     assert run.invoke(application(), ["box", "revoke", "demo-9", *state]).exit_code == 0
-    row = here.store.box("demo-9")
+    row = here.store.boxes.row("demo-9")
     assert row is not None and row.public_key == "ab" * 32 and row.revoked
 
 
 def test_an_address_in_use_is_an_error_with_a_hint(here: Kit) -> None:
-    app = create_app(here.store, Settings(state=here.store.root))
+    app = create_app(here.store, Settings(state=here.store.paths.root))
     with serve(app, "127.0.0.1:0") as url:
         with pytest.raises(SettingsError, match="cannot listen"), serve(app, url.removeprefix("http://")):
             pass

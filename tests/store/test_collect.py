@@ -39,7 +39,7 @@ def a_publication(store: Store, sequence: int, layer: Layer) -> Publication:
 
 
 def age(store: Store, seconds: int) -> None:
-    for path in store.root.rglob("*"):
+    for path in store.paths.root.rglob("*"):
         os.utime(path, (NOW - seconds, NOW - seconds))
 
 
@@ -47,15 +47,15 @@ def test_running_and_wanted_stay_and_the_rest_goes(tmp_path: Path) -> None:
     store = Store.open(tmp_path / "state")
     running, wanted, _old = (a_layer(store, tmp_path, name) for name in "abc")
     first, second = a_publication(store, 1, running), a_publication(store, 2, wanted)
-    store.save_publication(second, "key")
-    store.save_report(Report("demo-1", "b", 1, 0, "1", 1, first.document.sha256, "", Phase.IDLE, Health.HEALTHY))
+    store.offers.save_published(second, "key")
+    store.boxes.save_report(Report("demo-1", "b", 1, 0, "1", 1, first.document.sha256, "", Phase.IDLE, Health.HEALTHY))
     locked = store.blobs.put(b"a deb")
     tar = store.blobs.put(b"a tar")
     junk = store.blobs.put(b"junk")
     file = LockedFile("deb", "a", "1", locked.sha256, 5, "pool/a.deb")
     package = Package("pkg/a", "a", "a:1", "k" * 64, lock=(file,))
-    store.save_image(Image("a:1", package.key, {}, (tar.sha256,)))
-    store.save_image(Image("a:0", "o" * 64, {}, (junk.sha256,)))
+    store.builds.save_image(Image("a:1", package.key, {}, (tar.sha256,)))
+    store.builds.save_image(Image("a:0", "o" * 64, {}, (junk.sha256,)))
     age(store, GRACE - 1)
     assert collect(store, [package], now=NOW, grace=GRACE).files == 0, "young files stay"
     age(store, GRACE + 1)
@@ -64,5 +64,5 @@ def test_running_and_wanted_stay_and_the_rest_goes(tmp_path: Path) -> None:
     assert store.layers.roots() == [running.root, wanted.root]
     assert store.blobs.has(locked.sha256) and store.blobs.has(tar.sha256) and not store.blobs.has(junk.sha256)
     assert store.blobs.has(first.document.sha256), "a box still runs it"
-    assert store.image_keys() == {package.key}
+    assert store.builds.image_keys() == {package.key}
     assert collect(store, [package], now=NOW, grace=GRACE).files == 0

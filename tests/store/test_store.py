@@ -83,50 +83,63 @@ def test_a_writer_that_dies_midway_leaves_nothing(store: Store, tmp_path: Path) 
 
 def test_nouns_come_back_as_they_went_in(store: Store) -> None:
     image = Image("toweros/a:1", "k" * 64, {"Env": ["A=b"]}, ("d" * 64,))
-    store.save_image(image)
-    store.save_publication(a_publication(), "key-1")
-    store.save_report(a_report())
-    assert store.image(image.key) == image
-    assert store.publication("demo-1") == (a_publication(), "key-1")
-    assert store.publications() == {"demo-1": (a_publication(), "key-1")}
-    assert store.report("demo-1") == a_report()
-    assert store.image("z" * 64) is None and store.publication("x") is None and store.report("x") is None
+    store.builds.save_image(image)
+    store.offers.save_published(a_publication(), "key-1")
+    store.boxes.save_report(a_report())
+    assert store.builds.image(image.key) == image
+    assert store.offers.published("demo-1") == a_publication()
+    assert store.offers.all_published() == {"demo-1": a_publication()}
+    assert store.offers.box_keys() == {"demo-1": "key-1"}
+    assert store.boxes.report("demo-1") == a_report()
+    assert (
+        store.builds.image("z" * 64) is None and store.offers.published("x") is None and store.boxes.report("x") is None
+    )
+
+
+def test_a_promoted_candidate_is_what_is_offered_and_its_revision_is_remembered(store: Store) -> None:
+    publication = a_publication()
+    store.offers.save_candidate(publication, "key-2")
+    store.offers.promote(["demo-1"])
+    assert store.offers.published("demo-1") == publication and store.offers.all_candidates() == {}
+    release, content = publication.document.sha256, publication.release.content.digest
+    assert store.offers.revisions() == {release: str(publication.revision)}
+    assert store.offers.contents() == {release: content} and store.offers.box_keys() == {"demo-1": "key-2"}
 
 
 def test_a_layer_whose_file_is_gone_is_made_again(store: Store, tmp_path: Path) -> None:
     file = tmp_path / "image"
     file.write_bytes(b"erofs")
     store.layers.add(file, ROOT)
-    store.save_layer(sha256(b"tar"), 1, Layer(ROOT, 4096))
-    assert store.layer(sha256(b"tar"), 1) == Layer(ROOT, 4096)
-    assert store.layer(sha256(b"tar"), 2) is None
+    store.builds.save_layer(sha256(b"tar"), 1, Layer(ROOT, 4096))
+    assert store.builds.layer(sha256(b"tar"), 1) == Layer(ROOT, 4096)
+    assert store.builds.layer(sha256(b"tar"), 2) is None
     store.layers.remove(ROOT)
-    assert store.layer(sha256(b"tar"), 1) is None
+    assert store.builds.layer(sha256(b"tar"), 1) is None
 
 
 def test_a_replayed_report_is_not_taken(store: Store) -> None:
-    assert store.save_report(a_report(counter=2))
-    assert not store.save_report(a_report(counter=2))
-    assert not store.save_report(a_report(counter=1, health=Health.DEGRADED))
-    assert store.save_report(a_report(boot_id="boot-2", counter=1))
-    assert not store.save_report(a_report(counter=2)), "an older boot cannot speak again"
+    assert store.boxes.save_report(a_report(counter=2))
+    assert not store.boxes.save_report(a_report(counter=2))
+    assert not store.boxes.save_report(a_report(counter=1, health=Health.DEGRADED))
+    assert store.boxes.save_report(a_report(boot_id="boot-2", counter=1))
+    assert not store.boxes.save_report(a_report(counter=2)), "an older boot cannot speak again"
 
 
 def test_since_when_moves_only_when_something_changed(store: Store) -> None:
-    store.enroll("demo-1", "00" * 32)
-    store.save_report(a_report(counter=1), now=100)
-    store.save_report(a_report(counter=2, time=200), now=200)
-    row = store.box("demo-1")
+    store.boxes.enroll("demo-1", "00" * 32)
+    store.boxes.save_report(a_report(counter=1), now=100)
+    store.boxes.save_report(a_report(counter=2, time=200), now=200)
+    row = store.boxes.row("demo-1")
     assert row is not None and (row.received, row.since) == (200, 100)
-    store.save_report(a_report(counter=3, health=Health.DEGRADED), now=300)
-    row = store.box("demo-1")
+    store.boxes.save_report(a_report(counter=3, health=Health.DEGRADED), now=300)
+    row = store.boxes.row("demo-1")
     assert row is not None and row.since == 300
 
 
 def test_two_controllers_cannot_hold_one_store(store: Store) -> None:
     with store.lock():
         with pytest.raises(StoreError, match="another controller"):
-            with Store.open(store.root).lock():
+            with Store.open(store.paths.root).lock():
                 pass
 
 

@@ -38,7 +38,7 @@ class Chain:
 
     def findings(self, name: str = "demo-1", keys: Path | None = None) -> list[Finding]:
         believed = Believed.of_folder(keys or self.keys, Trust.of_files(self.story.first))
-        return list(Verification(self.kit.store.root, believed).of(name))
+        return list(Verification(self.kit.store.paths.root, believed).of(name))
 
     def broken(self) -> list[str]:
         return [f"{each.what}: {each.says}" for each in self.findings() if not each.ok]
@@ -102,7 +102,7 @@ def test_a_release_tag_and_its_commit_both_travel(tmp_path: Path, tags: Story) -
 def test_nothing_but_the_files_is_needed(tmp_path: Path, chain: Chain) -> None:
     copy, public = tmp_path / "copy", tmp_path / "keys"
     for part in ("repo/metadata", "blobs", "layers"):
-        shutil.copytree(chain.kit.store.root / part, copy / part)
+        shutil.copytree(chain.kit.store.paths.root / part, copy / part)
     public.mkdir()
     for name in ("root.json", "db.crt"):
         shutil.copy(chain.keys / name, public)

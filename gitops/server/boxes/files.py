@@ -25,7 +25,7 @@ METHODS = ["GET", "HEAD"]
 def router(store: Store) -> APIRouter:
     """The routes below /metadata, /targets, /layers and /deltas."""
     routes = APIRouter(include_in_schema=False)
-    folder = store.root / "repo" / "metadata"
+    folder = store.paths.metadata
 
     @routes.api_route("/metadata/{name:path}", methods=METHODS)
     def metadata(name: str, request: Request) -> Response:

@@ -101,18 +101,18 @@ def take(store: Store, name: str, body: bytes) -> None:
         envelope = Envelope.model_validate_json(body)
     except ValidationError as error:
         raise HTTPException(400, "the body is not a signed report") from error
-    row = store.box(name)
+    row = store.boxes.row(name)
     if row is None or row.revoked or not proves(row.public_key, envelope.report.encode(), envelope.signature):
         log.warning("report.refused", box=name[:63], reason="signature")
         raise HTTPException(403, "the signature is not that of an enrolled box of this name")
     report = _parse(envelope.report)
     if report.box != name:
         raise HTTPException(403, "the report is another box's")
-    before = store.report(name)
-    if not store.save_report(report):
+    before = store.boxes.report(name)
+    if not store.boxes.save_report(report):
         raise HTTPException(409, "this report was seen already")
     for type_, reason, message in changes(before, report):
-        store.add_event(name, type_, reason, message)
+        store.events.add(name, type_, reason, message)
 
 
 def changes(before: Report | None, after: Report) -> list[tuple[str, str, str]]:

@@ -32,7 +32,7 @@ def router(store: Store, settings: Settings) -> APIRouter:
     def index() -> HTMLResponse:
         now = int(time.time())
         fleet = fleet_status(store, now)
-        events = store.events(limit=EVENTS)
+        events = store.events.latest(limit=EVENTS)
         return HTMLResponse(template.render(fleet=fleet, events=events, now=now, refresh=REFRESH, counts=counts(fleet)))
 
     @routes.get("/api/v1/boxes")
@@ -53,7 +53,7 @@ def router(store: Store, settings: Settings) -> APIRouter:
 
     @routes.get("/readyz", include_in_schema=False)
     def readyz() -> Response:
-        ready = (store.root / "repo" / "metadata" / "timestamp.json").is_file()
+        ready = (store.paths.metadata / "timestamp.json").is_file()
         return JSONResponse({"ready": ready, "repository": bool(settings.repository)}, 200 if ready else 503)
 
     return routes
@@ -68,8 +68,8 @@ def one_box(store: Store, name: str) -> Json:
     found = [box for box in fleet_status(store, int(time.time())).boxes if box.box == name]
     if not found:
         raise HTTPException(404, f"there is no box {name}")
-    report = store.report(name)
-    events = [dict(event.__dict__) for event in store.events(name)]
+    report = store.boxes.report(name)
+    events = [dict(event.__dict__) for event in store.events.latest(name)]
     said = {"checks": list(report.checks), "fetched": report.fetched, "entry": report.entry} if report else {}
     return found[0].as_json() | said | {"events": events}
 

@@ -1,0 +1,105 @@
+"""What is known of boxes: their public keys, and the newest report of each."""
+
+import time
+from dataclasses import asdict, dataclass, replace
+
+from sqlalchemy import select, update
+from sqlalchemy.engine import Connection
+
+from gitops.model import Json, Report, canonical
+from gitops.store import documents, tables
+from gitops.store.database import Database, upsert
+
+
+@dataclass(frozen=True)
+class BoxRow:
+    """An enrolled box. `public_key` is Ed25519, hex. `received` and `since` are 0 before the first report."""
+
+    name: str
+    public_key: str
+    enrolled: int
+    revoked: int = 0
+    received: int = 0
+    since: int = 0
+
+
+COLUMNS = (tables.boxes, tables.reports.c.received, tables.reports.c.since)
+JOINED = tables.boxes.outerjoin(tables.reports, tables.boxes.c.name == tables.reports.c.box)
+
+
+class Boxes:
+    """Enrolment and reports."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def rows(self) -> list[BoxRow]:
+        """Every enrolled box, by name."""
+        with self._database.read() as connection:
+            query = select(*COLUMNS).select_from(JOINED).order_by(tables.boxes.c.name)
+            return [_row(dict(row)) for row in connection.execute(query).mappings()]
+
+    def row(self, name: str) -> BoxRow | None:
+        with self._database.read() as connection:
+            query = select(*COLUMNS).select_from(JOINED).where(tables.boxes.c.name == name)
+            row = connection.execute(query).mappings().first()
+        return _row(dict(row)) if row else None
+
+    def enroll(self, name: str, public_key: str) -> None:
+        """Remember a box's public key (Ed25519, hex); a replaced box gets a new one."""
+        columns = {"public_key": public_key, "enrolled": int(time.time()), "revoked": 0}
+        with self._database.write() as connection:
+            upsert(connection, tables.boxes, {"name": name}, columns)
+
+    def revoke(self, name: str) -> None:
+        with self._database.write() as connection:
+            connection.execute(update(tables.boxes).where(tables.boxes.c.name == name).values(revoked=int(time.time())))
+
+    def report(self, box: str) -> Report | None:
+        """The newest one."""
+        with self._database.read() as connection:
+            text = connection.scalar(select(tables.reports.c.document).where(tables.reports.c.box == box))
+        return documents.report(text) if text else None
+
+    def save_report(self, report: Report, now: int | None = None) -> bool:
+        """Keep the newest report of a box. False: this (boot, counter) or a later one of that boot was seen already."""
+        received = int(time.time()) if now is None else now
+        with self._database.write() as connection:
+            if not _count(connection, report):
+                return False
+            where = tables.reports.c.box == report.box
+            row = connection.execute(select(tables.reports.c.since, tables.reports.c.document).where(where)).first()
+            since = row.since if row and _same_state(documents.report(row.document), report) else received
+            columns = {"received": received, "since": since, **_columns(report)}
+            upsert(connection, tables.reports, {"box": report.box}, columns)
+        return True
+
+
+def _row(columns: Json) -> BoxRow:
+    values: Json = {name: value or 0 for name, value in columns.items()}
+    return BoxRow(**values)
+
+
+def _columns(report: Report) -> Json:
+    failures = canonical([asdict(failure) for failure in report.failures]).decode()
+    words = {name: getattr(report, name) for name in ("release", "content", "sequence", "health", "phase", "error")}
+    return words | {"failures": failures, "document": documents.dump(report)}
+
+
+def _count(connection: Connection, report: Report) -> bool:
+    """Take the counter of this boot forward; False when it is not ahead."""
+    columns = tables.boots.c
+    here = (columns.box == report.box) & (columns.boot_id == report.boot_id)
+    seen = connection.scalar(select(columns.counter).where(here))
+    if seen is not None and report.counter <= seen:
+        return False
+    key = {"box": report.box, "boot_id": report.boot_id}
+    upsert(connection, tables.boots, key, {"counter": report.counter})
+    return True
+
+
+def _same_state(before: Report, after: Report) -> bool:
+    """Whether a person would say that nothing changed since the last report."""
+    return replace(before, boot_id="", counter=0, time=0, fetched={}, checks=()) == replace(
+        after, boot_id="", counter=0, time=0, fetched={}, checks=()
+    )

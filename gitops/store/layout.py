@@ -1,0 +1,96 @@
+"""Every path below the state folder, spelled once.
+
+blobs/sha256/HEX            anything, by digest            toweros.db     the database, if it is SQLite
+layers/ROOT  ROOT.zst       EROFS images and zstd copies   toolbox/KEY    the image tools, unpacked
+layers/deltas/OLD/NEW.zst                                  buildah/       the builder's own storage
+repo/metadata/*.json        what boxes trust               logs/          what builds print
+source/  review/            clones of the fleet repo       .KIND-*        work in progress (`Scratch`)
+"""
+
+import contextlib
+import enum
+import shutil
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+HOUR = 3600.0
+
+
+class Scratch(enum.StrEnum):
+    """Temporary folders and files directly below the root, by what works there."""
+
+    build = ".build-"
+    fetch = ".fetch-"
+    plan = ".plan-"
+    extract = ".extract-"
+    tar = ".tar-"
+
+
+LEFTOVERS = {
+    f"{Scratch.build}*": 0.0,
+    f"{Scratch.fetch}*": 0.0,
+    f"{Scratch.plan}*": 24 * HOUR,
+    **dict.fromkeys((f"{Scratch.extract}*", f"{Scratch.tar}*", "toolbox/.new-*", "toolbox/*/work/*"), HOUR),
+    **dict.fromkeys(("blobs/sha256/.new-*", "layers/.new-*", "layers/deltas/*/.new-*"), HOUR),
+}
+"""Temporary names, and the seconds of silence after which nobody works there any more."""
+
+
+@dataclass(frozen=True)
+class Layout:
+    """The paths of one state folder."""
+
+    root: Path
+
+    @property
+    def blobs(self) -> Path:
+        return self.root / "blobs" / "sha256"
+
+    @property
+    def layers(self) -> Path:
+        return self.root / "layers"
+
+    @property
+    def database(self) -> Path:
+        return self.root / "toweros.db"
+
+    @property
+    def metadata(self) -> Path:
+        """The signed metadata that boxes fetch."""
+        return self.root / "repo" / "metadata"
+
+    @property
+    def toolbox(self) -> Path:
+        return self.root / "toolbox"
+
+    @property
+    def builder(self) -> Path:
+        return self.root / "buildah"
+
+    @property
+    def source(self) -> Path:
+        """The clone that is followed."""
+        return self.root / "source"
+
+    @property
+    def review(self) -> Path:
+        """The clone that pull requests are fetched into."""
+        return self.root / "review"
+
+    def build_log(self, package: str) -> Path:
+        """Where the log of a package's last failed build is; `package` is its path in the fleet repo."""
+        return self.root / "logs" / f"build-{package.replace('/', '-')}.log"
+
+    def scratch(self, kind: Scratch) -> "tempfile.TemporaryDirectory[str]":
+        """A temporary folder on the store's file system; `sweep` removes what a killed process left there."""
+        return tempfile.TemporaryDirectory(dir=self.root, prefix=kind)
+
+    def sweep(self) -> None:
+        """Remove what a killed controller left. Only the lease's holder may: nobody else builds."""
+        for pattern, age in LEFTOVERS.items():
+            for path in self.root.glob(pattern):
+                with contextlib.suppress(FileNotFoundError):
+                    if time.time() - path.lstat().st_mtime >= age:
+                        shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
