@@ -6,8 +6,7 @@ In: the apps of a box, built images by name, pulled ones by reference. Out: `fil
 - each blob is one EROFS layer of one file, so that a changed user container costs what a changed service costs, and
   verity, repair, deltas and collection are the same for both; manifests and configs together are one more layer;
 - the box serves them to Docker on its own loopback, so an update, a fallback and a power cut need no registry;
-- every image is named by its manifest's digest, in the release, and Docker checks what it pulls against that;
-- a package becomes an OCI image without time or history: equal layers give equal digests.
+- every image is named by its manifest's digest, in the release, and Docker checks what it pulls against that.
 
     staged = Apps(store, layers).stage(box.apps, images, pulled, mirror="")
     staged.files, staged.mounted
@@ -23,7 +22,8 @@ import yaml
 from gitops.assemble.layers import Layers
 from gitops.assemble.root.tree import TreeEntry, parents, tar_of
 from gitops.errors import AssembleError
-from gitops.model import APPS, App, AppImage, BlobRef, Image, Json, Layer, Mounted, canonical, sha256
+from gitops.model import APPS, App, AppImage, Image, Json, Layer, Mounted, sha256
+from gitops.oci.image import oci_image, repository_of
 from gitops.store import Store
 
 REGISTRY = "127.0.0.1:5000"
@@ -32,9 +32,6 @@ PLACE, TARGET = "images", "oci"
 FOLDER = f"containers/{PLACE}/{TARGET}"
 """Where the initrd mounts them."""
 BLOBS = "blobs/sha256"
-MANIFEST = "application/vnd.oci.image.manifest.v1+json"
-CONFIG = "application/vnd.oci.image.config.v1+json"
-LAYER = "application/vnd.oci.image.layer.v1.tar"
 
 
 @dataclass(frozen=True)
@@ -103,30 +100,6 @@ class Apps:
             archive.addfile(info, blob)
 
 
-def oci_image(store: Store, image: Image) -> AppImage:
-    """A package's image as an OCI image: uncompressed layers, whose digests are their diff ids."""
-    layers = tuple(BlobRef(diff_id, _size(store, image, diff_id)) for diff_id in image.layers)
-    rootfs = {"type": "layers", "diff_ids": [f"sha256:{ref.sha256}" for ref in layers]}
-    config = canonical({"architecture": "amd64", "os": "linux", "config": image.config, "rootfs": rootfs})
-    manifest = {
-        "schemaVersion": 2,
-        "mediaType": MANIFEST,
-        "config": _descriptor(CONFIG, BlobRef(sha256(config), len(config))),
-        "layers": [_descriptor(LAYER, ref) for ref in layers],
-    }
-    return AppImage(canonical(manifest), config, layers)
-
-
-def _size(store: Store, image: Image, digest: str) -> int:
-    if not store.blobs.has(digest):
-        raise AssembleError(f"{image.reference}: layer {digest[:12]} is missing", hint="build it again")
-    return store.blobs.path(digest).stat().st_size
-
-
-def _descriptor(media_type: str, ref: BlobRef) -> Json:
-    return {"mediaType": media_type, "digest": f"sha256:{ref.sha256}", "size": ref.size}
-
-
 def _reference(app: App, name: str, image: AppImage, mirror: str) -> str:
     """What Docker is told to run: always by digest."""
     repository = repository_of(name)
@@ -136,16 +109,6 @@ def _reference(app: App, name: str, image: AppImage, mirror: str) -> str:
         hint = "set `registry` in toweros.toml, or `pull: staged`"
         raise AssembleError(f"{app.path} is pulled from a registry, and none is named", hint=hint)
     return f"{mirror}/{repository}@sha256:{image.digest}"
-
-
-def repository_of(name: str) -> str:
-    """A name without its registry, tag and digest; of a package, its folder's name."""
-    if name.startswith("@pkg:"):
-        return name.rpartition("/")[2]
-    host, _, rest = name.partition("@")[0].partition("/")
-    path = rest if rest and ("." in host or ":" in host) else name.partition("@")[0]
-    folder, _, last = path.rpartition("/")
-    return "/".join(filter(None, (folder, last.partition(":")[0])))
 
 
 def _compose_file(app: App, references: Mapping[str, str]) -> Json:

@@ -10,10 +10,10 @@ from typing import Annotated, BinaryIO
 import typer
 
 from gitops.assemble.formats.tar import write
-from gitops.assemble.images import OciLayout
 from gitops.errors import AssembleError, FleetError, Problem
 from gitops.fleet.linuxkit.spec import load
 from gitops.model import Entry
+from gitops.oci.layout import OciLayout
 
 
 class Format(enum.StrEnum):

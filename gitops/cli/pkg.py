@@ -38,8 +38,8 @@ def push(
     state: StateOption = None,
 ) -> None:
     """Publish packages to a registry under their LinuxKit tags; prints what an app names to pull them by digest."""
-    from gitops.assemble.apps import oci_image
-    from gitops.oci.registry import push as upload
+    from gitops.oci.image import oci_image
+    from gitops.oci.image import push as upload
     from gitops.workflows.import_images import Images
 
     settings, store = context.settings(config, state), context.store(config, state)

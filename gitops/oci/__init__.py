@@ -1,1 +1,1 @@
-"""Images that come from elsewhere: registries, signatures, layouts."""
+"""Images that come from elsewhere: registry (HTTP), image (pull, push), cosign (signatures), layout (folders)."""

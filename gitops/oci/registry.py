@@ -1,63 +1,35 @@
-"""OCI registries: images by digest, in and out, and whose signature they carry (distribution-spec 1.1).
+"""The HTTP of an OCI registry: manifests and blobs by digest, in and out (distribution-spec 1.1).
 
-In: a reference `[HOST/]REPOSITORY@sha256:DIGEST`, a store. Out: an `AppImage` whose layers are blobs in the store.
-Rules: everything is asked for by digest and compared with it; an index is followed to linux/amd64 once; plain HTTP is
-spoken on the loopback alone; nothing larger than the manifest says is read; no message holds a password or token.
+In: a host, a repository, a digest. Out: bytes that are what their digest says. Rules: plain HTTP is spoken on the
+loopback alone; nothing larger than the manifest says is read; no message holds a password or token.
 
-    registry = Registry("registry.example", credentials)
-    image = pull(store, registry, "osmocom/osmo-hlr", digest)
-    verify_signature(registry, "osmocom/osmo-hlr", digest, {"ada.pub": pem})     # -> "ada.pub"
+    registry = Registry("registry.example", credentials(file, "registry.example"))
+    data, media_type = registry.document("osmocom/osmo-hlr", f"manifests/sha256:{digest}", digest)
 """
 
 import base64
 import json
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 from urllib.parse import urljoin
 
 import requests
-from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec, ed25519
-from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
 from gitops.errors import RegistryError
-from gitops.model import AppImage, BlobRef, Json, sha256
+from gitops.model import BlobRef, Json, sha256
 from gitops.store import Store
 from gitops.store.blobs import arriving, digest_file
 
 MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 DOCKER_MANIFEST = "application/vnd.docker.distribution.manifest.v2+json"
 INDEXES = ("application/vnd.oci.image.index.v1+json", "application/vnd.docker.distribution.manifest.list.v2+json")
-SIMPLE_SIGNING = "application/vnd.dev.cosign.simplesigning.v1+json"
-SIGNATURE = "dev.cosignproject.cosign/signature"
-KIND = "cosign container image signature"
-"""The payload's own word for what it is (containers/image, signature-format: simple signing)."""
 MAX_DOCUMENT = 4 << 20
 """Bytes of a manifest, config or payload."""
 TIMEOUT = (10, 60)
 """Seconds: until a connection stands, and without a byte."""
 CHUNK = 1 << 20
-
-
-@dataclass(frozen=True)
-class Reference:
-    """`[HOST/]REPOSITORY[:TAG]@sha256:DIGEST`, taken apart."""
-
-    host: str
-    repository: str
-    digest: str
-
-    @classmethod
-    def parse(cls, text: str) -> "Reference":
-        name, _, digest = text.partition("@sha256:")
-        first, _, rest = name.partition("/")
-        host, path = (first, rest) if rest and ("." in first or ":" in first or first == "localhost") else ("", name)
-        folder, _, last = path.rpartition("/")
-        return cls(host, "/".join(filter(None, (folder, last.partition(":")[0]))), digest)
 
 
 class Registry:
@@ -139,13 +111,13 @@ class Registry:
         """One request; once more with a token when the registry asks for one."""
         url = path if path.startswith("http") else self._base + path
         for attempt in (1, 2):
-            said = {**(headers or {}), **({"Authorization": f"Bearer {self._token}"} if self._token else {})}
+            asked = {**(headers or {}), **({"Authorization": f"Bearer {self._token}"} if self._token else {})}
             auth = None if self._token else self._credentials
             try:
                 response = self._session.request(
                     method,
                     url,
-                    headers=said,
+                    headers=asked,
                     data=data,
                     auth=auth,
                     stream=stream,
@@ -167,12 +139,13 @@ class Registry:
 
     def _new_token(self, challenge: str) -> str:
         """distribution's token authentication: ask the realm that the challenge names."""
-        said = dict(re.findall(r'(\w+)="([^"]*)"', challenge))
-        if not challenge.lower().startswith("bearer") or not said.get("realm", "").startswith(("https://", self._base)):
+        fields = dict(re.findall(r'(\w+)="([^"]*)"', challenge))
+        safe = fields.get("realm", "").startswith(("https://", self._base))
+        if not challenge.lower().startswith("bearer") or not safe:
             raise RegistryError(f"{self.host} lets nobody in like this", hint="see `registry_auth` in docs/settings.md")
-        asked = {key: said[key] for key in ("service", "scope") if key in said}
+        query = {key: fields[key] for key in ("service", "scope") if key in fields}
         try:
-            answer = self._session.get(said["realm"], params=asked, auth=self._credentials, timeout=TIMEOUT)
+            answer = self._session.get(fields["realm"], params=query, auth=self._credentials, timeout=TIMEOUT)
             body = answer.json()
             return str(body.get("token") or body["access_token"])
         except (requests.RequestException, ValueError, KeyError, AttributeError) as error:
@@ -195,95 +168,26 @@ def credentials(file: Path | None, host: str) -> tuple[str, str] | None:
     return (user, password) if user else None
 
 
-def pull(store: Store, registry: Registry, repository: str, digest: str) -> AppImage:
-    """An image by digest, with its blobs in the store.
+def parse(data: bytes, name: str) -> Json:
+    """A manifest or index. `name` is for the message.
 
     Raises:
-        RegistryError: see `Registry`; or it is no image for linux/amd64.
+        RegistryError: it is none.
     """
-    data, kind = registry.document(repository, f"manifests/sha256:{digest}", digest)
-    manifest = _json(data, repository)
-    if kind in INDEXES or "manifests" in manifest:
-        digest = _for_us(manifest, f"{registry.host}/{repository}")
-        data, _ = registry.document(repository, f"manifests/sha256:{digest}", digest)
-        manifest = _json(data, repository)
     try:
-        named = _hex(manifest["config"]["digest"])
-        layers = tuple(BlobRef(_hex(layer["digest"]), int(layer["size"])) for layer in manifest["layers"])
-    except (KeyError, TypeError, ValueError) as error:
-        raise RegistryError(f"{registry.host}/{repository}@sha256:{digest} is no image") from error
-    config, _ = registry.document(repository, f"blobs/sha256:{named}", named)
-    for layer in layers:
-        registry.fetch(store, repository, layer)
-    return AppImage(data, config, layers)
+        value = json.loads(data)
+    except ValueError as error:
+        raise RegistryError(f"{name}: what came is no JSON") from error
+    if not isinstance(value, dict):
+        raise RegistryError(f"{name}: what came is no manifest")
+    return value
 
 
-def push(store: Store, registry: Registry, repository: str, tag: str, image: AppImage) -> bool:
-    """Publish an image under a tag: blobs first, the manifest last. False: it was there already."""
-    if registry.has(repository, f"manifests/sha256:{image.digest}") and registry.has(repository, f"manifests/{tag}"):
-        return False
-    for layer in image.layers:
-        registry.put_blob(repository, layer.sha256, store.blobs.path(layer.sha256))
-    registry.put_blob(repository, sha256(image.config), image.config)
-    registry.put_manifest(repository, tag, image.manifest)
-    return True
-
-
-def verify_signature(registry: Registry, repository: str, digest: str, keys: Mapping[str, bytes]) -> str:
-    """Whose key signed an image, in cosign's format (sigstore/cosign, specs/SIGNATURE_SPEC.md): the key's name.
-
-    Raises:
-        RegistryError: there is no signature, or none by a key of `keys` that speaks of this digest.
-    """
-    name = f"{registry.host}/{repository}@sha256:{digest}"
-    hint = "sign it with `cosign sign --key`, and put the public key into keys/cosign/ of the fleet repo"
-    if not registry.has(repository, f"manifests/sha256-{digest}.sig"):
-        raise RegistryError(f"{name} is not signed", hint=hint)
-    manifest = _json(registry.document(repository, f"manifests/sha256-{digest}.sig")[0], repository)
-    reasons = []
-    for layer in manifest.get("layers", []):
-        try:
-            return _signer(registry, repository, digest, layer, keys)
-        except (KeyError, TypeError, ValueError) as error:
-            reasons.append(str(error))
-    raise RegistryError(f"{name}: {'; '.join(reasons) or 'its signature is empty'}", hint=hint)
-
-
-def _signer(registry: Registry, repository: str, digest: str, layer: Json, keys: Mapping[str, bytes]) -> str:
-    """One signature. Raises ValueError with the reason when it does not count."""
-    if layer["mediaType"] != SIMPLE_SIGNING:
-        raise ValueError(f"a signature of an unknown kind: {layer['mediaType']}")
-    payload, _ = registry.document(repository, f"blobs/{layer['digest']}", _hex(layer["digest"]))
-    signature = base64.b64decode(layer["annotations"][SIGNATURE], validate=True)
-    signer = next((name for name, pem in keys.items() if _signed(pem, signature, payload)), "")
-    if not signer:
-        raise ValueError("signed by none of the keys in keys/cosign/")
-    critical = json.loads(payload)["critical"]
-    if critical["type"] != KIND or critical["image"]["docker-manifest-digest"] != f"sha256:{digest}":
-        raise ValueError(f"the signature of {signer} speaks of another image")
-    return signer
-
-
-def _signed(pem: bytes, signature: bytes, payload: bytes) -> bool:
-    try:
-        key = load_pem_public_key(pem)
-        if isinstance(key, ec.EllipticCurvePublicKey):
-            key.verify(signature, payload, ec.ECDSA(hashes.SHA256()))
-        elif isinstance(key, ed25519.Ed25519PublicKey):
-            key.verify(signature, payload)
-        else:
-            return False
-    except (InvalidSignature, UnsupportedAlgorithm, ValueError):
-        return False
-    return True
-
-
-def _for_us(index: Json, name: str) -> str:
-    for entry in index.get("manifests", []):
-        platform = entry.get("platform", {})
-        if (platform.get("os"), platform.get("architecture")) == ("linux", "amd64"):
-            return _hex(entry["digest"])
-    raise RegistryError(f"{name} has no image for linux/amd64")
+def hex_of(digest: str) -> str:
+    """The hex of `sha256:HEX`; ValueError for anything else."""
+    if not re.fullmatch("sha256:[0-9a-f]{64}", digest):
+        raise ValueError(f"{digest!r} is no SHA-256 digest")
+    return digest.removeprefix("sha256:")
 
 
 def _bounded(response: requests.Response, limit: int) -> Iterator[bytes]:
@@ -296,19 +200,3 @@ def _bounded(response: requests.Response, limit: int) -> Iterator[bytes]:
             yield chunk
     except requests.RequestException as error:
         raise RegistryError(f"{response.url.partition('?')[0]}: the connection broke") from error
-
-
-def _json(data: bytes, name: str) -> Json:
-    try:
-        value = json.loads(data)
-    except ValueError as error:
-        raise RegistryError(f"{name}: what came is no JSON") from error
-    if not isinstance(value, dict):
-        raise RegistryError(f"{name}: what came is no manifest")
-    return value
-
-
-def _hex(digest: str) -> str:
-    if not re.fullmatch("sha256:[0-9a-f]{64}", digest):
-        raise ValueError(f"{digest!r} is no SHA-256 digest")
-    return digest.removeprefix("sha256:")

@@ -13,12 +13,13 @@ from pathlib import Path
 
 import structlog
 
-from gitops.assemble.apps import oci_image, repository_of
-from gitops.assemble.images import OciLayout
 from gitops.assemble.release import Pulled
 from gitops.errors import RegistryError
 from gitops.model import App, AppImage, BlobRef, Box, Image, Tree, canonical, sha256
-from gitops.oci.registry import Reference, Registry, credentials, pull, verify_signature
+from gitops.oci.cosign import verify_signature
+from gitops.oci.image import Reference, oci_image, pull, repository_of
+from gitops.oci.layout import OciLayout
+from gitops.oci.registry import Registry, credentials
 from gitops.settings import Settings
 from gitops.store import Store
 from gitops.store.collect import APP_IMAGES

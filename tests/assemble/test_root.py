@@ -8,11 +8,11 @@ import tarfile
 import pytest
 
 from gitops.assemble.formats.tar import write
-from gitops.assemble.images import OciLayout
 from gitops.assemble.root.runtime_spec import describe
 from gitops.assemble.root.tree import container_mounts, file_layer, layout, tree_layer
 from gitops.errors import AssembleError
 from gitops.model import Container, Image, Spec, sha256
+from gitops.oci.layout import OciLayout
 
 IMAGES = {name: Image(name, "", {"Cmd": ["run"]}, ()) for name in ("a", "b")}
 
@@ -180,11 +180,11 @@ def test_an_images_layers_are_merged_into_the_tar(tmp_path):
 def test_a_damaged_or_missing_image_is_told(tmp_path):
     images = make_layout(tmp_path, [tar(("a", b"1", tarfile.REGTYPE))])
     with pytest.raises(AssembleError, match="no image y"):
-        images.tree("y")
+        images.layers("y", tmp_path)
     for blob in (tmp_path / "blobs" / "sha256").iterdir():
         if blob.stat().st_size > 2000:
             blob.write_bytes(b"x")
     with pytest.raises(AssembleError, match="damaged"):
-        images.tree("x")
+        images.layers("x", tmp_path)
     with pytest.raises(AssembleError, match="no OCI layout"):
         OciLayout(tmp_path / "nowhere")

@@ -16,9 +16,9 @@ import yaml
 from toweros_agent import health
 from toweros_agent.nouns import Check
 
-from gitops.assemble.apps import oci_image
 from gitops.errors import ProcessError
-from gitops.oci.registry import Registry, push
+from gitops.oci.image import oci_image, push
+from gitops.oci.registry import Registry
 from gitops.process import run
 from tests.e2e.containers import LAYER, MANIFEST, Host
 from tests.kit import built

@@ -8,12 +8,13 @@ from pathlib import Path
 import pytest
 import yaml
 
-from gitops.assemble.apps import Apps, Staged, oci_image, repository_of
+from gitops.assemble.apps import Apps, Staged
 from gitops.assemble.layers import Layers
 from gitops.errors import AssembleError, FleetError
 from gitops.fleet import load_fleet
 from gitops.fleet.compose import load_app
 from gitops.model import App, Existing, Fleet, Image, Layer, Revision, sha256
+from gitops.oci.image import oci_image, repository_of
 from gitops.plan import box_key, box_keys, plan
 from gitops.store import Store
 from tests.kit import built

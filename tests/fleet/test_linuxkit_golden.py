@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from gitops.assemble.formats.tar import write
-from gitops.assemble.images import OciLayout
 from gitops.cli.assemble import WorkingFolder
 from gitops.fleet.linuxkit.spec import load
+from gitops.oci.layout import OciLayout
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "linuxkit"
 CASES = sorted(path.stem for path in (GOLDEN / "cases").glob("*.yml"))

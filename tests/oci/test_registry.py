@@ -11,24 +11,14 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from gitops.assemble.apps import oci_image
 from gitops.cli import pkg
 from gitops.errors import BuildError, RegistryError
 from gitops.fleet.packages import load_packages
 from gitops.lab.machine import free_port
 from gitops.model import App, AppImage, Box, Image, Spec, canonical, sha256
-from gitops.oci.registry import (
-    KIND,
-    MANIFEST,
-    SIGNATURE,
-    SIMPLE_SIGNING,
-    Reference,
-    Registry,
-    credentials,
-    pull,
-    push,
-    verify_signature,
-)
+from gitops.oci.cosign import KIND, SIGNATURE, SIMPLE_SIGNING, verify_signature
+from gitops.oci.image import Reference, oci_image, pull, push
+from gitops.oci.registry import MANIFEST, Registry, credentials
 from gitops.settings import Settings
 from gitops.source import FolderTree
 from gitops.store import Store

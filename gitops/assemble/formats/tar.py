@@ -10,14 +10,17 @@ the mount points that Docker makes; /etc/hosts and /etc/resolv.conf are LinuxKit
 import io
 import stat
 import tarfile
+import tempfile
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import BinaryIO
 
 from gitops.assemble.boot.cpio import Node
-from gitops.assemble.images import OciLayout
 from gitops.assemble.root.tree import Root, TreeEntry, layout, tar_info
+from gitops.assemble.tars import tree_of
 from gitops.errors import AssembleError
 from gitops.model import Spec
+from gitops.oci.layout import OciLayout
 
 HOSTS = b"""127.0.0.1       localhost
 ::1     localhost ip6-localhost ip6-loopback
@@ -55,14 +58,20 @@ def write(spec: Spec, images: OciLayout, output: BinaryIO) -> None:
 
 def _items(spec: Spec, images: OciLayout) -> Iterator[Item]:
     if spec.kernel:
-        yield from _kernel(spec, images.tree(spec.kernel))
+        yield from _kernel(spec, _tree(images, spec.kernel))
     for name in spec.init:
-        yield from _image(images.tree(name), "", RESOLV_LINK)
+        yield from _image(_tree(images, name), "", RESOLV_LINK)
     for item in layout(spec, images.images(container.image for container in spec.containers())):
         if isinstance(item, Root):
-            yield from _image(images.tree(item.image), f"{item.path}/", "")
+            yield from _image(_tree(images, item.image), f"{item.path}/", "")
         else:
             yield tar_info(item), item.data
+
+
+def _tree(images: OciLayout, name: str) -> dict[str, Node]:
+    """The files of an image, by path."""
+    with tempfile.TemporaryDirectory(prefix="toweros-layers-") as scratch:
+        return tree_of(images.layers(name, Path(scratch)))
 
 
 def _kernel(spec: Spec, tree: Mapping[str, Node]) -> Iterator[Item]:

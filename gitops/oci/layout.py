@@ -1,21 +1,18 @@
-"""Images of an OCI layout folder: their configs, and the tree that an image's layers make together.
+"""Images of an OCI layout folder: their configs and layers.
 
 In: a folder with an OCI image layout (image-spec 1.1: index.json, blobs/), as `buildah push IMAGE oci:DIR:NAME` makes
 it. Rules: images are found by the annotation `org.opencontainers.image.ref.name`; every blob is checked against its
-digest; layers are tar or tar+gzip; nothing is unpacked.
+digest; layers are tar or tar+gzip; no tar is unpacked.
 
     layout = OciLayout(Path("images"))
-    layout.tree("alpine:3.20")["etc/os-release"].data
+    layout.layers("alpine:3.20", scratch)      # [scratch/0.tar, scratch/1.tar]
 """
 
 import gzip
 import json
-import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
-from gitops.assemble.boot.cpio import Node
-from gitops.assemble.tars import tree_of
 from gitops.errors import AssembleError
 from gitops.model import Image, Json, sha256
 
@@ -48,21 +45,18 @@ class OciLayout:
         """(manifest, config, layers as they lie there) of every image that has a name."""
         for entry in self._named.values():
             manifest = self._blob(entry["digest"])
-            said = json.loads(manifest)
-            if "layers" in said:
-                layers = (self._blob(layer["digest"]) for layer in said["layers"])
-                yield manifest, self._blob(said["config"]["digest"]), layers
+            document = json.loads(manifest)
+            if "layers" in document:
+                layers = (self._blob(layer["digest"]) for layer in document["layers"])
+                yield manifest, self._blob(document["config"]["digest"]), layers
 
-    def tree(self, name: str) -> dict[str, Node]:
-        """The files of an image, by path."""
-        with tempfile.TemporaryDirectory(prefix="toweros-layers-") as scratch:
-            layers = []
-            for index, layer in enumerate(self._manifest(name)["layers"]):
-                data = self._blob(layer["digest"])
-                path = Path(scratch) / f"{index}.tar"
-                path.write_bytes(_plain(name, layer["mediaType"], data))
-                layers.append(path)
-            return tree_of(layers)
+    def layers(self, name: str, folder: Path) -> list[Path]:
+        """Write the layers of an image into an empty folder, as tars, and name them, the lowest first."""
+        layers = []
+        for index, layer in enumerate(self._manifest(name)["layers"]):
+            layers.append(folder / f"{index}.tar")
+            layers[-1].write_bytes(_plain(name, layer["mediaType"], self._blob(layer["digest"])))
+        return layers
 
     def _image(self, name: str) -> Image:
         manifest = self._manifest(name)
