@@ -1,21 +1,45 @@
-"""The code keeps its own rules: linters, types, import rules, sizes, and what no file may hold."""
+"""The code keeps its own rules: linters, types, sizes, the place of each test, and what no file may hold.
+
+Who may import whom is in `tests/test_imports.py`.
+"""
 
 import ast
 import re
 import subprocess
 import sys
+from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 CHECKOUT = Path(__file__).resolve().parents[1]
 AGENT = CHECKOUT / "pkg" / "agent"
 BIN = Path(sys.executable).parent
-MODULE_LINES, FUNCTION_LINES = 400, 60
+MODULE_LINES, FUNCTION_LINES, CLASS_LINES, METHODS, PARAMETERS, ROOM_LINES, LOOSE_LINES = 400, 60, 200, 20, 6, 1500, 800
+"""A room is the files directly in one folder; the loose modules are those directly in `gitops/`."""
+BESIDE_THE_MODULES = {"agent", "e2e", "golden", "kit", "pkg", "simulators"}
+"""Folders of tests that mirror no folder of `gitops/`."""
+NOT_YET = {
+    "gitops",
+    "gitops/cli",
+    "gitops/controller.py Controller",
+    "gitops/fleet",
+    "gitops/lab/demo.py _outcome",
+    "gitops/lab/machine.py Machine",
+    "gitops/review/summary.py summarize",
+    "gitops/source/follow.py GitSource",
+    "gitops/store/store.py Store",
+    "pkg/agent/toweros_agent",
+    "pkg/agent/toweros_agent/agent.py Agent",
+}
+"""What is larger than it may be, and is being taken apart: each goes as soon as it can."""
+Function = ast.FunctionDef | ast.AsyncFunctionDef
 
 
-def tracked() -> list[Path]:
-    names = subprocess.run(["git", "ls-files", "-z"], cwd=CHECKOUT, capture_output=True, check=True).stdout
+def tracked(folder: str = ".") -> list[Path]:
+    names = subprocess.run(["git", "ls-files", "-z", folder], cwd=CHECKOUT, capture_output=True, check=True).stdout
     return [CHECKOUT / name for name in names.decode().split("\0") if name and (CHECKOUT / name).is_file()]
 
 
@@ -38,17 +62,91 @@ def test_linter(command: list[str], folder: Path) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def test_modules_and_functions_stay_small() -> None:
-    large = []
+def name(path: Path, part: str = "") -> str:
+    return f"{path.relative_to(CHECKOUT)} {part}".strip()
+
+
+def lines(path: Path) -> int:
+    return len(path.read_text().splitlines())
+
+
+def nodes(kind: Any) -> Iterator[tuple[Path, Any, int]]:
+    """Every function or class of the product: where it is, and how many lines it has."""
     for path in product():
-        text = path.read_text()
-        if len(text.splitlines()) > MODULE_LINES:
-            large.append(str(path))
-        for node in ast.walk(ast.parse(text)):
-            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-                size = (node.end_lineno or node.lineno) - node.lineno + 1
-                large += [f"{path}:{node.lineno} {node.name}"] if size > FUNCTION_LINES else []
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, kind):
+                yield path, node, (node.end_lineno or node.lineno) - node.lineno + 1
+
+
+def test_modules_and_functions_stay_small() -> None:
+    large = [name(path) for path in product() if lines(path) > MODULE_LINES]
+    large += [name(path, node.name) for path, node, size in nodes(Function) if size > FUNCTION_LINES]
     assert large == []
+
+
+def test_classes_stay_small() -> None:
+    def methods(node: ast.ClassDef) -> int:
+        return sum(isinstance(part, Function) for part in node.body)
+
+    large = {
+        name(path, node.name): f"{size} lines, {methods(node)} methods"
+        for path, node, size in nodes(ast.ClassDef)
+        if size > CLASS_LINES or methods(node) > METHODS
+    }
+    assert {what: why for what, why in large.items() if what not in NOT_YET} == {}
+
+
+def test_functions_take_few_arguments() -> None:
+    """The options of a verb are not counted: typer wants each of them as a parameter."""
+
+    def counts(parameter: ast.arg) -> bool:
+        kind = ast.unparse(parameter.annotation) if parameter.annotation else ""
+        return parameter.arg not in ("self", "cls") and not re.search("(Option|Argument)", kind)
+
+    def parameters(node: Any) -> int:
+        return sum(map(counts, [*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs]))
+
+    many = {name(path, node.name): parameters(node) for path, node, _ in nodes(Function)}
+    assert {what: many[what] for what in many if many[what] > PARAMETERS and what not in NOT_YET} == {}
+
+
+def test_rooms_stay_small() -> None:
+    rooms = Counter[Path]()
+    for path in product():
+        rooms[path.parent] += lines(path)
+    large = {name(room): size for room, size in rooms.items() if size > ROOM_LINES}
+    if (loose := rooms[CHECKOUT / "gitops"]) > LOOSE_LINES:
+        large["gitops"] = loose
+    assert {what: size for what, size in large.items() if what not in NOT_YET} == {}
+
+
+def folders(top: str) -> set[str]:
+    """The folders below `top` that hold code."""
+    return {str(path.parent.relative_to(CHECKOUT / top)) for path in tracked(top) if path.suffix == ".py"} - {"."}
+
+
+def test_tests_mirror_the_modules() -> None:
+    modules, tests = (
+        folders("gitops"),
+        {path for path in folders("tests") if path.split("/")[0] not in BESIDE_THE_MODULES},
+    )
+    assert tests <= modules, "a folder of tests is called as the folder that it tests"
+    untested = {path for path in modules if "/" not in path} - tests
+    assert untested == set()
+    assert not [name(path) for path in tracked("tests") if path.suffix == ".py" and stray(path)]
+
+
+def stray(path: Path) -> bool:
+    """Whether a file is a test by name and not by content, or the other way round."""
+    return path.name.startswith("test_") != bool(re.search(r"^(    )?def test_", path.read_text(), re.MULTILINE))
+
+
+def test_no_test_imports_another_one() -> None:
+    borrowed = re.compile(
+        r"^\s*(from tests[\w.]*\.test_|import tests[\w.]*\.test_|from tests[\w.]* import .*\btest_)", re.M
+    )
+    files = [path for path in tracked("tests") if path.suffix == ".py"]
+    assert [name(path) for path in files if borrowed.search(path.read_text())] == []
 
 
 def test_every_module_says_what_it_is_for() -> None:
@@ -58,10 +156,6 @@ def test_every_module_says_what_it_is_for() -> None:
         if path.read_text().strip() and not ast.get_docstring(ast.parse(path.read_text()))
     ]
     assert silent == []
-
-
-def test_the_agent_shares_no_code_with_the_controller() -> None:
-    assert not [path for path in AGENT.rglob("*.py") if re.search(r"^\s*(from|import) gitops", path.read_text(), re.M)]
 
 
 def test_no_file_names_a_package_registry() -> None:

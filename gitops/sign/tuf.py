@@ -3,7 +3,7 @@
 In: what is published now (`read` by file name), the targets wanted, the keys, the time. Out: (name, bytes) in the order
 in which they must appear: roots, bins, targets, snapshot, `timestamp.json` last. Rules:
 
-- Pure: the same question gives the same list. Nothing due, nothing to write.
+- It reads only through `read` and writes nothing: the same question gives the same list. Nothing due, nothing to write.
 - Version numbers rise from what `timestamp.json` reaches, so files that a killed run left behind do not count and
   are overwritten: no client was ever pointed at them.
 - A role is signed again when what it says changes, when its expiry comes nearer than its margin, or when root names

@@ -1,14 +1,12 @@
 """`toweros vm run` and `toweros box ssh`: which machine, which port, and what is said when there is none."""
 
 import json
-import time
 from pathlib import Path
 
 import pytest
 
 from gitops.cli import box, vm
 from gitops.errors import StoreError, TowerosError
-from gitops.lab.machine import Machine
 from gitops.settings import Settings
 from tests.kit.published import kit
 
@@ -47,14 +45,3 @@ def test_ssh_goes_to_the_running_machine_and_keeps_its_host_key_apart(
     real, machine = started
     assert real[-2:] == ["root@192.0.2.7", "uptime"] and "HostKeyAlias=demo-1" in real
     assert machine[-3:] == ["-p", "2222", "root@127.0.0.1"] and "HostKeyAlias=demo-1.vm" in machine
-
-
-def test_a_machine_that_cannot_start_says_why_and_is_off(tmp_path: Path) -> None:
-    machine = Machine(tmp_path / "machine", tmp_path / "no-disk.qcow2", tmp_path / "no-variables.fd")
-    machine.folder.mkdir()
-    with machine:
-        deadline = time.monotonic() + 30
-        while machine.running:
-            assert time.monotonic() < deadline
-            time.sleep(0.05)
-        assert "Could not open" in machine.trouble

@@ -1,23 +1,18 @@
-"""Real builds by buildah: equal inputs give equal layers; nothing twice; stopped anywhere; inputs by digest only."""
+"""Real builds by buildah: equal inputs give equal layers; nothing twice; stopped anywhere."""
 
-import functools
-import http.server
 import json
 import os
 import signal
 import subprocess
 import sys
 import tarfile
-import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from gitops.builders import BuildahBuilder, inputs
-from gitops.builders.inputs import fetch_inputs
-from gitops.builders.mirrors import Mirror
+from gitops.builders import BuildahBuilder
 from gitops.errors import BuildError
 from gitops.fleet.lockfile import dump_lock
 from gitops.fleet.packages import load_packages
@@ -61,21 +56,6 @@ def build(folder: Path, tree: DictTree = TREE) -> tuple[Store, Image]:
 def members(store: Store, diff_id: str) -> list[str]:
     with tarfile.open(store.blobs.path(diff_id)) as tar:
         return sorted(member.name for member in tar if member.isfile())
-
-
-@pytest.fixture
-def mirror(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """The folder of a mirror on loopback, which the build is configured with."""
-    folder = tmp_path / "mirror"
-    (folder / "pool").mkdir(parents=True)
-    handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=str(folder))
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        thread = threading.Thread(target=server.serve_forever, daemon=True)
-        thread.start()
-        here = Mirror(f"http://127.0.0.1:{server.server_port}/", "trixie")
-        monkeypatch.setattr(inputs, "mirrors", lambda: (here,))
-        yield folder
-        server.shutdown()
 
 
 def test_two_stores_give_the_same_layers_and_only_what_was_copied(tmp_path: Path) -> None:
@@ -131,34 +111,3 @@ def test_killed_in_the_middle_and_run_again(tmp_path: Path) -> None:
         os.killpg(child.pid, signal.SIGKILL)
         child.wait()
     assert build(tmp_path / "s")[1].layers == build(tmp_path / "clean")[1].layers
-
-
-def test_inputs_come_from_the_mirror_once(tmp_path: Path, mirror: Path) -> None:
-    (mirror / LOCKED.path).write_bytes(DEB)
-    store = Store.open(tmp_path / "s")
-    fetch_inputs(store, load()["pkg/own"])
-    assert store.blobs.read(LOCKED.sha256) == DEB
-    (mirror / LOCKED.path).unlink()
-    fetch_inputs(store, load()["pkg/own"])
-
-
-@pytest.mark.parametrize("data", [DEB[:-1], DEB + b"x", b"", DEB.upper()])
-def test_a_wrong_input_is_refused_and_not_kept(tmp_path: Path, mirror: Path, data: bytes) -> None:
-    (mirror / LOCKED.path).write_bytes(data)
-    store = Store.open(tmp_path / "s")
-    with pytest.raises(BuildError, match="is not what"):
-        fetch_inputs(store, load()["pkg/own"])
-    assert not store.blobs.has(LOCKED.sha256) and not store.blobs.has(sha256(data))
-
-
-def test_an_input_that_is_gone_says_how_to_go_on(tmp_path: Path, mirror: Path) -> None:
-    with pytest.raises(BuildError, match="gone from the mirrors") as caught:
-        fetch_inputs(Store.open(tmp_path / "s"), load()["pkg/own"])
-    assert "toweros lock pkg/own" in caught.value.hint
-
-
-def test_a_mirror_that_is_away_is_no_reason_to_lock_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(inputs, "mirrors", lambda: (Mirror("http://127.0.0.1:9/", "trixie"),))
-    with pytest.raises(BuildError, match="cannot be fetched") as caught:
-        fetch_inputs(Store.open(tmp_path / "s"), load()["pkg/own"])
-    assert "lock" not in caught.value.hint
