@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, replace
 from sqlalchemy import select, update
 from sqlalchemy.engine import Connection
 
-from gitops.model import Json, Report, canonical
+from gitops.model import Json, Report, Verdict, canonical
 from gitops.store import documents, tables
 from gitops.store.database import Database, upsert
 
@@ -70,7 +70,7 @@ class Boxes:
             where = tables.reports.c.box == report.box
             row = connection.execute(select(tables.reports.c.since, tables.reports.c.document).where(where)).first()
             since = row.since if row and _same_state(documents.report(row.document), report) else received
-            columns = {"received": received, "since": since, **_columns(report)}
+            columns = {"received": received, "since": since, "failed": _failed(connection, report), **_columns(report)}
             upsert(connection, tables.reports, {"box": report.box}, columns)
         return True
 
@@ -84,6 +84,16 @@ def _columns(report: Report) -> Json:
     failures = canonical([asdict(failure) for failure in report.failures]).decode()
     words = {name: getattr(report, name) for name in ("release", "content", "sequence", "health", "phase", "error")}
     return words | {"failures": failures, "document": documents.dump(report)}
+
+
+def _failed(connection: Connection, report: Report) -> str:
+    """The contents of the releases that the box reports `failed` for, as far as they are remembered."""
+    bad = {failure.release for failure in report.failures if failure.verdict == Verdict.FAILED}
+    if not bad:
+        return ""
+    columns = tables.releases.c
+    contents = connection.scalars(select(columns.content).where(columns.release.in_(bad)).distinct())
+    return " ".join(sorted(contents))
 
 
 def _count(connection: Connection, report: Report) -> bool:

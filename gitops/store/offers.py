@@ -98,9 +98,13 @@ class Offers:
 
 
 def _columns(publication: Publication) -> Json:
+    blobs = (publication.document, publication.uki, publication.addon)
     return {
         "release": publication.document.sha256,
         "content": publication.release.content.digest,
         "revision": str(publication.revision),
+        "sequence": publication.revision.sequence,
+        "blobs": " ".join(ref.sha256 for ref in blobs),
+        "layers": " ".join(layer.root for layer in publication.release.layers()),
         "document": documents.dump(publication),
     }

@@ -12,7 +12,10 @@ DIGEST, BOX = String(64), String(63)
 
 
 def _offer(name: str) -> Table:
-    """A release with its signed boot files, for one box: what it is offered, or what waits for its turn."""
+    """A release with its signed boot files, for one box: what it is offered, or what waits for its turn.
+
+    `blobs` and `layers` are the names of the files that the box fetches, with a space between two.
+    """
     return Table(
         name,
         metadata,
@@ -21,6 +24,9 @@ def _offer(name: str) -> Table:
         Column("release", DIGEST, nullable=False),
         Column("content", DIGEST, nullable=False),
         Column("revision", Text, nullable=False),
+        Column("sequence", BigInteger, nullable=False),
+        Column("blobs", Text, nullable=False),
+        Column("layers", Text, nullable=False),
         Column("document", Text, nullable=False),
     )
 
@@ -76,9 +82,20 @@ reports = Table(
     Column("phase", String(100), nullable=False),
     Column("error", Text, nullable=False),
     Column("failures", Text, nullable=False),
+    Column("failed", Text, nullable=False),
     Column("document", Text, nullable=False),
 )
-"""The newest report of each box; `failures` is JSON, `[]` mostly."""
+"""The newest report of each box. `failures` is JSON, `[]` mostly; `failed` are the contents that the box says never
+again to, with a space between two."""
+
+holds = Table(
+    "holds",
+    metadata,
+    Column("box", BOX, primary_key=True),
+    Column("reason", String(32), nullable=False),
+    Column("detail", Text, nullable=False),
+)
+"""Why boxes do not go on, as of the last pass."""
 
 boots = Table(
     "boots",
