@@ -27,5 +27,5 @@ command() {
 	printf '#!/usr/bin/python3.13 -I\nfrom toweros_agent.%s import main\nmain()\n' "$2" > "$out/usr/bin/$1"
 	chmod 0755 "$out/usr/bin/$1"
 }
-command toweros-agent agent
+command toweros-agent loop
 command toweros-box box

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from toweros_agent import health
-from toweros_agent.nouns import Check
+from toweros_agent.nouns import Check, Verdict
 
 from tests.simulators.box import Services
 
@@ -75,7 +75,7 @@ def test_a_service_that_no_check_names_counts_once_it_came_up_anew() -> None:
     probation = health.Probation(1)
     for _ in range(health.STEADY):
         probation.add(checker.round(), reached=True)
-    assert probation.verdict(2) == ("failed", "health check service ntpd: restarted 2 times")
+    assert probation.outcome(2) == (Verdict.FAILED, "health check service ntpd: restarted 2 times")
 
 
 @pytest.mark.parametrize(("status", "answered"), [("UNKNOWN", False), ("CREATED", False), ("STOPPED", True)])

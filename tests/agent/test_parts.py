@@ -13,11 +13,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from toweros_agent import machine, rules
-from toweros_agent.disk import Disk, Memory
+from toweros_agent.disk import Disk
 from toweros_agent.efivars import GLOBAL, Partition, Variables, keep_fallback, load_option
-from toweros_agent.health import PATIENCE, STEADY, Probation, Result
-from toweros_agent.machine import TRANSITIONS, State
-from toweros_agent.nouns import Entry, Failure, Layer, Offer, Refused, Release, Staged, Target
+from toweros_agent.health import PATIENCE, STEADY, Outcome, Probation, Result
+from toweros_agent.history import Memory
+from toweros_agent.machine import TRANSITIONS, Event, State
+from toweros_agent.nouns import Entry, Failure, Layer, Offer, Refused, Release, Staged, Target, Verdict
 from toweros_agent.settings import Places, load
 from toweros_agent.verity import hash_tree, seal, tree_size
 
@@ -56,12 +57,12 @@ def test_a_flipped_byte_is_no_layer(tmp_path: Path) -> None:
 
 def test_the_drawing_is_the_code() -> None:
     drawn = re.findall(r"^ +(\w+) +--(\w+)-*> (\w+)", machine.__doc__ or "", re.MULTILINE)
-    assert {(State(a), event): State(b) for a, event, b in drawn} == TRANSITIONS
+    assert {(State(a), Event(event)): State(b) for a, event, b in drawn} == TRANSITIONS
 
 
 def test_only_a_verdict_or_a_staged_release_leads_to_a_reboot() -> None:
     ways = {event for (_, event), to in TRANSITIONS.items() if to == State.REBOOTING}
-    assert ways == {"go_back", "staged"}
+    assert ways == {Event.GO_BACK, Event.STAGED}
     assert all(state != State.REBOOTING for state, _ in TRANSITIONS)
 
 
@@ -75,7 +76,7 @@ def _offer(sequence: int, content: str = "b", uki: str = "u") -> Offer:
     return Offer(sequence, content, "main@sha1:0", 0, target, target, target, NOW)
 
 
-def _failure(verdict: str, time: int, content: str = "b", uki: str = "u") -> Failure:
+def _failure(verdict: Verdict, time: int, content: str = "b", uki: str = "u") -> Failure:
     return Failure(8, "r", content, uki, verdict, "reason", time)
 
 
@@ -90,17 +91,17 @@ RUNNING = Release("demo-1", 7, "r7", "a", {}, 1, ())
         (replace(_offer(9, "a"), held="ada: storm"), [], False),
         (_offer(7, "a"), [], False),
         (_offer(9, "a"), [], False),
-        (_offer(8), [_failure("failed", NOW - 10**6)], False),
-        (_offer(9), [_failure("failed", NOW - 10**6)], False),
-        (_offer(9, uki="new"), [_failure("failed", NOW - 10**6)], True),
-        (_offer(9, "c"), [_failure("failed", NOW)], True),
-        (_offer(8), [_failure("indeterminate", NOW - 59)], False),
-        (_offer(8), [_failure("indeterminate", NOW - 60)], True),
-        (_offer(8), [_failure("indeterminate", NOW - 599)] * 2, False),
-        (_offer(8), [_failure("indeterminate", NOW - 600)] * 2, True),
-        (_offer(8), [_failure("indeterminate", NOW - 3600)] * 3, True),
-        (_offer(8), [_failure("indeterminate", NOW - 10**6)] * 4, False),
-        (_offer(8), [_failure("indeterminate", NOW + 10**6)], True),
+        (_offer(8), [_failure(Verdict.FAILED, NOW - 10**6)], False),
+        (_offer(9), [_failure(Verdict.FAILED, NOW - 10**6)], False),
+        (_offer(9, uki="new"), [_failure(Verdict.FAILED, NOW - 10**6)], True),
+        (_offer(9, "c"), [_failure(Verdict.FAILED, NOW)], True),
+        (_offer(8), [_failure(Verdict.INDETERMINATE, NOW - 59)], False),
+        (_offer(8), [_failure(Verdict.INDETERMINATE, NOW - 60)], True),
+        (_offer(8), [_failure(Verdict.INDETERMINATE, NOW - 599)] * 2, False),
+        (_offer(8), [_failure(Verdict.INDETERMINATE, NOW - 600)] * 2, True),
+        (_offer(8), [_failure(Verdict.INDETERMINATE, NOW - 3600)] * 3, True),
+        (_offer(8), [_failure(Verdict.INDETERMINATE, NOW - 10**6)] * 4, False),
+        (_offer(8), [_failure(Verdict.INDETERMINATE, NOW + 10**6)], True),
     ],
 )
 def test_when_an_offer_is_taken(offer: Offer, failures: list[Failure], take: bool) -> None:
@@ -115,15 +116,15 @@ def test_an_older_offer_is_refused() -> None:
 @pytest.mark.parametrize(
     ("entry", "intact", "why", "verdict", "reason"),
     [
-        (Entry(8, 2, 1), False, "", "indeterminate", "read back"),
-        (Entry(8, 2, 1), True, "", "failed", "refused by the firmware"),
-        (Entry(8), True, "", "failed", "refused by the firmware"),
-        (Entry(8, 0, 3), True, "", "indeterminate", "tries are used up"),
-        (Entry(8, 0, 3), True, "no disk", "indeterminate", "no disk"),
-        (Entry(8, 3), True, "", "indeterminate", "never tried"),
+        (Entry(8, 2, 1), False, "", Verdict.INDETERMINATE, "read back"),
+        (Entry(8, 2, 1), True, "", Verdict.FAILED, "refused by the firmware"),
+        (Entry(8), True, "", Verdict.FAILED, "refused by the firmware"),
+        (Entry(8, 0, 3), True, "", Verdict.INDETERMINATE, "tries are used up"),
+        (Entry(8, 0, 3), True, "no disk", Verdict.INDETERMINATE, "no disk"),
+        (Entry(8, 3), True, "", Verdict.INDETERMINATE, "never tried"),
     ],
 )
-def test_why_a_release_does_not_run(entry: Entry, intact: bool, why: str, verdict: str, reason: str) -> None:
+def test_why_a_release_does_not_run(entry: Entry, intact: bool, why: str, verdict: Verdict, reason: str) -> None:
     got = rules.diagnose(entry, intact, why)
     assert got[0] == verdict and reason in got[1]
 
@@ -251,27 +252,27 @@ def test_drop_ins_by_name_and_the_last_word_wins(tmp_path: Path) -> None:
 def test_a_service_that_is_slow_to_come_up_is_waited_for_and_one_that_says_no_is_not() -> None:
     silent, no, yes = (Result("web", ok, "said", answered=answered) for ok, answered in ((0, 0), (0, 1), (1, 1)))
 
-    def verdict(*rounds: Result, elapsed: float) -> tuple[str, str] | None:
+    def outcome(*rounds: Result, elapsed: float) -> Outcome | None:
         probation = Probation(10)
         for result in rounds:
             probation.add([result], reached=True)
-        return probation.verdict(elapsed)
+        return probation.outcome(elapsed)
 
-    assert verdict(silent, silent, silent, elapsed=11) is None
-    assert verdict(silent, silent, silent, elapsed=10 * PATIENCE) == ("failed", "health check web: said")
-    assert verdict(silent, silent, yes, elapsed=11) is None, "it has come up, but has not held yet"
-    assert verdict(silent, yes, yes, yes, elapsed=11) == ("", "")
-    assert verdict(silent, silent, no, elapsed=11) == ("failed", "health check web: said")
-    assert verdict(yes, yes, yes, silent, elapsed=11) is None, "it does not answer any more: busy, or hung"
-    assert verdict(yes, yes, yes, silent, elapsed=10 * PATIENCE) == ("failed", "health check web: said")
-    assert verdict(yes, no, silent, yes, yes, yes, elapsed=11) == ("", "")
-    assert verdict(yes, yes, yes, elapsed=9) is None
+    assert outcome(silent, silent, silent, elapsed=11) is None
+    assert outcome(silent, silent, silent, elapsed=10 * PATIENCE) == (Verdict.FAILED, "health check web: said")
+    assert outcome(silent, silent, yes, elapsed=11) is None, "it has come up, but has not held yet"
+    assert outcome(silent, yes, yes, yes, elapsed=11) == Outcome()
+    assert outcome(silent, silent, no, elapsed=11) == (Verdict.FAILED, "health check web: said")
+    assert outcome(yes, yes, yes, silent, elapsed=11) is None, "it does not answer any more: busy, or hung"
+    assert outcome(yes, yes, yes, silent, elapsed=10 * PATIENCE) == (Verdict.FAILED, "health check web: said")
+    assert outcome(yes, no, silent, yes, yes, yes, elapsed=11) == Outcome()
+    assert outcome(yes, yes, yes, elapsed=9) is None
 
 
 def test_a_server_that_is_slow_to_be_reached_is_waited_for() -> None:
     probation = Probation(10)
     for _ in range(STEADY):
         probation.add([], reached=False)
-    assert probation.verdict(11) is None
-    late = probation.verdict(10 * PATIENCE)
-    assert late and late[0] == "indeterminate"
+    assert probation.outcome(11) is None
+    late = probation.outcome(10 * PATIENCE)
+    assert late and late.verdict == Verdict.INDETERMINATE

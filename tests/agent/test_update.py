@@ -13,8 +13,9 @@ from pathlib import Path
 
 import pytest
 from toweros_agent.box import history, log, status
-from toweros_agent.disk import Memory
 from toweros_agent.health import System
+from toweros_agent.history import Memory
+from toweros_agent.nouns import Verdict
 from toweros_agent.watchdog import Watchdog
 
 from tests.simulators.box import SIGNED, Box, Made, State, drive, make
@@ -249,7 +250,7 @@ def test_a_service_that_keeps_restarting_is_a_failure(box: Box, server: UpdateSe
         box.services.running = {"web": (pid, "RUNNING")}
         drive(agent, *State)
     assert agent.state == State.REBOOTING
-    assert "health check web: restarted" in agent.memory.failures[-1].reason
+    assert "health check web: restarted" in agent.history.memory.failures[-1].reason
 
 
 def test_a_failed_onboot_container_ends_the_trial_at_once(box: Box, server: UpdateServer) -> None:
@@ -260,7 +261,7 @@ def test_a_failed_onboot_container_ends_the_trial_at_once(box: Box, server: Upda
     agent = box.power_on()
     assert agent
     drive(agent, State.REBOOTING)
-    assert agent.memory.failures[-1].reason == "onboot 003-mount: exit code 1"
+    assert agent.history.memory.failures[-1].reason == "onboot 003-mount: exit code 1"
     # On the blessed release the same is a degraded box, not a reboot.
     back = box.power_on()
     assert back and back.boot.sequence == 7
@@ -282,10 +283,10 @@ def test_a_server_out_of_reach_is_tried_again_later_and_not_for_ever(box: Box, s
         drive(back, State.IDLE)
         back.step()
         assert back.state == State.IDLE
-        assert [each.verdict for each in back.memory.failures] == ["indeterminate"] * attempt
-        for index, failure in enumerate(back.memory.failures):
-            back.memory.failures[index] = type(failure)(**{**vars(failure), "time": failure.time - 10_000})
-        back.disk.save(back.memory)
+        assert [each.verdict for each in back.history.memory.failures] == [Verdict.INDETERMINATE] * attempt
+        for index, failure in enumerate(back.history.memory.failures):
+            back.history.memory.failures[index] = type(failure)(**{**vars(failure), "time": failure.time - 10_000})
+        back.history.save()
     back.step()
     assert back.state == State.IDLE
     assert "held after 4 tries" in back.error
@@ -313,9 +314,9 @@ def test_a_uki_damaged_after_blessing_is_left_and_repaired(box: Box, server: Upd
     back = box.power_on()
     assert back and back.boot.sequence == 7
     drive(back, State.IDLE)
-    (failure,) = back.memory.failures
-    assert failure.verdict == "indeterminate" and "read back" in failure.reason
-    back.memory.failures = [type(failure)(**{**vars(failure), "time": failure.time - 100})]
+    (failure,) = back.history.memory.failures
+    assert failure.verdict == Verdict.INDETERMINATE and "read back" in failure.reason
+    back.history.memory.failures = [type(failure)(**{**vars(failure), "time": failure.time - 100})]
     drive(back, State.REBOOTING)
     assert box.bootable() == [7, 8]
 
@@ -329,8 +330,8 @@ def test_a_release_that_hangs_is_left_after_its_tries(box: Box, server: UpdateSe
     agent = box.power_on()
     assert agent and agent.boot.sequence == 7
     drive(agent, State.IDLE)
-    (failure,) = agent.memory.failures
-    assert failure.verdict == "indeterminate" and "tries are used up" in failure.reason
+    (failure,) = agent.history.memory.failures
+    assert failure.verdict == Verdict.INDETERMINATE and "tries are used up" in failure.reason
     assert "Kernel panic" in failure.log
 
 
@@ -343,7 +344,7 @@ def test_what_the_initrd_said_is_reported(box: Box, server: UpdateServer) -> Non
     agent = box.power_on()
     assert agent and agent.boot.sequence == 7
     drive(agent, State.IDLE)
-    assert own in agent.memory.failures[-1].log
+    assert own in agent.history.memory.failures[-1].log
 
 
 def test_the_third_try_can_be_blessed(box: Box, server: UpdateServer) -> None:
@@ -364,7 +365,7 @@ def test_an_agent_restarted_in_its_trial_goes_on_with_it(box: Box, server: Updat
     assert first
     drive(first, State.PROBATION)
     second = box.agent()
-    assert second.started == first.started
+    assert second.condition.started == first.condition.started
     drive(second, State.IDLE)
     third = box.agent()
     assert not third.trial
@@ -590,10 +591,10 @@ def test_a_commits_date_moves_no_clock_past_what_is_signed_to_hold(
     assert agent
     drive(agent, State.IDLE)
     agent.step()
-    assert agent.memory.time < time.time() + 2 * 86400
-    agent.memory.time = date  # as an agent of before remembered it
-    agent.disk.save(agent.memory)
-    monkeypatch.setattr("toweros_agent.agent.time.clock_settime", refuses_to_overflow)
+    assert agent.history.memory.time < time.time() + 2 * 86400
+    agent.history.memory.time = date  # as an agent of before remembered it
+    agent.history.save()
+    monkeypatch.setattr("toweros_agent.upkeep.time.clock_settime", refuses_to_overflow)
     offer(server, make(8, service=b"two"))
     update(box)
     assert box.bootable() == [7, 8]
@@ -625,8 +626,8 @@ def test_a_release_that_cannot_verify_what_is_offered_is_not_kept(box: Box, serv
     agent = box.power_on()
     assert agent and agent.boot.sequence == 8
     drive(agent, State.REBOOTING)
-    (failure,) = agent.memory.failures
-    assert (failure.verdict, failure.sequence) == ("indeterminate", 8)
+    (failure,) = agent.history.memory.failures
+    assert (failure.verdict, failure.sequence) == (Verdict.INDETERMINATE, 8)
     assert "out of reach" in failure.reason
 
 
@@ -651,7 +652,7 @@ def test_a_clock_behind_what_was_proven_is_set_forward(
 ) -> None:
     (box.disk / "state" / "memory.json").write_bytes(Memory(time=4_000_000_000).encode())
     moments: list[float] = []
-    monkeypatch.setattr("toweros_agent.agent.time.clock_settime", lambda _, moment: moments.append(moment))
+    monkeypatch.setattr("toweros_agent.upkeep.time.clock_settime", lambda _, moment: moments.append(moment))
     agent = box.power_on()
     assert agent
     agent.step()

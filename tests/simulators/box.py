@@ -18,7 +18,7 @@ from pathlib import Path
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from toweros_agent import nouns, verity
-from toweros_agent.agent import Agent
+from toweros_agent.loop import Agent
 from toweros_agent.machine import State
 from toweros_agent.settings import Places
 

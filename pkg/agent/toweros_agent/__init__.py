@@ -1,7 +1,7 @@
 """The box's own program: it fetches what Git asked for, tries it, and keeps it or goes back.
 
 It needs Python's standard library, python-tuf (with securesystemslib and urllib3) and cryptography, and shares no code
-with the controller: formats are the contract (docs/formats.md).
+with the controller: formats are the contract (contracts/, docs/formats.md).
 
     machine   the states of a box and their named transitions
     rules     pure decisions: take an offer? what went wrong? what stays on the disk? where to fall back to?
@@ -9,9 +9,12 @@ with the controller: formats are the contract (docs/formats.md).
     trust     TUF: what the server offers to this box
     net fetch verity   bytes over HTTP, layers by the cheapest way, proof of every layer
     disk esp efivars   what is kept, what boots, what the firmware tries when that does not
-    health    probation: does the new release do what it must?
+    history   the memory from one boot to the next: what was staged, what failed and why, the proven time
+    upkeep    the clock, the way back, and what nothing needs any more
+    update    the way of an offer onto the disk
+    health condition   probation: does the release do what it must? and how it does since
     report    what the box says of itself, signed with its own key
-    agent     the loop that ties these together; `box` is the operator's small command
+    loop      ties these together; `box` is the operator's small command
 
 Sizes are bytes, times Unix seconds, delays seconds, digests lower-case hex. Two rules outrank the rest: the running
 release is never touched, and an entry gets its bootable name only when all that it needs is on the disk and read back.

@@ -5,6 +5,7 @@ import time
 
 from toweros_agent.disk import Disk, last_lines
 from toweros_agent.esp import Esp
+from toweros_agent.history import Memory
 from toweros_agent.nouns import Boot, Release
 from toweros_agent.settings import Places
 
@@ -31,7 +32,7 @@ def log(places: Places) -> str:
 
 
 def history(places: Places) -> str:
-    memory, _ = Disk(places.run / "disk").load()
+    memory, _ = Memory.load(Disk(places.run / "disk"))
     if not memory.failures:
         return "No release failed on this box.\n"
     lines = []

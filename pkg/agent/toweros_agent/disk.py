@@ -1,25 +1,20 @@
-"""The partition `TOWEROS`: layers, releases, and the agent's memory.
+"""The partition `TOWEROS`: layers, releases, and the logs of boots.
 
-A file is written beside its name, synced, and renamed: after a power cut there is the old one or the new one. The
-memory is one JSON document; one that cannot be read is put aside and the box starts afresh, which costs at most a
-retry, because what boots is decided by the ESP alone.
+A file is written beside its name, synced, and renamed: after a power cut there is the old one or the new one.
 """
 
 import contextlib
 import hashlib
-import json
 import os
 import shutil
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from toweros_agent.nouns import FORMAT, Failure, Json, Layer, Refused, Release, Staged
+from toweros_agent.nouns import Layer, Refused, Release
 from toweros_agent.verity import tree_size
 
 HEADROOM = 32 << 20
 """Bytes of `TOWEROS` that a download leaves free."""
-MAX_FAILURES = 8
 MAX_LOG = 64 << 10
 LAST_LINES = 20
 
@@ -64,31 +59,6 @@ def take_crash(pstore: Path) -> str:
         with contextlib.suppress(OSError):
             dump.unlink()
     return crash
-
-
-@dataclass
-class Memory:
-    """What the agent knows from one boot to the next. `time` is the greatest moment that it has proof of."""
-
-    staged: dict[int, Staged] = field(default_factory=dict)
-    failures: list[Failure] = field(default_factory=list)
-    fetched: Json = field(default_factory=dict)
-    time: int = 0
-
-    @classmethod
-    def parse(cls, data: bytes) -> "Memory":
-        document = json.loads(data)
-        if document["format"] not in (FORMAT, FORMAT - 1):
-            raise ValueError(f"memory format {document['format']}")
-        staged = [Staged(**each) for each in document["staged"]]
-        failures = [Failure(**each) for each in document["failures"]]
-        return cls({each.sequence: each for each in staged}, failures, dict(document["fetched"]), int(document["time"]))
-
-    def encode(self) -> bytes:
-        staged = [asdict(each) for each in self.staged.values()]
-        failures = [asdict(each) for each in self.failures[-MAX_FAILURES:]]
-        document = {"format": FORMAT, "staged": staged, "failures": failures}
-        return json.dumps(document | {"fetched": self.fetched, "time": self.time}, indent=1).encode()
 
 
 class Disk:
@@ -138,21 +108,6 @@ class Disk:
         for path in self.layers.iterdir():
             if path.name not in needed and path.name.split(".")[0] not in wanted:
                 path.unlink()
-
-    def load(self) -> tuple[Memory, str]:
-        """The memory, and what was wrong with it ("" when nothing was)."""
-        path = self.state / "memory.json"
-        try:
-            return Memory.parse(path.read_bytes()), ""
-        except FileNotFoundError:
-            return Memory(), ""
-        except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
-            with contextlib.suppress(OSError):
-                path.replace(path.with_suffix(".bad"))
-            return Memory(), f"the memory was unreadable and is put aside: {type(error).__name__}: {error}"
-
-    def save(self, memory: Memory) -> None:
-        write(self.state / "memory.json", memory.encode())
 
     def log(self, sequence: int, line: str) -> None:
         """Append to this boot's log, which tells the next boot why this one ended. A full disk loses only the line."""

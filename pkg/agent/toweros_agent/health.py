@@ -16,10 +16,9 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
-from toweros_agent.nouns import Check
-from toweros_agent.rules import FAILED, INDETERMINATE
+from toweros_agent.nouns import Check, Verdict
 
 STEADY = 3
 PATIENCE = 5
@@ -178,6 +177,13 @@ class Checker:
         return Result(check.name, True, restarts=len(times))
 
 
+class Outcome(NamedTuple):
+    """How a trial ends. No verdict: the release is healthy, and stays."""
+
+    verdict: Verdict | None = None
+    reason: str = ""
+
+
 @dataclass
 class Probation:
     """The trial of one release: rounds come in, a verdict comes out at the end of the window."""
@@ -196,8 +202,8 @@ class Probation:
             if not result.ok or result.name not in self.last:
                 self.last[result.name] = result
 
-    def verdict(self, elapsed: float) -> tuple[str, str] | None:
-        """None while it is too early to say; then ("", "") for healthy, or a verdict with its reason."""
+    def outcome(self, elapsed: float) -> Outcome | None:
+        """None while it is too early to say."""
         if elapsed < self.window or self.rounds < STEADY:
             return None
         late = elapsed >= self.window * PATIENCE
@@ -205,10 +211,12 @@ class Probation:
         for name in unsteady:
             coming = self.steady[name] > 0 or not self.last[name].answered
             if late or not coming:
-                return FAILED, f"health check {name}: {self.last[name].message or 'did not hold'}"
+                return Outcome(Verdict.FAILED, f"health check {name}: {self.last[name].message or 'did not hold'}")
         if unsteady or not (self.reached or late):
             return None
-        return ("", "") if self.reached else (INDETERMINATE, "the server was out of reach during probation")
+        if self.reached:
+            return Outcome()
+        return Outcome(Verdict.INDETERMINATE, "the server was out of reach during probation")
 
 
 def onboot_failures(folder: Path) -> list[str]:

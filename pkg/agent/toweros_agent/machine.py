@@ -25,19 +25,30 @@ class State(StrEnum):
     REBOOTING = "rebooting"
 
 
-TRANSITIONS: dict[tuple[State, str], State] = {
-    (State.STARTING, "begin_trial"): State.PROBATION,
-    (State.STARTING, "settle"): State.IDLE,
-    (State.PROBATION, "bless"): State.IDLE,
-    (State.PROBATION, "go_back"): State.REBOOTING,
-    (State.IDLE, "take"): State.FETCHING,
-    (State.FETCHING, "fetched"): State.STAGING,
-    (State.FETCHING, "refuse"): State.IDLE,
-    (State.STAGING, "staged"): State.REBOOTING,
-    (State.STAGING, "refuse"): State.IDLE,
+class Event(StrEnum):
+    BEGIN_TRIAL = "begin_trial"
+    SETTLE = "settle"
+    BLESS = "bless"
+    GO_BACK = "go_back"
+    TAKE = "take"
+    FETCHED = "fetched"
+    REFUSE = "refuse"
+    STAGED = "staged"
+
+
+TRANSITIONS: dict[tuple[State, Event], State] = {
+    (State.STARTING, Event.BEGIN_TRIAL): State.PROBATION,
+    (State.STARTING, Event.SETTLE): State.IDLE,
+    (State.PROBATION, Event.BLESS): State.IDLE,
+    (State.PROBATION, Event.GO_BACK): State.REBOOTING,
+    (State.IDLE, Event.TAKE): State.FETCHING,
+    (State.FETCHING, Event.FETCHED): State.STAGING,
+    (State.FETCHING, Event.REFUSE): State.IDLE,
+    (State.STAGING, Event.STAGED): State.REBOOTING,
+    (State.STAGING, Event.REFUSE): State.IDLE,
 }
 
 
-def after(state: State, event: str) -> State:
+def after(state: State, event: Event) -> State:
     """The state that `event` leads to; `KeyError` when there is no such way."""
     return TRANSITIONS[state, event]

@@ -9,6 +9,7 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Any
 
 Json = dict[str, Any]
@@ -20,6 +21,13 @@ MAX_LAYER = 8 << 30
 """Bytes of one layer: more is a mistake or an attack."""
 DIGEST = re.compile(r"[0-9a-f]{64}")
 ENTRY = re.compile(r"toweros-(\d+)(?:\+(\d+)(?:-(\d+))?)?\.efi")
+
+
+class Verdict(StrEnum):
+    """Why the box went back from a release. `FAILED`: never again. `INDETERMINATE`: again, later."""
+
+    FAILED = "failed"
+    INDETERMINATE = "indeterminate"
 
 
 class Refused(Exception):  # noqa: N818 - an answer, not an accident
@@ -133,9 +141,23 @@ class Boot:
 
     @classmethod
     def parse(cls, data: bytes) -> "Boot":
-        document = json.loads(data)
-        named = {name: document[name] for name in ("box", "release", "sequence", "server", "trial")}
-        return cls(**named, repaired=tuple(document.get("repaired", ())))
+        """Raises `Refused` when it is not what the initrd writes in a format that this agent reads."""
+        try:
+            document = json.loads(data)
+            if document["format"] not in (FORMAT, FORMAT - 1):
+                raise Refused(f"boot.json format {document['format']}: this agent reads {FORMAT}")
+            if not isinstance(document["trial"], bool):
+                raise ValueError(f"trial {document['trial']!r}")
+            return cls(
+                box=str(document["box"]),
+                release=digest(document["release"]),
+                sequence=int(document["sequence"]),
+                server=str(document["server"]),
+                trial=document["trial"],
+                repaired=tuple(map(digest, document.get("repaired", ()))),
+            )
+        except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+            raise Refused(f"boot.json is not what an initrd writes: {type(error).__name__}: {error}") from error
 
 
 @dataclass(frozen=True)
@@ -178,13 +200,13 @@ class Staged:
 
 @dataclass(frozen=True)
 class Failure:
-    """A release that the box went back from. `failed`: never again. `indeterminate`: again, later."""
+    """A release that the box went back from."""
 
     sequence: int
     release: str
     content: str
     uki: str
-    verdict: str
+    verdict: Verdict
     reason: str
     time: int
     log: str = ""

@@ -8,10 +8,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from toweros_agent.nouns import Entry, Failure, Offer, Refused, Release, Staged
-
-FAILED = "failed"
-INDETERMINATE = "indeterminate"
+from toweros_agent.nouns import Entry, Failure, Offer, Refused, Release, Staged, Verdict
 
 MAX_INDETERMINATE = 4
 """How often one content is tried that never got a verdict."""
@@ -33,7 +30,7 @@ def decide(offer: Offer, running: Release, failures: Sequence[Failure], now: int
         return f"release {offer.sequence} is held: {offer.held}"
     same = [each for each in failures if (each.content, each.uki) == (offer.content, offer.uki.sha256)]
     for each in same:
-        if each.verdict == FAILED:
+        if each.verdict == Verdict.FAILED:
             return f"release {offer.sequence} is held: {each.reason}"
     if len(same) >= MAX_INDETERMINATE:
         return f"release {offer.sequence} is held after {len(same)} tries: {same[-1].reason}"
@@ -45,20 +42,20 @@ def decide(offer: Offer, running: Release, failures: Sequence[Failure], now: int
     return None
 
 
-def diagnose(entry: Entry, intact: bool, why: str) -> tuple[str, str]:
+def diagnose(entry: Entry, intact: bool, why: str) -> tuple[Verdict, str]:
     """Verdict and reason for an installed release that the firmware or the boot loader went past.
 
     `why` is what the initrd wrote before it gave up, if it did.
     """
     if not intact:
-        return INDETERMINATE, "its boot files do not read back as they were written"
+        return Verdict.INDETERMINATE, "its boot files do not read back as they were written"
     if entry.left == 0:
-        return INDETERMINATE, why or "its tries are used up: it panicked, hung or lost power"
+        return Verdict.INDETERMINATE, why or "its tries are used up: it panicked, hung or lost power"
     if why:
-        return INDETERMINATE, why
+        return Verdict.INDETERMINATE, why
     if entry.left is not None and not entry.done:
-        return INDETERMINATE, "the boot loader never tried it"
-    return FAILED, "refused by the firmware"
+        return Verdict.INDETERMINATE, "the boot loader never tried it"
+    return Verdict.FAILED, "refused by the firmware"
 
 
 def rollback(entries: Iterable[Entry], running: int) -> Entry | None:
@@ -75,6 +72,6 @@ def keep(entries: Iterable[Entry], running: int, staged: Mapping[int, Staged], f
     """Sequences whose entries stay: the running one, the best way back, what was staged, and what waits for a retry."""
     good = [entry.sequence for entry in entries if entry.plain and entry.sequence != running]
     known = [sequence for sequence in good if sequence < running or sequence in staged]
-    retry = [each.sequence for each in failures[-1:] if each.verdict == INDETERMINATE]
+    retry = [each.sequence for each in failures[-1:] if each.verdict == Verdict.INDETERMINATE]
     waiting = [sequence for sequence in staged if sequence > running]
     return {running, *sorted(known)[-1:], *retry, *waiting}

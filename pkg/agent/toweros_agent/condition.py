@@ -1,0 +1,44 @@
+"""How the running release does, from the rounds of its health checks (health.py)."""
+
+import time
+from collections.abc import Callable
+
+from toweros_agent.health import PATIENCE, Checker, Outcome, Probation, Result, Surroundings
+from toweros_agent.nouns import Release
+
+HEALTH_EVERY = 60.0
+"""Seconds between two health rounds of a blessed release that is well."""
+
+
+class Condition:
+    """The results of the last round. `started` is when the agent first started in this boot (monotonic)."""
+
+    def __init__(self, running: Release, surroundings: Surroundings, tick: Callable[[], None], started: float) -> None:
+        self.checks, self.started = running.checks, started
+        self.results: list[Result] = []
+        self.probation = Probation(running.probation)
+        self._checker = Checker(running.checks, surroundings, tick)
+        self._checked = -HEALTH_EVERY
+
+    def try_out(self, reached: Callable[[], bool]) -> Outcome | None:
+        """One round of a trial; `reached` says whether the server is, and is asked after the checks."""
+        self.results = self._checker.round()
+        self.probation.add(self.results, reached())
+        return self.probation.outcome(time.monotonic() - self.started)
+
+    def refresh(self) -> None:
+        """Another round, if one is due."""
+        if not self.well or time.monotonic() - self._checked >= HEALTH_EVERY:
+            self.results, self._checked = self._checker.round(), time.monotonic()
+
+    @property
+    def well(self) -> bool:
+        """Every check holds; none has been asked yet is not well."""
+        return len(self.results) >= len(self.checks) and all(result.ok for result in self.results)
+
+    @property
+    def coming(self) -> bool:
+        """What is not well may only be slow: it never answered, and there is time left."""
+        silent = all(result.ok or not result.answered for result in self.results)
+        windows = PATIENCE if silent else 1
+        return not self.well and time.monotonic() - self.started < self.probation.window * windows

@@ -1,0 +1,112 @@
+"""What the box remembers from one boot to the next: what was staged, what failed and why, and the proven time.
+
+The memory is one JSON document on `TOWEROS`; one that cannot be read is put aside and the box starts afresh, which
+costs at most a retry, because what boots is decided by the ESP alone.
+"""
+
+import contextlib
+import json
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+from toweros_agent import rules
+from toweros_agent.disk import Disk, take_crash, write
+from toweros_agent.esp import Esp
+from toweros_agent.nouns import FORMAT, Boot, Failure, Json, Offer, Staged, Verdict
+
+MAX_FAILURES = 8
+
+
+@dataclass
+class Memory:
+    """`time` is the greatest moment that the box has proof of; `fetched` speaks of the last update."""
+
+    staged: dict[int, Staged] = field(default_factory=dict)
+    failures: list[Failure] = field(default_factory=list)
+    fetched: Json = field(default_factory=dict)
+    time: int = 0
+
+    @classmethod
+    def parse(cls, data: bytes) -> "Memory":
+        document = json.loads(data)
+        if document["format"] not in (FORMAT, FORMAT - 1):
+            raise ValueError(f"memory format {document['format']}")
+        staged = [Staged(**each) for each in document["staged"]]
+        failures = [Failure(**each | {"verdict": Verdict(each["verdict"])}) for each in document["failures"]]
+        return cls({each.sequence: each for each in staged}, failures, dict(document["fetched"]), int(document["time"]))
+
+    def encode(self) -> bytes:
+        staged = [asdict(each) for each in self.staged.values()]
+        failures = [asdict(each) for each in self.failures[-MAX_FAILURES:]]
+        document = {"format": FORMAT, "staged": staged, "failures": failures}
+        return json.dumps(document | {"fetched": self.fetched, "time": self.time}, indent=1).encode()
+
+    @classmethod
+    def load(cls, disk: Disk) -> tuple["Memory", str]:
+        """The memory, and what was wrong with it ("" when nothing was)."""
+        path = _path(disk)
+        try:
+            return cls.parse(path.read_bytes()), ""
+        except FileNotFoundError:
+            return cls(), ""
+        except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+            with contextlib.suppress(OSError):
+                path.replace(path.with_suffix(".bad"))
+            return cls(), f"the memory was unreadable and is put aside: {type(error).__name__}: {error}"
+
+
+class History:
+    """The memory in one boot, and the log that tells the next boot why this one ended."""
+
+    def __init__(self, disk: Disk, esp: Esp, boot: Boot) -> None:
+        self.disk, self.esp, self.boot = disk, esp, boot
+        self.memory, self.problem = Memory.load(disk)
+
+    def log(self, line: str) -> None:
+        sys.stderr.write(line + "\n")
+        self.disk.log(self.boot.sequence, line)
+
+    def save(self) -> None:
+        write(_path(self.disk), self.memory.encode())
+
+    def waiting(self) -> Iterator[Staged]:
+        """What was staged and is newer than what runs."""
+        return (each for each in self.memory.staged.values() if each.sequence > self.boot.sequence)
+
+    def condemned(self) -> bool:
+        """Whether the running trial was given up already, before the agent was restarted."""
+        last = self.memory.failures[-1] if self.memory.failures else None
+        same = last is not None and last.release == self.boot.release
+        return same and self.boot.sequence not in self.memory.staged
+
+    def fail(self, staged: Staged, verdict: Verdict, reason: str, crash: str = "") -> None:
+        """Remember why the box goes back from a release, and leave its entry no tries."""
+        self.esp.condemn(staged.sequence)
+        log = "\n".join(filter(None, [self.disk.why(staged.sequence)[1], crash]))
+        which = (staged.sequence, staged.release, staged.content, staged.uki)
+        self.memory.failures.append(Failure(*which, verdict, reason, int(time.time()), log))
+        self.memory.staged.pop(staged.sequence, None)
+        self.save()
+
+    def look_back(self, pstore: Path) -> None:
+        """Was there a newer release, and why does it not run?"""
+        for staged in list(self.waiting()):
+            entry = self.esp.get(staged.sequence)
+            if entry is None:
+                del self.memory.staged[staged.sequence]  # power was lost before it got its name
+                continue
+            verdict, reason = rules.diagnose(entry, self.esp.intact(staged), self.disk.why(staged.sequence)[0])
+            self.log(f"release {staged.sequence} does not run: {verdict}: {reason}")
+            self.fail(staged, verdict, reason, take_crash(pstore))
+
+    def prove_time(self, offer: Offer, now: int) -> None:
+        """Move the proven time on. A commit's date is a claim: past what is signed to hold, it proves nothing."""
+        before = self.memory.time if self.memory.time <= offer.expires else 0
+        self.memory.time = max(before, min(offer.time, offer.expires), now)
+
+
+def _path(disk: Disk) -> Path:
+    return disk.state / "memory.json"

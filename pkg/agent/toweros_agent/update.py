@@ -1,0 +1,88 @@
+"""The way of an offer onto the disk: look, fetch, stage.
+
+Whatever is wrong on the way raises `Refused`, `NetError` or `OSError`: the box stays as it was. The entry gets its
+bootable name last, when all that it needs was read back.
+"""
+
+import contextlib
+import time
+
+from toweros_agent.esp import Esp
+from toweros_agent.fetch import Fetcher
+from toweros_agent.history import History
+from toweros_agent.net import NetError
+from toweros_agent.nouns import Entry, Offer, Refused, Release, Staged
+from toweros_agent.trust import Trust
+from toweros_agent.upkeep import Upkeep
+
+
+class Update:
+    """What is offered to the box, and the release that is on its way."""
+
+    def __init__(self, trust: Trust, fetcher: Fetcher, esp: Esp, history: History, upkeep: Upkeep) -> None:
+        self.trust, self.fetcher, self.esp, self.history, self.upkeep = trust, fetcher, esp, history, upkeep
+        self.disk, self.http = fetcher.disk, fetcher.http
+        self._offer: Offer | None = None
+        self._candidate: Release | None = None
+        self._began = (0.0, 0)
+
+    def look(self) -> Offer:
+        """What is asked of the box now."""
+        now = int(time.time())
+        if self.trust.changed() or self._offer is None or now > self._offer.expires:
+            self._offer = None
+            self._offer = self.trust.offer()
+            self.history.prove_time(self._offer, now)
+            self.upkeep.chore("remember", self.history.save)
+        return self._offer
+
+    def fetch(self) -> None:
+        """Bring every layer that the disk lacks, and the release document."""
+        assert self._offer
+        self._began = (time.monotonic(), self.http.received)
+        self.fetcher.deltas = 0
+        path = self.fetcher.target(self._offer.release, self.disk.state / "offer.json")
+        release = Release.parse(data := path.read_bytes())
+        self._check(release, self._offer)
+        self.upkeep.chore("collect", lambda: self.upkeep.collect(release))
+        layers = self.fetcher.release_layers(release, self.upkeep.running)
+        self.disk.add_release(data, release)
+        self._candidate = release
+        roots = [layer.root for layer in layers]
+        self.history.memory.fetched = {"layers": roots, "deltas": self.fetcher.deltas, "repaired": 0}
+
+    def stage(self) -> bool:
+        """Make what was fetched bootable. False: it was held or replaced meanwhile."""
+        assert self._offer and self._candidate
+        offer, memory, downloads = self._offer, self.history.memory, self.disk.state
+        if self._outdated(offer):
+            return False
+        addon = self.fetcher.target(offer.addon, downloads / "addon.efi")
+        uki = self.esp.find(offer.uki) or self.fetcher.target(offer.uki, downloads / "uki.efi")
+        self.esp.demand(offer.uki.length + offer.addon.length)
+        self.disk.forget(offer.sequence)
+        self.esp.stage(offer.sequence, uki, addon)
+        staged = Staged(offer.sequence, self._candidate.digest, offer.content, offer.uki.sha256, offer.addon.sha256)
+        memory.staged[offer.sequence] = staged
+        seconds, received = self._began
+        memory.fetched |= {"bytes": self.http.received - received, "seconds": int(time.monotonic() - seconds)}
+        self.history.save()
+        self.upkeep.keep_way_back(Entry(offer.sequence, left=1))
+        self.esp.publish(staged)
+        self.history.log(f"staged release {offer.sequence}")
+        return True
+
+    def _outdated(self, offer: Offer) -> bool:
+        """Was it held or replaced while it was fetched? That takes hours on a thin line. Nobody there: it was not."""
+        with contextlib.suppress(NetError):
+            fresh = self.look()
+            return fresh.release != offer.release or bool(fresh.held)
+        return False
+
+    def _check(self, release: Release, offer: Offer) -> None:
+        """Raises `Refused` when the document is not the one that the metadata speaks of."""
+        box = self.history.boot.box
+        if release.box != box:
+            raise Refused(f"release.json is for {release.box}, not for {box}")
+        if (release.sequence, release.content) != (offer.sequence, offer.content):
+            raise Refused("release.json has another sequence or content than its metadata says")

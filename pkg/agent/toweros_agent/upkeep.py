@@ -1,0 +1,81 @@
+"""Housekeeping: the clock, the way back, and what nothing needs any more.
+
+Rules: nothing is collected during probation; what fails here is told in the report, and keeps no box from asking for
+its next release.
+"""
+
+import time
+from collections.abc import Callable
+
+from toweros_agent import rules
+from toweros_agent.disk import Disk
+from toweros_agent.efivars import Variables, keep_fallback, partition_of
+from toweros_agent.esp import Esp
+from toweros_agent.history import History
+from toweros_agent.nouns import Entry, Release
+from toweros_agent.settings import Places
+
+
+class Upkeep:
+    """The chores of one boot, and what is wrong with them."""
+
+    def __init__(self, places: Places, disk: Disk, esp: Esp, history: History, running: Release) -> None:
+        self.places, self.disk, self.esp, self.history, self.running = places, disk, esp, history, running
+        self._fallback = self._clock = ""
+        self._chores: dict[str, str] = {}
+
+    @property
+    def problems(self) -> list[str]:
+        return [problem for problem in (self._fallback, self._clock, *self._chores.values()) if problem]
+
+    def chore(self, name: str, work: Callable[[], object]) -> None:
+        self._chores.pop(name, None)
+        try:
+            work()
+        except OSError as error:
+            self._chores[name] = f"cannot {name}: {error}"
+
+    def set_clock(self) -> None:
+        """A clock may not be behind the last moment that signed metadata proved."""
+        proven = self.history.memory.time
+        if time.time() < proven:
+            try:
+                time.clock_settime(time.CLOCK_REALTIME, proven)
+            except (OSError, OverflowError, ValueError) as error:
+                self._clock = f"the clock is behind and cannot be set: {error}"
+
+    def rollback(self, coming: Entry | None = None) -> Entry | None:
+        """The entry to fall back to, also once `coming` is there."""
+        return rules.rollback([*self.esp.entries(), *filter(None, [coming])], self.history.boot.sequence)
+
+    def keep_way_back(self, coming: Entry | None = None) -> None:
+        """Point the firmware's second boot entry at the last good UKI."""
+        entry = self.rollback(coming)
+        self._fallback = ""
+        try:
+            if entry:
+                variables = Variables(self.places.efivars)
+                partition = partition_of(self.places.run / "esp", self.places.sys, variables)
+                keep_fallback(variables, partition, entry.name)
+        except (OSError, ValueError) as error:
+            self._fallback = f"no fallback in the firmware: {error}"
+
+    def clean(self) -> set[int]:
+        """Drop the boot entries that nothing needs any more; return those that stay."""
+        entries, memory = self.esp.entries(), self.history.memory
+        stay = rules.keep(entries, self.history.boot.sequence, memory.staged, memory.failures)
+        for sequence in {entry.sequence for entry in entries} - stay:
+            self.esp.remove(sequence)
+            memory.staged.pop(sequence, None)
+            self.disk.forget(sequence)
+        self.esp.clean()
+        return {entry.sequence for entry in entries} & stay
+
+    def collect(self, coming: Release | None = None) -> None:
+        """Drop the entries, releases and layers that nothing needs any more."""
+        present = self.clean()
+        releases = [read for path in self.disk.releases.glob("*.json") if (read := self.disk.read_release(path.stem))]
+        roots = [self.running, *(release for release in releases if release.sequence in present)]
+        # A release that cannot be read hides its layers: then nothing is removed.
+        if present <= {release.sequence for release in roots}:
+            self.disk.collect(roots, downloads=coming.layers() if coming else ())
