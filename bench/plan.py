@@ -86,7 +86,7 @@ def main() -> None:
 
 def measure(folder: Path) -> None:
     """The figures of one repository."""
-    from gitops.fleet.cache import KNOWN
+    from gitops.fleet.cache import PARSED
     from gitops.source.clone.commits import LocalClone
     from gitops.workflows.preview import Question, preview
 
@@ -97,7 +97,7 @@ def measure(folder: Path) -> None:
         assert summary.count("update") >= 1 and len(summary.groups) == 1
 
     def first() -> None:
-        KNOWN.forget()
+        PARSED.clear()
         plan()
 
     command = [TOWEROS, "plan", "-C", folder, "--base", "HEAD~1", "--head", "HEAD", "--state", folder / "none"]

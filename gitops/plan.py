@@ -13,14 +13,17 @@ import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict
 
-from gitops.model import Box, Existing, Fleet, Network, Package, Plan, Revision, Step, sha256
+from gitops.model import KEYS, Box, Existing, Fleet, Network, Package, Plan, Revision, Step, sha256
 
 PACKAGE = "@pkg:"
 ASSEMBLER = ("pkg/initrd", "pkg/bootloader", "pkg/toolbox")
 """Packages that go into every release, or make it, though no spec names them."""
 NEW, GONE, CHANGED = "new", "its image is no longer in the store", "its folder, its base image or the recipe changed"
 LOST = "files of its release are no longer in the store"
-SETTINGS = "its spec, apps, network, health checks, files or the recipe changed"
+
+INPUTS = {name: key.word for name, key in KEYS.items() if key.word}
+"""Members of a box that reach its image, and their words: the rest (role, site, labels, holds) says where and when."""
+SETTINGS = f"its {', '.join(INPUTS.values())} or the recipe changed"
 
 
 def plan(fleet: Fleet, revision: Revision, existing: Existing) -> Plan:
@@ -59,8 +62,10 @@ class _Keys:
         self._packages: dict[tuple[int, int], tuple[Box, str]] = {}
 
     def of(self, box: Box) -> str:
-        parts = {name: self._word(getattr(box, name)) for name in _INPUTS}
-        parts |= {"recipe": _canonical(self._fleet.policy.recipe), "packages": self._needed(box)}
+        values = ((name, getattr(box, name)) for name in INPUTS)
+        parts = {name: self._word(value) for name, value in values if value is not None}
+        parts |= {"name": _canonical(box.name), "recipe": _canonical(self._fleet.policy.recipe)}
+        parts |= {"packages": self._needed(box)}
         return sha256(("{" + ",".join(f'"{name}":{parts[name]}' for name in sorted(parts)) + "}").encode())
 
     def _word(self, value: object) -> str:
@@ -80,10 +85,6 @@ class _Keys:
 def _canonical(value: object) -> str:
     """As `model.canonical`, with dataclasses as objects."""
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False, default=asdict)
-
-
-_INPUTS = ("name", "spec", "network", "health", "files", "poll", "apps")
-"""Members of a Box that reach its image: the rest (role, site, labels, suspended) says where and when, not what."""
 
 
 def needed(fleet: Fleet, box: Box) -> tuple[str, ...]:

@@ -11,9 +11,9 @@ from gitops.cli.context import DirOption
 from gitops.cli.output import Output, OutputOption, emit, table
 from gitops.errors import TowerosError
 from gitops.fleet import load_fleet
+from gitops.fleet.explain import did_you_mean
 from gitops.fleet.origins import origins
-from gitops.fleet.schema import did_you_mean
-from gitops.model import Box, Fleet
+from gitops.model import KEYS, Box, Fleet
 from gitops.source import FolderTree
 
 
@@ -46,7 +46,9 @@ def box(name: str, folder: DirOption = Path(), output: OutputOption = Output.tab
 
 def _rows(box: Box) -> Iterator[tuple[str, str, str]]:
     """What the table shows: the key in `origins`, what it is, and its value."""
-    yield from ((key, key, value) for key, value in _summary(box).items())
+    members = {name: getattr(box, name) for name, key in KEYS.items() if key.levels}
+    shown = _summary(box) | {name: str(value) for name, value in members.items() if value is not None}
+    yield from ((key, key, value) for key, value in shown.items())
     yield "cmdline", "cmdline", box.spec.cmdline
     yield "health.probation", "probation", f"{box.health.probation} s"
     for group in ("onboot", "services"):

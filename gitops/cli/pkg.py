@@ -9,8 +9,8 @@ from gitops.cli import context
 from gitops.cli.context import ConfigOption, DirOption, StateOption
 from gitops.cli.output import talk
 from gitops.errors import BuildError, FleetError, Problem, RegistryError
+from gitops.fleet.explain import did_you_mean
 from gitops.fleet.packages import load_packages
-from gitops.fleet.schema import did_you_mean
 from gitops.model import Package
 from gitops.source import FolderTree
 

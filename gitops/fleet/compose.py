@@ -19,9 +19,10 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from gitops.errors import Problem
+from gitops.fleet.explain import did_you_mean
 from gitops.fleet.linuxkit.spec import PACKAGE, contents
 from gitops.fleet.overlay import Merged
-from gitops.fleet.schema import NAME, AppRules, did_you_mean
+from gitops.fleet.schema import NAME, AppRules
 from gitops.fleet.yaml import Document, Path
 from gitops.fleet.yaml import load as load_yaml
 from gitops.model import APPS, App, Json, Tree

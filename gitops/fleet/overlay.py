@@ -2,58 +2,72 @@
 
 LinuxKit's own merge only appends; on top of it, and outside of its files, each level may replace keys of a container by
 name (`services:`), leave containers and apps out (`remove:`), add or replace files by path, and health checks and
-values by name. A file with `template` is filled in at the end, with the values of the box.
+values by name. Of what a box has as it is said (`Overlay.members`), the nearest counts. A file with `template` is
+filled in at the end, with the values of the box.
 
     role = apply(Merged(spec), fleet, ...), then apply(role, roles/vm.yaml, ...), then apply(.., boxes/demo-1.yaml, ...)
 """
 
 import re
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 from gitops.errors import Problem
+from gitops.fleet.explain import check, did_you_mean
 from gitops.fleet.linuxkit.schema import Settings, dump
-from gitops.fleet.schema import VALUE, Check, File, HealthRules, Overlay, check, did_you_mean
+from gitops.fleet.schema import VALUE, Check, File, Overlay
 from gitops.fleet.yaml import Document
 from gitops.model import App, Container, HealthCheck, HealthSpec, Json, Spec, Tree
 
 PLACEHOLDER = re.compile(r"\$(?:\{(" + VALUE + r")\}|\$)")
+Content_co = TypeVar("Content_co", bound=Overlay, covariant=True)
+
+
+@dataclass(frozen=True)
+class Parsed(Generic[Content_co]):
+    """fleet.yaml, a role or a box: its content, and where each part of it stands."""
+
+    document: Document
+    content: Content_co
+
+    def problem(self, path: Sequence[str | int], message: str, hint: str = "", *, key: bool = False) -> Problem:
+        """A mistake at a part of this file."""
+        return self.document.problem(path, message, hint, key=key)
 
 
 @dataclass(frozen=True)
 class Merged:
-    """What the levels so far say together. `files` are LinuxKit's entries, one a path; some are still templates."""
+    """What the levels so far say together. `files` are LinuxKit's entries, one a path; some are still templates.
+    `members` are those of a `Box`."""
 
     spec: Spec
     health: HealthSpec = field(default_factory=HealthSpec)
     files: tuple[Json, ...] = ()
-    suspended: str = ""
-    poll: int = 30
     apps: tuple[App, ...] = ()
     values: Mapping[str, str] = field(default_factory=dict)
+    members: Mapping[str, Any] = field(default_factory=dict)
 
 
 def apply(
-    base: Merged, document: Document, said: Overlay, tree: Tree, problems: list[Problem], *, known: Collection[str] = ()
+    base: Merged, level: Parsed[Overlay], tree: Tree, problems: list[Problem], *, elsewhere: Collection[str] = ()
 ) -> Merged:
     """Lay one level over the ones before it.
 
-    `known` are containers that exist elsewhere (the fleet's level speaks to many roles): naming them is no mistake.
+    `elsewhere` are containers of other roles (the fleet's level speaks to many): naming them is no mistake.
     """
-    spec = _remove(base, document, said, known, problems)
-    spec = _replace_keys(spec, document, said, known, problems)
-    files = [_file(document, index, file, tree, problems) for index, file in enumerate(said.files)]
+    content = level.content
+    spec = _remove(base, level, elsewhere, problems)
+    spec = _replace_keys(spec, level, elsewhere, problems)
+    files = [_file(level, index, tree, problems) for index in range(len(content.files))]
+    values = {name: str(value) for name, value in content.values.items()}
     return Merged(
         spec=spec,
-        health=_health(base.health, document, said.health, problems),
+        health=_health(base.health, level, problems),
         files=by_path((*base.files, *files)),
-        suspended=said.suspended or base.suspended,
-        poll=said.poll or base.poll,
-        apps=_keep_apps(base.apps, said.remove),
-        values={**base.values, **{name: str(value) for name, value in said.values.items()}}
-        if said.values
-        else base.values,
+        apps=tuple(app for app in base.apps if app.name not in content.remove) if content.remove else base.apps,
+        values={**base.values, **values},
+        members={**base.members, **content.members()},
     )
 
 
@@ -66,25 +80,25 @@ def split_templates(files: Iterable[Json]) -> tuple[tuple[Json, ...], tuple[Json
     return tuple(plain), tuple(templates)
 
 
-def fill_in(merged: Merged, given: Mapping[str, str], document: Document, problems: list[Problem]) -> tuple[Json, ...]:
+def fill_in(
+    merged: Merged, given: Mapping[str, str], box: Parsed[Overlay], problems: list[Problem]
+) -> tuple[Json, ...]:
     """The files, with `${NAME}` in templates replaced by the box's value, and `$$` by `$`."""
     values = {**merged.values, **given}
 
-    def value(found: re.Match[str]) -> str:
-        name = found[1]
+    def value(place: re.Match[str]) -> str:
+        name = place[1]
         if name is not None and name not in values:
-            message = f"/{file['path']} needs the value `{name}`"
             near = did_you_mean(name, list(values))
-            hint = (
-                near if near.startswith("did") else f"add `values: {{{name}: ...}}` here, to the role or to the fleet"
-            )
-            problems.append(document.problem(("values",), message, hint))
+            add = f"add `values: {{{name}: ...}}` here, to the role or to the fleet"
+            hint = near if near.startswith("did") else add
+            problems.append(box.problem(("values",), f"/{file['path']} needs the value `{name}`", hint))
         return "$" if name is None else values.get(name, "")
 
     plain, templates = split_templates(merged.files)
     filled = []
     for file in templates:
-        entry = {key: said for key, said in file.items() if key != "template"}
+        entry = {key: item for key, item in file.items() if key != "template"}
         filled.append(entry | {"contents": PLACEHOLDER.sub(value, file["contents"])})
     return (*plain, *filled)
 
@@ -94,7 +108,7 @@ def by_path(files: Iterable[Json]) -> tuple[Json, ...]:
     return tuple({file["path"]: file for file in files}.values())
 
 
-def check_services(merged: Merged, document: Document, problems: list[Problem]) -> None:
+def check_services(merged: Merged, level: Parsed[Overlay], problems: list[Problem]) -> None:
     """A health check of a service or user container needs it."""
     names = {
         "service": [container.name for container in merged.spec.services],
@@ -103,18 +117,50 @@ def check_services(merged: Merged, document: Document, problems: list[Problem]) 
     for each in merged.health.checks:
         if each.type in names and each.target not in names[each.type]:
             message = f"health check `{each.name}`: there is no {each.type} `{each.target}`"
-            problems.append(
-                document.problem(("health", "checks"), message, did_you_mean(each.target, names[each.type]))
-            )
+            problems.append(level.problem(("health", "checks"), message, did_you_mean(each.target, names[each.type])))
 
 
 def _container_names(app: App) -> list[str]:
     """As `docker ps` shows them, and as the compose file does."""
-    said = app.compose["services"]
-    return [*app.images, *(str(said[name]["container_name"]) for name in app.images if "container_name" in said[name])]
+    services = app.compose["services"]
+    named = [str(services[name]["container_name"]) for name in app.images if "container_name" in services[name]]
+    return [*app.images, *named]
 
 
-def _map(spec: Spec, change: "dict[str, Container | None]") -> Spec:
+# --- containers ------------------------------------------------------------------------------------------------------
+
+
+def _remove(base: Merged, level: Parsed[Overlay], elsewhere: Collection[str], problems: list[Problem]) -> Spec:
+    names = [*(container.name for container in base.spec.containers()), *(app.name for app in base.apps)]
+    for index, name in enumerate(level.content.remove):
+        if name not in names and name not in elsewhere:
+            message = f"there is no container or app `{name}` to remove"
+            problems.append(level.problem(("remove", index), message, did_you_mean(name, names)))
+    return _map(base.spec, dict.fromkeys(level.content.remove))
+
+
+def _replace_keys(spec: Spec, level: Parsed[Overlay], elsewhere: Collection[str], problems: list[Problem]) -> Spec:
+    containers = {container.name: container for container in spec.containers()}
+    change: dict[str, Container | None] = {}
+    for name, keys in level.content.services.items():
+        if name in containers:
+            change[name] = _container(containers[name], level.document, keys, problems)
+        elif name not in elsewhere or name in level.content.remove:
+            hint = did_you_mean(name, list(containers))
+            problems.append(level.problem(("services", name), f"there is no container `{name}`", hint, key=True))
+    return _map(spec, change)
+
+
+def _container(old: Container, document: Document, keys: dict[str, Any], problems: list[Problem]) -> Container:
+    """The container with its settings replaced key by key, checked as LinuxKit's; null takes a key away."""
+    settings = check(document.part(("services", old.name), keys), Settings, problems)
+    if settings is None:
+        return old
+    others = {key: value for key, value in old.settings.items() if key not in keys}
+    return Container(old.name, old.image, others | dump(settings))
+
+
+def _map(spec: Spec, change: Mapping[str, Container | None]) -> Spec:
     """The spec with containers replaced, or left out where the change is None; itself when nothing changes."""
 
     def section(containers: tuple[Container, ...]) -> tuple[Container, ...]:
@@ -127,82 +173,47 @@ def _map(spec: Spec, change: "dict[str, Container | None]") -> Spec:
     )
 
 
-def _keep_apps(apps: tuple[App, ...], remove: Collection[str]) -> tuple[App, ...]:
-    """Itself when nothing goes: boxes of a role share it."""
-    return tuple(app for app in apps if app.name not in remove) if remove else apps
+# --- health checks and files -----------------------------------------------------------------------------------------
 
 
-def _remove(base: Merged, document: Document, said: Overlay, known: Collection[str], problems: list[Problem]) -> Spec:
-    names = [*(container.name for container in base.spec.containers()), *(app.name for app in base.apps)]
-    for index, name in enumerate(said.remove):
-        if name not in names and name not in known:
-            message = f"there is no container or app `{name}` to remove"
-            problems.append(document.problem(("remove", index), message, did_you_mean(name, names)))
-    return _map(base.spec, dict.fromkeys(said.remove))
-
-
-def _replace_keys(
-    spec: Spec, document: Document, said: Overlay, known: Collection[str], problems: list[Problem]
-) -> Spec:
-    containers = {container.name: container for container in spec.containers()}
-    change: dict[str, Container | None] = {}
-    for name, keys in said.services.items():
-        if name in containers:
-            change[name] = _container(containers[name], document, keys, problems)
-        elif name not in known or name in said.remove:
-            message = f"there is no container `{name}`"
-            hint = did_you_mean(name, list(containers))
-            problems.append(document.problem(("services", name), message, hint, key=True))
-    return _map(spec, change)
-
-
-def _container(old: Container, document: Document, keys: dict[str, Any], problems: list[Problem]) -> Container:
-    """The container with its settings replaced key by key, checked as LinuxKit's; null takes a key away."""
-    settings = check(document.part(("services", old.name), keys), Settings, problems)
-    if settings is None:
-        return old
-    kept = {key: value for key, value in old.settings.items() if key not in keys}
-    return Container(old.name, old.image, kept | dump(settings))
-
-
-def _health(base: HealthSpec, document: Document, said: HealthRules, problems: list[Problem]) -> HealthSpec:
-    checks = {check.name: check for check in base.checks}
-    for index, name in enumerate(said.remove):
+def _health(base: HealthSpec, level: Parsed[Overlay], problems: list[Problem]) -> HealthSpec:
+    rules, checks = level.content.health, {check.name: check for check in base.checks}
+    for index, name in enumerate(rules.remove):
         if checks.pop(name, None) is None:
             message = f"there is no health check `{name}` to remove"
-            problems.append(document.problem(("health", "remove", index), message, did_you_mean(name, list(checks))))
-    seen: set[str] = set()
-    for index, each in enumerate(said.checks):
-        if each.name in seen:
+            problems.append(level.problem(("health", "remove", index), message, did_you_mean(name, list(checks))))
+    own: set[str] = set()
+    for index, each in enumerate(rules.checks):
+        if each.name in own:
             message = f"two health checks are named `{each.name}`"
-            problems.append(document.problem(("health", "checks", index, "name"), message, "rename one"))
-        seen.add(each.name)
+            problems.append(level.problem(("health", "checks", index, "name"), message, "rename one"))
+        own.add(each.name)
         checks[each.name] = _check(each)
-    return HealthSpec(said.probation or base.probation, tuple(checks.values()))
+    return HealthSpec(rules.probation or base.probation, tuple(checks.values()))
 
 
-def _check(said: Check) -> HealthCheck:
-    if said.http is not None:
-        return HealthCheck(said.name, "http", said.http, said.status, said.contains, said.timeout)
-    kind = "service" if said.service is not None else "container"
-    return HealthCheck(said.name, kind, said.service or said.container or "", timeout=said.timeout)
+def _check(rule: Check) -> HealthCheck:
+    if rule.http is not None:
+        return HealthCheck(rule.name, "http", rule.http, rule.status, rule.contains, rule.timeout)
+    kind = "service" if rule.service is not None else "container"
+    return HealthCheck(rule.name, kind, rule.service or rule.container or "", timeout=rule.timeout)
 
 
-def _file(document: Document, index: int, file: File, tree: Tree, problems: list[Problem]) -> Json:
+def _file(level: Parsed[Overlay], index: int, tree: Tree, problems: list[Problem]) -> Json:
+    file: File = level.content.files[index]
     entry: Json = file.model_dump(exclude_none=True, exclude={"source"})
     if file.source is not None:
-        entry["contents"] = _read(document, index, file.source, tree, problems)
+        entry["contents"] = _read(level, ("files", index, "source"), file.source, tree, problems)
     return entry
 
 
-def _read(document: Document, index: int, source: str, tree: Tree, problems: list[Problem]) -> str:
-    place = ("files", index, "source")
+def _read(level: Parsed[Overlay], place: Sequence[str | int], source: str, tree: Tree, problems: list[Problem]) -> str:
     try:
         return tree.read(source).decode()
     except KeyError:
         near = did_you_mean(source, list(tree.entries())) if len(tree.entries()) < 1000 else ""
         hint = near if near.startswith("did") else "name a file by its path from the top of the fleet repo"
-        problems.append(document.problem(place, f"there is no file `{source}` in the fleet repo", hint))
+        problems.append(level.problem(place, f"there is no file `{source}` in the fleet repo", hint))
     except UnicodeDecodeError:
-        problems.append(document.problem(place, f"`{source}` is not UTF-8", "put binary files into a package"))
+        problems.append(level.problem(place, f"`{source}` is not UTF-8", "put binary files into a package"))
     return ""

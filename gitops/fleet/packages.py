@@ -20,8 +20,9 @@ from pydantic import Field
 
 from gitops.errors import Problem
 from gitops.fleet import yaml
+from gitops.fleet.explain import check, did_you_mean
 from gitops.fleet.lockfile import parse_lock, parse_wanted
-from gitops.fleet.schema import Strict, check, did_you_mean
+from gitops.fleet.schema import Strict
 from gitops.model import LockedFile, Package, Tree, canonical, sha256
 
 BUILD = "build.yml"

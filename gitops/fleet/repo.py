@@ -11,30 +11,23 @@ exists because boxes/NAME.yaml does. A role that no box has is checked all the s
 import re
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Generic, TypeVar
+from typing import TypeVar
 
 from gitops.errors import FleetError, Problem
-from gitops.fleet import compose, yaml
-from gitops.fleet import signers as people
-from gitops.fleet.cache import KNOWN, Remembering
+from gitops.fleet import compose, signers, yaml
+from gitops.fleet.cache import PARSED, CachedTree
+from gitops.fleet.explain import check, did_you_mean
 from gitops.fleet.linuxkit import spec as linuxkit
-from gitops.fleet.overlay import Merged, apply, by_path, check_services, fill_in, split_templates
+from gitops.fleet.overlay import Merged, Parsed, apply, by_path, check_services, fill_in, split_templates
 from gitops.fleet.packages import load_packages
-from gitops.fleet.schema import NAME, BoxFile, FleetFile, Overlay, RoleFile, check, did_you_mean
+from gitops.fleet.schema import NAME, BoxFile, FleetFile, Overlay, RoleFile
 from gitops.fleet.system_files import box_files
 from gitops.model import Box, Fleet, Network, PathRule, Policy, Spec, Tree
 
 FLEET, ROLES, BOXES = "fleet.yaml", "roles/", "boxes/"
 MAX_BOXES = 10_000
 
-Said = TypeVar("Said", bound=Overlay)
-
-
-class Level(Generic[Said]):
-    """One file, read: where it stands, and what it says."""
-
-    def __init__(self, document: yaml.Document, said: Said) -> None:
-        self.document, self.said = document, said
+Content = TypeVar("Content", bound=Overlay)
 
 
 def load_policy(tree: Tree) -> Policy:
@@ -47,7 +40,7 @@ def load_policy(tree: Tree) -> Policy:
     fleet = _read(tree, FLEET, FleetFile, problems)
     if fleet is None:
         raise FleetError(problems)
-    return _policy(fleet.said)
+    return _policy(fleet.content)
 
 
 def load_fleet(tree: Tree, platform: str = "linux/amd64") -> Fleet:
@@ -57,35 +50,35 @@ def load_fleet(tree: Tree, platform: str = "linux/amd64") -> Fleet:
         FleetError: with all mistakes.
     """
     problems: list[Problem] = []
-    tree = Remembering(tree)
-    fleet = _read(tree, FLEET, FleetFile, problems) or Level(yaml.Document(FLEET), FleetFile())
-    policy = _policy(fleet.said)
+    tree = CachedTree(tree)
+    fleet = _read(tree, FLEET, FleetFile, problems) or Parsed(yaml.Document(FLEET), FleetFile())
+    policy = _policy(fleet.content)
     packages = load_packages(tree, policy.recipe, platform, problems)
     roles = _folder(tree, ROLES, RoleFile, problems)
-    specs = {name: _spec(tree, role, problems) for name, role in roles.items()}
-    merged = _roles(tree, fleet, roles, specs, problems)
+    merged = _roles(tree, fleet, roles, problems)
     boxes = {}
     for name, box in _folder(tree, BOXES, BoxFile, problems).items():
-        if box.said.role in merged:
-            boxes[name] = _box(tree, name, box, merged[box.said.role], problems)
-        elif ROLES + box.said.role + ".yaml" not in tree.entries():
-            hint = did_you_mean(box.said.role, list(roles)) or f"write roles/{box.said.role}.yaml"
-            problems.append(box.document.problem(("role",), f"there is no role `{box.said.role}`", hint))
-    problems += [*_private_keys(tree), *people.lockouts(tree, fleet.document, fleet.said.source)]
+        role = box.content.role
+        if role in merged:
+            boxes[name] = _box(tree, name, box, merged[role], problems)
+        elif f"{ROLES}{role}.yaml" not in tree.entries():
+            hint = did_you_mean(role, list(roles)) or f"write roles/{role}.yaml"
+            problems.append(box.problem(("role",), f"there is no role `{role}`", hint))
+    problems += [*_private_keys(tree), *signers.lockouts(tree, fleet.document, fleet.content.source)]
     if problems:
         raise FleetError(list(dict.fromkeys(problems)))
     return Fleet(policy, packages, boxes)
 
 
-def _policy(said: FleetFile) -> Policy:
-    source, rollout = said.source, said.rollout
+def _policy(file: FleetFile) -> Policy:
+    source, rollout = file.source, file.rollout
     return Policy(
         branch="" if source.tags else source.branch or "main",
         sign=source.sign,
         canaries=rollout.canaries,
         max_failures=rollout.max_failures,
-        recipe=said.recipe,
-        suspended=said.suspended or "",
+        recipe=file.recipe,
+        suspended=file.members().get("suspended", ""),
         tags=source.tags or "",
         threshold=source.threshold,
         rules=tuple(PathRule(rule.paths, rule.signers) for rule in source.rules),
@@ -95,28 +88,26 @@ def _policy(said: FleetFile) -> Policy:
 # --- files ---------------------------------------------------------------------------------------------------------
 
 
-def _read(tree: Tree, path: str, model: type[Said], problems: list[Problem]) -> Level[Said] | None:
+def _read(tree: Tree, path: str, model: type[Content], problems: list[Problem]) -> Parsed[Content] | None:
     if path not in tree.entries():
-        problems.append(
-            Problem(path, 1, 1, "there is no such file", "run `toweros init` for a fleet repo to begin with")
-        )
+        hint = "run `toweros init` for a fleet repo to begin with"
+        problems.append(Problem(path, 1, 1, "there is no such file", hint))
         return None
     entry = tree.entries()[path]
-    known: Level[Said] | None = KNOWN.get(path, entry, model)
-    if known:
-        return known
+    cached: Parsed[Content] | None = PARSED.get(path, entry, model)
+    if cached:
+        return cached
     document = yaml.load(tree.read(path), path, problems)
-    said = check(document, model, problems) if document else None
-    if document is None or said is None:
+    content = check(document, model, problems) if document else None
+    if document is None or content is None:
         return None
-    level = Level(document, said)
-    KNOWN.put(path, entry, model, level)
-    return level
+    PARSED.put(path, entry, model, parsed := Parsed(document, content))
+    return parsed
 
 
-def _folder(tree: Tree, folder: str, model: type[Said], problems: list[Problem]) -> dict[str, Level[Said]]:
+def _folder(tree: Tree, folder: str, model: type[Content], problems: list[Problem]) -> dict[str, Parsed[Content]]:
     """Every NAME.yaml of a folder, by name."""
-    found: dict[str, Level[Said]] = {}
+    files: dict[str, Parsed[Content]] = {}
     paths = sorted(path for path in tree.entries() if path.startswith(folder))
     for path in paths[:MAX_BOXES]:
         file = path.removeprefix(folder)
@@ -126,88 +117,82 @@ def _folder(tree: Tree, folder: str, model: type[Said], problems: list[Problem])
         if name == file or "/" in file or not re.fullmatch(NAME, name):
             hint = f"name it {folder}NAME.yaml, NAME of lower-case letters, digits and `-`"
             problems.append(Problem(path, 1, 1, "not the name of a file that belongs here", hint))
-        elif level := _read(tree, path, model, problems):
-            found[name] = level
+        elif parsed := _read(tree, path, model, problems):
+            files[name] = parsed
     if len(paths) > MAX_BOXES:
         problems.append(Problem(paths[MAX_BOXES], 1, 1, f"more than {MAX_BOXES} files", "split the fleet"))
-    return found
+    return files
 
 
 def _private_keys(tree: Tree) -> list[Problem]:
     """Whoever reads the repository has what is in it."""
-    found = (path for path in tree.entries() if path.startswith("keys/") and b"PRIVATE KEY" in tree.read(path))
+    paths = (path for path in tree.entries() if path.startswith("keys/") and b"PRIVATE KEY" in tree.read(path))
     hint = "remove it, and make a new one: this one is known to all readers"
-    return [Problem(path, 1, 1, "a private key in the fleet repo", hint) for path in found]
+    return [Problem(path, 1, 1, "a private key in the fleet repo", hint) for path in paths]
 
 
 # --- roles and boxes -----------------------------------------------------------------------------------------------
 
 
-def _spec(tree: Tree, role: Level[RoleFile], problems: list[Problem]) -> Spec | None:
+def _spec(tree: Tree, role: Parsed[RoleFile], problems: list[Problem]) -> Spec | None:
     """The role's boot specs, merged as LinuxKit merges them. None when they have mistakes."""
     before = len(problems)
-    for index, path in enumerate(role.said.boot):
+    for index, path in enumerate(role.content.boot):
         if path not in tree.entries():
-            known = [name for name in tree.entries() if name.startswith("boot/")]
-            hint = did_you_mean(path, known) or "add it, or name another boot spec"
-            problems.append(role.document.problem(("boot", index), f"there is no file `{path}`", hint))
+            others = [name for name in tree.entries() if name.startswith("boot/")]
+            hint = did_you_mean(path, others) or "add it, or name another boot spec"
+            problems.append(role.problem(("boot", index), f"there is no file `{path}`", hint))
     if len(problems) > before:
         return None
-    spec = linuxkit.load(tree, role.said.boot, problems)
-    cmdline = " ".join(filter(None, (spec.cmdline, *role.said.cmdline)))
+    spec = linuxkit.load(tree, role.content.boot, problems)
+    cmdline = " ".join(filter(None, (spec.cmdline, *role.content.cmdline)))
     return replace(spec, cmdline=cmdline) if len(problems) == before else None
 
 
 def _roles(
-    tree: Tree,
-    fleet: Level[FleetFile],
-    roles: Mapping[str, Level[RoleFile]],
-    specs: Mapping[str, Spec | None],
-    problems: list[Problem],
+    tree: Tree, fleet: Parsed[FleetFile], roles: Mapping[str, Parsed[RoleFile]], problems: list[Problem]
 ) -> dict[str, Merged]:
     """Fleet > role, for every role whose boot specs are sound. A role's files join its spec: its boxes share them."""
-    known = {container.name for spec in specs.values() if spec for container in spec.containers()}
+    specs = {name: spec for name, role in roles.items() if (spec := _spec(tree, role, problems))}
+    everywhere = {container.name for spec in specs.values() for container in spec.containers()}
     merged = {}
-    for name, role in roles.items():
-        spec = specs[name]
-        if spec is None:
-            continue
-        base = apply(Merged(spec), fleet.document, fleet.said, tree, problems, known=known)
-        base = apply(base, role.document, role.said, tree, problems)
-        base = replace(base, apps=compose.load_apps(tree, role.document, role.said.compose, base, problems))
-        check_services(base, role.document, problems)
+    for name, spec in specs.items():
+        base = apply(Merged(spec), fleet, tree, problems, elsewhere=everywhere)
+        base = _level(tree, base, roles[name], problems)
         plain, templates = split_templates(base.files)
         files = by_path((*base.spec.files, *plain))
         merged[name] = replace(base, spec=replace(base.spec, files=files), files=templates)
     return merged
 
 
-def _box(tree: Tree, name: str, level: Level[BoxFile], role: Merged, problems: list[Problem]) -> Box:
-    said = level.said
-    merged = apply(role, level.document, said, tree, problems)
-    merged = replace(merged, apps=compose.load_apps(tree, level.document, said.compose, merged, problems))
-    check_services(merged, level.document, problems)
-    given = {"box": name, "role": said.role, "site": said.site}
-    own = fill_in(merged, given, level.document, problems) if merged.files else ()
-    rules = said.network
-    network = Network(rules.interface, rules.address or "", rules.gateway or "", rules.dns)
+def _level(tree: Tree, base: Merged, level: Parsed[RoleFile] | Parsed[BoxFile], problems: list[Problem]) -> Merged:
+    """A role or box over what the levels before it say, with its apps; the whole must then hold."""
+    merged = apply(base, level, tree, problems)
+    apps = compose.load_apps(tree, level.document, level.content.compose, merged, problems)
+    merged = replace(merged, apps=apps)
+    check_services(merged, level, problems)
+    return merged
+
+
+def _box(tree: Tree, name: str, level: Parsed[BoxFile], role: Merged, problems: list[Problem]) -> Box:
+    content, merged = level.content, _level(tree, role, level, problems)
+    rules = content.network
     box = Box(
-        name,
-        said.role,
-        merged.spec,
-        network,
-        merged.health,
-        said.site,
-        tuple(sorted(said.labels.items())),
-        own,
-        merged.suspended,
-        merged.poll,
-        merged.apps,
+        name=name,
+        role=content.role,
+        spec=merged.spec,
+        network=Network(rules.interface, rules.address or "", rules.gateway or "", rules.dns),
+        health=merged.health,
+        labels=tuple(sorted(content.labels.items())),
+        apps=merged.apps,
+        **merged.members,
     )
+    given = {"box": name, "role": box.role, "site": box.site}
+    own = fill_in(merged, given, level, problems) if merged.files else ()
     system = box_files(box, tree)
     made = {file["path"] for file in system}
-    for index, file in enumerate(said.files):
+    for index, file in enumerate(content.files):
         if file.path in made:
             hint = 'remove the entry; see docs/spec.md, "What every box gets"'
-            problems.append(level.document.problem(("files", index, "path"), f"/{file.path} is made by TowerOS", hint))
+            problems.append(level.problem(("files", index, "path"), f"/{file.path} is made by TowerOS", hint))
     return replace(box, files=by_path((*own, *system)))

@@ -1,22 +1,22 @@
 """What fleet.yaml, roles/NAME.yaml and boxes/NAME.yaml may say: typed models, and their JSON Schemas for editors.
 
-In: a `Document` of `fleet.yaml`. Out: a frozen model, or problems with file, line, column and "did you mean". The three
-kinds share an `Overlay`: what fleet says, a role may change, and a box may change again (see `overlay`).
+Rules: the three kinds share an `Overlay`: what fleet says, a role may change, and a box may change again (see
+`overlay`). Keys that a box has as they are said stand beside its members (`gitops.model.Box`), and join the files of
+their levels here; the others, which have rules of their own, are below.
 
-    role = check(document, RoleFile, problems)
+    role = check(document, RoleFile, problems)      # `explain`
+    role.boot, role.members()                       # -> ("boot/a.yml",), {"poll": 60}
 """
 
-import difflib
 import ipaddress
 import re
-from collections.abc import Iterator, Sequence
-from typing import Annotated, Any, Literal, TypeVar, get_args
+from collections.abc import Callable
+from dataclasses import fields
+from typing import Annotated, Any, Literal, TypeVar, cast
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, create_model, model_validator
 
-from gitops.errors import Problem
-from gitops.fleet.yaml import MAX_PROBLEMS, Document
-from gitops.model import APPS, Sign
+from gitops.model import APPS, KEYS, Box, Level, Sign
 
 NAME = "[a-z0-9][a-z0-9-]{0,62}"
 VALUE = "[a-z][a-z0-9_]{0,62}"
@@ -27,7 +27,6 @@ RECIPES = (1,)
 
 Name = Annotated[str, StringConstraints(pattern=f"^{NAME}$")]
 Text = Annotated[str, StringConstraints(max_length=1000)]
-Held = Annotated[str, StringConstraints(min_length=1, max_length=500, pattern=r"^[^\n]+$")]
 Model = TypeVar("Model", bound=BaseModel)
 
 
@@ -194,10 +193,28 @@ class Overlay(Strict):
         default_factory=dict, description="By container name: LinuxKit's keys to replace; null takes a key away."
     )
     remove: tuple[str, ...] = Field(default=(), description="Containers and apps to leave out, by name.")
-    suspended: Held | None = Field(default=None, description="`who: why`. Held boxes stay as they are.")
-    poll: int | None = Field(default=None, ge=1, le=86400, description="Seconds between two looks at the server.")
+
+    def members(self) -> dict[str, Any]:
+        """What this file says of a box's members as they are."""
+        values = {name: getattr(self, name, None) for name, key in KEYS.items() if key.levels}
+        return {name: value for name, value in values.items() if value is not None}
 
 
+def _with_members(level: Level) -> Callable[[type[Model]], type[Model]]:
+    """Adds the keys that files of this level say as they are; null, or an absent key, says nothing."""
+    members: dict[str, Any] = {}
+    for member in fields(Box):
+        key, values = KEYS.get(member.name), cast(Any, member.type)
+        if key and level in key.levels:
+            members[member.name] = (values | None, Field(default=None, description=key.help))
+
+    def add(model: type[Model]) -> type[Model]:
+        return create_model(model.__name__, __base__=model, __doc__=model.__doc__, **members)
+
+    return add
+
+
+@_with_members(Level.fleet)
 class FleetFile(Overlay):
     """fleet.yaml: the whole fleet."""
 
@@ -213,6 +230,7 @@ class AppRules(Strict):
     pull: Literal["staged", "registry"] = "staged"
 
 
+@_with_members(Level.role)
 class RoleFile(Overlay):
     """roles/NAME.yaml: a kind of box."""
 
@@ -243,107 +261,20 @@ class NetworkRules(Strict):
         return self
 
 
+@_with_members(Level.box)
 class BoxFile(Overlay):
     """boxes/NAME.yaml: one machine."""
 
     role: Name
-    site: Text = ""
     labels: dict[Name, Text] = Field(default_factory=dict, max_length=64)
     network: NetworkRules = NetworkRules()
     compose: tuple[AppRules, ...] = Field(default=(), max_length=32, description="More apps; of one name, this one.")
 
 
-KINDS: dict[str, type[BaseModel]] = {"fleet": FleetFile, "role": RoleFile, "box": BoxFile}
+KINDS: dict[Level, type[Overlay]] = {Level.fleet: FleetFile, Level.role: RoleFile, Level.box: BoxFile}
 
 
-def json_schema(kind: str) -> dict[str, Any]:
+def json_schema(kind: Level) -> dict[str, Any]:
     """The JSON Schema (draft 2020-12) of one kind of file."""
     head = {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": f"TowerOS {kind}"}
     return KINDS[kind].model_json_schema() | head
-
-
-def check(document: Document, model: type[Model], problems: list[Problem]) -> Model | None:
-    """The document as a model; None when it has mistakes, which are then in `problems`."""
-    value = {} if document.value is None else document.value
-    if not isinstance(value, dict):
-        problems.append(document.problem((), "keys and values are expected", "write `key: value` lines"))
-        return None
-    try:
-        return model.model_validate(_tuples(value))
-    except ValidationError as error:
-        for found in error.errors(include_url=False)[:MAX_PROBLEMS]:
-            problems.append(_explain(document, model, found))
-        return None
-
-
-def did_you_mean(name: str, known: Sequence[str]) -> str:
-    """A hint that names the nearest known name, or all of a few."""
-    near = difflib.get_close_matches(name, known, n=1)
-    if near:
-        return f"did you mean `{near[0]}`?"
-    return f"known: {', '.join(sorted(known)[:20])}" if known else ""
-
-
-def _tuples(value: Any) -> Any:
-    """Lists as tuples: the models are frozen, and strict."""
-    if isinstance(value, dict):
-        return {key: _tuples(item) for key, item in value.items()}
-    return tuple(_tuples(item) for item in value) if isinstance(value, list) else value
-
-
-def _explain(document: Document, model: type[BaseModel], found: Any) -> Problem:
-    location = tuple(part for part in found["loc"] if part != "[key]")
-    name, kind = str(location[-1]) if location else "", found["type"]
-    if kind == "extra_forbidden":
-        hint = _elsewhere(model, location) or did_you_mean(name, _fields(model, location[:-1]))
-        return document.problem(location, f"unknown key `{name}`", hint, key=True)
-    if kind == "missing":
-        return document.problem(location[:-1], f"`{name}` is missing", f"add `{name}:`")
-    expected = {"string_pattern_mismatch": f"does not match {found.get('ctx', {}).get('pattern', '')}"}.get(kind)
-    message = expected or found["msg"].removeprefix("Value error, ").removeprefix("Input ")
-    label = ".".join(str(part) for part in location) or "the file"
-    options = (
-        [str(option).strip("'") for option in re.findall("'[^']*'", found["msg"])]
-        if kind in ("literal_error", "enum")
-        else []
-    )
-    hint = did_you_mean(str(found["input"]), options) if options else ""
-    return document.problem(location, f"`{label}`: {message}", hint, key="[key]" in found["loc"])
-
-
-def _elsewhere(model: type[BaseModel], location: Sequence[str | int]) -> str:
-    """A hint for a key that is known, but at another level of this file or in another kind of file."""
-    name = str(location[-1])
-    for place in _places(model):
-        if place[-1] == name:
-            where = f"below `{'.'.join(place[:-1])}`" if place[:-1] else "at the top of the file"
-            return f"did you mean `{name}` {where}?"
-    kinds = {kind: other for kind, other in KINDS.items() if model in KINDS.values() and name in other.model_fields}
-    files = {"fleet": "fleet.yaml", "role": "roles/NAME.yaml", "box": "boxes/NAME.yaml"}
-    return f"did you mean `{name}` in {' or '.join(files[kind] for kind in kinds)}?" if kinds else ""
-
-
-def _places(model: type[BaseModel]) -> Iterator[tuple[str, ...]]:
-    """Every key of a model and of the models in it, the outer ones first."""
-    yield from ((info.alias or name,) for name, info in model.model_fields.items())
-    for name, info in model.model_fields.items():
-        inner = _model_in(info.annotation)
-        if inner is not None and inner is not model:
-            yield from ((info.alias or name, *place) for place in _places(inner))
-
-
-def _fields(model: type[BaseModel], location: Sequence[str | int]) -> list[str]:
-    """The keys that are known at a place inside a model."""
-    inner: Any = model
-    for part in location:
-        if isinstance(part, str) and isinstance(inner, type) and issubclass(inner, BaseModel):
-            inner = _model_in(inner.model_fields[part].annotation)
-    if not (isinstance(inner, type) and issubclass(inner, BaseModel)):
-        return []
-    return [info.alias or name for name, info in inner.model_fields.items()]
-
-
-def _model_in(annotation: Any) -> Any:
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return annotation
-    return next((found for arg in get_args(annotation) if (found := _model_in(arg)) is not None), None)

@@ -12,7 +12,8 @@ from collections.abc import Iterator
 from pathlib import PurePath
 
 from gitops.errors import Problem
-from gitops.fleet.schema import SourceRules, did_you_mean
+from gitops.fleet.explain import did_you_mean
+from gitops.fleet.schema import SourceRules
 from gitops.fleet.yaml import Document
 from gitops.model import Sign, Tree
 

@@ -4,12 +4,14 @@ In: a `Box` and the fleet repo. Out: LinuxKit's `files:` entries for the box's o
 
     /etc/hostname                      the box's name
     /etc/toweros/root.json             keys/root.json: the TUF root that the box is born with
-    /etc/toweros/agent.d/50-box.toml   what the agent is told
+    /etc/toweros/agent.d/50-box.toml   the keys that the agent reads (`Key.writes`)
     /etc/ssh/authorized_keys           keys/authorized_keys (empty when there is none: the service binds it)
     /etc/dhcpcd.conf.d/50-box.conf     a static address, in dhcpcd.conf(5)'s words (empty for DHCP)
 """
 
-from gitops.model import Box, Json, Network, Tree
+import json
+
+from gitops.model import DROP_IN, KEYS, STATIC_ADDRESS, Box, Json, Network, Tree
 
 ROOT_JSON = "keys/root.json"
 AUTHORIZED_KEYS = "keys/authorized_keys"
@@ -19,9 +21,9 @@ def box_files(box: Box, tree: Tree) -> tuple[Json, ...]:
     """The box's system files; paths that no fleet file may name."""
     files = [
         _file("etc/hostname", box.name + "\n"),
-        _file("etc/toweros/agent.d/50-box.toml", f"poll = {box.poll}\n"),
+        _file(DROP_IN, _drop_in(box)),
         _file("etc/ssh/authorized_keys", _text(tree, AUTHORIZED_KEYS), "0600"),
-        _file("etc/dhcpcd.conf.d/50-box.conf", _dhcpcd(box.network)),
+        _file(STATIC_ADDRESS, _dhcpcd(box.network)),
     ]
     if ROOT_JSON in tree.entries():
         files.append(_file("etc/toweros/root.json", _text(tree, ROOT_JSON)))
@@ -34,6 +36,12 @@ def _file(path: str, contents: str, mode: str = "0644") -> Json:
 
 def _text(tree: Tree, path: str) -> str:
     return tree.read(path).decode(errors="replace") if path in tree.entries() else ""
+
+
+def _drop_in(box: Box) -> str:
+    """TOML: numbers, texts, booleans and lists of them are written as in JSON."""
+    values = ((name, getattr(box, name)) for name, key in KEYS.items() if key.writes == DROP_IN)
+    return "".join(f"{name} = {json.dumps(value, ensure_ascii=False)}\n" for name, value in values if value is not None)
 
 
 def _dhcpcd(network: Network) -> str:

@@ -10,6 +10,7 @@ Formats that leave the controller are described in `docs/formats.md`.
 from gitops.model.digest import BlobRef, Json, canonical, sha256
 from gitops.model.fleet import (
     APPS,
+    KEYS,
     App,
     Box,
     Container,
@@ -21,6 +22,7 @@ from gitops.model.fleet import (
     Package,
     Spec,
 )
+from gitops.model.keys import DROP_IN, STATIC_ADDRESS, Key, Level
 from gitops.model.plan import Existing, Plan, Step
 from gitops.model.release import (
     BLOCK,
@@ -40,8 +42,11 @@ from gitops.model.source import Entry, PathRule, Policy, Revision, Sign, Tree
 __all__ = [
     "APPS",
     "BLOCK",
+    "DROP_IN",
+    "KEYS",
     "RELEASE_FORMAT",
     "REPORT_FORMAT",
+    "STATIC_ADDRESS",
     "App",
     "AppImage",
     "BlobRef",
@@ -57,7 +62,9 @@ __all__ = [
     "HealthSpec",
     "Image",
     "Json",
+    "Key",
     "Layer",
+    "Level",
     "LockedFile",
     "Mounted",
     "Network",

@@ -2,8 +2,12 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Annotated
+
+from pydantic import Field, StringConstraints
 
 from gitops.model.digest import Json
+from gitops.model.keys import DROP_IN, EVERYWHERE, STATIC_ADDRESS, Key, Level, keys_of
 from gitops.model.source import Policy
 
 
@@ -138,9 +142,13 @@ class HealthSpec:
     checks: tuple[HealthCheck, ...] = ()
 
 
+WhoAndWhy = Annotated[str, StringConstraints(min_length=1, max_length=500, pattern=r"^[^\n]+$")]
+Seconds = Annotated[int, Field(ge=1, le=86400)]
+
+
 @dataclass(frozen=True)
 class Box:
-    """One machine, as fleet > role > box say it together.
+    """One machine, as fleet > role > box say it together. What follows from a member is its `Key`.
 
     `files` are its own, as LinuxKit's `files:` entries: they go into its own small layer. `suspended`, if not empty,
     says who holds it and why. `poll` is the seconds between two looks at the server.
@@ -148,15 +156,21 @@ class Box:
 
     name: str
     role: str
-    spec: Spec
-    network: Network = Network()
-    health: HealthSpec = HealthSpec()
-    site: str = ""
+    spec: Annotated[Spec, Key(word="spec")]
+    network: Annotated[Network, Key(word="network", writes=STATIC_ADDRESS)] = Network()
+    health: Annotated[HealthSpec, Key(word="health checks")] = HealthSpec()
+    site: Annotated[str, Field(max_length=1000), Key("Where it stands.", (Level.box,))] = ""
     labels: tuple[tuple[str, str], ...] = ()
-    files: tuple[Json, ...] = ()
-    suspended: str = ""
-    poll: int = 30
-    apps: tuple[App, ...] = ()
+    files: Annotated[tuple[Json, ...], Key(word="files")] = ()
+    suspended: Annotated[WhoAndWhy, Key("`who: why`. Held boxes stay as they are.", EVERYWHERE)] = ""
+    poll: Annotated[
+        Seconds, Key("Seconds between two looks at the server.", EVERYWHERE, word="poll", writes=DROP_IN)
+    ] = 30
+    apps: Annotated[tuple[App, ...], Key(word="apps")] = ()
+
+
+KEYS = keys_of(Box)
+"""What follows from each member of a box that anything follows from."""
 
 
 @dataclass(frozen=True)

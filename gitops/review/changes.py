@@ -12,12 +12,14 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
-from gitops.model import App, Box, Container, Fleet, Json, Spec
+from gitops.model import KEYS, App, Box, Container, Fleet, Json, Spec
 from gitops.plan import ASSEMBLER, PACKAGE
 from gitops.review.nouns import Change
 
 KERNEL = {"kernel": "kernel", "cmdline": "kernel arguments", "kernel_binary": "kernel", "kernel_tar": "kernel modules"}
 KERNEL |= {"kernel_ucode": "microcode"}
+SETTINGS = {name: key for name, key in KEYS.items() if key.word and name not in ("spec", "files", "apps")}
+"""Members of a box that are compared as a whole."""
 ORDER = (Change.kernel, Change.services, Change.containers, Change.config)
 Causes = dict[Change, dict[str, None]]
 
@@ -127,10 +129,9 @@ def _by_path(files: Iterable[Json]) -> Mapping[str, Any]:
 
 
 def _settings(old: Box, new: Box) -> Iterator[str]:
-    """What differs in a box's own words. Files that TowerOS writes for poll and network are not named again."""
-    said = [name for name in ("network", "poll") if getattr(old, name) != getattr(new, name)]
-    said += ["health checks"] if old.health != new.health else []
-    yield from said
+    """What differs in a box's own words. Files that TowerOS writes of them are not named again."""
+    changed = [key for name, key in SETTINGS.items() if getattr(old, name) != getattr(new, name)]
+    yield from (key.word for key in changed)
+    written = {f"/{key.writes}" for key in changed}
     if old.files != new.files:
-        made = {"/etc/toweros/agent.d/50-box.toml", "/etc/dhcpcd.conf.d/50-box.conf"}
-        yield from (name for name in _files(old.files, new.files) if not (said and name in made))
+        yield from (path for path in _files(old.files, new.files) if path not in written)

@@ -17,8 +17,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from gitops.errors import Problem
+from gitops.fleet.explain import check, did_you_mean
 from gitops.fleet.linuxkit import schema as linuxkit
-from gitops.fleet.schema import check, did_you_mean
 from gitops.fleet.yaml import Document, Path
 from gitops.fleet.yaml import load as load_yaml
 from gitops.model import Container, Json, Spec, Tree

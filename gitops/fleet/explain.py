@@ -1,0 +1,114 @@
+"""Values against a model: what does not fit becomes a `Problem` with its place in the file, and the fix.
+
+In: a `Document`, and the model that its value should be. Out: the model, or None with every mistake in `problems`: line
+and column of what a person has to change, and "did you mean", also for a key that belongs elsewhere.
+
+    role = check(document, RoleFile, problems)      # roles/vm.yaml:2:1: unknown key `bot`; did you mean `boot`?
+"""
+
+import difflib
+import re
+from collections.abc import Iterator, Sequence
+from typing import Any, TypeVar, get_args
+
+from pydantic import BaseModel, ValidationError
+
+from gitops.errors import Problem
+from gitops.fleet.schema import KINDS
+from gitops.fleet.yaml import MAX_PROBLEMS, Document
+from gitops.model import Level
+
+Model = TypeVar("Model", bound=BaseModel)
+Location = Sequence[str | int]
+FILES = {Level.fleet: "fleet.yaml", Level.role: "roles/NAME.yaml", Level.box: "boxes/NAME.yaml"}
+
+
+def check(document: Document, model: type[Model], problems: list[Problem]) -> Model | None:
+    """The document as a model; None when it has mistakes, which are then in `problems`."""
+    value = {} if document.value is None else document.value
+    if not isinstance(value, dict):
+        problems.append(document.problem((), "keys and values are expected", "write `key: value` lines"))
+        return None
+    try:
+        return model.model_validate(_tuples(value))
+    except ValidationError as error:
+        errors = error.errors(include_url=False)[:MAX_PROBLEMS]
+        problems.extend(_explain(document, model, each) for each in errors)
+        return None
+
+
+def did_you_mean(name: str, names: Sequence[str]) -> str:
+    """A hint with the nearest of the names, or with all of a few."""
+    near = difflib.get_close_matches(name, names, n=1)
+    if near:
+        return f"did you mean `{near[0]}`?"
+    return f"known: {', '.join(sorted(names)[:20])}" if names else ""
+
+
+def _tuples(value: Any) -> Any:
+    """Lists as tuples: the models are frozen, and strict."""
+    if isinstance(value, dict):
+        return {key: _tuples(item) for key, item in value.items()}
+    return tuple(_tuples(item) for item in value) if isinstance(value, list) else value
+
+
+def _explain(document: Document, model: type[BaseModel], error: Any) -> Problem:
+    """One of pydantic's errors. Its `[key]` in a location means a key of a mapping, not the value."""
+    location = tuple(part for part in error["loc"] if part != "[key]")
+    name, kind = str(location[-1]) if location else "", error["type"]
+    if kind == "extra_forbidden":
+        hint = _elsewhere(model, location) or did_you_mean(name, _keys(model, location[:-1]))
+        return document.problem(location, f"unknown key `{name}`", hint, key=True)
+    if kind == "missing":
+        return document.problem(location[:-1], f"`{name}` is missing", f"add `{name}:`")
+    label = ".".join(str(part) for part in location) or "the file"
+    return document.problem(location, f"`{label}`: {_message(error)}", _choice(error), key="[key]" in error["loc"])
+
+
+def _message(error: Any) -> str:
+    if error["type"] == "string_pattern_mismatch":
+        return f"does not match {error['ctx']['pattern']}"
+    return str(error["msg"]).removeprefix("Value error, ").removeprefix("Input ")
+
+
+def _choice(error: Any) -> str:
+    """A hint for a value that is none of a few; pydantic names them in its message."""
+    choices = re.findall("'([^']*)'", error["msg"]) if error["type"] in ("literal_error", "enum") else []
+    return did_you_mean(str(error["input"]), choices) if choices else ""
+
+
+def _elsewhere(model: type[BaseModel], location: Location) -> str:
+    """A hint for a key that belongs to another level of this file, or to another kind of file."""
+    name = str(location[-1])
+    for place in _places(model):
+        if place[-1] == name:
+            where = f"below `{'.'.join(place[:-1])}`" if place[:-1] else "at the top of the file"
+            return f"did you mean `{name}` {where}?"
+    kinds = [FILES[level] for level, other in KINDS.items() if model in KINDS.values() and name in other.model_fields]
+    return f"did you mean `{name}` in {' or '.join(kinds)}?" if kinds else ""
+
+
+def _places(model: type[BaseModel]) -> Iterator[tuple[str, ...]]:
+    """Every key of a model and of the models in it, the outer ones first."""
+    yield from ((info.alias or name,) for name, info in model.model_fields.items())
+    for name, info in model.model_fields.items():
+        inner = _model_in(info.annotation)
+        if inner is not None and inner is not model:
+            yield from ((info.alias or name, *place) for place in _places(inner))
+
+
+def _keys(model: type[BaseModel], location: Location) -> list[str]:
+    """The keys that may stand at a place inside a model."""
+    inner: Any = model
+    for part in location:
+        if isinstance(part, str) and isinstance(inner, type) and issubclass(inner, BaseModel):
+            inner = _model_in(inner.model_fields[part].annotation)
+    if not (isinstance(inner, type) and issubclass(inner, BaseModel)):
+        return []
+    return [info.alias or name for name, info in inner.model_fields.items()]
+
+
+def _model_in(annotation: Any) -> Any:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    return next((inner for each in get_args(annotation) if (inner := _model_in(each)) is not None), None)
