@@ -137,6 +137,10 @@ class PublishError(TowerosError):
     """The update repository cannot be written, or already says something newer."""
 
 
+class VmError(TowerosError):
+    """A machine in QEMU cannot be started, or does not do what was waited for."""
+
+
 class StoreError(TowerosError):
     """The store is damaged, full or locked by another controller."""
 

@@ -23,11 +23,9 @@ BESIDE_THE_MODULES = {"agent", "e2e", "golden", "kit", "pkg", "simulators"}
 """Folders of tests that mirror no folder of `gitops/`."""
 NOT_YET = {
     "gitops",
-    "gitops/cli",
     "gitops/controller.py Controller",
     "gitops/fleet",
     "gitops/lab/demo.py _outcome",
-    "gitops/lab/machine.py Machine",
     "gitops/review/summary.py summarize",
     "gitops/source/follow.py GitSource",
     "gitops/store/store.py Store",

@@ -9,9 +9,9 @@ from gitops.assemble.formats.disk import Sizes
 from gitops.cli import context
 from gitops.cli.context import ConfigOption, NameArgument, StateOption
 from gitops.cli.output import talk
-from gitops.cli.vm import alias, known_hosts, ssh_port
 from gitops.errors import StoreError, TowerosError
 from gitops.fleet import load_fleet
+from gitops.lab.stand_in import StandIn, known_hosts
 from gitops.process import become
 from gitops.settings import Settings
 from gitops.sign.box import public_key
@@ -75,10 +75,11 @@ def ssh(
 ) -> None:
     """Log in to a box: to its machine if `toweros vm run` has one, else to its address. The host key must stay."""
     settings = context.settings(config, state)
-    port = ssh_port(settings, name)
+    stand_in = StandIn(settings, name)
+    port = stand_in.ssh_port
     host = "127.0.0.1" if port else address or _static_address(settings, name)
     known = f"UserKnownHostsFile={known_hosts(settings)}"
-    options = [f"HostKeyAlias={alias(name) if port else name}", known, "StrictHostKeyChecking=accept-new"]
+    options = [f"HostKeyAlias={stand_in.host_alias if port else name}", known, "StrictHostKeyChecking=accept-new"]
     words = [word for option in options for word in ("-o", option)]
     words += ["-i", str(identity)] if identity else []
     become(["ssh", *words, "-p", str(port or 22), f"root@{host}", *(command or [])])

@@ -25,7 +25,9 @@ from rich.console import Console
 from rich.table import Table
 
 from gitops.errors import TowerosError
-from gitops.lab.machine import Certificates, Machine, enroll_keys, free_port
+from gitops.lab.firmware import Certificates, enroll_keys
+from gitops.lab.hardware import Hardware, free_port
+from gitops.lab.machine import Machine
 from gitops.model import Health, Phase, Report, Verdict
 from gitops.process import Background, run, start
 from gitops.settings import Settings, load
@@ -156,8 +158,9 @@ class Demo:
         folder.mkdir(exist_ok=True)
         variables = folder / "vars.fd"
         if not variables.exists():
-            enroll_keys(variables, Certificates(*(self.keys / f"{name}.crt" for name in ("PK", "KEK", "db"))))
-        return Machine(folder, self.disk, variables, {self.port("hello"): 8080, self.port("ssh"): 22})
+            enroll_keys(variables, Certificates.of_folder(self.keys))
+        ports = {self.port("hello"): 8080, self.port("ssh"): 22}
+        return Machine(folder, Hardware(self.disk, variables, ports))
 
     def commit(self, message: str) -> str:
         """Commit everything, signed by the operator; returns the commit."""

@@ -9,10 +9,9 @@ import pytest
 import typer
 import yaml
 
-from gitops.cli import init
 from gitops.cli.main import application
 from gitops.errors import TowerosError
-from gitops.source import FolderTree
+from gitops.source import FolderTree, new_fleet
 from tests.kit.console import git, toweros
 from tests.kit.fleets import repo
 
@@ -25,7 +24,7 @@ def test_init_makes_a_repo_of_template_boot_and_pkg_byte_for_byte(tmp_path: Path
     assert git(folder, "rev-list", "--count", "HEAD") == "1"
     recorded = json.loads((folder / ".toweros" / "vendored.json").read_text())["trees"]
     for name in ("boot", "pkg"):
-        own = FolderTree(init.HOME / name)
+        own = FolderTree(new_fleet.HOME / name)
         assert recorded[name] == own.tree_id("")
         if own.entries():
             assert git(folder, "rev-parse", f"HEAD:{name}") == own.tree_id("")
@@ -35,7 +34,7 @@ def test_init_makes_a_repo_of_template_boot_and_pkg_byte_for_byte(tmp_path: Path
 
 
 def test_what_init_makes_has_no_mistakes(tmp_path: Path) -> None:
-    init.make(tmp_path / "fleet")
+    new_fleet.make(tmp_path / "fleet")
     done = toweros("validate", tmp_path / "fleet")
     assert done.exit_code == 0, done.stdout
 
@@ -43,7 +42,7 @@ def test_what_init_makes_has_no_mistakes(tmp_path: Path) -> None:
 def test_init_refuses_a_folder_that_holds_something(tmp_path: Path) -> None:
     (tmp_path / "mine").write_text("precious")
     with pytest.raises(TowerosError, match="is not empty"):
-        init.make(tmp_path)
+        new_fleet.make(tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["mine"]
 
 

@@ -7,6 +7,7 @@ import pytest
 
 from gitops.cli import box, vm
 from gitops.errors import StoreError, TowerosError
+from gitops.lab.stand_in import StandIn
 from gitops.settings import Settings
 from tests.kit.published import kit
 
@@ -38,7 +39,7 @@ def test_ssh_goes_to_the_running_machine_and_keeps_its_host_key_apart(
     with pytest.raises(TowerosError, match="no address of demo-1 is known"):
         box.ssh("demo-1")
     box.ssh("demo-1", address="192.0.2.7", command=["uptime"])
-    folder = vm.machine_folder(settings, "demo-1")
+    folder = StandIn(settings, "demo-1").folder
     folder.mkdir(parents=True)
     (folder / "ports.json").write_text(json.dumps({"22": 2222}))
     box.ssh("demo-1")

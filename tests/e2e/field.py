@@ -14,16 +14,17 @@ from pathlib import Path
 from rich.console import Console
 
 from gitops.assemble.formats.disk import Sizes
-from gitops.cli.init import copy
 from gitops.controller import Controller, Pass
 from gitops.errors import ProcessError
 from gitops.lab.demo import BOX, GREETING, Demo
+from gitops.lab.hardware import Hardware
 from gitops.lab.machine import Machine
 from gitops.model import Health, Json, Phase, Report, Verdict
 from gitops.process import run
 from gitops.server import create_app, serve
 from gitops.settings import load
 from gitops.source import FolderTree
+from gitops.source.new_fleet import copy
 from gitops.workflows.provision import provision
 from tests.kit import built
 
@@ -73,11 +74,10 @@ class Field(Demo):
 
     def machine_in(self, folder: Path) -> Machine:
         """A machine on the disk and variables of a folder."""
-        made = self.machine()
-        variables = folder / "vars.fd"
+        hardware, variables = self.machine().hardware, folder / "vars.fd"
         if not variables.exists():
-            shutil.copyfile(made.variables, variables)
-        return Machine(folder, folder / "disk.raw", variables, made.ports)
+            shutil.copyfile(hardware.variables, variables)
+        return Machine(folder, Hardware(folder / "disk.raw", variables, hardware.ports))
 
     # --- what the box says ------------------------------------------------------------------------------------------
 

@@ -12,7 +12,9 @@ from virt.firmware.varstore.edk2 import Edk2VarStore
 
 from gitops.assemble.formats.disk import Contents, Sizes, _id, disk_image
 from gitops.assemble.release import Assembled, Assembler
-from gitops.lab.machine import Certificates, Machine, enroll_keys, overlay
+from gitops.lab.firmware import Certificates, enroll_keys
+from gitops.lab.hardware import Hardware, overlay
+from gitops.lab.machine import Machine
 from gitops.model import Box, Image, Revision, Spec
 from gitops.process import run
 from gitops.store import Store
@@ -56,7 +58,7 @@ class Keys:
 
     @property
     def certificates(self) -> Certificates:
-        return Certificates(*(self._folder / f"{name}.crt" for name in ("PK", "KEK", "db")))
+        return Certificates.of_folder(self._folder)
 
     def sign(self, image: bytes) -> bytes:
         (self._folder / "in.efi").write_bytes(image)
@@ -107,7 +109,7 @@ class Bench:
         folder = disk.with_suffix("")
         folder.mkdir()
         variables = enroll_keys(folder / "vars.fd", self.keys.certificates)
-        return Machine(folder, overlay(disk, folder / "disk.qcow2"), variables, memory=512)
+        return Machine(folder, Hardware(overlay(disk, folder / "disk.qcow2"), variables, memory=512))
 
     def _images(self) -> dict[str, Image]:
         efi = built.toolbox_root() / "usr/lib/systemd/boot/efi"
@@ -194,7 +196,7 @@ def test_the_second_boot_entry_runs_when_the_firmware_refuses_the_newest(bench: 
     disk = bench.disk("refused", keys.sign(old.uki), keys.sign(old.addon))
     bench.add_entry(disk, "toweros-10+3.efi", bench.foreign.sign(new.uki), keys.sign(new.addon))
     machine = bench.machine(disk)
-    add_boot_entries(machine.variables, [r"\EFI\BOOT\BOOTX64.EFI", r"\EFI\Linux\toweros-7.efi"])
+    add_boot_entries(machine.hardware.variables, [r"\EFI\BOOT\BOOTX64.EFI", r"\EFI\Linux\toweros-7.efi"])
     with machine:
         machine.wait_for("THE-END", BOOT_TIMEOUT)
         said = machine.output()

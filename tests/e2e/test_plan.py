@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from gitops.cli import init
+from gitops.source import new_fleet
 from tests.kit import built
 
 pytestmark = pytest.mark.e2e
@@ -19,7 +19,7 @@ def test_a_measured_plan_is_smaller_than_the_estimate_and_leaves_the_store_as_it
         built.image(f"pkg/{path}")
     store = built.lend(tmp_path / "state")
     fleet = tmp_path / "fleet"
-    init.make(fleet)
+    new_fleet.make(fleet)
     for path in fleet.glob("boxes/*.yaml"):
         path.unlink()
     boot = 'kernel: {image: "@pkg:../pkg/kernel", cmdline: quiet}\ninit: ["@pkg:../pkg/base"]\n'

@@ -3,12 +3,12 @@
 import time
 from pathlib import Path
 
+from gitops.lab.hardware import Hardware
 from gitops.lab.machine import Machine
 
 
 def test_a_machine_that_cannot_start_says_why_and_is_off(tmp_path: Path) -> None:
-    machine = Machine(tmp_path / "machine", tmp_path / "no-disk.qcow2", tmp_path / "no-variables.fd")
-    machine.folder.mkdir()
+    machine = Machine(tmp_path / "machine", Hardware(tmp_path / "no-disk.qcow2", tmp_path / "no-variables.fd"))
     with machine:
         deadline = time.monotonic() + 30
         while machine.running:

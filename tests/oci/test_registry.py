@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from gitops.cli import pkg
 from gitops.errors import BuildError, RegistryError
 from gitops.fleet.packages import load_packages
-from gitops.lab.machine import free_port
+from gitops.lab.hardware import free_port
 from gitops.model import App, AppImage, Box, Image, Spec, canonical, sha256
 from gitops.oci.cosign import KIND, SIGNATURE, SIMPLE_SIGNING, verify_signature
 from gitops.oci.image import Reference, oci_image, pull, push

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from gitops.cli.init import HOME, TEMPLATE
+from gitops.source.new_fleet import HOME, TEMPLATE
 from tests.simulators.forge import REPOSITORY, Fault, Forge, forge
 
 FOLDER = HOME / TEMPLATE

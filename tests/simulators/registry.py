@@ -8,7 +8,7 @@ from typing import Self
 
 import requests
 
-from gitops.lab.machine import free_port
+from gitops.lab.hardware import free_port
 
 
 class DockerRegistry:

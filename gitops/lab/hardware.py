@@ -1,0 +1,77 @@
+"""What a machine is made of, as QEMU's command line has it.
+
+Rules: plain emulation unless asked otherwise (a /dev/kvm that exists may still hang); ports lead in from the host's
+loopback alone; 10.0.2.2 inside is the host's loopback; the sockets and the serial log are in QEMU's working folder.
+
+    Hardware(overlay(base, folder / "disk.qcow2"), folder / "vars.fd", ports={2222: 22}).command("demo-1")
+"""
+
+import json
+import socket
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from gitops.lab.firmware import CODE
+from gitops.process import run
+
+MEMORY = 1024
+"""MiB."""
+SERIAL_LOG = "serial.log"
+COMMANDS, EVENTS, CONSOLE = "qmp.sock", "events.sock", "console.sock"
+"""Unix sockets in the machine's folder."""
+
+
+@dataclass(frozen=True)
+class Hardware:
+    """One disk, a watchdog, a network card, a serial console. `ports` are host port -> box port."""
+
+    disk: Path
+    variables: Path
+    ports: Mapping[int, int] = field(default_factory=dict)
+    memory: int = MEMORY
+    cpus: int = 1
+    """QEMU 7.2 emulating two loses the flags register now and then: the kernel dies of a double fault."""
+    accelerator: str = "tcg"
+    attachable: bool = False
+    """Whether somebody may type on the serial console; what it says is in the log either way."""
+
+    def command(self, name: str) -> list[str | Path]:
+        """QEMU's command line, for a machine of this name."""
+        forwards = "".join(f",hostfwd=tcp:127.0.0.1:{host}-:{box}" for host, box in sorted(self.ports.items()))
+        disk_format = "qcow2" if self.disk.suffix == ".qcow2" else "raw"
+        return [
+            "qemu-system-x86_64", "-nodefaults", "-no-user-config", "-display", "none", "-name", name,
+            "-machine", "q35,smm=on", "-accel", self.accelerator,
+            "-cpu", "qemu64" if self.accelerator == "tcg" else "host",
+            "-smp", str(self.cpus), "-m", str(self.memory),
+            "-global", "driver=cfi.pflash01,property=secure,value=on", "-global", "ICH9-LPC.disable_s3=1",
+            "-drive", f"if=pflash,format=raw,unit=0,readonly=on,file={CODE}",
+            "-drive", f"if=pflash,format=raw,unit=1,file={self.variables.resolve()}",
+            "-drive", f"if=none,id=disk,format={disk_format},discard=unmap,file={self.disk.resolve()}",
+            "-device", "virtio-blk-pci,drive=disk,bootindex=0",
+            "-netdev", f"user,id=net{forwards}", "-device", "virtio-net-pci,netdev=net,romfile=",
+            "-object", "rng-random,id=rng,filename=/dev/urandom", "-device", "virtio-rng-pci,rng=rng",
+            "-device", "i6300esb", "-action", "watchdog=reset", "-action", "reboot=shutdown",
+            "-chardev", self._serial(), "-serial", "chardev:serial",
+            "-qmp", f"unix:{COMMANDS},server=on,wait=off", "-qmp", f"unix:{EVENTS},server=on,wait=off",
+        ]  # fmt: skip
+
+    def _serial(self) -> str:
+        if self.attachable:
+            return f"socket,id=serial,path={CONSOLE},server=on,wait=off,logfile={SERIAL_LOG},logappend=on"
+        return f"file,id=serial,path={SERIAL_LOG},append=on"
+
+
+def overlay(base: Path, disk: Path) -> Path:
+    """A disk that reads from `base` and keeps its own writes."""
+    info = json.loads(run(["qemu-img", "info", "--output=json", base]))
+    run(["qemu-img", "create", "-q", "-f", "qcow2", "-F", info["format"], "-b", base.resolve(), disk])
+    return disk
+
+
+def free_port() -> int:
+    """A TCP port of the loopback that nobody listens on right now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])

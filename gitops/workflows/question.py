@@ -1,0 +1,130 @@
+"""What is compared: the question behind `toweros plan`, out of the remote or of a clone.
+
+In: the settings, a base and a head by name (or none). Out: a `Question` for `preview`. Rules: the remote is fetched
+into a clone of our own, beside the controller's; a refused commit is a question too, and then the refusal is raised.
+
+    with of_remote(settings, None, None) as question:
+        summary = preview(question, store)
+"""
+
+import fcntl
+import json
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import replace
+from pathlib import Path
+
+from gitops.errors import SourceError, TowerosError
+from gitops.fleet import load_policy
+from gitops.model import Revision, Tree
+from gitops.review.nouns import Verdict
+from gitops.settings import Settings
+from gitops.source import Access, FolderTree, GitSource
+from gitops.source.clone.commits import LocalClone
+from gitops.source.trust.signatures import Trust
+from gitops.workflows.preview import Point, Question, verdict
+
+UNCOMMITTED = "0" * 40
+
+
+@contextmanager
+def of_remote(settings: Settings, base: str | None, head: str | None) -> Iterator[Question]:
+    """What the next pass would do; or one revision of the remote against another.
+
+    Raises:
+        SourceError: the remote is away; or it is refused, which is raised when the question was looked at.
+    """
+    with _own_clone(settings.state) as place:
+        access = Access.of(settings)
+        first = {"allowed_signers": settings.allowed_signers, "openpgp_keys": settings.openpgp_keys}
+        source = GitSource(access, place, **first, epoch=settings.epoch)
+        try:
+            revision = source.poll()
+        except SourceError as error:  # what was refused is shown, and then why
+            if refused := None if error.transient else _refused(settings, source, place, error):
+                yield refused
+            raise
+        if base or head:
+            yield of_clone(settings, place / "clone.git", base, head or revision.commit)
+            return
+        accepted = Verdict("accepted", signers=revision.signers)
+        yield Question(_deployed(source), (revision, source.tree(revision)), accepted, platform=settings.platform)
+
+
+def _refused(settings: Settings, source: GitSource, place: Path, error: SourceError) -> Question | None:
+    """What the remote has now would do, had it not been refused; None when it is not even here."""
+    with suppress(TowerosError, OSError, ValueError, KeyError):
+        known = place / "deployed.json"
+        branch = json.loads(known.read_text())["policy"]["branch"] if known.is_file() else "main"
+        clone = LocalClone(place / "clone.git")
+        head = replace(clone.revision(f"refs/remotes/origin/{branch}"), ref=branch)
+        judged = Verdict("refused", error.reason or type(error).__name__, error.message)
+        return Question(_deployed(source), (head, clone.tree(head)), judged, platform=settings.platform)
+    return None
+
+
+def _deployed(source: GitSource) -> Point | None:
+    """What is deployed now, if this clone has it."""
+    last = source.deployed()
+    if last is None:
+        return None
+    with suppress(SourceError):
+        return last, source.tree(last)
+    return None
+
+
+def of_clone(settings: Settings, folder: Path, base: str | None, head: str | None) -> Question:
+    """The working folder, or a named head, against a named base or what is deployed."""
+    if base is None and head is None and not (folder / ".git").exists():
+        here = Revision(str(folder), UNCOMMITTED, 0, 0)
+        return Question(None, (here, FolderTree(folder)), platform=settings.platform)
+    clone = LocalClone(folder)
+    revision = clone.revision(head) if head else Revision(str(folder), UNCOMMITTED, 0, 0)
+    tree: Tree = clone.tree(revision) if head else FolderTree(folder)
+    before = clone.revision(base) if base else _base(settings, clone, revision, tree)
+    point = (before, clone.tree(before)) if before else None
+    named = base is not None or not _is_deployed(settings, before)
+    first = Trust.of_files(settings.allowed_signers, settings.openpgp_keys)
+    judged = verdict(clone, revision, before, first) if head else Verdict()
+    return Question(point, (revision, tree), judged, named=named, platform=settings.platform)
+
+
+def _base(settings: Settings, clone: LocalClone, head: Revision, tree: Tree) -> Revision | None:
+    """What is deployed; else where the head left the branch that deploys; for a working folder, its last commit."""
+    last = _last(settings)
+    if last and clone.has(last):
+        return clone.revision(last)
+    if head.commit == UNCOMMITTED:
+        with suppress(SourceError):
+            return clone.revision("HEAD")
+        return None
+    with suppress(TowerosError):
+        return clone.fork_point(head, load_policy(tree).branch)
+    return None
+
+
+def _is_deployed(settings: Settings, revision: Revision | None) -> bool:
+    return revision is not None and revision.commit == _last(settings)
+
+
+def _last(settings: Settings) -> str:
+    """The commit that the controller deployed last; empty without its state."""
+    try:
+        document = json.loads((settings.state / "source" / "deployed.json").read_text())
+        return str(document["revision"]["commit"])
+    except (OSError, ValueError, KeyError):
+        return ""
+
+
+@contextmanager
+def _own_clone(state: Path) -> Iterator[Path]:
+    """A clone of our own, with what the controller deployed last: `toweros run` may be at work in its clone."""
+    folder, deployed = state / "plan", state / "source" / "deployed.json"
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "lock").open("w") as handle:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        (folder / deployed.name).unlink(missing_ok=True)
+        with suppress(FileNotFoundError):
+            shutil.copyfile(deployed, folder / deployed.name)
+        yield folder
