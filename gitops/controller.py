@@ -26,7 +26,7 @@ from gitops.assemble.release import Assembled, Assembler
 from gitops.builders import Builder, builder_of
 from gitops.errors import SourceError, StoreError, TowerosError
 from gitops.fleet import load_fleet
-from gitops.model import Box, Fleet, Image, Json, Plan, Publication, Revision
+from gitops.model import Box, Fleet, Hold, HoldReason, Image, Json, Plan, Publication, Revision
 from gitops.publish import Publisher
 from gitops.rollout import holds
 from gitops.rollout import rules as rollout
@@ -43,8 +43,6 @@ log = structlog.get_logger(__name__)
 
 STATUS = "controller"
 """The store's document on the last passes: `revision`, `polled`, `error`, `hint`, `since`."""
-HELD = "held"
-"""The store's document of what the rollout holds: box -> reason."""
 SUPERSEDED = "Git asks for another release by now, which waits for its turn"
 COLLECT_EVERY = 3600.0
 """Seconds between two sweeps of the store."""
@@ -60,7 +58,7 @@ class Pass:
     plan: Plan
     made: tuple[str, ...] = ()
     published: tuple[str, ...] = ()
-    held: Mapping[str, str] = field(default_factory=dict)
+    held: Mapping[str, Hold] = field(default_factory=dict)
     layers: int = 0
     seconds: Mapping[str, float] = field(default_factory=dict)
 
@@ -71,7 +69,7 @@ class Pass:
             "boxes": [asdict(step) for step in self.plan.boxes],
             "layers": self.layers,
             "published": list(self.published),
-            "held": dict(self.held),
+            "held": {box: str(hold) for box, hold in self.held.items()},
             "seconds": {stage: round(seconds, 2) for stage, seconds in self.seconds.items()},
         }
 
@@ -240,7 +238,7 @@ class Controller:
         self._tell("Assembled", f"release {made.release.sequence} of {len(made.release.layers())} layers", box.name)
         return True
 
-    def _publish(self, fleet: Fleet, plan: Plan) -> tuple[tuple[str, ...], dict[str, str]]:
+    def _publish(self, fleet: Fleet, plan: Plan) -> tuple[tuple[str, ...], dict[str, Hold]]:
         """Offer what the rollout allows now. Returns the boxes offered something new, and why the others wait."""
         removed = [step.subject for step in plan.removed]
         for box in removed:
@@ -248,30 +246,29 @@ class Controller:
         candidates = self._store.offers.all_candidates()
         waiting = {box: each for box, each in candidates.items() if each.revision.sequence <= plan.revision.sequence}
         decisions = self._decide(fleet, waiting) if waiting else {}
-        going = [publication for box, publication in waiting.items() if decisions[box].take]
+        going = [publication for box, publication in waiting.items() if box not in _held(decisions)]
         refused = self._publisher.refused(going)
-        decisions |= {box: rollout.Decision(False, f"cannot be offered: {why}") for box, why in refused.items()}
+        decisions |= {box: Hold(HoldReason.CANNOT_BE_OFFERED, why) for box, why in refused.items()}
         going = [publication for publication in going if publication.release.box not in refused]
         by_people = holds.reasons(fleet, self._store)
         # A box that cannot read the newer release may take the older one: it is its way there.
-        waits = (box for box in waiting if not decisions[box].take and box not in refused)
+        waits = (box for box in waiting if box in _held(decisions) and box not in refused)
         outdated = {box: SUPERSEDED for box in waits if not self._taken(box)}
         self._publisher.publish(going, removed=removed, holds=outdated | by_people)
         self._store.offers.promote(publication.release.box for publication in going)
         for publication in going:
             box = publication.release.box
-            self._tell("Published", f"{publication.revision}: {decisions[box].reason}", box)
+            self._tell("Published", f"{publication.revision}: {decisions[box]}", box)
         for box in removed:
             self._store.offers.forget_published(box)
             self._tell("Removed", "Git no longer has it", box)
-        held = {box: f"held: {reason}" for box, reason in by_people.items()}
-        held |= {box: each.reason for box, each in decisions.items() if not each.take}
-        known = self._store.notes.value(HELD) or {}
-        if held != known:
-            self._store.notes.set_value(HELD, dict(held))
+        held = {box: Hold(HoldReason.SUSPENDED, reason) for box, reason in by_people.items()} | _held(decisions)
+        previous = holds.waiting(self._store)
+        if held != previous:
+            holds.save_waiting(self._store, held)
         for box in refused:
-            if known.get(box) != held[box]:
-                self._store.events.add(box, "Warning", "Refused", held[box])
+            if previous.get(box) != held[box]:
+                self._store.events.add(box, "Warning", "Refused", str(held[box]))
         return tuple(publication.release.box for publication in going), held
 
     def _taken(self, box: str) -> bool:
@@ -288,7 +285,7 @@ class Controller:
         facts = {box: facts_of(self._store, box, now) for box in wanted}
         roles = {box: fleet.boxes[box].role for box in wanted}
         decisions = rollout.decide(wanted, facts, roles, fleet.policy, holds.reasons(fleet, self._store))
-        gone = {box: rollout.Decision(False, "Git no longer has it") for box in waiting if box not in wanted}
+        gone = {box: Hold(HoldReason.REMOVED) for box in waiting if box not in wanted}
         return decisions | gone
 
     def _sweep(self, fleet: Fleet) -> None:
@@ -346,6 +343,10 @@ class Controller:
         self._store.notes.set_value(STATUS, {**said, "alarms": alarms, "error": ""})
         if not done.plan.empty or done.published:
             self._store.notes.set_value(f"pass/{done.revision.commit}", done.as_json())
+
+
+def _held(decisions: Mapping[str, rollout.Decision]) -> dict[str, Hold]:
+    return {box: each for box, each in decisions.items() if isinstance(each, Hold)}
 
 
 def _reason(error: TowerosError) -> str:

@@ -14,9 +14,9 @@ from pathlib import Path
 
 import pytest
 
-from gitops.controller import HELD, STATUS, SUPERSEDED
+from gitops.controller import STATUS, SUPERSEDED
 from gitops.errors import BuildError, FleetError, SourceError, StoreError, TowerosError
-from gitops.model import Health, Image
+from gitops.model import Health, Hold, HoldReason, Image
 from gitops.plan import LOST
 from gitops.rollout import holds
 from gitops.store import Store
@@ -57,7 +57,7 @@ def test_a_canary_goes_first_a_bad_commit_stops_there_and_the_fix_goes_through(s
     assert done.published == ("a",) and set(done.held) == {"b", "c"}
     site.report("a", failed=True)
     stopped = site.run()
-    assert stopped.published == () and stopped.held["b"] == "stopped: failed on a"
+    assert stopped.published == () and stopped.held["b"] == Hold(HoldReason.STOPPED, "a")
     assert site.contents()["b"] == good["b"]
     site.commit(WORSE)
     assert site.run().published == ("a",)
@@ -65,7 +65,7 @@ def test_a_canary_goes_first_a_bad_commit_stops_there_and_the_fix_goes_through(s
     assert site.run().published == ()
     site.report("a")
     assert site.run().published == ("b", "c")
-    assert len(set(site.contents().values())) == 1 and site.store.notes.value(HELD) == {}
+    assert len(set(site.contents().values())) == 1 and holds.waiting(site.store) == {}
 
 
 def test_a_revert_while_candidates_wait_takes_them_back(site: Site) -> None:
@@ -85,11 +85,11 @@ def test_held_boxes_and_fleets_take_nothing_until_they_are_free(site: Site) -> N
     everybody_reports(site)
     site.commit({**HELLO, "boxes/a.yaml": 'role: vm\nsuspended: "ada: disk"\n'})
     done = site.run()
-    assert done.published == ("b",) and done.held["a"] == "held: ada: disk"
+    assert done.published == ("b",) and done.held["a"] == Hold(HoldReason.SUSPENDED, "ada: disk")
     site.report("b")
     site.commit({"fleet.yaml": 'source: {branch: main}\nsuspended: "audit"\n'})
     done = site.run()
-    assert done.published == () and "audit" in done.held["c"]
+    assert done.published == () and "audit" in done.held["c"].detail
     site.commit({"fleet.yaml": FILES["fleet.yaml"], "boxes/a.yaml": "role: vm\n"})
     assert site.run().published == ("a", "c")
 
@@ -136,12 +136,12 @@ def test_an_operator_holds_a_box_or_the_fleet_without_a_commit(site: Site) -> No
     holds.hold(site.store, "a", "ada", "hardware on the way", 1_795_000_000)
     site.commit(HELLO)
     done = site.run()
-    assert done.held["a"] == "held: ada: hardware on the way (since 2026-11-18 11:06 UTC)"
+    assert str(done.held["a"]) == "held: ada: hardware on the way (since 2026-11-18 11:06 UTC)"
     assert done.published == ("b",)
     site.report("b")
     holds.hold(site.store, holds.ALL, "ben", "storm", 1_795_000_000)
     done = site.run()
-    assert done.published == () and "the whole fleet, by ben: storm" in done.held["c"]
+    assert done.published == () and "the whole fleet, by ben: storm" in done.held["c"].detail
     assert holds.let_go(site.store, "a", "ada") and not holds.let_go(site.store, "a", "ada")
     assert holds.let_go(site.store, holds.ALL, "ben")
     assert site.run().published == ("a", "c")
@@ -157,7 +157,7 @@ def test_a_box_that_cannot_be_offered_its_release_holds_up_nobody_else(site: Sit
     site.store.boxes.save_report(replace(report, agent="0", counter=report.counter + 1))
     site.commit({"fleet.yaml": "source: {branch: main}\nrollout: {canaries: 3}\n", **HELLO})
     done = site.run()
-    assert done.published == ("a", "c") and "its agent reads format 0" in done.held["b"]
+    assert done.published == ("a", "c") and "its agent reads format 0" in done.held["b"].detail
     warnings = [event for event in site.store.events.latest("b") if event.type == "Warning"]
     site.run()
     assert len(warnings) == 1 == len([event for event in site.store.events.latest("b") if event.type == "Warning"])
@@ -166,7 +166,7 @@ def test_a_box_that_cannot_be_offered_its_release_holds_up_nobody_else(site: Sit
 def test_who_is_held_is_told_even_when_nothing_waits(site: Site) -> None:
     site.commit({"boxes/a.yaml": 'role: vm\nsuspended: "ada: disk"\n'})
     site.run()
-    assert site.store.notes.value(HELD) == {"a": "held: ada: disk"}
+    assert holds.waiting(site.store) == {"a": Hold(HoldReason.SUSPENDED, "ada: disk")}
 
 
 def test_a_box_that_git_removes_is_offered_nothing_and_leaves_no_candidate(site: Site) -> None:

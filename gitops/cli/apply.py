@@ -25,5 +25,5 @@ def apply(config: ConfigOption = None, state: StateOption = None, output: Output
 def render(done: Pass) -> object:
     """One line per box that something was decided for, or `No changes.`"""
     rows = [[box, "published", str(done.revision)] for box in done.published]
-    rows += [[box, "held", reason] for box, reason in done.held.items()]
+    rows += [[box, "held", str(hold)] for box, hold in done.held.items()]
     return table(["BOX", "DONE", "WHY"], rows) if rows else "No changes."

@@ -22,6 +22,7 @@ from gitops.model.fleet import (
     Package,
     Spec,
 )
+from gitops.model.hold import Hold, HoldReason
 from gitops.model.keys import DROP_IN, STATIC_ADDRESS, Key, Level
 from gitops.model.plan import Existing, Plan, Step
 from gitops.model.release import (
@@ -60,6 +61,8 @@ __all__ = [
     "Health",
     "HealthCheck",
     "HealthSpec",
+    "Hold",
+    "HoldReason",
     "Image",
     "Json",
     "Key",

@@ -1,7 +1,7 @@
 """Who may take what, and why not. Pure.
 
-In: per box the content it should run, what is known of it, its role; the policy. Out: per box a `Decision` with its
-reason. Rules, per role:
+In: per box the content it should run, what is known of it, its role; the policy. Out: per box a `Take` or a `Hold`.
+Rules, per role:
 
 - A held fleet or box takes nothing.
 - The first release of a box is always offered: it has nothing to lose.
@@ -11,16 +11,29 @@ reason. Rules, per role:
   falls silent after that may have been lost by it: the others wait until somebody holds it, or it comes back.
 - A box that is silent already is no canary while another of its role can be.
 - A box alone in its role is its own canary.
-- Who waits is told not to take an older offer either: Git has left it behind (reconcile.py, `SUPERSEDED`).
+- Who waits is told not to take an older offer either: Git has left it behind (controller.py, `SUPERSEDED`).
 
     decisions = decide({"a": digest, "b": digest}, facts, {"a": "site", "b": "site"}, policy)
-    decisions["b"]      # Decision(take=False, reason="waits for canary a: Progressing")
+    decisions["b"]      # Hold(HoldReason.WAITS_FOR_CANARY, "a: Progressing")
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 
-from gitops.model import Health, Policy
+from gitops.model import Health, Hold, HoldReason, Policy
+
+
+class Take(StrEnum):
+    """Why a box may be offered what it is wanted to run."""
+
+    OFFERED = "offered already"
+    FIRST = "first release"
+    CANARY = "canary"
+    PROVEN = "canaries are Healthy"
+
+
+Decision = Take | Hold
 
 
 @dataclass(frozen=True)
@@ -34,14 +47,6 @@ class Facts:
     running: str = ""
     health: Health = Health.UNKNOWN
     failed: frozenset[str] = frozenset()
-
-
-@dataclass(frozen=True)
-class Decision:
-    """Whether a box is to be offered what it is wanted to run, and why (not)."""
-
-    take: bool
-    reason: str
 
 
 def decide(
@@ -81,24 +86,24 @@ def _role(
     first = canaries(free, wanted, facts, max(policy.canaries, 1))
     failures = [box for box in members if wanted[box] in facts.get(box, Facts()).failed]
     waiting = [box for box in first if not _proven(facts.get(box, Facts()), wanted[box])]
-    decisions = {}
+    decisions: dict[str, Decision] = {}
     for box in members:
         known = facts.get(box, Facts())
         if box in held:
-            decisions[box] = Decision(False, f"held: {held[box]}")
+            decisions[box] = Hold(HoldReason.SUSPENDED, held[box])
         elif known.published == wanted[box]:
-            decisions[box] = Decision(True, "offered already")
+            decisions[box] = Take.OFFERED
         elif len(failures) >= policy.max_failures:
-            decisions[box] = Decision(False, f"stopped: failed on {', '.join(failures)}")
+            decisions[box] = Hold(HoldReason.STOPPED, ", ".join(failures))
         elif not known.published:
-            decisions[box] = Decision(True, "first release")
+            decisions[box] = Take.FIRST
         elif box in first:
-            decisions[box] = Decision(True, "canary")
+            decisions[box] = Take.CANARY
         elif waiting:
             who = waiting[0]
-            decisions[box] = Decision(False, f"waits for canary {who}: {_health_of(facts.get(who, Facts()))}")
+            decisions[box] = Hold(HoldReason.WAITS_FOR_CANARY, f"{who}: {_health_of(facts.get(who, Facts()))}")
         else:
-            decisions[box] = Decision(True, f"canaries are {Health.HEALTHY}")
+            decisions[box] = Take.PROVEN
     return decisions
 
 

@@ -9,14 +9,13 @@ The page, the API, the metrics and `toweros status` all say this. Pure but for `
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 
-from gitops.model import Health, Json, Publication, Report
+from gitops.model import Health, Hold, HoldReason, Json, Publication, Report
 from gitops.rollout.facts import SILENT
+from gitops.rollout.holds import waiting
 from gitops.store import BoxRow, Store
 
 CONTROLLER = "controller"
 """The store's document on the last passes: `revision`, `polled`, `error`, `hint`, `since`."""
-HELD = "held"
-"""The store's document of what the rollout holds: box -> reason."""
 SYNCS = ("Synced", "OutOfSync", "Unknown")
 
 
@@ -59,10 +58,10 @@ def fleet_status(store: Store, now: int) -> FleetStatus:
     rows = {row.name: row for row in store.boxes.rows()}
     published = store.offers.all_published()
     candidates = store.offers.all_candidates()
-    held = store.notes.value(HELD) or {}
+    held = waiting(store)
     known, statuses = store.offers.revisions(), []
     for name in sorted({*rows, *published, *candidates}):
-        offers = Offers(published.get(name), candidates.get(name), str(held.get(name, "")))
+        offers = Offers(published.get(name), candidates.get(name), held.get(name))
         statuses.append(box_status(name, rows.get(name), offers, store.boxes.report(name), known, now))
     return FleetStatus(tuple(statuses), store.notes.value(CONTROLLER) or {})
 
@@ -73,7 +72,7 @@ class Offers:
 
     published: Publication | None = None
     candidate: Publication | None = None
-    held: str = ""
+    hold: Hold | None = None
 
 
 def box_status(
@@ -97,7 +96,7 @@ def box_status(
         error=report.error if report else "",
         fell_back=reason,
         fell_back_log=last.log if last else "",
-        held=offers.held,
+        held=str(offers.hold or ""),
         revoked=bool(row and row.revoked),
     )
 
@@ -113,4 +112,5 @@ def _health(row: BoxRow | None, offers: Offers, report: Report | None, now: int)
         return Health.UNKNOWN
     if now - row.received > SILENT:
         return Health.MISSING
-    return Health.SUSPENDED if offers.held.startswith("held") else report.health
+    suspended = offers.hold is not None and offers.hold.reason == HoldReason.SUSPENDED
+    return Health.SUSPENDED if suspended else report.health

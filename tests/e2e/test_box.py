@@ -93,7 +93,7 @@ def test_an_offer_that_an_operator_holds_is_not_taken(field: Field, machine: Mac
     with field.away():
         assert field.change(GREETING, f"hello, held, {time.time()}\n", "To be held").published == (BOX,)
         holds.hold(field.store, BOX, "ada", "storm", int(time.time()))
-        assert field.apply().held[BOX].startswith("held: ada: storm")
+        assert field.apply().held[BOX].detail.startswith("ada: storm")
     field.wait_until("the box to say who holds it", lambda: "is held: ada: storm" in field.report().error)
     assert field.report().boot_id == before.boot_id and field.report().phase == Phase.IDLE
     run(["git", "-C", field.fleet, "revert", "--no-edit", "HEAD"])

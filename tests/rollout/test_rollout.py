@@ -4,12 +4,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gitops.model import Health, Policy
-from gitops.rollout.rules import Decision, Facts, decide
+from gitops.model import Health, Hold, HoldReason, Policy
+from gitops.rollout.rules import Decision, Facts, Take, decide
 
 OLD = Facts("old", "old", Health.HEALTHY)
 TAKING = Facts("new", "old", Health.HEALTHY)
 TRYING = Facts("new", "new", Health.PROGRESSING)
+WAITS = HoldReason.WAITS_FOR_CANARY
 GOOD = Facts("new", "new", Health.HEALTHY)
 BAD = Facts("new", "old", Health.HEALTHY, frozenset({"new"}))
 
@@ -20,51 +21,49 @@ def both(a: Facts, b: Facts, **policy: object) -> dict[str, Decision]:
 
 
 @pytest.mark.parametrize(
-    ("a", "b", "taken", "reason"),
+    ("a", "b", "decisions"),
     [
-        (OLD, OLD, {"a": True, "b": False}, "waits for canary a: Healthy"),
-        (TAKING, OLD, {"a": True, "b": False}, "waits for canary a"),
-        (TRYING, OLD, {"a": True, "b": False}, "waits for canary a: Progressing"),
-        (GOOD, OLD, {"a": True, "b": True}, "canaries are Healthy"),
-        (BAD, OLD, {"a": True, "b": False}, "stopped: failed on a"),
-        (OLD, TRYING, {"a": False, "b": True}, "offered already"),
-        (GOOD, Facts(), {"a": True, "b": True}, "first release"),
-        (BAD, Facts(), {"a": True, "b": False}, "stopped: failed on a"),
+        (OLD, OLD, (Take.CANARY, Hold(WAITS, "a: Healthy"))),
+        (TAKING, OLD, (Take.OFFERED, Hold(WAITS, "a: Healthy"))),
+        (TRYING, OLD, (Take.OFFERED, Hold(WAITS, "a: Progressing"))),
+        (GOOD, OLD, (Take.OFFERED, Take.PROVEN)),
+        (BAD, OLD, (Take.OFFERED, Hold(HoldReason.STOPPED, "a"))),
+        (OLD, TRYING, (Hold(WAITS, "b: Progressing"), Take.OFFERED)),
+        (GOOD, Facts(), (Take.OFFERED, Take.FIRST)),
+        (BAD, Facts(), (Take.OFFERED, Hold(HoldReason.STOPPED, "a"))),
     ],
 )
-def test_two_boxes_of_one_role(a: Facts, b: Facts, taken: dict[str, bool], reason: str) -> None:
-    decisions = both(a, b)
-    assert {box: decision.take for box, decision in decisions.items()} == taken
-    assert reason in decisions["b"].reason
+def test_two_boxes_of_one_role(a: Facts, b: Facts, decisions: tuple[Decision, Decision]) -> None:
+    assert both(a, b) == dict(zip("ab", decisions, strict=True))
 
 
 def test_a_box_alone_in_its_role_is_its_own_canary() -> None:
     decisions = decide({"a": "new", "b": "new"}, {"a": OLD, "b": OLD}, {"a": "one", "b": "two"}, Policy())
-    assert [decision.reason for decision in decisions.values()] == ["canary", "canary"]
+    assert [*decisions.values()] == [Take.CANARY, Take.CANARY]
 
 
 def test_held_boxes_take_nothing_and_are_no_canaries() -> None:
     wanted, roles = {"a": "new", "b": "new"}, {"a": "site", "b": "site"}
     decisions = decide(wanted, {"a": OLD, "b": OLD}, roles, Policy(), {"a": "ada: repairs"})
-    assert decisions == {"a": Decision(False, "held: ada: repairs"), "b": Decision(True, "canary")}
+    assert decisions == {"a": Hold(HoldReason.SUSPENDED, "ada: repairs"), "b": Take.CANARY}
     everything = decide(wanted, {"a": GOOD, "b": OLD}, roles, Policy(), dict.fromkeys("ab", "christmas"))
-    assert not any(decision.take for decision in everything.values())
+    assert everything == dict.fromkeys("ab", Hold(HoldReason.SUSPENDED, "christmas"))
 
 
 def test_a_silent_box_is_no_canary_while_another_can_be() -> None:
     silent = Facts("old", "old", Health.MISSING)
     decisions = both(silent, OLD)
-    assert decisions["b"] == Decision(True, "canary") and not decisions["a"].take
+    assert decisions == {"a": Hold(WAITS, "b: Healthy"), "b": Take.CANARY}
 
 
 def test_a_canary_that_falls_silent_with_the_new_content_stops_the_others() -> None:
     decisions = both(Facts("new", "old", Health.MISSING), OLD)
-    assert decisions["b"] == Decision(False, "waits for canary a: Missing")
+    assert decisions["b"] == Hold(WAITS, "a: Missing")
 
 
 def test_a_second_failure_is_allowed_when_the_policy_says_so() -> None:
-    assert both(OLD, BAD, max_failures=2, canaries=2)["a"].take
-    assert not both(OLD, BAD, max_failures=1, canaries=2)["a"].take
+    assert both(OLD, BAD, max_failures=2, canaries=2)["a"] == Take.CANARY
+    assert both(OLD, BAD, max_failures=1, canaries=2)["a"] == Hold(HoldReason.STOPPED, "b")
 
 
 @given(
@@ -81,7 +80,7 @@ def test_never_more_boxes_at_risk_than_canaries_before_one_is_healthy(
     proven = False
     for number, event in [*steps, (0, "try")]:
         for box, decision in decide(wanted, facts, roles, Policy(canaries=canaries)).items():
-            if decision.take and facts[box].published != "new":
+            if isinstance(decision, Take) and facts[box].published != "new":
                 facts[box] = TAKING
         proven = proven or GOOD in facts.values()
         if not proven:
@@ -89,3 +88,17 @@ def test_never_more_boxes_at_risk_than_canaries_before_one_is_healthy(
         box = names[number % boxes]
         if facts[box].published == "new":
             facts[box] = {"try": TRYING, "good": GOOD, "bad": BAD}[event]
+
+
+@pytest.mark.parametrize(
+    ("hold", "text"),
+    [
+        (Hold(HoldReason.SUSPENDED, "ada: disk"), "held: ada: disk"),
+        (Hold(WAITS, "a: Missing"), "waits for canary a: Missing"),
+        (Hold(HoldReason.STOPPED, "a, b"), "stopped: failed on a, b"),
+        (Hold(HoldReason.CANNOT_BE_OFFERED, "why"), "cannot be offered: why"),
+        (Hold(HoldReason.REMOVED), "Git no longer has it"),
+    ],
+)
+def test_a_hold_says_why(hold: Hold, text: str) -> None:
+    assert str(hold) == text

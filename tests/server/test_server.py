@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 
 from gitops.cli.main import application
 from gitops.errors import SettingsError
-from gitops.model import Health, Phase, Publication, Report, canonical
+from gitops.model import Health, Hold, HoldReason, Phase, Publication, Report, canonical
 from gitops.rollout.facts import SILENT
 from gitops.rollout.status import Offers, box_status
 from gitops.server import create_app, serve
@@ -199,8 +199,11 @@ def test_sync_and_health(here: Kit) -> None:
     assert said(Offers(one), None) == ("Unknown", "Unknown")
     assert said(Offers(), a_report(one)) == ("Unknown", "Healthy")
     assert said(Offers(two), a_report(one, health=Health.PROGRESSING)) == ("OutOfSync", "Progressing")
-    assert said(Offers(one, two, "waits for canary a"), a_report(one)) == ("OutOfSync", "Healthy")
-    assert said(Offers(one, two, "held: ada"), a_report(one)) == ("OutOfSync", "Suspended")
+    assert said(Offers(one, two, Hold(HoldReason.WAITS_FOR_CANARY, "held: a")), a_report(one)) == (
+        "OutOfSync",
+        "Healthy",
+    )
+    assert said(Offers(one, two, Hold(HoldReason.SUSPENDED, "ada")), a_report(one)) == ("OutOfSync", "Suspended")
     assert said(Offers(one), a_report(one), 1000 + SILENT + 1) == ("Synced", "Missing")
     assert box_status("demo-1", row, Offers(two), a_report(one), known, 1010).running == "main@sha1:old"
 
