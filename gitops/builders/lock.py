@@ -15,8 +15,8 @@ from pathlib import Path
 
 from gitops.builders.apt import Apt, UnknownPackageError
 from gitops.errors import BuildError, FleetError, Problem, ProcessError
-from gitops.fleet.lockfile import Wanted, dump_lock, parse_wanted
 from gitops.fleet.packages import SIBLING
+from gitops.fleet.packages.lockfile import Wanted, dump_lock, parse_wanted
 from gitops.model import LockedFile, Package, Tree
 from gitops.process import run
 from gitops.store.blobs import digest_file

@@ -1,6 +1,7 @@
 """What a fleet repo may say: strict YAML, typed models, overlays fleet > role > box, LinuxKit's files, packages.
 
-yaml -> schema -> overlay -> repo; `linuxkit` and `packages` read the pure LinuxKit parts; `box` is what every box gets.
+yaml -> schema, explain -> overlay -> repo; `linuxkit`, `packages` and `compose` read what is not our own format;
+`system_files` is what every box gets, `origins` where each value comes from.
 """
 
 from gitops.fleet.repo import load_fleet, load_policy

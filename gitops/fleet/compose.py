@@ -15,14 +15,14 @@ what is checked here is compose's own affair (the Compose specification), and st
 
 import posixpath
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 from gitops.errors import Problem
 from gitops.fleet.explain import did_you_mean
 from gitops.fleet.linuxkit.spec import PACKAGE, contents
-from gitops.fleet.overlay import Merged
-from gitops.fleet.schema import NAME, AppRules
+from gitops.fleet.overlay import Merged, Parsed
+from gitops.fleet.schema import NAME, BoxFile, RoleFile
 from gitops.fleet.yaml import Document, Path
 from gitops.fleet.yaml import load as load_yaml
 from gitops.model import APPS, App, Json, Tree
@@ -48,24 +48,24 @@ def load_app(tree: Tree, folder: str, pull: str, problems: list[Problem]) -> App
 
 
 def load_apps(
-    tree: Tree, document: Document, rules: Iterable[AppRules], base: Merged, problems: list[Problem]
+    tree: Tree, level: Parsed[RoleFile] | Parsed[BoxFile], base: Merged, problems: list[Problem]
 ) -> tuple[App, ...]:
     """The apps of `base` with those that a role or a box names; of one name, the nearer one counts."""
     apps: dict[str, App | None] = {}
-    for index, said in enumerate(rules):
-        name, path = posixpath.basename(said.app), f"{said.app}/{FILE}"
+    for index, rule in enumerate(level.content.compose):
+        name, path = posixpath.basename(rule.app), f"{rule.app}/{FILE}"
         place = ("compose", index, "app")
         if path not in tree.entries():
-            known = [other.removesuffix(f"/{FILE}") for other in tree.entries() if other.endswith(f"/{FILE}")]
-            problems.append(document.problem(place, f"there is no {path}", did_you_mean(said.app, known)))
+            folders = [other.removesuffix(f"/{FILE}") for other in tree.entries() if other.endswith(f"/{FILE}")]
+            problems.append(level.problem(place, f"there is no {path}", did_you_mean(rule.app, folders)))
         elif name in apps:
-            problems.append(document.problem(place, f"two apps are named `{name}`", "rename one folder"))
+            problems.append(level.problem(place, f"two apps are named `{name}`", "rename one folder"))
         else:
-            apps[name] = load_app(tree, said.app, said.pull, problems)
+            apps[name] = load_app(tree, rule.app, rule.pull, problems)
     services = {container.name for container in base.spec.services}
     if (apps or base.apps) and not {"docker", "compose"} <= services:
         hint = "name boot/docker.yml among the role's boot specs"
-        problems.append(document.problem(("compose",), "there are no services `docker` and `compose`", hint))
+        problems.append(level.problem(("compose",), "there are no services `docker` and `compose`", hint))
     if not apps:
         return base.apps
     return tuple({app.name: app for app in (*base.apps, *apps.values()) if app}.values())
@@ -101,23 +101,23 @@ class _Reader:
         yield from self._named_volumes()
         for kind in ("configs", "secrets"):
             yield from self._files_of(kind)
-        for service, said in services.items():
-            if isinstance(said, dict):
-                yield from self._service(service, said)
+        for service, keys in services.items():
+            if isinstance(keys, dict):
+                yield from self._service(service, keys)
             else:
                 yield self._problem(("services", service), "keys and values are expected", "write `image:` below it")
 
-    def _service(self, name: str, said: Json) -> Iterator[Problem]:
+    def _service(self, name: str, keys: Json) -> Iterator[Problem]:
         place: Path = ("services", name)
-        if "build" in said:
+        if "build" in keys:
             hint = "make it a package in pkg/, and name that as `image:`"
             yield self._problem((*place, "build"), "nothing is built on a box", hint)
-        if "extends" in said:
+        if "extends" in keys:
             yield self._problem((*place, "extends"), "other services are not read", "write its keys here")
-        yield from self._image(name, said.get("image"), (*place, "image"))
-        for index, volume in enumerate(_list(said.get("volumes"))):
+        yield from self._image(name, keys.get("image"), (*place, "image"))
+        for index, volume in enumerate(_list(keys.get("volumes"))):
             yield from self._volume(volume, (*place, "volumes", index))
-        for index, option in enumerate(_list(said.get("security_opt"))):
+        for index, option in enumerate(_list(keys.get("security_opt"))):
             yield from self._profile(str(option), (*place, "security_opt", index))
 
     def _image(self, service: str, image: Any, place: Path) -> Iterator[Problem]:
@@ -127,8 +127,8 @@ class _Reader:
             path = posixpath.normpath(posixpath.join(self._folder, image.removeprefix(PACKAGE)))
             self.images[service] = PACKAGE + path
             if f"{path}/build.yml" not in self._tree.entries():
-                known = sorted(posixpath.dirname(n) for n in self._tree.entries() if n.endswith("/build.yml"))
-                near = did_you_mean(image, [PACKAGE + posixpath.relpath(other, self._folder) for other in known])
+                others = sorted(posixpath.dirname(n) for n in self._tree.entries() if n.endswith("/build.yml"))
+                near = did_you_mean(image, [PACKAGE + posixpath.relpath(other, self._folder) for other in others])
                 yield self._problem(place, f"there is no package in {path}", near)
         elif BY_DIGEST.fullmatch(image):
             self.images[service] = image
@@ -139,17 +139,17 @@ class _Reader:
     def _named_volumes(self) -> Iterator[Problem]:
         """A named volume may be a bind mount in disguise: the `local` driver takes any `device`."""
         volumes = self._document.value.get("volumes")
-        for name, said in volumes.items() if isinstance(volumes, dict) else ():
-            options = said.get("driver_opts") if isinstance(said, dict) else None
+        for name, volume in volumes.items() if isinstance(volumes, dict) else ():
+            options = volume.get("driver_opts") if isinstance(volume, dict) else None
             device = str(options.get("device", "")) if isinstance(options, dict) else ""
             yield from self._source(device, ("volumes", name, "driver_opts", "device"))
 
     def _files_of(self, kind: str) -> Iterator[Problem]:
         """Compose binds the `file` of a configuration or secret into containers, like any other path."""
         entries = self._document.value.get(kind)
-        for name, said in entries.items() if isinstance(entries, dict) else ():
-            if isinstance(said, dict) and "file" in said:
-                yield from self._source(_path(said["file"]), (kind, name, "file"))
+        for name, entry in entries.items() if isinstance(entries, dict) else ():
+            if isinstance(entry, dict) and "file" in entry:
+                yield from self._source(_path(entry["file"]), (kind, name, "file"))
 
     def _volume(self, volume: Any, place: Path) -> Iterator[Problem]:
         if isinstance(volume, dict):
@@ -189,9 +189,9 @@ class _Reader:
         return self._document.problem(place, message, hint)
 
 
-def _path(said: Any) -> str:
+def _path(value: Any) -> str:
     """A path as compose reads it where no name of a volume may stand: relative ones need no `./`."""
-    return str(said) if str(said).startswith(("/", ".", "~", "$")) else f"./{said}"
+    return str(value) if str(value).startswith(("/", ".", "~", "$")) else f"./{value}"
 
 
 def _list(value: Any) -> list[Any]:

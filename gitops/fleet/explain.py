@@ -99,13 +99,8 @@ def _places(model: type[BaseModel]) -> Iterator[tuple[str, ...]]:
 
 def _keys(model: type[BaseModel], location: Location) -> list[str]:
     """The keys that may stand at a place inside a model."""
-    inner: Any = model
-    for part in location:
-        if isinstance(part, str) and isinstance(inner, type) and issubclass(inner, BaseModel):
-            inner = _model_in(inner.model_fields[part].annotation)
-    if not (isinstance(inner, type) and issubclass(inner, BaseModel)):
-        return []
-    return [info.alias or name for name, info in inner.model_fields.items()]
+    names = tuple(part for part in location if isinstance(part, str))
+    return [place[-1] for place in _places(model) if place[:-1] == names]
 
 
 def _model_in(annotation: Any) -> Any:

@@ -168,8 +168,7 @@ def _roles(
 def _level(tree: Tree, base: Merged, level: Parsed[RoleFile] | Parsed[BoxFile], problems: list[Problem]) -> Merged:
     """A role or box over what the levels before it say, with its apps; the whole must then hold."""
     merged = apply(base, level, tree, problems)
-    apps = compose.load_apps(tree, level.document, level.content.compose, merged, problems)
-    merged = replace(merged, apps=apps)
+    merged = replace(merged, apps=compose.load_apps(tree, level, merged, problems))
     check_services(merged, level, problems)
     return merged
 

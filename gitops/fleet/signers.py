@@ -24,8 +24,8 @@ ALLOWED, REVOKED, OPENPGP = "keys/allowed_signers", "keys/revoked_keys", "keys/o
 def names(tree: Tree) -> set[str]:
     """Principals of the allowed_signers file (ssh-keygen(1)), and the names of the OpenPGP key files."""
     lines = tree.read(ALLOWED).decode(errors="replace").splitlines() if ALLOWED in tree.entries() else []
-    found = {name for line in lines for name in _principals(line.strip())}
-    return found | {PurePath(path).stem for path in openpgp_files(tree)}
+    principals = {name for line in lines for name in _principals(line.strip())}
+    return principals | {PurePath(path).stem for path in openpgp_files(tree)}
 
 
 def openpgp_files(tree: Tree) -> list[str]:
@@ -33,27 +33,27 @@ def openpgp_files(tree: Tree) -> list[str]:
     return sorted(path for path in tree.entries() if path.startswith(OPENPGP) and path.endswith(".asc"))
 
 
-def lockouts(tree: Tree, document: Document, said: SourceRules) -> Iterator[Problem]:
+def lockouts(tree: Tree, document: Document, rules: SourceRules) -> Iterator[Problem]:
     """What nobody could ever sign."""
     lines = tree.read(REVOKED).decode(errors="replace").splitlines() if REVOKED in tree.entries() else []
     for number, line in enumerate(lines, 1):
         if line.strip() and not KEY.match(line.strip()):
             hint = "write the key alone, as in a .pub file: ssh-ed25519 AAAA..."
             yield Problem(REVOKED, number, 1, "not an SSH public key: every signature would count as revoked", hint)
-    known = names(tree)
-    if not known or said.sign is Sign.none:
+    people = names(tree)
+    if not people or rules.sign is Sign.none:
         return
-    if said.threshold > len(known):
-        message = f"{said.threshold} people must sign, and keys/ lists {len(known)}: nobody could deploy any more"
+    if rules.threshold > len(people):
+        message = f"{rules.threshold} people must sign, and keys/ lists {len(people)}: nobody could deploy any more"
         yield document.problem(("source", "threshold"), message, "list the others first")
-    for index, rule in enumerate(said.rules):
+    for index, rule in enumerate(rules.rules):
         for place, name in enumerate(rule.signers):
-            if name not in known:
-                hint = did_you_mean(name, sorted(known))
+            if name not in people:
+                hint = did_you_mean(name, sorted(people))
                 where = ("source", "rules", index, "signers", place)
                 yield document.problem(where, f"keys/ lists no `{name}`", hint)
 
 
 def _principals(line: str) -> list[str]:
-    found = re.match(r'"([^"]+)"|([^\s#"]\S*)', line)
-    return (found[1] or found[2]).split(",") if found else []
+    field = re.match(r'"([^"]+)"|([^\s#"]\S*)', line)
+    return (field[1] or field[2]).split(",") if field else []

@@ -25,7 +25,7 @@ MAX_NODES = 50_000
 """Scalars, lists and mappings of one file."""
 MAX_DEPTH = 32
 MAX_PROBLEMS = 100
-"""Mistakes of one file that are told: whoever has more has made one many times."""
+"""Mistakes of one file that are reported: whoever has more has made one many times."""
 MAX_DIGITS = 18
 """Digits of an integer: what fits 64 bits everywhere."""
 
@@ -74,7 +74,7 @@ class Document:
         return Document(self.file, value, marks, keys)
 
 
-class _StopReading(Exception):  # noqa: N818 - no error of its own: the problem is noted
+class _StopReading(Exception):  # noqa: N818 - no error of its own: the problem is reported
     """The rest of the file cannot be judged."""
 
 
@@ -202,9 +202,8 @@ class _Builder:
         return 0
 
     def _check_text(self, event: Any) -> None:
-        found = _FORBIDDEN.search(event.value)
-        if found:
-            self._note(event, f"control character U+{ord(found[0]):04X}", "remove it")
+        if character := _FORBIDDEN.search(event.value):
+            self._note(event, f"control character U+{ord(character[0]):04X}", "remove it")
 
     def _note(self, event: Any, message: str, hint: str) -> None:
         self._problems.append(Problem(self.document.file, *_mark(event), message, hint))

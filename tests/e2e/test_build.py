@@ -14,8 +14,8 @@ import pytest
 
 from gitops.builders import BuildahBuilder
 from gitops.errors import BuildError
-from gitops.fleet.lockfile import dump_lock
 from gitops.fleet.packages import load_packages
+from gitops.fleet.packages.lockfile import dump_lock
 from gitops.model import Image, LockedFile, Package, sha256
 from gitops.store import Store
 from tests.simulators.tree import DictTree

@@ -3,8 +3,8 @@
 from pathlib import Path
 
 from gitops.errors import Problem
-from gitops.fleet.lockfile import dump_lock
 from gitops.fleet.packages import load_packages
+from gitops.fleet.packages.lockfile import dump_lock
 from gitops.model import LockedFile, Package
 from gitops.source import FolderTree
 from tests.simulators.tree import DictTree

@@ -63,8 +63,8 @@ def _read(tree: Tree, path: str, problems: list[Problem]) -> _Part | None:
         problems.append(Problem(path, 1, 0, "there is no such file", hint))
         return None
     document = load_yaml(data, path, problems)
-    said = document and check(document, linuxkit.Moby, problems)
-    return _Part(document, _Reader(tree, document, problems).spec(said)) if document and said else None
+    moby = document and check(document, linuxkit.Moby, problems)
+    return _Part(document, _Reader(tree, document, problems).spec(moby)) if document and moby else None
 
 
 class _Reader:
@@ -73,34 +73,35 @@ class _Reader:
     def __init__(self, tree: Tree, document: Document, problems: list[Problem]) -> None:
         self._tree, self._document, self._problems = tree, document, problems
 
-    def spec(self, said: linuxkit.Moby) -> Spec:
-        kernel = said.kernel or linuxkit.Kernel()
-        files = (self._file(file, ("files", index)) for index, file in enumerate(said.files or ()))
+    def spec(self, moby: linuxkit.Moby) -> Spec:
+        kernel = moby.kernel or linuxkit.Kernel()
+        files = (self._file(file, ("files", index)) for index, file in enumerate(moby.files or ()))
         return Spec(
             kernel=self._image(kernel.image or "", ("kernel", "image")),
             cmdline=kernel.cmdline or "",
             kernel_binary=kernel.binary or "",
             kernel_tar=kernel.tar or "",
             kernel_ucode=kernel.ucode or "",
-            init=tuple(self._image(name, ("init", index)) for index, name in enumerate(said.init or ()) if name),
-            onboot=self._containers(said.onboot, "onboot"),
-            onshutdown=self._containers(said.onshutdown, "onshutdown"),
-            services=self._containers(said.services, "services"),
-            volumes=tuple(self._volume(volume, index) for index, volume in enumerate(said.volumes or ())),
+            init=tuple(self._image(name, ("init", index)) for index, name in enumerate(moby.init or ()) if name),
+            onboot=self._containers(moby.onboot, "onboot"),
+            onshutdown=self._containers(moby.onshutdown, "onshutdown"),
+            services=self._containers(moby.services, "services"),
+            volumes=tuple(self._volume(volume, index) for index, volume in enumerate(moby.volumes or ())),
             files=tuple(file for file in files if file),
         )
 
     def _containers(self, containers: tuple[linuxkit.Container, ...] | None, group: str) -> tuple[Container, ...]:
-        found = []
+        entries = []
         for index, container in enumerate(containers or ()):
             settings = linuxkit.dump(container)
             name, image = settings.pop("name"), settings.pop("image")
-            found.append(Container(name, self._image(image, (group, index, "image")), settings))
-        return tuple(found)
+            entries.append(Container(name, self._image(image, (group, index, "image")), settings))
+        return tuple(entries)
 
     def _volume(self, volume: linuxkit.Volume, index: int) -> Json:
-        said = linuxkit.dump(volume)
-        return said | {"image": self._image(said["image"], ("volumes", index, "image"))} if "image" in said else said
+        entry = linuxkit.dump(volume)
+        image = {"image": self._image(volume.image, ("volumes", index, "image"))} if volume.image is not None else {}
+        return entry | image
 
     def _image(self, name: str, place: Path) -> str:
         if not name.startswith(PACKAGE):
@@ -110,18 +111,18 @@ class _Reader:
         try:
             self._tree.read(f"{path}/build.yml")
         except KeyError:
-            known = sorted({posixpath.dirname(n) for n in self._tree.entries() if n.endswith("/build.yml")})
-            relative = [PACKAGE + posixpath.relpath(other, folder or ".") for other in known]
+            others = sorted({posixpath.dirname(n) for n in self._tree.entries() if n.endswith("/build.yml")})
+            relative = [PACKAGE + posixpath.relpath(other, folder or ".") for other in others]
             self._note(place, f"there is no package in {path}", did_you_mean(name, relative))
         return PACKAGE + path
 
     def _file(self, file: linuxkit.File, place: Path) -> Json | None:
-        said = linuxkit.dump(file)
-        optional, source = said.pop("optional", False), said.pop("source", None)
+        entry = linuxkit.dump(file)
+        optional, source = entry.pop("optional", False), entry.pop("source", None)
         if source is None:
-            return said
+            return entry
         path = posixpath.normpath(source)
-        entry = self._tree.entries().get(path)
+        stored = self._tree.entries().get(path)
         try:
             data = self._tree.read(path)
         except KeyError:
@@ -129,9 +130,9 @@ class _Reader:
                 hint = did_you_mean(path, list(self._tree.entries())) or "add it to the repository"
                 self._note((*place, "source"), f"there is no file {path}", hint)
             return None
-        if entry and entry.mode == LINK:
+        if stored and stored.mode == LINK:
             self._note((*place, "source"), f"{path} is a link", "name the file itself")
-        return said | contents(data)
+        return entry | contents(data)
 
     def _note(self, place: Path, message: str, hint: str) -> None:
         self._problems.append(self._document.problem(place, message, hint))
@@ -179,7 +180,7 @@ def _wrong_volumes(parts: Sequence[_Part]) -> Iterator[Problem]:
 
 
 def _binds(settings: Json) -> Iterator[tuple[Path, str, Sequence[str]]]:
-    """Every bind to a volume: where it is said, the volume's name, the options."""
+    """Every bind to a volume: its place in the container, the volume's name, the options."""
     for field in ("binds", "binds.add"):
         for index, text in enumerate(settings.get(field) or ()):
             source, _, *options = text.split(":")

@@ -38,17 +38,17 @@ class Wanted:
 
 def parse_wanted(data: bytes, file: str, problems: list[Problem]) -> Wanted:
     """Read a packages.in."""
-    found: dict[str, list[str]] = {"deb": [], "assume": [], "wheel": [], "rootfs": []}
+    names: dict[str, list[str]] = {"deb": [], "assume": [], "wheel": [], "rootfs": []}
     lines: list[tuple[str, int]] = []
-    for number, (kind, *names) in _lines(data):
+    for number, (kind, *words) in _lines(data):
         valid = {"deb": _DEB, "assume": _DEB, "wheel": _WHEEL, "rootfs": re.compile("|".join(VARIANTS))}.get(kind)
-        if valid is None or not names or not all(valid.fullmatch(name) for name in names):
-            problems.append(Problem(file, number, 1, f"`{kind} {' '.join(names)}` is not understood", _HINT))
+        if valid is None or not words or not all(valid.fullmatch(word) for word in words):
+            problems.append(Problem(file, number, 1, f"`{kind} {' '.join(words)}` is not understood", _HINT))
             continue
-        found[kind] += names
-        lines += [(name, number) for name in names]
-    rootfs = found["rootfs"][-1] if found["rootfs"] else ""
-    return Wanted(tuple(found["deb"]), tuple(found["assume"]), tuple(found["wheel"]), rootfs, tuple(lines))
+        names[kind] += words
+        lines += [(word, number) for word in words]
+    rootfs = names["rootfs"][-1] if names["rootfs"] else ""
+    return Wanted(tuple(names["deb"]), tuple(names["assume"]), tuple(names["wheel"]), rootfs, tuple(lines))
 
 
 def parse_lock(data: bytes, file: str, wanted: bytes, problems: list[Problem]) -> tuple[LockedFile, ...]:

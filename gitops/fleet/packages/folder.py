@@ -1,0 +1,169 @@
+"""One package's folder: build.yml (LinuxKit's docs/packages.md), the Dockerfile's bases, the locked inputs.
+
+In: a Tree and the folder's path. Out: a `Folder` with all of the package but its key; mistakes as `Problem`s. Rules: an
+image from outside is named by digest, one of this repo by a build argument (`@lkt:pkg:` and a relative path); what
+LinuxKit takes from elsewhere (network, other folders) is refused, for a build needs nothing but Git and the lock.
+"""
+
+import hashlib
+import posixpath
+import re
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import Field
+
+from gitops.errors import Problem
+from gitops.fleet import yaml
+from gitops.fleet.explain import check
+from gitops.fleet.packages.lockfile import parse_lock, parse_wanted
+from gitops.fleet.schema import Strict
+from gitops.model import LockedFile, Package, Tree
+
+BUILD = "build.yml"
+SIBLING = "@lkt:pkg:"
+_FROM = re.compile(r"^\s*FROM\s+(?:--platform=\S+\s+)?(\S+)(?:\s+AS\s+(\S+))?\s*$", re.IGNORECASE)
+_ARG = re.compile(r"^\s*ARG\s+(\w+)", re.IGNORECASE)
+_DIGEST = re.compile(r"\S+@sha256:[0-9a-f]{64}")
+
+
+class BuildFile(Strict):
+    """LinuxKit's build.yml."""
+
+    image: str = Field(pattern="^[a-z0-9][a-z0-9._-]{0,62}$")
+    org: str = Field(default="toweros", pattern="^[a-z0-9][a-z0-9./:_-]{0,200}$")
+    arches: tuple[str, ...] = ("amd64",)
+    gitrepo: str = ""
+    network: bool = False
+    extra_sources: tuple[str, ...] = Field(default=(), alias="extra-sources")
+    config: dict[str, Any] = Field(default_factory=dict)
+    buildArgs: tuple[str, ...] = ()  # noqa: N815 - LinuxKit's own word
+    labels: dict[str, str] = Field(default_factory=dict)
+    disable_content_trust: bool = Field(default=False, alias="disable-content-trust")
+    disable_cache: bool = Field(default=False, alias="disable-cache")
+
+
+@dataclass(frozen=True)
+class Folder:
+    """A package whose key is still empty; the images from outside that it stands on; the line of its `buildArgs`."""
+
+    package: Package
+    bases: tuple[str, ...]
+    line: int
+
+    def problem(self, message: str, hint: str) -> Problem:
+        """A mistake in what it stands on."""
+        return Problem(f"{self.package.path}/{BUILD}", self.line, 1, message, hint)
+
+
+def read(tree: Tree, path: str, problems: list[Problem]) -> Folder | None:
+    """One package; None when its build.yml cannot be read."""
+    document = yaml.load(tree.read(f"{path}/{BUILD}"), f"{path}/{BUILD}", problems)
+    build = check(document, BuildFile, problems) if document else None
+    return _Reader(tree, path, document, build, problems).folder() if document and build else None
+
+
+class _Reader:
+    """Reads what stands beside a build.yml."""
+
+    def __init__(
+        self, tree: Tree, path: str, document: yaml.Document, build: BuildFile, problems: list[Problem]
+    ) -> None:
+        self._tree, self._path, self._document, self._build = tree, path, document, build
+        self._problems = problems
+
+    def folder(self) -> Folder:
+        self._refuse()
+        image = f"{self._build.org}/{self._build.image}"
+        arguments = self._arguments()
+        bases = self._bases({name for name, _ in arguments})
+        lock, rootfs = self._inputs()
+        package = Package(
+            path=self._path,
+            image=image,
+            tag=f"{image}:{self._tag()}",
+            key="",
+            depends=tuple(dict.fromkeys(v.removeprefix(SIBLING) for _, v in arguments if v.startswith(SIBLING))),
+            build_args=arguments,
+            config=self._build.config,
+            lock=lock,
+            rootfs=rootfs,
+        )
+        return Folder(package, bases, self._document.mark(("buildArgs",))[0])
+
+    def _refuse(self) -> None:
+        build = self._build
+        if build.network:
+            self._note(("network",), "builds run without network", "lock what it needs: packages.in")
+        if build.labels:
+            self._note(("labels",), "labels are not applied", "write LABEL in the Dockerfile")
+        if build.extra_sources:
+            hint = "move the files into the package's folder, or make a sibling package and COPY --from it"
+            self._note(("extra-sources",), "files from outside the folder are not taken", hint)
+
+    def _arguments(self) -> tuple[tuple[str, str], ...]:
+        """Build arguments; a sibling's path is made relative to the repository."""
+        arguments = []
+        for index, argument in enumerate(self._build.buildArgs):
+            name, equals, value = argument.partition("=")
+            if not equals or not re.fullmatch(r"\w+", name):
+                self._note(("buildArgs", index), f"`{argument}` is no build argument", "NAME=VALUE")
+                continue
+            if value.startswith(SIBLING):
+                value = SIBLING + posixpath.normpath(posixpath.join(self._path, value.removeprefix(SIBLING)))
+            arguments.append((name, value))
+        return tuple(arguments)
+
+    def _bases(self, arguments: set[str]) -> tuple[str, ...]:
+        """Images from outside that the Dockerfile begins with: by digest only."""
+        file = f"{self._path}/Dockerfile"
+        if file not in self._tree.entries():
+            message = "there is no Dockerfile beside it"
+            self._problems.append(Problem(f"{self._path}/{BUILD}", 1, 1, message, f"write {file}"))
+            return ()
+        stages, declared, bases = {"scratch"}, set(), []
+        for number, line in enumerate(self._tree.read(file).decode(errors="replace").splitlines(), 1):
+            if argument := _ARG.match(line):
+                declared.add(argument[1])
+            if not (begin := _FROM.match(line)):
+                continue
+            image, stage = begin[1], begin[2]
+            variable = re.fullmatch(r"\$\{?(\w+)\}?", image)
+            if variable and variable[1] not in arguments & declared:
+                hint = f"add `ARG {variable[1]}`, and `{variable[1]}={SIBLING}../NAME` to buildArgs in build.yml"
+                message = f"{image} is not given by a build argument"
+                self._problems.append(Problem(file, number, 1, message, hint))
+            elif not variable and image not in stages:
+                if not _DIGEST.fullmatch(image):
+                    hint = "name it by digest: IMAGE@sha256:..., or build on a sibling package"
+                    message = f"{image} can mean another image tomorrow"
+                    self._problems.append(Problem(file, number, 1, message, hint))
+                bases.append(image)
+            stages |= {stage} if stage else set()
+        return tuple(bases)
+
+    def _inputs(self) -> tuple[tuple[LockedFile, ...], str]:
+        """What packages.lock names, and the variant of a whole root."""
+        wanted, lock, entries = f"{self._path}/packages.in", f"{self._path}/packages.lock", self._tree.entries()
+        if wanted not in entries:
+            return (), ""
+        asked = parse_wanted(self._tree.read(wanted), wanted, self._problems)
+        if lock not in entries:
+            hint = f"run `toweros lock {self._path}`"
+            self._problems.append(Problem(wanted, 1, 1, "there is no packages.lock beside it", hint))
+            return (), asked.rootfs
+        return parse_lock(self._tree.read(lock), lock, self._tree.read(wanted), self._problems), asked.rootfs
+
+    def _tag(self) -> str:
+        """The hash in LinuxKit's tag: the folder's tree id; with extra-sources, SHA-1 over all the ids."""
+        ids = [self._tree.tree_id(self._path)]
+        for index, source in enumerate(self._build.extra_sources):
+            folder = posixpath.normpath(posixpath.join(self._path, source.partition(":")[0]))
+            try:
+                ids.append(self._tree.tree_id(folder))
+            except KeyError:
+                self._note(("extra-sources", index), f"there is no `{folder}`", "fix the path")
+        return ids[0] if len(ids) == 1 else hashlib.sha1("".join(ids).encode(), usedforsecurity=False).hexdigest()
+
+    def _note(self, place: yaml.Path, message: str, hint: str) -> None:
+        self._problems.append(self._document.problem(place, message, hint))
