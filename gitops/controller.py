@@ -33,7 +33,7 @@ from gitops.rollout import rules as rollout
 from gitops.rollout.facts import facts_of
 from gitops.settings import Settings
 from gitops.sign import Signer
-from gitops.source import Access, GitSource
+from gitops.source import GitSource
 from gitops.store import Store
 from gitops.store.collect import collect
 from gitops.workflows.import_images import Images
@@ -96,14 +96,7 @@ class Controller:
 
     def __init__(self, settings: Settings, store: Store, builder: Builder | None = None) -> None:
         self._settings, self._store = settings, store
-        access = Access.of(settings)
-        self._source = GitSource(
-            access,
-            settings.state / "source",
-            allowed_signers=settings.allowed_signers,
-            openpgp_keys=settings.openpgp_keys,
-            epoch=settings.epoch,
-        )
+        self._source = GitSource.of(settings)
         self._builder = builder or builder_of(settings, store)
         self._signer = Signer.open(settings.keys, store)
         self._publisher = Publisher(store, self._signer)

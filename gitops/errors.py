@@ -80,6 +80,10 @@ class Reason(StrEnum):
     bad_certificate = "BadCertificate"
 
 
+STAYS = "the last good state stays"
+"""What every hint of a refusal says, so that nobody hurries into a mistake."""
+
+
 class SourceError(TowerosError):
     """The Git remote cannot be read, or says something that the policy does not allow.
 

@@ -15,7 +15,7 @@ from gitops.lab.stand_in import StandIn, known_hosts
 from gitops.process import become
 from gitops.settings import Settings
 from gitops.sign.box import public_key
-from gitops.source import Access, GitSource
+from gitops.source import GitSource
 from gitops.workflows.provision import provision
 
 
@@ -87,7 +87,7 @@ def ssh(
 
 def _static_address(settings: Settings, name: str) -> str:
     """The address that Git gives a box at the deployed revision."""
-    source = GitSource(Access.of(settings), settings.state / "source")
+    source = GitSource.of(settings)
     last = source.deployed()
     fleet = load_fleet(source.tree(last), settings.platform) if last else None
     if fleet and name in fleet.boxes and not fleet.boxes[name].network.dhcp:

@@ -19,8 +19,8 @@ from gitops.review.nouns import Side, Summary, Verdict
 from gitops.review.sizes import DISK, Measured, Weight, bases, estimate
 from gitops.review.summary import Ledger, summarize
 from gitops.source.clone.commits import LocalClone
-from gitops.source.trust.judge import Candidate, Judge
 from gitops.source.trust.signatures import Trust
+from gitops.source.trust.signers import Candidate, Signers
 
 if TYPE_CHECKING:
     from gitops.store import Store  # takes long to load, and a clone needs none
@@ -74,9 +74,9 @@ def verdict(clone: LocalClone, head: Revision, base: Revision | None, first: Tru
     if policy.sign is Sign.tag:
         return Verdict("unchecked", message="a signed release tag decides")
     asked = policy if policy.sign is Sign.every_commit else replace(policy, sign=Sign.head)
-    judge = Judge(clone.repository, Trust.of_tree(clone.tree(base)).or_else(first) if base else first, clone.descends)
+    trust = Trust.of_tree(clone.tree(base)).or_else(first) if base else first
     try:
-        signers = judge.signers(asked, Candidate(head.ref, head.commit), base)
+        signers = Signers(clone, trust).of(asked, Candidate(head.ref, head.commit), base)
     except SourceError as error:
         return Verdict("refused", error.reason or type(error).__name__, error.message)
     message = "and a signed release tag decides" if policy.sign is Sign.both else ""

@@ -8,7 +8,6 @@ into a clone of our own, beside the controller's; a refused commit is a question
 """
 
 import fcntl
-import json
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -20,8 +19,9 @@ from gitops.fleet import load_policy
 from gitops.model import Revision, Tree
 from gitops.review.nouns import Verdict
 from gitops.settings import Settings
-from gitops.source import Access, FolderTree, GitSource
+from gitops.source import FolderTree, GitSource
 from gitops.source.clone.commits import LocalClone
+from gitops.source.trust.deployed import DEPLOYED, Deployed
 from gitops.source.trust.signatures import Trust
 from gitops.workflows.preview import Point, Question, verdict
 
@@ -36,9 +36,7 @@ def of_remote(settings: Settings, base: str | None, head: str | None) -> Iterato
         SourceError: the remote is away; or it is refused, which is raised when the question was looked at.
     """
     with _own_clone(settings.state) as place:
-        access = Access.of(settings)
-        first = {"allowed_signers": settings.allowed_signers, "openpgp_keys": settings.openpgp_keys}
-        source = GitSource(access, place, **first, epoch=settings.epoch)
+        source = GitSource.of(settings, place)
         try:
             revision = source.poll()
         except SourceError as error:  # what was refused is shown, and then why
@@ -55,8 +53,8 @@ def of_remote(settings: Settings, base: str | None, head: str | None) -> Iterato
 def _refused(settings: Settings, source: GitSource, place: Path, error: SourceError) -> Question | None:
     """What the remote has now would do, had it not been refused; None when it is not even here."""
     with suppress(TowerosError, OSError, ValueError, KeyError):
-        known = place / "deployed.json"
-        branch = json.loads(known.read_text())["policy"]["branch"] if known.is_file() else "main"
+        last = Deployed.load(place / DEPLOYED)
+        branch = last.policy.branch if last else "main"
         clone = LocalClone(place / "clone.git")
         head = replace(clone.revision(f"refs/remotes/origin/{branch}"), ref=branch)
         judged = Verdict("refused", error.reason or type(error).__name__, error.message)
@@ -110,17 +108,16 @@ def _is_deployed(settings: Settings, revision: Revision | None) -> bool:
 
 def _last(settings: Settings) -> str:
     """The commit that the controller deployed last; empty without its state."""
-    try:
-        document = json.loads((settings.state / "source" / "deployed.json").read_text())
-        return str(document["revision"]["commit"])
-    except (OSError, ValueError, KeyError):
-        return ""
+    with suppress(SourceError, OSError):
+        last = Deployed.load(settings.state / "source" / DEPLOYED)
+        return last.revision.commit if last else ""
+    return ""
 
 
 @contextmanager
 def _own_clone(state: Path) -> Iterator[Path]:
     """A clone of our own, with what the controller deployed last: `toweros run` may be at work in its clone."""
-    folder, deployed = state / "plan", state / "source" / "deployed.json"
+    folder, deployed = state / "plan", state / "source" / DEPLOYED
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / "lock").open("w") as handle:
         fcntl.flock(handle, fcntl.LOCK_EX)

@@ -11,7 +11,9 @@ import pytest
 from gitops.errors import FleetError, SourceError
 from gitops.model import Policy, Revision, Sign
 from gitops.source import Access, GitSource
+from gitops.source.clone.deploying import DeployingClone
 from gitops.source.clone.remote import redact
+from gitops.source.trust.judge import Judge
 from gitops.source.trust.rules import accept, judging
 from tests.kit.remote import Remote
 from tests.simulators.https import TOKEN, GitHttps
@@ -66,8 +68,8 @@ def test_a_poll_without_news_fetches_and_judges_nothing(
     first = source.poll()
     source.mark_deployed(first)
     first = source.poll()
-    for name in ("_judge", "_fetch"):
-        monkeypatch.setattr(source, name, None)
+    monkeypatch.setattr(Judge, "accept", None)
+    monkeypatch.setattr(DeployingClone, "fetch", None)
     monkeypatch.setattr(subprocess, "Popen", None)
     assert source.poll() is first
 
@@ -265,8 +267,8 @@ def test_a_lost_connection_is_not_taken_for_damage(
         remote.bare.rename(tmp_path / "away")
         raise pygit2.GitError("connection reset")
 
-    monkeypatch.setattr("gitops.source.follow.download", drop)
-    monkeypatch.setattr(source, "_rebuild", None)
+    monkeypatch.setattr("gitops.source.clone.deploying.download", drop)
+    monkeypatch.setattr(DeployingClone, "rebuild", None)
     with pytest.raises(SourceError, match="unreachable") as caught:
         source.poll()
     assert caught.value.transient

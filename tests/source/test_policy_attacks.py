@@ -1,5 +1,6 @@
 """What somebody who may push, or a mistake in keys/, could do to the policy; and what only looks like a verdict."""
 
+import os
 import time
 from pathlib import Path
 
@@ -11,7 +12,10 @@ from gitops.fleet.schema import SourceRules
 from gitops.fleet.signers import lockouts
 from gitops.fleet.yaml import Document
 from gitops.source import Access, GitSource, follow
+from gitops.source.clone.deploying import DeployingClone
 from gitops.source.clone.remote import redact
+from gitops.source.trust import signatures
+from gitops.source.trust.signatures import Trust
 from tests.kit.people import People
 from tests.kit.trust import TAGS, Story
 from tests.simulators.https import TOKEN, GitHttps
@@ -73,13 +77,17 @@ def test_the_first_release_tag_is_seen_without_a_restart(tmp_path: Path, people:
     assert story.deploy() == "v1.0.0"
 
 
-def test_a_program_that_hung_gave_no_verdict(head: Story, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("end", ["kill -9 $$", "exec sleep 60"], ids=["killed", "hung"])
+def test_a_program_that_did_not_end_by_itself_gave_no_verdict(
+    head: Story, end: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     head.commit("good", "ada")
-
-    def hangs(*_: object, **__: object) -> str:
-        raise ProcessError("ssh-keygen took longer than 30 s")
-
-    monkeypatch.setattr("gitops.source.trust.judge.signer", hangs)
+    program = tmp_path / "bin" / "ssh-keygen"
+    program.parent.mkdir()
+    program.write_text(f"#!/bin/sh\n{end}\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{program.parent}:{os.environ['PATH']}")
+    monkeypatch.setattr(signatures, "TIMEOUT", 2.0)
     with pytest.raises(ProcessError):
         head.source.poll()
     monkeypatch.undo()
@@ -103,8 +111,8 @@ def test_a_key_file_that_cannot_be_read_is_no_damage(head: Story, monkeypatch: p
         raise AssertionError("the sound clone was thrown away")
 
     head.commit("good", "ada")
-    monkeypatch.setattr(follow.Trust, "of_files", denied)
-    monkeypatch.setattr(follow, "rebuild", never)
+    monkeypatch.setattr(Trust, "of_files", denied)
+    monkeypatch.setattr(DeployingClone, "rebuild", never)
     with pytest.raises(PermissionError):
         head.source.poll()
     monkeypatch.undo()
@@ -139,7 +147,7 @@ def test_a_garbled_tag_is_refused_by_name_and_the_next_one_deploys(
         commit = tags.remote.git("rev-parse", "HEAD").strip()
         raw = f"object {commit}\ntype commit\ntag v9.0.0\ntagger broken\n\nx\n"
         tags.push_object("tag", raw.encode(), "refs/tags/v9.0.0")
-        monkeypatch.setattr(follow, "rebuild", None)
+        monkeypatch.setattr(DeployingClone, "rebuild", None)
         assert source.poll().ref == "v1.1.0"
         assert [getattr(alarm, "reason", "") for alarm in source.alarms] == ["BadObject"]
 

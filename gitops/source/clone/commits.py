@@ -1,7 +1,7 @@
-"""A clone on this machine, read by revision, as `git rev-parse` finds it. Nothing is checked out.
+"""A clone on this machine: facts of its commits, and revisions as `git rev-parse` finds them. Nothing is checked out.
 
-In: a working clone or a bare one, and revisions as people name them (a branch, a tag, `HEAD~1`, a commit id). Out: the
-`Revision` and its `Tree`. Rules: nothing is fetched, written or run; the machine's configuration of Git is not read.
+In: a repository; commit ids, or names as people write them (a branch, a tag, `HEAD~1`). Out: the `Revision` and its
+`Tree`. Rules: nothing is fetched, written or run; the machine's configuration of Git is not read.
 
     clone = LocalClone(Path("."))
     head = clone.revision("feature")
@@ -17,20 +17,78 @@ from gitops.errors import SourceError
 from gitops.model import Revision
 from gitops.source.clone.trees import GitTree, configure
 
-DAMAGE = (pygit2.GitError, KeyError, ValueError)
+DAMAGE = (pygit2.GitError, KeyError, ValueError, OSError)
+"""What libgit2 raises when an object is missing, garbled or not what its name says."""
 SUBJECT = 200
-"""Characters of a commit's first line that are kept."""
+"""Characters of a commit's first line that are shown."""
 
 
-class LocalClone:
-    """The commits of a clone around `folder`."""
+class Clone:
+    """The commits of a repository. All but `has` raise one of `DAMAGE` for a commit that is not here."""
+
+    def __init__(self, repository: pygit2.Repository) -> None:
+        self.repository = repository
+
+    def has(self, commit: str) -> bool:
+        """Whether the object is here."""
+        return pygit2.Oid(hex=commit) in self.repository
+
+    def raw(self, commit: str) -> bytes:
+        """The commit object's bytes."""
+        return self._commit(commit).read_raw()
+
+    def parents(self, commit: str) -> list[str]:
+        """Ids of the parents, the first one first."""
+        return [str(parent) for parent in self._commit(commit).parent_ids]
+
+    def descends(self, commit: str, ancestor: str) -> bool:
+        """`ancestor` is in the history of `commit`, or is it."""
+        old, new = pygit2.Oid(hex=ancestor), pygit2.Oid(hex=commit)
+        return old == new or (old in self.repository and self.repository.descendant_of(new, old))
+
+    def related(self, commit: str, other: str) -> bool:
+        """The two share an ancestor, or nobody can tell because `other` is not here."""
+        old, new = pygit2.Oid(hex=other), pygit2.Oid(hex=commit)
+        return old not in self.repository or self.repository.merge_base(new, old) is not None
+
+    def count(self, commit: str, since: str = "") -> int:
+        """Ancestors of a commit, itself included, but for those of `since`."""
+        walk = self.repository.walk(pygit2.Oid(hex=commit), SortMode.NONE)
+        if since:
+            walk.hide(pygit2.Oid(hex=since))
+        return sum(1 for _ in walk)
+
+    def describe(self, ref: str, commit: str, sequence: int) -> Revision:
+        """A commit as a revision of `ref`."""
+        each = self._commit(commit)
+        line = each.raw_message.partition(b"\n")[0].decode(errors="replace")[:SUBJECT]
+        subject = "".join(letter if letter.isprintable() else "?" for letter in line)  # it must not steer a terminal
+        return Revision(ref, commit, sequence, each.commit_time, subject)
+
+    def files(self, commit: str) -> GitTree:
+        """The files of a commit.
+
+        Raises:
+            SourceError: they break a bound.
+        """
+        return GitTree(self.repository, commit, self.report_damage)
+
+    def report_damage(self) -> None:
+        """An object turned out to be unreadable."""
+
+    def _commit(self, commit: str) -> pygit2.Commit:
+        return self.repository[pygit2.Oid(hex=commit)].peel(pygit2.Commit)
+
+
+class LocalClone(Clone):
+    """The clone around `folder`, read by the names that people use."""
 
     def __init__(self, folder: Path) -> None:
         configure()
-        found = pygit2.discover_repository(str(folder))
-        if not found:
+        path = pygit2.discover_repository(str(folder))
+        if not path:
             raise SourceError(f"{folder} is no Git clone", hint="name a clone of the fleet repo with -C")
-        self.repository = pygit2.Repository(found)
+        super().__init__(pygit2.Repository(path))
 
     def revision(self, name: str) -> Revision:
         """The commit that a name means here; of a branch that is only on the remote, the remote's.
@@ -38,16 +96,10 @@ class LocalClone:
         Raises:
             SourceError: it means none.
         """
-        for said in (name, f"origin/{name}"):
-            try:
-                commit = self.repository.revparse_single(said).peel(pygit2.Commit)
-            except DAMAGE:
-                continue
-            return self._describe(name, commit)
-        raise SourceError(f"there is no commit `{name}` in this clone", hint="fetch it, or name another revision")
-
-    def has(self, commit: str) -> bool:
-        return pygit2.Oid(hex=commit) in self.repository
+        commit = self._named(name, f"origin/{name}")
+        if commit is None:
+            raise SourceError(f"there is no commit `{name}` in this clone", hint="fetch it, or name another revision")
+        return self._describe(name, commit)
 
     def tree(self, revision: Revision) -> GitTree:
         """The revision's files.
@@ -56,34 +108,28 @@ class LocalClone:
             SourceError: they break a bound, or the clone is damaged.
         """
         try:
-            return GitTree(self.repository, revision.commit)
+            return self.files(revision.commit)
         except DAMAGE as error:
             raise SourceError(f"{revision}: the clone is damaged", hint="clone it again") from error
 
     def fork_point(self, head: Revision, branch: str) -> Revision | None:
         """Where `head` left `branch`; on the branch itself, the commit before. None when there is no such commit."""
-        commit = self.commit(head.commit)
         for name in (f"origin/{branch}", branch):
+            tip = self._named(name)
+            base = self.repository.merge_base(pygit2.Oid(hex=head.commit), pygit2.Oid(hex=tip)) if tip else None
+            if base is not None and str(base) != head.commit:
+                return self._describe(branch, str(base))
+        parents = self.parents(head.commit)
+        return self._describe(branch, parents[0]) if parents else None
+
+    def _named(self, *names: str) -> str | None:
+        """The commit of the first of these names that means one."""
+        for name in names:
             try:
-                tip = self.repository.revparse_single(name).peel(pygit2.Commit)
+                return str(self.repository.revparse_single(name).peel(pygit2.Commit).id)
             except DAMAGE:
                 continue
-            base = self.repository.merge_base(commit.id, tip.id)
-            if base is not None and base != commit.id:
-                return self._describe(branch, self.commit(str(base)))
-        return self._describe(branch, commit.parents[0]) if commit.parents else None
+        return None
 
-    def commit(self, commit: str) -> pygit2.Commit:
-        """A commit object by its id."""
-        return self.repository[pygit2.Oid(hex=commit)].peel(pygit2.Commit)
-
-    def descends(self, commit: str, ancestor: str) -> bool:
-        """`ancestor` is in the history of `commit`, or is it."""
-        old, new = pygit2.Oid(hex=ancestor), pygit2.Oid(hex=commit)
-        return old == new or (old in self.repository and self.repository.descendant_of(new, old))
-
-    def _describe(self, name: str, commit: pygit2.Commit) -> Revision:
-        line = commit.raw_message.partition(b"\n")[0].decode(errors="replace")[:SUBJECT]
-        subject = "".join(letter if letter.isprintable() else "?" for letter in line)
-        count = sum(1 for _ in self.repository.walk(commit.id, SortMode.NONE))
-        return Revision(name, str(commit.id), count, commit.commit_time, subject)
+    def _describe(self, name: str, commit: str) -> Revision:
+        return self.describe(name, commit, self.count(commit))

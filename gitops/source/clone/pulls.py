@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pygit2
 
-from gitops.source.clone.commits import LocalClone
-from gitops.source.clone.remote import Access, download, unreachable
+from gitops.source.clone.commits import DAMAGE, LocalClone
+from gitops.source.clone.remote import Access, download, packs, unreachable
 
 MAX_PACKS = 200
 """Every fetch leaves packs, and libgit2 never joins them: above this the clone is made again."""
@@ -37,14 +37,13 @@ class PullClone:
         try:
             download(repository, self._access, f"+refs/heads/{branch}:refs/remotes/origin/{branch}")
             download(repository, self._access, f"+{ref}:refs/toweros/pull")
-        except (pygit2.GitError, KeyError, ValueError, OSError) as error:
+        except DAMAGE as error:
             shutil.rmtree(self._path, ignore_errors=True)
             raise unreachable(self._access, error) from error
         return LocalClone(self._path)
 
     def _open(self) -> pygit2.Repository:
-        packs = sum(1 for _ in self._path.glob("objects/pack/*.pack"))
-        if packs > MAX_PACKS:
+        if packs(self._path) > MAX_PACKS:
             shutil.rmtree(self._path)
         if not self._path.exists():
             return pygit2.init_repository(str(self._path), bare=True)

@@ -16,10 +16,9 @@ import pygit2
 from pygit2.enums import CredentialType, FetchPrune
 from pygit2.remotes import TransferProgress
 
-from gitops.errors import Reason, SourceError
+from gitops.errors import STAYS, Reason, SourceError
 from gitops.settings import Settings
 from gitops.source.clone.trees import configure
-from gitops.source.trust.rules import KEPT
 
 MINIMUM = (1, 9, 7)
 """The first libgit2 that we trust with what a stranger's server sends."""
@@ -35,8 +34,7 @@ ATTEMPTS = 2
 
 _SCP = re.compile(r"[A-Za-z0-9._-]+@[A-Za-z0-9._-]+:(?!//)\S+")
 
-_found = tuple(int(part) for part in pygit2.LIBGIT2_VERSION.split(".")[:3])
-if _found < MINIMUM:
+if tuple(int(part) for part in pygit2.LIBGIT2_VERSION.split(".")[:3]) < MINIMUM:
     raise SourceError(
         f"libgit2 {pygit2.LIBGIT2_VERSION} is too old", hint="run `make install`: pygit2 brings 1.9.7 or newer"
     )
@@ -114,7 +112,7 @@ class Callbacks(pygit2.RemoteCallbacks):
         if not allowed_types & CredentialType.SSH_KEY or self._attempts > ATTEMPTS:
             place = "ssh_key" if self._access.ssh else "git_token_file"
             raise SourceError(
-                f"{redact(url)}: access is refused", hint=f"check `{place}` and the server's rights; {KEPT}"
+                f"{redact(url)}: access is refused", hint=f"check `{place}` and the server's rights; {STAYS}"
             )
         key = self._access.ssh_key
         if key is None:
@@ -133,7 +131,7 @@ class Callbacks(pygit2.RemoteCallbacks):
                 if self._access.ssh
                 else "check the server's certificate"
             )
-            raise SourceError(f"{host.decode(errors='replace')}: the {kind}", hint=f"{hint}; {KEPT}", reason=reason)
+            raise SourceError(f"{host.decode(errors='replace')}: the {kind}", hint=f"{hint}; {STAYS}", reason=reason)
         return True
 
     def transfer_progress(self, stats: TransferProgress) -> None:
@@ -143,7 +141,7 @@ class Callbacks(pygit2.RemoteCallbacks):
             )
         if time.monotonic() > self._deadline:
             raise SourceError(
-                "the fleet repo takes too long to fetch", hint=f"it is tried again; {KEPT}", transient=True
+                "the fleet repo takes too long to fetch", hint=f"it is tried again; {STAYS}", transient=True
             )
 
 
@@ -164,6 +162,17 @@ class Heads:
     default: str
     tags: dict[str, str] = field(default_factory=dict)
     peeled: dict[str, str] = field(default_factory=dict)
+
+    def commit(self, branch: str) -> str:
+        """The commit of a branch.
+
+        Raises:
+            SourceError: the remote has none of this name.
+        """
+        if branch not in self.branches:
+            missing = f"has no branch {branch!r}" if branch else "has no branch that its HEAD names"
+            raise SourceError(f"the remote {missing}", hint=f"push it; {STAYS}", reason=Reason.no_branch)
+        return self.branches[branch]
 
 
 def list_heads(repository: pygit2.Repository, access: Access) -> Heads:
@@ -203,8 +212,13 @@ def download(repository: pygit2.Repository, access: Access, refspec: str) -> Non
     remote.fetch([refspec], callbacks=Callbacks(access), prune=FetchPrune.NO_PRUNE, proxy=True if proxy else None)
 
 
+def packs(path: Path) -> int:
+    """How many packs a bare clone has."""
+    return sum(1 for _ in path.glob("objects/pack/*.pack"))
+
+
 def unreachable(access: Access, error: Exception) -> SourceError:
     reason = redact(str(error).strip("'\"")) or type(error).__name__
     return SourceError(
-        f"{redact(access.url)} is unreachable: {reason}", hint=f"{KEPT}; it is tried again", transient=True
+        f"{redact(access.url)} is unreachable: {reason}", hint=f"{STAYS}; it is tried again", transient=True
     )

@@ -1,124 +1,98 @@
-"""Whether one candidate (a branch's commit, or a release tag) may deploy: the policy's questions, asked in order.
+"""Whether a candidate may follow what is deployed: its date, its files, its history, its policy, its signatures.
 
-In: the clone, the deployed revision with its policy, the trust, and the candidate with its objects. Out: who signed,
-and the objects that prove it. Rules: `sign` says which objects must be signed; `threshold` how many people signed tags;
-`rules` who must have signed which paths. A merge's signer vouches for its whole difference to its first parent.
+In: the clone, what was deployed last, the settings' first keys and epoch, and the candidate. Out: the `Revision`, with
+who signed it. Rules: the policy and keys that judge are those of the last deployed commit; before there is one, the
+settings name the first keys; a higher epoch lets another history in, never an unsigned commit.
+
+    Judge(clone, memory.last(), FirstKeys(path), 0, memory.keep).accept(Candidate("main", commit))
 """
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
 
-import pygit2
-
-from gitops.errors import Reason, SourceError
-from gitops.model import Entry, Policy, Revision, Sign
-from gitops.source.clone.trees import GitTree
+from gitops.errors import STAYS, Reason, SourceError
+from gitops.fleet import load_policy
+from gitops.model import BlobRef, Policy, Revision, Sign, Tree
+from gitops.source.clone.commits import Clone
+from gitops.source.trust.deployed import Deployed
 from gitops.source.trust.objects import Signed
-from gitops.source.trust.rules import KEPT, changed_paths, check_rules, check_threshold
-from gitops.source.trust.signatures import Trust, signed_commit, signer
+from gitops.source.trust.rules import accept, check_rollback, judging, policy_state
+from gitops.source.trust.signatures import FirstKeys, Trust
+from gitops.source.trust.signers import Candidate, Signers, signed_commit
 
-MAX_CHAIN = 1000
-"""Commits of one step with `every-commit`."""
-
-
-@dataclass(frozen=True)
-class Candidate:
-    """What may deploy: a commit, and with release tags the tag's object and those that approve of it."""
-
-    ref: str
-    commit: str
-    tag: Signed | None = None
-    approvals: tuple[Signed, ...] = ()
+AHEAD = 86400
+"""Seconds that a commit's date may be ahead of our clock: boxes without a clock believe it."""
 
 
 @dataclass(frozen=True)
 class Judge:
-    """Knows the clone and whom to trust. `descends(new, old)` as in Git."""
+    """Judges any number of candidates against one deployed revision. `keep` keeps the objects that prove a verdict."""
 
-    repository: pygit2.Repository
-    trust: Trust
-    descends: Callable[[str, str], bool]
+    clone: Clone
+    deployed: Deployed | None
+    first: FirstKeys
+    epoch: int
+    keep: Callable[[Iterable[Signed]], tuple[BlobRef, ...]]
 
-    def signers(self, policy: Policy, candidate: Candidate, last: Revision | None) -> tuple[str, ...]:
-        """Who signed, by name, in the order in which it was asked.
+    def accept(self, candidate: Candidate) -> Revision:
+        """The candidate as a revision; what is deployed already is not judged again.
 
         Raises:
-            SourceError: the policy is not met; `reason` names how.
+            SourceError, FleetError: it may not deploy.
         """
-        if policy.sign is Sign.none:
-            return ()
-        names: list[str] = []
-        if policy.sign in (Sign.head, Sign.both):
-            names.append(signer(self._signed(candidate.commit), self.trust))
-        if policy.sign in (Sign.tag, Sign.both):
-            names += self._tags(policy, candidate)
-        if policy.sign is Sign.every_commit:
-            names += self._chain(policy, candidate, last)
-        elif last and policy.rules:
-            changed = changed_paths(self._entries(last.commit), self._entries(candidate.commit))
-            check_rules(policy.rules, changed, names, f"{candidate.ref}@{candidate.commit[:12]}")
-        return tuple(dict.fromkeys(names))
+        last = self.deployed.revision if self.deployed else None
+        revision = self.clone.describe(candidate.ref, candidate.commit, self._sequence(candidate.commit))
+        revision = replace(revision, tagged=bool(candidate.tag))
+        if last and (last.commit, last.ref) == (revision.commit, revision.ref):
+            return replace(revision, signers=last.signers, evidence=last.evidence)
+        if revision.time > time.time() + AHEAD:
+            hint = f"set the clock, and commit again; {STAYS}"
+            raise SourceError(f"{revision} is dated in the future", hint=hint, reason=Reason.future_date)
+        tree = self.clone.files(candidate.commit)
+        new = load_policy(tree)
+        self._check_history(revision, new, tree)
+        head = signed_commit(self.clone, candidate.commit)  # never two signatures, whoever is asked for one
+        judged = judging(self.deployed.policy if self.deployed else None, new, first_signers=self.first.named)
+        before = last if last and self.clone.descends(revision.commit, last.commit) else None
+        signers = Signers(self.clone, self._trust(new, tree)).of(judged, candidate, before)
+        evidence = self.keep([head, *([candidate.tag] if candidate.tag else []), *candidate.approvals])
+        return replace(revision, signers=signers, evidence=evidence)
 
-    def _tags(self, policy: Policy, candidate: Candidate) -> list[str]:
-        if candidate.tag is None:
-            hint = f"tag the commit; {KEPT}"
-            raise SourceError(f"{candidate.ref} is no signed tag", hint=hint, reason=Reason.unsigned)
-        names = [signer(candidate.tag, self.trust)]
-        for tag in candidate.approvals if policy.threshold > 1 else ():
-            try:
-                names.append(signer(tag, self.trust))
-            except SourceError:
-                continue  # whoever may push tags must not be able to stop a release by a bad one
-        check_threshold(policy, candidate.ref, names)
-        return names
+    @property
+    def _raised(self) -> bool:
+        """Whoever runs the controller accepts another history, knowingly."""
+        return self.deployed is not None and self.epoch > self.deployed.epoch
 
-    def _chain(self, policy: Policy, candidate: Candidate, last: Revision | None) -> list[str]:
-        names = []
-        for commit in self._new_commits(candidate.commit, last):
-            name = signer(self._signed(commit), self.trust)
-            if last and policy.rules:
-                parents = self._commit(commit).parent_ids
-                before = self._entries(str(parents[0])) if parents else {}
-                check_rules(policy.rules, changed_paths(before, self._entries(commit)), (name,), f"commit {commit}")
-            names.append(name)
-        self._check_way_in(policy, candidate, last, names)
-        return names
-
-    def _check_way_in(self, policy: Policy, candidate: Candidate, last: Revision | None, names: list[str]) -> None:
-        """A chain that does not lead back to what is deployed takes it in by a merge's other parent: whoever signed
-        that merge answers for all that becomes different from what is deployed, too."""
-        commits = self._new_commits(candidate.commit, last)
-        if last is None or not policy.rules or last.commit in self._first_parent(commits[-1]):
+    def _check_history(self, revision: Revision, new: Policy, tree: Tree) -> None:
+        if self.deployed is None:
             return
-        joining = [index for index, commit in enumerate(commits) if self.descends(commit, last.commit)][-1:]
-        for index in joining:
-            changed = changed_paths(self._entries(last.commit), self._entries(commits[index]))
-            check_rules(policy.rules, changed, names[index : index + 1], f"commit {commits[index]}")
+        last = self.deployed.revision
+        descends = self.clone.descends(revision.commit, last.commit)
+        related = descends or self.clone.related(revision.commit, last.commit)
+        accept(last, revision, descends=descends, raised=self._raised, related=related)
+        if not self._raised:
+            check_rollback(self.deployed.policy, policy_state(new, tree.entries()), self.deployed.states)
 
-    def _first_parent(self, commit: str) -> list[str]:
-        return [commit, *(str(parent) for parent in self._commit(commit).parent_ids[:1])]
+    def _sequence(self, commit: str) -> int:
+        """Ancestors of a commit, itself included; counted on from the last deployed one where that is an ancestor."""
+        last = self.deployed
+        if last is None or not self.clone.descends(commit, last.revision.commit):
+            return self.clone.count(commit) + self.epoch
+        return self.clone.count(commit, last.revision.commit) + last.revision.sequence - last.epoch + self.epoch
 
-    def _new_commits(self, commit: str, last: Revision | None) -> list[str]:
-        """The first-parent chain, newest first, down to what is deployed already (before that: the head alone)."""
-        if last is None:
-            return [commit]
-        found, at = [], commit
-        while at != last.commit and not self.descends(last.commit, at):
-            found.append(at)
-            if len(found) > MAX_CHAIN:
-                hint = f"deploy more often, or sign a merge; {KEPT}"
-                raise SourceError(f"more than {MAX_CHAIN} commits at once", hint=hint, reason=Reason.too_many)
-            parents = self._commit(at).parent_ids
-            if not parents:
-                break
-            at = str(parents[0])
-        return found or [commit]
+    def _trust(self, new: Policy, tree: Tree) -> Trust:
+        """The keys of the deployed commit; those of the settings where it has none, or where nothing is deployed.
 
-    def _commit(self, commit: str) -> pygit2.Commit:
-        return self.repository[pygit2.Oid(hex=commit)].peel(pygit2.Commit)
-
-    def _signed(self, commit: str) -> Signed:
-        return signed_commit(self._commit(commit))
-
-    def _entries(self, commit: str) -> Mapping[str, Entry]:
-        return GitTree(self.repository, commit).entries()
+        Where nobody had to sign so far, the commit that asks for signatures brings the first keys along.
+        """
+        first, deployed = self.first.trust(), self.deployed
+        if deployed is None:
+            return first
+        if not self.clone.has(deployed.revision.commit):
+            return first  # another history was accepted knowingly, and the clone was lost
+        ours = Trust.of_tree(self.clone.files(deployed.revision.commit)).or_else(first)
+        if self._raised:
+            return ours.joined(first)  # the way back in when keys/ locks everybody out
+        turning_on = deployed.policy.sign is Sign.none and new.sign is not Sign.none
+        return Trust.of_tree(tree) if turning_on and not ours else ours

@@ -12,8 +12,7 @@ import hashlib
 import re
 from dataclasses import dataclass
 
-from gitops.errors import Reason, SourceError
-from gitops.source.trust.rules import KEPT
+from gitops.errors import STAYS, Reason, SourceError
 
 MARKS = (b"-----BEGIN SSH SIGNATURE-----", b"-----BEGIN PGP SIGNATURE-----", b"-----BEGIN PGP MESSAGE-----")
 X509 = b"-----BEGIN SIGNED MESSAGE-----"
@@ -51,7 +50,7 @@ def read(data: bytes) -> Signed:
     head, found, raw = data.partition(b"\0")
     kind = head.partition(b" ")[0].decode(errors="replace")
     if not found or kind not in ("commit", "tag") or head != b"%s %d" % (kind.encode(), len(raw)):
-        raise SourceError("that is neither a commit nor a tag", hint=KEPT, reason=Reason.bad_object)
+        raise SourceError("that is neither a commit nor a tag", hint=STAYS, reason=Reason.bad_object)
     identity = hashlib.sha1(data, usedforsecurity=False).hexdigest()
     top, _, body = raw.partition(b"\n\n")
     fields = re.findall(rb"^(\S+) ?(.*(?:\n .*)*)", top, re.MULTILINE)
@@ -60,7 +59,9 @@ def read(data: bytes) -> Signed:
     below = starts if kind == "tag" else []
     blocks = sum(value.count(mark) for value in inside for mark in MARKS)
     if len(inside) + len(below) > 1 or blocks > 1:
-        raise SourceError(f"{kind} {identity} has more than one signature", hint=KEPT, reason=Reason.several_signatures)
+        raise SourceError(
+            f"{kind} {identity} has more than one signature", hint=STAYS, reason=Reason.several_signatures
+        )
     payload, signature = raw, b""
     if inside:
         payload, signature = _without_signature(top) + raw[len(top) :], inside[0] + b"\n"

@@ -10,9 +10,8 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from gitops.errors import ProcessError, Reason, SourceError
+from gitops.errors import STAYS, ProcessError, Reason, SourceError
 from gitops.process import run
-from gitops.source.trust.rules import KEPT
 
 TIMEOUT = 30.0
 """Seconds for one call of gpg."""
@@ -49,7 +48,7 @@ def _primaries(gpg: list[str], owner: str, key: bytes) -> list[str]:
     """Import a key file; the fingerprints of its primary keys."""
     talk = _ask([*gpg, "--import"], key)
     if "[GNUPG:] IMPORT_OK" not in talk:
-        hint = f"export it with `gpg --armor --export`; {KEPT}"
+        hint = f"export it with `gpg --armor --export`; {STAYS}"
         raise SourceError(f"openpgp/{owner}.asc holds no OpenPGP key: {talk}", hint=hint, reason=Reason.bad_key_file)
     rows = [line.split(":") for line in _ask([*gpg, "--with-colons", "--show-keys"], key).splitlines()]
     return [after[9] for row, after in itertools.pairwise(rows) if row[0] == "pub" and after[0] == "fpr"]
@@ -69,13 +68,13 @@ def _verdict(name: str, talk: str, owners: dict[str, str]) -> str:
     status = [line.split()[1:] for line in talk.splitlines() if line.startswith("[GNUPG:] ")]
     words = [row[0] for row in status if row]
     if words.count("NEWSIG") > 1:
-        raise SourceError(f"{name} has more than one signature", hint=KEPT, reason=Reason.several_signatures)
+        raise SourceError(f"{name} has more than one signature", hint=STAYS, reason=Reason.several_signatures)
     for word, (reason, text) in REFUSALS.items():
         if word in words:
-            raise SourceError(f"{name} {text}", hint=f"sign it with an allowed key; {KEPT}", reason=reason)
+            raise SourceError(f"{name} {text}", hint=f"sign it with an allowed key; {STAYS}", reason=reason)
     valid = [row[-1] for row in status if row and row[0] == "VALIDSIG"]
     if "GOODSIG" not in words or len(valid) != 1:
-        raise SourceError(f"{name} has a bad signature", hint=f"sign it again; {KEPT}", reason=Reason.bad_signature)
+        raise SourceError(f"{name} has a bad signature", hint=f"sign it again; {STAYS}", reason=Reason.bad_signature)
     if valid[0] not in owners:
-        raise SourceError(f"{name} is signed by an unknown key", hint=KEPT, reason=Reason.unknown_key)
+        raise SourceError(f"{name} is signed by an unknown key", hint=STAYS, reason=Reason.unknown_key)
     return owners[valid[0]]

@@ -9,10 +9,9 @@ import fnmatch
 import re
 from collections.abc import Container, Mapping
 
-from gitops.errors import Reason, SourceError
+from gitops.errors import STAYS, Reason, SourceError
 from gitops.model import Revision
 from gitops.source.trust.objects import Signed
-from gitops.source.trust.rules import KEPT
 
 VERSION = re.compile(
     r"(?:.*?[^0-9.])??(\d{1,9})(?:\.(\d{1,9}))?(?:\.(\d{1,9}))?(?:-([0-9A-Za-z.-]+))?(?:\+[0-9A-Za-z.-]+)?"
@@ -48,13 +47,13 @@ def candidates(
     known = {name: number for name, number in found.items() if number is not None}
     if not known:
         raise SourceError(
-            f"the remote has no release tag like {pattern!r}", hint=f"tag one; {KEPT}", reason=Reason.no_release
+            f"the remote has no release tag like {pattern!r}", hint=f"tag one; {STAYS}", reason=Reason.no_release
         )
     deployed = version(last.ref) if last and fnmatch.fnmatchcase(last.ref, pattern) else None
     ours = [name for name, number in known.items() if deployed is None or number >= deployed]
     if not ours and last:
         highest = max(known, key=lambda name: (known[name], name))
-        hint = f"{KEPT}; tag a higher version"
+        hint = f"{STAYS}; tag a higher version"
         raise SourceError(f"{highest} is lower than the deployed {last.ref}", hint=hint, reason=Reason.lower_version)
     ours.sort(key=lambda name: (known[name], last is not None and name != last.ref, name), reverse=True)
     kinds = ([name for name in ours if (name in annotated) == kind] for kind in (True, False))
@@ -66,7 +65,7 @@ def check_moved(names: Mapping[str, str], known: Mapping[str, str]) -> None:
     """`known`: the object of each tag that was deployed. Raises SourceError when one now names another."""
     for name, identity in known.items():
         if name in names and names[name] != identity:
-            hint = f"{KEPT}; a release never changes: tag a new version"
+            hint = f"{STAYS}; a release never changes: tag a new version"
             raise SourceError(f"tag {name!r} was moved after it was deployed", hint=hint, reason=Reason.moved_tag)
 
 
@@ -78,12 +77,12 @@ def check_tag(name: str, tag: Signed) -> str:
     """
     said, kind = tag.headers.get("tag", ""), tag.headers.get("type", "")
     if said != name:
-        hint = f"{KEPT}; somebody offers a signed tag under another name"
+        hint = f"{STAYS}; somebody offers a signed tag under another name"
         raise SourceError(f"tag {name!r} is the tag {said!r}, renamed", hint=hint, reason=Reason.renamed_tag)
     if kind == "tag":
-        raise SourceError(f"tag {name!r} names another tag", hint=f"tag the commit; {KEPT}", reason=Reason.nested_tag)
+        raise SourceError(f"tag {name!r} names another tag", hint=f"tag the commit; {STAYS}", reason=Reason.nested_tag)
     if kind != "commit":
-        raise SourceError(f"tag {name!r} names a {kind}", hint=f"tag a commit; {KEPT}", reason=Reason.tag_of_no_commit)
+        raise SourceError(f"tag {name!r} names a {kind}", hint=f"tag a commit; {STAYS}", reason=Reason.tag_of_no_commit)
     return tag.headers["object"]
 
 

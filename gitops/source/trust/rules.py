@@ -14,10 +14,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache
 
-from gitops.errors import Reason, SourceError
+from gitops.errors import STAYS, Reason, SourceError
 from gitops.model import Entry, PathRule, Policy, Revision, Sign, canonical, sha256
-
-KEPT = "the last good state stays"
 
 
 def accept(last: Revision | None, new: Revision, *, descends: bool, raised: bool, related: bool = True) -> None:
@@ -32,13 +30,13 @@ def accept(last: Revision | None, new: Revision, *, descends: bool, raised: bool
     if not descends and not raised:
         raise SourceError(
             f"{new} does not descend from the deployed {last}: its history was rewritten or replaced",
-            hint=f"{KEPT}; push a descendant, or raise `epoch` in toweros.toml to accept the new history",
+            hint=f"{STAYS}; push a descendant, or raise `epoch` in toweros.toml to accept the new history",
             reason=Reason.not_descending if related else Reason.replaced_repository,
         )
     if new.sequence <= last.sequence:
         raise SourceError(
             f"{new} has sequence {new.sequence}, and the boxes already have {last.sequence}",
-            hint=f"{KEPT}; raise `epoch` in toweros.toml by {last.sequence - new.sequence + 1} or more",
+            hint=f"{STAYS}; raise `epoch` in toweros.toml by {last.sequence - new.sequence + 1} or more",
             reason=Reason.lower_sequence,
         )
 
@@ -64,7 +62,7 @@ def check_threshold(policy: Policy, ref: str, people: Iterable[str]) -> None:
         who = ", ".join(names) or "nobody"
         raise SourceError(
             f"{ref} is signed by {len(names)} of {policy.threshold} people: {who}",
-            hint=f"let others sign the same commit: git tag -s approved/{ref}/NAME; {KEPT}",
+            hint=f"let others sign the same commit: git tag -s approved/{ref}/NAME; {STAYS}",
             reason=Reason.threshold_not_met,
         )
 
@@ -82,7 +80,7 @@ def check_rules(rules: Sequence[PathRule], changed: Iterable[str], signers: Iter
             raise SourceError(
                 f"{name} changes {touched}, which needs one of {', '.join(rule.signers)}; "
                 f"signed by {', '.join(sorted(people)) or 'nobody'}",
-                hint=f"let one of them sign it; {KEPT}",
+                hint=f"let one of them sign it; {STAYS}",
                 reason=Reason.rule_not_met,
             )
 
@@ -140,6 +138,6 @@ def check_rollback(old: Policy | None, state: str, known: Sequence[str]) -> None
     if old and old.sign is not Sign.none and state in known[:-1] and state != known[-1]:
         raise SourceError(
             "the policy and keys are those of an older state, which was replaced",
-            hint=f"{KEPT}; write the new policy out in another way, or raise `epoch` in toweros.toml",
+            hint=f"{STAYS}; write the new policy out in another way, or raise `epoch` in toweros.toml",
             reason=Reason.policy_rollback,
         )

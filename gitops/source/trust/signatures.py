@@ -10,15 +10,12 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path, PurePath
 
-import pygit2
-
-from gitops.errors import ProcessError, Reason, SourceError
+from gitops.errors import STAYS, ProcessError, Reason, SourceError
 from gitops.fleet.signers import ALLOWED, REVOKED, openpgp_files
 from gitops.model import Tree
 from gitops.process import run
 from gitops.source.trust import openpgp
-from gitops.source.trust.objects import Signed, loose, read
-from gitops.source.trust.rules import KEPT
+from gitops.source.trust.objects import Signed
 
 NAMESPACE = "git"
 SSH, PGP = b"-----BEGIN SSH SIGNATURE-----", b"-----BEGIN PGP "
@@ -60,18 +57,32 @@ class Trust:
     def of_tree(cls, tree: Tree) -> "Trust":
         """What a fleet repo says in keys/."""
         entries = tree.entries()
-        said = [tree.read(path) if path in entries else b"" for path in (ALLOWED, REVOKED)]
+        ssh, revoked = (tree.read(path) if path in entries else b"" for path in (ALLOWED, REVOKED))
         keys = tuple((PurePath(path).stem, tree.read(path)) for path in openpgp_files(tree))
-        return cls(said[0], keys, said[1], "the fleet repo's keys/")
+        return cls(ssh, keys, revoked, "the fleet repo's keys/")
 
 
-def signed_commit(commit: pygit2.Commit) -> Signed:
-    """A commit, ready to be judged.
+@dataclass(frozen=True)
+class FirstKeys:
+    """The settings' first keys: an allowed_signers file, and a folder (or file) of OpenPGP keys."""
 
-    Raises:
-        SourceError: it has more than one signature.
-    """
-    return read(loose("commit", commit.read_raw()))
+    allowed_signers: Path | None = None
+    openpgp: Path | None = None
+
+    @property
+    def named(self) -> bool:
+        """The settings name some, whether they are there or not."""
+        return bool(self.allowed_signers or self.openpgp)
+
+    def trust(self) -> Trust:
+        """What is in them now."""
+        return Trust.of_files(self.allowed_signers, self.openpgp)
+
+    def stamp(self) -> object:
+        """Changes when they do: a refused commit then deserves another look."""
+        places = [place for place in (self.allowed_signers, self.openpgp) if place]
+        files = [path for place in places for path in ([place] if place.is_file() else place.glob("*"))]
+        return tuple(sorted((str(path), path.stat().st_mtime_ns) for path in files))
 
 
 def signer(signed: Signed, trust: Trust, at: int | None = None) -> str:
@@ -82,17 +93,17 @@ def signer(signed: Signed, trust: Trust, at: int | None = None) -> str:
     """
     name = signed.name
     if not trust:
-        hint = f"list who may deploy there; {KEPT}"
+        hint = f"list who may deploy there; {STAYS}"
         raise SourceError(
             f"{name} must be signed, and {trust.place} names nobody", hint=hint, reason=Reason.nobody_trusted
         )
     if not signed.signature:
         way = "git tag -s" if signed.kind == "tag" else "git commit -S"
-        raise SourceError(f"{name} is unsigned", hint=f"sign it with `{way}`; {KEPT}", reason=Reason.unsigned)
+        raise SourceError(f"{name} is unsigned", hint=f"sign it with `{way}`; {STAYS}", reason=Reason.unsigned)
     if signed.signature.startswith(PGP):
         return openpgp.check(name, signed.signature, signed.payload, trust.openpgp, at)
     if not signed.signature.startswith(SSH):
-        hint = f"sign with an SSH or OpenPGP key; {KEPT}"
+        hint = f"sign with an SSH or OpenPGP key; {STAYS}"
         raise SourceError(f"{name} has a signature of an unknown kind", hint=hint, reason=Reason.bad_signature)
     with tempfile.TemporaryDirectory(prefix="toweros-") as folder:
         return _Ssh(Path(folder), signed, trust, at).principal()
@@ -110,12 +121,14 @@ class _Ssh:
     def principal(self) -> str:
         name = self._signed.name
         if self._run("check-novalidate", "-n", NAMESPACE) is None:
-            raise SourceError(f"{name} has a bad signature", hint=f"sign it again; {KEPT}", reason=Reason.bad_signature)
-        found = self._verify("allowed", bool(self._trust.revoked.strip()))
-        if found:
-            return found
+            raise SourceError(
+                f"{name} has a bad signature", hint=f"sign it again; {STAYS}", reason=Reason.bad_signature
+            )
+        principal = self._verify("allowed", bool(self._trust.revoked.strip()))
+        if principal:
+            return principal
         reason, why = self._why_not()
-        hint = f"allow it in {self._trust.place}, or not; {KEPT}"
+        hint = f"allow it in {self._trust.place}, or not; {STAYS}"
         raise SourceError(f"{name} is signed by {why}", hint=hint, reason=reason)
 
     def _why_not(self) -> tuple[Reason, str]:
@@ -123,7 +136,7 @@ class _Ssh:
             return Reason.revoked_key, "a revoked key"
         ever = re.sub(
             r'(?i)(valid-(?:after|before))=("[^"]*"|[^,\s]*)',
-            lambda found: f'{found[1]}="{ALWAYS[found[1].lower()]}"',
+            lambda match: f'{match[1]}="{ALWAYS[match[1].lower()]}"',
             self._trust.ssh.decode(errors="replace"),
         )
         (self._folder / "ever").write_text(ever)

@@ -1,0 +1,88 @@
+"""What the remote has that may deploy next, the best first: a branch's commit, or release tags with their approvals.
+
+In: the clone, the remote's heads, what was deployed last. Out: names, and each as a `Candidate`, fetched. Rules: the
+policy says what to look at, and it is that of the last deployed commit; before there is one, the remote's HEAD says
+which `fleet.yaml` to read. Only what is looked at is fetched.
+"""
+
+from dataclasses import replace
+
+import structlog
+
+from gitops.errors import SourceError
+from gitops.fleet import load_policy
+from gitops.model import Policy
+from gitops.source.clone.deploying import DeployingClone
+from gitops.source.clone.remote import Heads
+from gitops.source.trust import releases
+from gitops.source.trust.deployed import Deployed
+from gitops.source.trust.objects import Signed, loose, read
+from gitops.source.trust.signers import Candidate
+
+log = structlog.get_logger(__name__)
+
+
+class Candidates:
+    """The candidates of one answer of the remote."""
+
+    def __init__(self, clone: DeployingClone, heads: Heads, deployed: Deployed | None) -> None:
+        self._clone, self._heads, self._deployed = clone, heads, deployed
+
+    def refs(self) -> tuple[object, ...]:
+        """What of the remote the choice hangs on: while it stays, nothing need be asked again."""
+        policy = self._deployed.policy if self._deployed else None
+        if policy is None:
+            return (self._heads,)
+        if policy.tags:
+            return tuple(sorted(self._heads.tags.items()))
+        return (policy.branch, self._heads.commit(policy.branch))
+
+    def policy(self) -> Policy:
+        """What says which refs to look at."""
+        if self._deployed:
+            return self._deployed.policy
+        commit = self._clone.fetch_branch(self._heads.default, self._heads)
+        policy = load_policy(self._clone.files(commit))
+        here = policy.tags or policy.branch in self._heads.branches
+        return policy if here else replace(policy, branch=self._heads.default)
+
+    def names(self, policy: Policy) -> list[str]:
+        """Branch or tags.
+
+        Raises:
+            SourceError: no tag may deploy, or one was moved.
+        """
+        if not policy.tags:
+            return [policy.branch]
+        last = self._deployed
+        releases.check_moved(self._heads.tags, last.tags if last else {})
+        return releases.candidates(self._heads.tags, policy.tags, last.revision if last else None, self._heads.peeled)
+
+    def fetch(self, policy: Policy, name: str) -> Candidate:
+        """One of them.
+
+        Raises:
+            SourceError: it is no annotated tag of a commit, or cannot be fetched.
+        """
+        if not policy.tags:
+            return Candidate(name, self._clone.fetch_branch(name, self._heads))
+        tag = self._tag(name)
+        commit = releases.check_tag(name, tag)
+        return Candidate(name, commit, tag, self._approvals(name, commit) if policy.threshold > 1 else ())
+
+    def _tag(self, name: str) -> Signed:
+        return read(loose("tag", self._clone.fetch_tag(name, self._heads)))
+
+    def _approvals(self, name: str, commit: str) -> tuple[Signed, ...]:
+        """The tags that approve of a release; those that cannot be read are passed over."""
+        tags = []
+        for other in releases.approvals(self._heads.peeled, name, commit):
+            try:
+                tag = self._tag(other)
+                if releases.check_tag(other, tag) == commit:
+                    tags.append(tag)
+            except SourceError as refusal:
+                if refusal.transient:
+                    raise
+                log.warning("source.approval", tag=other, error=refusal.message)
+        return tuple(tags)

@@ -1,0 +1,160 @@
+"""The clone that deploys: fetched into by need, swept of what a killed controller left, made again when it is damaged.
+
+In: the remote, a folder. Out: the remote's heads; commits and tags that are here, whole and within bounds. Rules: only
+what is named is fetched; the last deployed commit stays under refs/toweros/deployed whatever the remote does; a half
+fetch harms nothing.
+
+    clone = DeployingClone(Access(url), state / "source")
+    commit = clone.fetch_branch("main", clone.heads())
+"""
+
+import hashlib
+import shutil
+from contextlib import suppress
+from pathlib import Path
+
+import pygit2
+import structlog
+
+from gitops.errors import STAYS, Reason, SourceError
+from gitops.source.clone.commits import DAMAGE, Clone
+from gitops.source.clone.remote import Access, Heads, download, list_heads, packs
+
+log = structlog.get_logger(__name__)
+
+DEPLOYED = "refs/toweros/deployed"
+MAX_PACKS = 100
+"""Every fetch leaves a pack, and libgit2 never joins them: above this the clone is made again."""
+MAX_OBJECT = 1 << 20
+"""Bytes of a commit or tag object: reading a larger one would cost many times that in memory."""
+SPACE = 64 << 20
+"""Bytes without which a clone is not made again: a half one must not replace what is left of the last good state."""
+
+
+class DeployingClone(Clone):
+    """A bare clone below `folder`."""
+
+    def __init__(self, access: Access, folder: Path) -> None:
+        access.check()
+        folder.mkdir(parents=True, exist_ok=True)
+        access.home(folder / "home")
+        super().__init__(_open(folder))
+        self._access, self._folder = access, folder
+        self._damaged = False
+
+    def heads(self) -> Heads:
+        """What the remote has now. Raises SourceError as `list_heads` does."""
+        return list_heads(self.repository, self._access)
+
+    def fetch_branch(self, branch: str, heads: Heads) -> str:
+        """The commit of a branch, with its history.
+
+        Raises:
+            SourceError: the remote has no such branch, or a bound is passed.
+        """
+        commit = heads.commit(branch)
+        self.fetch(f"refs/heads/{branch}", f"refs/remotes/origin/{branch}", commit)
+        return commit
+
+    def fetch_tag(self, name: str, heads: Heads) -> bytes:
+        """The bytes of an annotated tag's object; what it names is here, too.
+
+        Raises:
+            SourceError: it is none, or a bound is passed.
+        """
+        self.fetch(f"refs/tags/{name}", f"refs/tags/{name}", heads.tags[name])
+        try:
+            tag = self.repository[pygit2.Oid(hex=heads.tags[name])]
+        except (pygit2.GitError, ValueError) as error:
+            raise SourceError(f"tag {name!r} is garbled: {error}", hint=STAYS, reason=Reason.bad_object) from error
+        if isinstance(tag, pygit2.Commit):
+            hint = f"make an annotated one: git tag -s {name}; {STAYS}"
+            raise SourceError(f"tag {name!r} is a lightweight tag", hint=hint, reason=Reason.lightweight_tag)
+        if not isinstance(tag, pygit2.Tag):
+            hint = f"tag a commit; {STAYS}"
+            raise SourceError(f"tag {name!r} names no commit", hint=hint, reason=Reason.tag_of_no_commit)
+        return tag.read_raw()
+
+    def fetch(self, ref: str, name: str, identity: str) -> None:
+        """Have the object `identity`, which the remote calls `ref`, under our `name`."""
+        existing = self.repository.references.get(name)
+        if existing is None or str(existing.target) != identity:
+            download(self.repository, self._access, f"+{ref}:{name}")
+        if self.repository.is_shallow:
+            hint = f"serve a full clone; {STAYS}"
+            raise SourceError("the remote's history is cut off", hint=hint, reason=Reason.shallow_history)
+        size = self.repository.odb.read_header(pygit2.Oid(hex=identity))[1]
+        if size > MAX_OBJECT:
+            hint = f"at most {MAX_OBJECT >> 20} MiB; {STAYS}"
+            raise SourceError(f"{ref} is an object of {size >> 20} MiB", hint=hint, reason=Reason.too_large)
+
+    def tag_id(self, name: str) -> str:
+        """The object id of a tag that was fetched; empty: it was not."""
+        tag = self.repository.references.get(f"refs/tags/{name}")
+        return str(tag.target) if tag else ""
+
+    def pin(self, commit: str) -> None:
+        """Keep a commit, whatever the remote does."""
+        self.repository.references.create(DEPLOYED, pygit2.Oid(hex=commit), force=True)
+
+    def report_damage(self) -> None:
+        self._damaged = True
+
+    @property
+    def worn(self) -> bool:
+        """It is damaged, or has become slow."""
+        return self._damaged or packs(self._folder / "clone.git") > MAX_PACKS
+
+    def rebuild(self) -> None:
+        """Begin again with an empty clone that takes over what is sound of the last deployed commit.
+
+        Raises:
+            SourceError: there is no space for it (transient).
+        """
+        path, new, old = (self._folder / name for name in ("clone.git", "clone.new", "clone.old"))
+        if shutil.disk_usage(self._folder).free < SPACE:
+            hint = f"free {SPACE >> 20} MiB; what is there of the clone stays"
+            raise SourceError(f"{self._folder}: no space to fetch the clone again", hint=hint, transient=True)
+        shutil.rmtree(new, ignore_errors=True)
+        shutil.rmtree(old, ignore_errors=True)
+        fresh = pygit2.init_repository(str(new), bare=True)
+        with suppress(*DAMAGE):
+            download(fresh, Access(str(path)), f"+{DEPLOYED}:{DEPLOYED}")
+        self.repository.free()
+        if path.exists():
+            path.rename(old)
+        new.rename(path)
+        shutil.rmtree(old, ignore_errors=True)
+        self.repository, self._damaged = pygit2.Repository(str(path)), False
+
+
+def _open(folder: Path) -> pygit2.Repository:
+    """The clone below `folder`; a new one if there is none, or it is damaged."""
+    path = folder / "clone.git"
+    if (folder / "clone.old").exists() and not path.exists():
+        (folder / "clone.old").rename(path)  # the power went between the two renames of `rebuild`
+    for leftover in ("clone.new", "clone.old"):
+        shutil.rmtree(folder / leftover, ignore_errors=True)
+    for file in (*path.rglob("*.lock"), *path.glob("objects/pack/pack_*")):
+        file.unlink()
+    pygit2.settings.enable_fsync_gitdir(True)
+    if all(_intact(file) for file in path.glob("objects/pack/pack-*.*") if file.suffix in (".pack", ".idx")):
+        with suppress(pygit2.GitError):
+            return pygit2.Repository(str(path))
+    if path.exists():
+        log.warning("source.damaged", clone=str(path))
+        shutil.rmtree(path, ignore_errors=True)
+    return pygit2.init_repository(str(path), bare=True)
+
+
+def _intact(file: Path) -> bool:
+    """Whether a pack or its index ends with the SHA-1 of what is before (gitformat-pack).
+
+    libgit2 maps both into memory and trusts them there: damage must be found before it looks.
+    """
+    digest, left = hashlib.sha1(usedforsecurity=False), file.stat().st_size - 20
+    with file.open("rb") as stream:
+        while left > 0 and (chunk := stream.read(min(left, 1 << 20))):
+            digest.update(chunk)
+            left -= len(chunk)
+        return stream.read() == digest.digest()

@@ -1,0 +1,128 @@
+"""Who signed a candidate (a branch's commit, or a release tag): the policy's questions, asked in order.
+
+In: the clone, the trust, a policy, and the candidate with its objects. Out: names. Rules: `sign` says which objects
+must be signed; `threshold` how many people signed tags; `rules` who must have signed which paths. A merge's signer
+vouches for its whole difference to its first parent.
+
+    Signers(clone, trust).of(policy, Candidate("main", commit), last)     # ("ada",)
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from gitops.errors import STAYS, Reason, SourceError
+from gitops.model import Entry, Policy, Revision, Sign
+from gitops.source.clone.commits import Clone
+from gitops.source.trust.objects import Signed, loose, read
+from gitops.source.trust.rules import changed_paths, check_rules, check_threshold
+from gitops.source.trust.signatures import Trust, signer
+
+MAX_CHAIN = 1000
+"""Commits of one step with `every-commit`."""
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """What may deploy: a commit, and with release tags the tag's object and those that approve of it."""
+
+    ref: str
+    commit: str
+    tag: Signed | None = None
+    approvals: tuple[Signed, ...] = ()
+
+
+def signed_commit(clone: Clone, commit: str) -> Signed:
+    """A commit, ready to be judged.
+
+    Raises:
+        SourceError: it has more than one signature.
+    """
+    return read(loose("commit", clone.raw(commit)))
+
+
+@dataclass(frozen=True)
+class Signers:
+    """Knows the clone and whom to trust."""
+
+    clone: Clone
+    trust: Trust
+
+    def of(self, policy: Policy, candidate: Candidate, last: Revision | None) -> tuple[str, ...]:
+        """Who signed, by name, in the order in which it was asked. `last` is what is deployed.
+
+        Raises:
+            SourceError: the policy is not met; `reason` names how.
+        """
+        if policy.sign is Sign.none:
+            return ()
+        names: list[str] = []
+        if policy.sign in (Sign.head, Sign.both):
+            names.append(self._signer(candidate.commit))
+        if policy.sign in (Sign.tag, Sign.both):
+            names += self._tags(policy, candidate)
+        if policy.sign is Sign.every_commit:
+            names += self._chain(policy, candidate, last)
+        elif last and policy.rules:
+            changed = changed_paths(self._entries(last.commit), self._entries(candidate.commit))
+            check_rules(policy.rules, changed, names, f"{candidate.ref}@{candidate.commit[:12]}")
+        return tuple(dict.fromkeys(names))
+
+    def _signer(self, commit: str) -> str:
+        return signer(signed_commit(self.clone, commit), self.trust)
+
+    def _tags(self, policy: Policy, candidate: Candidate) -> list[str]:
+        if candidate.tag is None:
+            hint = f"tag the commit; {STAYS}"
+            raise SourceError(f"{candidate.ref} is no signed tag", hint=hint, reason=Reason.unsigned)
+        names = [signer(candidate.tag, self.trust)]
+        for tag in candidate.approvals if policy.threshold > 1 else ():
+            try:
+                names.append(signer(tag, self.trust))
+            except SourceError:
+                continue  # whoever may push tags must not be able to stop a release by a bad one
+        check_threshold(policy, candidate.ref, names)
+        return names
+
+    def _chain(self, policy: Policy, candidate: Candidate, last: Revision | None) -> list[str]:
+        commits = self._new_commits(candidate.commit, last)
+        names = []
+        for commit in commits:
+            name = self._signer(commit)
+            if last and policy.rules:
+                parents = self.clone.parents(commit)
+                before = self._entries(parents[0]) if parents else {}
+                check_rules(policy.rules, changed_paths(before, self._entries(commit)), (name,), f"commit {commit}")
+            names.append(name)
+        if last and policy.rules:
+            self._check_way_in(policy, last, commits, names)
+        return names
+
+    def _check_way_in(self, policy: Policy, last: Revision, commits: list[str], names: list[str]) -> None:
+        """A chain that does not lead back to what is deployed takes it in by a merge's other parent: whoever signed
+        that merge answers for all that becomes different from what is deployed, too."""
+        oldest = commits[-1]
+        if last.commit in (oldest, *self.clone.parents(oldest)[:1]):
+            return
+        joining = [index for index, commit in enumerate(commits) if self.clone.descends(commit, last.commit)][-1:]
+        for index in joining:
+            changed = changed_paths(self._entries(last.commit), self._entries(commits[index]))
+            check_rules(policy.rules, changed, names[index : index + 1], f"commit {commits[index]}")
+
+    def _new_commits(self, commit: str, last: Revision | None) -> list[str]:
+        """The first-parent chain, newest first, down to what is deployed already (before that: the head alone)."""
+        if last is None:
+            return [commit]
+        chain, at = list[str](), commit
+        while at != last.commit and not self.clone.descends(last.commit, at):
+            chain.append(at)
+            if len(chain) > MAX_CHAIN:
+                hint = f"deploy more often, or sign a merge; {STAYS}"
+                raise SourceError(f"more than {MAX_CHAIN} commits at once", hint=hint, reason=Reason.too_many)
+            parents = self.clone.parents(at)
+            if not parents:
+                break
+            at = parents[0]
+        return chain or [commit]
+
+    def _entries(self, commit: str) -> Mapping[str, Entry]:
+        return self.clone.files(commit).entries()
