@@ -47,7 +47,7 @@ def box(name: str, folder: DirOption = Path(), output: OutputOption = Output.tab
 def _rows(box: Box) -> Iterator[tuple[str, str, str]]:
     """What the table shows: the key in `origins`, what it is, and its value."""
     members = {name: getattr(box, name) for name, key in KEYS.items() if key.levels}
-    shown = _summary(box) | {name: str(value) for name, value in members.items() if value is not None}
+    shown = _summary(box) | {name: _text(value) for name, value in members.items() if value is not None}
     yield from ((key, key, value) for key, value in shown.items())
     yield "cmdline", "cmdline", box.spec.cmdline
     yield "health.probation", "probation", f"{box.health.probation} s"
@@ -79,6 +79,10 @@ def _summary(box: Box) -> dict[str, str]:
         "network": box.network.address or "dhcp",
         "suspended": box.suspended,
     }
+
+
+def _text(value: Any) -> str:
+    return ", ".join(map(str, value)) if isinstance(value, tuple) else str(value)
 
 
 def _plain(value: Any) -> Any:

@@ -68,19 +68,24 @@ def _row_name(row: dict[str, Any]) -> str:
 
 
 def _in_box(name: str, box: Box) -> str:
-    """What a level calls `services.NAME.KEY` may be another group's container, and `compose.FOLDER` is an app."""
+    """The name of a level's value in the box: `services.NAME` may be of another group, and `compose` are its apps."""
     first, _, rest = name.partition(".")
-    if first == "compose":
-        return f"apps.{rest.rpartition('/')[2]}"
-    groups = (
-        group for group in GROUPS for container in getattr(box.spec, group) if container.name == rest.partition(".")[0]
-    )
-    return f"{next(groups, first)}.{rest}" if first == "services" else name
+    if first == "services":
+        return f"{_group(rest.partition('.')[0], box)}.{rest}"
+    return f"apps.{rest.rpartition('/')[2]}" if first == "compose" else name
+
+
+def _group(container: str, box: Box) -> str:
+    return next((group for group in GROUPS if container in _containers(box, group)), "services")
+
+
+def _containers(box: Box, group: str) -> list[str]:
+    return [container.name for container in getattr(box.spec, group)]
 
 
 def _present(box: Box) -> set[str]:
     """The names of what the box has at the end: what was removed on the way came from nowhere."""
-    named = {f"{group}.{container.name}" for group in GROUPS for container in getattr(box.spec, group)}
+    named = {f"{group}.{container}" for group in GROUPS for container in _containers(box, group)}
     named |= {f"files.{str(file['path']).strip('/')}" for file in (*box.spec.files, *box.files)}
     named |= {f"health.checks.{check.name}" for check in box.health.checks} | {"health.probation"}
     named |= {f"apps.{app.name}" for app in box.apps}
