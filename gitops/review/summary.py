@@ -5,7 +5,7 @@ reason names the changed file; every list is in an order that depends on nothing
 was reviewed: it covers what each box would become and the policy, not sizes, signatures or commit ids, so that a merge
 commit of the same tree has the digest of the branch that was reviewed.
 
-    summarize(plan, base, head, existing, ledger, verdict)
+    summarize(plan, base, head, existing, ledger)
 """
 
 from collections.abc import Mapping
@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass, field, replace
 from gitops.model import Box, Entry, Existing, Plan, Step, canonical, sha256
 from gitops.plan import ASSEMBLER, CHANGED, LOST
 from gitops.review.changes import Classifier
-from gitops.review.nouns import Change, Group, Side, Summary, Verdict
+from gitops.review.nouns import Change, Group, Side, Summary
 from gitops.review.sizes import BOOT, Chains, Measured, Room, Weight, own_size, uki_size
 from gitops.review.versions import changed
 
@@ -39,10 +39,8 @@ class _Size:
     fits: bool
 
 
-def summarize(
-    plan: Plan, base: Side | None, head: Side, existing: Existing, ledger: Ledger, verdict: Verdict, *, stateful: bool
-) -> Summary:
-    """Everything that a reader is told about a plan."""
+def summarize(plan: Plan, base: Side | None, head: Side, existing: Existing, ledger: Ledger) -> Summary:
+    """Everything that a reader is told about a plan, but for who may deploy it and whether there was a store."""
     touched = [step.subject for step in plan.boxes]
     made, reused = _layers(plan, base, head, ledger)
     built = [*(base.fleet.packages if base else ()), *head.fleet.packages]
@@ -55,11 +53,9 @@ def summarize(
         held=tuple(name for name in touched if head.fleet.policy.suspended or head.fleet.boxes[name].suspended),
         versions=changed(base.fleet.packages if base else {}, head.fleet.packages, {*built}) if base else (),
         policy=_policy(base, head),
-        verdict=verdict,
         made=made,
         reused=reused,
         exact=bool(touched) and {*touched} <= {*ledger.measured},
-        stateful=stateful,
         digest=digest(plan, head, existing),
     )
 

@@ -51,7 +51,8 @@ def preview(question: Question, store: "Store | None", measured: Mapping[str, Me
     planned = plan(head.fleet, head.revision, existing)
     ledger = _ledger(question, base, head, store)
     ledger = replace(ledger, measured=measured or {})
-    return summarize(planned, base, head, existing, ledger, question.verdict, stateful=store is not None)
+    summary = summarize(planned, base, head, existing, ledger)
+    return replace(summary, verdict=question.verdict, stateful=store is not None)
 
 
 def changes(question: Question, store: "Store | None") -> Plan:

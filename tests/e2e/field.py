@@ -11,14 +11,12 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from rich.console import Console
-
 from gitops.assemble.formats.disk import Sizes
 from gitops.controller import Controller, Pass
 from gitops.errors import ProcessError
-from gitops.lab.demo import BOX, GREETING, Demo
 from gitops.lab.hardware import Hardware
 from gitops.lab.machine import Machine
+from gitops.lab.setup import BOX, GREETING, Setup
 from gitops.model import Health, Json, Phase, Report, Verdict
 from gitops.process import run
 from gitops.server import create_app, serve
@@ -34,11 +32,11 @@ LONG = 600.0
 """Seconds: nothing may take longer, on two slow cores that do something else as well."""
 
 
-class Field(Demo):
+class Field(Setup):
     """What the tests do to the fleet, and what they see of the box."""
 
     def __init__(self, folder: Path, box: str = "role: vm\n") -> None:
-        super().__init__(folder, Console(stderr=True, quiet=True))
+        super().__init__(folder)
         self.prepare()
         self._take_packages(box)
         self.settings = load(self.config)

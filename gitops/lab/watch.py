@@ -1,0 +1,110 @@
+"""What the demo sees: the store's events as they come, and its box at one moment.
+
+watch = Watch(store, console, logs)
+watch.until(lambda: watch.box().offered(commit), machine)
+"""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console
+
+from gitops.errors import TowerosError
+from gitops.lab.machine import Machine
+from gitops.lab.setup import BOX
+from gitops.model import Health, Json, Phase, Publication, Report, Verdict
+from gitops.process import Background
+from gitops.store import Store
+
+VERDICT = 900.0
+"""Seconds from a commit to its end: build, download, boots under emulation, probation."""
+PAUSE = 0.5
+"""Seconds between two looks at the store."""
+EVENTS = 1000
+
+
+@dataclass(frozen=True)
+class Look:
+    """The box at one moment: what it is offered, what it last said, and when that came (Unix seconds)."""
+
+    offer: Publication | None
+    report: Report | None
+    received: int
+
+    def offered(self, commit: str) -> bool:
+        return self.offer is not None and self.offer.revision.commit == commit
+
+    @property
+    def synced(self) -> bool:
+        return bool(self.offer and self.report and self.report.content == self.offer.release.content.digest)
+
+    @property
+    def settled(self) -> bool:
+        """Whether it runs what it is offered, is healthy, and does nothing more."""
+        report = self.report
+        return bool(self.synced and report and report.phase == Phase.IDLE and report.health == Health.HEALTHY)
+
+    def runs(self, commit: str) -> bool:
+        """Whether it runs the very release of a commit."""
+        document = self.offer.document.sha256 if self.offer else ""
+        return bool(self.report and self.report.release == document and self.offered(commit))
+
+    def went_back(self, commit: str, release: str) -> bool:
+        """Whether it tried a commit, says that it failed, and runs `release` again."""
+        report = self.report
+        if not report or not self.offer or not self.offered(commit):
+            return False
+        failed = {failure.release for failure in report.failures if failure.verdict == Verdict.FAILED}
+        return self.offer.document.sha256 in failed and report.release == release and report.phase == Phase.IDLE
+
+
+class Watch:
+    """The store, looked at until something is so; every new event is printed meanwhile."""
+
+    def __init__(self, store: Store, console: Console, logs: Path) -> None:
+        self._store, self._console, self._logs = store, console, logs
+        self._printed = len(store.events.latest(limit=EVENTS))
+
+    def box(self) -> Look:
+        row = self._store.boxes.row(BOX)
+        offer, report = self._store.offers.published(BOX), self._store.boxes.report(BOX)
+        return Look(offer, report, row.received if row else 0)
+
+    def carried_out(self, commit: str) -> bool:
+        """Whether the controller did all that a commit asks for."""
+        return (self._store.notes.value("planned") or {}).get("commit") == commit
+
+    def figures(self, commit: str) -> Json:
+        """What the controller noted of carrying it out; empty when there was nothing to do."""
+        return self._store.notes.value(f"pass/{commit}") or {}
+
+    def healthy(self, machine: Machine) -> None:
+        """Wait for a report of this boot that says that all is well."""
+        began = int(time.time())
+        self.until(lambda: self.box().received >= began and self.box().settled, machine)
+
+    def until(self, done: Callable[[], bool], worker: Machine | Background, seconds: float = VERDICT) -> None:
+        """Wait for `done`, as long as the worker runs.
+
+        Raises:
+            TowerosError: the time is over, or the worker ended.
+        """
+        deadline = time.monotonic() + seconds
+        who = "the box" if isinstance(worker, Machine) else "the controller"
+        while not done():
+            self._print_new()
+            if not worker.running:
+                raise TowerosError(f"{who} ended", hint=f"the logs are in {self._logs} and {self._logs.parent}/machine")
+            if time.monotonic() > deadline:
+                raise TowerosError(f"{who} was not ready within {seconds:.0f} s", hint=f"the logs are in {self._logs}")
+            time.sleep(PAUSE)
+        self._print_new()
+
+    def _print_new(self) -> None:
+        events = self._store.events.latest(limit=EVENTS)
+        for event in reversed(events[: len(events) - self._printed]):
+            style = "yellow" if event.type == "Warning" else "dim"
+            self._console.print(f"    [{style}]{event.box or 'controller'}: {event.reason}: {event.message}[/]")
+        self._printed = len(events)
