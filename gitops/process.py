@@ -32,8 +32,8 @@ ENVIRONMENT = ("PATH", "HOME", "TMPDIR", "XDG_RUNTIME_DIR", "http_proxy", "https
 
 def environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
     """The environment of a child: a fixed part of ours, a fixed locale and time zone, and `extra`."""
-    kept = {name: os.environ[name] for name in ENVIRONMENT if name in os.environ}
-    return {**kept, "LC_ALL": "C.UTF-8", "TZ": "UTC", **(extra or {})}
+    inherited = {name: os.environ[name] for name in ENVIRONMENT if name in os.environ}
+    return {**inherited, "LC_ALL": "C.UTF-8", "TZ": "UTC", **(extra or {})}
 
 
 def run(

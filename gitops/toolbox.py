@@ -71,7 +71,7 @@ class Toolbox:
 
     @classmethod
     def unpack(cls, store: Store, image: Image) -> "Toolbox":
-        """The toolbox of an image: unpacked on first use, then found.
+        """The toolbox of an image: unpacked on first use.
 
         Raises:
             AssembleError: a layer is missing, or this is not the superuser.

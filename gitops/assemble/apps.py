@@ -59,11 +59,11 @@ class Apps:
         files: list[Json] = []
         staged: dict[str, AppImage] = {}
         for app in apps:
-            found = {name: self._image(name, images, pulled) for name in app.images.values()}
+            named = {name: self._image(name, images, pulled) for name in app.images.values()}
             files += app.files
-            files.append(_compose_file(app, {name: _reference(app, name, found[name], mirror) for name in found}))
+            files.append(_compose_file(app, {name: _reference(app, name, named[name], mirror) for name in named}))
             if app.pull == "staged":
-                staged |= {image.digest: image for image in found.values()}
+                staged |= {image.digest: image for image in named.values()}
         if not staged:
             return Staged(tuple(files))
         return Staged((*files, {"path": FOLDER, "directory": True, "mode": "0755"}), self._mounted(staged))
@@ -101,7 +101,7 @@ class Apps:
 
 
 def _reference(app: App, name: str, image: AppImage, mirror: str) -> str:
-    """What Docker is told to run: always by digest."""
+    """What Docker is to run, always by digest."""
     repository = repository_of(name)
     if app.pull == "staged":
         return f"{REGISTRY}/{repository}@sha256:{image.digest}"
@@ -113,7 +113,9 @@ def _reference(app: App, name: str, image: AppImage, mirror: str) -> str:
 
 def _compose_file(app: App, references: Mapping[str, str]) -> Json:
     """The app's compose file, with every image by its final name."""
-    services = {name: {**said, "image": references[app.images[name]]} for name, said in app.compose["services"].items()}
+    services = {
+        name: {**service, "image": references[app.images[name]]} for name, service in app.compose["services"].items()
+    }
     text = yaml.safe_dump({**app.compose, "services": services}, sort_keys=False, allow_unicode=True, width=120)
     return {"path": f"{APPS}/{app.name}/docker-compose.yml", "mode": "0644", "contents": text}
 

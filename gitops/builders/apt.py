@@ -17,7 +17,7 @@ from gitops.process import run
 _INSTALL = re.compile(r"^Inst (\S+) (?:\[[^\]]*\] )?\((\S+)", re.MULTILINE)
 _MISSING = re.compile(r"Unable to locate package (\S+)|Package '?(\S+?)'? has no installation candidate")
 ASSUMED = "99:0"
-"""The version of a package that is only said to be there: newer than any."""
+"""The version of a package that is only assumed to be there: newer than any."""
 
 
 class UnknownPackageError(BuildError):
@@ -62,20 +62,20 @@ class Apt:
         there = [(file.name, file.version) for file in installed] + [(name, ASSUMED) for name in assumed]
         (self._folder / "status").write_text("".join(_stanza(name, version) for name, version in there))
         try:
-            said = self._run("apt-get", "install", "--simulate", "--no-install-recommends", *wanted).decode()
+            output = self._run("apt-get", "install", "--simulate", "--no-install-recommends", *wanted).decode()
         except ProcessError as error:
             missing = _MISSING.search(error.log)  # apt has neither exit codes nor a status file to tell this by
             if missing:
                 raise UnknownPackageError(next(filter(None, missing.groups()))) from error
             raise BuildError(error.message) from error
-        chosen = [f"{name}={version}" for name, version in _INSTALL.findall(said)]
+        chosen = [f"{name}={version}" for name, version in _INSTALL.findall(output)]
         return self._describe(chosen) if chosen else []
 
     def _describe(self, chosen: Sequence[str]) -> list[LockedFile]:
-        said = self._run("apt-cache", "show", "--no-all-versions", *chosen).decode()
+        output = self._run("apt-cache", "show", "--no-all-versions", *chosen).decode()
         return [
             LockedFile("deb", each["Package"], each["Version"], each["SHA256"], int(each["Size"]), each["Filename"])
-            for each in Packages.iter_paragraphs(said, use_apt_pkg=False)
+            for each in Packages.iter_paragraphs(output, use_apt_pkg=False)
         ]
 
     def _run(self, program: str, *arguments: str) -> bytes:

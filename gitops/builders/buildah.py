@@ -13,20 +13,16 @@ from pathlib import Path
 
 import structlog
 
+from gitops.builders.builder import LABEL, NAME, TIMEOUT, arguments, existing, log_file
 from gitops.builders.context import write_context
 from gitops.builders.inputs import fetch_inputs
 from gitops.errors import BuildError, ProcessError
-from gitops.fleet.packages import SIBLING
 from gitops.model import Image, Package, Tree
 from gitops.process import run
 from gitops.store import Store
 
 log = structlog.get_logger(__name__)
 
-LABEL = "org.mobyproject.config"
-NAME = "localhost/toweros"
-TIMEOUT = 3600.0
-"""Seconds that one build may take."""
 MINIMUM_FREE = 2 << 30
 """Bytes that must be free before a build begins: a full disk in the middle of one helps nobody."""
 
@@ -45,15 +41,13 @@ class BuildahBuilder:
 
     def build(self, package: Package, tree: Tree, packages: Mapping[str, Package]) -> Image:
         """See `Builder.build`."""
-        known = self._store.builds.image(package.key)
-        if known and all(self._store.blobs.has(diff_id) for diff_id in known.layers):
-            return known
+        if image := existing(self._store, package):
+            return image
         for sibling in package.depends:
             if not self._has(packages[sibling].key):
                 self._store.builds.forget_image(packages[sibling].key)
                 self.build(packages[sibling], tree, packages)
         fetch_inputs(self._store, package)
-        (self._store.paths.root / "logs").mkdir(exist_ok=True)
         with tempfile.TemporaryDirectory(dir=self._store.paths.root, prefix=".build-") as work:
             context = Path(work, "context")
             context.mkdir()
@@ -66,25 +60,23 @@ class BuildahBuilder:
 
     def prune(self, keep: Iterable[str]) -> None:
         """See `Builder.prune`."""
-        kept = {f"{NAME}:{key}" for key in keep}
+        wanted = {f"{NAME}:{key}" for key in keep}
         listed = json.loads(self._buildah("images", "--json") or b"[]") or []
-        stale = [image["id"] for image in listed if not kept & set(image.get("names") or [])]
+        stale = [image["id"] for image in listed if not wanted & set(image.get("names") or [])]
         for name in stale:
             try:
                 self._buildah("rmi", name)
             except ProcessError as error:
-                log.debug("prune.kept", image=name, reason=error.message)
+                log.debug("prune.in_use", image=name, reason=error.message)
 
     def _bud(self, package: Package, packages: Mapping[str, Package], context: Path) -> None:
-        arguments = [
-            word for name, value in package.build_args for word in ("--build-arg", self._given(name, value, packages))
-        ]
+        given = [f"--build-arg={name}={value}" for name, value in arguments(package, packages).items()]
         label = ["--label", f"{LABEL}={json.dumps(package.config, sort_keys=True)}"] if package.config else []
-        logged = self._store.paths.root / "logs" / f"build-{package.path.replace('/', '-')}.log"
+        logged = log_file(self._store, package)
         command = [
             *("bud", "--isolation", "chroot", "--layers", "--force-rm", "--timestamp", "0", "--pull-never"),
             *label,
-            *arguments,
+            *given,
         ]
         try:
             output = self._buildah(*command, "--tag", f"{NAME}:{package.key}", str(context), offline=True)
@@ -92,11 +84,6 @@ class BuildahBuilder:
             logged.write_text(error.log or error.message)
             raise BuildError(f"{package.path}: {error.message}", hint=f"the log is {logged}") from error
         logged.write_bytes(output)
-
-    def _given(self, name: str, value: str, packages: Mapping[str, Package]) -> str:
-        if value.startswith(SIBLING):
-            value = f"{NAME}:{packages[value.removeprefix(SIBLING)].key}"
-        return f"{name}={value}"
 
     def _export(self, package: Package, folder: Path) -> Image:
         """Take the layers out, uncompressed (a tar's digest is then its diff id), into the store.

@@ -21,17 +21,16 @@ import structlog
 from docker.errors import DockerException, ImageNotFound
 from requests.exceptions import RequestException
 
-from gitops.builders.buildah import LABEL, NAME, TIMEOUT
+from gitops.builders.builder import LABEL, NAME, TIMEOUT, arguments, existing, log_file
 from gitops.builders.context import write_context
 from gitops.builders.inputs import fetch_inputs
 from gitops.errors import BuildError
-from gitops.fleet.packages import SIBLING
 from gitops.model import Image, Json, Package, Tree
 from gitops.store import Store
 
 log = structlog.get_logger(__name__)
 
-KEPT = ("Cmd", "Entrypoint", "Env", "ExposedPorts", "Labels", "StopSignal", "User", "Volumes", "WorkingDir")
+CONFIG = ("Cmd", "Entrypoint", "Env", "ExposedPorts", "Labels", "StopSignal", "User", "Volumes", "WorkingDir")
 """The members of an image's config that the OCI image specification knows; the engine adds others of its own."""
 CHUNK = 1 << 20
 
@@ -41,17 +40,15 @@ class DockerBuilder:
 
     def __init__(self, store: Store, host: str) -> None:
         self._store, self._host = store, host
-        self._known: docker.DockerClient | None = None
+        self._opened: docker.DockerClient | None = None
 
     def build(self, package: Package, tree: Tree, packages: Mapping[str, Package]) -> Image:
         """See `Builder.build`."""
-        known = self._store.builds.image(package.key)
-        if known and all(map(self._store.blobs.has, known.layers)):
-            return known
+        if image := existing(self._store, package):
+            return image
         siblings = [self.build(packages[path], tree, packages) for path in package.depends]
         fetch_inputs(self._store, package)
-        (self._store.paths.root / "logs").mkdir(exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=self._store.paths.root, prefix=".build-") as work, self._told(package):
+        with tempfile.TemporaryDirectory(dir=self._store.paths.root, prefix=".build-") as work, self._errors(package):
             for sibling in siblings:
                 self._lend(sibling, Path(work))
             context = Path(work, "context")
@@ -65,20 +62,20 @@ class DockerBuilder:
 
     def prune(self, keep: Iterable[str]) -> None:
         """See `Builder.prune`."""
-        kept = {f"{NAME}:{key}" for key in keep}
-        with self._told():
+        wanted = {f"{NAME}:{key}" for key in keep}
+        with self._errors():
             for image in self._client.images.list(name=NAME):
-                if not kept & set(image.tags):
+                if not wanted & set(image.tags):
                     self._client.images.remove(str(image.id), force=True)
 
     @property
     def _client(self) -> docker.DockerClient:
-        if self._known is None:
-            self._known = docker.DockerClient(base_url=self._host, timeout=int(TIMEOUT))
-        return self._known
+        if self._opened is None:
+            self._opened = docker.DockerClient(base_url=self._host, timeout=int(TIMEOUT))
+        return self._opened
 
     @contextmanager
-    def _told(self, package: Package | None = None) -> Iterator[None]:
+    def _errors(self, package: Package | None = None) -> Iterator[None]:
         """The engine's errors as ours."""
         try:
             yield
@@ -88,22 +85,17 @@ class DockerBuilder:
             raise BuildError(f"{what}the Docker engine at {self._host}: {error}", hint=hint) from error
 
     def _run(self, package: Package, packages: Mapping[str, Package], context: Path) -> None:
-        given = dict(self._given(name, value, packages) for name, value in package.build_args)
         labels = {LABEL: json.dumps(package.config, sort_keys=True)} if package.config else {}
-        logged = self._store.paths.root / "logs" / f"build-{package.path.replace('/', '-')}.log"
-        said = self._client.api.build(
-            path=str(context), tag=f"{NAME}:{package.key}", buildargs=given, labels=labels,
+        logged = log_file(self._store, package)
+        messages = self._client.api.build(
+            path=str(context), tag=f"{NAME}:{package.key}", buildargs=arguments(package, packages), labels=labels,
             network_mode="none", rm=True, forcerm=True, pull=False, decode=True,
         )  # fmt: skip
         with logged.open("w") as output:
-            for line in said:
+            for line in messages:
                 output.write(line.get("stream", "") or line.get("error", ""))
                 if "error" in line:
                     raise BuildError(f"{package.path}: {line['error'].strip()}", hint=f"the log is {logged}")
-
-    def _given(self, name: str, value: str, packages: Mapping[str, Package]) -> tuple[str, str]:
-        sibling = packages.get(value.removeprefix(SIBLING)) if value.startswith(SIBLING) else None
-        return name, f"{NAME}:{sibling.key}" if sibling else value
 
     def _lend(self, image: Image, work: Path) -> None:
         """Give the engine a sibling that it does not have."""
@@ -129,8 +121,8 @@ class DockerBuilder:
             diff_ids = tuple(name.removeprefix("sha256:") for name in config["rootfs"]["diff_ids"])
             for diff_id, name in zip(diff_ids, manifest["Layers"], strict=True):
                 self._take(package, diff_id, _member(saved, name), work / "layer.tar")
-        said: Json = {key: value for key, value in config.get("config", {}).items() if key in KEPT and value}
-        return Image(package.tag, package.key, said, diff_ids)
+        members: Json = {key: value for key, value in config.get("config", {}).items() if key in CONFIG and value}
+        return Image(package.tag, package.key, members, diff_ids)
 
     def _take(self, package: Package, diff_id: str, stream: IO[bytes], tar: Path) -> None:
         if self._store.blobs.has(diff_id):

@@ -80,11 +80,11 @@ def fetch_wheel(requirement: str, folder: Path | None = None) -> LockedFile:
             raise BuildError(f"no wheel for `{requirement}`: {error.message.splitlines()[-1]}") from error
         name, _, version = requirement.partition("==")
         normal = re.sub(r"[-_.]+", "_", name).lower()
-        found = [path for path in target.glob("*.whl") if path.name.lower().startswith(f"{normal}-{version}-")]
-        if not found:
+        wheels = [path for path in target.glob("*.whl") if path.name.lower().startswith(f"{normal}-{version}-")]
+        if not wheels:
             raise BuildError(f"no wheel for `{requirement}` was handed out", hint="check name and version")
-        ref = digest_file(found[0])
-        return LockedFile("wheel", name, version, ref.sha256, ref.size, found[0].name)
+        ref = digest_file(wheels[0])
+        return LockedFile("wheel", name, version, ref.sha256, ref.size, wheels[0].name)
 
 
 def _installed(tree: Tree, packages: Mapping[str, Package], path: str) -> list[LockedFile]:

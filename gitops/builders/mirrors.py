@@ -37,14 +37,14 @@ def mirrors() -> tuple[Mirror, ...]:
     """
     codename = _codename()
     lines = run(["apt-get", "indextargets", "--format", "$(REPO_URI) $(RELEASE)", "Identifier: Packages"])
-    found = []
+    result = []
     for line in lines.decode().splitlines():
         uri, suite = line.split()
         if suite.partition("-")[0] in (codename, SUITE, "stable", "oldstable") and "backports" not in suite:
-            found.append(Mirror(uri, SUITE + "-" * ("-" in suite) + suite.partition("-")[2]))
-    if not found:
+            result.append(Mirror(uri, SUITE + "-" * ("-" in suite) + suite.partition("-")[2]))
+    if not result:
         raise BuildError("apt has no Debian source", hint="add one to /etc/apt/sources.list.d")
-    return tuple(dict.fromkeys(found))
+    return tuple(dict.fromkeys(result))
 
 
 def _codename() -> str:

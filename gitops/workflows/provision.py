@@ -9,7 +9,7 @@ again makes a new key and retires the old one, unless `enroll` is False: then no
 
 from pathlib import Path
 
-from gitops.assemble.formats.disk import Contents, Sizes, disk_image
+from gitops.assemble.formats.disk import Contents, Format, Sizes, disk_image
 from gitops.assemble.release import BOOTLOADER, TOOLBOX, Assembler
 from gitops.errors import StoreError
 from gitops.model import Image
@@ -44,7 +44,7 @@ def provision(
         private,
         {place: data for place, data in keys.public_halves(settings.keys).items() if place.endswith(".crt")},
     )
-    disk_image(out, store, contents, sizes, "qcow2" if out.suffix == ".qcow2" else "raw")
+    disk_image(out, store, contents, sizes, Format.of(out))
     if enroll:
         store.boxes.enroll(name, public)
         store.events.add(name, "Normal", "Provisioned", f"disk with release {publication.release.sequence}")

@@ -41,13 +41,13 @@ def needed(names: Iterable[str], kernel_tar: Path) -> dict[str, Node]:
     builtin = {_name(path) for path in index.get("modules.builtin", "").split()}
     order = _order(names, depends, builtin)
     wanted = {f"{folder}/{path}": path for path in order}
-    found = {path: data for path, data in files_of(kernel_tar) if path in wanted}
-    if missing := sorted(set(wanted) - set(found)):
+    data = {path: content for path, content in files_of(kernel_tar) if path in wanted}
+    if missing := sorted(set(wanted) - set(data)):
         raise AssembleError(f"kernel.tar has no {missing[0]}, but its modules.dep names it")
     placed = {
         path: f"usr/lib/modules/{PurePosixPath(folder).name}/{SUFFIX.sub('.ko', wanted[path])}" for path in wanted
     }
-    nodes = {placed[path]: Node(stat.S_IFREG | 0o644, data=_plain(path, found[path])) for path in wanted}
+    nodes = {placed[path]: Node(stat.S_IFREG | 0o644, data=_plain(path, data[path])) for path in wanted}
     load = "".join(f"/{placed[path]}\n" for path in wanted)
     return nodes | {LIST: Node(stat.S_IFREG | 0o644, data=load.encode())}
 

@@ -13,6 +13,7 @@ import tempfile
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
 from pathlib import Path
 
 import structlog
@@ -33,7 +34,18 @@ NAMESPACE = uuid.UUID("b6f4c1f2-4f3c-5b52-9d6e-746f7765726f")
 TYPES = {"ESP": "EF00", "TOWEROS": "8300", "STATE": "8300"}
 LOADER_CONF = "timeout 0\neditor no\n"
 FOLDERS = ("layers", "releases", "state", "tuf", "identity")
-FORMATS = ("raw", "qcow2")
+
+
+class Format(StrEnum):
+    """How the disk is written."""
+
+    raw = "raw"
+    qcow2 = "qcow2"
+
+    @classmethod
+    def of(cls, out: Path) -> "Format":
+        """By a file's name: raw unless it ends with `.qcow2`."""
+        return cls.qcow2 if out.suffix == ".qcow2" else cls.raw
 
 
 @dataclass(frozen=True)
@@ -47,11 +59,11 @@ class Sizes:
     def starts(self) -> dict[str, tuple[int, int]]:
         """Label -> (first byte, bytes)."""
         sizes = {"ESP": self.esp * MIB, "TOWEROS": self.toweros * MIB, "STATE": self.state * MIB}
-        place, found = MIB, {}
+        place, starts = MIB, {}
         for label, size in sizes.items():
-            found[label] = (place, size)
+            starts[label] = (place, size)
             place += size
-        return found
+        return starts
 
     @property
     def total(self) -> int:
@@ -72,16 +84,16 @@ class Contents:
     tuf: Mapping[str, bytes] = field(default_factory=dict)
 
 
-def disk_image(out: Path, store: Store, contents: Contents, sizes: Sizes | None = None, format: str = "raw") -> None:
+def disk_image(
+    out: Path, store: Store, contents: Contents, sizes: Sizes | None = None, format: Format = Format.raw
+) -> None:
     """Write the disk of a box to `out`.
 
     Raises:
-        AssembleError: a layer is missing or damaged, something does not fit, or `format` is none of `FORMATS`.
+        AssembleError: a layer is missing or damaged, or something does not fit.
         ProcessError: one of the disk tools fails.
     """
     sizes = sizes or Sizes()
-    if format not in FORMATS:
-        raise AssembleError(f"there is no disk format {format}", hint=f"use one of {', '.join(FORMATS)}")
     _check_room(contents, sizes)
     out.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=out.parent, prefix=".disk-") as name:
@@ -91,7 +103,7 @@ def disk_image(out: Path, store: Store, contents: Contents, sizes: Sizes | None 
         _write_esp(disk, folder / "esp", contents, sizes)
         _write_ext4(disk, "STATE", _staged(folder / "state"), contents.release.box, sizes)
         _write_ext4(disk, "TOWEROS", _toweros(folder / "toweros", store, contents), contents.release.box, sizes)
-        if format == "qcow2":
+        if format is Format.qcow2:
             run(["qemu-img", "convert", "-O", "qcow2", disk, folder / "disk.qcow2"])
             disk = folder / "disk.qcow2"
         disk.chmod(0o600)

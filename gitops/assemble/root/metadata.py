@@ -73,8 +73,8 @@ def _mount(mount: Json) -> Json:
 
 def _file(file: Json) -> Json:
     order: Json = {"path": "", "directory": False, "symlink": None, "metadata": None, "optional": False}
-    said = {key: file.get(key, default) for key, default in order.items()} | file
-    return {key: value for key, value in said.items() if value is not None and key not in HIDDEN}
+    members = {key: file.get(key, default) for key, default in order.items()} | file
+    return {key: value for key, value in members.items() if value is not None and key not in HIDDEN}
 
 
 class _Dumper(yaml.SafeDumper):

@@ -56,8 +56,8 @@ def _settings(container: Container, image: Json) -> Json:
         place = ".".join(str(part) for part in first["loc"])
         message = f"{container.image}: the label {LABEL}: {place}: {first['msg']}"
         raise AssembleError(message, hint="correct `config:` in the image's build.yml") from error
-    said = {key: value for key, value in container.settings.items() if value not in (None, "")}
-    return label | said | {"runtime": (label.get("runtime") or {}) | (said.get("runtime") or {})}
+    own = {key: value for key, value in container.settings.items() if value not in (None, "")}
+    return label | own | {"runtime": (label.get("runtime") or {}) | (own.get("runtime") or {})}
 
 
 def _config(settings: Json, image: Json, volumes: Mapping[str, str], ids: Mapping[str, int]) -> Json:
@@ -82,7 +82,7 @@ def _config(settings: Json, image: Json, volumes: Mapping[str, str], ids: Mappin
         "mounts": _mounts(settings, volumes),
         "annotations": settings.get("annotations"),
     }
-    return {"ociVersion": OCI_VERSION, **_said(config), "linux": {**_said(linux), "resources": resources}}
+    return {"ociVersion": OCI_VERSION, **_set(config), "linux": {**_set(linux), "resources": resources}}
 
 
 def _process(settings: Json, image: Json, ids: Mapping[str, int]) -> Json:
@@ -98,18 +98,18 @@ def _process(settings: Json, image: Json, ids: Mapping[str, int]) -> Json:
         "rlimits": [parse_rlimit(text) for text in settings.get("rlimits") or ()],
         "noNewPrivileges": settings.get("noNewPrivileges"),
     }
-    said = {
+    result = {
         "user": {key: value for key, value in user.items() if value != []},
         "cwd": settings.get("cwd") or image.get("WorkingDir") or "/",
         "capabilities": _capabilities(settings),
-        **_said(process),
+        **_set(process),
     }
     score = settings.get("oomScoreAdj")
-    return said if score is None else said | {"oomScoreAdj": score}
+    return result if score is None else result | {"oomScoreAdj": score}
 
 
-def _said(values: Json) -> Json:
-    """Without the members that say nothing."""
+def _set(values: Json) -> Json:
+    """The members that have a value."""
     return {key: value for key, value in values.items() if value}
 
 
@@ -130,23 +130,23 @@ def number(value: Any, ids: Mapping[str, int]) -> int:
 
 
 def _capabilities(settings: Json) -> Json:
-    said = (settings.get(field) for field in ("capabilities", "capabilities.add"))
-    effective = [name for names in said for name in expand_capabilities(names)]
+    lists = (settings.get(field) for field in ("capabilities", "capabilities.add"))
+    effective = [name for names in lists for name in expand_capabilities(names)]
     ambient = expand_capabilities(settings.get("ambient"))
     bounding = sorted({*effective, *ambient})
     sets = {"bounding": bounding, "effective": effective, "inheritable": bounding, "permitted": bounding}
-    return _said(sets | {"ambient": ambient})
+    return _set(sets | {"ambient": ambient})
 
 
 def _namespaces(settings: Json) -> list[Json]:
     """`host` and `root` share init's, `new` (and `none` for the network) makes one, anything else joins a path."""
-    found = []
+    result = []
     for field, kind in NAMESPACES.items():
         value = settings.get(field) or ("new" if field == "pid" else "root")
         if value not in ("host", "root"):
             new = value == "new" or (field == "net" and value == "none")
-            found.append({"type": kind} if new else {"type": kind, "path": value})
-    return [*found, {"type": "mount"}]
+            result.append({"type": kind} if new else {"type": kind, "path": value})
+    return [*result, {"type": "mount"}]
 
 
 def _devices(devices: Iterable[Json]) -> tuple[list[Json], list[Json]]:
@@ -210,8 +210,8 @@ def _other(mount: Json, volumes: Mapping[str, str]) -> Json:
     return _mount(destination, kind, source or kind, mount.get("options") or ())
 
 
-def _runtime(said: Json) -> Json:
-    bound = said.get("bindNS") or {}
-    lists = {key: said.get(key) or [] for key in ("cgroups", "mounts", "mkdir", "interfaces")}
+def _runtime(settings: Json) -> Json:
+    bound = settings.get("bindNS") or {}
+    lists = {key: settings.get(key) or [] for key in ("cgroups", "mounts", "mkdir", "interfaces")}
     names = {key: bound.get(key) or "" for key in BINDABLE_NAMESPACES}
-    return {**lists, "bindNS": names, "namespace": said.get("namespace") or ""}
+    return {**lists, "bindNS": names, "namespace": settings.get("namespace") or ""}

@@ -102,10 +102,10 @@ class GitTree:
     def tree_id(self, folder: str) -> str:
         if not folder:
             return str(self._root.id)
-        found = self._root[folder]
-        if not isinstance(found, pygit2.Tree):
+        tree = self._root[folder]
+        if not isinstance(tree, pygit2.Tree):
             raise KeyError(folder)
-        return str(found.id)
+        return str(tree.id)
 
 
 class FolderTree:
@@ -173,8 +173,8 @@ class _Ignores:
 
     def __init__(self, folder: Path) -> None:
         configure()
-        found = pygit2.discover_repository(str(folder))
-        self._repository = pygit2.Repository(found) if found else None
+        path = pygit2.discover_repository(str(folder))
+        self._repository = pygit2.Repository(path) if path else None
         self._prefix = ""
         self._tracked: set[str] = set()
         top = Path(self._repository.workdir).resolve() if self._repository and self._repository.workdir else None

@@ -47,15 +47,15 @@ def read(data: bytes) -> Signed:
     Raises:
         SourceError: it is neither commit nor tag, or more than one signature is in it.
     """
-    head, found, raw = data.partition(b"\0")
+    head, end, raw = data.partition(b"\0")
     kind = head.partition(b" ")[0].decode(errors="replace")
-    if not found or kind not in ("commit", "tag") or head != b"%s %d" % (kind.encode(), len(raw)):
+    if not end or kind not in ("commit", "tag") or head != b"%s %d" % (kind.encode(), len(raw)):
         raise SourceError("that is neither a commit nor a tag", hint=STAYS, reason=Reason.bad_object)
     identity = hashlib.sha1(data, usedforsecurity=False).hexdigest()
     top, _, body = raw.partition(b"\n\n")
     fields = re.findall(rb"^(\S+) ?(.*(?:\n .*)*)", top, re.MULTILINE)
     inside = [value.replace(b"\n ", b"\n") for name, value in fields if name in SIGNATURES]
-    starts = [found.start() for mark in (*MARKS, X509) for found in re.finditer(b"^" + mark, body, re.MULTILINE)]
+    starts = [match.start() for mark in (*MARKS, X509) for match in re.finditer(b"^" + mark, body, re.MULTILINE)]
     below = starts if kind == "tag" else []
     blocks = sum(value.count(mark) for value in inside for mark in MARKS)
     if len(inside) + len(below) > 1 or blocks > 1:
@@ -74,10 +74,10 @@ def read(data: bytes) -> Signed:
 
 def _without_signature(top: bytes) -> bytes:
     """The headers as they were when the signature was made."""
-    kept, skipping = [], False
+    lines, skipping = [], False
     for line in top.split(b"\n"):
         skipping = line.startswith(b" ") if skipping else False
         skipping = skipping or line.partition(b" ")[0] in SIGNATURES
         if not skipping:
-            kept.append(line)
-    return b"\n".join(kept)
+            lines.append(line)
+    return b"\n".join(lines)

@@ -25,11 +25,11 @@ Version = tuple[int, int, int, tuple[object, ...]]
 
 def version(name: str) -> Version | None:
     """What a tag's name sorts by; None when it names no version."""
-    found = VERSION.fullmatch(name)
-    if not found:
+    match = VERSION.fullmatch(name)
+    if not match:
         return None
-    numbers = tuple(int(part or 0) for part in found.groups()[:3])
-    words = found[4].split(".") if found[4] else []
+    numbers = tuple(int(part or 0) for part in match.groups()[:3])
+    words = match[4].split(".") if match[4] else []
     before = tuple((0, int(word), "") if word.isdecimal() else (1, 0, word) for word in words)
     return (numbers[0], numbers[1], numbers[2], (0, *before) if words else (1,))
 
@@ -43,27 +43,27 @@ def candidates(
     Raises:
         SourceError: there is none, or only lower ones.
     """
-    found = {name: version(name) for name in names if fnmatch.fnmatchcase(name, pattern)}
-    known = {name: number for name, number in found.items() if number is not None}
-    if not known:
+    matching = {name: version(name) for name in names if fnmatch.fnmatchcase(name, pattern)}
+    versions = {name: number for name, number in matching.items() if number is not None}
+    if not versions:
         raise SourceError(
             f"the remote has no release tag like {pattern!r}", hint=f"tag one; {STAYS}", reason=Reason.no_release
         )
     deployed = version(last.ref) if last and fnmatch.fnmatchcase(last.ref, pattern) else None
-    ours = [name for name, number in known.items() if deployed is None or number >= deployed]
+    ours = [name for name, number in versions.items() if deployed is None or number >= deployed]
     if not ours and last:
-        highest = max(known, key=lambda name: (known[name], name))
+        highest = max(versions, key=lambda name: (versions[name], name))
         hint = f"{STAYS}; tag a higher version"
         raise SourceError(f"{highest} is lower than the deployed {last.ref}", hint=hint, reason=Reason.lower_version)
-    ours.sort(key=lambda name: (known[name], last is not None and name != last.ref, name), reverse=True)
+    ours.sort(key=lambda name: (versions[name], last is not None and name != last.ref, name), reverse=True)
     kinds = ([name for name in ours if (name in annotated) == kind] for kind in (True, False))
     tried = {name for kind in kinds for name in kind[:MAX_TRIED]}
     return [name for name in ours if name in tried]
 
 
-def check_moved(names: Mapping[str, str], known: Mapping[str, str]) -> None:
-    """`known`: the object of each tag that was deployed. Raises SourceError when one now names another."""
-    for name, identity in known.items():
+def check_moved(names: Mapping[str, str], deployed: Mapping[str, str]) -> None:
+    """`deployed`: the object of each tag that was. Raises SourceError when one now names another."""
+    for name, identity in deployed.items():
         if name in names and names[name] != identity:
             hint = f"{STAYS}; a release never changes: tag a new version"
             raise SourceError(f"tag {name!r} was moved after it was deployed", hint=hint, reason=Reason.moved_tag)
@@ -75,10 +75,10 @@ def check_tag(name: str, tag: Signed) -> str:
     Raises:
         SourceError: it says another name (somebody's signed tag, replayed), or names no commit.
     """
-    said, kind = tag.headers.get("tag", ""), tag.headers.get("type", "")
-    if said != name:
+    own, kind = tag.headers.get("tag", ""), tag.headers.get("type", "")
+    if own != name:
         hint = f"{STAYS}; somebody offers a signed tag under another name"
-        raise SourceError(f"tag {name!r} is the tag {said!r}, renamed", hint=hint, reason=Reason.renamed_tag)
+        raise SourceError(f"tag {name!r} is the tag {own!r}, renamed", hint=hint, reason=Reason.renamed_tag)
     if kind == "tag":
         raise SourceError(f"tag {name!r} names another tag", hint=f"tag the commit; {STAYS}", reason=Reason.nested_tag)
     if kind != "commit":

@@ -89,8 +89,8 @@ def check_rules(rules: Sequence[PathRule], changed: Iterable[str], signers: Iter
 def glob(pattern: str) -> re.Pattern[str]:
     """`*` and `?` stay within a folder, `**` crosses; a bare folder means all that is below it."""
     parts = {"**": ".*", "*": "[^/]*", "?": "[^/]"}
-    found = re.split(r"(\*\*|\*|\?)", pattern)
-    return re.compile("".join(parts.get(part, re.escape(part)) for part in found) + "(/.*)?", re.DOTALL)
+    words = re.split(r"(\*\*|\*|\?)", pattern)
+    return re.compile("".join(parts.get(word, re.escape(word)) for word in words) + "(/.*)?", re.DOTALL)
 
 
 def changed_paths(old: Mapping[str, Entry], new: Mapping[str, Entry]) -> set[str]:
@@ -109,10 +109,10 @@ def policy_state(policy: Policy, entries: Mapping[str, Entry]) -> str:
 
 
 def source_part(policy: Policy) -> dict[str, object]:
-    """What a policy says of sources, as JSON."""
+    """A policy's part on sources, as JSON."""
     rules = [{"paths": list(rule.paths), "signers": list(rule.signers)} for rule in policy.rules]
-    said = {"branch": policy.branch, "tags": policy.tags, "sign": policy.sign, "threshold": policy.threshold}
-    return said | {"rules": rules}
+    values = {"branch": policy.branch, "tags": policy.tags, "sign": policy.sign, "threshold": policy.threshold}
+    return values | {"rules": rules}
 
 
 def policy_of(row: Mapping[str, object]) -> Policy:
@@ -123,19 +123,19 @@ def policy_of(row: Mapping[str, object]) -> Policy:
     """
     rules = row.get("rules") or []
     assert isinstance(rules, list)
-    kept = {name: row[name] for name in ("branch", "tags", "threshold") if name in row}
-    kept |= {"sign": Sign(str(row["sign"]))} if "sign" in row else {}
-    found = tuple(PathRule(tuple(rule["paths"]), tuple(rule["signers"])) for rule in rules)
-    return replace(Policy(rules=found), **kept)  # type: ignore[arg-type]
+    values = {name: row[name] for name in ("branch", "tags", "threshold") if name in row}
+    values |= {"sign": Sign(str(row["sign"]))} if "sign" in row else {}
+    typed = tuple(PathRule(tuple(rule["paths"]), tuple(rule["signers"])) for rule in rules)
+    return replace(Policy(rules=typed), **values)  # type: ignore[arg-type]
 
 
-def check_rollback(old: Policy | None, state: str, known: Sequence[str]) -> None:
-    """`known`: every state of trust that was deployed, the present one last. A key that was withdrawn stays so.
+def check_rollback(old: Policy | None, state: str, states: Sequence[str]) -> None:
+    """`states`: every state of trust that was deployed, the present one last. A key that was withdrawn stays so.
 
     Raises:
         SourceError: a former state comes back.
     """
-    if old and old.sign is not Sign.none and state in known[:-1] and state != known[-1]:
+    if old and old.sign is not Sign.none and state in states[:-1] and state != states[-1]:
         raise SourceError(
             "the policy and keys are those of an older state, which was replaced",
             hint=f"{STAYS}; write the new policy out in another way, or raise `epoch` in toweros.toml",
