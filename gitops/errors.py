@@ -145,6 +145,10 @@ class VmError(TowerosError):
     """A machine in QEMU cannot be started, or does not do what was waited for."""
 
 
+class DocumentError(TowerosError):
+    """A document is damaged, or of a format that this version does not read."""
+
+
 class StoreError(TowerosError):
     """The store is damaged, full or locked by another controller."""
 

@@ -21,7 +21,7 @@ def box_files(box: Box, tree: Tree) -> tuple[Json, ...]:
     """The box's system files; paths that no fleet file may name."""
     files = [
         _file("etc/hostname", box.name + "\n"),
-        _file(DROP_IN, _drop_in(box)),
+        _file(DROP_IN, drop_in(box)),
         _file("etc/ssh/authorized_keys", _text(tree, AUTHORIZED_KEYS), "0600"),
         _file(STATIC_ADDRESS, _dhcpcd(box.network)),
     ]
@@ -38,8 +38,8 @@ def _text(tree: Tree, path: str) -> str:
     return tree.read(path).decode(errors="replace") if path in tree.entries() else ""
 
 
-def _drop_in(box: Box) -> str:
-    """TOML: numbers, texts, booleans and lists of them are written as in JSON."""
+def drop_in(box: Box) -> str:
+    """What the agent is told (contracts/agent). TOML: numbers, texts, booleans and lists are written as in JSON."""
     values = ((name, getattr(box, name)) for name, key in KEYS.items() if key.writes == DROP_IN)
     return "".join(f"{name} = {json.dumps(value, ensure_ascii=False)}\n" for name, value in values if value is not None)
 

@@ -35,6 +35,7 @@ from gitops.model.release import (
     Mounted,
     Publication,
     Release,
+    Statement,
     Target,
 )
 from gitops.model.report import REPORT_FORMAT, Failure, Health, Phase, Report, Verdict
@@ -82,6 +83,7 @@ __all__ = [
     "Revision",
     "Sign",
     "Spec",
+    "Statement",
     "Step",
     "Target",
     "Tree",

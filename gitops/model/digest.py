@@ -6,9 +6,14 @@ sha256(canonical({"b": 1, "a": [2]}))     # the digest of {"a":[2],"b":1}
 import hashlib
 import json
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
+
+from pydantic import Field
 
 Json = dict[str, Any]
+Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+Number = Annotated[int, Field(ge=0)]
+"""What is annotated is checked where a document is read (reading.py)."""
 
 
 def canonical(value: object) -> bytes:
@@ -25,5 +30,5 @@ def sha256(data: bytes) -> str:
 class BlobRef:
     """A file in the store, by digest."""
 
-    sha256: str
-    size: int
+    sha256: Digest
+    size: Number

@@ -1,16 +1,24 @@
 """From images to what is published: image, layer, release, publication, TUF target.
 
-Formats are in `docs/formats.md`.
+Formats are in `contracts/` and `docs/formats.md`.
 """
 
+import json
 from dataclasses import asdict, dataclass, field
+from typing import Annotated
 
-from gitops.model.digest import BlobRef, Json, canonical, sha256
+from pydantic import Field, TypeAdapter
+
+from gitops.errors import DocumentError
+from gitops.model.digest import BlobRef, Digest, Json, Number, canonical, sha256
 from gitops.model.fleet import HealthSpec
+from gitops.model.reading import read
 from gitops.model.source import Revision
 
 BLOCK = 4096
 """Bytes per dm-verity block, data and hash alike."""
+MAX_LAYER = 8 << 30
+"""Bytes of one layer: more is a mistake or an attack."""
 RELEASE_FORMAT = 1
 
 
@@ -44,8 +52,8 @@ class AppImage:
 class Layer:
     """One EROFS image, named by its dm-verity root hash. `size` is data only, a multiple of 4096."""
 
-    root: str
-    size: int
+    root: Digest
+    size: Annotated[int, Field(gt=0, le=MAX_LAYER, multiple_of=BLOCK)]
 
 
 @dataclass(frozen=True)
@@ -78,8 +86,21 @@ class Release:
     """One canonical JSON document per box (docs/formats.md)."""
 
     box: str
-    sequence: int
+    sequence: Number
     content: Content
+
+    @classmethod
+    def parse(cls, data: bytes) -> "Release":
+        """Read a release document.
+
+        Raises:
+            DocumentError: damaged, another format, or with content that this version would not write the same way.
+        """
+        release = read(_RELEASE, "release.json", data, RELEASE_FORMAT)
+        # The content digest covers every member: one that is dropped here would change what the box is asked to run.
+        if canonical(asdict(release.content)) != canonical(json.loads(data)["content"]):
+            raise DocumentError("release.json has content that this version does not know")
+        return release
 
     def encode(self) -> bytes:
         document = {"format": RELEASE_FORMAT, "box": self.box, "sequence": self.sequence}
@@ -104,6 +125,44 @@ class Publication:
     document: BlobRef
     uki: BlobRef
     addon: BlobRef
+
+
+@dataclass(frozen=True)
+class Statement:
+    """What the signed targets state of a release: the `custom` of its target (contracts/custom).
+
+    `held` says who or what keeps the box from taking it. `evidence` is None when an older controller stated nothing.
+    """
+
+    sequence: Number
+    content: Digest
+    revision: str
+    time: Number
+    signers: tuple[str, ...]
+    evidence: tuple[BlobRef, ...] | None = None
+    held: str = ""
+
+    @classmethod
+    def of(cls, publication: Publication) -> "Statement":
+        release, revision = publication.release, publication.revision
+        who, what = (revision.signers, revision.evidence)
+        return cls(release.sequence, release.content.digest, str(revision), revision.time, who, what)
+
+    @classmethod
+    def parse(cls, custom: Json) -> "Statement":
+        """Raises `DocumentError` when it is damaged or of another format."""
+        return read(_STATEMENT, "custom of release.json", json.dumps(custom), RELEASE_FORMAT)
+
+    def encode(self) -> Json:
+        custom = {name: value for name, value in asdict(self).items() if name != "held" or value}
+        return custom | {
+            "format": RELEASE_FORMAT,
+            "signers": list(self.signers),
+            "evidence": [asdict(each) for each in self.evidence or ()],
+        }
+
+
+_RELEASE, _STATEMENT = TypeAdapter(Release), TypeAdapter(Statement)
 
 
 @dataclass(frozen=True)

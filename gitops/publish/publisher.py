@@ -2,14 +2,14 @@
 
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
 import structlog
 
 from gitops.errors import PublishError
-from gitops.model import RELEASE_FORMAT, BlobRef, Json, Publication, Report, Target
+from gitops.model import RELEASE_FORMAT, BlobRef, Publication, Report, Statement, Target
 from gitops.publish.transfers import compress, make_delta, pairs
 from gitops.store import Store
 from gitops.store.blobs import arriving
@@ -153,18 +153,9 @@ def blobs_of(publication: Publication) -> tuple[BlobRef, ...]:
 
 def targets_of(publication: Publication) -> dict[str, Target]:
     """The three targets of a box (docs/formats.md, "TUF repository")."""
-    revision, box = publication.revision, publication.release.box
-    custom: Json = {
-        "format": RELEASE_FORMAT,
-        "sequence": publication.release.sequence,
-        "content": publication.release.content.digest,
-        "revision": str(revision),
-        "time": revision.time,
-        "signers": list(revision.signers),
-        "evidence": [asdict(ref) for ref in revision.evidence],
-    }
+    box = publication.release.box
     return {
-        f"{box}/release.json": Target(publication.document, custom),
+        f"{box}/release.json": Target(publication.document, Statement.of(publication).encode()),
         f"{box}/uki.efi": Target(publication.uki),
         f"{box}/addon.efi": Target(publication.addon),
     }

@@ -1,6 +1,6 @@
 """What the rollout must know of a box, read from the store."""
 
-from gitops.errors import StoreError
+from gitops.errors import DocumentError, StoreError
 from gitops.model import Health, Verdict
 from gitops.rollout.rules import Facts
 from gitops.store import Store
@@ -24,5 +24,5 @@ def facts_of(store: Store, box: str, now: float) -> Facts:
 def _content(store: Store, release: str) -> str:
     try:
         return store.release(release).content.digest
-    except (StoreError, ValueError, KeyError):
+    except (StoreError, DocumentError):
         return ""

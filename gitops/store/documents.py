@@ -54,7 +54,7 @@ def content(row: Json) -> Content:
 
 
 def release(row: Json) -> Release:
-    """A release document (or the stored form of one) as a noun."""
+    """The stored form of a release."""
     return Release(row["box"], row["sequence"], content(row["content"]))
 
 

@@ -2,13 +2,11 @@
 
 import contextlib
 import fcntl
-import json
 from collections.abc import Iterator
 from pathlib import Path
 
 from gitops.errors import StoreError
 from gitops.model import Existing, Fleet, Publication, Release, Revision
-from gitops.store import documents
 from gitops.store.blobs import Blobs, Layers
 from gitops.store.boxes import Boxes
 from gitops.store.builds import Builds
@@ -90,5 +88,6 @@ class Store:
 
         Raises:
             StoreError: it is no longer there.
+            DocumentError: it is of another format.
         """
-        return documents.release(json.loads(self.blobs.read(digest)))
+        return Release.parse(self.blobs.read(digest))

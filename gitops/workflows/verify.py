@@ -15,7 +15,6 @@ Rules: nothing that the controller remembers is believed, and no link is skipped
     findings = Verification(folder, Believed.of_folder(keys)).of("demo-1")
 """
 
-import json
 import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -29,12 +28,11 @@ from tuf.ngclient import FetcherInterface, TargetFile, Updater
 from gitops.assemble.boot.pe import sections
 from gitops.assemble.verity import root_hash
 from gitops.errors import SourceError, TowerosError
-from gitops.model import BlobRef, Json, Layer, Release, sha256
+from gitops.model import BlobRef, Layer, Release, Statement, sha256
 from gitops.sign import secureboot, tuf
 from gitops.source.trust.objects import Signed, read
 from gitops.source.trust.releases import check_tag
 from gitops.source.trust.signatures import Trust, signer
-from gitops.store import documents
 from gitops.store.blobs import Blobs, Layers
 
 ROOT, CERTIFICATE = "root.json", "db.crt"
@@ -93,10 +91,12 @@ class Verification:
         box = self._box(name.removeprefix("sha256:"))
         self._found = []
         targets = self._try("tuf", lambda: self._targets(box)) or {}
-        custom: Json = dict(targets["release.json"].custom or {}) if targets else {}
-        if targets:
-            self._try("git", lambda: self._git(custom))
-            release = self._try("release", lambda: self._release(box, targets["release.json"], custom))
+        stated = (
+            self._try("statement", lambda: Statement.parse(targets["release.json"].custom or {})) if targets else None
+        )
+        if stated:
+            self._try("git", lambda: self._git(stated))
+            release = self._try("release", lambda: self._release(box, targets["release.json"], stated))
             if release:
                 self._try("uki", lambda: self._uki(release, targets["uki.efi"]))
                 self._try("addon", lambda: self._addon(release, targets["addon.efi"]))
@@ -148,13 +148,13 @@ class Verification:
         self._say("tuf", f"from our root to the targets; {box} is offered sequence {sequence}")
         return targets
 
-    def _git(self, custom: Json) -> None:
+    def _git(self, stated: Statement) -> None:
         """The objects that travel with the release, and what the statement says of them."""
-        ref, _, commit = str(custom["revision"]).rpartition(MARK)
-        objects = [read(self._blobs.read(str(row["sha256"]))) for row in custom.get("evidence", ())]
+        ref, _, commit = stated.revision.rpartition(MARK)
+        objects = [read(self._blobs.read(ref.sha256)) for ref in stated.evidence or ()]
         commits = [each for each in objects if each.kind == "commit" and each.id == commit]
         tags = [each for each in objects if each.kind == "tag"]
-        if "evidence" not in custom:
+        if stated.evidence is None:
             raise TowerosError("no Git object travels with it: an older controller made it, the next release has them")
         if not commits:
             raise TowerosError(f"no object of commit {commit} travels with the release")
@@ -164,8 +164,8 @@ class Verification:
         named = [tag for tag in tags if tag.headers["tag"] == ref]
         if tags and not named:
             raise TowerosError(f"no object of tag {ref!r} travels with the release")
-        people = {name for each in (*commits, *tags) if (name := self._signer(each, int(custom["time"])))}
-        self._state(custom, people)
+        people = {name for each in (*commits, *tags) if (name := self._signer(each, stated.time))}
+        self._state(stated, people)
 
     def _signer(self, signed: Signed, at: int) -> str:
         """Who signed it, with a key that was good `at` that time; empty: nobody whom we believe."""
@@ -180,25 +180,25 @@ class Verification:
         self._say("git", f"{signed.name} is signed by {name}")
         return name
 
-    def _state(self, custom: Json, people: set[str]) -> None:
+    def _state(self, stated: Statement, people: set[str]) -> None:
         """What the controller stated, beside what the objects prove."""
-        said = [str(name) for name in custom["signers"]]
+        said = stated.signers
         if not said:
             # Where we name people, a controller that asked for no signature is not believed without one.
             nobody = bool(self._believed.people) and not people
             more = ", and nobody whom we believe has signed" if nobody else ""
-            self._say("statement", f"{custom['revision']}; no signature was asked for{more}", ok=not nobody)
+            self._say("statement", f"{stated.revision}; no signature was asked for{more}", ok=not nobody)
             return
         proven, others = sorted(people & set(said)), sorted(set(said) - people)
-        words = f"{custom['revision']}, signed by {', '.join(proven) or 'nobody whom we believe'}"
+        words = f"{stated.revision}, signed by {', '.join(proven) or 'nobody whom we believe'}"
         more = f"; the controller says, also by {', '.join(others)}" if others else ""
         self._say("statement", words + more, ok=bool(proven))
 
-    def _release(self, box: str, target: TargetFile, custom: Json) -> Release:
+    def _release(self, box: str, target: TargetFile, stated: Statement | None) -> Release:
         data = self._blobs.read(_digest(target))
-        release = documents.release(json.loads(data))
-        said = (release.box, release.sequence, release.content.digest)
-        if said != (box, int(custom["sequence"]), str(custom["content"])):
+        release = Release.parse(data)
+        same = not stated or (release.sequence, release.content.digest) == (stated.sequence, stated.content)
+        if release.box != box or not same:
             raise TowerosError("the document speaks of another box, sequence or content than the metadata")
         self._say("release", f"{release.digest}, sequence {release.sequence}, {len(release.layers())} layers")
         return release

@@ -12,7 +12,7 @@ import pytest
 from toweros_agent import health
 from toweros_agent.nouns import Check, Verdict
 
-from tests.simulators.box import Services
+from tests.simulators.services import Services
 
 
 @pytest.fixture

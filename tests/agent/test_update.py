@@ -18,11 +18,17 @@ from toweros_agent.history import Memory
 from toweros_agent.nouns import Verdict
 from toweros_agent.watchdog import Watchdog
 
+from gitops.model import HealthCheck
+from tests.kit.contracts import CONTRACTS
 from tests.simulators.box import SIGNED, Box, Made, State, drive, make
 from tests.simulators.update_server import Keys, UpdateServer, endless, flipped, garbage, truncated
 
-HTTP = {"name": "hello", "type": "http", "target": "http://127.0.0.1:8080/", "status": 200, "contains": "ok"}
-SERVICE = {"name": "web", "type": "service", "target": "web"}
+HTTP = HealthCheck("hello", "http", "http://127.0.0.1:8080/", contains="ok")
+SERVICE = HealthCheck("web", "service", "web")
+
+
+def vector(kind: str, name: str) -> bytes:
+    return (CONTRACTS / "release" / kind / f"{name}.json").read_bytes()
 
 
 @pytest.fixture
@@ -427,7 +433,9 @@ def test_a_release_that_is_not_what_its_metadata_says(box: Box, server: UpdateSe
     assert "another sequence" in refused(box, server)
 
 
-@pytest.mark.parametrize("document", [b"\x00garbage", b"[" * 100_000, b"[]", b'{"format":1}', b'{"format":9,"box":1}'])
+@pytest.mark.parametrize(
+    "document", [b"\x00garbage", b"[" * 100_000, vector("damaged", "no-health"), vector("ahead", "format-2")]
+)
 def test_a_release_that_is_garbage(box: Box, server: UpdateServer, document: bytes) -> None:
     server.publish(document, make(8).uki, make(8).addon, custom={"sequence": 8, "content": "0" * 64})
     assert "release" in refused(box, server)
@@ -671,7 +679,8 @@ def test_the_operators_command_says_what_runs(box: Box, server: UpdateServer) ->
 def test_an_idle_agent_is_small(box: Box, server: UpdateServer, tmp_path: Path) -> None:
     box.power_on()
     program = (
-        "import sys, json; from pathlib import Path; from tests.simulators.box import Agent, Services; "
+        "import sys, json; from pathlib import Path; from toweros_agent.loop import Agent; "
+        "from tests.simulators.services import Services; "
         "from toweros_agent.settings import Places; places = Places(*map(Path, sys.argv[1:])); "
         "agent = Agent(places, Services(), lambda: None); [agent.step() for _ in range(6)]; "
         "assert agent.state == 'idle' and not agent.error, agent.error; "

@@ -22,6 +22,7 @@ from gitops.server import create_app, serve
 from gitops.server.boxes.reports import MAX_BODY
 from gitops.settings import Settings
 from gitops.store import BoxRow
+from tests.kit.contracts import good
 from tests.kit.published import Kit, kit
 
 EVIL = "<script>alert(1)</script>"
@@ -52,14 +53,12 @@ def key(here: Kit) -> Ed25519PrivateKey:
     return key
 
 
+HERE = {"boot_id": "b", "counter": 1, "sequence": 1, "phase": "idle", "health": "Healthy", "entry": "toweros-1.efi"}
+
+
 def body(key: Ed25519PrivateKey, **said: Any) -> bytes:
-    document = {
-        "format": 1, "box": "demo-1", "boot_id": "b", "counter": 1, "time": 1, "agent": "1", "sequence": 1,
-        "release": "ab" * 32, "content": "cd" * 32, "phase": "idle", "health": "Healthy", "error": "", "staged": 0,
-        "rollback": 0, "entry": "toweros-1.efi", "degraded": [], "checks": [], "fetched": {}, "failures": [],
-    } | said  # fmt: skip
-    text = canonical(document)
-    return json.dumps({"report": text.decode(), "signature": key.sign(text).hex()}).encode()
+    text = canonical(good("report", "first-boot", **HERE | said))
+    return canonical(good("envelope", "idle", report=text.decode(), signature=key.sign(text).hex()))
 
 
 def post(web: TestClient, data: bytes, box: str = "demo-1") -> int:

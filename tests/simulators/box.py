@@ -10,7 +10,7 @@ import json
 import os
 import struct
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from hashlib import sha256
 from io import BytesIO
 from pathlib import Path
@@ -22,15 +22,12 @@ from toweros_agent.loop import Agent
 from toweros_agent.machine import State
 from toweros_agent.settings import Places
 
+from gitops.model import BlobRef, Content, HealthCheck, HealthSpec, Layer, Mounted, Release
+from tests.kit.contracts import good
+from tests.simulators.services import Services
+
 SIGNED = b"MZ signed "
 GUID = "0f0e0d0c-0b0a-0908-0706-050403020100"
-
-
-def layer(data: bytes) -> dict[str, object]:
-    """A layer of a release document; `data` is padded to blocks."""
-    data = pad(data)
-    root, _ = verity.hash_tree(BytesIO(data), len(data), lambda: None)
-    return {"root": root, "size": len(data)}
 
 
 def pad(data: bytes) -> bytes:
@@ -53,43 +50,19 @@ class Made:
 
 
 def make(sequence: int, *, service: bytes = b"one", uki: bytes = SIGNED + b"kernel 1", box: str = "demo-1",
-         probation: int = 1, checks: tuple[dict[str, object], ...] = (),
+         probation: int = 1, checks: tuple[HealthCheck, ...] = (),
          images: tuple[bytes, ...] = ()) -> Made:  # fmt: skip
     """A release of three layers: root and base are the same in all of them, `service` is its own. And user images."""
     datas = [pad(data) for data in (b"root" * 5000, b"base" * 9000, service * 3000, *images)]
-    layers = [layer(data) for data in datas]
-    containers = [{"path": "services/hello", "target": "rootfs", "layers": layers[1:3]}]
-    containers += [{"path": "images", "target": "oci", "layers": layers[3:]}] if images else []
-    content = {
-        "cmdline": "console=ttyS0",
-        "kernel": {"sha256": "0" * 64, "size": 1},
-        "initrd": {"sha256": "0" * 64, "size": 1},
-        "root": layers[:1],
-        "containers": containers,
-        "health": {"probation": probation, "checks": list(checks)},
-    }
-    document = nouns.canonical({"format": 1, "box": box, "sequence": sequence, "content": content})
-    addon = b"addon toweros.release=" + sha256(document).hexdigest().encode()
-    blobs = {str(each["root"]): data for each, data in zip(layers, datas, strict=True)}
-    return Made(sequence, document, uki, addon, blobs)
-
-
-@dataclass
-class Services:
-    """What containerd and the loopback network say."""
-
-    running: dict[str, tuple[int, str]] = field(default_factory=dict)
-    status: int = 200
-    docker: dict[str, tuple[int, str]] = field(default_factory=dict)
-
-    def tasks(self) -> dict[str, tuple[int, str]]:
-        return self.running
-
-    def containers(self) -> dict[str, tuple[int, str]]:
-        return self.docker
-
-    def get(self, url: str, timeout: float) -> tuple[int, bytes]:
-        return self.status, b"ok"
+    layers = tuple(Layer(verity.hash_tree(BytesIO(data), len(data), lambda: None)[0], len(data)) for data in datas)
+    mounted = [Mounted("services/hello", "rootfs", layers[1:3])]
+    mounted += [Mounted("images", "oci", layers[3:])] if images else []
+    boot = BlobRef("0" * 64, 1)
+    content = Content(boot, boot, "console=ttyS0", layers[:1], tuple(mounted), HealthSpec(probation, checks))
+    release = Release(box, sequence, content)
+    addon = b"addon toweros.release=" + release.digest.encode()
+    blobs = {layer.root: data for layer, data in zip(layers, datas, strict=True)}
+    return Made(sequence, release.encode(), uki, addon, blobs)
 
 
 class Box:
@@ -220,8 +193,8 @@ class Box:
     def _start(self, entry: nouns.Entry) -> Agent:
         addon = self.linux / f"toweros-{entry.sequence}.efi.extra.d" / "release.addon.efi"
         digest = addon.read_bytes().split(b"toweros.release=")[1].decode()
-        boot = {"format": 1, "box": "demo-1", "release": digest, "sequence": entry.sequence, "server": self.server}
-        boot |= {"entry": entry.name, "trial": not entry.plain, "repaired": []}
+        runs = {"box": "demo-1", "release": digest, "sequence": entry.sequence, "server": self.server}
+        boot = good("boot", "blessed", **runs, entry=entry.name, trial=not entry.plain)
         (self.run / "boot.json").write_text(json.dumps(boot))
         (self.run / "release.json").write_bytes((self.disk / "releases" / f"{digest}.json").read_bytes())
         (self.run / "agent.json").unlink(missing_ok=True)

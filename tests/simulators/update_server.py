@@ -28,6 +28,9 @@ from tuf.api.metadata import (
     Timestamp,
 )
 
+from gitops.errors import DocumentError
+from gitops.model import Release, Statement
+
 Fault = Callable[[bytes], Iterator[bytes]]
 """What is sent instead of the content; the announced length stays that of the content."""
 
@@ -114,18 +117,18 @@ class UpdateServer:
         self, release: bytes, uki: bytes, addon: bytes, *, custom: dict[str, object] | None = None, days: float = 1
     ) -> None:
         """Add the box's three targets, sign everything anew, timestamp last."""
-        meant: dict[str, object] = {"format": 1, "revision": "main@sha1:0", "time": 1760000000, "signers": []}
-        if b'"content"' in release:
-            document = json.loads(release)
-            content = json.dumps(document["content"], sort_keys=True, separators=(",", ":")).encode()
-            meant |= {"sequence": document["sequence"], "content": sha256(content).hexdigest()}
-        meant |= custom or {}
+        try:
+            read = Release.parse(release)
+            sequence, content = read.sequence, read.content.digest
+        except DocumentError:
+            sequence, content = 0, "0" * 64
+        stated = Statement(sequence, content, "main@sha1:" + "0" * 40, 1760000000, (), ())
         targets = {}
         for name, data in (("release.json", release), ("uki.efi", uki), ("addon.efi", addon)):
             path = f"{self.box}/{name}"
             targets[path] = TargetFile.from_data(path, data, ["sha256"])
             self.files[f"/targets/{self.box}/{sha256(data).hexdigest()}.{name}"] = data
-        targets[f"{self.box}/release.json"].unrecognized_fields["custom"] = meant
+        targets[f"{self.box}/release.json"].unrecognized_fields["custom"] = stated.encode() | (custom or {})
         self.sign(targets, days)
 
     def sign(self, targets: dict[str, TargetFile], days: float) -> None:

@@ -8,11 +8,13 @@ from typing import Annotated, Literal
 
 import structlog
 from fastapi import APIRouter, Request, Response
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 
+from gitops.errors import DocumentError
 from gitops.model import REPORT_FORMAT, Failure, Health, Json, Phase, Report, Verdict
+from gitops.model.reading import read
 from gitops.sign.box import proves
 from gitops.store import Store
 
@@ -78,6 +80,9 @@ class ReportIn(Wire):
         return Report(**values, failures=failures, checks=tuple(self.checks), degraded=tuple(self.degraded))
 
 
+_REPORT = TypeAdapter(ReportIn)
+
+
 def router(store: Store) -> APIRouter:
     """POST /api/v1/boxes/BOX/report."""
     routes = APIRouter()
@@ -135,12 +140,9 @@ def changes(before: Report | None, after: Report) -> list[tuple[str, str, str]]:
 
 def _parse(text: str) -> Report:
     try:
-        document = ReportIn.model_validate_json(text)
-    except ValidationError as error:
-        raise HTTPException(422, "the report is not understood") from error
-    if document.format not in (REPORT_FORMAT, REPORT_FORMAT - 1):
-        raise HTTPException(422, f"report format {document.format} is not understood")
-    return document.noun()
+        return read(_REPORT, "the report", text, REPORT_FORMAT).noun()
+    except DocumentError as error:
+        raise HTTPException(422, error.message) from error
 
 
 async def _bounded(request: Request) -> bytes:

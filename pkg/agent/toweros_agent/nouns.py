@@ -50,6 +50,25 @@ def digest(value: object) -> str:
     raise ValueError(f"{value!r} is not a digest")
 
 
+def number(value: object) -> int:
+    """`value`, if it is a whole number that is not negative."""
+    if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
+        return value
+    raise ValueError(f"{value!r} is not a number")
+
+
+def text(value: object) -> str:
+    if isinstance(value, str):
+        return value
+    raise ValueError(f"{value!r} is not a text")
+
+
+def readable(name: str, document: Json) -> None:
+    """Raises `Refused` when the format number is neither ours nor the one before."""
+    if document["format"] not in (FORMAT, FORMAT - 1):
+        raise Refused(f"{name} format {document['format']}: this agent reads {FORMAT}")
+
+
 @dataclass(frozen=True)
 class Layer:
     """One EROFS image, named by its dm-verity root; `size` is the data alone."""
@@ -59,7 +78,7 @@ class Layer:
 
     @classmethod
     def read(cls, value: Json) -> "Layer":
-        size = int(value["size"])
+        size = number(value["size"])
         if size % BLOCK or not 0 < size <= MAX_LAYER:
             raise ValueError(f"layer size {size}")
         return cls(digest(value["root"]), size)
@@ -75,6 +94,12 @@ class Check:
     status: int = 200
     contains: str = ""
     timeout: int = 10
+
+    def __post_init__(self) -> None:
+        for words in (self.name, self.type, self.target, self.contains):
+            text(words)
+        for count in (self.status, self.timeout):
+            number(count)
 
 
 @dataclass(frozen=True)
@@ -94,18 +119,17 @@ class Release:
         """Raises `Refused` when it is not a release of a format that this agent reads."""
         try:
             document = json.loads(data)
-            if document["format"] not in (FORMAT, FORMAT - 1):
-                raise Refused(f"release format {document['format']}: this agent reads {FORMAT}")
+            readable("release", document)
             content = document["content"]
             slots = {"": content["root"]} | {each["path"]: each["layers"] for each in content["containers"]}
             health = content["health"]
             release = cls(
-                str(document["box"]),
-                int(document["sequence"]),
+                text(document["box"]),
+                number(document["sequence"]),
                 sha256(data),
                 sha256(canonical(content)),
                 {place: tuple(map(Layer.read, layers)) for place, layers in slots.items()},
-                int(health["probation"]),
+                number(health["probation"]),
                 tuple(Check(**each) for each in health["checks"]),
             )
         except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
@@ -144,15 +168,14 @@ class Boot:
         """Raises `Refused` when it is not what the initrd writes in a format that this agent reads."""
         try:
             document = json.loads(data)
-            if document["format"] not in (FORMAT, FORMAT - 1):
-                raise Refused(f"boot.json format {document['format']}: this agent reads {FORMAT}")
+            readable("boot.json", document)
             if not isinstance(document["trial"], bool):
                 raise ValueError(f"trial {document['trial']!r}")
             return cls(
-                box=str(document["box"]),
+                box=text(document["box"]),
                 release=digest(document["release"]),
-                sequence=int(document["sequence"]),
-                server=str(document["server"]),
+                sequence=number(document["sequence"]),
+                server=text(document["server"]),
                 trial=document["trial"],
                 repaired=tuple(map(digest, document.get("repaired", ()))),
             )
@@ -185,6 +208,26 @@ class Offer:
     addon: Target
     expires: int
     held: str = ""
+
+    @classmethod
+    def parse(cls, custom: Json, targets: Mapping[str, Target], expires: int) -> "Offer":
+        """Raises `Refused` when `custom`, of the target release.json, is not of a format that this agent reads."""
+        release, uki, addon = (targets[name] for name in ("release.json", "uki.efi", "addon.efi"))
+        try:
+            readable("metadata", custom)
+            return cls(
+                sequence=number(custom["sequence"]),
+                content=digest(custom["content"]),
+                revision=text(custom["revision"]),
+                time=number(custom["time"]),
+                release=release,
+                uki=uki,
+                addon=addon,
+                expires=expires,
+                held=text(custom.get("held", "")),
+            )
+        except (ValueError, TypeError, KeyError) as error:
+            raise Refused(f"metadata: {release.path}: custom: {type(error).__name__}: {error}") from error
 
 
 @dataclass(frozen=True)

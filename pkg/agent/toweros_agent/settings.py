@@ -8,9 +8,12 @@ Drop-ins are read in the order of their names, whatever folder they are in; the 
 is left out and said in the report: a typing error must not cost the box its way to the server.
 """
 
+import math
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
+
+from toweros_agent.nouns import text
 
 POLL = 30
 MIN_POLL = 1
@@ -66,9 +69,14 @@ def _apply(settings: Settings, values: dict[str, Any]) -> Settings:
     unknown = sorted(set(values) - {"server", "poll", "mirrors"})
     if unknown:
         raise ValueError(f"unknown key {unknown[0]}")
+    poll, mirrors = values.get("poll", settings.poll), values.get("mirrors", list(settings.mirrors))
+    if type(poll) not in (int, float) or not math.isfinite(poll):
+        raise ValueError(f"poll: {poll!r} is not a number of seconds")
+    if not isinstance(mirrors, list):
+        raise ValueError("mirrors: not a list")
     return replace(
         settings,
-        server=str(values.get("server", settings.server)).rstrip("/"),
-        poll=max(float(values.get("poll", settings.poll)), MIN_POLL),
-        mirrors=tuple(str(each).rstrip("/") for each in values.get("mirrors", settings.mirrors)),
+        server=text(values.get("server", settings.server)).rstrip("/"),
+        poll=max(poll, MIN_POLL),
+        mirrors=tuple(text(each).rstrip("/") for each in mirrors),
     )

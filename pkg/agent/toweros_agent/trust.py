@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from toweros_agent.net import Http, NetError
-from toweros_agent.nouns import FORMAT, Offer, Refused, Target, digest
+from toweros_agent.nouns import Offer, Refused, Target, digest
 
 if TYPE_CHECKING:
     from tuf.ngclient.updater import Updater
@@ -65,24 +65,12 @@ class Trust:
         return Target(info.path, digest(info.hashes["sha256"]), info.length), info.custom
 
     def _read(self, targets: dict[str, tuple[Target, Any]]) -> Offer:
-        release, custom = targets["release.json"]
         try:
-            if custom["format"] not in (FORMAT, FORMAT - 1):
-                raise Refused(f"metadata format {custom['format']}: this agent reads {FORMAT}")
             signed = json.loads((self.folder / "timestamp.json").read_bytes())["signed"]
-            return Offer(
-                sequence=int(custom["sequence"]),
-                content=digest(custom["content"]),
-                revision=str(custom["revision"]),
-                time=int(custom["time"]),
-                release=release,
-                uki=targets["uki.efi"][0],
-                addon=targets["addon.efi"][0],
-                expires=timegm(time.strptime(signed["expires"], "%Y-%m-%dT%H:%M:%SZ")),
-                held=str(custom.get("held", "")),
-            )
+            expires = timegm(time.strptime(signed["expires"], "%Y-%m-%dT%H:%M:%SZ"))
         except (ValueError, TypeError, KeyError) as error:
-            raise Refused(f"metadata: {release.path}: custom: {type(error).__name__}: {error}") from error
+            raise Refused(f"metadata: timestamp.json: {type(error).__name__}: {error}") from error
+        return Offer.parse(targets["release.json"][1], {name: target for name, (target, _) in targets.items()}, expires)
 
 
 def _fetcher(http: Http) -> Any:

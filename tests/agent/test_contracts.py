@@ -1,0 +1,192 @@
+"""The agent reads what the contracts say that it must, refuses the rest by name, and writes what they say."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from toweros_agent.health import Result
+from toweros_agent.machine import State
+from toweros_agent.net import Http
+from toweros_agent.nouns import Boot, Failure, Offer, Refused, Release, Target, Verdict
+from toweros_agent.report import CheckRow, FailureRow, Health, Report, Reporter
+from toweros_agent.settings import Places, load
+
+from gitops.fleet.system_files import drop_in
+from gitops.model import Box, Spec
+from tests.kit import contracts
+from tests.kit.contracts import good, problems, vectors
+
+TARGETS = {name: Target(f"demo-1/{name}", "0" * 64, 1) for name in ("release.json", "uki.efi", "addon.efi")}
+
+
+def read_custom(data: bytes) -> Offer:
+    return Offer.parse(json.loads(data), TARGETS, 1_800_000_000)
+
+
+READERS: dict[str, tuple[str, Callable[[bytes], Release | Offer | Boot]]] = {
+    "release": ("release", Release.parse),
+    "custom": ("metadata", read_custom),
+    "boot": ("boot.json", Boot.parse),
+}
+
+
+@pytest.mark.parametrize("name", READERS)
+def test_what_is_good_or_of_the_version_before_is_read(name: str) -> None:
+    for parameters in vectors(name, "good", "before"):
+        (vector,) = parameters.values
+        assert READERS[name][1](vector.read_bytes()).sequence in (7, 8), vector
+
+
+@pytest.mark.parametrize("name", READERS)
+def test_one_version_ahead_is_refused_by_its_number_and_a_new_member_is_not(name: str) -> None:
+    word, read = READERS[name]
+    for parameters in vectors(name, "ahead"):
+        (vector,) = parameters.values
+        if vector.stem.startswith("format-2"):
+            with pytest.raises(Refused, match=f"{word} format 2: this agent reads 1"):
+                read(vector.read_bytes())
+        else:
+            assert read(vector.read_bytes()).sequence == 7, vector
+
+
+@pytest.mark.parametrize("name", READERS)
+def test_what_is_damaged_is_refused_by_name(name: str) -> None:
+    word, read = READERS[name]
+    for parameters in vectors(name, "damaged"):
+        (vector,) = parameters.values
+        with pytest.raises(Refused, match=word):
+            read(vector.read_bytes())
+            pytest.fail(f"{vector} was read")
+
+
+def test_every_value_of_a_document_arrives() -> None:
+    release = Release.parse((contracts.CONTRACTS / "release" / "good" / "full.json").read_bytes())
+    boot = Boot.parse((contracts.CONTRACTS / "boot" / "good" / "trial.json").read_bytes())
+    offer = read_custom((contracts.CONTRACTS / "custom" / "good" / "held.json").read_bytes())
+    assert (boot.box, boot.trial, boot.server) == ("demo-1", True, "http://10.0.2.2:8080")
+    assert boot.repaired == ("1" * 64, "2" * 64)
+    assert (release.sequence, release.digest) == (boot.sequence, boot.release)
+    assert (release.sequence, release.content) == (offer.sequence, offer.content)
+    assert (offer.held, offer.time, offer.expires) == ("ada: storm", 1_760_000_000, 1_800_000_000)
+    assert {place: [layer.root[0] for layer in layers] for place, layers in release.slots.items()} == {
+        "": ["1", "2"],
+        "onboot/000-sysctl": ["1"],
+        "services/sshd": ["1", "3"],
+        "images": ["4", "5"],
+    }
+    assert release.probation == 120
+    (hello, ntp, _) = release.checks
+    assert (hello.type, hello.status, hello.contains, hello.timeout) == ("http", 204, "grüß dich", 5)
+    assert (ntp.type, ntp.target) == ("service", "ntpd")
+
+
+# --- drop-ins ---
+
+
+@pytest.fixture
+def places(tmp_path: Path) -> Places:
+    for folder in ("run", "etc", "lib"):
+        (tmp_path / folder / "agent.d").mkdir(parents=True)
+    return Places(run=tmp_path / "run", etc=tmp_path / "etc", lib=tmp_path / "lib")
+
+
+def put(folder: Path, *vectors: Path) -> None:
+    for vector in vectors:
+        (folder / "agent.d" / vector.name).write_bytes(vector.read_bytes())
+
+
+def test_good_drop_ins_count_and_so_do_those_of_the_version_before(places: Places) -> None:
+    for parameters in vectors("agent", "good", "before"):
+        put(places.etc, *parameters.values)
+    settings = load(places, "http://192.0.2.9")
+    assert settings.problems == ()
+    assert (settings.server, settings.poll, settings.mirrors) == ("http://192.0.2.1:8080", 2.5, ())
+
+
+@pytest.mark.parametrize("vector", vectors("agent", "ahead", "damaged"))
+def test_a_drop_in_that_is_not_understood_is_left_out_and_named(places: Places, vector: Path) -> None:
+    put(places.etc, vector)
+    settings = load(places, "http://192.0.2.9")
+    assert (settings.server, settings.poll, settings.mirrors) == ("http://192.0.2.9", 30, ())
+    (problem,) = settings.problems
+    assert problem.startswith(f"{vector.name}: ")
+
+
+def test_the_controllers_drop_in_counts(places: Places) -> None:
+    (places.etc / "agent.d" / "50-box.toml").write_text(drop_in(Box("demo-1", "vm", Spec("kernel", "quiet"), poll=7)))
+    settings = load(places, "http://192.0.2.9")
+    assert (settings.poll, settings.problems) == (7, ())
+
+
+# --- the report ---
+
+CHANGES_BY_ITSELF = ("boot_id", "counter", "time")
+SMALL, FULL = (
+    Release.parse((contracts.CONTRACTS / "release" / "good" / f"{name}.json").read_bytes())
+    for name in ("minimal", "full")
+)
+IDLE = Report(
+    sequence=SMALL.sequence,
+    release=SMALL.digest,
+    content=SMALL.content,
+    phase=State.IDLE,
+    health=Health.HEALTHY,
+    error="",
+    staged=0,
+    rollback=6,
+    entry="toweros-7.efi",
+    degraded=(),
+    checks=(CheckRow.of(Result("hello", True)),),
+    fetched={"bytes": 16400, "layers": ["1" * 64], "deltas": 1, "repaired": 0, "seconds": 2},
+    failures=(),
+)
+FAILED = "health check hello: status 500"
+FAILURES = (
+    Failure(8, FULL.digest, FULL.content, "u", Verdict.FAILED, FAILED, 1_759_990_000,
+            f"starting --begin_trial--> probation\nfailed: {FAILED}"),
+    Failure(9, "7" * 64, "c", "u", Verdict.INDETERMINATE,
+            "its tries are used up: it panicked, hung or lost power", 1_759_995_000),
+)  # fmt: skip
+WENT_BACK = Report(
+    **vars(IDLE)
+    | {
+        "health": Health.DEGRADED,
+        "error": f"release 8 is held: {FAILED}",
+        "degraded": ("no watchdog", "onboot 003-mount: exit code 1"),
+        "checks": (
+            CheckRow.of(Result("hello", False, "status 500")),
+            CheckRow.of(Result("service ntpd", True, restarts=1)),
+        ),
+        "failures": tuple(map(FailureRow.of, FAILURES)),
+    }
+)
+FIRST = Report(
+    **vars(IDLE)
+    | {
+        "phase": State.STARTING,
+        "health": Health.PROGRESSING,
+        "rollback": 0,
+        "checks": (),
+        "fetched": {"repaired": 0},
+    }
+)
+
+
+@pytest.mark.parametrize(("vector", "report"), [("idle", IDLE), ("went-back", WENT_BACK), ("first-boot", FIRST)])
+def test_a_report_is_written_as_its_vector(tmp_path: Path, vector: str, report: Report) -> None:
+    key = Ed25519PrivateKey.generate()
+    pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    (tmp_path / "box.key").write_bytes(pem)
+    (tmp_path / "boot_id").write_text("0b5e6f8a-9d4b-4f8e-8d59-0a5a2f0a7d11\n")
+    http = Http(lambda: None, lambda _: None)
+    reporter = Reporter(http, "http://192.0.2.9", "demo-1", tmp_path / "box.key", tmp_path / "boot_id")
+    envelope = json.loads(reporter.signed(report))
+    assert problems("envelope", envelope) == []
+    key.public_key().verify(bytes.fromhex(envelope["signature"]), envelope["report"].encode())
+    document = json.loads(envelope["report"])
+    assert problems("report", document) == []
+    expected = good("report", vector)
+    assert document == expected | {name: document[name] for name in CHANGES_BY_ITSELF}

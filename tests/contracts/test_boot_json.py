@@ -1,0 +1,73 @@
+"""boot.json as the initrd's own shell writes it, with the shell and the jq of this machine."""
+
+import json
+import shlex
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.kit.contracts import CONTRACTS, good, load, problems, vectors
+
+PKG = CONTRACTS.parent / "pkg"
+SHELLS = ("dash", "busybox sh")
+
+
+def initrd(shell: str, run: Path, work: str, **values: str) -> str:
+    """Do `work` with the initrd's functions; `run` is its /run/toweros, and has its temporary files."""
+    script = (PKG / "initrd" / "init").read_text()
+    start = "\nmain\n"
+    assert script.endswith(start)
+    functions = script.removesuffix(start).replace("/tmp/", f"{run}/")
+    settings = "\n".join(f"{name}={shlex.quote(value)}" for name, value in {"HANDOVER": str(run), **values}.items())
+    fail = 'fail() { echo "FAILED: $*" >&2; exit 1; }'
+    program = f"{functions}\n{settings}\n{fail}\n{work}\n"
+    return subprocess.run([*shell.split(), "-c", program], capture_output=True, text=True, check=True).stdout
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+@pytest.mark.parametrize(
+    ("vector", "values"),
+    [
+        ("blessed", {"SEQUENCE": "7", "ENTRY": "toweros-7.efi", "REPAIRED": ""}),
+        ("trial", {"SEQUENCE": "8", "ENTRY": "toweros-8+2-1.efi", "REPAIRED": f" {'1' * 64} {'2' * 64}"}),
+        ("unknown-entry", {"SEQUENCE": "7", "ENTRY": "", "REPAIRED": ""}),
+    ],
+)
+def test_the_initrd_writes_its_vector(tmp_path: Path, shell: str, vector: str, values: dict[str, str]) -> None:
+    expected = good("boot", vector)
+    same = {"BOX": "demo-1", "RELEASE": expected["release"], "SERVER": "http://10.0.2.2:8080"}
+    initrd(shell, tmp_path, "hand_over", **same, **values)
+    document = json.loads((tmp_path / "boot.json").read_bytes())
+    assert document == expected
+    assert problems("boot", document) == []
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+@pytest.mark.parametrize("vector", vectors("release", "good", "before"))
+def test_the_initrd_reads_a_release(tmp_path: Path, shell: str, vector: Path) -> None:
+    (tmp_path / "release.json").write_bytes(vector.read_bytes())
+    content: dict[str, Any] = load(vector)["content"]
+    places = [content["root"], *(each["layers"] for each in content["containers"])]
+    layers = {each["root"]: each["size"] for place in places for each in place}
+    said = initrd(shell, tmp_path, "for_each_layer echo")
+    assert said.splitlines() == [f"{root} {size}" for root, size in sorted(layers.items())]
+    work = 'stack() { echo "$@"; }; mount_root; mount_containers'
+    mounted = [f"/newroot {' '.join(each['root'] for each in content['root'])}"]
+    for each in content["containers"]:
+        roots = " ".join(layer["root"] for layer in each["layers"])
+        mounted.append(f"/newroot/containers/{each['path']}/{each['target']} {roots}")
+    assert initrd(shell, tmp_path, work).splitlines() == mounted
+
+
+@pytest.mark.parametrize("vector", vectors("boot", "good", "before"))
+def test_init_names_the_log_of_a_boot_after_its_sequence(tmp_path: Path, vector: Path) -> None:
+    (tmp_path / "disk" / "state").mkdir(parents=True)
+    (tmp_path / "boot.json").write_bytes(vector.read_bytes())
+    (tmp_path / "init.log").write_text("started\n")
+    common = PKG / "init" / "files" / "usr" / "lib" / "toweros" / "common.sh"
+    program = f". {common}\nHANDOVER={tmp_path}\nsave_log\n"
+    subprocess.run(["sh", "-c", program], check=True)
+    log = tmp_path / "disk" / "state" / f"boot-{load(vector)['sequence']}.log"
+    assert log.read_text() == "started\n"

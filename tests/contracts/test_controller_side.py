@@ -1,0 +1,207 @@
+"""What the controller writes is what its contracts say, to the byte; and it reads what they say that it must."""
+
+import json
+import tomllib
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from starlette.exceptions import HTTPException
+
+from gitops.errors import DocumentError
+from gitops.fleet.system_files import drop_in
+from gitops.model import (
+    DROP_IN,
+    KEYS,
+    BlobRef,
+    Box,
+    Content,
+    HealthCheck,
+    HealthSpec,
+    Layer,
+    Mounted,
+    Publication,
+    Release,
+    Revision,
+    Spec,
+    Statement,
+    canonical,
+)
+from gitops.publish.publisher import held, targets_of
+from gitops.server.boxes.reports import take
+from gitops.store import Store
+from tests.kit.contracts import CONTRACTS, good, load, problems, vectors
+
+# --- release.json ---
+
+ONE, TWO, THREE = (Layer(digit * 64, 4096 * int(digit)) for digit in "123")
+MINIMAL = Release(
+    "demo-1", 7, Content(BlobRef("a" * 64, 100), BlobRef("b" * 64, 200), "console=ttyS0", (ONE,), (), HealthSpec())
+)
+CHECKS = (
+    HealthCheck("hello", "http", "http://127.0.0.1:8080/", 204, "grüß dich", 5),
+    HealthCheck("ntp", "service", "ntpd"),
+    HealthCheck("hlr", "container", "hlr"),
+)
+FULL = Release(
+    "demo-1",
+    8,
+    Content(
+        BlobRef("a" * 64, 100),
+        BlobRef("b" * 64, 200),
+        "console=ttyS0",
+        (ONE, TWO),
+        (
+            Mounted("onboot/000-sysctl", "rootfs", (ONE,)),
+            Mounted("services/sshd", "lower", (ONE, THREE)),
+            Mounted("images", "oci", (Layer("4" * 64, 4 * 4096), Layer("5" * 64, 5 * 4096))),
+        ),
+        HealthSpec(120, CHECKS),
+    ),
+)
+RELEASES = [("minimal", MINIMAL), ("full", FULL)]
+
+
+@pytest.mark.parametrize(("vector", "release"), RELEASES)
+def test_a_release_is_written_as_its_vector(vector: str, release: Release) -> None:
+    data = (CONTRACTS / "release" / "good" / f"{vector}.json").read_bytes()
+    assert release.encode() == data
+    assert problems("release", json.loads(data)) == []
+    assert Release.parse(data) == release
+
+
+@pytest.mark.parametrize("vector", vectors("release", "before"))
+def test_a_release_of_the_version_before_is_read(vector: Path) -> None:
+    assert Release.parse(vector.read_bytes()).box == "demo-1"
+
+
+@pytest.mark.parametrize("vector", vectors("release", "ahead", "damaged"))
+def test_a_release_that_is_not_understood_is_refused_by_name(vector: Path) -> None:
+    with pytest.raises(DocumentError, match="release.json has format 2" if ahead(vector) else "release.json "):
+        Release.parse(vector.read_bytes())
+
+
+def ahead(vector: Path) -> bool:
+    return vector.stem.startswith("format-2")
+
+
+# --- the target's custom ---
+
+UNSIGNED = Revision("main", "d" * 40, 7, 1760000000)
+TAGGED = Revision(
+    "v1.4.0",
+    "e" * 40,
+    8,
+    1760000000,
+    signers=("ada@example.org", "bob@example.org"),
+    evidence=(BlobRef("6" * 64, 321), BlobRef("7" * 64, 123)),
+    tagged=True,
+)
+
+
+def custom(release: Release, revision: Revision, hold: str = "") -> dict[str, Any]:
+    blob = BlobRef("0" * 64, 1)
+    targets = targets_of(Publication(release, revision, blob, blob, blob))
+    return dict(held(targets, {"demo-1": hold} if hold else {})["demo-1/release.json"].custom)
+
+
+@pytest.mark.parametrize(
+    ("vector", "release", "revision", "hold"),
+    [("unsigned", MINIMAL, UNSIGNED, ""), ("tagged", FULL, TAGGED, ""), ("held", FULL, TAGGED, "ada: storm")],
+)
+def test_custom_is_written_as_its_vector(vector: str, release: Release, revision: Revision, hold: str) -> None:
+    document = custom(release, revision, hold)
+    assert document == good("custom", vector)
+    assert problems("custom", document) == []
+    assert Statement.parse(document).encode() == document
+
+
+@pytest.mark.parametrize("vector", vectors("custom", "before", "ahead"))
+def test_custom_is_read_across_versions(vector: Path) -> None:
+    if ahead(vector):
+        with pytest.raises(DocumentError, match=r"custom of release.json has format 2"):
+            Statement.parse(load(vector))
+    else:
+        assert Statement.parse(load(vector)).sequence in (7, 8)
+
+
+@pytest.mark.parametrize("vector", vectors("custom", "damaged"))
+def test_custom_that_is_damaged_is_refused_by_name(vector: Path) -> None:
+    with pytest.raises(DocumentError, match=r"custom of release.json is damaged"):
+        Statement.parse(load(vector))
+
+
+# --- the report ---
+
+
+@pytest.fixture
+def key() -> Ed25519PrivateKey:
+    return Ed25519PrivateKey.generate()
+
+
+@pytest.fixture
+def store(tmp_path: Path, key: Ed25519PrivateKey) -> Store:
+    made = Store.open(tmp_path)
+    made.boxes.enroll("demo-1", key.public_key().public_bytes_raw().hex())
+    return made
+
+
+def signed(key: Ed25519PrivateKey, text: bytes) -> bytes:
+    envelope = good("envelope", "idle", report=text.decode(), signature=key.sign(text).hex())
+    return json.dumps(envelope).encode()
+
+
+@pytest.mark.parametrize("vector", vectors("report", "good", "before", "ahead"))
+def test_a_report_is_taken_across_versions(store: Store, key: Ed25519PrivateKey, vector: Path) -> None:
+    body = signed(key, vector.read_bytes())
+    if ahead(vector):
+        with pytest.raises(HTTPException) as refused:
+            take(store, "demo-1", body)
+        assert (refused.value.status_code, refused.value.detail) == (
+            422,
+            "the report has format 2: this version reads 0 and 1",
+        )
+        return
+    take(store, "demo-1", body)
+    report = store.boxes.report("demo-1")
+    assert report is not None
+    members = {name: value for name, value in load(vector).items() if name not in ("format", "tpm")}
+    assert members.items() <= json.loads(canonical(asdict(report))).items()
+
+
+@pytest.mark.parametrize("vector", vectors("report", "damaged"))
+def test_a_report_that_is_damaged_is_refused_by_name(store: Store, key: Ed25519PrivateKey, vector: Path) -> None:
+    with pytest.raises(HTTPException) as refused:
+        take(store, "demo-1", signed(key, vector.read_bytes()))
+    assert refused.value.status_code == 422 and refused.value.detail.startswith("the report is damaged: ")
+    assert store.boxes.report("demo-1") is None
+
+
+@pytest.mark.parametrize("vector", vectors("envelope", "good", "before", "ahead"))
+def test_an_envelope_is_opened_before_its_report_is_read(store: Store, vector: Path) -> None:
+    with pytest.raises(HTTPException) as refused:
+        take(store, "demo-1", vector.read_bytes())
+    assert (refused.value.status_code, "signature" in refused.value.detail) == (403, True), "the vectors are not signed"
+
+
+@pytest.mark.parametrize("vector", vectors("envelope", "damaged"))
+def test_an_envelope_that_is_damaged_is_refused(store: Store, vector: Path) -> None:
+    with pytest.raises(HTTPException) as refused:
+        take(store, "demo-1", vector.read_bytes())
+    assert refused.value.status_code == 400
+
+
+# --- the agent's drop-in ---
+
+
+def test_the_drop_in_is_written_as_its_vector() -> None:
+    box = Box("demo-1", "vm", Spec("kernel", "quiet"))
+    assert drop_in(box) == (CONTRACTS / "agent" / "good" / "50-box.toml").read_text()
+    assert problems("agent", tomllib.loads(drop_in(box))) == []
+
+
+def test_every_key_that_is_written_for_the_agent_is_in_the_contract() -> None:
+    schema = json.loads((CONTRACTS / "agent" / "schema.json").read_bytes())
+    assert {name for name, key in KEYS.items() if key.writes == DROP_IN} <= schema["properties"].keys()
