@@ -1,4 +1,4 @@
-"""`toweros schema [NAME]`: JSON Schemas: of the files of a fleet repo, for editors, and of what controller and box exchange."""
+"""`toweros schema [NAME]`: JSON Schemas of the files of a fleet repo, and of what controller and box exchange."""
 
 import enum
 import json
@@ -12,7 +12,20 @@ from gitops.model import Level
 
 CONTRACTS = files("gitops") / "contracts"
 """A link to the repo's contracts/; in what is installed, a copy."""
-Name = enum.StrEnum("Name", [*KINDS, *sorted(each.name for each in CONTRACTS.iterdir() if each.is_dir())])  # type: ignore[misc]
+
+
+class Name(enum.StrEnum):
+    """What has a schema."""
+
+    fleet = "fleet"
+    role = "role"
+    box = "box"
+    release = "release"
+    custom = "custom"
+    report = "report"
+    envelope = "envelope"
+    boot = "boot"
+    agent = "agent"
 
 
 def register(app: typer.Typer) -> None:
@@ -20,7 +33,7 @@ def register(app: typer.Typer) -> None:
 
 
 def schema(name: Annotated[Name | None, typer.Argument(help="One document; all without it.")] = None) -> None:
-    """Print JSON Schemas: fleet.yaml, roles/NAME.yaml, boxes/NAME.yaml, and what controller and box exchange."""
+    """Print the JSON Schema of a file of a fleet repo, or of a document between controller and box."""
     value = _schema(name) if name else {each: _schema(each) for each in Name}
     typer.echo(json.dumps(value, indent=2))
 

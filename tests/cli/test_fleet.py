@@ -12,6 +12,7 @@ import yaml
 from gitops.cli.main import application
 from gitops.errors import TowerosError
 from gitops.source import FolderTree, new_fleet
+from tests.kit import contracts
 from tests.kit.console import git, toweros
 from tests.kit.fleets import repo
 
@@ -117,7 +118,8 @@ def test_get_says_where_each_value_comes_from(tmp_path: Path) -> None:
 
 def test_schema_prints_json() -> None:
     assert json.loads(toweros("schema", "box").stdout)["title"] == "TowerOS box"
-    assert set(json.loads(toweros("schema").stdout)) == {"fleet", "role", "box"}
+    assert json.loads(toweros("schema", "boot").stdout)["title"] == "/run/toweros/boot.json"
+    assert set(json.loads(toweros("schema").stdout)) == {"fleet", "role", "box", *contracts.names()}
 
 
 def test_every_verb_explains_itself(capsys: pytest.CaptureFixture[str]) -> None:
