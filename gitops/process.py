@@ -69,6 +69,7 @@ def run(
     except subprocess.TimeoutExpired as error:
         _end(child)
         raise ProcessError(f"{words[0]} took longer than {timeout:.0f} s and was ended", hint=hint) from error
+    # Ctrl-C as well: nobody else would end it.
     except BaseException:
         _end(child)
         raise

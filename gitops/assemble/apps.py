@@ -76,6 +76,7 @@ class Apps:
         return oci_image(self._store, images[name])
 
     def _mounted(self, staged: Mapping[str, AppImage]) -> Mounted:
+        # Images that share a base share its blobs.
         blobs = dict.fromkeys(ref.sha256 for image in staged.values() for ref in image.layers)
         documents = {sha256(data): data for image in staged.values() for data in (image.manifest, image.config)}
         return Mounted(PLACE, TARGET, (self._documents(documents), *map(self._blob, blobs)))

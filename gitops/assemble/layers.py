@@ -86,6 +86,7 @@ def make_layer(work: Workspace, tar: Path) -> Layer:
     with work.path("layer.tar").open("wb") as stream, tar.open("rb") as source:
         stream.write(ROOT_ENTRY.tobuf(tarfile.USTAR_FORMAT))
         shutil.copyfileobj(source, stream)
+    # `--aufs`: `.wh.` files become what overlayfs takes for a whiteout.
     try:
         work.run(["mkfs.erofs", *OPTIONS, IMAGE, "layer.tar"])
     except ProcessError as error:

@@ -121,6 +121,7 @@ class Assembler:
             kernel=kernel.kernel,
             initrd=self._initrd(kernel),
             cmdline=" ".join(spec.cmdline.split()),
+            # overlayfs takes no layer twice.
             root=tuple(dict.fromkeys((kernel.layer, *init, *own))),
             containers=(*containers, *filter(None, [staged.mounted])),
             health=box.health,

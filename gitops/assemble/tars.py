@@ -36,6 +36,7 @@ def tree_of(layers: Sequence[Path]) -> dict[str, Node]:
     for index, layer in enumerate(layers):
         with _open(layer) as archive:
             members = [(_clean(layer, member.name), member) for member in archive]
+            # First, wherever they stand in the tar: whiteouts apply to lower layers only (OCI image spec).
             _hide(tree, [path for path, _ in members])
             for path, member in members:
                 if path and not PurePosixPath(path).name.startswith(WHITEOUT):
@@ -97,6 +98,7 @@ def _node(
     archive: tarfile.TarFile, layer: Path, index: int, path: str, member: tarfile.TarInfo, tree: dict[str, Node]
 ) -> Node:
     if member.islnk():
+        # tar(5): what a hard link names comes before it.
         target = tree.get(_clean(layer, member.linkname))
         if target is None or not stat.S_ISREG(target.mode):
             raise AssembleError(f"{layer.name}: {path} is a hard link to nothing")

@@ -51,6 +51,7 @@ def _hash_file(path: Path) -> bytes:
         raise AssembleError(f"{path.name}: {size} bytes are not a whole number of {BLOCK}-byte blocks")
     hashes = bytearray()
     with path.open("rb") as stream:
+        # Read once from end to end: the kernel reads ahead.
         os.posix_fadvise(stream.fileno(), 0, 0, os.POSIX_FADV_SEQUENTIAL)
         while piece := stream.read(PIECE):
             hashes += _hash_blocks(piece)

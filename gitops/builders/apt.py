@@ -68,6 +68,7 @@ class Apt:
             if missing:
                 raise UnknownPackageError(next(filter(None, missing.groups()))) from error
             raise BuildError(error.message) from error
+        # `--simulate` prints `Inst NAME [OLD] (NEW SUITE ...)` for each package.
         chosen = [f"{name}={version}" for name, version in _INSTALL.findall(output)]
         return self._describe(chosen) if chosen else []
 

@@ -65,6 +65,7 @@ class BuildahBuilder:
         stale = [image["id"] for image in listed if not wanted & set(image.get("names") or [])]
         for name in stale:
             try:
+                # An image on which another one stands cannot go before that one.
                 self._buildah("rmi", name)
             except ProcessError as error:
                 log.debug("prune.in_use", image=name, reason=error.message)
@@ -73,6 +74,7 @@ class BuildahBuilder:
         given = [f"--build-arg={name}={value}" for name, value in arguments(package, packages).items()]
         label = ["--label", f"{LABEL}={json.dumps(package.config, sort_keys=True)}"] if package.config else []
         logged = log_file(self._store, package)
+        # `--timestamp 0`: equal inputs give equal layers. `--isolation chroot` needs no container runtime.
         command = [
             *("bud", "--isolation", "chroot", "--layers", "--force-rm", "--timestamp", "0", "--pull-never"),
             *label,
@@ -109,6 +111,7 @@ class BuildahBuilder:
 
     def _buildah(self, *words: str, offline: bool = False) -> bytes:
         _check_free(self._store.paths.root)
+        # An empty network namespace around all of it, whatever buildah makes of its own options.
         alone = ["unshare", "--net"] if offline else []
         storage = ["--root", str(self._root / "storage"), "--runroot", str(self._root / "run")]
         return run([*alone, "buildah", *storage, *self._lent, *words], timeout=TIMEOUT)

@@ -66,6 +66,7 @@ def make_rootfs(store: Store, package: Package, out: Path) -> None:
     _link(store, debs, repository)
     _write_index(repository, debs)
     names = ",".join(sorted(file.name for file in debs))
+    # `copy:` and not `file:`: dpkg runs inside the new root, from which our folder cannot be seen.
     run(
         [
             *("mmdebstrap", f"--variant={package.rootfs}", "--mode=root", "--format=tar"),

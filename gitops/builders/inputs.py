@@ -81,6 +81,7 @@ def _get(url: str, size: int, target: Path) -> bool:
         with target.open("wb") as out:
             for chunk in answer.iter_content(CHUNK):
                 out.write(chunk)
+                # Longer than the lock says: its digest will not fit either, so no more is read.
                 if out.tell() > size:
                     return True
     return True

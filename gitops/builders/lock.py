@@ -75,6 +75,7 @@ def fetch_wheel(requirement: str, folder: Path | None = None) -> LockedFile:
         choice += [word for name in PLATFORMS for word in ("--platform", f"{name}_x86_64")]
         pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "download", "--quiet", "--no-deps"]
         try:
+            # A source distribution would run its own setup.py, here and now.
             run([*pip, "--only-binary=:all:", *choice, "--dest", target, requirement])
         except ProcessError as error:
             raise BuildError(f"no wheel for `{requirement}`: {error.message.splitlines()[-1]}") from error

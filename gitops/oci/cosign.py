@@ -55,6 +55,7 @@ def _signer(registry: Registry, repository: str, digest: str, layer: Json, keys:
     if not signer:
         raise ValueError("signed by none of the keys in keys/cosign/")
     critical = json.loads(payload)["critical"]
+    # Anybody may put the signature of one image beside another: the payload says which one was meant.
     if critical["type"] != KIND or critical["image"]["docker-manifest-digest"] != f"sha256:{digest}":
         raise ValueError(f"the signature of {signer} speaks of another image")
     return signer

@@ -55,6 +55,7 @@ def pull(store: Store, registry: Registry, repository: str, digest: str) -> AppI
     """
     data, kind = registry.document(repository, f"manifests/sha256:{digest}", digest)
     manifest = parse(data, repository)
+    # A server may send an index as plain JSON, and `mediaType` is optional inside: then its members tell.
     if kind in INDEXES or "manifests" in manifest:
         digest = _for_us(manifest, f"{registry.host}/{repository}")
         data, _ = registry.document(repository, f"manifests/sha256:{digest}", digest)
@@ -74,6 +75,7 @@ def push(store: Store, registry: Registry, repository: str, tag: str, image: App
     """Publish an image under a tag: blobs first, the manifest last. False: it was there already."""
     if registry.has(repository, f"manifests/sha256:{image.digest}") and registry.has(repository, f"manifests/{tag}"):
         return False
+    # A registry may refuse a manifest whose blobs it lacks.
     for layer in image.layers:
         registry.put_blob(repository, layer.sha256, store.blobs.path(layer.sha256))
     registry.put_blob(repository, sha256(image.config), image.config)

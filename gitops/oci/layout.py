@@ -81,6 +81,7 @@ class OciLayout:
 
     def _blob(self, digest: str) -> bytes:
         try:
+            # image-spec, Image Layout: blobs/ALGORITHM/HEX.
             data = (self._folder / "blobs" / digest.replace(":", "/")).read_bytes()
         except OSError as error:
             raise AssembleError(f"{self._folder}: blob {digest} is missing", hint="push the image again") from error

@@ -50,6 +50,7 @@ class Registry:
         Raises:
             RegistryError: it is not there, too large, or not what its digest says; or the registry is away.
         """
+        # Without them a registry may answer in the oldest format that it knows (schema 1).
         accept = ", ".join((MANIFEST, DOCKER_MANIFEST, *INDEXES))
         with self._ask("GET", f"{repository}/{path}", headers={"Accept": accept}, stream=True) as response:
             data = b"".join(_bounded(response, MAX_DOCUMENT))
@@ -81,6 +82,7 @@ class Registry:
         if self.has(repository, f"blobs/sha256:{digest}"):
             return
         with self._ask("POST", f"{repository}/blobs/uploads/") as response:
+            # It may be relative, and may carry a query that must stay (distribution-spec, Pushing Blobs).
             place = urljoin(response.url, response.headers["Location"])
         place += ("&" if "?" in place else "?") + f"digest=sha256:{digest}"
         headers = {"Content-Type": "application/octet-stream"}
@@ -112,6 +114,7 @@ class Registry:
         url = path if path.startswith("http") else self._base + path
         for attempt in (1, 2):
             asked = {**(headers or {}), **({"Authorization": f"Bearer {self._token}"} if self._token else {})}
+            # Once there is a token, the password goes to the token server alone.
             auth = None if self._token else self._credentials
             try:
                 response = self._session.request(
@@ -128,8 +131,10 @@ class Registry:
                 raise RegistryError(f"{self.host} is unreachable: {type(error).__name__}", hint=hint) from error
             if response.status_code != 401 or attempt == 2:
                 break
+            # A token lives for minutes: the second try brings a new one.
             self._token = self._new_token(response.headers.get("WWW-Authenticate", ""))
             if data is not None and not isinstance(data, bytes):
+                # The first try has read it.
                 data.seek(0)
         if response.status_code >= 400 and not (missing and response.status_code == 404):
             response.close()
@@ -140,6 +145,7 @@ class Registry:
     def _new_token(self, challenge: str) -> str:
         """distribution's token authentication: ask the realm that the challenge names."""
         fields = dict(re.findall(r'(\w+)="([^"]*)"', challenge))
+        # The registry says where the password goes: never in clear to another host.
         safe = fields.get("realm", "").startswith(("https://", self._base))
         if not challenge.lower().startswith("bearer") or not safe:
             raise RegistryError(f"{self.host} lets nobody in like this", hint="see `registry_auth` in docs/settings.md")

@@ -43,6 +43,7 @@ class Candidates:
             return self._deployed.policy
         commit = self._clone.fetch_branch(self._heads.default, self._heads)
         policy = load_policy(self._clone.files(commit))
+        # A new fleet repo may say `main` and call its only branch `master`.
         here = policy.tags or policy.branch in self._heads.branches
         return policy if here else replace(policy, branch=self._heads.default)
 

@@ -55,7 +55,9 @@ def _with_parents(nodes: Mapping[str, Node]) -> dict[str, Node]:
 
 def _entry(path: str, node: Node, inode: int, links: int) -> bytes:
     name = path.encode() + b"\0"
+    # A folder is named by its parent and by its own `.`.
     links = 2 if stat.S_ISDIR(node.mode) else links
+    # inode, mode, uid, gid, links, time, size, device, special device, length of the name, checksum: 0 for newc.
     numbers = (inode, node.mode, node.uid, node.gid, links, 0, len(node.data), *DEVICE, *DEVICE, len(name), 0)
     header = (MAGIC + "".join(f"{number:08x}" for number in numbers)).encode() + name
     return _padded(header) + _padded(node.data)

@@ -65,6 +65,7 @@ def _index(kernel_tar: Path) -> tuple[dict[str, str], str]:
 
 
 def _name(path: str) -> str:
+    # To kmod, - and _ in a module's name are the same.
     return SUFFIX.sub("", PurePosixPath(path).name).replace("-", "_")
 
 
@@ -88,4 +89,5 @@ def _order(names: Iterable[str], depends: Mapping[str, tuple[str, list[str]]], b
 
 
 def _plain(path: str, data: bytes) -> bytes:
+    # The kernel unpacks modules itself only if it was built with CONFIG_MODULE_DECOMPRESS.
     return lzma.decompress(data) if path.endswith(".xz") else data

@@ -65,6 +65,7 @@ def sections(image: bytes) -> dict[str, bytes]:
         (start,) = struct.unpack_from("<I", image, PE_OFFSET)
         if image[:2] != b"MZ" or image[start : start + 4] != b"PE\0\0":
             raise AssembleError("this is not a PE image")
+        # NumberOfSections and SizeOfOptionalHeader of the file header.
         count, size = struct.unpack_from("<H", image, start + 6)[0], struct.unpack_from("<H", image, start + 20)[0]
         table = start + FILE_HEADER + size
         rows = [struct.unpack_from("<8sIIII", image, table + SECTION_HEADER * index) for index in range(count)]
@@ -83,6 +84,7 @@ def _parse(stub: bytes) -> _Headers:
     if stub[:2] != b"MZ" or stub[start : start + 4] != b"PE\0\0" or magic != PE32_PLUS:
         raise AssembleError("the boot stub is not a PE32+ image")
     count, size = struct.unpack_from("<H", stub, start + 6)[0], struct.unpack_from("<H", stub, start + 20)[0]
+    # Offsets in the optional header of PE32+: SectionAlignment 32, SizeOfHeaders 60, data directories from 112.
     section_alignment, file_alignment = struct.unpack_from("<II", stub, optional + 32)
     (end,) = struct.unpack_from("<I", stub, optional + 60)
     if struct.unpack_from("<II", stub, optional + 112 + 8 * SIGNATURES) != (0, 0):
@@ -91,9 +93,11 @@ def _parse(stub: bytes) -> _Headers:
 
 
 def _append(image: bytearray, headers: _Headers, sections: Sequence[Section]) -> bytes:
+    # The table cannot grow beyond the headers: the first section's data follows.
     if headers.table + SECTION_HEADER * (headers.count + len(sections)) > headers.end:
         raise AssembleError(f"the boot stub has no room for {len(sections)} more sections")
     last = headers.table + SECTION_HEADER * (headers.count - 1)
+    # VirtualSize and VirtualAddress; sections lie in memory one after the other.
     size, address = struct.unpack_from("<II", image, last + 8)
     added = 0
     for index, section in enumerate(sections):
@@ -106,6 +110,7 @@ def _append(image: bytearray, headers: _Headers, sections: Sequence[Section]) ->
         image += section.data + bytes(raw - size)
         added += raw
     struct.pack_into("<H", image, headers.start + 6, headers.count + len(sections))
+    # SizeOfInitializedData 8, SizeOfImage 56 (SizeOfHeaders after it stays), CheckSum 64.
     (initialized,) = struct.unpack_from("<I", image, headers.optional + 8)
     struct.pack_into("<I", image, headers.optional + 8, initialized + added)
     struct.pack_into("<II", image, headers.optional + 56, _up(address + size, headers.section_alignment), headers.end)

@@ -112,6 +112,7 @@ def disk_image(
 
 
 def _check_room(contents: Contents, sizes: Sizes) -> None:
+    # 4 MiB are left for FAT's own tables and folders.
     boot, room = 3 * (len(contents.uki) + len(contents.addon)) + len(contents.loader), (sizes.esp - 4) * MIB
     if boot > room:
         raise AssembleError(f"three UKIs need {boot // MIB + 5} MiB on the ESP, not {sizes.esp}")
@@ -148,7 +149,9 @@ def _write_esp(disk: Path, stage: Path, contents: Contents, sizes: Sizes) -> Non
         _put(stage / path, data)
     _settle(stage)
     start, size = sizes.starts()["ESP"]
+    # mtools reads a partition inside an image as FILE@@OFFSET.
     place, serial = f"{disk}@@{start}", _id(contents.release.box, "fat").hex[:8]
+    # Given, because mformat would derive it from the file, and that is the whole disk.
     geometry = ["-T", str(size // SECTOR), "-h", "255", "-s", "63", "-H", str(start // SECTOR)]
     env = {"MTOOLS_SKIP_CHECK": "1", "SOURCE_DATE_EPOCH": str(EPOCH)}
     run(["mformat", "-i", place, "-F", "-v", "ESP", "-N", serial, *geometry, "::"], env=env)
@@ -179,6 +182,7 @@ def _write_ext4(disk: Path, label: str, stage: Path, box: str, sizes: Sizes) -> 
     _settle(stage)
     start, size = sizes.starts()[label]
     identity, seed = _id(box, f"ext4/{label}"), _id(box, f"hash/{label}")
+    # hash_seed: mke2fs would draw one at random, and the index of a folder depends on it.
     extended = f"offset={start},hash_seed={seed},root_owner=0:0,lazy_itable_init=1,nodiscard"
     options = ["-F", "-q", "-t", "ext4", "-b", "4096", "-m", "1", "-L", label, "-U", str(identity), "-E", extended]
     env = {"E2FSPROGS_FAKE_TIME": str(EPOCH), "SOURCE_DATE_EPOCH": str(EPOCH)}

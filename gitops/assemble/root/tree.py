@@ -172,6 +172,7 @@ def _root_mounts(prefix: str, root: str, readonly: bool) -> list[Json]:
     options = [f"lowerdir={root}", f"upperdir={tmp}/upper", f"workdir={tmp}/work"]
     return [
         {"source": "tmpfs", "type": "tmpfs", "destination": tmp},
+        # As LinuxKit writes it, so that the tmpfs is no shared mount.
         {"destination": tmp, "options": ["remount", "private"]},
         {"source": "overlay", "type": "overlay", "destination": f"{prefix}/rootfs", "options": options},
     ]

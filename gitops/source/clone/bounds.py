@@ -27,6 +27,7 @@ FILE, PROGRAM, LINK, SUBMODULE = 0o100644, 0o100755, 0o120000, 0o160000
 
 def check_path(path: str) -> None:
     """Refuse a path that is too long or deep, climbs, hides in `.git`, is no UTF-8, or holds control characters."""
+    # os.fsdecode makes lone surrogates of bytes that are no UTF-8.
     if any("\ud800" <= letter <= "\udfff" for letter in path):
         raise SourceError(f"{path!a}: the name is not UTF-8", hint="rename it", reason=Reason.bad_path)
     parts = path.split("/")
@@ -36,6 +37,7 @@ def check_path(path: str) -> None:
             hint=f"use at most {MAX_DEPTH} folders",
             reason=Reason.bad_path,
         )
+    # In any case: on some file systems `.GIT` is `.git` (CVE-2014-9390).
     if any(part in ("", ".", "..") or part.lower() == ".git" for part in parts):
         raise SourceError(
             f"{path!r}: no part of a path may be empty, `.`, `..` or `.git`", hint="rename it", reason=Reason.bad_path
@@ -52,6 +54,7 @@ def check_link(path: str, target: bytes) -> None:
         raise SourceError(
             f"{path}: the link's target is not UTF-8", hint="rename the target", reason=Reason.leaving_link
         ) from None
+    # By text alone: what else is in the tree may be a link, too, and is checked by itself.
     inside = posixpath.normpath(posixpath.join(posixpath.dirname(path), text))
     if not text or "\0" in text or text.startswith("/") or inside == ".." or inside.startswith("../"):
         raise SourceError(

@@ -44,6 +44,7 @@ class Clone:
     def descends(self, commit: str, ancestor: str) -> bool:
         """`ancestor` is in the history of `commit`, or is it."""
         old, new = pygit2.Oid(hex=ancestor), pygit2.Oid(hex=commit)
+        # For libgit2 a commit does not descend from itself, and a missing one is an error.
         return old == new or (old in self.repository and self.repository.descendant_of(new, old))
 
     def related(self, commit: str, other: str) -> bool:

@@ -80,9 +80,11 @@ class DeployingClone(Clone):
         existing = self.repository.references.get(name)
         if existing is None or str(existing.target) != identity:
             download(self.repository, self._access, f"+{ref}:{name}")
+        # Ancestors are counted: a history that is cut off would give a lower sequence.
         if self.repository.is_shallow:
             hint = f"serve a full clone; {STAYS}"
             raise SourceError("the remote's history is cut off", hint=hint, reason=Reason.shallow_history)
+        # The header alone, so that a huge object is not loaded.
         size = self.repository.odb.read_header(pygit2.Oid(hex=identity))[1]
         if size > MAX_OBJECT:
             hint = f"at most {MAX_OBJECT >> 20} MiB; {STAYS}"
@@ -118,8 +120,10 @@ class DeployingClone(Clone):
         shutil.rmtree(new, ignore_errors=True)
         shutil.rmtree(old, ignore_errors=True)
         fresh = pygit2.init_repository(str(new), bare=True)
+        # A fetch indexes and checks every object: what is damaged does not come along.
         with suppress(*DAMAGE):
             download(fresh, Access(str(path)), f"+{DEPLOYED}:{DEPLOYED}")
+        # libgit2 keeps packs mapped.
         self.repository.free()
         if path.exists():
             path.rename(old)
@@ -135,8 +139,10 @@ def _open(folder: Path) -> pygit2.Repository:
         (folder / "clone.old").rename(path)  # the power went between the two renames of `rebuild`
     for leftover in ("clone.new", "clone.old"):
         shutil.rmtree(folder / leftover, ignore_errors=True)
+    # A killed fetch leaves them: libgit2 would refuse to write a ref whose lock is there.
     for file in (*path.rglob("*.lock"), *path.glob("objects/pack/pack_*")):
         file.unlink()
+    # Else a power cut can leave refs to objects that never reached the disk.
     pygit2.settings.enable_fsync_gitdir(True)
     if all(_intact(file) for file in path.glob("objects/pack/pack-*.*") if file.suffix in (".pack", ".idx")):
         with suppress(pygit2.GitError):

@@ -103,10 +103,12 @@ class Callbacks(pygit2.RemoteCallbacks):
         self, url: str, username_from_url: str | None, allowed_types: CredentialType
     ) -> pygit2.Username | pygit2.UserPass | pygit2.Keypair:
         user = username_from_url or "git"
+        # libgit2 asks for the name alone first where an SSH URL has none.
         if allowed_types & CredentialType.USERNAME:
             return pygit2.Username(user)
         self._attempts += 1
         token = self._access.token_file
+        # libgit2 asks again after each refusal: a token that was refused once is not sent a second time.
         if allowed_types & CredentialType.USERPASS_PLAINTEXT and token and self._attempts == 1:
             return pygit2.UserPass(user, _read_token(token))
         if not allowed_types & CredentialType.SSH_KEY or self._attempts > ATTEMPTS:
@@ -119,6 +121,7 @@ class Callbacks(pygit2.RemoteCallbacks):
             return pygit2.KeypairFromAgent(user)
         if not key.is_file():
             raise SourceError(f"{key}: there is no such file", hint="set `ssh_key` to a private key's path")
+        # Not every build of libssh2 can derive the public half: the file beside it is taken where there is one.
         public = Path(f"{key}.pub")
         return pygit2.Keypair(user, str(public) if public.is_file() else None, str(key), "")
 
@@ -187,14 +190,17 @@ def list_heads(repository: pygit2.Repository, access: Access) -> Heads:
     except (pygit2.GitError, KeyError, OSError, ValueError) as error:
         raise unreachable(access, error) from error
     prefix = "refs/heads/"
+    # A server may name its refs as it likes; ours become names in our clone.
     valid = pygit2.reference_is_valid_name
     named = {head.name: head for head in heads if head.name and valid(head.name)}
     branches = {name.removeprefix(prefix): str(head.oid) for name, head in named.items() if name.startswith(prefix)}
     target = named["HEAD"].symref_target if "HEAD" in named else None
+    # Servers without the `symref` capability (gitprotocol-capabilities) do not say where HEAD points.
     if target is None and "HEAD" in named:
         target = next((prefix + name for name, oid in branches.items() if oid == str(named["HEAD"].oid)), None)
     tag = "refs/tags/"
     tags = {name.removeprefix(tag): str(head.oid) for name, head in named.items() if name.startswith(tag)}
+    # A line `refs/tags/NAME^{}` says what the tag's object leads to (gitprotocol-pack, Reference Discovery).
     ends = {str(head.name)[len(tag) : -3]: str(head.oid) for head in heads if str(head.name).endswith("^{}")}
     default = target.removeprefix(prefix) if target and valid(target) else ""
     return Heads(branches, default, tags, {name: oid for name, oid in ends.items() if name in tags})
@@ -209,6 +215,7 @@ def download(repository: pygit2.Repository, access: Access, refspec: str) -> Non
     """
     remote = repository.remotes.create_anonymous(access.url)
     proxy = access.url.startswith("https://") or None
+    # `proxy=True`: the one of the environment, as for `git`.
     remote.fetch([refspec], callbacks=Callbacks(access), prune=FetchPrune.NO_PRUNE, proxy=True if proxy else None)
 
 

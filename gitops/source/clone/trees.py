@@ -37,6 +37,7 @@ def tree_ids(entries: Mapping[str, Entry]) -> dict[str, str]:
             folder = folder.rpartition("/")[0]
             children[folder] = {}
     ids: dict[str, str] = {}
+    # Deepest first: a folder's id is made of those below it.
     for folder in sorted(children, key=lambda path: path.count("/") + bool(path), reverse=True):
         ids[folder] = _tree_id(children[folder])
         if folder:
@@ -46,6 +47,7 @@ def tree_ids(entries: Mapping[str, Entry]) -> dict[str, str]:
 
 
 def _tree_id(children: Mapping[str, tuple[int, str]]) -> str:
+    # Git sorts folders as if their names ended with a slash.
     def order(name: str) -> bytes:
         return name.encode() + (b"/" if children[name][0] == FOLDER else b"")
 
@@ -65,6 +67,7 @@ class GitTree:
         bounds = Bounds()
         for entry in self._walk(self._root, "", bounds):
             bounds.add(entry.path, entry.mode, entry.size)
+            # `git fsck` calls it duplicateEntries; two readers would see two different files.
             if entry.path in self._entries:
                 raise SourceError(f"{entry.path}: is there twice", hint="write the tree again with `git add`")
             if entry.mode == LINK:
@@ -85,6 +88,7 @@ class GitTree:
                 bounds.enter(path)
                 yield from self._walk(child, path + "/", bounds)
             else:
+                # A submodule's commit is in another repository: there is no object to ask.
                 size = 0 if mode == SUBMODULE else self._repository.odb.read_header(child.id)[1]
                 yield Entry(path, mode, str(child.id), size)
 
@@ -141,6 +145,7 @@ class FolderTree:
             if child.name == ".git" or self._ignores(path, is_folder):
                 continue
             if is_folder:
+                # `git add` would make a submodule of it.
                 if os.path.lexists(Path(child.path) / ".git"):
                     raise SourceError(f"{path}: is a repository of its own", hint="remove its .git, or ignore it")
                 yield from self._walk(path + "/")
@@ -189,6 +194,7 @@ class _Ignores:
         if self._repository is None:
             return False
         full = self._prefix + path
+        # gitignore(5): a pattern that ends with a slash matches folders alone, so it must see the slash.
         if not self._repository.path_is_ignored(full + "/" * folder):
             return False
         return not (any(t.startswith(full + "/") for t in self._tracked) if folder else full in self._tracked)

@@ -54,6 +54,7 @@ class Judge:
         self._check_history(revision, new, tree)
         head = signed_commit(self.clone, candidate.commit)  # never two signatures, whoever is asked for one
         judged = judging(self.deployed.policy if self.deployed else None, new, first_signers=self.first.named)
+        # With another history, which the epoch let in, there is nothing to compare.
         before = last if last and self.clone.descends(revision.commit, last.commit) else None
         signers = Signers(self.clone, self._trust(new, tree)).of(judged, candidate, before)
         evidence = self.keep([head, *([candidate.tag] if candidate.tag else []), *candidate.approvals])

@@ -53,8 +53,10 @@ def read(data: bytes) -> Signed:
         raise SourceError("that is neither a commit nor a tag", hint=STAYS, reason=Reason.bad_object)
     identity = hashlib.sha1(data, usedforsecurity=False).hexdigest()
     top, _, body = raw.partition(b"\n\n")
+    # A header goes on in lines that begin with a space (gitformat-signature).
     fields = re.findall(rb"^(\S+) ?(.*(?:\n .*)*)", top, re.MULTILINE)
     inside = [value.replace(b"\n ", b"\n") for name, value in fields if name in SIGNATURES]
+    # A tag's own signature stands below its message; in a commit's message such a line is only text.
     starts = [match.start() for mark in (*MARKS, X509) for match in re.finditer(b"^" + mark, body, re.MULTILINE)]
     below = starts if kind == "tag" else []
     blocks = sum(value.count(mark) for value in inside for mark in MARKS)
@@ -68,6 +70,7 @@ def read(data: bytes) -> Signed:
     elif below:
         cut = len(raw) - len(body) + below[0]
         payload, signature = raw[:cut], raw[cut:]
+    # Reversed, so that the first of each name stays: that is the one which Git reads.
     names = {name.decode(errors="replace"): value.decode(errors="replace") for name, value in reversed(fields)}
     return Signed(kind, identity, data, names, signature, payload)
 

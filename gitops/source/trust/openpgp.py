@@ -33,12 +33,14 @@ def check(name: str, signature: bytes, payload: bytes, keys: Sequence[tuple[str,
     with tempfile.TemporaryDirectory(prefix="toweros-") as folder:
         home = Path(folder)
         gpg = ["gpg", "--homedir", str(home), "--batch", "--no-tty", "--quiet", "--no-autostart", "--disable-dirmngr"]
+        # `--trust-model always`: whom we believe stands in keys/, not in gpg's web of trust.
         gpg += ["--no-auto-key-retrieve", "--trust-model", "always", "--status-fd", "1"]
         owners: dict[str, str] = {}
         for owner, key in keys:
             if key.strip():  # what `gpg --export` writes for a name that it does not know: it must lock out nobody
                 owners |= dict.fromkeys(_primaries(gpg, owner, key), owner)
         (home / "signature").write_bytes(signature)
+        # `!` stops the clock there (gpg(1)).
         when = [f"--faked-system-time={datetime.fromtimestamp(at, UTC):%Y%m%dT%H%M%S}!"] if at is not None else []
         talk = _ask([*gpg, *when, "--verify", str(home / "signature"), "-"], payload)
     return _verdict(name, talk, owners)
@@ -51,6 +53,7 @@ def _primaries(gpg: list[str], owner: str, key: bytes) -> list[str]:
         hint = f"export it with `gpg --armor --export`; {STAYS}"
         raise SourceError(f"openpgp/{owner}.asc holds no OpenPGP key: {talk}", hint=hint, reason=Reason.bad_key_file)
     rows = [line.split(":") for line in _ask([*gpg, "--with-colons", "--show-keys"], key).splitlines()]
+    # A `pub` row is followed by the `fpr` row of its fingerprint (doc/DETAILS).
     return [after[9] for row, after in itertools.pairwise(rows) if row[0] == "pub" and after[0] == "fpr"]
 
 
@@ -67,11 +70,13 @@ def _ask(command: list[str], stdin: bytes) -> str:
 def _verdict(name: str, talk: str, owners: dict[str, str]) -> str:
     status = [line.split()[1:] for line in talk.splitlines() if line.startswith("[GNUPG:] ")]
     words = [row[0] for row in status if row]
+    # A signature packet may stand beside another one in the same armour.
     if words.count("NEWSIG") > 1:
         raise SourceError(f"{name} has more than one signature", hint=STAYS, reason=Reason.several_signatures)
     for word, (reason, text) in REFUSALS.items():
         if word in words:
             raise SourceError(f"{name} {text}", hint=f"sign it with an allowed key; {STAYS}", reason=reason)
+    # Its last field is the primary key's fingerprint, whichever subkey signed (doc/DETAILS).
     valid = [row[-1] for row in status if row and row[0] == "VALIDSIG"]
     if "GOODSIG" not in words or len(valid) != 1:
         raise SourceError(f"{name} has a bad signature", hint=f"sign it again; {STAYS}", reason=Reason.bad_signature)

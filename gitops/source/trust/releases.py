@@ -30,6 +30,7 @@ def version(name: str) -> Version | None:
         return None
     numbers = tuple(int(part or 0) for part in match.groups()[:3])
     words = match[4].split(".") if match[4] else []
+    # Numbers are lower than words, and a pre-release is lower than its release (semver.org, 11).
     before = tuple((0, int(word), "") if word.isdecimal() else (1, 0, word) for word in words)
     return (numbers[0], numbers[1], numbers[2], (0, *before) if words else (1,))
 
@@ -56,6 +57,7 @@ def candidates(
         hint = f"{STAYS}; tag a higher version"
         raise SourceError(f"{highest} is lower than the deployed {last.ref}", hint=hint, reason=Reason.lower_version)
     ours.sort(key=lambda name: (versions[name], last is not None and name != last.ref, name), reverse=True)
+    # Counted apart: a flood of bare tags must not push the signed ones out.
     kinds = ([name for name in ours if (name in annotated) == kind] for kind in (True, False))
     tried = {name for kind in kinds for name in kind[:MAX_TRIED]}
     return [name for name in ours if name in tried]

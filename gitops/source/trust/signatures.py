@@ -120,6 +120,7 @@ class _Ssh:
 
     def principal(self) -> str:
         name = self._signed.name
+        # Good at all, whoever made it? find-principals looks at the key alone, not at what was signed.
         if self._run("check-novalidate", "-n", NAMESPACE) is None:
             raise SourceError(
                 f"{name} has a bad signature", hint=f"sign it again; {STAYS}", reason=Reason.bad_signature
@@ -134,6 +135,7 @@ class _Ssh:
     def _why_not(self) -> tuple[Reason, str]:
         if self._trust.revoked.strip() and self._verify("allowed", False):
             return Reason.revoked_key, "a revoked key"
+        # ssh-keygen says the same of an expired key as of an unknown one: ask again without the dates.
         ever = re.sub(
             r'(?i)(valid-(?:after|before))=("[^"]*"|[^,\s]*)',
             lambda match: f'{match[1]}="{ALWAYS[match[1].lower()]}"',
@@ -146,6 +148,7 @@ class _Ssh:
 
     def _verify(self, allowed: str, revoked: bool) -> str:
         """The first principal of the file that the signature is good for."""
+        # `verify` wants to be given the name that it is to confirm.
         listed = self._run("find-principals", "-f", self._folder / allowed, *self._when)
         more = ("-r", self._folder / "revoked") if revoked else ()
         for principal in (listed or b"").decode(errors="replace").splitlines():
