@@ -5,22 +5,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import typer
 import yaml
-from typer.testing import CliRunner, Result
+from typer.testing import Result
 
-from gitops.cli import plan
 from gitops.errors import FleetError, SourceError
+from tests.kit.console import toweros
 from tests.kit.fleets import TREE
 from tests.kit.remote import Remote
 from tests.kit.site import Site
 
 
-def toweros(*words: str | Path) -> Result:
-    app = typer.Typer()
-    app.callback()(lambda: None)
-    plan.register(app)
-    return CliRunner().invoke(app, ["plan", *(str(word) for word in words)])
+def plan(*words: str | Path) -> Result:
+    return toweros("plan", *words)
 
 
 @pytest.fixture
@@ -42,9 +38,9 @@ def change(remote: Remote, branch: str = "topic") -> str:
 
 
 def test_uncommitted_work_is_compared_with_the_last_commit(clone: Remote, tmp_path: Path) -> None:
-    assert toweros("-C", clone.work).stdout == "No changes.\n"
+    assert plan("-C", clone.work).stdout == "No changes.\n"
     (clone.work / "boxes" / "four.yaml").write_text("role: vm\nnetwork: {dhcp: true}\n")
-    done = toweros("-C", clone.work)
+    done = plan("-C", clone.work)
     assert "+ four: new box" in done.stdout and "1 box to create, 0 boxes to update" in done.stdout
     assert not (tmp_path / "none").exists(), "a question leaves nothing behind"
 
@@ -53,7 +49,7 @@ def test_a_branch_is_compared_with_where_it_left_the_branch_that_deploys(clone: 
     change(clone)
     clone.git("checkout", "-q", "main")
     clone.commit("sshd 2\n", path="pkg/sshd/file", push=False)
-    said = json.loads(toweros("-C", clone.work, "--head", "topic", "-o", "json").stdout)
+    said = json.loads(plan("-C", clone.work, "--head", "topic", "-o", "json").stdout)
     assert [step["subject"] for step in said["builds"]] == ["pkg/hello"] and not said["stateful"]
     assert clone.git("branch", "--show-current") == "main" and clone.git("status", "--porcelain") == ""
 
@@ -61,54 +57,54 @@ def test_a_branch_is_compared_with_where_it_left_the_branch_that_deploys(clone: 
 def test_any_two_revisions_can_be_compared_and_yaml_says_what_json_says(clone: Remote) -> None:
     head = change(clone)
     words = ("-C", clone.work, "--base", "main", "--head", head[:12])
-    said = json.loads(toweros(*words, "-o", "json").stdout)
-    assert yaml.safe_load(toweros(*words, "-o", "yaml").stdout) == said
+    said = json.loads(plan(*words, "-o", "json").stdout)
+    assert yaml.safe_load(plan(*words, "-o", "yaml").stdout) == said
     assert said["groups"][0]["boxes"] == ["one", "three", "two"] and said["head"].endswith(head)
-    back = json.loads(toweros("-C", clone.work, "--base", head, "--head", "main", "-o", "json").stdout)
+    back = json.loads(plan("-C", clone.work, "--base", head, "--head", "main", "-o", "json").stdout)
     assert back["digest"] != said["digest"] and len(back["builds"]) == 1
 
 
 def test_markdown_is_the_comment_with_its_marker(clone: Remote) -> None:
     change(clone)
-    text = toweros("-C", clone.work, "--base", "main", "--head", "HEAD", "-o", "markdown").stdout
+    text = plan("-C", clone.work, "--base", "main", "--head", "HEAD", "-o", "markdown").stdout
     assert text.startswith("<!-- toweros:plan -->\n### TowerOS plan\n") and "\x1b" not in text
 
 
 def test_detailed_exit_codes(clone: Remote) -> None:
-    assert toweros("-C", clone.work, "--detailed-exitcode").exit_code == 0
+    assert plan("-C", clone.work, "--detailed-exitcode").exit_code == 0
     change(clone)
-    assert toweros("-C", clone.work, "--base", "main", "--head", "topic", "--detailed-exitcode").exit_code == 2
+    assert plan("-C", clone.work, "--base", "main", "--head", "topic", "--detailed-exitcode").exit_code == 2
 
 
 def test_a_revision_that_is_not_there_is_named(clone: Remote) -> None:
     for words in (("--head", "nowhere"), ("--base", "nowhere"), ("--base", "-x"), ("--head", "main:fleet.yaml")):
-        done = toweros("-C", clone.work, *words)
+        done = plan("-C", clone.work, *words)
         assert isinstance(done.exception, SourceError) and "there is no commit" in done.exception.message
 
 
 def test_a_head_with_mistakes_or_a_trick_is_refused_and_a_bad_base_is_none(clone: Remote) -> None:
     clone.git("checkout", "-q", "-b", "bad")
     clone.commit("rol: vm\n", path="boxes/one.yaml", push=False)
-    done = toweros("-C", clone.work, "--base", "main", "--head", "bad")
+    done = plan("-C", clone.work, "--base", "main", "--head", "bad")
     assert isinstance(done.exception, FleetError) and "boxes/one.yaml:1:1" in str(done.exception)
-    fixed = toweros("-C", clone.work, "--base", "bad", "--head", "main")
+    fixed = plan("-C", clone.work, "--base", "bad", "--head", "main")
     assert fixed.exit_code == 0 and "3 boxes to create" in fixed.stdout
     clone.git("checkout", "-q", "-b", "trick", "main")
     (clone.work / "boxes" / "seven.yaml").symlink_to("/etc/passwd")
     clone.git("add", "-A")
     clone.git("commit", "-q", "-m", "trick")
-    done = toweros("-C", clone.work, "--base", "main", "--head", "trick")
+    done = plan("-C", clone.work, "--base", "main", "--head", "trick")
     assert isinstance(done.exception, SourceError) and "leaves the repository" in done.exception.message
 
 
 def test_a_folder_without_git_is_planned_from_nothing(clone: Remote, tmp_path: Path) -> None:
     (clone.work / ".git").rename(tmp_path / "git")
-    assert "3 boxes to create" in toweros("-C", clone.work).stdout
+    assert "3 boxes to create" in plan("-C", clone.work).stdout
 
 
 def asked(config: Path, *words: str) -> dict[str, Any]:
     """The JSON behind what is logged (only the command itself sends that to stderr)."""
-    out = toweros("-c", config, *words, "-o", "json").stdout
+    out = plan("-c", config, *words, "-o", "json").stdout
     return dict(json.loads(out[out.index("{\n") :]))
 
 
@@ -142,7 +138,7 @@ def test_a_refused_commit_is_planned_all_the_same_and_the_verb_fails(site: Site,
         f'keys = "{site.settings.keys}"\nallowed_signers = "{signers}"\n'
     )
     site.commit({"fleet.yaml": "source: {branch: main, sign: head}\n", "pkg/hello/file": "hello 2\n"})
-    done = toweros("-c", config)
+    done = plan("-c", config)
     assert isinstance(done.exception, SourceError) and done.exception.reason == "NobodyTrusted"
     assert "refused; " in done.stdout and "3 boxes to update" in done.stdout and "sign: none -> head" in done.stdout
 
@@ -154,6 +150,6 @@ def test_history_that_was_rewritten_is_refused_with_what_it_would_do(site: Site,
         f'state = "{site.settings.state}"\nrepository = "{site.settings.repository}"\nkeys = "{site.settings.keys}"\n'
     )
     site.commit({"pkg/hello/file": "hello 2\n"}, "--amend")
-    done = toweros("-c", config)
+    done = plan("-c", config)
     assert isinstance(done.exception, SourceError) and "does not descend" in done.exception.message
     assert "refused; " in done.stdout and "3 boxes to update" in done.stdout

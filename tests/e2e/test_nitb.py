@@ -6,6 +6,7 @@ that changes a user container's configuration, and one that breaks it. User data
 
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 
@@ -43,7 +44,7 @@ def field() -> Iterator[Field]:
 @pytest.fixture(scope="module")
 def machine(field: Field, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
     made = field.new_disk(tmp_path_factory.mktemp("nitb"), SIZES)
-    made.memory = 2048
+    made.hardware = replace(made.hardware, memory=2048)
     made.serial.unlink(missing_ok=True)
     with made:
         field.wait_healthy(field.store.boxes.rows()[0].enrolled, LONG)

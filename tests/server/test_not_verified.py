@@ -3,13 +3,11 @@
 import re
 
 import pytest
-import typer
 from fastapi.testclient import TestClient
-from typer.testing import CliRunner
 
-from gitops.cli import status
 from gitops.errors import SourceError
 from gitops.server import create_app
+from tests.kit.console import toweros
 from tests.kit.people import People
 from tests.kit.site import HELLO, Site
 
@@ -28,11 +26,8 @@ def signed(site: Site, people: People) -> Site:
 def looks(site: Site) -> tuple[str, str, str]:
     """The page, the metrics, and the terminal."""
     web = TestClient(create_app(site.store, site.settings))
-    app = typer.Typer()
-    app.callback()(lambda: None)
-    status.register(app)
-    said = CliRunner().invoke(app, ["status", "--state", str(site.settings.state)])
-    return web.get("/").text, web.get("/metrics").text, said.stderr
+    terminal = toweros("status", "--state", site.settings.state)
+    return web.get("/").text, web.get("/metrics").text, terminal.stderr
 
 
 def test_a_refused_commit_is_not_verified_until_a_good_one_comes(signed: Site, people: People) -> None:
