@@ -40,7 +40,7 @@ def main() -> None:
     words = parser.parse_args()
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
     settings = load(words.config)
-    store = Store.open(settings.state)
+    store = Store.of(settings)
     ask = ["git", "ls-remote", settings.repository]
     with store.lock():
         controller = Controller(settings, store)

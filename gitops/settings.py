@@ -20,20 +20,26 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from gitops.errors import SettingsError
 
 PREFIX = "TOWEROS_"
+POSTGRESQL = "postgresql://"
+HINT = "see docs/settings.md"
 PLACES = (Path("toweros.toml"), Path("/etc/toweros/toweros.toml"))
 PATHS = (
     *("state", "keys", "allowed_signers", "openpgp_keys"),
-    *("ssh_key", "ssh_known_hosts", "git_token_file", "forge_token_file", "registry_auth"),
+    *("ssh_key", "ssh_known_hosts", "git_token_file", "forge_token_file", "registry_auth", "database_file"),
 )
 
 
 class Settings(BaseModel):
     """Every setting, with its unit and default."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
     state: Path = Path("/var/lib/toweros")
-    """Where blobs, layers, the database and the bare clone live."""
+    """Where blobs, layers, the database (if it is SQLite) and the bare clone live."""
+    database: str = Field(default="", pattern=r"^(postgresql://\S+)?$", repr=False)
+    """postgresql://USER:PASSWORD@HOST[:PORT]/NAME. Empty: SQLite, in `state`."""
+    database_file: Path | None = None
+    """The file that holds the same, so that no password stands in toweros.toml."""
     repository: str = ""
     """The fleet repo: a path, or an ssh:// or https:// URL."""
     keys: Path = Path("/etc/toweros/keys")
@@ -74,6 +80,23 @@ class Settings(BaseModel):
     grace: int = Field(default=7 * 24 * 3600, ge=0)
     """Seconds that an unreferenced blob stays: longer than the slowest box's download."""
 
+    def database_url(self) -> str:
+        """Where the database is; empty for SQLite in `state`.
+
+        Raises:
+            SettingsError: `database_file` cannot be read, or holds something else.
+        """
+        if self.database_file is None:
+            return self.database
+        try:
+            url = self.database_file.read_text().strip()
+        except (OSError, UnicodeDecodeError) as error:
+            raise SettingsError(f"database_file: {self.database_file} cannot be read", hint=HINT) from error
+        if not url.startswith(POSTGRESQL) or self.database:
+            why = "`database` is set too" if self.database else f"it holds no {POSTGRESQL}... URL"
+            raise SettingsError(f"database_file: {self.database_file}: {why}", hint=HINT)
+        return url
+
 
 def load(config: Path | None = None, **flags: Any) -> Settings:
     """Read the settings.
@@ -91,7 +114,7 @@ def load(config: Path | None = None, **flags: Any) -> Settings:
         first = error.errors()[0]
         name = ".".join(str(part) for part in first["loc"])
         where = path or "the environment or a flag"
-        raise SettingsError(f"{where}: {name}: {first['msg']}", hint="see docs/settings.md") from error
+        raise SettingsError(f"{where}: {name}: {first['msg']}", hint=HINT) from error
 
 
 def _find(config: Path | None) -> Path | None:

@@ -20,6 +20,7 @@ from gitops.model import Health, Hold, HoldReason, Image
 from gitops.plan import LOST
 from gitops.rollout import holds
 from gitops.store import Store
+from tests.kit.databases import both
 from tests.kit.site import FILES, HELLO, WORSE, Site
 
 
@@ -48,6 +49,7 @@ def test_a_readme_commit_changes_no_box(site: Site) -> None:
     assert done.plan.empty and done.published == () and site.offers() == before
 
 
+@both
 def test_a_canary_goes_first_a_bad_commit_stops_there_and_the_fix_goes_through(site: Site) -> None:
     site.run()
     everybody_reports(site)
@@ -68,6 +70,7 @@ def test_a_canary_goes_first_a_bad_commit_stops_there_and_the_fix_goes_through(s
     assert len(set(site.contents().values())) == 1 and holds.waiting(site.store) == {}
 
 
+@both
 def test_a_revert_while_candidates_wait_takes_them_back(site: Site) -> None:
     site.run()
     everybody_reports(site)
@@ -130,6 +133,7 @@ def test_nobody_moves_to_a_release_that_git_left_behind(site: Site) -> None:
     assert site.run().published == ("b", "c") and site.told_to_wait() == {}
 
 
+@both
 def test_an_operator_holds_a_box_or_the_fleet_without_a_commit(site: Site) -> None:
     site.run()
     everybody_reports(site)
@@ -169,6 +173,7 @@ def test_who_is_held_is_told_even_when_nothing_waits(site: Site) -> None:
     assert holds.waiting(site.store) == {"a": Hold(HoldReason.SUSPENDED, "ada: disk")}
 
 
+@both
 def test_a_box_that_git_removes_is_offered_nothing_and_leaves_no_candidate(site: Site) -> None:
     site.commit({"boxes/d.yaml": 'role: vm\nsuspended: "not yet"\n'})
     site.run()

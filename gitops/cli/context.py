@@ -25,4 +25,12 @@ def settings(config: Path | None = None, state: Path | None = None) -> Settings:
 def store(config: Path | None = None, state: Path | None = None) -> "Store":
     from gitops.store import Store  # takes long to load, and not every verb has one
 
-    return Store.open(settings(config, state).state)
+    return Store.of(settings(config, state))
+
+
+def existing_store(settings: Settings) -> "Store | None":
+    """The store, unless there is none yet: none is made."""
+    from gitops.store import Store
+    from gitops.store.layout import Layout
+
+    return Store.of(settings) if settings.database_url() or Layout(settings.state).database.is_file() else None

@@ -58,7 +58,7 @@ def show(
 ) -> None:
     """Say which packages, layers and boxes would change, and why."""
     settings = context.settings(config, state)
-    store = context.store(config, state) if (settings.state / "toweros.db").is_file() else None
+    store = context.existing_store(settings)
     with _question(settings, folder, base, head) as question:
         summary = preview(question, store, _measured(question, store, settings) if build else None)
         _print(summary, output)

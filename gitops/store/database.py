@@ -1,23 +1,38 @@
 """One database, SQLite or PostgreSQL: short transactions, one upsert, errors that people can read.
 
-database = Database.open("sqlite:////var/lib/toweros/toweros.db")
-with database.write() as connection:
-    upsert(connection, tables.images, {"key": key}, {"document": text})
+Rules: a URL's password is in no error; writers wait for each other and never fail because of each other; a commit is on
+disk when it says so, unless its writer can do without (ADR 18).
+
+    database = Database.open("sqlite:////var/lib/toweros/toweros.db")
+    with database.write() as connection:
+        upsert(connection, tables.images, {"key": key}, {"document": text})
 """
 
 import contextlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from sqlalchemy import Table, create_engine, event
+from sqlalchemy import Table, create_engine, event, insert, make_url, select
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.engine import Connection, Engine, ExceptionContext
+from sqlalchemy.engine import URL, Connection, Engine, ExceptionContext
+from sqlalchemy.exc import ArgumentError
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from gitops.errors import StoreError
 from gitops.store import tables
 
 HINT = "see docs/operations.md, Store"
+WAIT = 10
+"""Seconds that a connection or a writer's turn is waited for."""
+READ, DURABLE, QUICK = "read", "durable", "quick"
+BEGIN = {
+    ("sqlite", READ): ("BEGIN",),
+    # A transaction that reads first and writes later cannot wait for its turn: SQLite refuses it at once.
+    ("sqlite", DURABLE): ("PRAGMA synchronous=FULL", "BEGIN IMMEDIATE"),
+    ("sqlite", QUICK): ("PRAGMA synchronous=NORMAL", "BEGIN IMMEDIATE"),
+    ("postgresql", QUICK): ("SET LOCAL synchronous_commit=off",),
+}
+"""What opens a transaction, by dialect and kind."""
 
 
 class Database:
@@ -33,9 +48,7 @@ class Database:
         Raises:
             StoreError: it is not there, damaged, or not ours.
         """
-        engine = create_engine(url)
-        if engine.dialect.name == "sqlite":
-            event.listen(engine, "connect", _tune)
+        engine = _engine(_parse(url))
         event.listen(engine, "handle_error", _explain)
         tables.metadata.create_all(engine)
         return cls(engine)
@@ -43,33 +56,77 @@ class Database:
     def close(self) -> None:
         self.engine.dispose()
 
-    @contextlib.contextmanager
-    def read(self) -> Iterator[Connection]:
-        with self.engine.connect() as connection:
-            yield connection
+    def read(self) -> contextlib.AbstractContextManager[Connection]:
+        """Everything that is read within is of one moment."""
+        return self._transaction(READ)
+
+    def write(self, *, durable: bool = True) -> contextlib.AbstractContextManager[Connection]:
+        """One transaction: all of it is there when the context ends, or nothing of it.
+
+        It is on disk then, too; a power cut may take the last of those that are not `durable`.
+        """
+        return self._transaction(DURABLE if durable else QUICK)
+
+    def copy_to(self, other: "Database", which: Iterable[Table]) -> None:
+        """Give an empty database the rows of these tables as they are now."""
+        with self.read() as old, other.write() as new:
+            for table in which:
+                rows = [dict(row) for row in old.execute(select(table)).mappings()]
+                if rows:
+                    new.execute(insert(table), rows)
 
     @contextlib.contextmanager
-    def write(self) -> Iterator[Connection]:
-        """One transaction: all of it is on disk when the context ends, or nothing of it."""
-        with self.engine.begin() as connection:
+    def _transaction(self, kind: str) -> Iterator[Connection]:
+        with self.engine.connect().execution_options(kind=kind) as connection, connection.begin():
             yield connection
 
 
 def upsert(connection: Connection, table: Table, key: Mapping[str, Any], columns: Mapping[str, Any]) -> None:
     """Insert a row, or update the one with this key, in one statement: two writers never collide."""
-    make = sqlite.insert if connection.dialect.name == "sqlite" else postgresql.insert
-    statement = make(table).values(**key, **columns)
+    statement = inserting(connection, table, {**key, **columns})
     connection.execute(statement.on_conflict_do_update(index_elements=list(key), set_=dict(columns)))
 
 
+def inserting(connection: Connection, table: Table, row: Mapping[str, Any]) -> Any:
+    """An INSERT that may go on with `on_conflict_...`: both databases have it, each in a class of its own."""
+    make = sqlite.insert if connection.dialect.name == "sqlite" else postgresql.insert
+    return make(table).values(**row)
+
+
+def _parse(url: str) -> URL:
+    try:
+        parsed = make_url(url)
+    except (ArgumentError, ValueError):
+        # Not what SQLAlchemy says: that may hold the password.
+        raise StoreError("`database` is not a URL", hint="postgresql://USER:PASSWORD@HOST/NAME") from None
+    return parsed.set(drivername="postgresql+psycopg") if parsed.drivername == "postgresql" else parsed
+
+
+def _engine(url: URL) -> Engine:
+    if url.get_backend_name() == "sqlite":
+        engine = create_engine(url, connect_args={"timeout": WAIT, "isolation_level": None})
+        event.listen(engine, "connect", _tune)
+    else:
+        # A server may have been started anew since: a connection is tried before it is used.
+        engine = create_engine(url, connect_args={"connect_timeout": WAIT}, pool_pre_ping=True)
+    event.listen(engine, "begin", _begin)
+    return engine
+
+
+def _begin(connection: Connection) -> None:
+    kind = connection.get_execution_options().get("kind", DURABLE)
+    for statement in BEGIN.get((connection.dialect.name, kind), ()):
+        connection.exec_driver_sql(statement)
+
+
 def _explain(context: ExceptionContext) -> None:
-    """What the database says is wrong, for people: damaged, full, locked."""
-    raise StoreError(f"the database: {context.original_exception}", hint=HINT)
+    """What the database says is wrong, for people: damaged, full, locked, away."""
+    raise StoreError(f"the database: {str(context.original_exception).strip()}", hint=HINT)
 
 
 def _tune(connection: object, _record: ConnectionPoolEntry) -> None:
-    """Readers beside one writer, and a commit that is on disk when it says so."""
+    """Readers beside one writer."""
     cursor = connection.cursor()  # type: ignore[attr-defined]
-    for pragma in ("journal_mode=WAL", "synchronous=FULL", "busy_timeout=10000", "foreign_keys=ON"):
+    for pragma in ("journal_mode=WAL", "foreign_keys=ON"):
         cursor.execute(f"PRAGMA {pragma}")
     cursor.close()

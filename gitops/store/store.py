@@ -7,6 +7,8 @@ from pathlib import Path
 
 from gitops.errors import StoreError
 from gitops.model import Existing, Fleet, Publication, Release, Revision
+from gitops.settings import Settings
+from gitops.store import tables
 from gitops.store.blobs import Blobs, Layers
 from gitops.store.boxes import Boxes
 from gitops.store.builds import Builds
@@ -33,10 +35,10 @@ class Store:
 
     @classmethod
     def open(cls, root: Path, url: str = "") -> "Store":
-        """Open or make a store.
+        """Open or make a store. `url` is that of its database; empty: SQLite, in the folder.
 
         Raises:
-            StoreError: the folder cannot be written, or the database is damaged.
+            StoreError: the folder cannot be written, or the database is damaged or away.
         """
         try:
             root.mkdir(parents=True, exist_ok=True)
@@ -46,10 +48,21 @@ class Store:
                 f"cannot use {root}: {error.strerror}", hint="pass --state, or fix its permissions"
             ) from error
         except Exception as error:
-            raise StoreError(f"the database in {root} cannot be opened: {error}", hint=HINT) from error
+            what = "cannot be reached" if url else f"in {root} cannot be opened"
+            raise StoreError(f"the database {what}: {error}", hint=HINT) from error
+
+    @classmethod
+    def of(cls, settings: Settings) -> "Store":
+        """The one that the settings name."""
+        return cls.open(settings.state, settings.database_url())
 
     def close(self) -> None:
         self._database.close()
+
+    def lend_rows(self, other: "Store") -> None:
+        """Tell a new store all that was built and offered here."""
+        lent = (tables.images, tables.layers, tables.notes, tables.publications, tables.candidates)
+        self._database.copy_to(other._database, lent)
 
     @contextlib.contextmanager
     def lock(self) -> Iterator[None]:

@@ -9,10 +9,9 @@ published release, that of the base is made too. Keys are never touched: sizes a
 """
 
 import os
-import sqlite3
 import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 
 import structlog
@@ -68,21 +67,20 @@ def scratch(store: Store | None, folder: Path | None = None) -> Iterator[tuple[S
             _lend(store, root)
         trial = Store.open(root)
         try:
+            if store is not None:
+                store.lend_rows(trial)
             yield trial, BuildahBuilder(trial, lender=store.paths.root if store else None)
         finally:
             trial.close()
 
 
 def _lend(store: Store, root: Path) -> None:
-    """Links to every file, which a rename over them leaves as they are, and a copy of the database."""
+    """Links to every file, which a rename over them leaves as they are."""
     for kind in KINDS:
         (root / kind).mkdir(parents=True)
         for path in (store.paths.root.resolve() / kind).iterdir():
             if path.is_file() and not path.name.startswith("."):
                 os.link(path, root / kind / path.name)
-    source = f"file:{store.paths.root.resolve()}/toweros.db?mode=ro"
-    with closing(sqlite3.connect(source, uri=True)) as old, closing(sqlite3.connect(root / "toweros.db")) as new:
-        old.backup(new)
 
 
 class _Workshop:

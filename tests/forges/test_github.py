@@ -480,7 +480,7 @@ def reviews(tmp_path: Path, hub: Forge) -> tuple[Reviews, Store, Remote]:
         forge_repository=REPOSITORY,
         forge_token_file=token,
     )
-    store = Store.open(settings.state)
+    store = Store.of(settings)
     made = Reviews.of(settings, store)
     assert made
     return made, store, remote

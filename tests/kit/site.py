@@ -100,7 +100,7 @@ class Site:
     settings: Settings
 
     def start(self) -> tuple[Controller, Store, Workshop]:
-        store = Store.open(self.settings.state)
+        store = Store.of(self.settings)
         workshop = Workshop(store)
         return Controller(self.settings, store, workshop), store, workshop
 
@@ -110,7 +110,7 @@ class Site:
 
     @property
     def store(self) -> Store:
-        return Store.open(self.settings.state)
+        return Store.of(self.settings)
 
     def commit(self, change: Mapping[str, str | None], *options: str) -> None:
         for path, text in change.items():
@@ -159,10 +159,11 @@ class Site:
 
 
 @pytest.fixture
-def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Site:
+def site(tmp_path: Path, database: str, monkeypatch: pytest.MonkeyPatch) -> Site:
     keys = kit(tmp_path / "kit").folder / "keys"
     remote = Remote(tmp_path)
-    made = Site(tmp_path, remote, Settings(state=tmp_path / "state", repository=str(remote.bare), keys=keys))
+    settings = Settings(state=tmp_path / "state", repository=str(remote.bare), keys=keys, database=database)
+    made = Site(tmp_path, remote, settings)
 
     def play(self: Assembler, box: Box, revision: Revision, _server: str) -> Assembled:
         return Workshop(self._store).assemble(box, self._images, revision)

@@ -19,7 +19,9 @@ from gitops.model import (
 )
 from gitops.store import Store
 from gitops.store.collect import collect
+from tests.kit.databases import both
 
+pytestmark = both
 GRACE = 1000
 NOW = 1_000_000
 
@@ -43,8 +45,8 @@ def age(store: Store, seconds: int) -> None:
         os.utime(path, (NOW - seconds, NOW - seconds))
 
 
-def test_running_and_wanted_stay_and_the_rest_goes(tmp_path: Path) -> None:
-    store = Store.open(tmp_path / "state")
+def test_running_and_wanted_stay_and_the_rest_goes(tmp_path: Path, database: str) -> None:
+    store = Store.open(tmp_path / "state", database)
     running, wanted, _old = (a_layer(store, tmp_path, name) for name in "abc")
     first, second = a_publication(store, 1, running), a_publication(store, 2, wanted)
     store.offers.save_published(second, "key")

@@ -1,0 +1,124 @@
+"""Which database it is, that its password stays a secret, and what happens when it is damaged or away."""
+
+import json
+import multiprocessing
+import subprocess
+import sys
+import traceback
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from gitops.errors import SettingsError, StoreError, TowerosError
+from gitops.settings import Settings, load
+from gitops.store import Store
+from tests.kit.databases import PASSWORD, Postgres, both
+
+TOWEROS = Path(sys.executable).parent / "toweros"
+
+
+def test_a_garbage_database_is_an_error_with_a_way_out(tmp_path: Path) -> None:
+    (tmp_path / "toweros.db").write_bytes(b"not a database" * 1000)
+    with pytest.raises(StoreError, match="cannot be opened"):
+        Store.open(tmp_path)
+
+
+def test_the_url_comes_from_the_settings_the_environment_or_a_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config, secret = tmp_path / "toweros.toml", tmp_path / "secret"
+    config.write_text("")
+    assert load(config).database_url() == "", "SQLite"
+    config.write_text('database_file = "secret"\n')
+    secret.write_text("postgresql://a:b@db/one\n")
+    assert load(config).database_url() == "postgresql://a:b@db/one"
+    secret.write_text("hunter2")
+    with pytest.raises(SettingsError, match="holds no postgresql") as caught:
+        load(config).database_url()
+    assert "hunter2" not in str(caught.value)
+    secret.unlink()
+    with pytest.raises(SettingsError, match="cannot be read"):
+        load(config).database_url()
+    config.write_text("")
+    monkeypatch.setenv("TOWEROS_DATABASE", "postgresql://a:b@db/two")
+    assert load(config).database_url() == "postgresql://a:b@db/two"
+    monkeypatch.setenv("TOWEROS_DATABASE_FILE", str(secret))
+    secret.write_text("postgresql://a:b@db/one\n")
+    with pytest.raises(SettingsError, match="`database` is set too"):
+        load(config).database_url()
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        f"mysql://a:{PASSWORD}@db/x",
+        f"postgresql:/a:{PASSWORD}@db/x",
+        f"postgresql://a@db:{PASSWORD}/x",
+        f"postgresql://a:{PASSWORD}@127.0.0.1:1/x",
+        f"postgresql://a:{PASSWORD}@127.0.0.1:1/x?nothing=1",
+    ],
+)
+def test_no_error_holds_the_password(tmp_path: Path, url: str) -> None:
+    with pytest.raises(TowerosError) as caught:
+        (tmp_path / "toweros.toml").write_text(f"database = {json.dumps(url)}\n")
+        Store.of(load(tmp_path / "toweros.toml", state=tmp_path))
+    assert PASSWORD not in caught.value.message + caught.value.hint
+    assert PASSWORD not in "".join(traceback.format_exception(caught.value)), "nor does a traceback"
+    assert PASSWORD not in repr(Settings.model_construct(database=url))
+
+
+def test_no_verb_shows_the_password(tmp_path: Path, postgres: Postgres) -> None:
+    url = postgres.create()
+    config = tmp_path / "toweros.toml"
+    config.write_text(f'state = "state"\ndatabase = "{url}"\n')
+    for words in (["-v", "status", "-o", "json"], ["events"]):
+        done = subprocess.run([TOWEROS, *words, "-c", config], capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        assert PASSWORD not in done.stdout + done.stderr
+    config.write_text(f'state = "state"\ndatabase = "{url.replace(PASSWORD, "tiger-" + PASSWORD)}"\n')
+    done = subprocess.run([TOWEROS, "status", "-c", config], capture_output=True, text=True)
+    assert done.returncode == 1 and "password authentication failed" in done.stderr
+    assert PASSWORD not in done.stdout + done.stderr and "docs/operations.md" in done.stderr
+    assert not (tmp_path / "state" / "toweros.db").exists()
+
+
+def test_a_server_that_was_away_is_used_again(tmp_path: Path) -> None:
+    server = Postgres()
+    server.start()
+    try:
+        store = Store.open(tmp_path, server.create())
+        store.events.add("", "Normal", "One", "")
+        server.stop()
+        with pytest.raises(StoreError, match="the database: "):
+            store.events.add("", "Normal", "Lost", "")
+        server.start()
+        store.events.add("", "Normal", "Two", "")
+        assert [event.reason for event in store.events.latest()] == ["Two", "One"]
+        store.close()
+    finally:
+        server.close()
+
+
+@both
+def test_two_processes_may_open_a_new_store_at_once(tmp_path: Path, database: str) -> None:
+    with multiprocessing.get_context("fork").Pool(4) as pool:
+        jobs = [pool.apply_async(_open_and_write, (tmp_path, database, number)) for number in range(8)]
+        for job in jobs:
+            job.get(60)
+    assert len(Store.open(tmp_path, database).events.latest()) == 8
+
+
+def _open_and_write(folder: Path, database: str, number: int) -> None:
+    store = Store.open(folder, database)
+    store.events.add("", "Normal", str(number), "")
+    store.close()
+
+
+@both
+def test_writers_wait_for_each_other(tmp_path: Path, database: str) -> None:
+    """Each reads before it writes, in one transaction: SQLite refuses such a writer at once if it did not say so."""
+    stores = [Store.open(tmp_path, database) for _ in range(4)]
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda n: stores[n % 4].events.add("", "Normal", str(n), ""), range(200)))
+    assert len(stores[0].events.latest(limit=1000)) == 200
