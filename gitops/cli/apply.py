@@ -16,7 +16,7 @@ def register(app: typer.Typer) -> None:
 def apply(config: ConfigOption = None, state: StateOption = None, output: OutputOption = Output.table) -> None:
     """Do one pass and say what was done."""
     settings = context.settings(config, state)
-    store = Store.of(settings)
+    store = Store.of(settings, migrate=True)
     with store.lock():
         done = Controller(settings, store).run_once()
     emit(done.as_json(), output, lambda: render(done))

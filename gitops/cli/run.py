@@ -26,7 +26,7 @@ def run(config: ConfigOption = None, state: StateOption = None) -> None:
     configure_logging(logging.INFO)
     settings = context.settings(config, state)
     stop = threading.Event()
-    store = Store.of(settings)
+    store = Store.of(settings, migrate=True)
     with store.lock(), serve(create_app(store, settings), settings.listen), ended_by_signals():
         talk.print(f"update server on http://{settings.listen}, repository {settings.repository}")
         Controller(settings, store).run_forever(stop)

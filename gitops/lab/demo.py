@@ -57,7 +57,7 @@ class Demo:
         """Tell the whole story. False when the box did not do what it should."""
         began, setup = time.monotonic(), self.setup
         self.step("fleet repository, keys and settings", setup.prepare)
-        watch = Watch(Store.of(load(setup.config)), self.console, setup.logs)
+        watch = Watch(Store.of(load(setup.config), migrate=True), self.console, setup.logs)
         with setup.controller() as controller:
             head = setup.head()
             self.step(

@@ -10,6 +10,7 @@ disk when it says so, unless its writer can do without (ADR 18).
 
 import contextlib
 from collections.abc import Iterable, Iterator, Mapping
+from functools import partial
 from typing import Any
 
 from sqlalchemy import Table, create_engine, event, insert, make_url, select
@@ -19,7 +20,6 @@ from sqlalchemy.exc import ArgumentError
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from gitops.errors import StoreError
-from gitops.store import tables
 
 HINT = "see docs/operations.md, Store"
 WAIT = 10
@@ -43,14 +43,13 @@ class Database:
 
     @classmethod
     def open(cls, url: str) -> "Database":
-        """Connect, and make the tables that are missing.
+        """Name it; it is connected to when it is used. Each use raises StoreError if it is away or damaged.
 
         Raises:
-            StoreError: it is not there, damaged, or not ours.
+            StoreError: this is no URL.
         """
         engine = _engine(_parse(url))
-        event.listen(engine, "handle_error", _explain)
-        tables.metadata.create_all(engine)
+        event.listen(engine, "handle_error", partial(_explain, engine.url))
         return cls(engine)
 
     def close(self) -> None:
@@ -119,9 +118,10 @@ def _begin(connection: Connection) -> None:
         connection.exec_driver_sql(statement)
 
 
-def _explain(context: ExceptionContext) -> None:
+def _explain(url: URL, context: ExceptionContext) -> None:
     """What the database says is wrong, for people: damaged, full, locked, away."""
-    raise StoreError(f"the database: {str(context.original_exception).strip()}", hint=HINT)
+    where = "/".join(filter(None, (url.host, url.database)))
+    raise StoreError(f"the database {where}: {str(context.original_exception).strip()}", hint=HINT)
 
 
 def _tune(connection: object, _record: ConnectionPoolEntry) -> None:

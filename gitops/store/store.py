@@ -5,10 +5,10 @@ import fcntl
 from collections.abc import Iterator
 from pathlib import Path
 
-from gitops.errors import StoreError
+from gitops.errors import StoreError, TowerosError
 from gitops.model import Existing, Fleet, Publication, Release, Revision
 from gitops.settings import Settings
-from gitops.store import tables
+from gitops.store import schema, tables
 from gitops.store.blobs import Blobs, Layers
 from gitops.store.boxes import Boxes
 from gitops.store.builds import Builds
@@ -22,11 +22,12 @@ from gitops.store.offers import Offers
 class Store:
     """Everything that the controller remembers. `paths` says where a stage's own folder is."""
 
-    def __init__(self, root: Path, url: str) -> None:
+    def __init__(self, root: Path, url: str, *, migrate: bool = False) -> None:
         self.paths = Layout(root)
         self.blobs = Blobs(self.paths.blobs)
         self.layers = Layers(self.paths.layers)
         self._database = Database.open(url)
+        self._settle(migrate)
         self.builds = Builds(self._database, self.blobs, self.layers)
         self.offers = Offers(self._database)
         self.boxes = Boxes(self._database)
@@ -34,27 +35,47 @@ class Store:
         self.notes = Notes(self._database)
 
     @classmethod
-    def open(cls, root: Path, url: str = "") -> "Store":
+    def open(cls, root: Path, url: str = "", *, migrate: bool = False) -> "Store":
         """Open or make a store. `url` is that of its database; empty: SQLite, in the folder.
 
         Raises:
-            StoreError: the folder cannot be written, or the database is damaged or away.
+            StoreError: the folder cannot be written; the database is damaged, away, or another version's (`migrate`
+                brings an older one forward).
         """
         try:
             root.mkdir(parents=True, exist_ok=True)
-            return cls(root, url or f"sqlite:///{Layout(root.resolve()).database}")
+            return cls(root, url or f"sqlite:///{Layout(root.resolve()).database}", migrate=migrate)
         except OSError as error:
             raise StoreError(
                 f"cannot use {root}: {error.strerror}", hint="pass --state, or fix its permissions"
             ) from error
+        except StoreError:
+            raise
         except Exception as error:
-            what = "cannot be reached" if url else f"in {root} cannot be opened"
-            raise StoreError(f"the database {what}: {error}", hint=HINT) from error
+            raise StoreError(f"the database in {root} cannot be opened: {error}", hint=HINT) from error
 
     @classmethod
-    def of(cls, settings: Settings) -> "Store":
+    def of(cls, settings: Settings, *, migrate: bool = False) -> "Store":
         """The one that the settings name."""
-        return cls.open(settings.state, settings.database_url())
+        return cls.open(settings.state, settings.database_url(), migrate=migrate)
+
+    def _settle(self, migrate: bool) -> None:
+        if not migrate or schema.version(self._database) in ("", schema.NEWEST):
+            schema.settle(self._database)
+            return
+        with (self.paths.root / "lock").open("w") as handle:
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                raise StoreError(f"a TowerOS of 0.1.0 uses {self.paths.root}", hint="stop it first") from error
+            schema.settle(self._database, self._content)
+
+    def _content(self, release: str) -> str:
+        """The content digest of a release; empty when its document is gone."""
+        try:
+            return self.release(release).content.digest
+        except (TowerosError, ValueError, KeyError):
+            return ""
 
     def close(self) -> None:
         self._database.close()

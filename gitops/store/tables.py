@@ -1,7 +1,7 @@
 """The tables: the same for SQLite and PostgreSQL.
 
 A noun is kept whole as canonical JSON (`document`); columns exist for what is looked up, and for what is asked of
-every box at once, so that the fleet's state needs no document.
+every box at once, so that the fleet's state needs no document. A change comes with a migration (`gitops.store.schema`).
 """
 
 from sqlalchemy import BigInteger, Column, Integer, MetaData, String, Table, Text
@@ -96,6 +96,18 @@ holds = Table(
     Column("detail", Text, nullable=False),
 )
 """Why boxes do not go on, as of the last pass."""
+
+leases = Table(
+    "leases",
+    metadata,
+    Column("name", BOX, primary_key=True),
+    Column("token", BigInteger, nullable=False),
+    Column("renewed", BigInteger, nullable=False),
+    Column("since", BigInteger, nullable=False),
+    Column("holder", Text, nullable=False),
+    Column("folder", DIGEST, nullable=False),
+)
+"""Who may change what boxes are offered (`gitops.store.lease`)."""
 
 boots = Table(
     "boots",

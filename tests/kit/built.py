@@ -34,7 +34,7 @@ def alone(what: str = "build") -> Iterator[None]:
 
 @functools.cache
 def store() -> Store:
-    return Store.open(FIELD / "state")
+    return Store.open(FIELD / "state", migrate=True)
 
 
 def lend(root: Path) -> Store:

@@ -5,7 +5,7 @@ ended by its process id. A test that asks for `database` gets SQLite (`""`); one
 with a new database every time.
 
     @both
-    def test_a_blob(tmp_path: Path, database: str) -> None:
+    def a_story(tmp_path: Path, database: str) -> None:
         store = Store.open(tmp_path, database)
 """
 

@@ -20,7 +20,7 @@ TOWEROS = Path(sys.executable).parent / "toweros"
 
 def test_a_garbage_database_is_an_error_with_a_way_out(tmp_path: Path) -> None:
     (tmp_path / "toweros.db").write_bytes(b"not a database" * 1000)
-    with pytest.raises(StoreError, match="cannot be opened"):
+    with pytest.raises(StoreError, match=r"toweros\.db: file is not a database"):
         Store.open(tmp_path)
 
 
@@ -90,7 +90,7 @@ def test_a_server_that_was_away_is_used_again(tmp_path: Path) -> None:
         store = Store.open(tmp_path, server.create())
         store.events.add("", "Normal", "One", "")
         server.stop()
-        with pytest.raises(StoreError, match="the database: "):
+        with pytest.raises(StoreError, match="the database 127"):
             store.events.add("", "Normal", "Lost", "")
         server.start()
         store.events.add("", "Normal", "Two", "")
