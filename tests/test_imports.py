@@ -39,7 +39,7 @@ def test_the_tree_as_it_is_keeps_every_rule(copy: Path) -> None:
     ("module", "line", "broken"),
     [
         ("publish/publisher", "from gitops.sign import keys", "gitops.publish is not allowed to import gitops.sign"),
-        ("oci/registry", "from gitops import toolbox", "gitops.oci is not allowed to import gitops.toolbox"),
+        ("oci/registry", "from gitops import assemble", "gitops.oci is not allowed to import gitops.assemble"),
         ("server/app", "from gitops import controller", "gitops.server is not allowed to import gitops.controller"),
         ("workflows/verify", "from gitops import server", "gitops.workflows is not allowed to import gitops.server"),
         ("store/blobs", "from gitops import publish", "gitops.store is not allowed to import gitops.publish"),

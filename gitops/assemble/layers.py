@@ -15,11 +15,11 @@ from pathlib import Path, PurePosixPath
 
 import structlog
 
+from gitops.assemble.toolbox import Toolbox, Workspace
 from gitops.assemble.verity import root_hash
 from gitops.errors import AssembleError, ProcessError
 from gitops.model import Layer, sha256
 from gitops.store import Store
-from gitops.toolbox import Toolbox, Workspace
 
 log = structlog.get_logger(__name__)
 

@@ -21,11 +21,11 @@ from gitops.assemble.boot.uki import make_addon, make_uki
 from gitops.assemble.layers import Layers
 from gitops.assemble.root.tree import container_mounts, file_layer, tree_layer
 from gitops.assemble.tars import extract
+from gitops.assemble.toolbox import Toolbox
 from gitops.errors import AssembleError
 from gitops.fleet.overlay import by_path
 from gitops.model import AppImage, BlobRef, Box, Content, Image, Layer, Mounted, Release, Revision, canonical, sha256
 from gitops.store import Store
-from gitops.toolbox import Toolbox
 
 log = structlog.get_logger(__name__)
 

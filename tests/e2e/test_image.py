@@ -12,13 +12,13 @@ from virt.firmware.varstore.edk2 import Edk2VarStore
 
 from gitops.assemble.formats.disk import Contents, Sizes, _id, disk_image
 from gitops.assemble.release import Assembled, Assembler
+from gitops.assemble.toolbox import Toolbox
 from gitops.lab.firmware import Certificates, enroll_keys
 from gitops.lab.hardware import Hardware, overlay
 from gitops.lab.machine import Machine
 from gitops.model import Box, Image, Revision, Spec
 from gitops.process import run
 from gitops.store import Store
-from gitops.toolbox import Toolbox
 from tests.kit import built, oci
 
 BUSYBOX = Path("/usr/bin/busybox")

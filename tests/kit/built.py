@@ -11,12 +11,12 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from gitops.assemble.release import Assembler
+from gitops.assemble.toolbox import Toolbox
 from gitops.builders import BuildahBuilder
 from gitops.fleet.packages import load_packages
 from gitops.model import Image
 from gitops.source import FolderTree
 from gitops.store import Store
-from gitops.toolbox import Toolbox
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 FOLDER = Path(os.environ.get("TOWEROS_TEST_STATE", CHECKOUT / "state" / "tests"))

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from gitops.assemble.release import Assembled, Assembler
+from gitops.assemble.toolbox import Toolbox
 from gitops.controller import Controller, Pass
 from gitops.errors import BuildError
 from gitops.model import (
@@ -30,7 +31,6 @@ from gitops.publish.publisher import metadata_folder
 from gitops.settings import Settings
 from gitops.sign import Signer
 from gitops.store import Store
-from gitops.toolbox import Toolbox
 from tests.kit.pe import a_pe_file
 from tests.kit.published import kit
 from tests.kit.remote import Remote

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from gitops.assemble.boot import cpio, modules
 from gitops.assemble.tars import tree_of
+from gitops.assemble.toolbox import Toolbox
 from gitops.errors import AssembleError
-from gitops.toolbox import Toolbox
 
 LEVEL = 19
 """zstd's: slow to pack, as fast to unpack as any. Its window stays below what the kernel takes (128 MiB)."""
