@@ -37,12 +37,12 @@ def check(document: Document, model: type[Model], problems: list[Problem]) -> Mo
         return None
 
 
-def did_you_mean(name: str, names: Sequence[str]) -> str:
-    """A hint with the nearest of the names, or with all of a few."""
+def did_you_mean(name: str, names: Sequence[str], otherwise: str = "") -> str:
+    """A hint with the nearest of the names; `otherwise`, or a few of them, when none is near."""
     near = difflib.get_close_matches(name, names, n=1)
     if near:
         return f"did you mean `{near[0]}`?"
-    return f"known: {', '.join(sorted(names)[:20])}" if names else ""
+    return otherwise or (f"known: {', '.join(sorted(names)[:20])}" if names else "")
 
 
 def _tuples(value: Any) -> Any:

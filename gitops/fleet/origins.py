@@ -14,9 +14,9 @@ from typing import Any
 
 from gitops.errors import Problem
 from gitops.fleet import yaml
+from gitops.fleet.linuxkit.spec import GROUPS
 from gitops.model import Box, Tree
 
-GROUPS = ("onboot", "onshutdown", "services")
 ROW_NAMES = ("name", "path", "app")
 """What names a row of a list: of containers and checks, of files, of apps."""
 RENAMED = {"kernel.image": "kernel", "kernel.cmdline": "cmdline"}

@@ -10,7 +10,7 @@ filled in at the end, with the values of the box.
 
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
 from gitops.errors import Problem
@@ -52,7 +52,7 @@ class Merged:
 def apply(
     base: Merged, level: Parsed[Overlay], tree: Tree, problems: list[Problem], *, elsewhere: Collection[str] = ()
 ) -> Merged:
-    """Lay one level over the ones before it.
+    """Lay one level over the ones before it. What it leaves as it is stays the same object: boxes of a role share it.
 
     `elsewhere` are containers of other roles (the fleet's level speaks to many): naming them is no mistake.
     """
@@ -60,13 +60,12 @@ def apply(
     spec = _remove(base, level, elsewhere, problems)
     spec = _replace_keys(spec, level, elsewhere, problems)
     files = [_file(level, index, tree, problems) for index in range(len(content.files))]
-    values = {name: str(value) for name, value in content.values.items()}
     return Merged(
         spec=spec,
         health=_health(base.health, level, problems),
-        files=by_path((*base.files, *files)),
+        files=by_path((*base.files, *files)) if files else base.files,
         apps=tuple(app for app in base.apps if app.name not in content.remove) if content.remove else base.apps,
-        values={**base.values, **values},
+        values={**base.values, **{name: str(value) for name, value in content.values.items()}},
         members={**base.members, **content.members()},
     )
 
@@ -89,9 +88,8 @@ def fill_in(
     def value(place: re.Match[str]) -> str:
         name = place[1]
         if name is not None and name not in values:
-            near = did_you_mean(name, list(values))
             add = f"add `values: {{{name}: ...}}` here, to the role or to the fleet"
-            hint = near if near.startswith("did") else add
+            hint = did_you_mean(name, list(values), add)
             problems.append(box.problem(("values",), f"/{file['path']} needs the value `{name}`", hint))
         return "$" if name is None else values.get(name, "")
 
@@ -112,7 +110,7 @@ def check_services(merged: Merged, level: Parsed[Overlay], problems: list[Proble
     """A health check of a service or user container needs it."""
     names = {
         "service": [container.name for container in merged.spec.services],
-        "container": [name for app in merged.apps for name in _container_names(app)],
+        "container": [name for app in merged.apps for name in app.container_names()],
     }
     for each in merged.health.checks:
         if each.type in names and each.target not in names[each.type]:
@@ -120,26 +118,23 @@ def check_services(merged: Merged, level: Parsed[Overlay], problems: list[Proble
             problems.append(level.problem(("health", "checks"), message, did_you_mean(each.target, names[each.type])))
 
 
-def _container_names(app: App) -> list[str]:
-    """As `docker ps` shows them, and as the compose file does."""
-    services = app.compose["services"]
-    named = [str(services[name]["container_name"]) for name in app.images if "container_name" in services[name]]
-    return [*app.images, *named]
-
-
 # --- containers ------------------------------------------------------------------------------------------------------
 
 
 def _remove(base: Merged, level: Parsed[Overlay], elsewhere: Collection[str], problems: list[Problem]) -> Spec:
+    if not level.content.remove:
+        return base.spec
     names = [*(container.name for container in base.spec.containers()), *(app.name for app in base.apps)]
     for index, name in enumerate(level.content.remove):
         if name not in names and name not in elsewhere:
             message = f"there is no container or app `{name}` to remove"
             problems.append(level.problem(("remove", index), message, did_you_mean(name, names)))
-    return _map(base.spec, dict.fromkeys(level.content.remove))
+    return base.spec.changed(dict.fromkeys(level.content.remove))
 
 
 def _replace_keys(spec: Spec, level: Parsed[Overlay], elsewhere: Collection[str], problems: list[Problem]) -> Spec:
+    if not level.content.services:
+        return spec
     containers = {container.name: container for container in spec.containers()}
     change: dict[str, Container | None] = {}
     for name, keys in level.content.services.items():
@@ -148,7 +143,7 @@ def _replace_keys(spec: Spec, level: Parsed[Overlay], elsewhere: Collection[str]
         elif name not in elsewhere or name in level.content.remove:
             hint = did_you_mean(name, list(containers))
             problems.append(level.problem(("services", name), f"there is no container `{name}`", hint, key=True))
-    return _map(spec, change)
+    return spec.changed(change)
 
 
 def _container(old: Container, document: Document, keys: dict[str, Any], problems: list[Problem]) -> Container:
@@ -160,24 +155,13 @@ def _container(old: Container, document: Document, keys: dict[str, Any], problem
     return Container(old.name, old.image, others | dump(settings))
 
 
-def _map(spec: Spec, change: Mapping[str, Container | None]) -> Spec:
-    """The spec with containers replaced, or left out where the change is None; itself when nothing changes."""
-
-    def section(containers: tuple[Container, ...]) -> tuple[Container, ...]:
-        return tuple(new for old in containers if (new := change.get(old.name, old)) is not None)
-
-    if not change:
-        return spec
-    return replace(
-        spec, onboot=section(spec.onboot), onshutdown=section(spec.onshutdown), services=section(spec.services)
-    )
-
-
 # --- health checks and files -----------------------------------------------------------------------------------------
 
 
 def _health(base: HealthSpec, level: Parsed[Overlay], problems: list[Problem]) -> HealthSpec:
     rules, checks = level.content.health, {check.name: check for check in base.checks}
+    if not (rules.probation or rules.checks or rules.remove):
+        return base
     for index, name in enumerate(rules.remove):
         if checks.pop(name, None) is None:
             message = f"there is no health check `{name}` to remove"
@@ -211,8 +195,8 @@ def _read(level: Parsed[Overlay], place: Sequence[str | int], source: str, tree:
     try:
         return tree.read(source).decode()
     except KeyError:
-        near = did_you_mean(source, list(tree.entries())) if len(tree.entries()) < 1000 else ""
-        hint = near if near.startswith("did") else "name a file by its path from the top of the fleet repo"
+        paths = list(tree.entries()) if len(tree.entries()) < 1000 else []
+        hint = did_you_mean(source, paths, "name a file by its path from the top of the fleet repo")
         problems.append(level.problem(place, f"there is no file `{source}` in the fleet repo", hint))
     except UnicodeDecodeError:
         problems.append(level.problem(place, f"`{source}` is not UTF-8", "put binary files into a package"))

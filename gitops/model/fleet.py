@@ -1,7 +1,7 @@
 """What the fleet repo may say, validated: packages, specs, apps, boxes."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Annotated
 
 from pydantic import Field, StringConstraints
@@ -81,6 +81,15 @@ class Spec:
     def containers(self) -> tuple[Container, ...]:
         return self.onboot + self.onshutdown + self.services
 
+    def changed(self, containers: Mapping[str, Container | None]) -> "Spec":
+        """This one with the containers of these names replaced, or left out where there is None."""
+
+        def section(old: tuple[Container, ...]) -> tuple[Container, ...]:
+            return tuple(new for each in old if (new := containers.get(each.name, each)) is not None)
+
+        onboot, onshutdown, services = map(section, (self.onboot, self.onshutdown, self.services))
+        return replace(self, onboot=onboot, onshutdown=onshutdown, services=services)
+
     def images(self) -> tuple[str, ...]:
         """Every image that the spec names, in order, once."""
         volumes = (str(volume.get("image") or "") for volume in self.volumes)
@@ -106,6 +115,12 @@ class App:
     compose: Json
     images: Mapping[str, str]
     files: tuple[Json, ...] = ()
+
+    def container_names(self) -> list[str]:
+        """As `docker ps` shows them, and as the compose file does."""
+        services = self.compose["services"]
+        named = [str(services[name]["container_name"]) for name in self.images if "container_name" in services[name]]
+        return [*self.images, *named]
 
 
 @dataclass(frozen=True)
