@@ -45,6 +45,12 @@ def test_a_file_of_the_role_replaces_the_one_of_the_boot_spec(fleet: Fleet) -> N
     assert fleet.boxes["one"].spec == fleet.boxes["one"].spec
 
 
+def test_boxes_of_a_role_share_what_none_of_them_changes(tmp_path: Path) -> None:
+    boxes = load_fleet(repo(tmp_path, **{"boxes/three.yaml": "role: vm\npoll: 7\n"})).boxes
+    assert boxes["one"].spec is boxes["three"].spec and boxes["one"].health is boxes["three"].health
+    assert boxes["one"].spec is not boxes["two"].spec, "this one replaces keys of a service"
+
+
 def test_what_every_box_gets(fleet: Fleet) -> None:
     files = {file["path"]: file for file in fleet.boxes["two"].files}
     assert files["etc/hostname"]["contents"] == "two\n"
