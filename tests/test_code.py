@@ -24,7 +24,6 @@ BESIDE_THE_MODULES = {"agent", "contracts", "docs", "e2e", "golden", "kit", "pkg
 NOT_YET = {
     "gitops",
     "gitops/controller.py Controller",
-    "pkg/agent/toweros_agent",
 }
 """What is larger than it may be, and is being taken apart: each goes as soon as it can."""
 Function = ast.FunctionDef | ast.AsyncFunctionDef

@@ -83,7 +83,7 @@ class Content:
 
 @dataclass(frozen=True)
 class Release:
-    """One canonical JSON document per box (docs/formats.md)."""
+    """One canonical JSON document per box (contracts/release)."""
 
     box: str
     sequence: Number

@@ -1,4 +1,4 @@
-"""What a box says of itself (docs/formats.md, "Report")."""
+"""What a box says of itself (contracts/report)."""
 
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -56,7 +56,7 @@ class Failure:
 
 @dataclass(frozen=True)
 class Report:
-    """What a box says of itself, signature checked (docs/formats.md, "Report")."""
+    """What a box says of itself, signature checked (contracts/report)."""
 
     box: str
     boot_id: str

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,8 +10,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from toweros_agent.health import Result
 from toweros_agent.machine import State
-from toweros_agent.net import Http
 from toweros_agent.nouns import Boot, Failure, Offer, Refused, Release, Target, Verdict
+from toweros_agent.offer.net import Http
 from toweros_agent.report import CheckRow, FailureRow, Health, Report, Reporter
 from toweros_agent.settings import Places, load
 
@@ -124,66 +125,65 @@ def test_the_controllers_drop_in_counts(places: Places) -> None:
 # --- the report ---
 
 CHANGES_BY_ITSELF = ("boot_id", "counter", "time")
-SMALL, FULL = (
-    Release.parse((contracts.CONTRACTS / "release" / "good" / f"{name}.json").read_bytes())
-    for name in ("minimal", "full")
-)
-IDLE = Report(
-    sequence=SMALL.sequence,
-    release=SMALL.digest,
-    content=SMALL.content,
-    phase=State.IDLE,
-    health=Health.HEALTHY,
-    error="",
-    staged=0,
-    rollback=6,
-    entry="toweros-7.efi",
-    degraded=(),
-    checks=(CheckRow.of(Result("hello", True)),),
-    fetched={"bytes": 16400, "layers": ["1" * 64], "deltas": 1, "repaired": 0, "seconds": 2},
-    failures=(),
-)
 FAILED = "health check hello: status 500"
-FAILURES = (
-    Failure(8, FULL.digest, FULL.content, "u", Verdict.FAILED, FAILED, 1_759_990_000,
-            f"starting --begin_trial--> probation\nfailed: {FAILED}"),
-    Failure(9, "7" * 64, "c", "u", Verdict.INDETERMINATE,
-            "its tries are used up: it panicked, hung or lost power", 1_759_995_000),
-)  # fmt: skip
-WENT_BACK = Report(
-    **vars(IDLE)
-    | {
-        "health": Health.DEGRADED,
-        "error": f"release 8 is held: {FAILED}",
-        "degraded": ("no watchdog", "onboot 003-mount: exit code 1"),
-        "checks": (
-            CheckRow.of(Result("hello", False, "status 500")),
-            CheckRow.of(Result("service ntpd", True, restarts=1)),
-        ),
-        "failures": tuple(map(FailureRow.of, FAILURES)),
-    }
-)
-FIRST = Report(
-    **vars(IDLE)
-    | {
-        "phase": State.STARTING,
-        "health": Health.PROGRESSING,
-        "rollback": 0,
-        "checks": (),
-        "fetched": {"repaired": 0},
-    }
-)
+LOG = f"starting --begin_trial--> probation\nfailed: {FAILED}"
+LOST = "its tries are used up: it panicked, hung or lost power"
 
 
-@pytest.mark.parametrize(("vector", "report"), [("idle", IDLE), ("went-back", WENT_BACK), ("first-boot", FIRST)])
-def test_a_report_is_written_as_its_vector(tmp_path: Path, vector: str, report: Report) -> None:
+def parsed(vector: str) -> Release:
+    return Release.parse((contracts.CONTRACTS / "release" / "good" / f"{vector}.json").read_bytes())
+
+
+def idle() -> Report:
+    running = parsed("minimal")
+    return Report(
+        sequence=running.sequence,
+        release=running.digest,
+        content=running.content,
+        phase=State.IDLE,
+        health=Health.HEALTHY,
+        error="",
+        staged=0,
+        rollback=6,
+        entry="toweros-7.efi",
+        degraded=(),
+        checks=(CheckRow.of(Result("hello", True)),),
+        fetched={"bytes": 16400, "layers": ["1" * 64], "deltas": 1, "repaired": 0, "seconds": 2},
+        failures=(),
+    )
+
+
+def first_boot() -> Report:
+    odd = {"phase": State.STARTING, "health": Health.PROGRESSING, "checks": (), "fetched": {"repaired": 0}}
+    return replace(idle(), rollback=0, **odd)
+
+
+def went_back() -> Report:
+    left = parsed("full")
+    failures = (
+        Failure(8, left.digest, left.content, "u", Verdict.FAILED, FAILED, 1_759_990_000, LOG),
+        Failure(9, "7" * 64, "c", "u", Verdict.INDETERMINATE, LOST, 1_759_995_000),
+    )
+    results = (Result("hello", False, "status 500"), Result("service ntpd", True, restarts=1))
+    return replace(
+        idle(),
+        health=Health.DEGRADED,
+        error=f"release 8 is held: {FAILED}",
+        degraded=("no watchdog", "onboot 003-mount: exit code 1"),
+        checks=tuple(map(CheckRow.of, results)),
+        failures=tuple(map(FailureRow.of, failures)),
+    )
+
+
+@pytest.mark.parametrize(("vector", "made"), [("idle", idle), ("went-back", went_back), ("first-boot", first_boot)])
+def test_a_report_is_written_as_its_vector(tmp_path: Path, vector: str, made: Callable[[], Report]) -> None:
     key = Ed25519PrivateKey.generate()
     pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
     (tmp_path / "box.key").write_bytes(pem)
     (tmp_path / "boot_id").write_text("0b5e6f8a-9d4b-4f8e-8d59-0a5a2f0a7d11\n")
     http = Http(lambda: None, lambda _: None)
     reporter = Reporter(http, "http://192.0.2.9", "demo-1", tmp_path / "box.key", tmp_path / "boot_id")
-    envelope = json.loads(reporter.signed(report))
+    envelope = json.loads(reporter.signed(made()))
     assert problems("envelope", envelope) == []
     key.public_key().verify(bytes.fromhex(envelope["signature"]), envelope["report"].encode())
     document = json.loads(envelope["report"])

@@ -13,14 +13,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from toweros_agent import machine, rules
-from toweros_agent.disk import Disk
-from toweros_agent.efivars import GLOBAL, Partition, Variables, keep_fallback, load_option
 from toweros_agent.health import PATIENCE, STEADY, Outcome, Probation, Result
 from toweros_agent.history import Memory
+from toweros_agent.host.disk import Disk
+from toweros_agent.host.efivars import GLOBAL, Partition, Variables, keep_fallback, load_option
+from toweros_agent.host.verity import hash_tree, seal, tree_size
 from toweros_agent.machine import TRANSITIONS, Event, State
 from toweros_agent.nouns import Entry, Failure, Layer, Offer, Refused, Release, Staged, Target, Verdict
 from toweros_agent.settings import Places, load
-from toweros_agent.verity import hash_tree, seal, tree_size
 
 from tests.simulators.box import make, pad
 

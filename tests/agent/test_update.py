@@ -15,8 +15,8 @@ import pytest
 from toweros_agent.box import history, log, status
 from toweros_agent.health import System
 from toweros_agent.history import Memory
+from toweros_agent.host.watchdog import Watchdog
 from toweros_agent.nouns import Verdict
-from toweros_agent.watchdog import Watchdog
 
 from gitops.model import HealthCheck
 from tests.kit.contracts import CONTRACTS
@@ -490,7 +490,7 @@ def test_a_memory_that_is_garbage_costs_nothing_but_itself(box: Box, server: Upd
 
 def test_a_full_disk_is_a_clear_error(box: Box, server: UpdateServer, monkeypatch: pytest.MonkeyPatch) -> None:
     offer(server, make(8, service=b"two"))
-    monkeypatch.setattr("toweros_agent.disk.HEADROOM", 1 << 60)
+    monkeypatch.setattr("toweros_agent.host.disk.HEADROOM", 1 << 60)
     assert "no space on TOWEROS" in refused(box, server)
 
 
@@ -559,7 +559,7 @@ def test_a_disk_that_lies_gets_no_entry(box: Box, server: UpdateServer, monkeypa
         if Path(to).name.endswith(".new"):
             Path(to).write_bytes(Path(to).read_bytes()[:-1] + b"?")
 
-    monkeypatch.setattr("toweros_agent.esp.shutil.copyfile", lossy)
+    monkeypatch.setattr("toweros_agent.host.esp.shutil.copyfile", lossy)
     assert "does not give back" in refused(box, server)
 
 
@@ -571,7 +571,7 @@ def test_an_input_error_is_an_answer_and_no_end(
     def broken(*_: object) -> None:
         raise OSError(errno.EIO, "Input/output error")
 
-    monkeypatch.setattr("toweros_agent.fetch.seal", broken)
+    monkeypatch.setattr("toweros_agent.offer.fetch.seal", broken)
     assert "Input/output error" in refused(box, server)
 
 
@@ -645,7 +645,7 @@ def test_housekeeping_that_fails_is_told_and_keeps_nobody_from_asking(
     def broken(*_: object) -> None:
         raise OSError(errno.EIO, "Input/output error", "toweros-5.efi.extra.d")
 
-    monkeypatch.setattr("toweros_agent.esp.Esp.clean", broken)
+    monkeypatch.setattr("toweros_agent.host.esp.Esp.clean", broken)
     offer(server, make(8, service=b"two"))
     agent = box.power_on()
     assert agent

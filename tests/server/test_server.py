@@ -54,6 +54,7 @@ def key(here: Kit) -> Ed25519PrivateKey:
 
 
 HERE = {"boot_id": "b", "counter": 1, "sequence": 1, "phase": "idle", "health": "Healthy", "entry": "toweros-1.efi"}
+FAILURE = good("report", "went-back")["failures"][0]
 
 
 def body(key: Ed25519PrivateKey, **said: Any) -> bytes:
@@ -163,7 +164,7 @@ def test_bodies_that_are_no_reports(web: TestClient, key: Ed25519PrivateKey) -> 
 
 
 def test_events_tell_what_changed(here: Kit, web: TestClient, key: Ed25519PrivateKey) -> None:
-    failure = {"sequence": 2, "release": "ef" * 32, "verdict": "failed", "reason": "hello: 500", "time": 5, "log": "x"}
+    failure = FAILURE | {"sequence": 2, "release": "ef" * 32, "reason": "hello: 500", "time": 5, "log": "x"}
     assert post(web, body(key)) == 204
     assert post(web, body(key, counter=2, failures=[failure], error="metadata: older")) == 204
     assert post(web, body(key, counter=3, failures=[failure], error="metadata: older")) == 204
@@ -208,7 +209,7 @@ def test_sync_and_health(here: Kit) -> None:
 
 
 def test_the_page_escapes_what_boxes_say(here: Kit, web: TestClient, key: Ed25519PrivateKey) -> None:
-    failure = {"sequence": 2, "release": "ef" * 32, "verdict": "failed", "reason": EVIL, "time": 5, "log": EVIL}
+    failure = FAILURE | {"reason": EVIL, "log": EVIL}
     assert post(web, body(key, phase=EVIL)) == 422
     assert post(web, body(key, error=EVIL, failures=[failure], degraded=[EVIL], entry=EVIL)) == 204
     here.store.notes.set_value(

@@ -122,13 +122,15 @@ class UpdateServer:
             sequence, content = read.sequence, read.content.digest
         except DocumentError:
             sequence, content = 0, "0" * 64
-        stated = Statement(sequence, content, "main@sha1:" + "0" * 40, 1760000000, (), ())
+        encoded = Statement(sequence, content, "main@sha1:" + "0" * 40, 1760000000, (), ()).encode()
+        custom = custom or {}
+        assert custom.keys() <= {*encoded, "held"}
         targets = {}
         for name, data in (("release.json", release), ("uki.efi", uki), ("addon.efi", addon)):
             path = f"{self.box}/{name}"
             targets[path] = TargetFile.from_data(path, data, ["sha256"])
             self.files[f"/targets/{self.box}/{sha256(data).hexdigest()}.{name}"] = data
-        targets[f"{self.box}/release.json"].unrecognized_fields["custom"] = stated.encode() | (custom or {})
+        targets[f"{self.box}/release.json"].unrecognized_fields["custom"] = encoded | custom
         self.sign(targets, days)
 
     def sign(self, targets: dict[str, TargetFile], days: float) -> None:

@@ -1,4 +1,4 @@
-"""What boxes say: one signed document per report (docs/formats.md, "Report").
+"""What boxes say: one signed document per report (contracts/report).
 
 Rules: the body is bounded; nothing is believed before the signature of the named box holds; a foreign, unknown or
 revoked box gets one and the same answer; what was seen is not taken twice; every text is cut to a length.

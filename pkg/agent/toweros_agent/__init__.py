@@ -6,12 +6,10 @@ with the controller: formats are the contract (contracts/, docs/formats.md).
     machine   the states of a box and their named transitions
     rules     pure decisions: take an offer? what went wrong? what stays on the disk? where to fall back to?
     nouns     what the documents say, checked while they are read
-    trust     TUF: what the server offers to this box
-    net fetch verity   bytes over HTTP, layers by the cheapest way, proof of every layer
-    disk esp efivars   what is kept, what boots, what the firmware tries when that does not
+    offer/    what the server offers, as far as signatures vouch for it, and its way onto the disk
+    host/     what is kept, what boots, what the firmware tries when that does not; proof of every layer; the watchdog
     history   the memory from one boot to the next: what was staged, what failed and why, the proven time
     upkeep    the clock, the way back, and what nothing needs any more
-    update    the way of an offer onto the disk
     health condition   probation: does the release do what it must? and how it does since
     report    what the box says of itself, signed with its own key
     loop      ties these together; `box` is the operator's small command

@@ -13,8 +13,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from toweros_agent import rules
-from toweros_agent.disk import Disk, take_crash, write
-from toweros_agent.esp import Esp
+from toweros_agent.host.disk import Disk, take_crash, write
+from toweros_agent.host.esp import Esp
 from toweros_agent.nouns import FORMAT, Boot, Failure, Json, Offer, Staged, Verdict
 
 MAX_FAILURES = 8

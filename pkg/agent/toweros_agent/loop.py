@@ -15,20 +15,20 @@ from pathlib import Path
 
 from toweros_agent import rules
 from toweros_agent.condition import Condition
-from toweros_agent.disk import Disk
-from toweros_agent.esp import Esp
-from toweros_agent.fetch import Fetcher
 from toweros_agent.health import MARGIN, PATIENCE, Surroundings, System, onboot_failures
 from toweros_agent.history import History
+from toweros_agent.host.disk import Disk
+from toweros_agent.host.esp import Esp
+from toweros_agent.host.watchdog import Watchdog
 from toweros_agent.machine import Event, State, after
-from toweros_agent.net import TIMEOUT, TRIAL_TIMEOUT, Http, NetError
 from toweros_agent.nouns import Boot, Refused, Release, Staged, Verdict
+from toweros_agent.offer.fetch import Fetcher
+from toweros_agent.offer.net import TIMEOUT, TRIAL_TIMEOUT, Http, NetError
+from toweros_agent.offer.trust import Trust
+from toweros_agent.offer.update import Update
 from toweros_agent.report import CheckRow, FailureRow, Health, Report, Reporter
 from toweros_agent.settings import Places, load
-from toweros_agent.trust import Trust
-from toweros_agent.update import Update
 from toweros_agent.upkeep import Upkeep
-from toweros_agent.watchdog import Watchdog
 
 MAX_STRETCH = 8
 """An offer that was refused is looked at again after the poll interval, stretched up to so many times."""

@@ -15,8 +15,8 @@ from typing import Any
 from toweros_agent import VERSION
 from toweros_agent.health import Result
 from toweros_agent.machine import State
-from toweros_agent.net import Http, NetError
 from toweros_agent.nouns import FORMAT, Failure, Json, Verdict, canonical
+from toweros_agent.offer.net import Http, NetError
 
 REPEAT = 600.0
 

@@ -8,10 +8,10 @@ import time
 from collections.abc import Callable
 
 from toweros_agent import rules
-from toweros_agent.disk import Disk
-from toweros_agent.efivars import Variables, keep_fallback, partition_of
-from toweros_agent.esp import Esp
 from toweros_agent.history import History
+from toweros_agent.host.disk import Disk
+from toweros_agent.host.efivars import Variables, keep_fallback, partition_of
+from toweros_agent.host.esp import Esp
 from toweros_agent.nouns import Entry, Release
 from toweros_agent.settings import Places
 

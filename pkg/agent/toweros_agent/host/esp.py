@@ -12,7 +12,7 @@ import shutil
 from dataclasses import replace
 from pathlib import Path
 
-from toweros_agent.disk import file_digest, sync_folder
+from toweros_agent.host.disk import file_digest, sync_folder
 from toweros_agent.nouns import Entry, Refused, Staged, Target
 
 TRIES = 3

@@ -10,10 +10,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from toweros_agent.disk import Disk, file_digest, sync_folder
-from toweros_agent.net import CHUNK, Http, NetError
+from toweros_agent.host.disk import Disk, file_digest, sync_folder
+from toweros_agent.host.verity import seal, tree_size
 from toweros_agent.nouns import Layer, Refused, Release, Target
-from toweros_agent.verity import seal, tree_size
+from toweros_agent.offer.net import CHUNK, Http, NetError
 
 MAX_WINDOW = 128 << 20
 """Bytes of memory that unpacking a full copy may take; a delta may take what its base and its result have."""

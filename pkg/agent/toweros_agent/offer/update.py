@@ -7,12 +7,12 @@ bootable name last, when all that it needs was read back.
 import contextlib
 import time
 
-from toweros_agent.esp import Esp
-from toweros_agent.fetch import Fetcher
 from toweros_agent.history import History
-from toweros_agent.net import NetError
+from toweros_agent.host.esp import Esp
 from toweros_agent.nouns import Entry, Offer, Refused, Release, Staged
-from toweros_agent.trust import Trust
+from toweros_agent.offer.fetch import Fetcher
+from toweros_agent.offer.net import NetError
+from toweros_agent.offer.trust import Trust
 from toweros_agent.upkeep import Upkeep
 
 

@@ -11,8 +11,8 @@ from calendar import timegm
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from toweros_agent.net import Http, NetError
 from toweros_agent.nouns import Offer, Refused, Target, digest
+from toweros_agent.offer.net import Http, NetError
 
 if TYPE_CHECKING:
     from tuf.ngclient.updater import Updater

@@ -10,8 +10,8 @@ import shutil
 from collections.abc import Iterable
 from pathlib import Path
 
+from toweros_agent.host.verity import tree_size
 from toweros_agent.nouns import Layer, Refused, Release
-from toweros_agent.verity import tree_size
 
 HEADROOM = 32 << 20
 """Bytes of `TOWEROS` that a download leaves free."""

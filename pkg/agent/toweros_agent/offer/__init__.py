@@ -1,0 +1,1 @@
+"""What the server offers, and its way onto the disk."""
