@@ -163,14 +163,14 @@ def targets_of(publication: Publication) -> dict[str, Target]:
 
 def held(targets: Mapping[str, Target], holds: Mapping[str, str]) -> dict[str, Target]:
     """The targets, with the holds of all boxes as they are now."""
-    found = dict(targets)
+    result = dict(targets)
     for path, target in targets.items():
         box, _, name = path.partition("/")
-        if name == "release.json":
+        wanted = holds[box][:HOLD_LENGTH] if box in holds else None
+        if name == "release.json" and target.custom.get("held") != wanted:
             custom = {key: value for key, value in target.custom.items() if key != "held"}
-            said = {"held": holds[box][:HOLD_LENGTH]} if box in holds else {}
-            found[path] = replace(target, custom=custom | said)
-    return found
+            result[path] = replace(target, custom=custom if wanted is None else custom | {"held": wanted})
+    return result
 
 
 def metadata_folder(store: Store) -> Path:

@@ -2,6 +2,7 @@
 
 keys         the keys folder: made once, never overwritten; what to back up, what expires
 certificates Secure Boot's PK, KEK and db: RSA-2048 with self-signed certificates
+bins         the hash bins as they are published, each parsed once
 tuf          targets -> the TUF metadata files to write, in the order in which they must be written
 secureboot   a signed UKI, addon or boot loader
 box          a box's own Ed25519 key, and the proof that a report is its
@@ -17,7 +18,7 @@ from typing import Self
 
 from gitops.model import Target
 from gitops.sign import keys, secureboot, tuf
-from gitops.sign.tuf import Published
+from gitops.sign.bins import Bins, Published
 from gitops.store import Store
 
 __all__ = ["Signer"]
@@ -30,6 +31,7 @@ class Signer:
         self._folder, self._store = folder, store
         self._online = keys.load_online(folder)
         self._roots = keys.load_roots(folder)
+        self._bins = Bins()
 
     @classmethod
     def open(cls, folder: Path, store: Store | None = None) -> Self:
@@ -42,11 +44,11 @@ class Signer:
 
     def metadata(self, published: Published, targets: Mapping[str, Target], now: int) -> list[tuple[str, bytes]]:
         """The files to write, first to last, so that `targets` is what boxes may take; none when nothing is due."""
-        return tuf.update(published, targets, tuf.Authority(self._roots, self._online), now)
+        return tuf.update(published, targets, tuf.Authority(self._roots, self._online), now, self._bins)
 
     def targets(self, published: Published) -> dict[str, Target]:
         """What the published metadata offers now."""
-        return tuf.read_targets(published)
+        return tuf.read_targets(published, self._bins)
 
     def sign_boot(self, image: bytes) -> bytes:
         """`image` with db's signature: the same bytes each time for the same input, when there is a store."""

@@ -9,10 +9,10 @@ in which they must appear: roots, bins, targets, snapshot, `timestamp.json` last
 - A role is signed again when what it says changes, when its expiry comes nearer than its margin, or when root names
   other keys. Only bins that changed get a new file.
 
-    files = update(folder.read, {"demo-1/release.json": Target(ref, custom)}, authority, now)
+    files = update(folder.read, {"demo-1/release.json": Target(ref, custom)}, authority, now, Bins())
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Collection, Mapping
 from copy import deepcopy
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -36,10 +36,8 @@ from tuf.api.metadata import (
 from tuf.api.serialization.json import JSONSerializer
 
 from gitops.errors import SignError
-from gitops.model import BlobRef, Target, sha256
-
-Published = Callable[[str], bytes | None]
-"""Reads a published metadata file by name; None when there is none."""
+from gitops.model import Target, sha256
+from gitops.sign.bins import Bin, Bins, Published
 
 ONLINE = ("targets", "snapshot", "timestamp")
 BITS = 4
@@ -95,7 +93,7 @@ def make_root(
 
 
 def update(
-    published: Published, targets: Mapping[str, Target], authority: Authority, now: int
+    published: Published, targets: Mapping[str, Target], authority: Authority, now: int, bins: Bins
 ) -> list[tuple[str, bytes]]:
     """The files to write so that clients see `targets`.
 
@@ -109,14 +107,14 @@ def update(
     timestamp = run.current("timestamp", "timestamp.json", Timestamp)
     snapshot = run.current("snapshot", _name("snapshot", timestamp), Snapshot)
     meta = dict(snapshot.signed.meta) if snapshot else {}
-    run.bins(meta, targets)
+    run.bins(meta, targets, bins)
     run.delegations(meta)
     version = run.snapshot(snapshot, meta)
     run.timestamp(timestamp, version)
     return run.files
 
 
-def read_targets(published: Published) -> dict[str, Target]:
+def read_targets(published: Published, bins: Bins) -> dict[str, Target]:
     """What the published metadata offers now. It is our own: the signatures are not checked again.
 
     Raises:
@@ -127,9 +125,8 @@ def read_targets(published: Published) -> dict[str, Target]:
         timestamp = _parse(published("timestamp.json"), Timestamp)
         snapshot = _parse(published(_name("snapshot", timestamp)), Snapshot)
         for name, meta in snapshot.signed.meta.items() if snapshot else ():
-            document = _parse(published(f"{meta.version}.{name}"), Targets)
-            for path, file in document.signed.targets.items() if document else ():
-                found[path] = Target(BlobRef(file.hashes["sha256"], file.length), dict(file.custom or {}))
+            bin_ = bins.read(published, name.removesuffix(".json"), meta.version)
+            found |= bin_.targets if bin_ else {}
     except (RepositoryError, StorageError) as error:
         raise SignError(f"the published metadata is damaged: {error}", hint="restore STATE/repo/metadata") from error
     return found
@@ -149,46 +146,57 @@ class _Run:
         try:
             return _parse(self._published(name), kind)
         except RepositoryError as error:
-            raise SignError(f"{name} is damaged: {error}", hint="restore STATE/repo/metadata") from error
+            raise _damaged(name, error) from error
 
-    def bins(self, meta: dict[str, MetaFile], targets: Mapping[str, Target]) -> None:
-        shares: dict[str, dict[str, TargetFile]] = {role: {} for role in self._succinct.get_roles()}
-        for path, target in sorted(targets.items()):
-            custom = {"custom": target.custom} if target.custom else {}
-            file = TargetFile(target.ref.size, {"sha256": target.ref.sha256}, path, deepcopy(custom))
-            shares[self._succinct.get_role_for_target(path)][path] = file
+    def bins(self, meta: dict[str, MetaFile], targets: Mapping[str, Target], bins: Bins) -> None:
+        shares: dict[str, dict[str, Target]] = {role: {} for role in self._succinct.get_roles()}
+        for path, target in targets.items():
+            shares[self._succinct.get_role_for_target(path)][path] = target
         for role, share in shares.items():
-            self._targets(role, meta, Targets(targets=share))
+            before = self._published_bin(role, meta.get(f"{role}.json"), bins)
+            if before is None or before.targets != share or self._due("targets", before.expires, before.keyids):
+                self._targets(role, meta, Targets(targets={path: _file(path, share[path]) for path in sorted(share)}))
+
+    def _published_bin(self, role: str, known: MetaFile | None, bins: Bins) -> Bin | None:
+        try:
+            return bins.read(self._published, role, known.version) if known else None
+        except RepositoryError as error:
+            raise _damaged(f"{role}.json", error) from error
 
     def delegations(self, meta: dict[str, MetaFile]) -> None:
         keys = {key: self._root.keys[key] for key in self._succinct.keyids}
-        self._targets("targets", meta, Targets(delegations=Delegations(keys, succinct_roles=self._succinct)))
+        wanted = Targets(delegations=Delegations(keys, succinct_roles=self._succinct))
+        known = meta.get("targets.json")
+        before = self.current("targets", f"{known.version}.targets.json", Targets) if known else None
+        if before and not self._old("targets", before):
+            same = Targets(before.signed.version, None, before.signed.expires, {}, wanted.delegations)
+            if before.signed == same:
+                return
+        self._targets("targets", meta, wanted)
 
     def _targets(self, role: str, meta: dict[str, MetaFile], wanted: Targets) -> None:
         known = meta.get(f"{role}.json")
-        before = self.current(role, f"{known.version}.{role}.json", Targets) if known else None
-        if before and not self._due("targets", before):
-            same = Targets(before.signed.version, None, before.signed.expires, wanted.targets, wanted.delegations)
-            if before.signed == same:
-                return
         wanted.version = known.version + 1 if known else 1
         meta[f"{role}.json"] = self._sign("targets", wanted, f"{wanted.version}.{role}.json")
 
     def snapshot(self, before: Metadata[Snapshot] | None, meta: dict[str, MetaFile]) -> MetaFile:
-        if before and before.signed.meta == meta and not self._due("snapshot", before):
+        if before and before.signed.meta == meta and not self._old("snapshot", before):
             return MetaFile(before.signed.version, *_length_and_hash(self._published(_name("snapshot", None, before))))
         version = before.signed.version + 1 if before else 1
         return self._sign("snapshot", Snapshot(version=version, meta=meta), f"{version}.snapshot.json")
 
     def timestamp(self, before: Metadata[Timestamp] | None, snapshot: MetaFile) -> None:
-        if before and before.signed.snapshot_meta == snapshot and not self._due("timestamp", before):
+        if before and before.signed.snapshot_meta == snapshot and not self._old("timestamp", before):
             return
         version = before.signed.version + 1 if before else 1
         self._sign("timestamp", Timestamp(version=version, snapshot_meta=snapshot), "timestamp.json")
 
-    def _due(self, role: str, document: Metadata[AnySigned]) -> bool:
-        near = document.signed.expires - self._time < timedelta(days=LIFETIMES[role].margin)
-        return near or not set(document.signatures) & set(self._root.roles[role].keyids)
+    def _old(self, role: str, document: Metadata[AnySigned]) -> bool:
+        return self._due(role, document.signed.expires, document.signatures.keys())
+
+    def _due(self, role: str, expires: datetime, keyids: Collection[str]) -> bool:
+        near = expires - self._time < timedelta(days=LIFETIMES[role].margin)
+        return near or not {*keyids} & set(self._root.roles[role].keyids)
 
     def _sign(self, role: str, signed: Signed, name: str) -> MetaFile:
         signed.expires = _expiry(role, self._time)
@@ -197,6 +205,15 @@ class _Run:
         data = document.to_bytes(JSONSerializer(compact=True))
         self.files.append((name, data))
         return MetaFile(signed.version, *_length_and_hash(data))
+
+
+def _file(path: str, target: Target) -> TargetFile:
+    custom = {"custom": target.custom} if target.custom else {}
+    return TargetFile(target.ref.size, {"sha256": target.ref.sha256}, path, deepcopy(custom))
+
+
+def _damaged(name: str, error: RepositoryError) -> SignError:
+    return SignError(f"{name} is damaged: {error}", hint="restore STATE/repo/metadata")
 
 
 def _check_keys(root: Root, authority: Authority, time: datetime) -> None:

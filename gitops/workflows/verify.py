@@ -30,6 +30,7 @@ from gitops.assemble.verity import root_hash
 from gitops.errors import SourceError, TowerosError
 from gitops.model import BlobRef, Layer, Release, Statement, sha256
 from gitops.sign import secureboot, tuf
+from gitops.sign.bins import Bins
 from gitops.source.trust.objects import Signed, read
 from gitops.source.trust.releases import check_tag
 from gitops.source.trust.signatures import Trust, signer
@@ -106,7 +107,7 @@ class Verification:
 
     def _box(self, name: str) -> str:
         """Which box is meant: unsigned words of the metadata may answer that, for what follows is checked."""
-        offered = tuf.read_targets(self._read)
+        offered = tuf.read_targets(self._read, Bins())
         for path, target in offered.items():
             box, _, file = path.partition("/")
             if file == "release.json" and name in (box, target.ref.sha256):
