@@ -36,7 +36,9 @@ def main() -> None:
     if len(sys.argv) != 2:
         raise SystemExit("usage: size.py STATE")
     store = Store.open(Path(sys.argv[1]))
-    for box, publication in sorted(store.offers.all_published().items()):
+    for box in [state.name for state in store.states.all() if state.published.release]:
+        publication = store.offers.published(box)
+        assert publication
         lines = rows(store, publication)
         total = ("all", sum(raw for _, raw, _ in lines), sum(sent for _, _, sent in lines))
         print(f"{box}: release {publication.release.sequence}, {publication.revision}")

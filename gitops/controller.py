@@ -15,7 +15,7 @@ In: settings and a store. Out: a `Pass` that says what was done. Rules:
 
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 
@@ -26,11 +26,10 @@ from gitops.assemble.release import Assembled, Assembler
 from gitops.builders import Builder, builder_of
 from gitops.errors import SourceError, StoreError, TowerosError
 from gitops.fleet import load_fleet
-from gitops.model import Box, Fleet, Hold, HoldReason, Image, Json, Plan, Publication, Revision
+from gitops.model import Box, BoxState, Fleet, Hold, HoldReason, Image, Json, Plan, Publication, Revision
 from gitops.publish import Publisher
 from gitops.rollout import holds
 from gitops.rollout import rules as rollout
-from gitops.rollout.facts import facts_of
 from gitops.settings import Settings
 from gitops.sign import Signer
 from gitops.source import GitSource
@@ -145,12 +144,12 @@ class Controller:
             self._warn()
         fleet = self._load(revision)
         plan = planning.plan(fleet, revision, self._store.existing())
-        before = set(self._store.layers.roots()) if not plan.empty else set()
+        before = self._store.layers.names() if not plan.empty else frozenset()
         self._build(fleet, plan, watch)
         for data in self._source.evidence(revision):
             self._store.blobs.put(data)
         made = self._assemble(fleet, plan, watch) if plan.boxes else ()
-        layers = set(self._store.layers.roots()) - before if not plan.empty else set()
+        layers = self._store.layers.names() - before if not plan.empty else frozenset()
         self._source.mark_deployed(revision)
         with watch.stage("publish"):
             published, held = self._publish(fleet, plan)
@@ -236,17 +235,18 @@ class Controller:
         removed = [step.subject for step in plan.removed]
         for box in removed:
             self._store.offers.forget_candidate(box)
-        candidates = self._store.offers.all_candidates()
-        waiting = {box: each for box, each in candidates.items() if each.revision.sequence <= plan.revision.sequence}
-        decisions = self._decide(fleet, waiting) if waiting else {}
-        going = [publication for box, publication in waiting.items() if box not in _held(decisions)]
+        waiting = self._store.offers.waiting(plan.revision.sequence)
+        states = {state.name: state for state in self._store.states.all()} if waiting else {}
+        decisions = self._decide(fleet, states, waiting)
+        going = self._store.offers.candidates(waiting - _held(decisions).keys())
         refused = self._publisher.refused(going)
         decisions |= {box: Hold(HoldReason.CANNOT_BE_OFFERED, why) for box, why in refused.items()}
         going = [publication for publication in going if publication.release.box not in refused]
         by_people = holds.reasons(fleet, self._store)
         # A box that cannot read the newer release may take the older one: it is its way there.
         waits = (box for box in waiting if box in _held(decisions) and box not in refused)
-        outdated = {box: SUPERSEDED for box in waits if not self._taken(box)}
+        # Who runs what it is offered has nothing to leave; the others must not move to what Git has left behind.
+        outdated = {box: SUPERSEDED for box in waits if not states[box].taken}
         self._publisher.publish(going, removed=removed, holds=outdated | by_people)
         self._store.offers.promote(publication.release.box for publication in going)
         for publication in going:
@@ -256,26 +256,22 @@ class Controller:
             self._store.offers.forget_published(box)
             self._tell("Removed", "Git no longer has it", box)
         held = {box: Hold(HoldReason.SUSPENDED, reason) for box, reason in by_people.items()} | _held(decisions)
-        previous = holds.waiting(self._store)
+        previous = self._store.holds.all()
         if held != previous:
-            holds.save_waiting(self._store, held)
+            self._store.holds.save(held)
         for box in refused:
             if previous.get(box) != held[box]:
                 self._store.events.add(box, "Warning", "Refused", str(held[box]))
         return tuple(publication.release.box for publication in going), held
 
-    def _taken(self, box: str) -> bool:
-        """Whether the box says that it runs what it is offered. Else it must not move to what Git has left behind."""
-        report, offered = self._store.boxes.report(box), self._store.offers.published(box)
-        return bool(report and offered and report.content == offered.release.content.digest)
-
-    def _decide(self, fleet: Fleet, waiting: Mapping[str, Publication]) -> dict[str, rollout.Decision]:
+    def _decide(
+        self, fleet: Fleet, states: Mapping[str, BoxState], waiting: Collection[str]
+    ) -> dict[str, rollout.Decision]:
         """Of every box: the canary of a waiting box may be one that waits for nothing."""
-        newest = self._store.offers.all_published() | dict(waiting)
-        newest = {box: publication for box, publication in newest.items() if box in fleet.boxes}
-        wanted = {box: publication.release.content.digest for box, publication in newest.items()}
+        newest = {box: state.candidate if box in waiting else state.published for box, state in states.items()}
+        wanted = {box: each.content for box, each in newest.items() if each.release and box in fleet.boxes}
         now = time.time()
-        facts = {box: facts_of(self._store, box, now) for box in wanted}
+        facts = {box: rollout.Facts.of(states[box], now) for box in wanted}
         roles = {box: fleet.boxes[box].role for box in wanted}
         decisions = rollout.decide(wanted, facts, roles, fleet.policy, holds.reasons(fleet, self._store))
         gone = {box: Hold(HoldReason.REMOVED) for box in waiting if box not in wanted}

@@ -67,7 +67,7 @@ def test_a_canary_goes_first_a_bad_commit_stops_there_and_the_fix_goes_through(s
     assert site.run().published == ()
     site.report("a")
     assert site.run().published == ("b", "c")
-    assert len(set(site.contents().values())) == 1 and holds.waiting(site.store) == {}
+    assert len(set(site.contents().values())) == 1 and site.store.holds.all() == {}
 
 
 @both
@@ -80,7 +80,7 @@ def test_a_revert_while_candidates_wait_takes_them_back(site: Site) -> None:
     site.commit({"pkg/hello/file": "hello\n"})
     done = site.run()
     assert done.published == ("a",) and done.held == {} and site.contents() == good
-    assert site.store.offers.all_candidates() == {}
+    assert not site.store.offers.waiting(99)
 
 
 def test_held_boxes_and_fleets_take_nothing_until_they_are_free(site: Site) -> None:
@@ -170,7 +170,7 @@ def test_a_box_that_cannot_be_offered_its_release_holds_up_nobody_else(site: Sit
 def test_who_is_held_is_told_even_when_nothing_waits(site: Site) -> None:
     site.commit({"boxes/a.yaml": 'role: vm\nsuspended: "ada: disk"\n'})
     site.run()
-    assert holds.waiting(site.store) == {"a": Hold(HoldReason.SUSPENDED, "ada: disk")}
+    assert site.store.holds.all() == {"a": Hold(HoldReason.SUSPENDED, "ada: disk")}
 
 
 @both
@@ -181,7 +181,7 @@ def test_a_box_that_git_removes_is_offered_nothing_and_leaves_no_candidate(site:
     site.commit({"boxes/d.yaml": None, "boxes/c.yaml": None})
     done = site.run()
     assert sorted(step.subject for step in done.plan.removed) == ["c", "d"]
-    assert set(site.offers()) == {"a", "b"} and done.held == {} and site.store.offers.all_candidates() == {}
+    assert set(site.offers()) == {"a", "b"} and done.held == {} and not site.store.offers.waiting(99)
     assert site.run().plan.empty
 
 
@@ -221,7 +221,9 @@ def test_a_pass_that_dies_at_any_write_is_finished_by_the_next(site: Site, tmp_p
             done = site.run()
             assert set(site.offers()) == {"a", "b", "d"}, limit
             assert set(done.held) <= {"b"}, limit
-            documents = {box: found.document.sha256 for box, found in site.store.offers.all_published().items()}
+            documents = {
+                each.name: each.published.release for each in site.store.states.all() if each.published.release
+            }
             assert site.offers() == documents, limit
             assert site.run().plan.empty, limit
         else:
@@ -321,13 +323,15 @@ def test_a_commit_with_mistakes_or_a_build_that_fails_leaves_the_last_good_state
 
 def test_a_lost_layer_or_boot_file_is_made_again(site: Site) -> None:
     site.run()
-    publication = site.store.offers.all_published()["a"]
     store = site.store
+    publication = store.offers.published("a")
+    assert publication
     store.layers.remove(publication.release.layers()[0].root)
     store.blobs.remove(publication.addon.sha256)
     done = site.run()
     assert {step.reason for step in done.plan.boxes} == {LOST}
-    assert store.whole(store.offers.all_published()["a"]) and site.run().plan.empty
+    again = store.offers.published("a")
+    assert again and store.whole(again) and site.run().plan.empty
 
 
 def test_a_lost_build_is_built_again_when_it_is_needed(site: Site) -> None:

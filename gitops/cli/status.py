@@ -9,12 +9,12 @@ from gitops.cli import context
 from gitops.cli.context import ConfigOption, StateOption
 from gitops.cli.output import Output, OutputOption, emit, table, talk
 from gitops.errors import StoreError
-from gitops.model import Health
-from gitops.rollout.status import BoxStatus, FleetStatus, fleet_status
-from gitops.server.people.page import ago, moment, short
+from gitops.model import Health, Sync
+from gitops.rollout.status import BoxStatus, FleetStatus, box_status, fleet_status
+from gitops.server.people.words import ago, moment, short
 
-COLOURS = {
-    "Synced": "green",
+COLOURS: dict[str, str] = {
+    Sync.SYNCED: "green",
     Health.HEALTHY: "green",
     Health.DEGRADED: "red",
     Health.MISSING: "red",
@@ -33,16 +33,16 @@ def status(
     output: OutputOption = Output.table,
 ) -> None:
     """How every box is: what it should run, what it runs, sync and health."""
-    now = int(time.time())
-    fleet = fleet_status(context.store(config, state), now)
+    store, now = context.store(config, state), int(time.time())
     if box is None:
+        fleet = fleet_status(store, now)
         emit(fleet.as_json(), output, lambda: _table(fleet, now))
         _tell(fleet)
         return
-    found = next((row for row in fleet.boxes if row.box == box), None)
-    if found is None:
+    row = box_status(store, box, now)
+    if row is None:
         raise StoreError(f"there is no box {box}", hint="`toweros status` lists them")
-    emit(found.as_json(), output, lambda: table(["", ""], _lines(found, now)))
+    emit(row.as_json(), output, lambda: table(["", ""], _lines(row, now)))
 
 
 def _table(fleet: FleetStatus, now: int) -> object:

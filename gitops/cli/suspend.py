@@ -31,7 +31,7 @@ def suspend(
     """Hold a box until `toweros resume`: it takes nothing new, nor what it was offered before."""
     name = subject(box, everything)
     store = context.store(config, state)
-    if name != holds.ALL and not (store.boxes.row(name) or store.offers.published(name)):
+    if name != holds.ALL and store.states.one(name) is None:
         raise TowerosError(f"there is no box {name}", hint="`toweros status` lists them")
     holds.hold(store, name, who, " ".join(why.split()), int(time.time()))
     way = f"toweros resume {box or '--all'}"

@@ -20,7 +20,7 @@ from rich.table import Table
 from gitops.lab.machine import Machine
 from gitops.lab.setup import BOX, Setup
 from gitops.lab.uptime import Uptime
-from gitops.lab.watch import Watch
+from gitops.lab.watch import Watch, offered, runs, went_back
 from gitops.settings import load
 from gitops.store import Store
 
@@ -103,26 +103,24 @@ class Story:
 
     def take_good(self) -> Outcome:
         """(a) Another greeting."""
-        offer = self.watch.box().offer
-        self.demo.setup.greet(f"hello from TowerOS, take {offer.release.sequence if offer else 0}\n")
+        self.demo.setup.greet(f"hello from TowerOS, take {self.watch.box().published.sequence}\n")
         commit, began = self.demo.setup.commit("A new greeting"), time.monotonic()
 
         def taken() -> None:
-            self.watch.until(lambda: self.watch.box().offered(commit), self.machine)
+            self.watch.until(lambda: offered(self.watch.box(), commit), self.machine)
             self.watch.healthy(self.machine)
 
         self.demo.step("commit (a): another greeting", taken)
-        return self._outcome(commit, "taken and kept", began, self.watch.box().runs(commit))
+        return self._outcome(commit, "taken and kept", began, runs(self.watch.box(), commit))
 
     def undo_bad(self) -> Outcome:
         """(b) A greeting that the health check does not accept."""
-        before = self.watch.box().report
-        sequence, release = (before.sequence, before.release) if before else (0, "")
-        self.demo.setup.greet(f"goodbye, take {sequence}\n")  # what failed before is not offered again
+        before = self.watch.box().running
+        self.demo.setup.greet(f"goodbye, take {before.sequence}\n")  # what failed before is not offered again
         commit, began = self.demo.setup.commit("A bad greeting"), time.monotonic()
 
         def undone() -> bool:
-            return self.watch.box().went_back(commit, release)
+            return went_back(self.watch.box(), commit, before.release)
 
         what = "commit (b): a greeting that the health check refuses"
         self.demo.step(what, lambda: self.watch.until(undone, self.machine))
@@ -130,19 +128,19 @@ class Story:
 
     def revert(self) -> Outcome:
         """(c) `git revert`: the box runs that already."""
-        before = self.watch.box().report
+        before = self.watch.report()
         commit, began = self.demo.setup.revert(), time.monotonic()
         what = "commit (c): git revert"
         self.demo.step(what, lambda: self.watch.until(lambda: self.watch.carried_out(commit), self.machine))
-        now = self.watch.box()
-        stayed = bool(before and now.report and now.report.boot_id == before.boot_id)
-        return self._outcome(commit, "nothing to do", began, now.synced and stayed, rebooted=False)
+        now = self.watch.report()
+        good = self.watch.box().taken and bool(before and now and now.boot_id == before.boot_id)
+        return self._outcome(commit, "nothing to do", began, good, rebooted=False)
 
     def _outcome(self, commit: str, expected: str, began: float, good: bool, *, rebooted: bool = True) -> Outcome:
-        report, done = self.watch.box().report, self.watch.figures(commit)
+        report, done = self.watch.report(), self.watch.figures(commit)
         why = [f"{step['subject']}: {step['reason']}" for step in done.get("builds", [])]
         rebuilt = "; ".join([*why, f"{done.get('layers', 0)} new layers"]) if done else "nothing"
         downtime = self.uptime.since(began) if rebooted else 0.0
         fetched = int(report.fetched.get("bytes", 0)) if report and downtime else 0
-        runs = f"release {report.sequence}, {report.health}" if report else "unknown"
-        return Outcome(commit, expected, rebuilt, fetched, time.monotonic() - began, downtime, runs, good)
+        now = f"release {report.sequence}, {report.health}" if report else "unknown"
+        return Outcome(commit, expected, rebuilt, fetched, time.monotonic() - began, downtime, now, good)

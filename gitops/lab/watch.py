@@ -1,12 +1,11 @@
 """What the demo sees: the store's events as they come, and its box at one moment.
 
 watch = Watch(store, console, logs)
-watch.until(lambda: watch.box().offered(commit), machine)
+watch.until(lambda: offered(watch.box(), commit), machine)
 """
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 from rich.console import Console
@@ -14,7 +13,7 @@ from rich.console import Console
 from gitops.errors import TowerosError
 from gitops.lab.machine import Machine
 from gitops.lab.setup import BOX
-from gitops.model import Health, Json, Phase, Publication, Report, Verdict
+from gitops.model import BoxState, Json, Phase, Report, Verdict
 from gitops.process import Background
 from gitops.store import Store
 
@@ -25,39 +24,21 @@ PAUSE = 0.5
 EVENTS = 1000
 
 
-@dataclass(frozen=True)
-class Look:
-    """The box at one moment: what it is offered, what it last said, and when that came (Unix seconds)."""
+def offered(box: BoxState, commit: str) -> bool:
+    """Whether it is offered the release of a commit."""
+    return box.published.revision.endswith(f"@sha1:{commit}")
 
-    offer: Publication | None
-    report: Report | None
-    received: int
 
-    def offered(self, commit: str) -> bool:
-        return self.offer is not None and self.offer.revision.commit == commit
+def runs(box: BoxState, commit: str) -> bool:
+    """Whether it runs the very release of a commit."""
+    return bool(box.received) and offered(box, commit) and box.running.release == box.published.release
 
-    @property
-    def synced(self) -> bool:
-        return bool(self.offer and self.report and self.report.content == self.offer.release.content.digest)
 
-    @property
-    def settled(self) -> bool:
-        """Whether it runs what it is offered, is healthy, and does nothing more."""
-        report = self.report
-        return bool(self.synced and report and report.phase == Phase.IDLE and report.health == Health.HEALTHY)
-
-    def runs(self, commit: str) -> bool:
-        """Whether it runs the very release of a commit."""
-        document = self.offer.document.sha256 if self.offer else ""
-        return bool(self.report and self.report.release == document and self.offered(commit))
-
-    def went_back(self, commit: str, release: str) -> bool:
-        """Whether it tried a commit, says that it failed, and runs `release` again."""
-        report = self.report
-        if not report or not self.offer or not self.offered(commit):
-            return False
-        failed = {failure.release for failure in report.failures if failure.verdict == Verdict.FAILED}
-        return self.offer.document.sha256 in failed and report.release == release and report.phase == Phase.IDLE
+def went_back(box: BoxState, commit: str, release: str) -> bool:
+    """Whether it tried a commit, says that it failed, and runs `release` again."""
+    failed = {failure.release for failure in box.failures if failure.verdict == Verdict.FAILED}
+    tried = offered(box, commit) and box.published.release in failed
+    return tried and box.running.release == release and box.phase == Phase.IDLE
 
 
 class Watch:
@@ -67,10 +48,12 @@ class Watch:
         self._store, self._console, self._logs = store, console, logs
         self._printed = len(store.events.latest(limit=EVENTS))
 
-    def box(self) -> Look:
-        row = self._store.boxes.row(BOX)
-        offer, report = self._store.offers.published(BOX), self._store.boxes.report(BOX)
-        return Look(offer, report, row.received if row else 0)
+    def box(self) -> BoxState:
+        return self._store.states.one(BOX) or BoxState(BOX)
+
+    def report(self) -> Report | None:
+        """The box's last one, with what is shown of a single box only."""
+        return self._store.boxes.report(BOX)
 
     def carried_out(self, commit: str) -> bool:
         """Whether the controller did all that a commit asks for."""

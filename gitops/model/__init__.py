@@ -1,6 +1,6 @@
 """The nouns, one per stage, in the order in which data flows.
 
-    Revision -> Fleet -> Plan -> Image -> Layer -> Release -> Publication -> Report
+    Revision -> Fleet -> Plan -> Image -> Layer -> Release -> Publication -> Report -> BoxState
 
 All are frozen; none does I/O. Digests are lower-case hex without a prefix (`sha256:` is added only for people).
 Sizes are bytes, times are Unix seconds, paths inside a repository use `/` and never start with it.
@@ -40,6 +40,7 @@ from gitops.model.release import (
 )
 from gitops.model.report import REPORT_FORMAT, Failure, Health, Phase, Report, Verdict
 from gitops.model.source import Entry, PathRule, Policy, Revision, Sign, Tree
+from gitops.model.state import SILENT, BoxState, Sync, Version
 
 __all__ = [
     "APPS",
@@ -48,11 +49,13 @@ __all__ = [
     "KEYS",
     "RELEASE_FORMAT",
     "REPORT_FORMAT",
+    "SILENT",
     "STATIC_ADDRESS",
     "App",
     "AppImage",
     "BlobRef",
     "Box",
+    "BoxState",
     "Container",
     "Content",
     "Entry",
@@ -85,9 +88,11 @@ __all__ = [
     "Spec",
     "Statement",
     "Step",
+    "Sync",
     "Target",
     "Tree",
     "Verdict",
+    "Version",
     "canonical",
     "sha256",
 ]

@@ -8,18 +8,14 @@ signed metadata, so it obeys at its next poll. Whoever holds says why. Git's wor
     reasons(fleet, store)["site-7"]         # "ada: hardware on the way (since 2026-11-23 03:12 UTC)"
 """
 
-from collections.abc import Mapping
-from dataclasses import asdict
 from datetime import UTC, datetime
 
-from gitops.model import Fleet, Hold, HoldReason, Json
+from gitops.model import Fleet, Json
 from gitops.store import Store
 
 SUSPENDED = "suspended"
 """The store's document: box, or `ALL` -> {"who", "why", "since"}."""
 ALL = "*"
-WAITING = "holds"
-"""The store's document of what the last pass held: box -> {"reason", "detail"}."""
 
 
 def hold(store: Store, box: str, who: str, why: str, now: int) -> None:
@@ -55,16 +51,6 @@ def reasons(fleet: Fleet, store: Store) -> dict[str, str]:
         if everyone or own:
             found[name] = "; ".join([*(f"the whole fleet, by {reason}" for reason in everyone), *own])
     return found
-
-
-def waiting(store: Store) -> dict[str, Hold]:
-    """Box -> what the last pass held it for."""
-    rows = store.notes.value(WAITING) or {}
-    return {box: Hold(HoldReason(row["reason"]), row["detail"]) for box, row in rows.items()}
-
-
-def save_waiting(store: Store, holds: Mapping[str, Hold]) -> None:
-    store.notes.set_value(WAITING, {box: asdict(hold) for box, hold in holds.items()})
 
 
 def _text(row: Json) -> str:

@@ -21,7 +21,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from gitops.model import Health, Hold, HoldReason, Policy
+from gitops.model import BoxState, Health, Hold, HoldReason, Policy
 
 
 class Take(StrEnum):
@@ -47,6 +47,10 @@ class Facts:
     running: str = ""
     health: Health = Health.UNKNOWN
     failed: frozenset[str] = frozenset()
+
+    @classmethod
+    def of(cls, state: BoxState, now: float) -> "Facts":
+        return cls(state.published.content, state.running.content, state.heard(now), state.failed)
 
 
 def decide(

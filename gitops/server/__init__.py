@@ -1,10 +1,12 @@
 """The update server: what boxes fetch, what they say, and a page for people.
 
-app       the application: create_app(store, settings), serve(app, listen)
-files     metadata, targets, layers, deltas: by digest, with Range, HEAD and ETag
-reports   POST /api/v1/boxes/BOX/report: bounded, signed, never twice
-status    pure: what the store knows of a box -> sync, health and reasons, as people read them
-page      the first page, the API for reading, /metrics, /healthz, /readyz
+app             the application: create_app(store, settings), serve(app, listen)
+boxes/files     metadata, targets, layers, deltas: by digest, with Range, HEAD and ETag
+boxes/reports   POST /api/v1/boxes/BOX/report: bounded, signed, never twice
+people/page     the first page
+people/api      the API for reading
+people/metrics  /metrics, /healthz, /readyz
+people/words    times and revisions, as people read them
 """
 
 from gitops.server.app import create_app, serve

@@ -19,7 +19,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from gitops import __version__
 from gitops.errors import SettingsError, TowerosError
 from gitops.server.boxes import files, reports
-from gitops.server.people import page
+from gitops.server.people import api, metrics, page
 from gitops.settings import Settings
 from gitops.store import Store
 
@@ -38,7 +38,9 @@ def create_app(store: Store, settings: Settings) -> FastAPI:
     app = FastAPI(title="TowerOS update server", version=__version__, docs_url=None, redoc_url=None)
     app.include_router(files.router(store))
     app.include_router(reports.router(store))
-    app.include_router(page.router(store, settings))
+    app.include_router(page.router(store))
+    app.include_router(api.router(store))
+    app.include_router(metrics.router(store, settings))
     app.add_exception_handler(HTTPException, _problem)
     app.add_exception_handler(TowerosError, _trouble)
     app.add_middleware(Secure)

@@ -13,18 +13,12 @@ from gitops.store.database import Database, upsert
 
 @dataclass(frozen=True)
 class BoxRow:
-    """An enrolled box. `public_key` is Ed25519, hex. `received` and `since` are 0 before the first report."""
+    """An enrolled box. `public_key` is Ed25519, hex; `revoked` is when that was, or 0."""
 
     name: str
     public_key: str
     enrolled: int
     revoked: int = 0
-    received: int = 0
-    since: int = 0
-
-
-COLUMNS = (tables.boxes, tables.reports.c.received, tables.reports.c.since)
-JOINED = tables.boxes.outerjoin(tables.reports, tables.boxes.c.name == tables.reports.c.box)
 
 
 class Boxes:
@@ -33,17 +27,10 @@ class Boxes:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def rows(self) -> list[BoxRow]:
-        """Every enrolled box, by name."""
-        with self._database.read() as connection:
-            query = select(*COLUMNS).select_from(JOINED).order_by(tables.boxes.c.name)
-            return [_row(dict(row)) for row in connection.execute(query).mappings()]
-
     def row(self, name: str) -> BoxRow | None:
         with self._database.read() as connection:
-            query = select(*COLUMNS).select_from(JOINED).where(tables.boxes.c.name == name)
-            row = connection.execute(query).mappings().first()
-        return _row(dict(row)) if row else None
+            row = connection.execute(select(tables.boxes).where(tables.boxes.c.name == name)).first()
+        return BoxRow(row.name, row.public_key, row.enrolled, row.revoked) if row else None
 
     def enroll(self, name: str, public_key: str) -> None:
         """Remember a box's public key (Ed25519, hex); a replaced box gets a new one."""
@@ -73,11 +60,6 @@ class Boxes:
             columns = {"received": received, "since": since, "failed": _failed(connection, report), **_columns(report)}
             upsert(connection, tables.reports, {"box": report.box}, columns)
         return True
-
-
-def _row(columns: Json) -> BoxRow:
-    values: Json = {name: value or 0 for name, value in columns.items()}
-    return BoxRow(**values)
 
 
 def _columns(report: Report) -> Json:

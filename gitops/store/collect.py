@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gitops.errors import StoreError
-from gitops.model import Package, Publication, Release
+from gitops.model import Package, Publication
 from gitops.store import Store
 
 APP_IMAGES = "app-images"
@@ -32,7 +32,7 @@ class Collected:
 def collect(store: Store, packages: Iterable[Package], *, now: float, grace: int) -> Collected:
     """Remove what is neither needed nor young."""
     current = tuple(packages)
-    blobs, layers = _needed_blobs(store, current), _needed_layers(store)
+    blobs, layers = _needed(store, current)
     stale = [path for path in _unneeded(store, blobs, layers) if now - path.stat().st_mtime > grace]
     size = sum(path.stat().st_size for path in stale)
     for path in stale:
@@ -41,33 +41,32 @@ def collect(store: Store, packages: Iterable[Package], *, now: float, grace: int
     return Collected(len(stale), size)
 
 
-def releases(store: Store) -> Iterator[Release]:
-    """Every release that a box runs or is asked to run."""
-    for name, publication in store.offers.all_published().items():
-        yield publication.release
-        running = store.boxes.report(name)
-        if running and running.release != publication.document.sha256:
-            with contextlib.suppress(StoreError):
-                yield store.release(running.release)
-    yield from (candidate.release for candidate in store.offers.all_candidates().values())
+def _needed(store: Store, packages: tuple[Package, ...]) -> tuple[set[str], set[str]]:
+    """The blobs and layers of what is built, of what boxes are asked to run, and of what they run."""
+    blobs, layers = _needed_to_build(store, packages), set[str]()
+    for publication in store.offers.each():
+        blobs |= _files(publication)
+        layers |= {layer.root for layer in publication.release.layers()}
+    for digest in _running(store):
+        blobs.add(digest)
+        with contextlib.suppress(StoreError):
+            layers |= {layer.root for layer in store.release(digest).layers()}
+    return blobs, layers
 
 
-def _needed_layers(store: Store) -> frozenset[str]:
-    return frozenset(layer.root for release in releases(store) for layer in release.layers())
+def _running(store: Store) -> set[str]:
+    """The releases that boxes run, other than those that they are offered."""
+    states = [state for state in store.states.all() if state.published.release]
+    return {each.running.release for each in states if each.running.release not in ("", each.published.release)}
 
 
-def _needed_blobs(store: Store, packages: tuple[Package, ...]) -> frozenset[str]:
+def _needed_to_build(store: Store, packages: tuple[Package, ...]) -> set[str]:
     needed = {locked.sha256 for package in packages for locked in package.lock}
     needed |= {digest for digests in (store.notes.value(APP_IMAGES) or {}).values() for digest in digests}
     for package in packages:
         image = store.builds.image(package.key)
         needed |= set(image.layers) if image else set()
-    for publication in (*store.offers.all_published().values(), *store.offers.all_candidates().values()):
-        needed |= _files(publication)
-    for name in store.offers.all_published():
-        running = store.boxes.report(name)
-        needed |= {running.release} if running else set()
-    return frozenset(needed)
+    return needed
 
 
 def _files(publication: Publication) -> set[str]:
@@ -76,11 +75,10 @@ def _files(publication: Publication) -> set[str]:
     return {ref.sha256 for ref in (*refs, *publication.revision.evidence)}
 
 
-def _unneeded(store: Store, blobs: frozenset[str], layers: frozenset[str]) -> Iterator[Path]:
-    yield from (store.blobs.path(digest) for digest in store.blobs.digests() if digest not in blobs)
-    for root in store.layers.roots():
-        if root not in layers:
-            yield from (path for path in (store.layers.path(root), store.layers.zst(root)) if path.exists())
+def _unneeded(store: Store, blobs: set[str], layers: set[str]) -> Iterator[Path]:
+    yield from (store.blobs.path(digest) for digest in store.blobs.names() - blobs)
+    for root in store.layers.names() - layers:
+        yield from (path for path in (store.layers.path(root), store.layers.zst(root)) if path.exists())
     for delta in store.layers.deltas():
         if delta.stem not in layers:
             yield delta

@@ -1,16 +1,31 @@
 """What boxes are offered, and the candidates that wait until the rollout lets their boxes take them."""
 
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 
 from sqlalchemy import Table, delete, select
+from sqlalchemy.engine import Connection
 
 from gitops.model import Json, Publication
 from gitops.store import documents, tables
 from gitops.store.database import Database, upsert
 
 KEPT = 90 * 86400
-"""Seconds that the revision of a release stays known after it was published last."""
+"""Seconds that the content and revision of a release stay known after it was published last."""
+
+SLICE = 1000
+"""Boxes that one statement names: databases bound the number of parameters."""
+
+
+@dataclass(frozen=True)
+class Made:
+    """A box, the `box_key` that its release was made from, and the names of the files that it fetches."""
+
+    box: str
+    key: str
+    blobs: Sequence[str]
+    layers: Sequence[str]
 
 
 class Offers:
@@ -25,19 +40,35 @@ class Offers:
     def candidate(self, box: str) -> Publication | None:
         return self._one(tables.candidates, box)
 
-    def all_published(self) -> dict[str, Publication]:
-        return self._all(tables.publications)
+    def waiting(self, sequence: int) -> frozenset[str]:
+        """The boxes whose candidates wait, but for those of revisions after `sequence`: Git has gone back."""
+        query = select(tables.candidates.c.box).where(tables.candidates.c.sequence <= sequence)
+        with self._database.read() as connection:
+            return frozenset(connection.scalars(query))
 
-    def all_candidates(self) -> dict[str, Publication]:
-        return self._all(tables.candidates)
+    def candidates(self, boxes: Collection[str]) -> list[Publication]:
+        """What waits for these boxes, by name."""
+        names, columns, texts = sorted(boxes), tables.candidates.c, list[str]()
+        with self._database.read() as connection:
+            for start in range(0, len(names), SLICE):
+                query = select(columns.document).where(columns.box.in_(names[start : start + SLICE]))
+                texts += connection.scalars(query.order_by(columns.box))
+        return [documents.publication(text) for text in texts]
 
-    def box_keys(self) -> dict[str, str]:
-        """Box -> the `box_key` that its newest release was made from."""
-        found: dict[str, str] = {}
+    def made(self) -> Iterator[Made]:
+        """What the newest release of each box was made from, and its files; candidates come last."""
         with self._database.read() as connection:
             for table in (tables.publications, tables.candidates):
-                found |= {row.box: row.box_key for row in connection.execute(select(table.c.box, table.c.box_key))}
-        return found
+                query = select(*(table.c[name] for name in ("box", "box_key", "blobs", "layers")))
+                for row in connection.execute(query.execution_options(yield_per=SLICE)):
+                    yield Made(row.box, row.box_key, row.blobs.split(), row.layers.split())
+
+    def each(self) -> Iterator[Publication]:
+        """All that boxes are offered and all that waits, one after the other: together they are large."""
+        with self._database.read() as connection:
+            for table in (tables.publications, tables.candidates):
+                query = select(table.c.document).execution_options(yield_per=SLICE)
+                yield from map(documents.publication, connection.scalars(query))
 
     def save_candidate(self, publication: Publication, box_key: str) -> None:
         """Keep a signed release until the rollout lets its box take it."""
@@ -58,7 +89,7 @@ class Offers:
                 connection.execute(delete(tables.candidates).where(where))
                 published = {name: columns[name] for name in ("content", "revision")} | {"published": int(time.time())}
                 upsert(connection, tables.releases, {"release": columns["release"]}, published)
-            connection.execute(delete(tables.releases).where(tables.releases.c.published < time.time() - KEPT))
+            _forget_names(connection, int(time.time()) - KEPT)
 
     def forget_candidate(self, box: str) -> None:
         self._forget(tables.candidates, box)
@@ -66,27 +97,10 @@ class Offers:
     def forget_published(self, box: str) -> None:
         self._forget(tables.publications, box)
 
-    def revisions(self) -> Mapping[str, str]:
-        """Release digest -> revision, of what was published lately."""
-        with self._database.read() as connection:
-            rows = connection.execute(select(tables.releases.c.release, tables.releases.c.revision))
-            return {row.release: row.revision for row in rows}
-
-    def contents(self) -> Mapping[str, str]:
-        """Release digest -> content digest, of what was published lately."""
-        with self._database.read() as connection:
-            rows = connection.execute(select(tables.releases.c.release, tables.releases.c.content))
-            return {row.release: row.content for row in rows}
-
     def _one(self, table: Table, box: str) -> Publication | None:
         with self._database.read() as connection:
             text = connection.scalar(select(table.c.document).where(table.c.box == box))
         return documents.publication(text) if text else None
-
-    def _all(self, table: Table) -> dict[str, Publication]:
-        with self._database.read() as connection:
-            rows = connection.execute(select(table.c.box, table.c.document).order_by(table.c.box)).all()
-        return {row.box: documents.publication(row.document) for row in rows}
 
     def _save(self, table: Table, publication: Publication, box_key: str) -> None:
         with self._database.write() as connection:
@@ -95,6 +109,13 @@ class Offers:
     def _forget(self, table: Table, box: str) -> None:
         with self._database.write() as connection:
             connection.execute(delete(table).where(table.c.box == box))
+
+
+def _forget_names(connection: Connection, before: int) -> None:
+    """Drop the names of releases that were published last before then and that nobody is offered any more."""
+    offered = select(tables.publications.c.release)
+    old = tables.releases.c.published < before
+    connection.execute(delete(tables.releases).where(old & tables.releases.c.release.not_in(offered)))
 
 
 def _columns(publication: Publication) -> Json:

@@ -14,9 +14,11 @@ from gitops.store.boxes import Boxes
 from gitops.store.builds import Builds
 from gitops.store.database import HINT, Database
 from gitops.store.events import Events
+from gitops.store.holds import Holds
 from gitops.store.layout import Layout
 from gitops.store.notes import PLANNED, Notes
 from gitops.store.offers import Offers
+from gitops.store.states import States
 
 
 class Store:
@@ -31,6 +33,8 @@ class Store:
         self.builds = Builds(self._database, self.blobs, self.layers)
         self.offers = Offers(self._database)
         self.boxes = Boxes(self._database)
+        self.states = States(self._database)
+        self.holds = Holds(self._database)
         self.events = Events(self._database)
         self.notes = Notes(self._database)
 
@@ -99,9 +103,11 @@ class Store:
     def existing(self) -> Existing:
         """What the last pass left, for the next plan."""
         planned = self.notes.value(PLANNED) or {}
-        newest = self.offers.all_published() | self.offers.all_candidates()
-        keys = self.offers.box_keys()
-        boxes = {name: keys[name] if self.whole(publication) else "" for name, publication in newest.items()}
+        blobs, layers = self.blobs.names(), self.layers.names()
+        boxes: dict[str, str] = {}
+        for made in self.offers.made():
+            whole = blobs.issuperset(made.blobs) and layers.issuperset(made.layers)
+            boxes[made.box] = made.key if whole else ""
         return Existing(self.builds.usable(), boxes, planned.get("packages", {}))
 
     def save_planned(self, revision: Revision, fleet: Fleet) -> None:

@@ -19,9 +19,8 @@ from gitops.errors import ForgeError, SettingsError, SourceError, TowerosError
 from gitops.forges.forge import Pull
 from gitops.forges.github import HEADERS, GitHub
 from gitops.forges.http import Api
-from gitops.model import Fleet, Health, Revision
+from gitops.model import BoxState, Fleet, Health, Revision, Sync
 from gitops.review.nouns import Summary
-from gitops.rollout.facts import facts_of
 from gitops.rollout.holds import reasons
 from gitops.settings import PREFIX, Settings
 from gitops.source import Access
@@ -121,15 +120,13 @@ class Reviews:
 
 def deployment(store: Store, fleet: Fleet, revision: Revision) -> Deployment:
     """How far a deployed revision is: which boxes run what they are to run, and are healthy."""
-    wanted = {box: found.release.content.digest for box, found in store.offers.all_published().items()}
-    wanted |= {box: found.release.content.digest for box, found in store.offers.all_candidates().items()}
     held = reasons(fleet, store).keys()
+    states = {state.name: state for state in store.states.all()}
     healthy, failed, now = 0, [], time.time()
     for name in sorted({*fleet.boxes} - held):
-        facts = facts_of(store, name, now)
-        content = wanted.get(name, "")
-        healthy += bool(content) and facts.running == content and facts.health == Health.HEALTHY
-        failed += [name] if content in facts.failed else []
+        state = states.get(name, BoxState(name))
+        healthy += state.sync == Sync.SYNCED and state.heard(now) == Health.HEALTHY
+        failed += [name] if state.wanted.content in state.failed else []
     return Deployment(revision.commit, healthy, len(fleet.boxes) - len(held), tuple(failed), len(held))
 
 

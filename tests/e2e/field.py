@@ -17,7 +17,7 @@ from gitops.errors import ProcessError
 from gitops.lab.hardware import Hardware
 from gitops.lab.machine import Machine
 from gitops.lab.setup import BOX, GREETING, Setup
-from gitops.model import Health, Json, Phase, Report, Verdict
+from gitops.model import BoxState, Json, Report, Verdict
 from gitops.process import run
 from gitops.server import create_app, serve
 from gitops.settings import load
@@ -79,6 +79,11 @@ class Field(Setup):
 
     # --- what the box says ------------------------------------------------------------------------------------------
 
+    def state(self) -> BoxState:
+        state = self.store.states.one(BOX)
+        assert state is not None
+        return state
+
     def report(self) -> Report:
         report = self.store.boxes.report(BOX)
         assert report is not None
@@ -87,24 +92,19 @@ class Field(Setup):
     def wait_until(self, what: str, condition: Callable[[], object], seconds: float = LONG) -> None:
         deadline = time.monotonic() + seconds
         while not condition():
-            assert time.monotonic() < deadline, f"{what}: not within {seconds:.0f} s; {self.store.boxes.report(BOX)}"
+            assert time.monotonic() < deadline, f"{what}: not within {seconds:.0f} s; {self.store.states.one(BOX)}"
             time.sleep(0.3)
 
     def wait_healthy(self, since: int, seconds: float = LONG) -> Report:
         """A report from after `since` that says: idle, Healthy, and what was asked for."""
 
         def settled() -> bool:
-            row, report, wanted = (
-                self.store.boxes.row(BOX),
-                self.store.boxes.report(BOX),
-                self.store.offers.published(BOX),
-            )
-            if not (row and report and wanted and row.received >= since):
+            state = self.state()
+            if state.received < since:
                 return False
-            bad = [each for each in report.failures if each.release == wanted.document.sha256]
-            assert not any(each.verdict == Verdict.FAILED for each in bad), f"the box went back: {report}"
-            same = report.content == wanted.release.content.digest
-            return same and report.phase == Phase.IDLE and report.health == Health.HEALTHY
+            bad = [each for each in state.failures if each.release == state.published.release]
+            assert not any(each.verdict == Verdict.FAILED for each in bad), f"the box went back: {state}"
+            return state.settled
 
         self.wait_until("a healthy box", settled, seconds)
         return self.report()

@@ -35,7 +35,7 @@ def machine(field: Field, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
 
 
 def test_the_first_boot_is_healthy_and_every_service_runs(field: Field, machine: Machine) -> None:
-    report = field.wait_healthy(field.store.boxes.rows()[0].enrolled)
+    report = field.wait_healthy(field.state().enrolled)
     assert report.entry == f"toweros-{report.sequence}.efi"
     tasks = field.ssh("ctr -n services.linuxkit t ls")
     for name in SERVICES:

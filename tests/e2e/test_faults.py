@@ -82,7 +82,7 @@ def healthy(field: Field, tmp_path_factory: pytest.TempPathFactory) -> Healthy:
     field.change(f"boxes/{BOX}.yaml", STATIC, "An address of its own")
     machine = field.new_disk(folder)
     with machine:
-        field.wait_healthy(field.store.boxes.rows()[0].enrolled)
+        field.wait_healthy(field.state().enrolled)
         addresses = field.ssh("ip addr show dev eth0; cat /run/resolvconf/resolv.conf; sync")
     machine.serial.unlink()
     return Healthy(folder, addresses)

@@ -47,7 +47,7 @@ def machine(field: Field, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
     made.hardware = replace(made.hardware, memory=2048)
     made.serial.unlink(missing_ok=True)
     with made:
-        field.wait_healthy(field.store.boxes.rows()[0].enrolled, LONG)
+        field.wait_healthy(field.state().enrolled, LONG)
         yield made
 
 

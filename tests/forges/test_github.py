@@ -599,7 +599,7 @@ def test_a_forge_in_trouble_holds_up_no_deployment(
 ) -> None:
     follow(site, hub, monkeypatch)
     hub.faults += [replace(fault) for _ in range(50)]
-    run_until(site, hub, lambda store: len(store.offers.all_published()) == 3)
+    run_until(site, hub, lambda store: sum(bool(each.published.release) for each in store.states.all()) == 3)
     site.commit({"pkg/hello/file": "hello 2\n"})
     commit = site.remote.git("rev-parse", "HEAD")
-    run_until(site, hub, lambda store: any(f.revision.commit == commit for f in store.offers.all_published().values()))
+    run_until(site, hub, lambda store: any(commit in each.published.revision for each in store.states.all()))

@@ -155,7 +155,7 @@ class Site:
         return {path.split("/")[0]: str(t.custom["held"]) for path, t in targets.items() if "held" in t.custom}
 
     def contents(self) -> dict[str, str]:
-        return {box: found.release.content.digest for box, found in self.store.offers.all_published().items()}
+        return {each.name: each.published.content for each in self.store.states.all() if each.published.release}
 
 
 @pytest.fixture

@@ -11,8 +11,8 @@ from gitops.errors import TowerosError
 from gitops.lab.hardware import Hardware
 from gitops.lab.machine import Machine
 from gitops.lab.setup import BOX
-from gitops.lab.watch import Look, Watch
-from gitops.model import Failure, Health, Phase, Publication, Report, Verdict
+from gitops.lab.watch import Watch, runs, went_back
+from gitops.model import BoxState, Failure, Health, Phase, Verdict, Version
 from tests.kit.published import Kit, kit
 
 
@@ -21,33 +21,28 @@ def here(tmp_path: Path) -> Kit:
     return kit(tmp_path / "kit")
 
 
-def report_of(publication: Publication) -> Report:
-    """The box runs it and is healthy."""
-    release, document = publication.release, publication.document.sha256
-    content = release.content.digest
-    return Report(BOX, "boot", 1, 0, "1", release.sequence, document, content, Phase.IDLE, Health.HEALTHY)
+OLD = Version("r7", "c7", "main@sha1:seven", 7)
+NEW = Version("r8", "c8", "main@sha1:eight", 8)
+GOOD = BoxState(BOX, 1, published=NEW, received=1000, running=NEW, phase=Phase.IDLE, reported=Health.HEALTHY)
 
 
-def test_a_box_has_settled_when_it_runs_its_offer_in_health_and_rests(here: Kit) -> None:
-    offer = here.publication(BOX, 7)
-    good = report_of(offer)
-    assert Look(offer, good, 0).settled and Look(offer, good, 0).runs(offer.revision.commit)
-    unsettled = [None, replace(good, health=Health.PROGRESSING), replace(good, phase=Phase.PROBATION)]
-    for report in (*unsettled, replace(good, content="another")):
-        assert not Look(offer, report, 0).settled
-    assert not Look(None, good, 0).settled and not Look(offer, good, 0).runs("another commit")
+def test_a_box_has_settled_when_it_runs_its_offer_in_health_and_rests() -> None:
+    assert GOOD.settled and runs(GOOD, "eight")
+    silent = BoxState(BOX, 1, published=NEW)
+    restless = [replace(GOOD, reported=Health.PROGRESSING), replace(GOOD, phase=Phase.PROBATION)]
+    for state in (silent, *restless, replace(GOOD, running=OLD), replace(GOOD, published=Version())):
+        assert not state.settled
+    assert not runs(GOOD, "seven") and not runs(silent, "eight") and not runs(replace(GOOD, running=OLD), "eight")
 
 
-def test_a_box_went_back_when_it_says_so_and_runs_what_it_ran_before(here: Kit) -> None:
-    before, offer = here.publication(BOX, 7), here.publication(BOX, 8, b"two")
-    commit, release = offer.revision.commit, before.document.sha256
-    failure = Failure(8, offer.document.sha256, Verdict.FAILED, "no answer")
-    back = replace(report_of(before), failures=(failure,))
-    assert Look(offer, back, 0).went_back(commit, release)
+def test_a_box_went_back_when_it_says_so_and_runs_what_it_ran_before() -> None:
+    failure = Failure(8, "r8", Verdict.FAILED, "no answer")
+    back = replace(GOOD, running=OLD, failures=(failure,))
+    assert went_back(back, "eight", "r7")
     later = replace(back, failures=(replace(failure, verdict=Verdict.INDETERMINATE),))
-    for report in (None, report_of(before), later, replace(back, release=offer.document.sha256)):
-        assert not Look(offer, report, 0).went_back(commit, release)
-    assert not Look(before, back, 0).went_back(commit, release)
+    for state in (BoxState(BOX), replace(back, failures=()), later, replace(back, running=NEW)):
+        assert not went_back(state, "eight", "r7")
+    assert not went_back(replace(back, published=OLD), "eight", "r7")
 
 
 def test_waiting_prints_what_happens_and_ends_with_the_worker(here: Kit, tmp_path: Path) -> None:

@@ -3,7 +3,6 @@
 import json
 import re
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +14,10 @@ from typer.testing import CliRunner
 
 from gitops.cli.main import application
 from gitops.errors import SettingsError
-from gitops.model import Health, Hold, HoldReason, Phase, Publication, Report, canonical
-from gitops.rollout.facts import SILENT
-from gitops.rollout.status import Offers, box_status
+from gitops.model import Hold, HoldReason, canonical
 from gitops.server import create_app, serve
 from gitops.server.boxes.reports import MAX_BODY
 from gitops.settings import Settings
-from gitops.store import BoxRow
 from tests.kit.contracts import good
 from tests.kit.published import Kit, kit
 
@@ -180,34 +176,6 @@ def test_events_tell_what_changed(here: Kit, web: TestClient, key: Ed25519Privat
 # --- what people read ---
 
 
-def a_report(publication: Publication, **said: Any) -> Report:
-    release = publication.release
-    runs = release.sequence, release.digest, release.content.digest
-    known = Report(release.box, "b", 1, 1, "1", *runs, Phase.IDLE, Health.HEALTHY)
-    return replace(known, **said)
-
-
-def test_sync_and_health(here: Kit) -> None:
-    one, two = here.publication("demo-1", 1), here.publication("demo-1", 2, b"two")
-    row, known = BoxRow("demo-1", "", 1, 0, 1000, 900), {one.document.sha256: "main@sha1:old"}
-
-    def said(offers: Offers, report: Report | None, now: int = 1010) -> tuple[str, str]:
-        status = box_status("demo-1", row, offers, report, known, now)
-        return status.sync, status.health
-
-    assert said(Offers(one), a_report(one)) == ("Synced", "Healthy")
-    assert said(Offers(one), None) == ("Unknown", "Unknown")
-    assert said(Offers(), a_report(one)) == ("Unknown", "Healthy")
-    assert said(Offers(two), a_report(one, health=Health.PROGRESSING)) == ("OutOfSync", "Progressing")
-    assert said(Offers(one, two, Hold(HoldReason.WAITS_FOR_CANARY, "held: a")), a_report(one)) == (
-        "OutOfSync",
-        "Healthy",
-    )
-    assert said(Offers(one, two, Hold(HoldReason.SUSPENDED, "ada")), a_report(one)) == ("OutOfSync", "Suspended")
-    assert said(Offers(one), a_report(one), 1000 + SILENT + 1) == ("Synced", "Missing")
-    assert box_status("demo-1", row, Offers(two), a_report(one), known, 1010).running == "main@sha1:old"
-
-
 def test_the_page_escapes_what_boxes_say(here: Kit, web: TestClient, key: Ed25519PrivateKey) -> None:
     failure = FAILURE | {"reason": EVIL, "log": EVIL}
     assert post(web, body(key, phase=EVIL)) == 422
@@ -236,6 +204,31 @@ def test_api_metrics_and_probes(here: Kit, web: TestClient, key: Ed25519PrivateK
     missing = web.get("/api/v1/boxes/none")
     assert missing.status_code == 404 and missing.json()["detail"] == "there is no box none"
     assert re.search(r'toweros_boxes\{health="Healthy",sync="Synced"\} 1\.0', web.get("/metrics").text)
+
+
+def test_the_json_of_a_box(here: Kit, web: TestClient, key: Ed25519PrivateKey) -> None:
+    """Monitors read it: no member changes its name or its meaning."""
+    publication = here.publication("demo-1", 1)
+    here.store.offers.save_published(publication, "ab" * 32)
+    here.store.holds.save({"demo-1": Hold(HoldReason.SUSPENDED, "ada: disk")})
+    failure = {"sequence": 2, "release": "ef" * 32, "verdict": "failed", "reason": "hello: 500", "time": 5, "log": "x"}
+    assert post(web, body(key, sequence=3, failures=[failure], error="no", checks=[{"name": "hello"}])) == 204
+    seen = web.get("/api/v1/boxes").json()["boxes"][0]
+    assert seen.pop("since") == seen.pop("seen") > 0
+    assert seen == {
+        "box": "demo-1", "sync": "OutOfSync", "health": "Suspended", "wanted": str(publication.revision),
+        "running": "release 3", "sequence": 3, "phase": "idle", "error": "no", "held": "held: ada: disk",
+        "fell_back": "release 2: failed: hello: 500", "fell_back_log": "x", "revoked": False,
+    }  # fmt: skip
+    one = web.get("/api/v1/boxes/demo-1").json()
+    assert {name: one[name] for name in seen} == seen and one["checks"] == [{"name": "hello"}]
+    here.store.boxes.enroll("demo-2", "ab" * 32)
+    here.store.boxes.revoke("demo-2")
+    assert web.get("/api/v1/boxes").json()["boxes"][1] == {
+        "box": "demo-2", "sync": "Unknown", "health": "Unknown", "wanted": "", "running": "", "sequence": 0,
+        "phase": "", "since": 0, "seen": 0, "error": "", "held": "", "fell_back": "", "fell_back_log": "",
+        "revoked": True,
+    }  # fmt: skip
 
 
 def test_status_in_the_terminal(here: Kit, web: TestClient, key: Ed25519PrivateKey) -> None:

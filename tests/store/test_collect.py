@@ -63,7 +63,7 @@ def test_running_and_wanted_stay_and_the_rest_goes(tmp_path: Path, database: str
     age(store, GRACE + 1)
     gone = collect(store, [package], now=NOW, grace=GRACE)
     assert gone.files == 4 and gone.size == 4096 + 1 + len(b"junk") + len(b"boot file 1")
-    assert store.layers.roots() == [running.root, wanted.root]
+    assert store.layers.names() == {running.root, wanted.root}
     assert store.blobs.has(locked.sha256) and store.blobs.has(tar.sha256) and not store.blobs.has(junk.sha256)
     assert store.blobs.has(first.document.sha256), "a box still runs it"
     assert store.builds.image_keys() == {package.key}

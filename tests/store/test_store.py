@@ -90,8 +90,8 @@ def test_nouns_come_back_as_they_went_in(store: Store) -> None:
     store.boxes.save_report(a_report())
     assert store.builds.image(image.key) == image
     assert store.offers.published("demo-1") == a_publication()
-    assert store.offers.all_published() == {"demo-1": a_publication()}
-    assert store.offers.box_keys() == {"demo-1": "key-1"}
+    assert [*store.offers.each()] == [a_publication()]
+    assert [(made.box, made.key) for made in store.offers.made()] == [("demo-1", "key-1")]
     assert store.boxes.report("demo-1") == a_report()
     assert (
         store.builds.image("z" * 64) is None and store.offers.published("x") is None and store.boxes.report("x") is None
@@ -102,10 +102,18 @@ def test_a_promoted_candidate_is_what_is_offered_and_its_revision_is_remembered(
     publication = a_publication()
     store.offers.save_candidate(publication, "key-2")
     store.offers.promote(["demo-1"])
-    assert store.offers.published("demo-1") == publication and store.offers.all_candidates() == {}
-    release, content = publication.document.sha256, publication.release.content.digest
-    assert store.offers.revisions() == {release: str(publication.revision)}
-    assert store.offers.contents() == {release: content} and store.offers.box_keys() == {"demo-1": "key-2"}
+    assert store.offers.published("demo-1") == publication and not store.offers.waiting(sequence=99)
+    assert [(made.box, made.key) for made in store.offers.made()] == [("demo-1", "key-2")]
+    store.offers.save_published(replace(publication, document=BlobRef("9" * 64, 1)), "key-3")
+    store.boxes.save_report(a_report(release=publication.document.sha256, failures=()))
+    state = store.states.one("demo-1")
+    assert state is not None and state.running.revision == str(publication.revision)
+
+
+def test_what_waits_for_a_later_revision_than_asked_for_is_left_out(store: Store) -> None:
+    store.offers.save_candidate(a_publication(), "key")
+    assert store.offers.waiting(sequence=7) == {"demo-1"} and store.offers.waiting(sequence=6) == frozenset()
+    assert store.offers.candidates(["demo-1", "nobody"]) == [a_publication()] and store.offers.candidates([]) == []
 
 
 def test_a_layer_whose_file_is_gone_is_made_again(store: Store, tmp_path: Path) -> None:
@@ -131,11 +139,11 @@ def test_since_when_moves_only_when_something_changed(store: Store) -> None:
     store.boxes.enroll("demo-1", "00" * 32)
     store.boxes.save_report(a_report(counter=1), now=100)
     store.boxes.save_report(a_report(counter=2, time=200), now=200)
-    row = store.boxes.row("demo-1")
-    assert row is not None and (row.received, row.since) == (200, 100)
+    state = store.states.one("demo-1")
+    assert state is not None and (state.received, state.since) == (200, 100)
     store.boxes.save_report(a_report(counter=3, health=Health.DEGRADED), now=300)
-    row = store.boxes.row("demo-1")
-    assert row is not None and row.since == 300
+    state = store.states.one("demo-1")
+    assert state is not None and state.since == 300
 
 
 def test_two_controllers_cannot_hold_one_store(store: Store, database: str) -> None:

@@ -1,0 +1,92 @@
+"""How a box is: everything that is asked of every box, as one value.
+
+In: columns of the store. Out: what follows from them, on two axes. Pure; what depends on the time takes `now`.
+
+    sync    Synced: it runs the content it is asked to run; OutOfSync; Unknown: it never reported, or nothing is asked
+    health  what it says (Healthy, Progressing, Degraded), or Suspended (held), Missing (silent too long), Unknown
+
+    state = store.states.one("site-7")
+    state.sync, state.health(now)       # Sync.SYNCED, Health.HEALTHY
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from gitops.model.hold import Hold, HoldReason
+from gitops.model.report import Failure, Health, Phase
+
+SILENT = 1500
+"""Seconds without a report after which a box is Missing: two and a half of the agent's repeats."""
+
+
+class Sync(StrEnum):
+    """Whether a box runs what it is asked to run."""
+
+    SYNCED = "Synced"
+    OUT_OF_SYNC = "OutOfSync"
+    UNKNOWN = "Unknown"
+
+
+@dataclass(frozen=True)
+class Version:
+    """A release by its digests; all empty: there is none."""
+
+    release: str = ""
+    content: str = ""
+    revision: str = ""
+    """As people read it; empty for a release that is no longer remembered."""
+    sequence: int = 0
+
+
+@dataclass(frozen=True)
+class BoxState:
+    """One box. Times are Unix seconds, 0: never. `reported` is the health of its last report."""
+
+    name: str
+    enrolled: int = 0
+    revoked: int = 0
+    published: Version = Version()
+    candidate: Version = Version()
+    hold: Hold | None = None
+    received: int = 0
+    since: int = 0
+    running: Version = Version()
+    phase: Phase | None = None
+    reported: Health = Health.UNKNOWN
+    error: str = ""
+    failures: tuple[Failure, ...] = ()
+    failed: frozenset[str] = frozenset()
+    """Contents that it reported `failed` for."""
+
+    @property
+    def wanted(self) -> Version:
+        """What it is asked to run: what waits for its turn counts before what it is offered."""
+        return self.candidate if self.candidate.release else self.published
+
+    @property
+    def sync(self) -> Sync:
+        if not self.received or not self.wanted.release:
+            return Sync.UNKNOWN
+        return Sync.SYNCED if self.running.content == self.wanted.content else Sync.OUT_OF_SYNC
+
+    @property
+    def taken(self) -> bool:
+        """Whether it says that it runs what it is offered."""
+        return bool(self.received and self.published.release) and self.running.content == self.published.content
+
+    @property
+    def settled(self) -> bool:
+        """Whether it runs what it is offered, with its probation behind it."""
+        return self.taken and self.phase == Phase.IDLE and self.reported == Health.HEALTHY
+
+    def heard(self, now: float) -> Health:
+        """What it says of itself, as long as it says anything."""
+        if not self.enrolled or not self.received:
+            return Health.UNKNOWN
+        return Health.MISSING if now - self.received > SILENT else self.reported
+
+    def health(self, now: float) -> Health:
+        """As `heard`, and Suspended while somebody holds it."""
+        heard = self.heard(now)
+        suspended = self.hold is not None and self.hold.reason == HoldReason.SUSPENDED
+        return Health.SUSPENDED if suspended and heard not in (Health.UNKNOWN, Health.MISSING) else heard
