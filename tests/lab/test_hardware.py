@@ -1,0 +1,27 @@
+"""The command line of a machine: what leads into it, and from where."""
+
+import re
+from pathlib import Path
+
+from gitops.lab.hardware import Hardware
+
+
+def line(hardware: Hardware) -> str:
+    return " ".join(map(str, hardware.command("demo-1")))
+
+
+def test_ports_lead_in_from_the_loopback_alone(tmp_path: Path) -> None:
+    command = line(Hardware(tmp_path / "disk.raw", tmp_path / "vars.fd", {8081: 8080, 2222: 22}))
+    assert re.findall(r"hostfwd=(\S+?)(?=,|\s)", command) == ["tcp:127.0.0.1:2222-:22", "tcp:127.0.0.1:8081-:8080"]
+    assert "-netdev user,id=net" in line(Hardware(tmp_path / "disk.raw", tmp_path / "vars.fd"))
+
+
+def test_the_name_of_a_disk_says_its_format(tmp_path: Path) -> None:
+    for name, kind in (("disk.qcow2", "qcow2"), ("disk.raw", "raw"), ("disk.img", "raw")):
+        assert f"id=disk,format={kind}," in line(Hardware(tmp_path / name, tmp_path / "vars.fd"))
+
+
+def test_the_console_is_written_down_whether_somebody_may_type_or_not(tmp_path: Path) -> None:
+    for attachable in (True, False):
+        command = line(Hardware(tmp_path / "disk.raw", tmp_path / "vars.fd", attachable=attachable))
+        assert ("console.sock" in command) == attachable and "serial.log" in command
