@@ -2,8 +2,8 @@
 
 LinuxKit's own merge only appends; on top of it, and outside of its files, each level may replace keys of a container by
 name (`services:`), leave containers and apps out (`remove:`), add or replace files by path, and health checks and
-values by name. Of what a box has as it is said (`Overlay.members`), the nearest counts. A file with `template` is
-filled in at the end, with the values of the box.
+values by name. Of a plain key (`Overlay.members`) the nearest level counts. A file with `template` is filled in at the
+end, with the values of the box.
 
     role = apply(Merged(spec), fleet, ...), then apply(role, roles/vm.yaml, ...), then apply(.., boxes/demo-1.yaml, ...)
 """

@@ -1,8 +1,8 @@
 """What fleet.yaml, roles/NAME.yaml and boxes/NAME.yaml may say: typed models, and their JSON Schemas for editors.
 
 Rules: the three kinds share an `Overlay`: what fleet says, a role may change, and a box may change again (see
-`overlay`). Keys that a box has as they are said stand beside its members (`gitops.model.Box`), and join the files of
-their levels here; the others, which have rules of their own, are below.
+`overlay`). Plain keys, whose values reach the box unchanged, are declared on `gitops.model.Box` and join the files of
+their levels here; keys with rules of their own are below.
 
     role = check(document, RoleFile, problems)      # `explain`
     role.boot, role.members()                       # -> ("boot/a.yml",), {"poll": 60}
@@ -195,13 +195,13 @@ class Overlay(Strict):
     remove: tuple[str, ...] = Field(default=(), description="Containers and apps to leave out, by name.")
 
     def members(self) -> dict[str, Any]:
-        """What this file says of a box's members as they are."""
+        """The plain keys that this file gives a value: members of a `Box`, by name."""
         values = {name: getattr(self, name, None) for name, key in KEYS.items() if key.levels}
         return {name: value for name, value in values.items() if value is not None}
 
 
 def _with_members(level: Level) -> Callable[[type[Model]], type[Model]]:
-    """Adds the keys that files of this level say as they are; null, or an absent key, says nothing."""
+    """Adds the plain keys of this level; null is the same as an absent key."""
     members: dict[str, Any] = {}
     for member in fields(Box):
         key, values = KEYS.get(member.name), cast(Any, member.type)

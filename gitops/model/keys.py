@@ -3,7 +3,7 @@
 In: a dataclass whose members are annotated with a `Key`. Out: the keys, by name. All that treats keys alike asks here
 (ADR 17): the files' schemas, fleet > role > box, a box's identity, the words of a plan, the agent's drop-in. Rules:
 
-- a key with `levels` is read as it is: its type is its schema, null says nothing, and the nearest level counts;
+- a key with `levels` is plain: the member's type is its schema, null is as an absent key, the nearest level counts;
 - a key with a `word` is part of what a release is made from: another value makes the box again, and the plan says why;
 - None writes nothing and is no part of the identity: a new key whose default is None changes no box that there is.
 
@@ -32,7 +32,7 @@ EVERYWHERE = tuple(Level)
 
 @dataclass(frozen=True)
 class Key:
-    """`help` is for editors. `levels` are none where what files say has rules of its own (`gitops.fleet.schema`).
+    """`help` is for editors. `levels` is empty where the files have rules of their own (`gitops.fleet.schema`).
 
     `word` is how a plan names a change; empty for what says where and when, not what. `writes` is the file of the box
     that TowerOS makes of it.
