@@ -162,3 +162,13 @@ class ForgeError(TowerosError):
     def __init__(self, message: str, *, hint: str = "", wait: float = 0.0) -> None:
         super().__init__(message, hint=hint)
         self.wait = wait
+
+
+def readable(error: Exception) -> TowerosError:
+    """Any failure as one that people can read: a disk that is full, a database that is damaged, a mistake of ours."""
+    if isinstance(error, TowerosError):
+        return error
+    if isinstance(error, OSError):
+        where = f"{error.filename}: " if error.filename else ""
+        return StoreError(f"{where}{error.strerror or error}", hint="is the disk full, or damaged?")
+    return TowerosError(f"unexpected: {type(error).__name__}: {error}", hint="set TOWEROS_DEBUG=1 to see where")

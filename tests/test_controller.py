@@ -1,7 +1,7 @@
 """Stories of the loop: what Git says reaches the boxes, whatever dies, lies or fills up in between.
 
 Git, the store, the keys, the metadata and the rollout are real. Building and assembling, which need buildah and the
-toolbox, are played by `Workshop`: images and layers are small files whose names follow from the same inputs.
+toolbox, are played by `PlayedBuilder`: images and layers are small files whose names follow from the same inputs.
 """
 
 import itertools
@@ -14,12 +14,13 @@ from pathlib import Path
 
 import pytest
 
-from gitops.controller import STATUS, SUPERSEDED
 from gitops.errors import BuildError, FleetError, SourceError, StoreError, TowerosError
-from gitops.model import Health, Hold, HoldReason, Image
+from gitops.model import EventType, Health, Hold, HoldReason, Image
 from gitops.plan import LOST
 from gitops.rollout import holds
+from gitops.rollout.status import CONTROLLER
 from gitops.store import Store
+from gitops.workflows.offer import SUPERSEDED
 from tests.kit.databases import both
 from tests.kit.site import FILES, HELLO, WORSE, Site
 
@@ -162,9 +163,9 @@ def test_a_box_that_cannot_be_offered_its_release_holds_up_nobody_else(site: Sit
     site.commit({"fleet.yaml": "source: {branch: main}\nrollout: {canaries: 3}\n", **HELLO})
     done = site.run()
     assert done.published == ("a", "c") and "its agent reads format 0" in done.held["b"].detail
-    warnings = [event for event in site.store.events.latest("b") if event.type == "Warning"]
     site.run()
-    assert len(warnings) == 1 == len([event for event in site.store.events.latest("b") if event.type == "Warning"])
+    types = [event.type for event in site.store.events.latest("b")]
+    assert types.count(EventType.WARNING) == 1, "said once, in two passes"
 
 
 def test_who_is_held_is_told_even_when_nothing_waits(site: Site) -> None:
@@ -288,7 +289,7 @@ def test_while_the_remote_is_gone_the_last_good_rollout_goes_on_and_metadata_sta
     break_remote(site, how)
     with pytest.raises(SourceError):
         site.run()
-    assert "error" in (site.store.notes.value(STATUS) or {})
+    assert "error" in (site.store.notes.value(CONTROLLER) or {})
     timestamp = site.settings.state / "repo" / "metadata" / "timestamp.json"
     before = timestamp.read_bytes()
     now = time.time() + 3 * 86400
@@ -302,7 +303,7 @@ def test_while_the_remote_is_gone_the_last_good_rollout_goes_on_and_metadata_sta
         (site.folder / "away").rename(site.remote.bare)
     site.remote.git("push", "-q", "-f", "origin", f"{old}:refs/heads/main")
     assert site.run().plan.empty
-    assert (site.store.notes.value(STATUS) or {})["error"] == ""
+    assert (site.store.notes.value(CONTROLLER) or {})["error"] == ""
 
 
 def test_a_commit_with_mistakes_or_a_build_that_fails_leaves_the_last_good_state(site: Site) -> None:
@@ -363,7 +364,7 @@ def test_a_full_disk_or_a_broken_stage_is_told_and_the_loop_goes_on(
         controller.run_once()
 
     def wait(_seconds: float) -> bool:
-        seen.append((store.notes.value(STATUS) or {}).get("error", ""))
+        seen.append((store.notes.value(CONTROLLER) or {}).get("error", ""))
         workshop.build = real  # type: ignore[method-assign]
         if len(seen) > 1:
             stop.set()

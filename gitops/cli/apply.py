@@ -5,8 +5,9 @@ import typer
 from gitops.cli import context
 from gitops.cli.context import ConfigOption, StateOption
 from gitops.cli.output import Output, OutputOption, emit, table
-from gitops.controller import Controller, Pass
+from gitops.controller import Controller
 from gitops.store import Store
+from gitops.workflows.journal import Pass
 
 
 def register(app: typer.Typer) -> None:

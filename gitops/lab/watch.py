@@ -13,7 +13,7 @@ from rich.console import Console
 from gitops.errors import TowerosError
 from gitops.lab.machine import Machine
 from gitops.lab.setup import BOX
-from gitops.model import BoxState, Json, Phase, Report, Verdict
+from gitops.model import BoxState, EventType, Json, Phase, Report, Verdict
 from gitops.process import Background
 from gitops.store import Store
 
@@ -88,6 +88,6 @@ class Watch:
     def _print_new(self) -> None:
         events = self._store.events.latest(limit=EVENTS)
         for event in reversed(events[: len(events) - self._printed]):
-            style = "yellow" if event.type == "Warning" else "dim"
+            style = "yellow" if event.type == EventType.WARNING else "dim"
             self._console.print(f"    [{style}]{event.box or 'controller'}: {event.reason}: {event.message}[/]")
         self._printed = len(events)

@@ -8,6 +8,7 @@ Formats that leave the controller are described in `docs/formats.md`.
 """
 
 from gitops.model.digest import BlobRef, Json, canonical, sha256
+from gitops.model.event import Event, EventType, Happened
 from gitops.model.fleet import (
     APPS,
     KEYS,
@@ -59,9 +60,12 @@ __all__ = [
     "Container",
     "Content",
     "Entry",
+    "Event",
+    "EventType",
     "Existing",
     "Failure",
     "Fleet",
+    "Happened",
     "Health",
     "HealthCheck",
     "HealthSpec",

@@ -10,7 +10,7 @@ signed metadata, so it obeys at its next poll. Whoever holds says why. Git's wor
 
 from datetime import UTC, datetime
 
-from gitops.model import Fleet, Json
+from gitops.model import EventType, Fleet, Happened, Json
 from gitops.store import Store
 
 SUSPENDED = "suspended"
@@ -23,7 +23,7 @@ def hold(store: Store, box: str, who: str, why: str, now: int) -> None:
     store.notes.set_value(
         SUSPENDED, (store.notes.value(SUSPENDED) or {}) | {box: {"who": who, "why": why, "since": now}}
     )
-    store.events.add("" if box == ALL else box, "Normal", "Suspended", f"{who}: {why}")
+    store.events.add("" if box == ALL else box, EventType.NORMAL, Happened.SUSPENDED, f"{who}: {why}")
 
 
 def let_go(store: Store, box: str, who: str) -> bool:
@@ -32,7 +32,7 @@ def let_go(store: Store, box: str, who: str) -> bool:
     if box not in known:
         return False
     store.notes.set_value(SUSPENDED, {name: row for name, row in known.items() if name != box})
-    store.events.add("" if box == ALL else box, "Normal", "Resumed", who)
+    store.events.add("" if box == ALL else box, EventType.NORMAL, Happened.RESUMED, who)
     return True
 
 

@@ -11,7 +11,7 @@ Rules, per role:
   falls silent after that may have been lost by it: the others wait until somebody holds it, or it comes back.
 - A box that is silent already is no canary while another of its role can be.
 - A box alone in its role is its own canary.
-- Who waits is told not to take an older offer either: Git has left it behind (controller.py, `SUPERSEDED`).
+- Who waits is told not to take an older offer either: Git has left it behind (workflows/offer.py, `SUPERSEDED`).
 
     decisions = decide({"a": digest, "b": digest}, facts, {"a": "site", "b": "site"}, policy)
     decisions["b"]      # Hold(HoldReason.WAITS_FOR_CANARY, "a: Progressing")

@@ -11,7 +11,6 @@ public keys, their reports and what was published. One controller at a time hold
 """
 
 from gitops.store.boxes import BoxRow
-from gitops.store.events import Event
 from gitops.store.store import Store
 
-__all__ = ["BoxRow", "Event", "Store"]
+__all__ = ["BoxRow", "Store"]

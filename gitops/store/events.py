@@ -1,25 +1,14 @@
 """What happened, newest first; the oldest go when there are too many."""
 
 import time
-from dataclasses import dataclass
 
 from sqlalchemy import delete, func, insert, select
 
+from gitops.model import Event, EventType
 from gitops.store import tables
 from gitops.store.database import Database
 
 KEPT = 10_000
-
-
-@dataclass(frozen=True)
-class Event:
-    """Something that happened. `type` is `Normal` or `Warning`; `box` is empty for the controller itself."""
-
-    time: int
-    box: str
-    type: str
-    reason: str
-    message: str
 
 
 class Events:
@@ -28,7 +17,7 @@ class Events:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def add(self, box: str, type: str, reason: str, message: str) -> None:
+    def add(self, box: str, type: EventType, reason: str, message: str) -> None:
         row = {"time": int(time.time()), "box": box, "type": type, "reason": reason, "message": message}
         with self._database.write() as connection:
             connection.execute(insert(tables.events).values(**row))
@@ -41,4 +30,4 @@ class Events:
         if box is not None:
             query = query.where(tables.events.c.box == box)
         with self._database.read() as connection:
-            return [Event(r.time, r.box, r.type, r.reason, r.message) for r in connection.execute(query)]
+            return [Event(r.time, r.box, EventType(r.type), r.reason, r.message) for r in connection.execute(query)]

@@ -10,24 +10,23 @@ published release, that of the base is made too. Keys are never touched: sizes a
 
 import os
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import structlog
 
-from gitops.assemble.release import Assembled, Assembler
 from gitops.builders import BuildahBuilder, Builder
 from gitops.errors import BuildError
 from gitops.fleet import load_fleet
-from gitops.model import Existing, Fleet, Image, Release
-from gitops.plan import PACKAGE, plan
+from gitops.model import Existing, Release
+from gitops.plan import plan
 from gitops.publish.transfers import compress, make_delta, pairs
 from gitops.review.sizes import Measured
 from gitops.settings import Settings
 from gitops.store import Store
-from gitops.workflows.import_images import Images
 from gitops.workflows.preview import Point, Question, changes
+from gitops.workflows.workshop import Workshop
 
 log = structlog.get_logger(__name__)
 
@@ -46,13 +45,13 @@ def measure(
     if not todo:
         return {}
     with scratch(store, folder) as (trial, builder):
-        head = _Workshop(trial, builder, question.head, settings)
-        base = _Workshop(trial, builder, question.base, settings) if question.base else None
+        head = _workshop(settings, trial, builder, question.head)
+        base = _workshop(settings, trial, builder, question.base) if question.base else None
         found = {}
         for name in todo:
             made = head.assemble(name)
-            published = trial.offers.published(name)
-            before = published.release if published and not question.named else base.release(name) if base else None
+            published = None if question.named else trial.offers.published(name)
+            before = published.release if published else _release(base, name)
             boot = len(made.release.encode()) + len(made.addon)
             found[name] = Measured(made.release, before, len(made.uki), boot, _wire(trial, before, made.release))
         return found
@@ -78,39 +77,29 @@ def _lend(store: Store, root: Path) -> None:
     """Links to every file, which a rename over them leaves as they are."""
     for kind in KINDS:
         (root / kind).mkdir(parents=True)
-        for path in (store.paths.root.resolve() / kind).iterdir():
-            if path.is_file() and not path.name.startswith("."):
+        for path in (store.paths.root.resolve() / kind).glob("[!.]*"):
+            if path.is_file():
                 os.link(path, root / kind / path.name)
 
 
-class _Workshop:
-    """Makes releases of one side of a question."""
+def _workshop(settings: Settings, trial: Store, builder: Builder, point: Point) -> Workshop:
+    """Where the releases of one side of a question are made: whatever it lacks is built first."""
+    revision, tree = point
+    fleet = load_fleet(tree, settings.platform)
+    workshop = Workshop(settings, trial, builder, point, fleet)
+    for step in plan(fleet, revision, Existing(trial.existing().images)).builds:
+        log.info("trial.build", package=step.subject)
+        try:
+            workshop.build(step.subject)
+        except BuildError as error:
+            raise BuildError(error.message, hint="`toweros build` keeps the whole log") from error
+    workshop.pull()
+    return workshop
 
-    def __init__(self, trial: Store, builder: Builder, point: Point, settings: Settings) -> None:
-        self._trial, self._server = trial, settings.server
-        self._revision, tree = point
-        self._fleet: Fleet = load_fleet(tree, settings.platform)
-        for step in plan(self._fleet, self._revision, Existing(trial.existing().images)).builds:
-            log.info("trial.build", package=step.subject)
-            try:
-                builder.build(self._fleet.packages[step.subject], tree, self._fleet.packages)
-            except BuildError as error:
-                raise BuildError(error.message, hint="`toweros build` keeps the whole log") from error
-        images = self._built()
-        pulled = Images(settings, trial).of(self._fleet.boxes.values(), images, tree)
-        self._assembler = Assembler.of(trial, images, self._fleet.policy.recipe, pulled)
 
-    def _built(self) -> Mapping[str, Image]:
-        found = {
-            PACKAGE + path: self._trial.builds.image(package.key) for path, package in self._fleet.packages.items()
-        }
-        return {name: image for name, image in found.items() if image}
-
-    def assemble(self, name: str) -> Assembled:
-        return self._assembler.assemble(self._fleet.boxes[name], self._revision, self._server)
-
-    def release(self, name: str) -> Release | None:
-        return self.assemble(name).release if name in self._fleet.boxes else None
+def _release(workshop: Workshop | None, box: str) -> Release | None:
+    """What a box would run on that side; None where it has no such box."""
+    return workshop.assemble(box).release if workshop and box in workshop.fleet.boxes else None
 
 
 def _wire(trial: Store, before: Release | None, after: Release) -> dict[str, int]:

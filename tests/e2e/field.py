@@ -12,7 +12,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from gitops.assemble.formats.disk import Sizes
-from gitops.controller import Controller, Pass
+from gitops.controller import Controller
 from gitops.errors import ProcessError
 from gitops.lab.hardware import Hardware
 from gitops.lab.machine import Machine
@@ -23,6 +23,7 @@ from gitops.server import create_app, serve
 from gitops.settings import load
 from gitops.source import FolderTree
 from gitops.source.new_fleet import copy
+from gitops.workflows.journal import Pass
 from gitops.workflows.provision import provision
 from tests.kit import built
 

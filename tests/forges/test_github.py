@@ -21,8 +21,8 @@ from gitops.model import Json
 from gitops.review.nouns import Change, Group, Summary, Verdict
 from gitops.settings import Settings
 from gitops.store import Store
-from gitops.workflows.pull_requests import TOKEN, Reviews, token_reader
-from gitops.workflows.reviewer import MEMORY, PER_ROUND, Deployment, Reviewer
+from gitops.workflows.reviews.reviewer import MEMORY, PER_ROUND, Deployment, Reviewer
+from gitops.workflows.reviews.rounds import TOKEN, Reviews, token_reader
 from tests.kit.fleets import TREE
 from tests.kit.remote import Remote
 from tests.kit.site import Site

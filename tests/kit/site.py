@@ -1,4 +1,4 @@
-"""A fleet of three boxes with everything real but building and assembling, which are played by `Workshop`."""
+"""A fleet of three boxes with everything real but building and assembling, which are played by `PlayedBuilder`."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
@@ -8,7 +8,7 @@ import pytest
 
 from gitops.assemble.release import Assembled, Assembler
 from gitops.assemble.toolbox import Toolbox
-from gitops.controller import Controller, Pass
+from gitops.controller import Controller
 from gitops.errors import BuildError
 from gitops.model import (
     Box,
@@ -31,6 +31,7 @@ from gitops.publish.publisher import metadata_folder
 from gitops.settings import Settings
 from gitops.sign import Signer
 from gitops.store import Store
+from gitops.workflows.journal import Pass
 from tests.kit.pe import a_pe_file
 from tests.kit.published import kit
 from tests.kit.remote import Remote
@@ -55,7 +56,7 @@ HELLO = {"pkg/hello/file": "hello 2\n"}
 WORSE = {"pkg/hello/file": "hello 3\n"}
 
 
-class Workshop:
+class PlayedBuilder:
     """Builds and assembles without tools. Implements `Builder`; `fail` names a package that does not build."""
 
     def __init__(self, store: Store) -> None:
@@ -99,10 +100,10 @@ class Site:
     remote: Remote
     settings: Settings
 
-    def start(self) -> tuple[Controller, Store, Workshop]:
+    def start(self) -> tuple[Controller, Store, PlayedBuilder]:
         store = Store.of(self.settings)
-        workshop = Workshop(store)
-        return Controller(self.settings, store, workshop), store, workshop
+        builder = PlayedBuilder(store)
+        return Controller(self.settings, store, builder), store, builder
 
     def run(self) -> Pass:
         with self.store.lock():
@@ -166,7 +167,7 @@ def site(tmp_path: Path, database: str, monkeypatch: pytest.MonkeyPatch) -> Site
     made = Site(tmp_path, remote, settings)
 
     def play(self: Assembler, box: Box, revision: Revision, _server: str) -> Assembled:
-        return Workshop(self._store).assemble(box, self._images, revision)
+        return PlayedBuilder(self._store).assemble(box, self._images, revision)
 
     monkeypatch.setattr(Assembler, "assemble", play)
     monkeypatch.setattr(Toolbox, "unpack", lambda *_: None)

@@ -13,7 +13,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 
 from gitops.errors import DocumentError
-from gitops.model import REPORT_FORMAT, Failure, Health, Json, Phase, Report, Verdict
+from gitops.model import REPORT_FORMAT, EventType, Failure, Happened, Health, Json, Phase, Report, Verdict
 from gitops.model.reading import read
 from gitops.sign.box import proves
 from gitops.store import Store
@@ -120,21 +120,21 @@ def take(store: Store, name: str, body: bytes) -> None:
         store.events.add(name, type_, reason, message)
 
 
-def changes(before: Report | None, after: Report) -> list[tuple[str, str, str]]:
+def changes(before: Report | None, after: Report) -> list[tuple[EventType, str, str]]:
     """What a new report says that the last one did not: (type, reason, message) of events."""
     known = {(f.release, f.time) for f in before.failures} if before else set()
-    found = [
-        ("Warning", "FellBack", f"release {failure.sequence}: {failure.verdict}: {failure.reason}")
+    found: list[tuple[EventType, str, str]] = [
+        (EventType.WARNING, Happened.FELL_BACK, f"release {failure.sequence}: {failure.verdict}: {failure.reason}")
         for failure in after.failures
         if (failure.release, failure.time) not in known
     ]
     if before is None or before.release != after.release:
-        found.append(("Normal", "Runs", f"release {after.sequence}"))
+        found.append((EventType.NORMAL, Happened.RUNS, f"release {after.sequence}"))
     if before is None or before.health != after.health:
-        type_ = "Warning" if after.health == Health.DEGRADED else "Normal"
+        type_ = EventType.WARNING if after.health == Health.DEGRADED else EventType.NORMAL
         found.append((type_, str(after.health), "; ".join(after.degraded) or f"release {after.sequence}"))
     if after.error and (before is None or before.error != after.error):
-        found.append(("Warning", "Refused", after.error))
+        found.append((EventType.WARNING, Happened.REFUSED, after.error))
     return found
 
 

@@ -19,7 +19,7 @@ from gitops.errors import ForgeError, SettingsError, SourceError, TowerosError
 from gitops.forges.forge import Pull
 from gitops.forges.github import HEADERS, GitHub
 from gitops.forges.http import Api
-from gitops.model import BoxState, Fleet, Health, Revision, Sync
+from gitops.model import BoxState, EventType, Fleet, Happened, Health, Revision, Sync
 from gitops.review.nouns import Summary
 from gitops.rollout.holds import reasons
 from gitops.settings import PREFIX, Settings
@@ -28,7 +28,7 @@ from gitops.source.clone.pulls import PullClone
 from gitops.source.trust.signatures import Trust
 from gitops.store import Store
 from gitops.workflows.preview import Question, preview, verdict
-from gitops.workflows.reviewer import MEMORY, Deployment, Reviewer
+from gitops.workflows.reviews.reviewer import MEMORY, Deployment, Reviewer
 from gitops.workflows.trial import measure
 
 log = structlog.get_logger(__name__)
@@ -111,9 +111,9 @@ class Reviews:
             self._store.notes.set_value(MEMORY, {**memory, "error": problem})
             if problem:
                 log.warning("forge.failed", error=problem)
-                self._store.events.add("", "Warning", "Forge", problem)
+                self._store.events.add("", EventType.WARNING, Happened.FORGE, problem)
             else:
-                self._store.events.add("", "Normal", "Forge", "the forge answers again")
+                self._store.events.add("", EventType.NORMAL, Happened.FORGE, "the forge answers again")
         except Exception as caught:
             log.error("forge.lost", error=type(caught).__name__)
 

@@ -1,0 +1,44 @@
+"""Something that happened, for people: on the page, in `toweros events` and in the API.
+
+Event(1795000000, "site-7", EventType.NORMAL, Happened.PUBLISHED, "main@sha1:5c1e...: canary")
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class EventType(StrEnum):
+    """Whether anybody need look."""
+
+    NORMAL = "Normal"
+    WARNING = "Warning"
+
+
+class Happened(StrEnum):
+    """What happened. Beside these, an event has the name of a box's new health, of a refusal or of an error."""
+
+    BUILDING = "Building"
+    BUILT = "Built"
+    ASSEMBLED = "Assembled"
+    PUBLISHED = "Published"
+    REMOVED = "Removed"
+    REFUSED = "Refused"
+    """A box does not take, or cannot be offered, what is there for it."""
+    SUSPENDED = "Suspended"
+    RESUMED = "Resumed"
+    PROVISIONED = "Provisioned"
+    RUNS = "Runs"
+    FELL_BACK = "FellBack"
+    COLLECTED = "Collected"
+    FORGE = "Forge"
+
+
+@dataclass(frozen=True)
+class Event:
+    """`reason` is one word for monitors; `box` is empty for the controller itself."""
+
+    time: int
+    box: str
+    type: EventType
+    reason: str
+    message: str

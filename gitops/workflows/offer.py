@@ -1,0 +1,119 @@
+"""What is made becomes a candidate; what the rollout allows now becomes what boxes are offered.
+
+In: releases from the workshop, the fleet, the states of all boxes. Out: signed metadata, and why the other boxes wait.
+Rules: a box whose content stays the same gets nothing new; what an operator holds waits for nothing; a box that waits
+for its turn is told not to move to what Git has left behind; one that cannot be offered its release holds up nobody.
+
+    offer = Offer(store, signer, journal)
+    offer.add(plan, workshop.assemble("site-7"))
+    published, held = offer.renew(fleet, plan.revision, plan.removed)
+"""
+
+import time
+from collections.abc import Collection, Mapping, Sequence
+
+from gitops.assemble.release import Assembled
+from gitops.model import BoxState, Fleet, Happened, Hold, HoldReason, Plan, Publication, Revision, Step
+from gitops.publish import Publisher
+from gitops.rollout import holds, rules
+from gitops.sign import Signer
+from gitops.store import Store
+from gitops.workflows.journal import Journal
+
+SUPERSEDED = "Git asks for another release by now, which waits for its turn"
+
+
+class Offer:
+    """What the boxes of one store are offered."""
+
+    def __init__(self, store: Store, signer: Signer, journal: Journal) -> None:
+        self._store, self._signer, self._journal = store, signer, journal
+        self._publisher = Publisher(store, signer)
+
+    def hold_at_once(self) -> None:
+        """What an operator holds waits neither for Git nor for a long build."""
+        operators = holds.operators(self._store)
+        if operators:
+            self._publisher.hold(lambda box: operators.get(box) or operators.get(holds.ALL, ""))
+
+    def refresh(self) -> None:
+        """Sign again what is due."""
+        self._publisher.refresh()
+
+    def add(self, plan: Plan, made: Assembled) -> None:
+        """Sign what was assembled, as the box's candidate; not when it has this content, and only its key is new."""
+        release, offers = made.release, self._store.offers
+        key, old = plan.box_keys[release.box], offers.published(release.box)
+        if old and old.release.content.digest == release.content.digest and self._store.whole(old):
+            offers.save_published(old, key)
+            offers.forget_candidate(release.box)
+            return
+        document = self._store.blobs.put(release.encode())
+        uki, addon = (self._store.blobs.put(self._signer.sign_boot(data)) for data in (made.uki, made.addon))
+        offers.save_candidate(Publication(release, plan.revision, document, uki, addon), key)
+        layers = f"release {release.sequence} of {len(release.layers())} layers"
+        self._journal.normal(Happened.ASSEMBLED, layers, release.box)
+
+    def renew(
+        self, fleet: Fleet, revision: Revision, removed: Sequence[Step] = ()
+    ) -> tuple[tuple[str, ...], dict[str, Hold]]:
+        """Offer what may be taken now. Returns the boxes offered something new, and what holds the others."""
+        for step in removed:
+            self._store.offers.forget_candidate(step.subject)
+        waiting = self._store.offers.waiting(revision.sequence)
+        states = {state.name: state for state in self._store.states.all()} if waiting else {}
+        suspended = holds.reasons(fleet, self._store)
+        decisions = _decide(fleet, states, waiting, suspended)
+        going, refused = self._offerable(waiting - _held(decisions).keys())
+        # A box that cannot read the newer release may take the older one: it is its way there. Who runs what it is
+        # offered has nothing to leave; the others must not move to what Git has left behind.
+        outdated = {box: SUPERSEDED for box in waiting & _held(decisions).keys() if not states[box].taken}
+        self._publish(going, removed, outdated | suspended)
+        for each in going:
+            box = each.release.box
+            self._journal.normal(Happened.PUBLISHED, f"{each.revision}: {decisions[box]}", box)
+        held = {box: Hold(HoldReason.SUSPENDED, reason) for box, reason in suspended.items()}
+        held |= _held(decisions) | refused
+        self._remember(held)
+        return tuple(each.release.box for each in going), held
+
+    def _publish(self, going: Sequence[Publication], removed: Sequence[Step], waits: Mapping[str, str]) -> None:
+        """The signed metadata first, then what we remember of them."""
+        self._publisher.publish(going, removed=[step.subject for step in removed], holds=waits)
+        self._store.offers.promote(each.release.box for each in going)
+        for step in removed:
+            self._store.offers.forget_published(step.subject)
+            self._journal.normal(Happened.REMOVED, step.reason, step.subject)
+
+    def _offerable(self, boxes: Collection[str]) -> tuple[list[Publication], dict[str, Hold]]:
+        """The candidates of these boxes that can be offered, and why the others cannot."""
+        candidates = self._store.offers.candidates(boxes)
+        refused = {
+            box: Hold(HoldReason.CANNOT_BE_OFFERED, why) for box, why in self._publisher.refused(candidates).items()
+        }
+        return [each for each in candidates if each.release.box not in refused], refused
+
+    def _remember(self, held: Mapping[str, Hold]) -> None:
+        previous = self._store.holds.all()
+        if held != previous:
+            self._store.holds.save(held)
+        for box, hold in held.items():
+            if hold.reason == HoldReason.CANNOT_BE_OFFERED and previous.get(box) != hold:
+                self._journal.warning(Happened.REFUSED, str(hold), box)
+
+
+def _decide(
+    fleet: Fleet, states: Mapping[str, BoxState], waiting: Collection[str], suspended: Mapping[str, str]
+) -> dict[str, rules.Decision]:
+    """Of every box: the canary of a waiting box may be one that waits for nothing."""
+    newest = {box: state.candidate if box in waiting else state.published for box, state in states.items()}
+    wanted = {box: each.content for box, each in newest.items() if each.release and box in fleet.boxes}
+    now = time.time()
+    facts = {box: rules.Facts.of(states[box], now) for box in wanted}
+    roles = {box: fleet.boxes[box].role for box in wanted}
+    gone = {box: Hold(HoldReason.REMOVED) for box in waiting if box not in wanted}
+    return rules.decide(wanted, facts, roles, fleet.policy, suspended) | gone
+
+
+def _held(decisions: Mapping[str, rules.Decision]) -> dict[str, Hold]:
+    return {box: each for box, each in decisions.items() if isinstance(each, Hold)}

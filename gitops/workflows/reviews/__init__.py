@@ -1,0 +1,1 @@
+"""Pull requests are reviewed, and the rollout is shown on the forge."""

@@ -1,0 +1,85 @@
+"""A plan is carried out here: packages are built, images pulled, releases assembled; for a pass, a trial, a new disk.
+
+In: one revision, its tree and its fleet; a store and a builder. Out: images in the store, and per box a release that
+nobody has signed. Rules: what the store has is not made again; nothing is offered, and no key is touched.
+
+    workshop = Workshop(settings, store, builder, (revision, tree), fleet)
+    for step in plan.builds:
+        workshop.build(step.subject)
+    workshop.assemble("site-7")         # Assembled: the release, its UKI and addon
+"""
+
+from collections.abc import Mapping
+from functools import cached_property
+
+from gitops.assemble.release import BOOTLOADER, TOOLBOX, Assembled, Assembler
+from gitops.builders import Builder
+from gitops.errors import StoreError
+from gitops.model import Fleet, Image, Revision, Tree
+from gitops.plan import PACKAGE
+from gitops.settings import Settings
+from gitops.store import Store
+from gitops.workflows.import_images import Images
+
+APPLY = "`toweros apply` builds and publishes what Git asks for"
+LOADER = "systemd-bootx64.efi"
+
+
+class Workshop:
+    """Makes what one revision asks for, in one store."""
+
+    def __init__(
+        self, settings: Settings, store: Store, builder: Builder, point: tuple[Revision, Tree], fleet: Fleet
+    ) -> None:
+        self._settings, self._store, self._builder = settings, store, builder
+        self._revision, self._tree = point
+        self.fleet = fleet
+
+    def build(self, path: str) -> None:
+        """Build a package whose siblings are built.
+
+        Raises:
+            BuildError: it does not build.
+        """
+        self._builder.build(self.fleet.packages[path], self._tree, self.fleet.packages)
+
+    def pull(self) -> None:
+        """Take the images that come from elsewhere into the store, once everything is built.
+
+        Raises:
+            RegistryError: one cannot be pulled, or must be signed and is not. AssembleError: there is no toolbox.
+        """
+        _ = self._assembler
+
+    def assemble(self, box: str) -> Assembled:
+        """The release of a box, once everything is built.
+
+        Raises:
+            AssembleError: an image is missing, or lacks what its place asks for. RegistryError: see `pull`.
+        """
+        return self._assembler.assemble(self.fleet.boxes[box], self._revision, self._settings.server)
+
+    @cached_property
+    def _assembler(self) -> Assembler:
+        built = images(self._store, {path: package.key for path, package in self.fleet.packages.items()})
+        pulled = Images(self._settings, self._store).of(self.fleet.boxes.values(), built, self._tree)
+        return Assembler.of(self._store, built, self.fleet.policy.recipe, pulled)
+
+
+def images(store: Store, keys: Mapping[str, str]) -> dict[str, Image]:
+    """The images of packages that are built, by the names that specs give them. `keys`: path -> the package's key."""
+    built = {PACKAGE + path: store.builds.image(key) for path, key in keys.items()}
+    return {name: image for name, image in built.items() if image}
+
+
+def boot_loader(store: Store) -> bytes:
+    """What a disk's firmware starts first, unsigned: out of the packages that the last pass used.
+
+    Raises:
+        StoreError: they are not built.
+    """
+    made = images(store, store.existing().packages)
+    for name in (TOOLBOX, BOOTLOADER):
+        if name not in made:
+            raise StoreError(f"{name.removeprefix(PACKAGE)} is not built", hint=APPLY)
+    return store.blobs.read(Assembler.of(store, made).boot_files()[LOADER].sha256)
