@@ -87,6 +87,7 @@ def main() -> None:
 def measure(folder: Path) -> None:
     """The figures of one repository."""
     from gitops.fleet.cache import PARSED
+    from gitops.model import Action
     from gitops.source.clone.commits import LocalClone
     from gitops.workflows.preview import Question, preview
 
@@ -94,7 +95,7 @@ def measure(folder: Path) -> None:
         clone = LocalClone(folder)
         base, head = clone.revision("HEAD~1"), clone.revision("HEAD")
         summary = preview(Question((base, clone.tree(base)), (head, clone.tree(head)), named=True), None)
-        assert summary.count("update") >= 1 and len(summary.groups) == 1
+        assert summary.count(Action.UPDATE) >= 1 and len(summary.groups) == 1
 
     def first() -> None:
         PARSED.clear()

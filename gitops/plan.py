@@ -6,14 +6,14 @@ box names, the assembler's own three, and what those to be built stand on, are b
 why; a fleet without boxes needs nothing.
 
     changes = plan(fleet, revision, Existing(images, boxes, packages))
-    changes.builds[0]       # Step("pkg/hello", "build", "its folder, its base image or the recipe changed")
+    changes.builds[0]       # Step("pkg/hello", Action.BUILD, "its folder, its base image or the recipe changed")
 """
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict
 
-from gitops.model import KEYS, Box, Existing, Fleet, Network, Package, Plan, Revision, Step, sha256
+from gitops.model import KEYS, Action, Box, Existing, Fleet, Network, Package, Plan, Revision, Step, sha256
 
 PACKAGE = "@pkg:"
 ASSEMBLER = ("pkg/initrd", "pkg/bootloader", "pkg/toolbox")
@@ -37,7 +37,9 @@ def plan(fleet: Fleet, revision: Revision, existing: Existing) -> Plan:
             for name, key in sorted(keys.items())
             if existing.boxes.get(name) != key
         ),
-        removed=tuple(Step(name, "remove", "Git no longer has it") for name in sorted({*existing.boxes} - {*keys})),
+        removed=tuple(
+            Step(name, Action.REMOVE, "Git no longer has it") for name in sorted({*existing.boxes} - {*keys})
+        ),
         box_keys=keys,
     )
 
@@ -115,10 +117,10 @@ def to_build(fleet: Fleet, existing: Existing) -> list[str]:
 def _build_step(packages: Mapping[str, Package], path: str, existing: Existing) -> Step:
     before = existing.packages.get(path)
     if before is None:
-        return Step(path, "build", NEW)
+        return Step(path, Action.BUILD, NEW)
     if before == packages[path].key:
-        return Step(path, "build", GONE)
-    return Step(path, "build", _because(_chain(packages, path, existing)) or CHANGED)
+        return Step(path, Action.BUILD, GONE)
+    return Step(path, Action.BUILD, _because(_chain(packages, path, existing)) or CHANGED)
 
 
 def _chain(packages: Mapping[str, Package], path: str, existing: Existing) -> list[str]:
@@ -139,11 +141,11 @@ def _changed(packages: Mapping[str, Package], path: str, existing: Existing) -> 
 
 def _box_step(fleet: Fleet, box: Box, existing: Existing) -> Step:
     if box.name not in existing.boxes:
-        return Step(box.name, "create", NEW)
+        return Step(box.name, Action.CREATE, NEW)
     if not existing.boxes[box.name]:
-        return Step(box.name, "update", LOST)
+        return Step(box.name, Action.UPDATE, LOST)
     causes = _join(dict.fromkeys(_causes(fleet, box, existing)))
-    return Step(box.name, "update", f"{causes} changed" if causes else SETTINGS)
+    return Step(box.name, Action.UPDATE, f"{causes} changed" if causes else SETTINGS)
 
 
 def _causes(fleet: Fleet, box: Box, existing: Existing) -> Iterator[str]:

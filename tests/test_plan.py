@@ -5,7 +5,7 @@ from dataclasses import replace
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gitops.model import Box, Container, Existing, Fleet, Package, Plan, Policy, Revision, Spec
+from gitops.model import Action, Box, Container, Existing, Fleet, Package, Plan, Policy, Revision, Spec
 from gitops.plan import box_key, plan
 from tests.kit.fleets import PACKAGES, load, package
 from tests.simulators.tree import DictTree
@@ -46,13 +46,13 @@ def test_the_first_plan_builds_bases_first() -> None:
     assert set(order) == {f"pkg/{n}" for n in ("toolbox", "base", "sshd", "hello", "kernel", "initrd", "bootloader")}
     assert order.index("pkg/toolbox") < order.index("pkg/base") < order.index("pkg/hello")
     assert {step.reason for step in (*changes.builds, *changes.boxes)} == {"new"}
-    assert {step.action for step in changes.boxes} == {"create"}
+    assert {step.action for step in changes.boxes} == {Action.CREATE}
 
 
 def test_one_service_touched_is_one_package_and_every_box_with_it() -> None:
     changes = after(fleet(), fleet(TREE.with_files({"pkg/hello/file": "x"})))
     assert [step.subject for step in changes.builds] == ["pkg/hello"]
-    assert {(step.action, step.reason) for step in changes.boxes} == {("update", "pkg/hello changed")}
+    assert {(step.action, step.reason) for step in changes.boxes} == {(Action.UPDATE, "pkg/hello changed")}
     assert len(changes.boxes) == 7
 
 
@@ -89,7 +89,7 @@ def test_labels_sites_and_holds_change_no_box() -> None:
 
 def test_a_box_that_git_no_longer_has_is_removed() -> None:
     changes = after(fleet(TREE, box("one"), box("two")), fleet(TREE, box("one")))
-    assert [(step.subject, step.action) for step in changes.removed] == [("two", "remove")]
+    assert [(step.subject, step.action) for step in changes.removed] == [("two", Action.REMOVE)]
 
 
 def test_a_package_that_no_box_needs_is_not_built() -> None:

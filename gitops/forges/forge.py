@@ -5,14 +5,14 @@ from a forge are strangers' words. Every method may raise `ForgeError`; none is 
 
     for pull in forge.pulls("main"):
         forge.comment(pull, marker("plan"), text)
-        forge.status(pull.head, Status("toweros/plan", "success", "2 boxes to update", link))
+        forge.status(pull.head, Status(PLAN, State.SUCCESS, "2 boxes to update", link))
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Protocol
 
-STATES = ("pending", "success", "failure", "error")
 PLAN, DEPLOY = "toweros/plan", "toweros/deploy"
 """The names of our two commit statuses."""
 COMMAND = "/toweros build"
@@ -32,12 +32,21 @@ class Pull:
     """Changes with every comment: whether it is worth asking for them."""
 
 
+class State(StrEnum):
+    """Of a commit status."""
+
+    PENDING = "pending"
+    SUCCESS = "success"
+    FAILURE = "failure"
+    ERROR = "error"
+
+
 @dataclass(frozen=True)
 class Status:
     """A commit status. `description` is one line; what is too long for the forge is cut off."""
 
     context: str
-    state: str
+    state: State
     description: str
     link: str = ""
 

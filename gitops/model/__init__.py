@@ -25,7 +25,7 @@ from gitops.model.fleet import (
 )
 from gitops.model.hold import Hold, HoldReason
 from gitops.model.keys import DROP_IN, STATIC_ADDRESS, Key, Level
-from gitops.model.plan import Existing, Plan, Step
+from gitops.model.plan import Action, Existing, Plan, Step
 from gitops.model.release import (
     BLOCK,
     RELEASE_FORMAT,
@@ -52,6 +52,7 @@ __all__ = [
     "REPORT_FORMAT",
     "SILENT",
     "STATIC_ADDRESS",
+    "Action",
     "App",
     "AppImage",
     "BlobRef",

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
 
 from gitops.model.source import Revision
 
@@ -16,12 +17,21 @@ class Existing:
     packages: Mapping[str, str] = field(default_factory=dict)
 
 
+class Action(StrEnum):
+    """What happens to a package (the first) or a box."""
+
+    BUILD = "build"
+    CREATE = "create"
+    UPDATE = "update"
+    REMOVE = "remove"
+
+
 @dataclass(frozen=True)
 class Step:
     """One line of a plan: what, and why."""
 
     subject: str
-    action: str
+    action: Action
     reason: str
 
 

@@ -9,6 +9,7 @@ they left out. Words of the fleet repo are quoted: they make no link, no mention
 
 from collections.abc import Iterable, Mapping, Sequence
 
+from gitops.model import Action
 from gitops.review.nouns import Group, Summary
 from gitops.review.text import count, fetched, headline, policy_lines, sizes_note, version
 
@@ -71,8 +72,8 @@ def _table(groups: Sequence[Group]) -> str:
 def _row(group: Group) -> str:
     shown = ", ".join(quote(name) for name in group.boxes[:NAMES])
     more = f" and {len(group.boxes) - NAMES} more" if len(group.boxes) > NAMES else ""
-    fits = {True: "yes", False: "**no**", None: "?"}[group.fits] if group.action != "remove" else ""
-    fetch = fetched(group) if group.action != "remove" else ""
+    fits = {True: "yes", False: "**no**", None: "?"}[group.fits] if group.action != Action.REMOVE else ""
+    fetch = fetched(group) if group.action != Action.REMOVE else ""
     return f"| {len(group.boxes)}: {shown}{more} | {group.change} | {fetch} | {fits} | {quote(group.reason)} |"
 
 

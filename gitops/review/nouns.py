@@ -9,7 +9,7 @@ import enum
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 
-from gitops.model import Entry, Fleet, Json, Revision, Step
+from gitops.model import Action, Entry, Fleet, Json, Revision, Step
 
 
 class Change(enum.StrEnum):
@@ -33,11 +33,19 @@ class Side:
     entries: Mapping[str, Entry]
 
 
+class Ruling(enum.StrEnum):
+    """Whether the source policy lets a revision deploy."""
+
+    ACCEPTED = "accepted"
+    REFUSED = "refused"
+    UNCHECKED = "unchecked"
+
+
 @dataclass(frozen=True)
 class Verdict:
     """What the source policy says of the revision. `reason` is the refusal's name, such as `Unsigned`."""
 
-    state: str = "unchecked"
+    state: Ruling = Ruling.UNCHECKED
     reason: str = ""
     message: str = ""
     signers: tuple[str, ...] = ()
@@ -53,7 +61,7 @@ class Group:
     """Boxes that change alike. `fetch`: the least and the most that one of them downloads; `fits`: None for unknown."""
 
     boxes: tuple[str, ...]
-    action: str
+    action: Action
     change: Change
     reason: str
     fetch: tuple[int, int] = (0, 0)
@@ -94,7 +102,7 @@ class Summary:
     def empty(self) -> bool:
         return not (self.builds or self.groups)
 
-    def count(self, *actions: str) -> int:
+    def count(self, *actions: Action) -> int:
         """Boxes to which one of these happens."""
         return sum(len(group.boxes) for group in self.groups if group.action in actions)
 
@@ -115,4 +123,4 @@ def _item(value: object) -> object:
         return _plain(value)
     if isinstance(value, list | tuple):
         return [_item(item) for item in value]
-    return str(value) if isinstance(value, Change) else value
+    return str(value) if isinstance(value, enum.StrEnum) else value

@@ -11,7 +11,7 @@ commit of the same tree has the digest of the branch that was reviewed.
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 
-from gitops.model import Box, Entry, Existing, Plan, Step, canonical, sha256
+from gitops.model import Action, Box, Entry, Existing, Plan, Step, canonical, sha256
 from gitops.plan import ASSEMBLER, CHANGED, LOST
 from gitops.review.changes import Classifier
 from gitops.review.nouns import Change, Group, Side, Summary
@@ -108,7 +108,7 @@ def _policy(base: Side | None, head: Side) -> tuple[str, ...]:
 def _groups(plan: Plan, base: Side | None, head: Side, ledger: Ledger) -> tuple[Group, ...]:
     classifier = Classifier(base.fleet, head.fleet) if base else None
     sizer = _Sizer(base, head, ledger)
-    found: dict[tuple[str, Change, str, bool], tuple[list[str], list[int]]] = {}
+    found: dict[tuple[Action, Change, str, bool], tuple[list[str], list[int]]] = {}
     for step in plan.boxes:
         old = base.fleet.boxes.get(step.subject) if base else None
         change, reason = _change(step, old, head.fleet.boxes[step.subject], classifier)
@@ -124,12 +124,12 @@ def _groups(plan: Plan, base: Side | None, head: Side, ledger: Ledger) -> tuple[
     ]
     if plan.removed:
         gone = tuple(step.subject for step in plan.removed)
-        groups.append(Group(gone, "remove", Change.removed, plan.removed[0].reason))
+        groups.append(Group(gone, Action.REMOVE, Change.removed, plan.removed[0].reason))
     return tuple(sorted(groups, key=lambda group: (-len(group.boxes), group.boxes)))
 
 
 def _change(step: Step, old: Box | None, new: Box, classifier: Classifier | None) -> tuple[Change, str]:
-    if step.action == "create":
+    if step.action == Action.CREATE:
         return Change.new, step.reason
     if old is None or classifier is None:
         return Change.kernel, step.reason

@@ -11,11 +11,12 @@ Plan: 1 package to build, 1 layer to assemble, 7 boxes to update, 0 to remove.
 
 from collections.abc import Sequence
 
-from gitops.review.nouns import Group, Summary, Version
+from gitops.model import Action
+from gitops.review.nouns import Group, Ruling, Summary, Version
 
 SHOWN = 4
 """Names on one line when boxes change alike."""
-SIGNS = {"build": "+", "create": "+", "update": "~", "remove": "-"}
+SIGNS = {Action.BUILD: "+", Action.CREATE: "+", Action.UPDATE: "~", Action.REMOVE: "-"}
 NOTHING = "No changes."
 
 
@@ -23,7 +24,7 @@ def render(summary: Summary) -> str:
     """The whole plan as text."""
     policy = section("Policy", policy_lines(summary))
     if summary.empty:
-        quiet = summary.verdict.state == "accepted" and not summary.policy
+        quiet = summary.verdict.state == Ruling.ACCEPTED and not summary.policy
         return NOTHING if quiet or not policy else f"{policy}\n\n{NOTHING}"
     builds = [f"  + {step.subject}: {step.reason}" for step in summary.builds]
     versions = [f"  ~ {version(each)}" for each in summary.versions]
@@ -41,22 +42,22 @@ def section(title: str, lines: Sequence[str]) -> str:
 def headline(summary: Summary) -> str:
     """`Plan: 2 packages to build, 1 layer to assemble, 14 boxes to update, 0 to remove.`"""
     parts = [f"{count(len(summary.builds), 'package')} to build", f"{count(summary.made, 'layer')} to assemble"]
-    created = summary.count("create")
+    created = summary.count(Action.CREATE)
     parts += [f"{count(created, 'box', 'es')} to create"] if created else []
-    parts.append(f"{count(summary.count('update'), 'box', 'es')} to update")
-    return f"Plan: {', '.join(parts)}, {summary.count('remove')} to remove."
+    parts.append(f"{count(summary.count(Action.UPDATE), 'box', 'es')} to update")
+    return f"Plan: {', '.join(parts)}, {summary.count(Action.REMOVE)} to remove."
 
 
 def box_line(summary: Summary, group: Group) -> str:
     counted = f"{len(group.boxes)} boxes: " if len(group.boxes) > 1 else ""
-    details = [str(group.change), *size_words(summary, group)] if group.action != "remove" else []
+    details = [str(group.change), *size_words(summary, group)] if group.action != Action.REMOVE else []
     what = f"{', '.join(details)}: " if details else ""
     return f"{SIGNS[group.action]} {counted}{names(group.boxes)}: {what}{group.reason}"
 
 
 def size_words(summary: Summary, group: Group) -> list[str]:
     """Bytes to fetch and whether they fit, in words; nothing for boxes that go."""
-    if group.action == "remove":
+    if group.action == Action.REMOVE:
         return []
     fits = {True: "fits", False: "DOES NOT FIT", None: "fit unknown"}[group.fits]
     return [f"{'' if summary.exact else 'about '}{fetched(group)} to fetch", fits]
@@ -79,7 +80,7 @@ def version(each: Version) -> str:
 
 def policy_lines(summary: Summary) -> list[str]:
     """What the policy says of the revision, what becomes of the policy, and who is held."""
-    lines = [str(summary.verdict)] if summary.verdict.state != "unchecked" else []
+    lines = [str(summary.verdict)] if summary.verdict.state != Ruling.UNCHECKED else []
     lines += [f"fleet.yaml changes {each}" for each in summary.policy]
     lines += [f"held, stay as they are: {names(summary.held)}"] if summary.held else []
     return [f"  {line}" for line in lines]

@@ -11,7 +11,7 @@ failure and an alarm too; a pass that did nothing leaves no result.
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 
 import structlog
 
@@ -37,13 +37,17 @@ class Pass:
     def as_json(self) -> Json:
         return {
             "revision": str(self.revision),
-            "builds": [asdict(step) for step in self.plan.builds],
-            "boxes": [asdict(step) for step in self.plan.boxes],
+            "builds": [_row(step) for step in self.plan.builds],
+            "boxes": [_row(step) for step in self.plan.boxes],
             "layers": self.layers,
             "published": list(self.published),
             "held": {box: str(hold) for box, hold in self.held.items()},
             "seconds": {stage: round(seconds, 2) for stage, seconds in self.seconds.items()},
         }
+
+
+def _row(step: Step) -> Json:
+    return {"subject": step.subject, "action": str(step.action), "reason": step.reason}
 
 
 class Stopwatch:

@@ -15,7 +15,7 @@ from gitops.errors import FleetError, SourceError, TowerosError
 from gitops.fleet import load_fleet, load_policy
 from gitops.model import Existing, Fleet, Plan, Revision, Sign, Tree
 from gitops.plan import box_keys, plan, to_build
-from gitops.review.nouns import Side, Summary, Verdict
+from gitops.review.nouns import Ruling, Side, Summary, Verdict
 from gitops.review.sizes import DISK, Measured, Weight, bases, estimate
 from gitops.review.summary import Ledger, summarize
 from gitops.source.clone.commits import LocalClone
@@ -69,19 +69,19 @@ def verdict(clone: LocalClone, head: Revision, base: Revision | None, first: Tru
     try:
         policy = load_policy(clone.tree(base or head))
     except TowerosError as error:
-        return Verdict("unchecked", message=error.message)
+        return Verdict(Ruling.UNCHECKED, message=error.message)
     if policy.sign is Sign.none and not first:
-        return Verdict("accepted", message="no signature is asked for")
+        return Verdict(Ruling.ACCEPTED, message="no signature is asked for")
     if policy.sign is Sign.tag:
-        return Verdict("unchecked", message="a signed release tag decides")
+        return Verdict(Ruling.UNCHECKED, message="a signed release tag decides")
     asked = policy if policy.sign is Sign.every_commit else replace(policy, sign=Sign.head)
     trust = Trust.of_tree(clone.tree(base)).or_else(first) if base else first
     try:
         signers = Signers(clone, trust).of(asked, Candidate(head.ref, head.commit), base)
     except SourceError as error:
-        return Verdict("refused", error.reason or type(error).__name__, error.message)
+        return Verdict(Ruling.REFUSED, error.reason or type(error).__name__, error.message)
     message = "and a signed release tag decides" if policy.sign is Sign.both else ""
-    return Verdict("accepted", message=message, signers=signers)
+    return Verdict(Ruling.ACCEPTED, message=message, signers=signers)
 
 
 def _side(point: Point, platform: str) -> Side:

@@ -17,7 +17,7 @@ from pathlib import Path
 from gitops.errors import SourceError, TowerosError
 from gitops.fleet import load_policy
 from gitops.model import Revision, Tree
-from gitops.review.nouns import Verdict
+from gitops.review.nouns import Ruling, Verdict
 from gitops.settings import Settings
 from gitops.source import FolderTree, GitSource
 from gitops.source.clone.commits import LocalClone
@@ -46,7 +46,7 @@ def of_remote(settings: Settings, base: str | None, head: str | None) -> Iterato
         if base or head:
             yield of_clone(settings, place / "clone.git", base, head or revision.commit)
             return
-        accepted = Verdict("accepted", signers=revision.signers)
+        accepted = Verdict(Ruling.ACCEPTED, signers=revision.signers)
         yield Question(_deployed(source), (revision, source.tree(revision)), accepted, platform=settings.platform)
 
 
@@ -57,7 +57,7 @@ def _refused(settings: Settings, source: GitSource, place: Path, error: SourceEr
         branch = last.policy.branch if last else "main"
         clone = LocalClone(place / "clone.git")
         head = replace(clone.revision(f"refs/remotes/origin/{branch}"), ref=branch)
-        judged = Verdict("refused", error.reason or type(error).__name__, error.message)
+        judged = Verdict(Ruling.REFUSED, error.reason or type(error).__name__, error.message)
         return Question(_deployed(source), (head, clone.tree(head)), judged, platform=settings.platform)
     return None
 

@@ -14,15 +14,16 @@ import pytest
 
 from gitops.errors import FleetError, ForgeError, Problem, SettingsError
 from gitops.forges import http
-from gitops.forges.forge import Pull, Status
+from gitops.forges.forge import Pull, State, Status
 from gitops.forges.github import HEADERS, GitHub
 from gitops.forges.http import Api
-from gitops.model import Json
-from gitops.review.nouns import Change, Group, Summary, Verdict
+from gitops.forges.token import TOKEN, reader
+from gitops.model import Action, Json
+from gitops.review.nouns import Change, Group, Ruling, Summary, Verdict
 from gitops.settings import Settings
 from gitops.store import Store
 from gitops.workflows.reviews.reviewer import MEMORY, PER_ROUND, Deployment, Reviewer
-from gitops.workflows.reviews.rounds import TOKEN, Reviews, token_reader
+from gitops.workflows.reviews.rounds import Reviews
 from tests.kit.fleets import TREE
 from tests.kit.remote import Remote
 from tests.kit.site import Site
@@ -76,7 +77,7 @@ class Desk:
 
 
 def summary(reason: str = "pkg/hello changed") -> Summary:
-    group = Group(("one", "two"), "update", Change.services, reason, (1000, 1000), True)
+    group = Group(("one", "two"), Action.UPDATE, Change.services, reason, (1000, 1000), True)
     return Summary("main@sha1:" + "a" * 40, "topic@sha1:" + "b" * 40, (), (group,), digest="cd" * 32)
 
 
@@ -204,7 +205,7 @@ def test_mistakes_are_said_under_the_pull_request_and_the_next_one_has_its_turn(
 
 def test_an_unsigned_head_is_told_and_fails_nothing_for_the_merge_is_what_deploys(desk: Desk, hub: Forge) -> None:
     hub.pull(1, ONE, fork=True)
-    desk.answers[1] = replace(summary(), verdict=Verdict("refused", "Unsigned", f"commit {ONE} is unsigned"))
+    desk.answers[1] = replace(summary(), verdict=Verdict(Ruling.REFUSED, "Unsigned", f"commit {ONE} is unsigned"))
     desk.round()
     assert f"- Policy: `refused; Unsigned: commit {ONE} is unsigned`" in hub.ours(1)[0]
     assert "whoever makes it signs it" in hub.ours(1)[0]
@@ -425,7 +426,7 @@ def test_an_answer_that_a_dead_server_cut_short_is_waited_out() -> None:
 
 
 def test_a_long_description_is_cut_to_what_the_forge_takes(desk: Desk, hub: Forge) -> None:
-    desk.github.status(ONE, Status("toweros/plan", "success", "x" * 500))
+    desk.github.status(ONE, Status("toweros/plan", State.SUCCESS, "x" * 500))
     said = hub.state(ONE, "toweros/plan")
     assert said and len(said[1]) == 140
 
@@ -435,7 +436,7 @@ def test_a_long_description_is_cut_to_what_the_forge_takes(desk: Desk, hub: Forg
 
 def test_a_token_comes_from_a_file_or_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     file = tmp_path / "token"
-    read = token_reader(Settings(forge_token_file=file))
+    read = reader(Settings(forge_token_file=file))
     with pytest.raises(ForgeError, match="no token can be read"):
         read()
     file.write_text("one\n")
@@ -446,10 +447,10 @@ def test_a_token_comes_from_a_file_or_the_environment(tmp_path: Path, monkeypatc
     with pytest.raises(ForgeError, match="there is no token"):
         read()
     monkeypatch.setenv(TOKEN, "three")
-    assert token_reader(Settings())() == "three"
+    assert reader(Settings())() == "three"
     monkeypatch.delenv(TOKEN)
     with pytest.raises(ForgeError, match="there is no token"):
-        token_reader(Settings())()
+        reader(Settings())()
 
 
 def test_settings_never_hold_the_token(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -505,8 +506,8 @@ def test_a_pull_request_of_a_real_repository_is_planned_from_where_it_left(
     head = push_pull(remote, 7, {"pkg/hello/file": "new"})
     hub.pull(7, head, fork=True)
     summary = speaker.plan(Pull(7, head, "main", True, "refs/pull/7/head"), False)
-    assert [step.subject for step in summary.builds] == ["pkg/hello"] and summary.count("update") == 3
-    assert summary.verdict.state == "accepted" and not summary.exact
+    assert [step.subject for step in summary.builds] == ["pkg/hello"] and summary.count(Action.UPDATE) == 3
+    assert summary.verdict.state == Ruling.ACCEPTED and not summary.exact
     bad = push_pull(remote, 8, {"boxes/one.yaml": "rol: vm\n"})
     hub.pull(8, bad)
     fleet, revision = _fleet_and_revision(remote)

@@ -9,9 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gitops.assemble.formats.disk import MIB, Sizes
-from gitops.model import BlobRef, Content, HealthSpec, Layer, Release, Revision, sha256
+from gitops.model import Action, BlobRef, Content, HealthSpec, Layer, Release, Revision, sha256
 from gitops.review.markdown import LIMIT, markdown, marker
-from gitops.review.nouns import Change, Group, Summary, Verdict, Version
+from gitops.review.nouns import Change, Group, Ruling, Summary, Verdict, Version
 from gitops.review.sizes import DISK, Measured
 from gitops.review.text import render, size
 from gitops.workflows.preview import Question, preview
@@ -69,7 +69,7 @@ def only(summary: Summary) -> Group:
 )
 def test_a_box_gets_the_gravest_class_and_every_cause(change: Mapping[str, str], kind: Change, reason: str) -> None:
     group = only(review(change))
-    assert (group.change, group.reason, group.action) == (kind, reason, "update")
+    assert (group.change, group.reason, group.action) == (kind, reason, Action.UPDATE)
     assert group.boxes == ("one", "three", "two")
 
 
@@ -114,8 +114,8 @@ def test_only_what_a_box_itself_says_touches_only_it() -> None:
 def test_new_and_removed_boxes_are_told_apart() -> None:
     summary = review({"boxes/four.yaml": "role: vm\nnetwork: {dhcp: true}\n", "boxes/one.yaml": None})
     assert {(group.boxes, group.action, group.change) for group in summary.groups} == {
-        (("four",), "create", Change.new),
-        (("one",), "remove", Change.removed),
+        (("four",), Action.CREATE, Change.new),
+        (("one",), Action.REMOVE, Change.removed),
     }
     assert render(summary).endswith(
         "Plan: 0 packages to build, 0 layers to assemble, 1 box to create, 0 boxes to update, 1 to remove."
@@ -227,7 +227,7 @@ def test_the_digest_names_the_change_and_not_the_commit() -> None:
     reviewed = review(change)
     merged = preview(
         Question(
-            (OLD, TREE), (replace(NEW, commit="cc" * 20, ref="main"), TREE.with_files(change)), Verdict("accepted")
+            (OLD, TREE), (replace(NEW, commit="cc" * 20, ref="main"), TREE.with_files(change)), Verdict(Ruling.ACCEPTED)
         ),
         None,
     )
@@ -237,7 +237,7 @@ def test_the_digest_names_the_change_and_not_the_commit() -> None:
 
 
 def test_json_says_the_same_as_the_table() -> None:
-    said = json.loads(json.dumps(review({"pkg/hello/file": "x"}, Verdict("accepted", signers=("ada",))).as_json()))
+    said = json.loads(json.dumps(review({"pkg/hello/file": "x"}, Verdict(Ruling.ACCEPTED, signers=("ada",))).as_json()))
     assert said["layers"] == {"made": 1, "reused": 5} and said["sizes"] == "estimated" and said["format"] == 1
     assert said["groups"][0]["change"] == "services" and said["groups"][0]["boxes"] == ["one", "three", "two"]
     assert said["verdict"]["signers"] == ["ada"] and said["head"] == f"topic@sha1:{'bb' * 20}"
@@ -252,7 +252,14 @@ def big(boxes: int, kinds: int, word: str = "x") -> Summary:
     """A summary of many boxes that change in many ways."""
     each = boxes // kinds
     groups = tuple(
-        Group(tuple(f"box-{kind}-{n}" for n in range(each)), "update", Change.services, f"{word} {kind}", (1, 2), True)
+        Group(
+            tuple(f"box-{kind}-{n}" for n in range(each)),
+            Action.UPDATE,
+            Change.services,
+            f"{word} {kind}",
+            (1, 2),
+            True,
+        )
         for kind in range(kinds)
     )
     versions = tuple(Version("deb", f"{word}-{n}", "1", "2", ("pkg/a",)) for n in range(kinds))

@@ -16,10 +16,10 @@ from typing import Protocol
 import structlog
 
 from gitops.errors import FleetError, ForgeError, TowerosError
-from gitops.forges.forge import COMMAND, DEPLOY, PLAN, Forge, Pull, Status
+from gitops.forges.forge import COMMAND, DEPLOY, PLAN, Forge, Pull, State, Status
 from gitops.model import Json, sha256
 from gitops.review.markdown import LIMIT, markdown, marker, plain
-from gitops.review.nouns import Summary
+from gitops.review.nouns import Ruling, Summary
 from gitops.review.text import headline
 
 log = structlog.get_logger(__name__)
@@ -61,11 +61,11 @@ class Deployment:
         """`12/14 boxes healthy`: pending until all are; failure as soon as one went back."""
         counted = f"{self.healthy}/{self.total} boxes healthy" + (f", {self.held} held" if self.held else "")
         if self.error:
-            return Status(DEPLOY, "failure", self.error, link)
+            return Status(DEPLOY, State.FAILURE, self.error, link)
         if self.failed:
             more = f" and {len(self.failed) - 1} more" if len(self.failed) > 1 else ""
-            return Status(DEPLOY, "failure", f"{counted}; {self.failed[0]}{more} went back", link)
-        return Status(DEPLOY, "success" if self.healthy == self.total else "pending", counted, link)
+            return Status(DEPLOY, State.FAILURE, f"{counted}; {self.failed[0]}{more} went back", link)
+        return Status(DEPLOY, State.SUCCESS if self.healthy == self.total else State.PENDING, counted, link)
 
 
 class Reviewer:
@@ -106,9 +106,9 @@ class Reviewer:
     def _tell_deployment(self, deployment: Deployment, before: Json | None) -> Json:
         status = deployment.status(self._link)
         said = {"commit": deployment.commit, **asdict(status)}
-        if before and before["commit"] != deployment.commit and before["state"] == "pending":
+        if before and before["commit"] != deployment.commit and before["state"] == State.PENDING:
             over = f"superseded by {deployment.commit[:12]}"
-            self._forge.status(before["commit"], Status(DEPLOY, "error", over, self._link))
+            self._forge.status(before["commit"], Status(DEPLOY, State.ERROR, over, self._link))
         if said != before:
             self._forge.status(deployment.commit, status)
         return said
@@ -126,19 +126,19 @@ class Reviewer:
             raise
         except TowerosError as error:
             log.info("review.mistakes", pull=pull.number, error=error.message)
-            text, status = mistakes(error), Status(PLAN, "failure", _short(error), self._link)
+            text, status = mistakes(error), Status(PLAN, State.FAILURE, _short(error), self._link)
         if sha256(text.encode()) != before.get("text"):
             self._forge.comment(pull, MARK, text)
         self._forge.status(pull.head, status)
         return {"head": pull.head, "text": sha256(text.encode()), "built": build, "updated": pull.updated}
 
     def _status(self, summary: Summary) -> Status:
-        return Status(PLAN, "success", "No changes." if summary.empty else headline(summary), self._link)
+        return Status(PLAN, State.SUCCESS, "No changes." if summary.empty else headline(summary), self._link)
 
     def _words(self, pull: Pull, summary: Summary) -> str:
         ask = f"To have this commit built and measured, a maintainer writes `{COMMAND} {pull.head}`."
         notes = [] if summary.exact or summary.empty else [ask]
-        notes += [SIGN] if summary.verdict.state == "refused" else []
+        notes += [SIGN] if summary.verdict.state == Ruling.REFUSED else []
         return markdown(summary, MARK, "\n\n".join(notes))
 
     def _remember(self, memory: Json) -> None:

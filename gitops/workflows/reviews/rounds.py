@@ -8,21 +8,18 @@ Pull requests are planned from their files alone (nothing of them runs); one is 
     reviews.start(fleet, revision)
 """
 
-import os
 import threading
 import time
-from collections.abc import Callable
 
 import structlog
 
-from gitops.errors import ForgeError, SettingsError, SourceError, TowerosError
-from gitops.forges.forge import Pull
-from gitops.forges.github import HEADERS, GitHub
-from gitops.forges.http import Api
+from gitops.errors import ForgeError, SourceError, TowerosError
+from gitops.forges.connect import connect
+from gitops.forges.forge import Forge, Pull
 from gitops.model import BoxState, EventType, Fleet, Happened, Health, Revision, Sync
 from gitops.review.nouns import Summary
 from gitops.rollout.holds import reasons
-from gitops.settings import PREFIX, Settings
+from gitops.settings import Settings
 from gitops.source import Access
 from gitops.source.clone.pulls import PullClone
 from gitops.source.trust.signatures import Trust
@@ -33,19 +30,14 @@ from gitops.workflows.trial import measure
 
 log = structlog.get_logger(__name__)
 
-TOKEN = PREFIX + "FORGE_TOKEN"
-MAX_TOKEN = 4096
-"""Bytes of a token's file."""
-
 
 class Reviews:
     """Rounds on one forge."""
 
-    def __init__(self, settings: Settings, store: Store) -> None:
+    def __init__(self, forge: Forge, settings: Settings, store: Store) -> None:
         self._settings, self._store = settings, store
         self._clone: PullClone | None = None
-        api = Api(settings.forge_url, token_reader(settings), HEADERS)
-        self._reviewer = Reviewer(GitHub(settings.forge_repository, api), self.plan, store.notes, settings.link)
+        self._reviewer = Reviewer(forge, self.plan, store.notes, settings.link)
         self._resume = 0.0
         self._thread: threading.Thread | None = None
 
@@ -56,9 +48,8 @@ class Reviews:
         Raises:
             SettingsError: they do not say which repository.
         """
-        if settings.forge and not settings.forge_repository:
-            raise SettingsError("`forge` is set, and `forge_repository` is not", hint="OWNER/NAME; see docs/review.md")
-        return cls(settings, store) if settings.forge else None
+        forge = connect(settings)
+        return cls(forge, settings, store) if forge else None
 
     def start(self, fleet: Fleet, revision: Revision, error: str = "") -> None:
         """Begin a round, unless one is under way. Returns at once."""
@@ -128,26 +119,3 @@ def deployment(store: Store, fleet: Fleet, revision: Revision) -> Deployment:
         healthy += state.sync == Sync.SYNCED and state.heard(now) == Health.HEALTHY
         failed += [name] if state.wanted.content in state.failed else []
     return Deployment(revision.commit, healthy, len(fleet.boxes) - len(held), tuple(failed), len(held))
-
-
-def token_reader(settings: Settings) -> Callable[[], str]:
-    """Reads the token anew each time: a renewed one counts at once, and none is kept in memory.
-
-    The reader raises ForgeError when there is none.
-    """
-
-    def read() -> str:
-        file = settings.forge_token_file
-        if file is None:
-            token = os.environ.get(TOKEN, "")
-        else:
-            try:
-                token = file.read_bytes()[:MAX_TOKEN].decode("ascii")
-            except (OSError, UnicodeDecodeError):
-                raise ForgeError(f"{file}: no token can be read there", hint="see docs/review.md", wait=60.0) from None
-        token = token.strip()
-        if not token or any(not "!" <= letter <= "~" for letter in token):
-            raise ForgeError("there is no token for the forge", hint=f"set `forge_token_file` or {TOKEN}", wait=60.0)
-        return token
-
-    return read
