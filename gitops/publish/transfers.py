@@ -6,7 +6,7 @@ to be trusted. A delta is made where a layer of the last release is replaced at 
 
 from collections.abc import Iterator
 
-from gitops.model import Release
+from gitops.model import Publication, Release
 from gitops.process import run
 from gitops.store.blobs import Layers, arriving
 
@@ -17,6 +17,14 @@ WINDOW = 27
 """Bits of zstd's window for full copies: 128 MiB, the most that a reader accepts without being asked."""
 TIMEOUT = 1800.0
 """Seconds for one layer."""
+
+
+def make_copies(layers: Layers, before: Publication | None, after: Publication) -> None:
+    """Everything that a box may fetch instead of a layer of `after`, when it has those of `before`."""
+    for layer in after.release.layers():
+        compress(layers, layer.root)
+    for old, new in pairs(before.release, after.release) if before else ():
+        make_delta(layers, old, new)
 
 
 def compress(layers: Layers, root: str) -> None:

@@ -29,7 +29,7 @@ from gitops.model import (
     Statement,
     canonical,
 )
-from gitops.publish.publisher import held, targets_of
+from gitops.publish.targets import held, targets_of
 from gitops.server.boxes.reports import take
 from gitops.store import Store
 from tests.kit.contracts import CONTRACTS, good, load, problems, vectors

@@ -23,11 +23,13 @@ from gitops.model import (
     Release,
     Report,
     Revision,
+    Target,
     Tree,
     Verdict,
     sha256,
 )
-from gitops.publish.publisher import metadata_folder
+from gitops.publish.folder import Folder
+from gitops.publish.targets import RELEASE, box_of, holds_of
 from gitops.settings import Settings
 from gitops.sign import Signer
 from gitops.store import Store
@@ -141,19 +143,15 @@ class Site:
 
     def offers(self) -> dict[str, str]:
         """What the signed metadata offers: box -> digest of its release."""
-        store = self.store
-        signer = Signer.open(self.settings.keys, store)
-        folder = metadata_folder(store)
-        targets = signer.targets(lambda name: (folder / name).read_bytes() if (folder / name).is_file() else None)
-        ending = "/release.json"
-        return {path.removesuffix(ending): t.ref.sha256 for path, t in targets.items() if path.endswith(ending)}
+        return {box_of(path): t.ref.sha256 for path, t in self._targets().items() if path.endswith(f"/{RELEASE}")}
 
     def told_to_wait(self) -> dict[str, str]:
         """Box -> why the signed metadata tell it not to take its offer."""
-        folder = metadata_folder(store := self.store)
-        signer = Signer.open(self.settings.keys, store)
-        targets = signer.targets(lambda name: (folder / name).read_bytes())
-        return {path.split("/")[0]: str(t.custom["held"]) for path, t in targets.items() if "held" in t.custom}
+        return holds_of(self._targets())
+
+    def _targets(self) -> dict[str, Target]:
+        store = self.store
+        return Signer.open(self.settings.keys, store).targets(Folder(store.paths.metadata).read)
 
     def contents(self) -> dict[str, str]:
         return {each.name: each.published.content for each in self.store.states.all() if each.published.release}

@@ -107,15 +107,15 @@ def test_stopped_after_any_file_and_run_again(tmp_path: Path, here: Kit, url: st
     here.publisher.publish([here.publication("demo-1", 1)])
     assert sees(tmp_path, here, url) == 1
     before = tmp_path / "before"
-    shutil.copytree(here.publisher.metadata, before)
+    shutil.copytree(here.store.paths.metadata, before)
     new = here.publication("demo-1", 2, b"two")
     written = here.publisher.publish([new])
-    after = {name: (here.publisher.metadata / name).read_bytes() for name in written}
+    after = {name: (here.store.paths.metadata / name).read_bytes() for name in written}
     for count in range(len(written) + 1):
-        shutil.rmtree(here.publisher.metadata)
-        shutil.copytree(before, here.publisher.metadata)
+        shutil.rmtree(here.store.paths.metadata)
+        shutil.copytree(before, here.store.paths.metadata)
         for name in written[:count]:
-            (here.publisher.metadata / name).write_bytes(after[name])
+            (here.store.paths.metadata / name).write_bytes(after[name])
         box = tmp_path / f"box-{count}"
         shutil.copytree(tmp_path / "tuf", box / "tuf")
         assert sees(box, here, url) == (2 if count == len(written) else 1)
@@ -150,17 +150,17 @@ def test_a_new_targets_key_reaches_old_clients(tmp_path: Path, here: Kit, url: s
 def test_metadata_of_a_foreign_root_is_refused(tmp_path: Path, here: Kit, url: str) -> None:
     foreign = kit(tmp_path / "foreign", foreign=True)
     foreign.publisher.publish([foreign.publication("demo-1", 9)])
-    shutil.copytree(foreign.publisher.metadata, here.publisher.metadata)
+    shutil.copytree(foreign.store.paths.metadata, here.store.paths.metadata)
     with pytest.raises(UnsignedMetadataError):
         sees(tmp_path, here, url)
 
 
 def test_older_metadata_is_refused(tmp_path: Path, here: Kit, url: str) -> None:
     here.publisher.publish([here.publication("demo-1", 1)])
-    shutil.copytree(here.publisher.metadata, tmp_path / "old")
+    shutil.copytree(here.store.paths.metadata, tmp_path / "old")
     here.publisher.publish([here.publication("demo-1", 2, b"two")])
     assert sees(tmp_path, here, url) == 2
-    shutil.copy(tmp_path / "old/timestamp.json", here.publisher.metadata)
+    shutil.copy(tmp_path / "old/timestamp.json", here.store.paths.metadata)
     updater = client(tmp_path, here, url)
     with pytest.raises((BadVersionNumberError, EqualVersionNumberError)):
         updater.refresh()
@@ -186,7 +186,7 @@ def test_a_damaged_target_is_refused(tmp_path: Path, here: Kit, url: str, damage
 def test_a_mix_of_two_states_is_refused(tmp_path: Path, here: Kit, url: str) -> None:
     here.publisher.publish([here.publication("demo-1", 1)])
     here.publisher.publish([here.publication("demo-1", 2, b"two")])
-    metadata = here.publisher.metadata
+    metadata = here.store.paths.metadata
     meta = json.loads((metadata / "2.snapshot.json").read_bytes())["signed"]["meta"]
     changed = [name for name, row in meta.items() if row["version"] == 2]
     for name in changed:
@@ -211,7 +211,7 @@ def test_a_missing_layer_is_found_before_anything_is_named(here: Kit) -> None:
     here.store.layers.remove(publication.release.layers()[-1].root)
     with pytest.raises(PublishError, match="is not in the store"):
         here.publisher.publish([publication])
-    assert not here.publisher.metadata.exists()
+    assert not here.store.paths.metadata.exists()
 
 
 def test_an_agent_that_cannot_read_the_format_is_left_alone(here: Kit) -> None:
@@ -222,13 +222,13 @@ def test_an_agent_that_cannot_read_the_format_is_left_alone(here: Kit) -> None:
 
 def test_superseded_metadata_goes_after_a_day_and_what_clients_need_stays(tmp_path: Path, here: Kit, url: str) -> None:
     here.publisher.publish([here.publication("demo-1", 1)])
-    old = here.publisher.metadata / "1.snapshot.json"
+    old = here.store.paths.metadata / "1.snapshot.json"
     here.publisher.publish([here.publication("demo-1", 2)])
     assert old.exists(), "a slow client may still want it"
-    for path in here.publisher.metadata.glob("*.json"):
+    for path in here.store.paths.metadata.glob("*.json"):
         os.utime(path, (0, 0))
     here.publisher.publish([here.publication("demo-1", 3)])
-    left = {path.name for path in here.publisher.metadata.glob("*.json")}
+    left = {path.name for path in here.store.paths.metadata.glob("*.json")}
     assert not {"1.snapshot.json", "2.snapshot.json"} & left and {"1.root.json", "3.snapshot.json"} <= left
     assert sees(tmp_path, here, url)
 

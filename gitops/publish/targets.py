@@ -1,0 +1,72 @@
+"""What the metadata say of a box: its three targets, who holds it, and what may not replace what is offered. Pure.
+
+targets = targets_of(publication)           # demo-1/release.json, demo-1/uki.efi, demo-1/addon.efi
+held(targets, {"demo-1": "ada: disk"})      # docs/formats.md, "TUF repository"
+"""
+
+from collections.abc import Mapping
+from dataclasses import asdict, replace
+
+from gitops.model import RELEASE_FORMAT, Json, Publication, Report, Target
+
+RELEASE = "release.json"
+HELD = "held"
+"""The member of a release's `custom` that says who or what keeps the box from taking it."""
+HOLD_LENGTH = 200
+"""Characters of a reason that travel to a box: every box of a hash bin fetches it."""
+
+
+def box_of(path: str) -> str:
+    """Whose target it is."""
+    return path.partition("/")[0]
+
+
+def targets_of(publication: Publication) -> dict[str, Target]:
+    """The targets of one box."""
+    revision, box = publication.revision, publication.release.box
+    custom: Json = {
+        "format": RELEASE_FORMAT,
+        "sequence": publication.release.sequence,
+        "content": publication.release.content.digest,
+        "revision": str(revision),
+        "time": revision.time,
+        "signers": list(revision.signers),
+        "evidence": [asdict(ref) for ref in revision.evidence],
+    }
+    return {
+        f"{box}/{RELEASE}": Target(publication.document, custom),
+        f"{box}/uki.efi": Target(publication.uki),
+        f"{box}/addon.efi": Target(publication.addon),
+    }
+
+
+def held(targets: Mapping[str, Target], holds: Mapping[str, str]) -> dict[str, Target]:
+    """The targets, with the holds of all boxes as they are now."""
+    return {
+        path: _held(target, holds.get(box_of(path), "")) if path.endswith(f"/{RELEASE}") else target
+        for path, target in targets.items()
+    }
+
+
+def holds_of(targets: Mapping[str, Target]) -> dict[str, str]:
+    """Box -> what holds it."""
+    return {box_of(path): str(target.custom[HELD]) for path, target in targets.items() if HELD in target.custom}
+
+
+def _held(target: Target, why: str) -> Target:
+    custom = {key: value for key, value in target.custom.items() if key != HELD}
+    return replace(target, custom=custom | ({HELD: why[:HOLD_LENGTH]} if why else {}))
+
+
+def refusal(publication: Publication, targets: Mapping[str, Target], report: Report | None) -> str:
+    """Why a publication must not replace what `targets` offer; empty when it may."""
+    sequence = publication.release.sequence
+    offered = targets.get(f"{publication.release.box}/{RELEASE}")
+    last = int(offered.custom["sequence"]) if offered else 0
+    if sequence < last:
+        return f"sequence {sequence} is lower than {last}, which is published"
+    if offered and sequence == last and offered.ref != publication.document:
+        return f"sequence {sequence} is published already with another release"
+    if report and report.agent.isdecimal() and RELEASE_FORMAT not in (int(report.agent), int(report.agent) - 1):
+        return f"its agent reads format {report.agent}, not {RELEASE_FORMAT}"
+    return ""
