@@ -49,7 +49,7 @@ def check(name: str, signature: bytes, payload: bytes, keys: Sequence[tuple[str,
 def _primaries(gpg: list[str], owner: str, key: bytes) -> list[str]:
     """Import a key file; the fingerprints of its primary keys."""
     talk = _ask([*gpg, "--import"], key)
-    if "[GNUPG:] IMPORT_OK" not in talk:
+    if "IMPORT_OK" not in [row[0] for row in _status(talk)]:
         hint = f"export it with `gpg --armor --export`; {STAYS}"
         raise SourceError(f"openpgp/{owner}.asc holds no OpenPGP key: {talk}", hint=hint, reason=Reason.bad_key_file)
     rows = [line.split(":") for line in _ask([*gpg, "--with-colons", "--show-keys"], key).splitlines()]
@@ -67,9 +67,15 @@ def _ask(command: list[str], stdin: bytes) -> str:
         return error.log
 
 
+def _status(talk: str) -> list[list[str]]:
+    """The machine-readable lines, as words: what happened, and what it is about."""
+    rows = [line.split()[1:] for line in talk.splitlines() if line.startswith("[GNUPG:] ")]
+    return [row for row in rows if row]
+
+
 def _verdict(name: str, talk: str, owners: dict[str, str]) -> str:
-    status = [line.split()[1:] for line in talk.splitlines() if line.startswith("[GNUPG:] ")]
-    words = [row[0] for row in status if row]
+    status = _status(talk)
+    words = [row[0] for row in status]
     # A signature packet may stand beside another one in the same armour.
     if words.count("NEWSIG") > 1:
         raise SourceError(f"{name} has more than one signature", hint=STAYS, reason=Reason.several_signatures)
@@ -77,7 +83,7 @@ def _verdict(name: str, talk: str, owners: dict[str, str]) -> str:
         if word in words:
             raise SourceError(f"{name} {text}", hint=f"sign it with an allowed key; {STAYS}", reason=reason)
     # Its last field is the primary key's fingerprint, whichever subkey signed (doc/DETAILS).
-    valid = [row[-1] for row in status if row and row[0] == "VALIDSIG"]
+    valid = [row[-1] for row in status if row[0] == "VALIDSIG"]
     if "GOODSIG" not in words or len(valid) != 1:
         raise SourceError(f"{name} has a bad signature", hint=f"sign it again; {STAYS}", reason=Reason.bad_signature)
     if valid[0] not in owners:
