@@ -15,6 +15,7 @@ import subprocess
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
@@ -32,16 +33,35 @@ MARGIN = 60.0
 LONGEST = 20.0
 """Seconds that one check may take: less than the watchdog waits."""
 MAX_BODY = 1 << 20
-MISSING = {
-    "service": "there is no such service",
-    "container": "there is no such container, or compose could not yet start every app",
-}
-SILENT = ("UNKNOWN", "CREATED")
-"""What containerd says of a service whose shim did not answer it in time, or that has not begun yet."""
 NAMESPACE = "services.linuxkit"
 DOCKER = "/run/docker/docker.sock"
 APPS_UP = "/run/docker/apps-up"
 """Written by pkg/compose in each boot, once every app of the release was started."""
+
+
+class Kind(StrEnum):
+    """The types of checks that this agent knows."""
+
+    HTTP = "http"
+    SERVICE = "service"
+    CONTAINER = "container"
+
+
+class Task(StrEnum):
+    """What containerd says of a service; there are more, all of them a no."""
+
+    RUNNING = "RUNNING"
+    UNKNOWN = "UNKNOWN"
+    """Its shim did not answer in time."""
+    CREATED = "CREATED"
+    """It has not begun yet."""
+
+
+SILENT = (Task.UNKNOWN, Task.CREATED)
+MISSING: dict[str, str] = {
+    Kind.SERVICE: "there is no such service",
+    Kind.CONTAINER: "there is no such container, or compose could not yet start every app",
+}
 
 
 @dataclass(frozen=True)
@@ -88,7 +108,7 @@ class System:
                 state = json.loads(self._docker(f"/containers/{row['Id']}/json", end - time.monotonic()))["State"]
                 names = [name.lstrip("/") for name in row["Names"]]
                 names.append(row["Labels"].get("com.docker.compose.service", ""))
-                status = "RUNNING" if state["Status"] == "running" else str(state["Status"]).upper()
+                status = Task.RUNNING if state["Status"] == "running" else str(state["Status"]).upper()
                 found |= dict.fromkeys(filter(None, names), (int(state["Pid"]), status))
         return found if Path(APPS_UP).exists() else {}
 
@@ -138,10 +158,13 @@ class Checker:
         asked = {check.type for check in self.checks}
         tasks = self.surroundings.tasks()
         self.tick()
-        running = {"service": tasks, "container": self.surroundings.containers() if "container" in asked else {}}
+        running: dict[str, Mapping[str, tuple[int, str]]] = {
+            Kind.SERVICE: tasks,
+            Kind.CONTAINER: self.surroundings.containers() if Kind.CONTAINER in asked else {},
+        }
         results = [self._ask(check, running.get(check.type)) for check in self.checks]
-        named = {check.target for check in self.checks if check.type == "service"}
-        others = (Check(f"service {name}", "service", name) for name in tasks if name not in named)
+        named = {check.target for check in self.checks if check.type == Kind.SERVICE}
+        others = (Check(f"service {name}", Kind.SERVICE, name) for name in tasks if name not in named)
         return results + [result for each in others if (result := self._task(each, tasks)).restarts]
 
     def _ask(self, check: Check, tasks: Mapping[str, tuple[int, str]] | None) -> Result:
@@ -149,7 +172,7 @@ class Checker:
         return self._http(check) if tasks is None else self._task(check, tasks)
 
     def _http(self, check: Check) -> Result:
-        if check.type != "http":
+        if check.type != Kind.HTTP:
             return Result(check.name, False, f"this agent knows no check of type {check.type}")
         try:
             status, body = self.surroundings.get(check.target, min(check.timeout, LONGEST))
@@ -166,11 +189,11 @@ class Checker:
             return Result(check.name, False, MISSING[check.type], answered=False)
         pid, status = tasks[check.target]
         times, now = self.restarts.setdefault(check.name, []), time.monotonic()
-        if status == "RUNNING" and self.pids.setdefault(check.name, pid) != pid:
+        if status == Task.RUNNING and self.pids.setdefault(check.name, pid) != pid:
             self.pids[check.name] = pid
             times.append(now)
         recent = sum(now - moment < RECENT for moment in times)
-        if status != "RUNNING":
+        if status != Task.RUNNING:
             return Result(check.name, False, status, answered=status not in SILENT, restarts=len(times))
         if recent > MAX_RESTARTS:
             return Result(check.name, False, f"restarted {recent} times", restarts=len(times))

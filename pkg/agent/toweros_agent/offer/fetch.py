@@ -8,6 +8,7 @@ files come from the server alone and are checked against the digest in the TUF m
 import subprocess
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 
 from toweros_agent.host.disk import Disk, file_digest, sync_folder
@@ -20,12 +21,20 @@ MAX_WINDOW = 128 << 20
 UNPACK_SECONDS = 3600.0
 
 
+class Kind(StrEnum):
+    """In which form a layer comes."""
+
+    RAW = "raw"
+    FULL = "full"
+    DELTA = "delta"
+
+
 @dataclass(frozen=True, order=True)
 class Way:
     """One way to a layer; ordered by the bytes that it costs."""
 
     size: int
-    kind: str
+    kind: Kind
     url: str
 
 
@@ -85,18 +94,18 @@ class Fetcher:
         raise Refused(f"layer {layer.root[:12]} cannot be fetched: {'; '.join(reasons)[:600]}")
 
     def _ways(self, base_url: str, layer: Layer, predecessor: Layer | None) -> list[Way]:
-        urls = [("full", f"{base_url}/layers/{layer.root}.zst")]
+        urls = [(Kind.FULL, f"{base_url}/layers/{layer.root}.zst")]
         if predecessor and self.disk.has(predecessor):
-            urls.append(("delta", f"{base_url}/deltas/{predecessor.root}/{layer.root}.zst"))
+            urls.append((Kind.DELTA, f"{base_url}/deltas/{predecessor.root}/{layer.root}.zst"))
         ways = [Way(size, kind, url) for kind, url in urls if (size := self.http.size(url)) and size < layer.size]
-        return sorted([*ways, Way(layer.size, "raw", f"{base_url}/layers/{layer.root}")])
+        return sorted([*ways, Way(layer.size, Kind.RAW, f"{base_url}/layers/{layer.root}")])
 
     def _bring(self, way: Way, layer: Layer, predecessor: Layer | None) -> None:
         name = self.disk.layer(layer)
         part = name.with_name(f"{layer.root}.part")
         packed = name.with_name(f"{layer.root}.{way.kind}.part")
         try:
-            if way.kind == "raw":
+            if way.kind == Kind.RAW:
                 self.http.download(way.url, part, way.size)
             else:
                 self.http.download(way.url, packed, way.size)
@@ -109,10 +118,10 @@ class Fetcher:
         packed.unlink(missing_ok=True)
         part.replace(name)
         sync_folder(self.disk.layers)
-        self.deltas += way.kind == "delta"
+        self.deltas += way.kind == Kind.DELTA
 
     def _unpack(self, way: Way, packed: Path, part: Path, layer: Layer, predecessor: Layer | None) -> None:
-        if way.kind != "delta" or not predecessor:
+        if way.kind != Kind.DELTA or not predecessor:
             return unpack(packed, part, layer.size, None, self.http.tick)
         # zstd wants the base as a file of its own: the data without the tree that follows it on the disk.
         base = part.with_suffix(".base")
