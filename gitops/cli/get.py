@@ -1,4 +1,4 @@
-"""`toweros get boxes|box NAME|packages`: what a fleet repo says, merged."""
+"""`toweros get boxes`, `toweros get box NAME`, `toweros get packages`: what a fleet repo says, merged."""
 
 from collections.abc import Iterator
 from dataclasses import asdict

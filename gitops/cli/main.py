@@ -17,10 +17,12 @@ from rich.markup import escape
 from typer.exceptions import TyperException
 
 import gitops.cli
+from gitops import __version__
 from gitops.cli.output import talk
 from gitops.errors import TowerosError
 
 NOT_VERBS = {"main", "output", "context"}
+VERSION = ("--version", "-V")
 INTERRUPTED = 130
 
 
@@ -41,12 +43,23 @@ def application() -> typer.Typer:
 
 def _modules(words: list[str]) -> list[str]:
     """The module of the verb that was asked for; all of them when none was (they take seconds to load)."""
+    if words[:1] and words[0] in VERSION:
+        return ["version"]
     verbs = sorted(info.name for info in pkgutil.iter_modules(gitops.cli.__path__) if info.name not in NOT_VERBS)
     asked = [word for word in words if not word.startswith("-")][:1]
     return asked if asked and asked[0] in verbs else verbs
 
 
-def _root(verbose: bool = typer.Option(False, "--verbose", "-v", help="Log what is done, on stderr.")) -> None:
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(__version__)
+        raise typer.Exit
+
+
+def _root(
+    verbose: bool = typer.Option(False, "--verbose", "-v", help="Log what is done, on stderr."),
+    _: bool = typer.Option(False, *VERSION, help="Print the version.", callback=_print_version, is_eager=True),
+) -> None:
     configure_logging(logging.DEBUG if verbose else logging.WARNING)
 
 

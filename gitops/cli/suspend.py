@@ -28,7 +28,10 @@ def suspend(
     config: ConfigOption = None,
     state: StateOption = None,
 ) -> None:
-    """Hold a box until `toweros resume`: it takes nothing new, nor what it was offered before."""
+    """Hold a box until `toweros resume`.
+
+    From the next pass on it takes nothing new, nor what it was offered before; a trial that runs is finished.
+    """
     name = subject(box, everything)
     store = context.store(config, state)
     if name != holds.ALL and store.states.one(name) is None:
