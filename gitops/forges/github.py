@@ -42,19 +42,19 @@ class GitHub:
 
     def comment(self, pull: Pull, mark: str, text: str) -> None:
         """See `Forge.comment`."""
-        known = self._comments.get(pull.number) or self._find(pull, mark)
-        if known:
+        ours = self._comments.get(pull.number) or self._find(pull, mark)
+        if ours:
             self._comments.pop(pull.number, None)  # somebody may have deleted it: then it is looked for again
-            self._api.send("PATCH", f"{self._path}/issues/comments/{known}", {"body": text})
-            self._comments[pull.number] = known
+            self._api.send("PATCH", f"{self._path}/issues/comments/{ours}", {"body": text})
+            self._comments[pull.number] = ours
             return
         made = self._api.send("POST", f"{self._path}/issues/{pull.number}/comments", {"body": text})
         self._comments[pull.number] = int(_get(made, "id"))
 
     def status(self, commit: str, status: Status) -> None:
         """See `Forge.status`."""
-        said = status.description.splitlines()[0] if status.description else ""
-        short = said if len(said) <= DESCRIPTION else said[: DESCRIPTION - 3] + "..."
+        line = status.description.splitlines()[0] if status.description else ""
+        short = line if len(line) <= DESCRIPTION else line[: DESCRIPTION - 3] + "..."
         body = {"state": status.state, "context": status.context, "description": short}
         body |= {"target_url": status.link} if status.link else {}
         self._api.send("POST", f"{self._path}/statuses/{commit}", body)
@@ -62,19 +62,19 @@ class GitHub:
     def approved(self, pull: Pull) -> bool:
         """See `Forge.approved`."""
         wanted = f"{COMMAND} {pull.head}"
-        said = (each for each in self._issue_comments(pull) if wanted in str(each.get("body") or "").splitlines())
-        return any(self._may_write(str(_get(each, "user", "login"))) for each in said)
+        comments = (each for each in self._issue_comments(pull) if wanted in str(each.get("body") or "").splitlines())
+        return any(self._may_write(str(_get(each, "user", "login"))) for each in comments)
 
     def _may_write(self, login: str) -> bool:
         if not _NAME.fullmatch(login):
             return False
         try:
-            found = self._api.get(f"{self._path}/collaborators/{quote(login)}/permission")
+            answer = self._api.get(f"{self._path}/collaborators/{quote(login)}/permission")
         except ForgeError as error:
             if error.wait:
                 raise
             return False  # 404: no collaborator at all
-        return _get(found, "permission") in WRITERS
+        return _get(answer, "permission") in WRITERS
 
     def _find(self, pull: Pull, mark: str) -> int:
         marked = [each for each in self._issue_comments(pull) if str(each.get("body") or "").startswith(mark)]

@@ -2,10 +2,10 @@
 
 In: a base URL and a way to get the token. Out: parsed JSON. Rules:
 
-- Conditional: an answer with an ETag is kept, and asked for with If-None-Match; a 304 costs no quota.
+- Conditional: an answer with an ETag is cached, and asked for with If-None-Match; a 304 costs no quota.
 - Waits: after a rate limit (429, or 403 with nothing remaining, or Retry-After) nothing is sent until it is over; after
   a 5xx, a time-out or a refused token nothing is sent for a while that doubles.
-- Bounded: seconds and bytes of an answer, pages of a list, answers that are kept.
+- Bounded: seconds and bytes of an answer, pages of a list, answers that are cached.
 - The token goes to the API's own origin only: no redirect is followed, no link leads elsewhere. It is read anew for
   each call, and is in no message.
 
@@ -105,32 +105,32 @@ class Api:
         left = self._quiet_until - self._clock()
         if left > 0:
             raise ForgeError(f"the forge is left alone for another {left:.0f} s", hint=LATER, wait=left)
-        kept = self._kept.get(url) if method == "GET" else None
+        cached = self._kept.get(url) if method == "GET" else None
         token = self._token()
-        headers = {"Authorization": f"Bearer {token}"} | ({"If-None-Match": kept.etag} if kept else {})
+        headers = {"Authorization": f"Bearer {token}"} | ({"If-None-Match": cached.etag} if cached else {})
         what = f"{method} {urlsplit(url).path}"
         try:
             with self._session.request(
                 method, url, json=body, headers=headers, timeout=(CONNECT, READ), allow_redirects=False, stream=True
             ) as response:
-                return self._judge(what, response, kept, token)
+                return self._judge(what, response, cached, token)
         except requests.RequestException as error:
             kind = type(error).__name__
             raise self._away(f"{what}: {kind}") from None
 
-    def _judge(self, what: str, response: requests.Response, kept: Answer | None, token: str) -> Answer:
+    def _judge(self, what: str, response: requests.Response, cached: Answer | None, token: str) -> Answer:
         code, headers = response.status_code, response.headers
-        if code == 304 and kept:
+        if code == 304 and cached:
             self._pause = FIRST_PAUSE
-            return kept
+            return cached
         data = _read(response)
         value = self._parse(what, response, data)
         if 200 <= code < 300:
             self._pause = FIRST_PAUSE
             return Answer(value, headers.get("ETag", ""), response.links.get("next", {}).get("url", ""))
-        said = str(value.get("message", ""))[:200] if isinstance(value, dict) else ""
-        said = " ".join(said.replace(token, "***").split()) if token else said
-        raise self._refused(what, code, headers, said)
+        words = str(value.get("message", ""))[:200] if isinstance(value, dict) else ""
+        words = " ".join(words.replace(token, "***").split()) if token else words
+        raise self._refused(what, code, headers, words)
 
     def _parse(self, what: str, response: requests.Response, data: bytes) -> Any:
         if not data:
@@ -143,8 +143,8 @@ class Api:
                 raise self._away(f"{what}: the answer is not JSON") from None
             return None
 
-    def _refused(self, what: str, code: int, headers: Headers, said: str) -> ForgeError:
-        message = f"{what}: {code}{': ' if said else ''}{said}"
+    def _refused(self, what: str, code: int, headers: Headers, words: str) -> ForgeError:
+        message = f"{what}: {code}{': ' if words else ''}{words}"
         if code == 429 or (code == 403 and ("Retry-After" in headers or headers.get("X-RateLimit-Remaining") == "0")):
             return self._limited(what, headers)
         if code == 401:

@@ -44,16 +44,16 @@ def make_delta(layers: Layers, old: str, new: str) -> None:
 
 def pairs(before: Release, after: Release) -> Iterator[tuple[str, str]]:
     """(old, new) roots of the layers that replace one another, each pair once."""
-    kept = {layer.root for layer in before.layers()} & {layer.root for layer in after.layers()}
-    old, new = _places(before, kept), _places(after, kept)
-    found = {pair: None for place in new for pair in zip(old.get(place, ()), new[place], strict=False)}
-    yield from found
+    shared = {layer.root for layer in before.layers()} & {layer.root for layer in after.layers()}
+    old, new = _places(before, shared), _places(after, shared)
+    replaced = {pair: None for place in new for pair in zip(old.get(place, ()), new[place], strict=False)}
+    yield from replaced
 
 
-def _places(release: Release, kept: set[str]) -> dict[str, list[str]]:
+def _places(release: Release, shared: set[str]) -> dict[str, list[str]]:
     """Per place (the root, or a container's path), the layers that only this release has."""
     places = {"": release.content.root} | {mounted.path: mounted.layers for mounted in release.content.containers}
-    return {place: [layer.root for layer in layers if layer.root not in kept] for place, layers in places.items()}
+    return {place: [layer.root for layer in layers if layer.root not in shared] for place, layers in places.items()}
 
 
 def _zstd(*arguments: object) -> None:

@@ -34,7 +34,7 @@ class Classifier:
 
     def classify(self, old: Box, new: Box) -> tuple[Change, tuple[str, ...]]:
         """The gravest change, and every cause, gravest first."""
-        causes = {change: dict(found) for change, found in self._shared(old, new).items()}
+        causes = {change: dict(shared) for change, shared in self._shared(old, new).items()}
         for name in _settings(old, new):
             causes.setdefault(Change.config, {})[name] = None
         for change in ORDER:
@@ -90,18 +90,18 @@ class Classifier:
 def _roots(old: Fleet, new: Fleet) -> dict[str, tuple[str, ...]]:
     """Per package whose key changed: the packages that changed by themselves at the bottom of it."""
     changed = {path for path, package in new.packages.items() if _key(old, path) != package.key}
-    found: dict[str, tuple[str, ...]] = {}
+    roots: dict[str, tuple[str, ...]] = {}
 
     def visit(path: str) -> tuple[str, ...]:
-        if path not in found:
+        if path not in roots:
             below = [cause for sibling in new.packages[path].depends if sibling in changed for cause in visit(sibling)]
             own = path not in old.packages or old.packages[path].tag != new.packages[path].tag or not below
-            found[path] = tuple(dict.fromkeys([*([path] if own else []), *below]))
-        return found[path]
+            roots[path] = tuple(dict.fromkeys([*([path] if own else []), *below]))
+        return roots[path]
 
     for path in sorted(changed):
         visit(path)
-    return found
+    return roots
 
 
 def _key(fleet: Fleet, path: str) -> str:

@@ -35,7 +35,7 @@ def markdown(summary: Summary, mark: str = "", note: str = "") -> str:
     head = [mark] if mark else []
     head += ["### TowerOS plan", "", f"**{headline(summary)}**" if not summary.empty else "**No changes.**", ""]
     head += [f"{quote(summary.base or 'nothing deployed')} to {quote(summary.head)}", ""]
-    head += _kept([f"- Policy: {quote(line.strip())}" for line in policy_lines(summary)], POLICY_BYTES)
+    head += _fitting([f"- Policy: {quote(line.strip())}" for line in policy_lines(summary)], POLICY_BYTES)
     foot = [
         "",
         *([sizes_note(summary), ""] if summary.groups else []),
@@ -50,22 +50,22 @@ def markdown(summary: Summary, mark: str = "", note: str = "") -> str:
     return text + "\n".join(foot)
 
 
-def _kept(lines: Sequence[str], room: int, more: str = "- and {} more; `toweros plan` names them") -> list[str]:
+def _fitting(lines: Sequence[str], room: int, more: str = "- and {} more; `toweros plan` names them") -> list[str]:
     """As many lines as there is room for, in bytes; the last one says how many are left out."""
-    left, kept = room - len(more.encode()) - 8, list[str]()
+    left, fitting = room - len(more.encode()) - 8, list[str]()
     for line in lines:
         left -= len(line.encode()) + 1
         if left < 0:
-            return [*kept, more.format(len(lines) - len(kept))]
-        kept.append(line)
-    return kept
+            return [*fitting, more.format(len(lines) - len(fitting))]
+        fitting.append(line)
+    return fitting
 
 
 def _table(groups: Sequence[Group]) -> str:
     if not groups:
         return ""
     rows = ["", "| boxes | change | each fetches | fits | why |", "|---|---|---|---|---|"]
-    rows += _kept([_row(group) for group in groups], TABLE_BYTES, "| {} more kinds of change | | | | |")
+    rows += _fitting([_row(group) for group in groups], TABLE_BYTES, "| {} more kinds of change | | | | |")
     return "\n".join([*rows, "", ""])
 
 
@@ -100,8 +100,8 @@ def _lines_of(boxes: Sequence[str]) -> list[str]:
 def _folded(title: str, lines: Sequence[str], room: int) -> str:
     """A folded list of as many lines as there is room for; nothing when there is none for one."""
     head, tail = f"<details><summary>{title}</summary>\n\n", "\n</details>\n"
-    kept = _kept(lines, room - len((head + tail).encode()))
-    return head + "\n".join(kept) + tail if kept[:1] == [*lines][:1] else ""
+    fitting = _fitting(lines, room - len((head + tail).encode()))
+    return head + "\n".join(fitting) + tail if fitting[:1] == [*lines][:1] else ""
 
 
 def quote(text: str) -> str:
@@ -116,5 +116,5 @@ def plain(text: str) -> str:
 
 
 def _line(text: str, harmless: Mapping[str, str]) -> str:
-    kept = "".join(harmless.get(letter, letter) if letter.isprintable() else "?" for letter in text[:WORD])
-    return kept + ("..." if len(text) > WORD else "")
+    clean = "".join(harmless.get(letter, letter) if letter.isprintable() else "?" for letter in text[:WORD])
+    return clean + ("..." if len(text) > WORD else "")

@@ -109,8 +109,8 @@ class Summary:
     def as_json(self) -> Json:
         layers = {"made": self.made, "reused": self.reused}
         sizes = "measured" if self.exact else "estimated"
-        said = {"format": 1, **asdict(self), "layers": layers, "sizes": sizes, "empty": self.empty}
-        return _plain({name: value for name, value in said.items() if name not in ("made", "reused", "exact")})
+        document = {"format": 1, **asdict(self), "layers": layers, "sizes": sizes, "empty": self.empty}
+        return _plain({name: value for name, value in document.items() if name not in ("made", "reused", "exact")})
 
 
 def _plain(value: Json) -> Json:

@@ -65,11 +65,11 @@ def estimate(entries: Mapping[str, Entry], packages: Mapping[str, Package]) -> d
             if folder in folders:
                 folders[folder] += entry.size
                 break
-    found = {}
+    weights = {}
     for path, package in packages.items():
         wire = folders[path] + sum(file.size for file in package.lock)
-        found[path] = Weight(wire, _blocks(EXPANDED * wire))
-    return found
+        weights[path] = Weight(wire, _blocks(EXPANDED * wire))
+    return weights
 
 
 class Chains:
@@ -148,14 +148,14 @@ def _blocks(size: int) -> int:
 
 def bases(tree: Tree, packages: Mapping[str, Package]) -> dict[str, str]:
     """Per package, the sibling whose layers its image begins with: what the last FROM of its Dockerfile names."""
-    found = {}
+    parents = {}
     for path, package in packages.items():
         lines = re.findall(r"(?im)^\s*FROM\s+(?:--platform=\S+\s+)?(\S+)", _text(tree, path))
         variable = lines[-1].strip("${}") if lines else ""
         value = dict(package.build_args).get(variable, "")
         if value.startswith(SIBLING):
-            found[path] = value.removeprefix(SIBLING)
-    return found
+            parents[path] = value.removeprefix(SIBLING)
+    return parents
 
 
 def _text(tree: Tree, path: str) -> str:

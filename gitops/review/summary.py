@@ -40,7 +40,7 @@ class _Size:
 
 
 def summarize(plan: Plan, base: Side | None, head: Side, existing: Existing, ledger: Ledger) -> Summary:
-    """Everything that a reader is told about a plan, but for who may deploy it and whether there was a store."""
+    """Everything about a plan, but for who may deploy it and whether there was a store."""
     touched = [step.subject for step in plan.boxes]
     made, reused = _layers(plan, base, head, ledger)
     built = [*(base.fleet.packages if base else ()), *head.fleet.packages]
@@ -72,7 +72,7 @@ def digest(plan: Plan, head: Side, existing: Existing) -> str:
 
 
 def _explained(builds: tuple[Step, ...], base: Side | None, head: Side) -> tuple[Step, ...]:
-    """Reasons with the names of the files that changed, where both sides are known."""
+    """Reasons with the names of the files that changed, where there are two sides."""
     if base is None:
         return builds
     files = [path for path in (*base.entries, *head.entries) if _differs(base.entries, head.entries, path)]
@@ -81,11 +81,11 @@ def _explained(builds: tuple[Step, ...], base: Side | None, head: Side) -> tuple
 
 
 def _named(step: Step, files: list[str]) -> str:
-    found = [path for path in files if path.startswith(f"{step.subject}/")]
-    if not found:
+    below = [path for path in files if path.startswith(f"{step.subject}/")]
+    if not below:
         return "the recipe or the platform changed"
-    more = f" and {len(found) - 2} more files" if len(found) > 2 else ""
-    return f"{' and '.join(found[:2]) if len(found) <= 2 else ', '.join(found[:2])}{more} changed"
+    more = f" and {len(below) - 2} more files" if len(below) > 2 else ""
+    return f"{' and '.join(below[:2]) if len(below) <= 2 else ', '.join(below[:2])}{more} changed"
 
 
 def _differs(old: Mapping[str, Entry], new: Mapping[str, Entry], path: str) -> bool:
@@ -108,19 +108,19 @@ def _policy(base: Side | None, head: Side) -> tuple[str, ...]:
 def _groups(plan: Plan, base: Side | None, head: Side, ledger: Ledger) -> tuple[Group, ...]:
     classifier = Classifier(base.fleet, head.fleet) if base else None
     sizer = _Sizer(base, head, ledger)
-    found: dict[tuple[Action, Change, str, bool], tuple[list[str], list[int]]] = {}
+    alike: dict[tuple[Action, Change, str, bool], tuple[list[str], list[int]]] = {}
     for step in plan.boxes:
         old = base.fleet.boxes.get(step.subject) if base else None
         change, reason = _change(step, old, head.fleet.boxes[step.subject], classifier)
         if (measured := ledger.measured.get(step.subject)) and measured.same:
             change, reason = Change.unchanged, f"{reason}, and its content is the same"
         size = sizer.of(step.subject, change)
-        names, fetches = found.setdefault((step.action, change, reason, size.fits), ([], []))
+        names, fetches = alike.setdefault((step.action, change, reason, size.fits), ([], []))
         names.append(step.subject)
         fetches.append(size.fetch)
     groups = [
         Group(tuple(names), action, change, reason, (min(fetches), max(fetches)), fits)
-        for (action, change, reason, fits), (names, fetches) in found.items()
+        for (action, change, reason, fits), (names, fetches) in alike.items()
     ]
     if plan.removed:
         gone = tuple(step.subject for step in plan.removed)
@@ -174,8 +174,8 @@ def _layers(plan: Plan, base: Side | None, head: Side, ledger: Ledger) -> tuple[
     if ledger.measured:
         made = [each for each in ledger.measured.values() if each.fetch]
         roots = {layer.root for each in made for layer in each.release.layers()}
-        known = {layer.root for each in made if each.before for layer in each.before.layers()}
-        return len(roots - known), len(roots & known)
+        before = {layer.root for each in made if each.before for layer in each.before.layers()}
+        return len(roots - before), len(roots & before)
     new, old = Chains(head.fleet, ledger.bases), Chains(base.fleet, ledger.bases) if base else None
     touched = {layer for step in plan.boxes for layer in new.layers(head.fleet.boxes[step.subject])}
     there = {layer for box in base.fleet.boxes.values() for layer in old.layers(box)} if base and old else set()

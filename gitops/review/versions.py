@@ -12,15 +12,15 @@ Names = dict[tuple[str, str], str]
 
 
 def changed(old: Mapping[str, Package], new: Mapping[str, Package], paths: Iterable[str]) -> tuple[Version, ...]:
-    """What differs in the packages at `paths`, by name; packages in which it differs alike are told together."""
-    found: dict[tuple[str, str, str, str], list[str]] = {}
+    """What differs in the packages at `paths`, by name; packages in which it differs alike are one."""
+    changes: dict[tuple[str, str, str, str], list[str]] = {}
     for path in sorted(paths):
         before, after = _locked(old.get(path)), _locked(new.get(path))
         for kind, name in {**before, **after}:
             was, now = before.get((kind, name), ""), after.get((kind, name), "")
             if was != now:
-                found.setdefault((kind, name, was, now), []).append(path)
-    return tuple(Version(*what, tuple(packages)) for what, packages in sorted(found.items()))
+                changes.setdefault((kind, name, was, now), []).append(path)
+    return tuple(Version(*what, tuple(packages)) for what, packages in sorted(changes.items()))
 
 
 def _locked(package: Package | None) -> Names:

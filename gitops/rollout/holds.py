@@ -28,10 +28,10 @@ def hold(store: Store, box: str, who: str, why: str, now: int) -> None:
 
 def let_go(store: Store, box: str, who: str) -> bool:
     """Take a hold back. False: there was none (of this kind)."""
-    known = store.notes.value(SUSPENDED) or {}
-    if box not in known:
+    held = store.notes.value(SUSPENDED) or {}
+    if box not in held:
         return False
-    store.notes.set_value(SUSPENDED, {name: row for name, row in known.items() if name != box})
+    store.notes.set_value(SUSPENDED, {name: row for name, row in held.items() if name != box})
     store.events.add("" if box == ALL else box, EventType.NORMAL, Happened.RESUMED, who)
     return True
 
@@ -43,14 +43,14 @@ def operators(store: Store) -> dict[str, str]:
 
 def reasons(fleet: Fleet, store: Store) -> dict[str, str]:
     """Box -> who holds it and why; no entry for a box that is free."""
-    said = operators(store)
-    everyone = [reason for reason in (fleet.policy.suspended, said.get(ALL, "")) if reason]
-    found = {}
+    by_operators = operators(store)
+    everyone = [reason for reason in (fleet.policy.suspended, by_operators.get(ALL, "")) if reason]
+    holders = {}
     for name, box in fleet.boxes.items():
-        own = [reason for reason in (box.suspended, said.get(name, "")) if reason]
+        own = [reason for reason in (box.suspended, by_operators.get(name, "")) if reason]
         if everyone or own:
-            found[name] = "; ".join([*(f"the whole fleet, by {reason}" for reason in everyone), *own])
-    return found
+            holders[name] = "; ".join([*(f"the whole fleet, by {reason}" for reason in everyone), *own])
+    return holders
 
 
 def _text(row: Json) -> str:

@@ -1,6 +1,6 @@
 """Who may take what, and why not. Pure.
 
-In: per box the content it should run, what is known of it, its role; the policy. Out: per box a `Take` or a `Hold`.
+In: per box the content it should run, how it is, its role; the policy. Out: per box a `Take` or a `Hold`.
 Rules, per role:
 
 - A held fleet or box takes nothing.
@@ -11,7 +11,7 @@ Rules, per role:
   falls silent after that may have been lost by it: the others wait until somebody holds it, or it comes back.
 - A box that is silent already is no canary while another of its role can be.
 - A box alone in its role is its own canary.
-- Who waits is told not to take an older offer either: Git has left it behind (workflows/offer.py, `SUPERSEDED`).
+- Who waits must not take an older offer either: Git has left it behind (workflows/offer.py, `SUPERSEDED`).
 
     decisions = decide({"a": digest, "b": digest}, facts, {"a": "site", "b": "site"}, policy)
     decisions["b"]      # Hold(HoldReason.WAITS_FOR_CANARY, "a: Progressing")
@@ -38,7 +38,7 @@ Decision = Take | Hold
 
 @dataclass(frozen=True)
 class Facts:
-    """What is known of a box, by content digest. `failed`: contents that it reported `failed` for.
+    """How a box is, by content digest. `failed`: contents that it reported `failed` for.
 
     `health` is `MISSING` when it has been silent too long, `UNKNOWN` when it never reported.
     """
@@ -73,8 +73,8 @@ def canaries(members: Sequence[str], wanted: Mapping[str, str], facts: Mapping[s
     """Who goes first: boxes that were offered theirs already, then those that are heard, or ran once, then by name."""
 
     def rank(box: str) -> tuple[bool, bool, bool, str]:
-        known = facts.get(box, Facts())
-        return known.published != wanted[box], known.health == Health.MISSING, not known.running, box
+        fact = facts.get(box, Facts())
+        return fact.published != wanted[box], fact.health == Health.MISSING, not fact.running, box
 
     return sorted(members, key=rank)[:count]
 
@@ -92,14 +92,14 @@ def _role(
     waiting = [box for box in first if not _proven(facts.get(box, Facts()), wanted[box])]
     decisions: dict[str, Decision] = {}
     for box in members:
-        known = facts.get(box, Facts())
+        fact = facts.get(box, Facts())
         if box in held:
             decisions[box] = Hold(HoldReason.SUSPENDED, held[box])
-        elif known.published == wanted[box]:
+        elif fact.published == wanted[box]:
             decisions[box] = Take.OFFERED
         elif len(failures) >= policy.max_failures:
             decisions[box] = Hold(HoldReason.STOPPED, ", ".join(failures))
-        elif not known.published:
+        elif not fact.published:
             decisions[box] = Take.FIRST
         elif box in first:
             decisions[box] = Take.CANARY
@@ -111,9 +111,9 @@ def _role(
     return decisions
 
 
-def _proven(known: Facts, wanted: str) -> bool:
-    return known.published == wanted == known.running and known.health == Health.HEALTHY
+def _proven(fact: Facts, wanted: str) -> bool:
+    return fact.published == wanted == fact.running and fact.health == Health.HEALTHY
 
 
-def _health_of(known: Facts) -> str:
-    return "no report" if known.health == Health.UNKNOWN else known.health
+def _health_of(fact: Facts) -> str:
+    return "no report" if fact.health == Health.UNKNOWN else fact.health

@@ -4,7 +4,7 @@ blobs/sha256/HEX            anything, by digest            toweros.db     the da
 layers/ROOT  ROOT.zst       EROFS images and zstd copies   toolbox/KEY    the image tools, unpacked
 layers/deltas/OLD/NEW.zst                                  buildah/       the builder's own storage
 repo/metadata/*.json        what boxes trust               logs/          what builds print
-source/  review/            clones of the fleet repo       .KIND-*        work in progress (`Scratch`)
+source/  review/  plan/     clones of the fleet repo       .KIND-*        work in progress (`Scratch`)
 """
 
 import contextlib
@@ -78,6 +78,11 @@ class Layout:
     def review(self) -> Path:
         """The clone that pull requests are fetched into."""
         return self.root / "review"
+
+    @property
+    def plan(self) -> Path:
+        """The clone of `toweros plan`, beside the one that is followed."""
+        return self.root / "plan"
 
     def build_log(self, package: str) -> Path:
         """Where the log of a package's last failed build is; `package` is its path in the fleet repo."""

@@ -48,17 +48,17 @@ class Images:
             if app.pull == "registry":
                 every = {name: images.get(name) or self._built(built, name) for name in app.images.values()}
                 self._check(app, every, tree)
-        kept = {name: [ref.sha256 for ref in _blobs(self._store, image)] for name, image in images.items()}
-        if kept != (self._store.notes.value(APP_IMAGES) or {}):
-            self._store.notes.set_value(APP_IMAGES, kept)
+        needed = {name: [ref.sha256 for ref in _blobs(self._store, image)] for name, image in images.items()}
+        if needed != (self._store.notes.value(APP_IMAGES) or {}):
+            self._store.notes.set_value(APP_IMAGES, needed)
         return Pulled(images, self._settings.registry)
 
     def image(self, name: str) -> AppImage:
         """An image by digest: out of the store, else from the registry."""
         reference = Reference.parse(name)
-        known = self._known(reference.digest)
-        if known:
-            return known
+        stored = self._stored(reference.digest)
+        if stored:
+            return stored
         where = self._settings.registry or reference.host
         if not where:
             hint = "`toweros image import FOLDER` takes one from an OCI layout; or set `registry` in toweros.toml"
@@ -80,7 +80,7 @@ class Images:
         parts = _blobs(self._store, image)
         self._store.notes.set_value(f"app-image/{digest}", {"blobs": [[ref.sha256, ref.size] for ref in parts]})
 
-    def _known(self, digest: str) -> AppImage | None:
+    def _stored(self, digest: str) -> AppImage | None:
         rows = (self._store.notes.value(f"app-image/{digest}") or {}).get("blobs", ())
         refs = [BlobRef(*row) for row in rows]
         if not refs or not all(self._store.blobs.has(ref.sha256) for ref in refs):

@@ -1,4 +1,4 @@
-"""What a revision would do, for people: two revisions and what is known of the boxes become a `Summary`.
+"""What a revision would do, for people: two revisions and what the store has of the boxes become a `Summary`.
 
 In: base and head as (Revision, Tree), the store where there is one. Out: the summary that `toweros plan` prints and the
 forge shows. Rules: nothing is written but in a scratch folder (`measure`); without a store everything that the base
@@ -114,21 +114,21 @@ def _ledger(question: Question, base: Side | None, head: Side, store: "Store | N
     if base and question.base:
         weights = estimate(base.entries, base.fleet.packages)
     weights |= estimate(head.entries, head.fleet.packages)
-    found = bases(question.head[1], head.fleet.packages)
+    stands_on = bases(question.head[1], head.fleet.packages)
     if store is None:
-        return Ledger(DISK, found, weights)
+        return Ledger(DISK, stands_on, weights)
     for fleet in (base.fleet if base else None, head.fleet):
         weights |= _weighed(store, fleet) if fleet else {}
-    return Ledger(DISK, found, weights)
+    return Ledger(DISK, stands_on, weights)
 
 
 def _weighed(store: "Store", fleet: Fleet) -> dict[str, Weight]:
     """What the packages' own layers weigh in the store, where they are there."""
-    found = {}
+    weights = {}
     for path, package in fleet.packages.items():
         image = store.builds.image(package.key)
         layer = store.builds.layer(image.layers[-1], fleet.policy.recipe) if image and image.layers else None
         if layer:
             packed = store.layers.zst(layer.root)
-            found[path] = Weight(packed.stat().st_size if packed.is_file() else layer.size, layer.size)
-    return found
+            weights[path] = Weight(packed.stat().st_size if packed.is_file() else layer.size, layer.size)
+    return weights

@@ -23,6 +23,7 @@ from gitops.source import FolderTree, GitSource
 from gitops.source.clone.commits import LocalClone
 from gitops.source.trust.deployed import DEPLOYED, Deployed
 from gitops.source.trust.signatures import Trust
+from gitops.store.layout import Layout
 from gitops.workflows.preview import Point, Question, verdict
 
 UNCOMMITTED = "0" * 40
@@ -109,7 +110,7 @@ def _is_deployed(settings: Settings, revision: Revision | None) -> bool:
 def _last(settings: Settings) -> str:
     """The commit that the controller deployed last; empty without its state."""
     with suppress(SourceError, OSError):
-        last = Deployed.load(settings.state / "source" / DEPLOYED)
+        last = Deployed.load(Layout(settings.state).source / DEPLOYED)
         return last.revision.commit if last else ""
     return ""
 
@@ -117,7 +118,8 @@ def _last(settings: Settings) -> str:
 @contextmanager
 def _own_clone(state: Path) -> Iterator[Path]:
     """A clone of our own, with what the controller deployed last: `toweros run` may be at work in its clone."""
-    folder, deployed = state / "plan", state / "source" / DEPLOYED
+    paths = Layout(state)
+    folder, deployed = paths.plan, paths.source / DEPLOYED
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / "lock").open("w") as handle:
         fcntl.flock(handle, fcntl.LOCK_EX)

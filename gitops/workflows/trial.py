@@ -25,12 +25,11 @@ from gitops.publish.transfers import compress, make_delta, pairs
 from gitops.review.sizes import Measured
 from gitops.settings import Settings
 from gitops.store import Store
+from gitops.store.layout import Layout, Scratch
 from gitops.workflows.preview import Point, Question, changes
 from gitops.workflows.workshop import Workshop
 
 log = structlog.get_logger(__name__)
-
-KINDS = ("blobs/sha256", "layers")
 
 
 def measure(
@@ -47,20 +46,20 @@ def measure(
     with scratch(store, folder) as (trial, builder):
         head = _workshop(settings, trial, builder, question.head)
         base = _workshop(settings, trial, builder, question.base) if question.base else None
-        found = {}
+        measured = {}
         for name in todo:
             made = head.assemble(name)
             published = None if question.named else trial.offers.published(name)
             before = published.release if published else _release(base, name)
             boot = len(made.release.encode()) + len(made.addon)
-            found[name] = Measured(made.release, before, len(made.uki), boot, _wire(trial, before, made.release))
-        return found
+            measured[name] = Measured(made.release, before, len(made.uki), boot, _wire(trial, before, made.release))
+        return measured
 
 
 @contextmanager
 def scratch(store: Store | None, folder: Path | None = None) -> Iterator[tuple[Store, Builder]]:
-    """A store of its own in which all is found that `store` has, and a builder for it."""
-    with tempfile.TemporaryDirectory(prefix=".plan-", dir=folder or (store.paths.root if store else None)) as made:
+    """A store of its own that has whatever `store` has, and a builder for it."""
+    with tempfile.TemporaryDirectory(prefix=Scratch.plan, dir=folder or (store.paths.root if store else None)) as made:
         root = Path(made)
         if store is not None:
             _lend(store, root)
@@ -75,11 +74,12 @@ def scratch(store: Store | None, folder: Path | None = None) -> Iterator[tuple[S
 
 def _lend(store: Store, root: Path) -> None:
     """Links to every file, which a rename over them leaves as they are."""
-    for kind in KINDS:
-        (root / kind).mkdir(parents=True)
-        for path in (store.paths.root.resolve() / kind).glob("[!.]*"):
+    lent, trial = Layout(store.paths.root.resolve()), Layout(root)
+    for there, here in ((lent.blobs, trial.blobs), (lent.layers, trial.layers)):
+        here.mkdir(parents=True)
+        for path in there.glob("[!.]*"):
             if path.is_file():
-                os.link(path, root / kind / path.name)
+                os.link(path, here / path.name)
 
 
 def _workshop(settings: Settings, trial: Store, builder: Builder, point: Point) -> Workshop:
@@ -105,13 +105,13 @@ def _release(workshop: Workshop | None, box: str) -> Release | None:
 def _wire(trial: Store, before: Release | None, after: Release) -> dict[str, int]:
     """Bytes of each layer that a box lacks, in the smallest form that the server would offer."""
     old = {layer.root for layer in before.layers()} if before else set()
-    found = {}
+    sizes = {}
     for layer in after.layers():
         if layer.root not in old:
             compress(trial.layers, layer.root)
-            found[layer.root] = min(layer.size, trial.layers.zst(layer.root).stat().st_size)
+            sizes[layer.root] = min(layer.size, trial.layers.zst(layer.root).stat().st_size)
     for was, now in pairs(before, after) if before else ():
         make_delta(trial.layers, was, now)
         if trial.layers.delta(was, now).is_file():
-            found[now] = min(found.get(now, 1 << 62), trial.layers.delta(was, now).stat().st_size)
-    return found
+            sizes[now] = min(sizes.get(now, 1 << 62), trial.layers.delta(was, now).stat().st_size)
+    return sizes

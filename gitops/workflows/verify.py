@@ -29,12 +29,14 @@ from gitops.assemble.boot.pe import sections
 from gitops.assemble.verity import root_hash
 from gitops.errors import SourceError, TowerosError
 from gitops.model import BlobRef, Layer, Release, Statement, sha256
+from gitops.publish.folder import Folder
 from gitops.sign import secureboot, tuf
 from gitops.sign.bins import Bins
 from gitops.source.trust.objects import Signed, read
 from gitops.source.trust.releases import check_tag
 from gitops.source.trust.signatures import Trust, signer
 from gitops.store.blobs import Blobs, Layers
+from gitops.store.layout import Layout
 
 ROOT, CERTIFICATE = "root.json", "db.crt"
 NAMES = ("release.json", "uki.efi", "addon.efi")
@@ -78,8 +80,9 @@ class Verification:
     """The chain of one box's release, in a folder of files."""
 
     def __init__(self, files: Path, believed: Believed) -> None:
-        self._metadata = files / "repo" / "metadata"
-        self._blobs, self._layers = Blobs(files / "blobs" / "sha256"), Layers(files / "layers")
+        self._paths = Layout(files)
+        self._metadata = Folder(self._paths.metadata)
+        self._blobs, self._layers = Blobs(self._paths.blobs), Layers(self._paths.layers)
         self._believed = believed
         self._found: list[Finding] = []
 
@@ -107,17 +110,13 @@ class Verification:
 
     def _box(self, name: str) -> str:
         """Which box is meant: unsigned words of the metadata may answer that, for what follows is checked."""
-        offered = tuf.read_targets(self._read, Bins())
+        offered = tuf.read_targets(self._metadata.read, Bins())
         for path, target in offered.items():
             box, _, file = path.partition("/")
             if file == "release.json" and name in (box, target.ref.sha256):
                 return box
         hint = "`toweros status` lists the boxes; a release that was replaced is not offered any more"
-        raise TowerosError(f"nothing called {name} is offered in {self._metadata}", hint=hint)
-
-    def _read(self, name: str) -> bytes | None:
-        path = self._metadata / name
-        return path.read_bytes() if path.is_file() else None
+        raise TowerosError(f"nothing called {name} is offered in {self._paths.metadata}", hint=hint)
 
     def _try(self, what: str, check: Callable[[], T]) -> T | None:
         try:
@@ -139,10 +138,10 @@ class Verification:
             try:
                 client = Updater(folder, "file:", fetcher=fetcher, bootstrap=self._believed.root)
                 client.refresh()
-                found = {name: client.get_targetinfo(f"{box}/{name}") for name in NAMES}
+                infos = {name: client.get_targetinfo(f"{box}/{name}") for name in NAMES}
             except RepositoryError as error:
                 raise TowerosError(f"{type(error).__name__}: {error}") from error
-        targets = {name: target for name, target in found.items() if target}
+        targets = {name: target for name, target in infos.items() if target}
         if len(targets) < len(NAMES):
             raise TowerosError(f"the signed metadata has no {', '.join({*NAMES} - {*targets})} of {box}")
         sequence = (targets["release.json"].custom or {})["sequence"]
@@ -183,14 +182,14 @@ class Verification:
 
     def _state(self, stated: Statement, people: set[str]) -> None:
         """What the controller stated, beside what the objects prove."""
-        said = stated.signers
-        if not said:
+        names = stated.signers
+        if not names:
             # Where we name people, a controller that asked for no signature is not believed without one.
             nobody = bool(self._believed.people) and not people
             more = ", and nobody whom we believe has signed" if nobody else ""
             self._say("statement", f"{stated.revision}; no signature was asked for{more}", ok=not nobody)
             return
-        proven, others = sorted(people & set(said)), sorted(set(said) - people)
+        proven, others = sorted(people & set(names)), sorted(set(names) - people)
         words = f"{stated.revision}, signed by {', '.join(proven) or 'nobody whom we believe'}"
         more = f"; the controller says, also by {', '.join(others)}" if others else ""
         self._say("statement", words + more, ok=bool(proven))
@@ -238,14 +237,15 @@ class Verification:
 class _Files(FetcherInterface):
     """python-tuf's downloads, out of a folder."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Folder) -> None:
         self._folder = folder
 
     def _fetch(self, url: str) -> Iterator[bytes]:
-        path = self._folder / unquote(url.rpartition("/")[2])
-        if not path.is_file():
-            raise DownloadHTTPError(f"{path.name} is missing", 404)
-        return iter([path.read_bytes()])
+        name = unquote(url.rpartition("/")[2])
+        data = self._folder.read(name)
+        if data is None:
+            raise DownloadHTTPError(f"{name} is missing", 404)
+        return iter([data])
 
 
 def _digest(target: TargetFile) -> str:

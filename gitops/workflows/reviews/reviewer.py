@@ -1,8 +1,8 @@
-"""What is said on the forge, and when: a plan under each pull request, the rollout on the commit that deploys.
+"""What is written on the forge, and when: a plan under each pull request, the rollout on the commit that deploys.
 
 In: a `Forge`, a planner (pull request -> `Planned`), a memory that outlives us (the store's documents). Rules: a head
-that was planned is not planned again; nothing that was said is said again; so many pull requests a round, those that
-were looked at longest ago first; what goes wrong with one of them is said there, and the next one has its turn; a forge
+that was planned is not planned again; nothing is written twice; so many pull requests a round, those that
+were looked at longest ago first; what is wrong with one is written there, and the next one has its turn; a forge
 that is away ends the round.
 
     Reviewer(forge, planner, store, link).round("main", deployment)
@@ -25,7 +25,7 @@ from gitops.review.text import headline
 log = structlog.get_logger(__name__)
 
 MEMORY = "forge"
-"""The store's document on what was said: per pull request its head and the text's digest; the deployment; `error`."""
+"""The store's document of it: per pull request its head and the text's digest; the deployment; `error`."""
 PER_ROUND = 5
 """Pull requests that are planned in one round."""
 MARK = marker("plan")
@@ -78,46 +78,46 @@ class Reviewer:
         """One look at the forge.
 
         Raises:
-            ForgeError: it is away, wants us to wait, or refused something; what was said stays remembered.
+            ForgeError: it is away, wants us to wait, or refused something; what was written stays remembered.
         """
         memory = self._memory.value(MEMORY) or {}
-        known: dict[str, Json] = dict(memory.get("pulls", {}))
+        reviewed: dict[str, Json] = dict(memory.get("pulls", {}))
         refusals: list[ForgeError] = []
         try:
             if deployment:
                 with _noted(refusals):
-                    memory["deploy"] = self._tell_deployment(deployment, memory.get("deploy"))
+                    memory["deploy"] = self._show_deployment(deployment, memory.get("deploy"))
             pulls = list(self._forge.pulls(branch))
             numbers = {str(pull.number) for pull in pulls}
-            known = {number: each for number, each in known.items() if number in numbers}
-            news = [pull for pull in pulls if not _is_done(pull, known.get(str(pull.number), {}))]
-            turn = 1 + max((each["turn"] for each in known.values()), default=0)
-            for pull in sorted(news, key=lambda pull: _turn(pull, known))[:PER_ROUND]:
-                before = {**known.get(str(pull.number), {}), "turn": turn}
-                known[str(pull.number)] = before
+            reviewed = {number: each for number, each in reviewed.items() if number in numbers}
+            news = [pull for pull in pulls if not _is_done(pull, reviewed.get(str(pull.number), {}))]
+            turn = 1 + max((each["turn"] for each in reviewed.values()), default=0)
+            for pull in sorted(news, key=lambda pull: _turn(pull, reviewed))[:PER_ROUND]:
+                before = {**reviewed.get(str(pull.number), {}), "turn": turn}
+                reviewed[str(pull.number)] = before
                 with _noted(refusals):
-                    known[str(pull.number)] = {**before, **self._review(pull, before)}
-                self._remember({**memory, "pulls": known})
+                    reviewed[str(pull.number)] = {**before, **self._review(pull, before)}
+                self._remember({**memory, "pulls": reviewed})
         finally:
-            self._remember({**memory, "pulls": known})
+            self._remember({**memory, "pulls": reviewed})
         if refusals:
             raise refusals[0]
 
-    def _tell_deployment(self, deployment: Deployment, before: Json | None) -> Json:
+    def _show_deployment(self, deployment: Deployment, before: Json | None) -> Json:
         status = deployment.status(self._link)
-        said = {"commit": deployment.commit, **asdict(status)}
+        row = {"commit": deployment.commit, **asdict(status)}
         if before and before["commit"] != deployment.commit and before["state"] == State.PENDING:
             over = f"superseded by {deployment.commit[:12]}"
             self._forge.status(before["commit"], Status(DEPLOY, State.ERROR, over, self._link))
-        if said != before:
+        if row != before:
             self._forge.status(deployment.commit, status)
-        return said
+        return row
 
     def _review(self, pull: Pull, before: Json) -> Json:
         """Plan a head that is new, or that a maintainer meanwhile wants built; returns what to remember."""
         build = self._forge.approved(pull)
-        known = before.get("head") == pull.head and (before["built"] or not build)
-        if known:
+        planned = before.get("head") == pull.head and (before["built"] or not build)
+        if planned:
             return {"updated": pull.updated}
         try:
             summary = self._planner(pull, build)
@@ -161,9 +161,9 @@ def mistakes(error: TowerosError) -> str:
     return "\n".join([*lines, ""])
 
 
-def _turn(pull: Pull, known: dict[str, Json]) -> tuple[int, int]:
+def _turn(pull: Pull, reviewed: dict[str, Json]) -> tuple[int, int]:
     """Who was looked at longest ago comes first, whatever came of it: none of them can hold up another."""
-    return known.get(str(pull.number), {}).get("turn", 0), pull.number
+    return reviewed.get(str(pull.number), {}).get("turn", 0), pull.number
 
 
 def _is_done(pull: Pull, before: Json) -> bool:

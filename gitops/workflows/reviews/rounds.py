@@ -1,8 +1,8 @@
-"""Pull requests and the rollout, told on the forge beside the loop: the forge may be slow or away, deployments go on.
+"""Pull requests and the rollout, shown on the forge beside the loop: the forge may be slow or away, deployments go on.
 
 In: settings, the store, after each pass what it came to. Out: comments and commit statuses. Rules: one round at a time,
 in a thread of its own; nothing that goes wrong here reaches the loop: it is logged, remembered, and an event once.
-Pull requests are planned from their files alone (nothing of them runs); one is built only when a maintainer said so.
+Pull requests are planned from their files alone (nothing of them runs); one is built only when a maintainer asks.
 
     reviews = Reviews.of(settings, store)       # None without a forge
     reviews.start(fleet, revision)
@@ -63,8 +63,8 @@ class Reviews:
         if time.time() < self._resume:
             return
         try:
-            told = Deployment(revision.commit, 0, 0, error=error) if error else deployment(self._store, fleet, revision)
-            self._reviewer.round(fleet.policy.branch, told)
+            news = Deployment(revision.commit, 0, 0, error=error) if error else deployment(self._store, fleet, revision)
+            self._reviewer.round(fleet.policy.branch, news)
             self._resume, problem = 0.0, ""
         except ForgeError as caught:
             self._resume, problem = time.time() + caught.wait, f"{caught.message}; {caught.hint}"
@@ -79,7 +79,7 @@ class Reviews:
             TowerosError: it cannot be fetched, or has mistakes.
         """
         access = Access.of(self._settings)
-        self._clone = self._clone or PullClone(access, self._settings.state / "review")
+        self._clone = self._clone or PullClone(access, self._store.paths.review)
         try:
             clone = self._clone.fetch(pull.branch, pull.ref)
         except SourceError as error:
