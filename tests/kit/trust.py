@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from gitops.errors import SourceError
+from gitops.errors import Reason, SourceError
 from gitops.source import Access, GitSource
 from tests.kit.people import People
 from tests.kit.remote import Remote
@@ -49,7 +49,7 @@ class Story:
         for source in (self.source, self.started()):
             with pytest.raises(SourceError) as caught:
                 source.poll()
-            assert caught.value.reason == reason, caught.value
+            assert caught.value.reason is Reason(reason), caught.value
             assert not caught.value.transient
             assert source.deployed() == before
             assert before is None or source.tree(before).read("fleet.yaml")
