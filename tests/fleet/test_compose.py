@@ -60,7 +60,7 @@ def test_an_app_is_its_compose_file_and_what_stands_beside_it() -> None:
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "said"),
+    ("old", "new", "expected"),
     [
         ("../../../pkg/core", "../../../pkg/cor", ":3:12: there is no package in pkg/cor"),
         (f":1.27@sha256:{'ab' * 32}", ":1.27", "does not say which image it is"),
@@ -84,10 +84,10 @@ def test_an_app_is_its_compose_file_and_what_stands_beside_it() -> None:
         ("/data/net:/data", "/data/$HOME:/x", "known on the box only"),
     ],
 )
-def test_mistakes_are_named_with_their_place(old: str, new: str, said: str) -> None:
+def test_mistakes_are_named_with_their_place(old: str, new: str, expected: str) -> None:
     assert old in COMPOSE
     mistakes = loaded(**{"docker-compose.yml": COMPOSE.replace(old, new, 1)})
-    assert isinstance(mistakes, list) and any(said in mistake for mistake in mistakes), mistakes
+    assert isinstance(mistakes, list) and any(expected in mistake for mistake in mistakes), mistakes
 
 
 def test_every_mistake_of_an_app_comes_in_one_run() -> None:
@@ -123,8 +123,8 @@ def test_a_box_adds_replaces_and_leaves_out_apps_of_its_role() -> None:
         four=f"role: vm\nremove: [net]\n{no_check}",
         five="role: vm\n",
     ).boxes
-    said = {name: [(app.name, app.pull) for app in box.apps] for name, box in boxes.items()}
-    assert said == {
+    apps = {name: [(app.name, app.pull) for app in box.apps] for name, box in boxes.items()}
+    assert apps == {
         "one": [("net", "staged")],
         "two": [("net", "staged"), ("web", "staged")],
         "three": [("net", "registry")],
@@ -135,7 +135,7 @@ def test_a_box_adds_replaces_and_leaves_out_apps_of_its_role() -> None:
 
 
 @pytest.mark.parametrize(
-    ("box", "said"),
+    ("box", "expected"),
     [
         ("remove: [nett]\n", "boxes/one.yaml:2:10: there is no container or app `nett` to remove; did you mean `net`?"),
         ("remove: [net]\n", "boxes/one.yaml:1:1: health check `core`: there is no container `core`"),
@@ -145,11 +145,11 @@ def test_a_box_adds_replaces_and_leaves_out_apps_of_its_role() -> None:
         ("compose: [{app: boot/compose/web, pull: no}]\n", "boxes/one.yaml:2:41"),
     ],
 )
-def test_mistakes_of_a_box_are_its_own(box: str, said: str) -> None:
+def test_mistakes_of_a_box_are_its_own(box: str, expected: str) -> None:
     with pytest.raises(FleetError) as caught:
         fleet(one=f"role: vm\n{box}")
     mistakes = [str(problem) for problem in caught.value.problems]
-    assert any(said in mistake for mistake in mistakes), mistakes
+    assert any(expected in mistake for mistake in mistakes), mistakes
 
 
 def test_a_plan_names_the_package_below_an_app_and_makes_only_its_boxes_again() -> None:
@@ -158,8 +158,8 @@ def test_a_plan_names_the_package_below_an_app_and_makes_only_its_boxes_again() 
     after = load_fleet(DictTree(FLEET).with_files(tree))
     packages = {path: package.key for path, package in before.packages.items()}
     existing = Existing(frozenset(packages.values()), box_keys(before), packages)
-    found = plan(after, Revision("main", "aa" * 20, 2, 1), existing)
-    assert [(step.subject, step.reason) for step in found.boxes] == [("one", "pkg/core changed")]
+    changes = plan(after, Revision("main", "aa" * 20, 2, 1), existing)
+    assert [(step.subject, step.reason) for step in changes.boxes] == [("one", "pkg/core changed")]
     config = fleet(two=tree["boxes/two.yaml"]).boxes["one"]
     changed = load_fleet(DictTree(FLEET).with_files({f"{APP}/core.cfg": "y"})).boxes["one"]
     assert box_key(before, config) != box_key(before, changed), "a file of the app is part of the release"
@@ -204,8 +204,8 @@ def test_what_is_pulled_from_a_registry_names_the_mirror_and_the_digest(store: S
     (file,) = staged.files
     digest = oci_image(store, image).digest
     assert file["path"] == "etc/compose/net/docker-compose.yml"
-    said = yaml.safe_load(file["contents"])["services"]["core"]
-    assert said == {"image": f"mirror.example:5000/core@sha256:{digest}", "cpus": 0.5}
+    service = yaml.safe_load(file["contents"])["services"]["core"]
+    assert service == {"image": f"mirror.example:5000/core@sha256:{digest}", "cpus": 0.5}
     with pytest.raises(AssembleError, match="none is named"):
         apps.stage([app], {"@pkg:pkg/core": image}, {}, "")
     with pytest.raises(AssembleError, match="there is no image @pkg:pkg/core"):
@@ -230,8 +230,8 @@ def test_staged_images_are_layers_of_one_blob_each_and_the_same_every_time(store
     assert len(blobs) == 2, "a layer that two images share travels once"
     manifests = [yaml.safe_load(data) for data in files(store, documents).values() if b"manifest" in data]
     assert len(manifests) == 2 and len(files(store, documents)) == 4
-    said = {layer["digest"] for manifest in manifests for layer in manifest["layers"]}
-    assert {f"sha256:{name}" for blob in blobs for name in files(store, blob)} == said
+    listed = {layer["digest"] for manifest in manifests for layer in manifest["layers"]}
+    assert {f"sha256:{name}" for blob in blobs for name in files(store, blob)} == listed
     assert files(store, blobs[0]) == {sha256(b"base" * 3000): b"base" * 3000}
     compose = next(file["contents"] for file in one.files if "contents" in file)
     core = yaml.safe_load(compose)["services"]["core"]["image"]

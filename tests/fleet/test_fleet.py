@@ -91,15 +91,15 @@ def test_values_fill_in_templates_and_the_nearest_counts(tmp_path: Path) -> None
         "boxes/two.yaml": "role: vm\nfiles: [{path: etc/plain, contents: '${channel}'}]\n",
     }
     fleet = load_fleet(repo(tmp_path, **change))
-    said = {name: {file["path"]: file for file in box.files} for name, box in fleet.boxes.items()}
-    assert said["one"]["etc/radio"] == {"path": "etc/radio", "contents": "ch=7 at one/lab, $HOME $PATH"}
-    assert said["two"]["etc/radio"]["contents"] == "ch=1 at two/, $HOME $PATH"
-    assert said["two"]["etc/plain"]["contents"] == "${channel}", "only templates are filled in"
+    files = {name: {file["path"]: file for file in box.files} for name, box in fleet.boxes.items()}
+    assert files["one"]["etc/radio"] == {"path": "etc/radio", "contents": "ch=7 at one/lab, $HOME $PATH"}
+    assert files["two"]["etc/radio"]["contents"] == "ch=1 at two/, $HOME $PATH"
+    assert files["two"]["etc/plain"]["contents"] == "${channel}", "only templates are filled in"
     assert fleet.boxes["one"].spec == fleet.boxes["two"].spec, "a value is the box's own layer's affair"
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("change", "expected"),
     [
         ({"fleet.yaml": None}, "fleet.yaml:1:1: there is no such file; run `toweros init`"),
         ({"fleet.yaml": "rolout: {}"}, "fleet.yaml:1:1: unknown key `rolout`; did you mean `rollout`?"),
@@ -225,16 +225,18 @@ def test_values_fill_in_templates_and_the_nearest_counts(tmp_path: Path) -> None
         ({"boot/b.yml": "services:\n- {nam: x}"}, "boot/b.yml:2:4: unknown key `nam`; did you mean `name`?"),
     ],
 )
-def test_a_mistake_is_said_with_its_place_and_the_fix(tmp_path: Path, change: dict[str, str | None], said: str) -> None:
-    found = mistakes(tmp_path, change)
-    assert any(line.startswith(said) for line in found), "\n".join(found)
+def test_a_mistake_is_reported_with_its_place_and_the_fix(
+    tmp_path: Path, change: dict[str, str | None], expected: str
+) -> None:
+    lines = mistakes(tmp_path, change)
+    assert any(line.startswith(expected) for line in lines), "\n".join(lines)
 
 
 def test_all_mistakes_of_all_files_come_in_one_run(tmp_path: Path) -> None:
     change = {"fleet.yaml": "pol: 1\n", "roles/vm.yaml": "bot: []\n", "boxes/one.yaml": "role: vm\nrole: vm\n"}
-    found = mistakes(tmp_path, {**change, "boxes/two.yaml": "role: nowhere\nnetwork: {dhcp: yes}\n"})
-    assert {line.split(":")[0] for line in found} == {"fleet.yaml", "roles/vm.yaml", "boxes/one.yaml", "boxes/two.yaml"}
-    assert len(found) == len(set(found)) >= 5
+    lines = mistakes(tmp_path, {**change, "boxes/two.yaml": "role: nowhere\nnetwork: {dhcp: yes}\n"})
+    assert {line.split(":")[0] for line in lines} == {"fleet.yaml", "roles/vm.yaml", "boxes/one.yaml", "boxes/two.yaml"}
+    assert len(lines) == len(set(lines)) >= 5
 
 
 def test_schemas_for_editors_know_every_key() -> None:

@@ -72,9 +72,9 @@ def test_one_line_declares_a_key_from_the_schema_to_the_box(changed: Path, tmp_p
 
 def test_a_new_key_at_the_wrong_level_is_a_mistake_that_says_where_it_belongs(changed: Path, tmp_path: Path) -> None:
     repo(tmp_path, **{"fleet.yaml": "zone: 7\n", "roles/vm.yaml": "boot: [boot/a.yml]\npeers: [two]\n"})
-    said = run(changed, TOWEROS, "validate", tmp_path).stdout
-    assert "fleet.yaml:1:7: `zone`: should be a valid string" in said
-    assert "roles/vm.yaml:2:1: unknown key `peers`; did you mean `peers` in boxes/NAME.yaml?" in said
+    output = run(changed, TOWEROS, "validate", tmp_path).stdout
+    assert "fleet.yaml:1:7: `zone`: should be a valid string" in output
+    assert "roles/vm.yaml:2:1: unknown key `peers`; did you mean `peers` in boxes/NAME.yaml?" in output
 
 
 def test_a_plan_names_a_change_of_the_new_key_and_of_no_other_box(changed: Path, tmp_path: Path) -> None:
