@@ -30,6 +30,8 @@ def store(config: Path | None = None, state: Path | None = None) -> "Store":
 
 def existing_store(settings: Settings) -> "Store | None":
     """The store, unless there is none yet: none is made."""
+    if not settings.database_url() and not settings.state.is_dir():
+        return None
     from gitops.store import Store
     from gitops.store.layout import Layout
 

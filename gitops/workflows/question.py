@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from gitops.errors import SourceError, TowerosError
 from gitops.fleet import load_policy
@@ -23,8 +24,10 @@ from gitops.source import FolderTree, GitSource
 from gitops.source.clone.commits import LocalClone
 from gitops.source.trust.deployed import DEPLOYED, Deployed
 from gitops.source.trust.signatures import Trust
-from gitops.store.layout import Layout
 from gitops.workflows.preview import Point, Question, verdict
+
+if TYPE_CHECKING:
+    from gitops.store.layout import Layout
 
 UNCOMMITTED = "0" * 40
 
@@ -109,16 +112,24 @@ def _is_deployed(settings: Settings, revision: Revision | None) -> bool:
 
 def _last(settings: Settings) -> str:
     """The commit that the controller deployed last; empty without its state."""
+    if not settings.state.is_dir():
+        return ""
     with suppress(SourceError, OSError):
-        last = Deployed.load(Layout(settings.state).source / DEPLOYED)
+        last = Deployed.load(_paths(settings.state).source / DEPLOYED)
         return last.revision.commit if last else ""
     return ""
+
+
+def _paths(state: Path) -> "Layout":
+    from gitops.store.layout import Layout  # the store takes long to load, and a clone has none
+
+    return Layout(state)
 
 
 @contextmanager
 def _own_clone(state: Path) -> Iterator[Path]:
     """A clone of our own, with what the controller deployed last: `toweros run` may be at work in its clone."""
-    paths = Layout(state)
+    paths = _paths(state)
     folder, deployed = paths.plan, paths.source / DEPLOYED
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / "lock").open("w") as handle:

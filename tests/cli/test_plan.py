@@ -1,6 +1,8 @@
 """`toweros plan` as people and CI use it: on a clone, with and without a controller's state, and on the remote."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -153,3 +155,11 @@ def test_history_that_was_rewritten_is_refused_with_what_it_would_do(site: Site,
     done = plan("-c", config)
     assert isinstance(done.exception, SourceError) and "does not descend" in done.exception.message
     assert "refused; " in done.stdout and "3 boxes to update" in done.stdout
+
+
+def test_a_plan_of_a_clone_loads_no_database(clone: Remote) -> None:
+    """The database takes long to load, and there is nothing to ask it."""
+    ask = "import sys; from gitops.cli.main import main; sys.argv[1:] = ['plan', '-C', sys.argv[1]]\n"
+    ask += "try: main()\nexcept SystemExit: pass\nsys.exit('sqlalchemy' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", ask, clone.work], capture_output=True, text=True)
+    assert done.returncode == 0 and done.stdout == "No changes.\n", done.stderr
