@@ -4,24 +4,17 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import yaml
 
 from gitops.source.new_fleet import HOME, TEMPLATE
-from tests.simulators.forge import REPOSITORY, Fault, Forge, forge
+from tests.simulators.forge import REPOSITORY, Fault, Forge
 
 FOLDER = HOME / TEMPLATE
 COMMENT = FOLDER / "ci" / "comment"
 TOWEROS = Path(sys.executable).with_name("toweros")
-
-
-@pytest.fixture
-def hub() -> Iterator[Forge]:
-    with forge() as running:
-        yield running
 
 
 def comment(tmp_path: Path, text: str, **env: str) -> subprocess.CompletedProcess[str]:
