@@ -20,7 +20,6 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from gitops.errors import SettingsError
 
 PREFIX = "TOWEROS_"
-POSTGRESQL = "postgresql://"
 HINT = "see docs/settings.md"
 PLACES = (Path("toweros.toml"), Path("/etc/toweros/toweros.toml"))
 PATHS = (
@@ -79,23 +78,6 @@ class Settings(BaseModel):
     platform: str = Field(default="linux/amd64", pattern="^linux/amd64$")
     grace: int = Field(default=7 * 24 * 3600, ge=0)
     """Seconds that an unreferenced blob stays: longer than the slowest box's download."""
-
-    def database_url(self) -> str:
-        """Where the database is; empty for SQLite in `state`.
-
-        Raises:
-            SettingsError: `database_file` cannot be read, or holds something else.
-        """
-        if self.database_file is None:
-            return self.database
-        try:
-            url = self.database_file.read_text().strip()
-        except (OSError, UnicodeDecodeError) as error:
-            raise SettingsError(f"database_file: {self.database_file} cannot be read", hint=HINT) from error
-        if not url.startswith(POSTGRESQL) or self.database:
-            why = "`database` is set too" if self.database else f"it holds no {POSTGRESQL}... URL"
-            raise SettingsError(f"database_file: {self.database_file}: {why}", hint=HINT)
-        return url
 
 
 def load(config: Path | None = None, **flags: Any) -> Settings:

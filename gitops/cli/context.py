@@ -30,9 +30,10 @@ def store(config: Path | None = None, state: Path | None = None) -> "Store":
 
 def existing_store(settings: Settings) -> "Store | None":
     """The store, unless there is none yet: none is made."""
-    if not settings.database_url() and not settings.state.is_dir():
+    if not (settings.database or settings.database_file or settings.state.is_dir()):
         return None
     from gitops.store import Store
+    from gitops.store.database import database_url
     from gitops.store.layout import Layout
 
-    return Store.of(settings) if settings.database_url() or Layout(settings.state).database.is_file() else None
+    return Store.of(settings) if database_url(settings) or Layout(settings.state).database.is_file() else None

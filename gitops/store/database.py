@@ -19,9 +19,11 @@ from sqlalchemy.engine import URL, Connection, Engine, ExceptionContext
 from sqlalchemy.exc import ArgumentError
 from sqlalchemy.pool import ConnectionPoolEntry
 
-from gitops.errors import StoreError
+from gitops.errors import SettingsError, StoreError
+from gitops.settings import Settings
 
 HINT = "see docs/operations.md, Store"
+POSTGRESQL = "postgresql://"
 WAIT = 10
 """Seconds that a connection or a writer's turn is waited for."""
 READ, DURABLE, QUICK = "read", "durable", "quick"
@@ -130,3 +132,22 @@ def _tune(connection: object, _record: ConnectionPoolEntry) -> None:
     for pragma in ("journal_mode=WAL", "foreign_keys=ON"):
         cursor.execute(f"PRAGMA {pragma}")
     cursor.close()
+
+
+def database_url(settings: Settings) -> str:
+    """Where the settings put the database; empty for SQLite in `state`.
+
+    Raises:
+        SettingsError: `database_file` cannot be read, or holds something else.
+    """
+    file = settings.database_file
+    if file is None:
+        return settings.database
+    try:
+        url = file.read_text().strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(f"database_file: {file} cannot be read", hint="see docs/settings.md") from error
+    if not url.startswith(POSTGRESQL) or settings.database:
+        why = "`database` is set too" if settings.database else f"it holds no {POSTGRESQL}... URL"
+        raise SettingsError(f"database_file: {file}: {why}", hint="see docs/settings.md")
+    return url

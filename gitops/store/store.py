@@ -12,7 +12,7 @@ from gitops.store import schema, tables
 from gitops.store.blobs import Blobs, Layers
 from gitops.store.boxes import Boxes
 from gitops.store.builds import Builds
-from gitops.store.database import HINT, Database
+from gitops.store.database import HINT, Database, database_url
 from gitops.store.events import Events
 from gitops.store.holds import Holds
 from gitops.store.layout import Layout
@@ -61,7 +61,7 @@ class Store:
     @classmethod
     def of(cls, settings: Settings, *, migrate: bool = False) -> "Store":
         """The one that the settings name."""
-        return cls.open(settings.state, settings.database_url(), migrate=migrate)
+        return cls.open(settings.state, database_url(settings), migrate=migrate)
 
     def _settle(self, migrate: bool) -> None:
         if not migrate or schema.version(self._database) in ("", schema.NEWEST):

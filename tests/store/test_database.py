@@ -13,6 +13,7 @@ import pytest
 from gitops.errors import SettingsError, StoreError, TowerosError
 from gitops.settings import Settings, load
 from gitops.store import Store
+from gitops.store.database import database_url
 from tests.kit.databases import PASSWORD, Postgres, both
 
 TOWEROS = Path(sys.executable).parent / "toweros"
@@ -29,24 +30,24 @@ def test_the_url_comes_from_the_settings_the_environment_or_a_file(
 ) -> None:
     config, secret = tmp_path / "toweros.toml", tmp_path / "secret"
     config.write_text("")
-    assert load(config).database_url() == "", "SQLite"
+    assert database_url(load(config)) == "", "SQLite"
     config.write_text('database_file = "secret"\n')
     secret.write_text("postgresql://a:b@db/one\n")
-    assert load(config).database_url() == "postgresql://a:b@db/one"
+    assert database_url(load(config)) == "postgresql://a:b@db/one"
     secret.write_text("hunter2")
     with pytest.raises(SettingsError, match="holds no postgresql") as caught:
-        load(config).database_url()
+        database_url(load(config))
     assert "hunter2" not in str(caught.value)
     secret.unlink()
     with pytest.raises(SettingsError, match="cannot be read"):
-        load(config).database_url()
+        database_url(load(config))
     config.write_text("")
     monkeypatch.setenv("TOWEROS_DATABASE", "postgresql://a:b@db/two")
-    assert load(config).database_url() == "postgresql://a:b@db/two"
+    assert database_url(load(config)) == "postgresql://a:b@db/two"
     monkeypatch.setenv("TOWEROS_DATABASE_FILE", str(secret))
     secret.write_text("postgresql://a:b@db/one\n")
     with pytest.raises(SettingsError, match="`database` is set too"):
-        load(config).database_url()
+        database_url(load(config))
 
 
 @pytest.mark.parametrize(
