@@ -9,6 +9,7 @@ why; a fleet without boxes needs nothing.
     changes.builds[0]       # Step("pkg/hello", Action.BUILD, "its folder, its base image or the recipe changed")
 """
 
+import functools
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict
@@ -49,8 +50,9 @@ def box_key(fleet: Fleet, box: Box) -> str:
     return _Keys(fleet).of(box)
 
 
-def box_keys(fleet: Fleet) -> dict[str, str]:
-    """The key of every box, by name."""
+@functools.lru_cache(maxsize=2)
+def box_keys(fleet: Fleet) -> Mapping[str, str]:
+    """The key of every box, by name; worked out once, as a controller asks at each poll."""
     keys = _Keys(fleet)
     return {name: keys.of(box) for name, box in fleet.boxes.items()}
 

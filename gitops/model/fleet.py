@@ -188,9 +188,9 @@ KEYS = keys_of(Box)
 """What follows from each member of a box that anything follows from."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Fleet:
-    """A whole fleet repo at one revision, validated."""
+    """A whole fleet repo at one revision, validated. Two are never compared: each is itself, and a key of caches."""
 
     policy: Policy
     packages: Mapping[str, Package]

@@ -5,6 +5,7 @@ Formats are in `contracts/` and `docs/formats.md`.
 
 import json
 from dataclasses import asdict, dataclass, field
+from functools import cached_property
 from typing import Annotated
 
 from pydantic import Field, TypeAdapter
@@ -76,7 +77,7 @@ class Content:
     containers: tuple[Mounted, ...]
     health: HealthSpec
 
-    @property
+    @cached_property
     def digest(self) -> str:
         return sha256(canonical(asdict(self)))
 
