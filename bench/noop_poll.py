@@ -1,6 +1,6 @@
 """What a pass costs when Git says nothing new, as a ratio to `git ls-remote` on the same repository.
 
-In: a state folder's toweros.toml (a copy: the store's lock is taken). Out: seconds of wall clock and of processor time
+In: a state folder's toweros.toml (a copy: the store's lease is taken). Out: seconds of wall clock and of processor time
 per pass, per `git ls-remote`, the ratio, and the memory of this process.
 
     python bench/noop_poll.py --config /tmp/copy/toweros.toml
@@ -42,7 +42,7 @@ def main() -> None:
     settings = load(words.config)
     store = Store.of(settings)
     ask = ["git", "ls-remote", settings.repository]
-    with store.lock():
+    with store.lease.held():
         controller = Controller(settings, store)
         if not controller.run_once().plan.empty:
             raise SystemExit("that pass had work to do: run it again")

@@ -18,7 +18,7 @@ import threading
 import structlog
 
 from gitops.builders import Builder, builder_of
-from gitops.errors import SourceError, TowerosError, readable
+from gitops.errors import LeaseError, SourceError, TowerosError, readable
 from gitops.fleet import load_fleet
 from gitops.model import Fleet, Plan, Revision
 from gitops.plan import plan
@@ -53,13 +53,19 @@ class Controller:
         self._fleet: tuple[str, Fleet] | None = None
 
     def run_forever(self, stop: threading.Event) -> None:
-        """Pass after pass until `stop` is set. One that fails is logged, and tried again at a later poll."""
+        """Pass after pass until `stop` is set. One that fails is logged, and tried again at a later poll.
+
+        Raises:
+            LeaseError: another controller has taken over.
+        """
         poll = pause = float(self._settings.poll)
         while not stop.is_set():
             try:
                 self.run_once()
                 self._review()
                 pause = poll
+            except LeaseError:
+                raise
             except TowerosError as error:
                 log.error("pass.failed", error=error.message, hint=error.hint)
                 self._review(error)
@@ -76,6 +82,8 @@ class Controller:
             done = self._pass()
             self._journal.succeeded(done, self._source.alarms)
             return done
+        except LeaseError:
+            raise  # nothing is left for us to go on with
         except Exception as caught:
             error = readable(caught)
             self._journal.failed(error)

@@ -346,7 +346,11 @@ def test_a_lost_build_is_built_again_when_it_is_needed(site: Site) -> None:
 
 
 def test_two_controllers_cannot_share_a_store(site: Site) -> None:
-    with site.store.lock(), pytest.raises(StoreError, match="in use by another controller"), site.store.lock():
+    with (
+        site.store.lease.held(),
+        pytest.raises(StoreError, match="in use by another controller"),
+        site.store.lease.held(),
+    ):
         pass
 
 
@@ -394,6 +398,6 @@ def test_what_a_killed_pass_left_is_swept_at_the_next_start(site: Site) -> None:
     (state / ".tar-young").write_text("")
     (state / ".extract-old").mkdir()
     os.utime(state / ".extract-old", (0, 0))
-    with site.store.lock():
+    with site.store.lease.held():
         left = sorted(path.name for path in state.glob(".*"))
     assert left == [".tar-young"], "a `box image` may be at work beside us"

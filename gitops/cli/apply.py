@@ -18,7 +18,7 @@ def apply(config: ConfigOption = None, state: StateOption = None, output: Output
     """Do one pass and say what was done."""
     settings = context.settings(config, state)
     store = Store.of(settings, migrate=True)
-    with store.lock():
+    with store.lease.held():
         done = Controller(settings, store).run_once()
     emit(done.as_json(), output, lambda: render(done))
 

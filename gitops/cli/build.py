@@ -37,7 +37,7 @@ def build(
     wanted = [name.rstrip("/") for name in packages] if packages else list(known)
     _check(wanted, known, problems)
     builder, rows = builder_of(context.settings(config, state), store), []
-    with store.lock():
+    with store.lease.held():
         for path in wanted:
             start = time.monotonic()
             talk.print(f"building {path}")

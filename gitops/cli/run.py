@@ -6,6 +6,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
+import structlog
 import typer
 
 from gitops.cli import context
@@ -13,8 +14,12 @@ from gitops.cli.context import ConfigOption, StateOption
 from gitops.cli.main import configure_logging
 from gitops.cli.output import talk
 from gitops.controller import Controller
+from gitops.errors import LeaseError
 from gitops.server import create_app, serve
+from gitops.settings import Settings
 from gitops.store import Store
+
+log = structlog.get_logger(__name__)
 
 
 def register(app: typer.Typer) -> None:
@@ -27,9 +32,19 @@ def run(config: ConfigOption = None, state: StateOption = None) -> None:
     settings = context.settings(config, state)
     stop = threading.Event()
     store = Store.of(settings, migrate=True)
-    with store.lock(), serve(create_app(store, settings), settings.listen), ended_by_signals():
+    with serve(create_app(store, settings), settings.listen), ended_by_signals():
         talk.print(f"update server on http://{settings.listen}, repository {settings.repository}")
-        Controller(settings, store).run_forever(stop)
+        while True:
+            control(settings, store, stop)
+
+
+def control(settings: Settings, store: Store, stop: threading.Event) -> None:
+    """Be the controller, as soon as no other is, until another one takes over: we were stopped, or cut off."""
+    try:
+        with store.lease.held(stop):
+            Controller(settings, store).run_forever(stop)
+    except LeaseError as error:
+        log.error("lease.lost", error=error.message)
 
 
 @contextmanager

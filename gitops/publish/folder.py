@@ -23,9 +23,9 @@ class Folder:
         path = self._root / name
         return path.read_bytes() if path.is_file() else None
 
-    def write(self, name: str, data: bytes) -> None:
-        """Clients see the old file or the new one."""
-        with arriving(self._root / name) as new:
+    def write(self, name: str, data: bytes, staging: Path | None = None) -> None:
+        """Clients see the old file or the new one, which is made in the folder `staging`."""
+        with arriving(self._root / name, staging) as new:
             new.write_bytes(data)
 
     def prune(self, now: float) -> None:

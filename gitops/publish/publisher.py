@@ -81,8 +81,9 @@ class Publisher:
 
     def _write(self, targets: Mapping[str, Target], now: int | None) -> list[str]:
         files = self._signer.metadata(self._metadata.read, targets, int(time.time()) if now is None else now)
-        for name, data in files:
-            self._metadata.write(name, data)
+        with self._store.lease.publishing() as staging:
+            for name, data in files:
+                self._metadata.write(name, data, staging)
         names = [name for name, _ in files]
         if files:
             self._metadata.prune(time.time())

@@ -2,7 +2,7 @@
 
 In: nouns of `gitops.model`. Out: the same nouns. Rules: a file appears under its digest only when it is whole and on
 disk; every write to the database is one transaction; nothing in here can't be made again from Git, except the boxes'
-public keys, their reports and what was published. One controller at a time holds the store's lock.
+public keys, their reports and what was published. One controller at a time holds the store's lease.
 
     store = Store.open(Path("/var/lib/toweros"))
     diff_id = store.blobs.put_file(tar).sha256

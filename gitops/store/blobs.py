@@ -43,10 +43,10 @@ def sync_folder(folder: Path) -> None:
 
 
 @contextlib.contextmanager
-def arriving(target: Path) -> Iterator[Path]:
-    """A temporary file beside `target`; on a clean exit it is synced and takes `target`'s name, else it is gone."""
+def arriving(target: Path, folder: Path | None = None) -> Iterator[Path]:
+    """A temporary file, in `folder` or beside `target`: on a clean exit it is synced and takes `target`'s name."""
     target.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=".new-", dir=target.parent)
+    handle, name = tempfile.mkstemp(prefix=".new-", dir=folder or target.parent)
     os.close(handle)
     new = Path(name)
     try:

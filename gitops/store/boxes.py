@@ -1,14 +1,19 @@
 """What is known of boxes: their public keys, and the newest report of each."""
 
 import time
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 
 from sqlalchemy import select, update
 from sqlalchemy.engine import Connection
 
-from gitops.model import Json, Report, Verdict, canonical
+from gitops.model import Event, EventType, Json, Report, Verdict, canonical
 from gitops.store import documents, tables
-from gitops.store.database import Database, upsert
+from gitops.store.database import Database, inserting, upsert
+from gitops.store.events import append
+
+News = Callable[[Report | None, Report], list[tuple[EventType, str, str]]]
+"""(what a box said before, what it says now) -> type, reason and message of each event."""
 
 
 @dataclass(frozen=True)
@@ -48,17 +53,24 @@ class Boxes:
             text = connection.scalar(select(tables.reports.c.document).where(tables.reports.c.box == box))
         return documents.report(text) if text else None
 
-    def save_report(self, report: Report, now: int | None = None) -> bool:
-        """Keep the newest report of a box. False: this (boot, counter) or a later one of that boot was seen already."""
+    def save_report(self, report: Report, now: int | None = None, news: News | None = None) -> bool:
+        """Keep the newest report of a box, with what is new in it as events: all in one transaction.
+
+        False: this (boot, counter) or a later one of that boot was seen already. A power cut may take the last few
+        seconds' reports: a box repeats what it says (ADR 18).
+        """
         received = int(time.time()) if now is None else now
-        with self._database.write() as connection:
+        with self._database.write(durable=False) as connection:
             if not _count(connection, report):
                 return False
             where = tables.reports.c.box == report.box
             row = connection.execute(select(tables.reports.c.since, tables.reports.c.document).where(where)).first()
-            since = row.since if row and _same_state(documents.report(row.document), report) else received
+            before = documents.report(row.document) if row else None
+            since = row.since if row and before and _same_state(before, report) else received
             columns = {"received": received, "since": since, "failed": _failed(connection, report), **_columns(report)}
             upsert(connection, tables.reports, {"box": report.box}, columns)
+            events = news(before, report) if news else []
+            append(connection, [Event(received, report.box, *each) for each in events])
         return True
 
 
@@ -79,15 +91,14 @@ def _failed(connection: Connection, report: Report) -> str:
 
 
 def _count(connection: Connection, report: Report) -> bool:
-    """Take the counter of this boot forward; False when it is not ahead."""
-    columns = tables.boots.c
-    here = (columns.box == report.box) & (columns.boot_id == report.boot_id)
-    seen = connection.scalar(select(columns.counter).where(here))
-    if seen is not None and report.counter <= seen:
-        return False
-    key = {"box": report.box, "boot_id": report.boot_id}
-    upsert(connection, tables.boots, key, {"counter": report.counter})
-    return True
+    """Take the counter of this boot forward; False when it is not ahead. One statement: two servers may be told."""
+    row = {"box": report.box, "boot_id": report.boot_id, "counter": report.counter}
+    statement = inserting(connection, tables.boots, row).on_conflict_do_update(
+        index_elements=["box", "boot_id"],
+        set_={"counter": report.counter},
+        where=tables.boots.c.counter < report.counter,
+    )
+    return connection.scalar(statement.returning(tables.boots.c.counter)) is not None
 
 
 def _same_state(before: Report, after: Report) -> bool:

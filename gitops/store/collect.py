@@ -31,6 +31,7 @@ class Collected:
 
 def collect(store: Store, packages: Iterable[Package], *, now: float, grace: int) -> Collected:
     """Remove what is neither needed nor young."""
+    store.lease.check()
     current = tuple(packages)
     blobs, layers = _needed(store, current)
     stale = [path for path in _unneeded(store, blobs, layers) if now - path.stat().st_mtime > grace]

@@ -1,14 +1,19 @@
 """What happened, newest first; the oldest go when there are too many."""
 
 import time
+from collections.abc import Sequence
+from dataclasses import asdict
 
-from sqlalchemy import delete, func, insert, select
+from sqlalchemy import delete, insert, select
+from sqlalchemy.engine import Connection
 
 from gitops.model import Event, EventType
 from gitops.store import tables
 from gitops.store.database import Database
 
 KEPT = 10_000
+TRIM = 100
+"""One in so many events lets the oldest go: two servers hardly ever meet there."""
 
 
 class Events:
@@ -18,11 +23,8 @@ class Events:
         self._database = database
 
     def add(self, box: str, type: EventType, reason: str, message: str) -> None:
-        row = {"time": int(time.time()), "box": box, "type": type, "reason": reason, "message": message}
-        with self._database.write() as connection:
-            connection.execute(insert(tables.events).values(**row))
-            last = connection.scalar(select(func.max(tables.events.c.id))) or 0
-            connection.execute(delete(tables.events).where(tables.events.c.id <= last - KEPT))
+        with self._database.write(durable=False) as connection:
+            append(connection, [Event(int(time.time()), box, type, reason, message)])
 
     def latest(self, box: str | None = None, limit: int = 50) -> list[Event]:
         """Of one box, of the controller (`""`), or of all."""
@@ -31,3 +33,11 @@ class Events:
             query = query.where(tables.events.c.box == box)
         with self._database.read() as connection:
             return [Event(r.time, r.box, EventType(r.type), r.reason, r.message) for r in connection.execute(query)]
+
+
+def append(connection: Connection, events: Sequence[Event]) -> None:
+    """Add events; now and then, let the oldest go."""
+    for event in events:
+        number = connection.scalar(insert(tables.events).values(**asdict(event)).returning(tables.events.c.id)) or 0
+        if number % TRIM == 0:
+            connection.execute(delete(tables.events).where(tables.events.c.id <= number - KEPT))

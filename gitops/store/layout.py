@@ -4,6 +4,7 @@ blobs/sha256/HEX            anything, by digest            toweros.db     the da
 layers/ROOT  ROOT.zst       EROFS images and zstd copies   toolbox/KEY    the image tools, unpacked
 layers/deltas/OLD/NEW.zst                                  buildah/       the builder's own storage
 repo/metadata/*.json        what boxes trust               logs/          what builds print
+repo/lease-TOKEN/           metadata on its way there      id             the folder's own name, for the lease
 source/  review/  plan/     clones of the fleet repo       .KIND-*        work in progress (`Scratch`)
 """
 
@@ -60,6 +61,15 @@ class Layout:
     def metadata(self) -> Path:
         """The signed metadata that boxes fetch."""
         return self.root / "repo" / "metadata"
+
+    @property
+    def identity(self) -> Path:
+        """The file that names this folder, so that the database knows it again."""
+        return self.root / "id"
+
+    def staging(self, token: int) -> Path:
+        """Where the controller with this token writes metadata before it appears."""
+        return self.root / "repo" / f"lease-{token}"
 
     @property
     def toolbox(self) -> Path:

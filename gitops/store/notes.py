@@ -7,6 +7,7 @@ from sqlalchemy import delete, select
 from gitops.model import Json, canonical
 from gitops.store import tables
 from gitops.store.database import Database, upsert
+from gitops.store.lease import Lease
 
 PLANNED = "planned"
 """The document on the last revision that was carried out: its commit, boxes, and packages with their keys."""
@@ -15,8 +16,8 @@ PLANNED = "planned"
 class Notes:
     """Documents by name."""
 
-    def __init__(self, database: Database) -> None:
-        self._database = database
+    def __init__(self, database: Database, lease: Lease) -> None:
+        self._database, self._lease = database, lease
 
     def value(self, name: str) -> Json | None:
         with self._database.read() as connection:
@@ -25,7 +26,7 @@ class Notes:
 
     def set_value(self, name: str, value: Json | None) -> None:
         """Keep a document; None forgets it."""
-        with self._database.write() as connection:
+        with self._lease.write() as connection:
             if value is None:
                 connection.execute(delete(tables.notes).where(tables.notes.c.name == name))
             else:

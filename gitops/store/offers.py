@@ -10,6 +10,7 @@ from sqlalchemy.engine import Connection
 from gitops.model import Json, Publication
 from gitops.store import documents, tables
 from gitops.store.database import Database, upsert
+from gitops.store.lease import Lease
 
 KEPT = 90 * 86400
 """Seconds that the content and revision of a release stay known after it was published last."""
@@ -31,8 +32,8 @@ class Made:
 class Offers:
     """Per box: the published release, and a candidate if there is one."""
 
-    def __init__(self, database: Database) -> None:
-        self._database = database
+    def __init__(self, database: Database, lease: Lease) -> None:
+        self._database, self._lease = database, lease
 
     def published(self, box: str) -> Publication | None:
         return self._one(tables.publications, box)
@@ -80,7 +81,7 @@ class Offers:
 
     def promote(self, boxes: Iterable[str]) -> None:
         """The rollout let these boxes take their candidates: they are what is offered now."""
-        with self._database.write() as connection:
+        with self._lease.write() as connection:
             for box in boxes:
                 where = tables.candidates.c.box == box
                 row = connection.execute(select(tables.candidates).where(where)).one()
@@ -103,11 +104,11 @@ class Offers:
         return documents.publication(text) if text else None
 
     def _save(self, table: Table, publication: Publication, box_key: str) -> None:
-        with self._database.write() as connection:
+        with self._lease.write() as connection:
             upsert(connection, table, {"box": publication.release.box}, _columns(publication) | {"box_key": box_key})
 
     def _forget(self, table: Table, box: str) -> None:
-        with self._database.write() as connection:
+        with self._lease.write() as connection:
             connection.execute(delete(table).where(table.c.box == box))
 
 

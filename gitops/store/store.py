@@ -1,8 +1,6 @@
 """The store: one folder and one database, and an object for each kind of thing that is kept there."""
 
-import contextlib
 import fcntl
-from collections.abc import Iterator
 from pathlib import Path
 
 from gitops.errors import StoreError, TowerosError
@@ -16,6 +14,7 @@ from gitops.store.database import HINT, Database, database_url
 from gitops.store.events import Events
 from gitops.store.holds import Holds
 from gitops.store.layout import Layout
+from gitops.store.lease import Lease
 from gitops.store.notes import PLANNED, Notes
 from gitops.store.offers import Offers
 from gitops.store.states import States
@@ -31,12 +30,13 @@ class Store:
         self._database = Database.open(url)
         self._settle(migrate)
         self.builds = Builds(self._database, self.blobs, self.layers)
-        self.offers = Offers(self._database)
+        self.lease = Lease(self._database, self.paths)
+        self.offers = Offers(self._database, self.lease)
         self.boxes = Boxes(self._database)
         self.states = States(self._database)
         self.holds = Holds(self._database)
         self.events = Events(self._database)
-        self.notes = Notes(self._database)
+        self.notes = Notes(self._database, self.lease)
 
     @classmethod
     def open(cls, root: Path, url: str = "", *, migrate: bool = False) -> "Store":
@@ -88,17 +88,6 @@ class Store:
         """Tell a new store all that was built and offered here."""
         lent = (tables.images, tables.layers, tables.notes, tables.publications, tables.candidates)
         self._database.copy_to(other._database, lent)
-
-    @contextlib.contextmanager
-    def lock(self) -> Iterator[None]:
-        """Hold the store for one controller; the kernel lets go when we die."""
-        with (self.paths.root / "lock").open("w") as handle:
-            try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError as error:
-                raise StoreError(f"{self.paths.root} is in use by another controller", hint="stop it first") from error
-            self.paths.sweep()
-            yield
 
     def existing(self) -> Existing:
         """What the last pass left, for the next plan."""

@@ -108,8 +108,9 @@ class Site:
         return Controller(self.settings, store, builder), store, builder
 
     def run(self) -> Pass:
-        with self.store.lock():
-            return self.start()[0].run_once()
+        controller, store, _ = self.start()
+        with store.lease.held():
+            return controller.run_once()
 
     @property
     def store(self) -> Store:

@@ -147,7 +147,7 @@ def test_since_when_moves_only_when_something_changed(store: Store) -> None:
 
 
 def test_two_controllers_cannot_hold_one_store(store: Store, database: str) -> None:
-    with store.lock():
+    with store.lease.held():
         with pytest.raises(StoreError, match="another controller"):
-            with Store.open(store.paths.root, database).lock():
+            with Store.open(store.paths.root, database).lease.held():
                 pass

@@ -113,11 +113,8 @@ def take(store: Store, name: str, body: bytes) -> None:
     report = _parse(envelope.report)
     if report.box != name:
         raise HTTPException(403, "the report is another box's")
-    before = store.boxes.report(name)
-    if not store.boxes.save_report(report):
+    if not store.boxes.save_report(report, news=changes):
         raise HTTPException(409, "this report was seen already")
-    for type_, reason, message in changes(before, report):
-        store.events.add(name, type_, reason, message)
 
 
 def changes(before: Report | None, after: Report) -> list[tuple[EventType, str, str]]:
