@@ -69,11 +69,12 @@ class Database:
         return self._transaction(DURABLE if durable else QUICK)
 
     def copy_to(self, other: "Database", which: Iterable[Table]) -> None:
-        """Give an empty database the rows of these tables as they are now."""
+        """Give an empty database the rows of these tables as they are now; numbers that it counts itself begin anew."""
         with self.read() as old, other.write() as new:
             for table in which:
-                rows = [dict(row) for row in old.execute(select(table)).mappings()]
-                if rows:
+                columns = [column for column in table.columns if column.autoincrement is not True]
+                found = old.execute(select(*columns).order_by(*table.primary_key.columns)).mappings()
+                if rows := [dict(row) for row in found]:
                     new.execute(insert(table), rows)
 
     @contextlib.contextmanager

@@ -89,6 +89,17 @@ class Store:
         lent = (tables.images, tables.layers, tables.notes, tables.publications, tables.candidates)
         self._database.copy_to(other._database, lent)
 
+    def copy_to(self, other: "Store") -> None:
+        """Give another database, of the same folder, everything but the lease.
+
+        Raises:
+            StoreError: it is not empty.
+        """
+        if other.boxes.rows() or other.offers.all_published() or other.events.latest(limit=1):
+            raise StoreError("the new database is not empty", hint="make another one, or drop its tables")
+        everything = (table for table in tables.metadata.sorted_tables if table is not tables.leases)
+        self._database.copy_to(other._database, everything)
+
     def existing(self) -> Existing:
         """What the last pass left, for the next plan."""
         planned = self.notes.value(PLANNED) or {}

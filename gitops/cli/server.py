@@ -1,0 +1,33 @@
+"""`toweros server`: the update server alone, as many of them as wanted."""
+
+import logging
+import threading
+from typing import Annotated
+
+import typer
+
+from gitops.cli.context import ConfigOption, StateOption
+from gitops.cli.main import configure_logging
+from gitops.cli.output import talk
+from gitops.cli.signals import ended_by_signals
+from gitops.server import create_app, serve
+from gitops.settings import load
+from gitops.store import Store
+
+
+def register(app: typer.Typer) -> None:
+    app.command()(server)
+
+
+def server(
+    listen: Annotated[str | None, typer.Option("--listen", help="ADDRESS:PORT, instead of the settings'.")] = None,
+    config: ConfigOption = None,
+    state: StateOption = None,
+) -> None:
+    """Serve boxes and people, beside a controller or without one, until told to stop."""
+    configure_logging(logging.INFO)
+    settings = load(config, state=state, listen=listen)
+    store = Store.of(settings)
+    with serve(create_app(store, settings), settings.listen) as url, ended_by_signals():
+        talk.print(f"update server on {url}")
+        threading.Event().wait()
