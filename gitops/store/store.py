@@ -34,7 +34,7 @@ class Store:
         self.offers = Offers(self._database, self.lease)
         self.boxes = Boxes(self._database)
         self.states = States(self._database)
-        self.holds = Holds(self._database)
+        self.holds = Holds(self._database, self.lease)
         self.events = Events(self._database)
         self.notes = Notes(self._database, self.lease)
 
@@ -95,7 +95,7 @@ class Store:
         Raises:
             StoreError: it is not empty.
         """
-        if other.boxes.rows() or other.offers.all_published() or other.events.latest(limit=1):
+        if other.states.all() or other.events.latest(limit=1):
             raise StoreError("the new database is not empty", hint="make another one, or drop its tables")
         everything = (table for table in tables.metadata.sorted_tables if table is not tables.leases)
         self._database.copy_to(other._database, everything)

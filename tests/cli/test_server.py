@@ -88,9 +88,10 @@ def test_everything_moves_from_sqlite_to_postgresql(tmp_path: Path, database: st
     done = subprocess.run(words, capture_output=True, text=True, env=QUIET)
     assert done.returncode == 0 and "copied" in done.stderr, done.stderr
     new = Store.open(tmp_path / "state", database)
-    assert new.offers.all_published() == {"demo-1": publication} and new.offers.box_keys() == {"demo-1": "key"}
-    assert new.offers.revisions() == store.offers.revisions() and new.notes.value("controller") == {"polled": 1}
-    assert new.boxes.rows() == store.boxes.rows() and new.boxes.report("demo-1") == store.boxes.report("demo-1")
+    assert list(new.offers.each()) == [publication] and list(new.offers.made()) == list(store.offers.made())
+    assert new.states.all() == store.states.all() and new.notes.value("controller") == {"polled": 1}
+    assert new.boxes.row("demo-1") == store.boxes.row("demo-1")
+    assert new.boxes.report("demo-1") == store.boxes.report("demo-1")
     new.events.add("demo-1", "Normal", "Two", "")
     assert [event.reason for event in new.events.latest()] == ["Two", "One"]
     with new.lease.held():

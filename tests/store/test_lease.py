@@ -182,7 +182,7 @@ def test_an_old_lease_changes_neither_offers_nor_documents(here: Kit) -> None:
             with pytest.raises(LeaseError):
                 change()
         store.boxes.enroll("a", "ab" * 32)  # a box may still be heard
-    assert store.offers.all_published() == {} and set(store.offers.all_candidates()) == {"a"}
+    assert store.offers.published("a") is None and store.offers.candidate("a") == publication
     assert store.notes.value("controller") is None
 
 

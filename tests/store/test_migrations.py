@@ -53,26 +53,18 @@ def contents(database: Database) -> dict[str, list[tuple[object, ...]]]:
 @both
 def test_a_store_of_0_1_0_is_brought_forward(tmp_path: Path, old: str) -> None:
     store = Store.open(tmp_path, old, migrate=True)
-    one = store.offers.published("demo-1")
-    waiting = store.offers.candidate("demo-2")
-    assert (
-        one
-        and waiting
-        and waiting.release.sequence == 8
-        and set(store.offers.all_published())
-        == {
-            "demo-1",
-            "demo-2",
-            "demo-3",
-        }
-    )
-    assert store.offers.box_keys()["demo-2"] == "next-key-of-demo-2"
-    assert store.offers.revisions()[one.document.sha256] == str(one.revision)
-    assert store.offers.revisions()["f" * 64] == f"main@sha1:{6:040x}", "no longer offered to anyone"
-    assert store.offers.contents()[one.document.sha256] == one.release.content.digest
+    one, waiting = store.offers.published("demo-1"), store.offers.candidate("demo-2")
+    assert one and waiting and waiting.release.sequence == 8
+    keys = [("demo-1", "key-of-demo-1"), ("demo-2", "key-of-demo-2"), ("demo-3", "key-of-demo-3")]
+    assert [(made.box, made.key) for made in store.offers.made()] == [*keys, ("demo-2", "next-key-of-demo-2")]
+    states = {state.name: state for state in store.states.all()}
+    assert set(states) == {"demo-1", "demo-2", "demo-3"} and states["demo-1"].running.revision == str(one.revision)
+    assert states["demo-1"].running.content == one.release.content.digest
+    with store._database.read() as connection:
+        releases = {row.release: row.revision for row in connection.execute(tables.releases.select())}
+    assert releases["f" * 64] == f"main@sha1:{6:040x}", "no longer offered to anyone"
     report = store.boxes.report("demo-2")
     assert report and (report.health, report.phase, report.counter) == (Health.DEGRADED, Phase.FETCHING, 2)
-    assert [row.name for row in store.boxes.rows()] == ["demo-1", "demo-2", "demo-3"]
     assert store.boxes.row("demo-3").revoked  # type: ignore[union-attr]
     assert not store.boxes.save_report(report), "what was seen stays seen"
     assert [event.reason for event in store.events.latest()] == ["Forge", "Published"]
@@ -84,10 +76,9 @@ def test_a_store_of_0_1_0_is_brought_forward(tmp_path: Path, old: str) -> None:
 def test_the_columns_are_those_that_a_save_would_fill(tmp_path: Path, old: str) -> None:
     store = Store.open(tmp_path, old, migrate=True)
     migrated = contents(store._database)
-    for box, publication in store.offers.all_published().items():
-        store.offers.save_published(publication, store.offers.box_keys()[box] if box != "demo-2" else "key-of-demo-2")
-    for publication in store.offers.all_candidates().values():
-        store.offers.save_candidate(publication, f"next-key-of-{publication.release.box}")
+    for box in ("demo-1", "demo-2", "demo-3"):
+        store.offers.save_published(store.offers.published(box), f"key-of-{box}")  # type: ignore[arg-type]
+    store.offers.save_candidate(store.offers.candidate("demo-2"), "next-key-of-demo-2")  # type: ignore[arg-type]
     saved = contents(store._database)
     assert {name: saved[name] for name in ("publications", "candidates")} == {
         name: migrated[name] for name in ("publications", "candidates")
