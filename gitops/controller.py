@@ -18,7 +18,7 @@ import threading
 import structlog
 
 from gitops.builders import Builder, builder_of
-from gitops.errors import LeaseError, SourceError, TowerosError, readable
+from gitops.errors import LeaseError, SourceError, StoreError, TowerosError, readable
 from gitops.fleet import load_fleet
 from gitops.model import Fleet, Plan, Revision
 from gitops.plan import plan
@@ -98,6 +98,7 @@ class Controller:
         fleet = self._load(revision)
         todo = plan(fleet, revision, self._store.existing())
         layers = 0 if todo.empty else self._make(fleet, todo, watch)
+        self._store.lease.check()
         self._source.mark_deployed(revision)
         with watch.stage("publish"):
             published, held = self._offer.renew(fleet, revision, todo.removed)
@@ -164,3 +165,13 @@ class Controller:
                 self._reviews.start(self._fleet[1], revision, failed)
         except Exception as caught:
             log.error("forge.failed", error=readable(caught).message)
+
+
+def take_turns(settings: Settings, store: Store, stop: threading.Event) -> None:
+    """Be the controller as soon as no other is, until another one takes over."""
+    try:
+        with store.lease.held(stop):
+            Controller(settings, store).run_forever(stop)
+    except StoreError as error:
+        log.error("lease.lost", error=error.message, hint=error.hint)
+        stop.wait(settings.poll)

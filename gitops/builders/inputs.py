@@ -18,7 +18,7 @@ from gitops.builders.mirrors import mirrors
 from gitops.errors import BuildError
 from gitops.model import LockedFile, Package
 from gitops.store import Store
-from gitops.store.blobs import digest_file
+from gitops.store.files.blobs import digest_file
 
 log = structlog.get_logger(__name__)
 

@@ -19,7 +19,7 @@ from gitops.fleet.packages import SIBLING
 from gitops.fleet.packages.lockfile import Wanted, dump_lock, parse_wanted
 from gitops.model import LockedFile, Package, Tree
 from gitops.process import run
-from gitops.store.blobs import digest_file
+from gitops.store.files.blobs import digest_file
 
 PYTHON = "3.13"
 """Debian 13's Python, for which wheels are chosen."""

@@ -34,6 +34,6 @@ def existing_store(settings: Settings) -> "Store | None":
         return None
     from gitops.store import Store
     from gitops.store.database import database_url
-    from gitops.store.layout import Layout
+    from gitops.store.files.layout import Layout
 
     return Store.of(settings) if database_url(settings) or Layout(settings.state).database.is_file() else None

@@ -21,7 +21,7 @@ from gitops import __version__
 from gitops.cli.output import talk
 from gitops.errors import TowerosError
 
-NOT_VERBS = {"main", "output", "context", "signals"}
+NOT_VERBS = {"main", "output", "context"}
 VERSION = ("--version", "-V")
 INTERRUPTED = 130
 

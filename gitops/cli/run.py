@@ -3,21 +3,16 @@
 import logging
 import threading
 
-import structlog
 import typer
 
 from gitops.cli import context
 from gitops.cli.context import ConfigOption, StateOption
 from gitops.cli.main import configure_logging
 from gitops.cli.output import talk
-from gitops.cli.signals import ended_by_signals
-from gitops.controller import Controller
-from gitops.errors import StoreError
+from gitops.controller import take_turns
 from gitops.server import create_app, serve
-from gitops.settings import Settings
+from gitops.server.signals import ended_by_signals
 from gitops.store import Store
-
-log = structlog.get_logger(__name__)
 
 
 def register(app: typer.Typer) -> None:
@@ -33,14 +28,4 @@ def run(config: ConfigOption = None, state: StateOption = None) -> None:
     with serve(create_app(store, settings), settings.listen), ended_by_signals():
         talk.print(f"update server on http://{settings.listen}, repository {settings.repository}")
         while True:
-            control(settings, store, stop)
-
-
-def control(settings: Settings, store: Store, stop: threading.Event) -> None:
-    """Be the controller, as soon as no other is, until another one takes over; boxes are served all the time."""
-    try:
-        with store.lease.held(stop):
-            Controller(settings, store).run_forever(stop)
-    except StoreError as error:
-        log.error("lease.lost", error=error.message, hint=error.hint)
-        stop.wait(settings.poll)
+            take_turns(settings, store, stop)

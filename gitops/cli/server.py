@@ -9,8 +9,8 @@ import typer
 from gitops.cli.context import ConfigOption, StateOption
 from gitops.cli.main import configure_logging
 from gitops.cli.output import talk
-from gitops.cli.signals import ended_by_signals
 from gitops.server import create_app, serve
+from gitops.server.signals import ended_by_signals
 from gitops.settings import load
 from gitops.store import Store
 

@@ -20,7 +20,7 @@ import requests
 from gitops.errors import RegistryError
 from gitops.model import BlobRef, Json, sha256
 from gitops.store import Store
-from gitops.store.blobs import arriving, digest_file
+from gitops.store.files.blobs import arriving, digest_file
 
 MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 DOCKER_MANIFEST = "application/vnd.docker.distribution.manifest.v2+json"

@@ -7,7 +7,7 @@ metadata.read("timestamp.json")         # None: there is no such file
 
 from pathlib import Path
 
-from gitops.store.blobs import arriving
+from gitops.store.files.blobs import arriving
 
 SUPERSEDED_STAYS = 86400
 """Seconds that superseded metadata stays, for clients that are in the middle of a slow refresh."""

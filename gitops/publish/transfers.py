@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 from gitops.model import Publication, Release
 from gitops.process import run
-from gitops.store.blobs import Layers, arriving
+from gitops.store.files.blobs import Layers, arriving
 
 COPY_LEVEL = 12
 """zstd level of full copies: past it, seconds double for a percent or two."""

@@ -4,8 +4,8 @@ from sqlalchemy import delete, select
 
 from gitops.model import Image, Layer
 from gitops.store import documents, tables
-from gitops.store.blobs import Blobs, Layers
 from gitops.store.database import Database, upsert
+from gitops.store.files.blobs import Blobs, Layers
 
 
 class Builds:

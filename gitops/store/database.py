@@ -10,7 +10,7 @@ disk when it says so, unless its writer can do without (ADR 18).
 
 import contextlib
 from collections.abc import Iterable, Iterator, Mapping
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
 from sqlalchemy import Table, create_engine, event, insert, make_url, select
@@ -85,8 +85,16 @@ class Database:
 
 def upsert(connection: Connection, table: Table, key: Mapping[str, Any], columns: Mapping[str, Any]) -> None:
     """Insert a row, or update the one with this key, in one statement: two writers never collide."""
-    statement = inserting(connection, table, {**key, **columns})
-    connection.execute(statement.on_conflict_do_update(index_elements=list(key), set_=dict(columns)))
+    statement = _upserting(connection.dialect.name, table, tuple(key), tuple(columns))
+    connection.execute(statement, {**key, **columns})
+
+
+@cache
+def _upserting(dialect: str, table: Table, key: tuple[str, ...], columns: tuple[str, ...]) -> Any:
+    """Made once for each table: to make a statement takes longer than to run it."""
+    statement = (sqlite.insert if dialect == "sqlite" else postgresql.insert)(table)
+    new = {name: statement.excluded[name] for name in columns}
+    return statement.on_conflict_do_update(index_elements=list(key), set_=new)
 
 
 def inserting(connection: Connection, table: Table, row: Mapping[str, Any]) -> Any:

@@ -12,6 +12,7 @@ from gitops.store import tables
 from gitops.store.database import Database
 
 KEPT = 10_000
+ADD = insert(tables.events).returning(tables.events.c.id)
 TRIM = 100
 """One in so many events lets the oldest go: two servers hardly ever meet there."""
 
@@ -38,6 +39,6 @@ class Events:
 def append(connection: Connection, events: Sequence[Event]) -> None:
     """Add events; now and then, let the oldest go."""
     for event in events:
-        number = connection.scalar(insert(tables.events).values(**asdict(event)).returning(tables.events.c.id)) or 0
+        number = connection.scalar(ADD, asdict(event)) or 0
         if number % TRIM == 0:
             connection.execute(delete(tables.events).where(tables.events.c.id <= number - KEPT))

@@ -33,7 +33,7 @@ from sqlalchemy.engine import Connection
 from gitops.errors import LeaseError, StoreError
 from gitops.model import canonical
 from gitops.store.database import HINT, Database, inserting
-from gitops.store.layout import Layout
+from gitops.store.files.layout import Layout
 from gitops.store.tables import leases
 
 log = structlog.get_logger(__name__)

@@ -7,13 +7,13 @@ from gitops.errors import StoreError, TowerosError
 from gitops.model import Existing, Fleet, Publication, Release, Revision
 from gitops.settings import Settings
 from gitops.store import schema, tables
-from gitops.store.blobs import Blobs, Layers
 from gitops.store.boxes import Boxes
 from gitops.store.builds import Builds
 from gitops.store.database import HINT, Database, database_url
 from gitops.store.events import Events
+from gitops.store.files.blobs import Blobs, Layers
+from gitops.store.files.layout import Layout
 from gitops.store.holds import Holds
-from gitops.store.layout import Layout
 from gitops.store.lease import Lease
 from gitops.store.notes import PLANNED, Notes
 from gitops.store.offers import Offers
@@ -93,12 +93,13 @@ class Store:
         """Give another database, of the same folder, everything but the lease.
 
         Raises:
-            StoreError: it is not empty.
+            StoreError: it is not empty, or a controller is at work.
         """
         if other.states.all() or other.events.latest(limit=1):
-            raise StoreError("the new database is not empty", hint="make another one, or drop its tables")
-        everything = (table for table in tables.metadata.sorted_tables if table is not tables.leases)
-        self._database.copy_to(other._database, everything)
+            raise StoreError("the new database is not empty", hint="make another one, and name it in `database`")
+        with self.lease.held():
+            everything = (table for table in tables.metadata.sorted_tables if table is not tables.leases)
+            self._database.copy_to(other._database, everything)
 
     def existing(self) -> Existing:
         """What the last pass left, for the next plan."""

@@ -27,7 +27,7 @@ from gitops.source.trust.signatures import Trust
 from gitops.workflows.preview import Point, Question, verdict
 
 if TYPE_CHECKING:
-    from gitops.store.layout import Layout
+    from gitops.store.files.layout import Layout
 
 UNCOMMITTED = "0" * 40
 
@@ -121,7 +121,7 @@ def _last(settings: Settings) -> str:
 
 
 def _paths(state: Path) -> "Layout":
-    from gitops.store.layout import Layout  # the store takes long to load, and a clone has none
+    from gitops.store.files.layout import Layout  # the store takes long to load, and a clone has none
 
     return Layout(state)
 

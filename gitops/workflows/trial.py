@@ -25,7 +25,7 @@ from gitops.publish.transfers import compress, make_delta, pairs
 from gitops.review.sizes import Measured
 from gitops.settings import Settings
 from gitops.store import Store
-from gitops.store.layout import Layout, Scratch
+from gitops.store.files.layout import Layout, Scratch
 from gitops.workflows.preview import Point, Question, changes
 from gitops.workflows.workshop import Workshop
 

@@ -35,8 +35,8 @@ from gitops.sign.bins import Bins
 from gitops.source.trust.objects import Signed, read
 from gitops.source.trust.releases import check_tag
 from gitops.source.trust.signatures import Trust, signer
-from gitops.store.blobs import Blobs, Layers
-from gitops.store.layout import Layout
+from gitops.store.files.blobs import Blobs, Layers
+from gitops.store.files.layout import Layout
 
 ROOT, CERTIFICATE = "root.json", "db.crt"
 NAMES = ("release.json", "uki.efi", "addon.efi")

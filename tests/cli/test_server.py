@@ -86,7 +86,7 @@ def test_everything_moves_from_sqlite_to_postgresql(tmp_path: Path, database: st
     store.events.add("demo-1", "Normal", "One", "")
     words = [TOWEROS, "store", "copy", "-c", settings(tmp_path, database)]
     done = subprocess.run(words, capture_output=True, text=True, env=QUIET)
-    assert done.returncode == 0 and "copied" in done.stderr, done.stderr
+    assert done.returncode == 0, done.stderr
     new = Store.open(tmp_path / "state", database)
     assert list(new.offers.each()) == [publication] and list(new.offers.made()) == list(store.offers.made())
     assert new.states.all() == store.states.all() and new.notes.value("controller") == {"polled": 1}

@@ -74,7 +74,7 @@ def test_a_name_that_is_no_digest_never_becomes_a_path(store: Store) -> None:
 
 
 def test_a_writer_that_dies_midway_leaves_nothing(store: Store, tmp_path: Path) -> None:
-    from gitops.store.blobs import arriving
+    from gitops.store.files.blobs import arriving
 
     with pytest.raises(RuntimeError):
         with arriving(tmp_path / "target") as new:
