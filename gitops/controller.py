@@ -18,14 +18,14 @@ import threading
 import structlog
 
 from gitops.builders import Builder, builder_of
-from gitops.errors import LeaseError, SourceError, StoreError, TowerosError, readable
+from gitops.errors import SourceError, TowerosError, readable
 from gitops.fleet import load_fleet
 from gitops.model import Fleet, Plan, Revision
 from gitops.plan import plan
 from gitops.settings import Settings
 from gitops.sign import Signer
 from gitops.source import GitSource
-from gitops.store import Store
+from gitops.store import LeaseError, Store
 from gitops.workflows.journal import Journal, Pass, Stopwatch
 from gitops.workflows.offer import Offer
 from gitops.workflows.reviews.rounds import Reviews
@@ -53,20 +53,16 @@ class Controller:
         self._fleet: tuple[str, Fleet] | None = None
 
     def run_forever(self, stop: threading.Event) -> None:
-        """Pass after pass until `stop` is set. One that fails is logged, and tried again at a later poll.
-
-        Raises:
-            LeaseError: another controller has taken over.
-        """
+        """Pass after pass until `stop` is set, or LeaseError. One that fails is logged, and tried at a later poll."""
         poll = pause = float(self._settings.poll)
         while not stop.is_set():
             try:
                 self.run_once()
                 self._review()
                 pause = poll
-            except LeaseError:
-                raise
             except TowerosError as error:
+                if isinstance(error, LeaseError):
+                    raise
                 log.error("pass.failed", error=error.message, hint=error.hint)
                 self._review(error)
                 pause = poll if isinstance(error, SourceError) else min(pause * 2, MAX_PAUSE)
@@ -82,8 +78,6 @@ class Controller:
             done = self._pass()
             self._journal.succeeded(done, self._source.alarms)
             return done
-        except LeaseError:
-            raise  # nothing is left for us to go on with
         except Exception as caught:
             error = readable(caught)
             self._journal.failed(error)
@@ -165,13 +159,3 @@ class Controller:
                 self._reviews.start(self._fleet[1], revision, failed)
         except Exception as caught:
             log.error("forge.failed", error=readable(caught).message)
-
-
-def take_turns(settings: Settings, store: Store, stop: threading.Event) -> None:
-    """Be the controller as soon as no other is, until another one takes over."""
-    try:
-        with store.lease.held(stop):
-            Controller(settings, store).run_forever(stop)
-    except StoreError as error:
-        log.error("lease.lost", error=error.message, hint=error.hint)
-        stop.wait(settings.poll)

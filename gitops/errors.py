@@ -153,10 +153,6 @@ class StoreError(TowerosError):
     """The store is damaged, full or locked by another controller."""
 
 
-class LeaseError(StoreError):
-    """Another controller has taken over: nothing may be published any more by this one."""
-
-
 class ForgeError(TowerosError):
     """A forge (GitHub and the like) is away, asks us to wait, or does not let us in. Never stops a deployment.
 

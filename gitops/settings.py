@@ -7,7 +7,6 @@ Out: one frozen `Settings`. Unknown keys are mistakes. Paths are relative to the
     repository = "ssh://git@git.example/fleet.git"
     keys = "/etc/toweros/keys"
     server = "http://updates.example:8080"
-    allowed_signers = "/etc/toweros/allowed_signers"
 """
 
 import os
@@ -36,9 +35,8 @@ class Settings(BaseModel):
     state: Path = Path("/var/lib/toweros")
     """Where blobs, layers, the database (if it is SQLite) and the bare clone live."""
     database: str = Field(default="", pattern=r"^(postgresql://\S+)?$", repr=False)
-    """postgresql://USER:PASSWORD@HOST[:PORT]/NAME. Empty: SQLite, in `state`."""
     database_file: Path | None = None
-    """The file that holds the same, so that no password stands in toweros.toml."""
+    """postgresql://USER:PASSWORD@HOST[:PORT]/NAME, or a file that holds it. Empty: SQLite, in `state`."""
     repository: str = ""
     """The fleet repo: a path, or an ssh:// or https:// URL."""
     keys: Path = Path("/etc/toweros/keys")

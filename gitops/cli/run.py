@@ -9,7 +9,8 @@ from gitops.cli import context
 from gitops.cli.context import ConfigOption, StateOption
 from gitops.cli.main import configure_logging
 from gitops.cli.output import talk
-from gitops.controller import take_turns
+from gitops.controller import Controller
+from gitops.errors import StoreError
 from gitops.server import create_app, serve
 from gitops.server.signals import ended_by_signals
 from gitops.store import Store
@@ -28,4 +29,9 @@ def run(config: ConfigOption = None, state: StateOption = None) -> None:
     with serve(create_app(store, settings), settings.listen), ended_by_signals():
         talk.print(f"update server on http://{settings.listen}, repository {settings.repository}")
         while True:
-            take_turns(settings, store, stop)
+            try:
+                with store.lease.held(stop):
+                    Controller(settings, store).run_forever(stop)
+            except StoreError as error:  # another one has taken over, or the database is away
+                talk.print(f"waiting: {error.message}")
+                stop.wait(settings.poll)

@@ -11,6 +11,7 @@ public keys, their reports and what was published. One controller at a time hold
 """
 
 from gitops.store.boxes import BoxRow
+from gitops.store.lease import LeaseError
 from gitops.store.store import Store
 
-__all__ = ["BoxRow", "Store"]
+__all__ = ["BoxRow", "LeaseError", "Store"]

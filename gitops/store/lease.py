@@ -30,7 +30,7 @@ import structlog
 from sqlalchemy import Row, select, update
 from sqlalchemy.engine import Connection
 
-from gitops.errors import LeaseError, StoreError
+from gitops.errors import StoreError
 from gitops.model import canonical
 from gitops.store.database import HINT, Database, inserting
 from gitops.store.files.layout import Layout
@@ -47,6 +47,10 @@ LOOK = 1.0
 """Seconds between two looks at a lease that is another's."""
 GONE = ("Z", "X")
 """States of a process that has ended (proc(5))."""
+
+
+class LeaseError(StoreError):
+    """Another controller has taken over: nothing may be published any more by this one."""
 
 
 @dataclass(frozen=True)

@@ -13,11 +13,11 @@ from pathlib import Path
 
 import pytest
 
-from gitops.errors import LeaseError, StoreError
+from gitops.errors import StoreError
 from gitops.publish import Publisher
 from gitops.publish import folder as metadata
 from gitops.sign import Signer
-from gitops.store import Store, lease, tables
+from gitops.store import LeaseError, Store, lease, tables
 from tests.kit.databases import Postgres, both
 from tests.kit.published import Kit, kit
 
