@@ -18,8 +18,8 @@ from gitops.errors import BuildError, FleetError, SourceError, StoreError, Tower
 from gitops.model import EventType, Health, Hold, HoldReason, Image
 from gitops.plan import LOST
 from gitops.rollout import holds
-from gitops.rollout.status import CONTROLLER
 from gitops.store import Store
+from gitops.store.notes.documents import Status
 from gitops.workflows.offer import SUPERSEDED
 from tests.kit.databases import both
 from tests.kit.site import FILES, HELLO, WORSE, Site
@@ -289,7 +289,7 @@ def test_while_the_remote_is_gone_the_last_good_rollout_goes_on_and_metadata_sta
     break_remote(site, how)
     with pytest.raises(SourceError):
         site.run()
-    assert "error" in (site.store.notes.value(CONTROLLER) or {})
+    assert (site.store.notes.get(Status) or Status()).error
     timestamp = site.settings.state / "repo" / "metadata" / "timestamp.json"
     before = timestamp.read_bytes()
     now = time.time() + 3 * 86400
@@ -303,7 +303,7 @@ def test_while_the_remote_is_gone_the_last_good_rollout_goes_on_and_metadata_sta
         (site.folder / "away").rename(site.remote.bare)
     site.remote.git("push", "-q", "-f", "origin", f"{old}:refs/heads/main")
     assert site.run().plan.empty
-    assert (site.store.notes.value(CONTROLLER) or {})["error"] == ""
+    assert (site.store.notes.get(Status) or Status(error="none")).error == ""
 
 
 def test_a_commit_with_mistakes_or_a_build_that_fails_leaves_the_last_good_state(site: Site) -> None:
@@ -368,7 +368,7 @@ def test_a_full_disk_or_a_broken_stage_is_told_and_the_loop_goes_on(
         controller.run_once()
 
     def wait(_seconds: float) -> bool:
-        seen.append((store.notes.value(CONTROLLER) or {}).get("error", ""))
+        seen.append((store.notes.get(Status) or Status()).error)
         workshop.build = real  # type: ignore[method-assign]
         if len(seen) > 1:
             stop.set()

@@ -26,6 +26,7 @@ from gitops.errors import AssembleError
 from gitops.fleet.overlay import by_path
 from gitops.model import AppImage, BlobRef, Box, Content, Image, Layer, Mounted, Release, Revision, canonical, sha256
 from gitops.store import Store
+from gitops.store.notes.documents import AssembledFiles
 
 log = structlog.get_logger(__name__)
 
@@ -132,7 +133,7 @@ class Assembler:
         refs = self._files(self._image(name), (binary, tar))
         return Kernel(refs[binary], refs[tar], self._layers.of_blob(refs[tar].sha256))
 
-    def boot_files(self) -> dict[str, BlobRef]:
+    def boot_files(self) -> Mapping[str, BlobRef]:
         """The bootloader package's files, by name (`BOOT_FILES`)."""
         return self._files(self._image(BOOTLOADER), BOOT_FILES)
 
@@ -147,7 +148,7 @@ class Assembler:
     def _initrd(self, kernel: Kernel) -> BlobRef:
         image = self._image(INITRD)
 
-        def make() -> dict[str, BlobRef]:
+        def make() -> Mapping[str, BlobRef]:
             data = make_initrd(self._toolbox, self._tars(image), self._store.blobs.path(kernel.modules.sha256))
             log.info("initrd.made", size=len(data))
             return {"initrd": self._store.blobs.put(data)}
@@ -155,7 +156,7 @@ class Assembler:
         inputs: list[object] = ["initrd", self._toolbox.key, list(image.layers), kernel.modules.sha256, self._recipe]
         return self._remembered(inputs, make)["initrd"]
 
-    def _files(self, image: Image, names: tuple[str, ...]) -> dict[str, BlobRef]:
+    def _files(self, image: Image, names: tuple[str, ...]) -> Mapping[str, BlobRef]:
         """Single files of an image, as blobs."""
         inputs: list[object] = ["files", list(image.layers), list(names)]
         return self._remembered(inputs, lambda: {name: self._extract(image, name) for name in names})
@@ -173,13 +174,12 @@ class Assembler:
                 raise AssembleError(f"{image.reference}: layer {diff_id[:12]} is missing", hint="build it again")
         return [self._store.blobs.path(diff_id) for diff_id in image.layers]
 
-    def _remembered(self, inputs: list[object], make: Callable[[], dict[str, BlobRef]]) -> dict[str, BlobRef]:
+    def _remembered(self, inputs: list[object], make: Callable[[], Mapping[str, BlobRef]]) -> Mapping[str, BlobRef]:
         """Blobs made from `inputs`: those of the last time when all are still there, else made."""
-        name = f"assemble/{sha256(canonical(inputs))}"
-        rows = self._store.notes.value(name) or {}
-        existing = {key: BlobRef(*row) for key, row in rows.items()}
+        key = sha256(canonical(inputs))
+        existing = (self._store.notes.get(AssembledFiles, key) or AssembledFiles()).rows
         if existing and all(self._store.blobs.has(ref.sha256) for ref in existing.values()):
             return existing
         refs = make()
-        self._store.notes.set_value(name, {key: [ref.sha256, ref.size] for key, ref in refs.items()})
+        self._store.notes.put(AssembledFiles(refs), key)
         return refs

@@ -74,10 +74,10 @@ def _escape(text: str) -> str:
 
 
 def _tell(fleet: FleetStatus) -> None:
-    error, reason = fleet.controller.get("error"), fleet.controller.get("reason")
+    error, reason = fleet.controller.error, fleet.controller.reason
     if error and reason:
         talk.print(f"[red]Not verified:[/red] {_escape(f'{reason}: {error}')}")
     elif error:
-        talk.print(f"[red]controller:[/red] {_escape(str(error))}")
-    for alarm in fleet.controller.get("alarms", []):
-        talk.print(f"[red]Not verified:[/red] {_escape(str(alarm))}")
+        talk.print(f"[red]controller:[/red] {_escape(error)}")
+    for alarm in fleet.controller.alarms:
+        talk.print(f"[red]Not verified:[/red] {_escape(alarm)}")

@@ -137,9 +137,9 @@ class Story:
         return self._outcome(commit, "nothing to do", began, good, rebooted=False)
 
     def _outcome(self, commit: str, expected: str, began: float, good: bool, *, rebooted: bool = True) -> Outcome:
-        report, done = self.watch.report(), self.watch.figures(commit)
-        why = [f"{step['subject']}: {step['reason']}" for step in done.get("builds", [])]
-        rebuilt = "; ".join([*why, f"{done.get('layers', 0)} new layers"]) if done else "nothing"
+        report, done = self.watch.report(), self.watch.result(commit)
+        why = [f"{step.subject}: {step.reason}" for step in done.builds] if done else []
+        rebuilt = "; ".join([*why, f"{done.layers} new layers"]) if done else "nothing"
         downtime = self.uptime.since(began) if rebooted else 0.0
         fetched = int(report.fetched.get("bytes", 0)) if report and downtime else 0
         now = f"release {report.sequence}, {report.health}" if report else "unknown"

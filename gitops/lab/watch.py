@@ -13,9 +13,10 @@ from rich.console import Console
 from gitops.errors import TowerosError
 from gitops.lab.machine import Machine
 from gitops.lab.setup import BOX
-from gitops.model import BoxState, EventType, Json, Phase, Report, Verdict
+from gitops.model import BoxState, EventType, Phase, Report, Verdict
 from gitops.process import Background
 from gitops.store import Store
+from gitops.store.notes.documents import PassResult, Planned
 
 VERDICT = 900.0
 """Seconds from a commit to its end: build, download, boots under emulation, probation."""
@@ -57,11 +58,11 @@ class Watch:
 
     def carried_out(self, commit: str) -> bool:
         """Whether the controller did all that a commit asks for."""
-        return (self._store.notes.value("planned") or {}).get("commit") == commit
+        return (self._store.notes.get(Planned) or Planned()).commit == commit
 
-    def figures(self, commit: str) -> Json:
-        """What the controller noted of carrying it out; empty when there was nothing to do."""
-        return self._store.notes.value(f"pass/{commit}") or {}
+    def result(self, commit: str) -> PassResult | None:
+        """What the controller did to carry it out; None when there was nothing to do."""
+        return self._store.notes.get(PassResult, commit)
 
     def healthy(self, machine: Machine) -> None:
         """Wait for a report of this boot that says that all is well."""

@@ -8,37 +8,35 @@ signed metadata, so it obeys at its next poll. Whoever holds says why. Git's wor
     reasons(fleet, store)["site-7"]         # "ada: hardware on the way (since 2026-11-23 03:12 UTC)"
 """
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
 
-from gitops.model import EventType, Fleet, Happened, Json
+from gitops.model import EventType, Fleet, Happened
 from gitops.store import Store
+from gitops.store.notes.documents import Suspended, Suspension
 
-SUSPENDED = "suspended"
-"""The store's document: box, or `ALL` -> {"who", "why", "since"}."""
 ALL = "*"
 
 
 def hold(store: Store, box: str, who: str, why: str, now: int) -> None:
     """Hold a box, or `ALL`, from the next pass on."""
-    store.notes.set_value(
-        SUSPENDED, (store.notes.value(SUSPENDED) or {}) | {box: {"who": who, "why": why, "since": now}}
-    )
+    store.notes.put(Suspended({**_suspensions(store), box: Suspension(who, why, now)}))
     store.events.add("" if box == ALL else box, EventType.NORMAL, Happened.SUSPENDED, f"{who}: {why}")
 
 
 def let_go(store: Store, box: str, who: str) -> bool:
     """Take a hold back. False: there was none (of this kind)."""
-    held = store.notes.value(SUSPENDED) or {}
+    held = _suspensions(store)
     if box not in held:
         return False
-    store.notes.set_value(SUSPENDED, {name: row for name, row in held.items() if name != box})
+    store.notes.put(Suspended({name: each for name, each in held.items() if name != box}))
     store.events.add("" if box == ALL else box, EventType.NORMAL, Happened.RESUMED, who)
     return True
 
 
 def operators(store: Store) -> dict[str, str]:
     """Box, or `ALL` -> who holds it, as operators said."""
-    return {name: _text(row) for name, row in (store.notes.value(SUSPENDED) or {}).items()}
+    return {name: _text(each) for name, each in _suspensions(store).items()}
 
 
 def reasons(fleet: Fleet, store: Store) -> dict[str, str]:
@@ -53,6 +51,10 @@ def reasons(fleet: Fleet, store: Store) -> dict[str, str]:
     return holders
 
 
-def _text(row: Json) -> str:
-    since = datetime.fromtimestamp(int(row["since"]), UTC)
-    return f"{row['who']}: {row['why']} (since {since:%Y-%m-%d %H:%M} UTC)"
+def _suspensions(store: Store) -> Mapping[str, Suspension]:
+    return (store.notes.get(Suspended) or Suspended()).rows
+
+
+def _text(held: Suspension) -> str:
+    since = datetime.fromtimestamp(held.since, UTC)
+    return f"{held.who}: {held.why} (since {since:%Y-%m-%d %H:%M} UTC)"

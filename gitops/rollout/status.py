@@ -8,9 +8,7 @@ from dataclasses import asdict, dataclass
 
 from gitops.model import BoxState, Health, Json, Sync
 from gitops.store import Store
-
-CONTROLLER = "controller"
-"""The store's document on the last passes: `revision`, `polled`, `error`, `hint`, `since`."""
+from gitops.store.notes.documents import Status
 
 
 @dataclass(frozen=True)
@@ -61,16 +59,23 @@ class FleetStatus:
     """All boxes, and the controller's own last words."""
 
     boxes: tuple[BoxStatus, ...]
-    controller: Json
+    controller: Status
 
     def as_json(self) -> Json:
-        return {"controller": self.controller, "boxes": [box.as_json() for box in self.boxes]}
+        return {"controller": _last_passes(self.controller), "boxes": [box.as_json() for box in self.boxes]}
+
+
+def _last_passes(status: Status) -> Json:
+    """Empty before the first pass; what belongs to a failure is there while it lasts."""
+    absent = set() if status.error else {"hint", "reason", "since"}
+    members = {name: value for name, value in asdict(status).items() if name not in absent}
+    return members if status.polled else {}
 
 
 def fleet_status(store: Store, now: int) -> FleetStatus:
     """What the store knows of everything, at `now`."""
     boxes = tuple(BoxStatus.of(state, now) for state in store.states.all())
-    return FleetStatus(boxes, store.notes.value(CONTROLLER) or {})
+    return FleetStatus(boxes, store.notes.get(Status) or Status())
 
 
 def box_status(store: Store, box: str, now: int) -> BoxStatus | None:

@@ -11,6 +11,7 @@ from gitops.errors import ProcessError, SignError, StoreError
 from gitops.model import sha256
 from gitops.process import run
 from gitops.store import Store
+from gitops.store.notes.documents import SignedBootFile
 
 HINT = "install sbsigntool"
 
@@ -24,13 +25,13 @@ def sign(image: bytes, key: Path, certificate: Path, store: Store | None = None)
     for path in (key, certificate):
         if not path.is_file():
             raise SignError(f"{path} is missing", hint="run `toweros keys init`, or restore the backup")
-    name = f"signed:{sha256(image)}:{sha256(certificate.read_bytes())[:16]}"
+    name = f"{sha256(image)}:{sha256(certificate.read_bytes())[:16]}"
     known = _remembered(store, name)
     if known is not None:
         return known
     signed = _sbsign(image, key, certificate)
     if store:
-        store.notes.set_value(name, {"sha256": store.blobs.put(signed).sha256})
+        store.notes.put(SignedBootFile(store.blobs.put(signed).sha256), name)
     return signed
 
 
@@ -47,11 +48,11 @@ def verify(image: bytes, certificate: Path) -> bool:
 
 
 def _remembered(store: Store | None, name: str) -> bytes | None:
-    kept = store.notes.value(name) if store else None
-    if store is None or kept is None:
+    signed = store.notes.get(SignedBootFile, name) if store else None
+    if store is None or signed is None:
         return None
     try:
-        return store.blobs.read(str(kept["sha256"]))
+        return store.blobs.read(signed.sha256)
     except StoreError:
         return None
 

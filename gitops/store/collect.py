@@ -16,9 +16,7 @@ from pathlib import Path
 from gitops.errors import StoreError
 from gitops.model import Package, Publication
 from gitops.store import Store
-
-APP_IMAGES = "app-images"
-"""The store's document of what boxes need of images that no package makes: reference -> digests of blobs."""
+from gitops.store.notes.documents import AppImages
 
 
 @dataclass(frozen=True)
@@ -63,7 +61,7 @@ def _running(store: Store) -> set[str]:
 
 def _needed_to_build(store: Store, packages: tuple[Package, ...]) -> set[str]:
     needed = {locked.sha256 for package in packages for locked in package.lock}
-    needed |= {digest for digests in (store.notes.value(APP_IMAGES) or {}).values() for digest in digests}
+    needed |= {digest for digests in (store.notes.get(AppImages) or AppImages()).rows.values() for digest in digests}
     for package in packages:
         image = store.builds.image(package.key)
         needed |= set(image.layers) if image else set()

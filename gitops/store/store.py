@@ -15,7 +15,8 @@ from gitops.store.files.blobs import Blobs, Layers
 from gitops.store.files.layout import Layout
 from gitops.store.holds import Holds
 from gitops.store.lease import Lease
-from gitops.store.notes import PLANNED, Notes
+from gitops.store.notes.documents import Planned
+from gitops.store.notes.notes import Notes
 from gitops.store.offers import Offers
 from gitops.store.states import States
 
@@ -103,20 +104,20 @@ class Store:
 
     def existing(self) -> Existing:
         """What the last pass left, for the next plan."""
-        planned = self.notes.value(PLANNED) or {}
+        planned = self.notes.get(Planned) or Planned()
         blobs, layers = self.blobs.names(), self.layers.names()
         boxes: dict[str, str] = {}
         for made in self.offers.made():
             whole = blobs.issuperset(made.blobs) and layers.issuperset(made.layers)
             boxes[made.box] = made.key if whole else ""
-        return Existing(self.builds.usable(), boxes, planned.get("packages", {}))
+        return Existing(self.builds.usable(), boxes, planned.packages)
 
     def save_planned(self, revision: Revision, fleet: Fleet) -> None:
         """Remember what was carried out, when that is another revision than before."""
         packages = {path: package.key for path, package in fleet.packages.items()}
-        planned = {"commit": revision.commit, "boxes": sorted(fleet.boxes), "packages": packages}
-        if planned != self.notes.value(PLANNED):
-            self.notes.set_value(PLANNED, planned)
+        planned = Planned(revision.commit, tuple(sorted(fleet.boxes)), packages)
+        if planned != self.notes.get(Planned):
+            self.notes.put(planned)
 
     def whole(self, publication: Publication) -> bool:
         """Whether all files that its box would fetch are there."""

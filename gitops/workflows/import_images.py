@@ -22,7 +22,7 @@ from gitops.oci.layout import OciLayout
 from gitops.oci.registry import Registry, credentials
 from gitops.settings import Settings
 from gitops.store import Store
-from gitops.store.collect import APP_IMAGES
+from gitops.store.notes.documents import AppImageBlobs, AppImages, CheckedSignature
 
 log = structlog.get_logger(__name__)
 
@@ -48,9 +48,9 @@ class Images:
             if app.pull == "registry":
                 every = {name: images.get(name) or self._built(built, name) for name in app.images.values()}
                 self._check(app, every, tree)
-        needed = {name: [ref.sha256 for ref in _blobs(self._store, image)] for name, image in images.items()}
-        if needed != (self._store.notes.value(APP_IMAGES) or {}):
-            self._store.notes.set_value(APP_IMAGES, needed)
+        digests = {name: tuple(ref.sha256 for ref in _blobs(self._store, image)) for name, image in images.items()}
+        if AppImages(digests) != (self._store.notes.get(AppImages) or AppImages()):
+            self._store.notes.put(AppImages(digests))
         return Pulled(images, self._settings.registry)
 
     def image(self, name: str) -> AppImage:
@@ -77,12 +77,10 @@ class Images:
 
     def keep(self, digest: str, image: AppImage) -> None:
         """Remember an image under the digest by which it is named (its index's, if it has one)."""
-        parts = _blobs(self._store, image)
-        self._store.notes.set_value(f"app-image/{digest}", {"blobs": [[ref.sha256, ref.size] for ref in parts]})
+        self._store.notes.put(AppImageBlobs(_blobs(self._store, image)), digest)
 
     def _stored(self, digest: str) -> AppImage | None:
-        rows = (self._store.notes.value(f"app-image/{digest}") or {}).get("blobs", ())
-        refs = [BlobRef(*row) for row in rows]
+        refs = (self._store.notes.get(AppImageBlobs, digest) or AppImageBlobs()).blobs
         if not refs or not all(self._store.blobs.has(ref.sha256) for ref in refs):
             return None
         manifest, config, *layers = refs
@@ -99,15 +97,15 @@ class Images:
         keys = {path.removeprefix(KEYS): tree.read(path) for path in tree.entries() if path.startswith(KEYS)}
         for name, image in images.items():
             asked = [self._settings.registry, image.digest, sorted(map(sha256, keys.values()))]
-            question = f"signed/{sha256(canonical(asked))}"
-            if self._store.notes.value(question):
+            question = sha256(canonical(asked))
+            if self._store.notes.get(CheckedSignature, question):
                 continue
             if not self._settings.registry:
                 hint = "set `registry` in toweros.toml, or `pull: staged`"
                 raise RegistryError(f"{app.path} is pulled from a registry, and none is named", hint=hint)
             registry, repository = self.place(self._settings.registry, repository_of(name))
             signer = verify_signature(registry, repository, image.digest, keys)
-            self._store.notes.set_value(question, {"signer": signer})
+            self._store.notes.put(CheckedSignature(signer), question)
             log.info("image.signed", image=name, signer=signer)
 
 

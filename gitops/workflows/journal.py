@@ -11,14 +11,14 @@ failure and an alarm too; a pass that did nothing leaves no result.
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import structlog
 
 from gitops.errors import TowerosError, readable
 from gitops.model import EventType, Happened, Hold, Json, Plan, Revision, Step
-from gitops.rollout.status import CONTROLLER
 from gitops.store import Store
+from gitops.store.notes.documents import PassResult, Status, as_json
 
 log = structlog.get_logger(__name__)
 
@@ -34,20 +34,21 @@ class Pass:
     layers: int = 0
     seconds: Mapping[str, float] = field(default_factory=dict)
 
+    @property
+    def result(self) -> PassResult:
+        """What is remembered of it."""
+        return PassResult(
+            revision=str(self.revision),
+            builds=self.plan.builds,
+            boxes=self.plan.boxes,
+            layers=self.layers,
+            published=self.published,
+            held={box: str(hold) for box, hold in self.held.items()},
+            seconds={stage: round(seconds, 2) for stage, seconds in self.seconds.items()},
+        )
+
     def as_json(self) -> Json:
-        return {
-            "revision": str(self.revision),
-            "builds": [_row(step) for step in self.plan.builds],
-            "boxes": [_row(step) for step in self.plan.boxes],
-            "layers": self.layers,
-            "published": list(self.published),
-            "held": {box: str(hold) for box, hold in self.held.items()},
-            "seconds": {stage: round(seconds, 2) for stage, seconds in self.seconds.items()},
-        }
-
-
-def _row(step: Step) -> Json:
-    return {"subject": step.subject, "action": str(step.action), "reason": step.reason}
+        return as_json(self.result)
 
 
 class Stopwatch:
@@ -93,7 +94,7 @@ class Journal:
 
     def alarms(self, alarms: Sequence[TowerosError]) -> None:
         """Warn, once, of each release tag that would come next and may not."""
-        before = self._status().get("alarms", [])
+        before = self._status().alarms
         for alarm in alarms:
             if _alarm(alarm) not in before:
                 self.warning(_reason(alarm), alarm.message)
@@ -101,11 +102,10 @@ class Journal:
     def succeeded(self, done: Pass, alarms: Sequence[TowerosError]) -> None:
         """A pass came to its end."""
         revision = done.revision
-        status = {"revision": str(revision), "signers": list(revision.signers), "polled": int(time.time())}
-        status |= {"alarms": [_alarm(alarm) for alarm in alarms], "error": ""}
-        self._store.notes.set_value(CONTROLLER, status)
+        texts = tuple(map(_alarm, alarms))
+        self._store.notes.put(Status(str(revision), revision.signers, texts, int(time.time())))
         if not done.plan.empty or done.published:
-            self._store.notes.set_value(f"pass/{revision.commit}", done.as_json())
+            self._store.notes.put(done.result, revision.commit)
 
     def failed(self, error: TowerosError) -> None:
         """A pass failed. Best effort: the database may be what failed."""
@@ -116,14 +116,15 @@ class Journal:
 
     def _save_error(self, error: TowerosError) -> None:
         before, now = self._status(), int(time.time())
-        if before.get("error") != error.message:
+        since = before.since
+        if before.error != error.message:
             self._store.events.add("", EventType.WARNING, _reason(error) or type(error).__name__, error.message)
-            before |= {"since": now}
-        status = {"error": error.message, "hint": error.hint, "reason": _reason(error), "polled": now}
-        self._store.notes.set_value(CONTROLLER, {**before, **status})
+            since = now
+        failed = replace(before, error=error.message, hint=error.hint, reason=_reason(error), since=since, polled=now)
+        self._store.notes.put(failed)
 
-    def _status(self) -> Json:
-        return self._store.notes.value(CONTROLLER) or {}
+    def _status(self) -> Status:
+        return self._store.notes.get(Status) or Status()
 
 
 def _reason(error: TowerosError) -> str:

@@ -15,6 +15,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from gitops.model import Health, Phase, Report, canonical
 from gitops.store import Store
+from gitops.store.notes.documents import Status
 from tests.kit.contracts import good
 from tests.kit.databases import both
 from tests.kit.published import kit
@@ -80,7 +81,7 @@ def test_everything_moves_from_sqlite_to_postgresql(tmp_path: Path, database: st
     with store.lease.held():
         store.offers.save_candidate(publication, "key")
         store.offers.promote(["demo-1"])
-        store.notes.set_value("controller", {"polled": 1})
+        store.notes.put(Status(polled=1))
     store.boxes.enroll("demo-1", "ab" * 32)
     store.boxes.save_report(Report("demo-1", "b", 3, 0, "1", 1, "ab" * 32, "cd" * 32, Phase.IDLE, Health.HEALTHY))
     store.events.add("demo-1", "Normal", "One", "")
@@ -89,7 +90,7 @@ def test_everything_moves_from_sqlite_to_postgresql(tmp_path: Path, database: st
     assert done.returncode == 0, done.stderr
     new = Store.open(tmp_path / "state", database)
     assert list(new.offers.each()) == [publication] and list(new.offers.made()) == list(store.offers.made())
-    assert new.states.all() == store.states.all() and new.notes.value("controller") == {"polled": 1}
+    assert new.states.all() == store.states.all() and new.notes.get(Status) == Status(polled=1)
     assert new.boxes.row("demo-1") == store.boxes.row("demo-1")
     assert new.boxes.report("demo-1") == store.boxes.report("demo-1")
     new.events.add("demo-1", "Normal", "Two", "")

@@ -7,6 +7,7 @@ import pytest
 
 from gitops.server import create_app, serve
 from gitops.settings import Settings
+from gitops.store.notes.documents import Status
 from tests.kit.published import kit
 
 pytestmark = pytest.mark.e2e
@@ -23,7 +24,7 @@ def test_the_page_is_readable_without_scripts(tmp_path: Path, width: int) -> Non
     here.publisher.publish([publication])
     here.store.offers.save_published(publication, "ab" * 32)
     here.store.boxes.enroll("demo-1", "ab" * 32)
-    here.store.notes.set_value("controller", {"revision": str(publication.revision), "error": "x" * 300, "polled": 1})
+    here.store.notes.put(Status(str(publication.revision), error="x" * 300, polled=1))
     app = create_app(here.store, Settings(state=here.store.paths.root))
     with serve(app, "127.0.0.1:0") as url, sync_playwright() as player:
         browser = player.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])

@@ -1,6 +1,5 @@
 """A reviewer at a forge that is played: what it says there, with a clock, a memory and a planner of the test's own."""
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -10,8 +9,9 @@ import pytest
 from gitops.forges.forge import Pull
 from gitops.forges.github import HEADERS, GitHub
 from gitops.forges.http import Api
-from gitops.model import Action, Json
+from gitops.model import Action
 from gitops.review.nouns import Change, Group, Summary
+from gitops.store.notes.documents import ForgeMemory, decode, encode
 from gitops.workflows.reviews.reviewer import Deployment, Reviewer
 from tests.simulators.forge import REPOSITORY, Forge, forge
 
@@ -23,13 +23,13 @@ class Notes:
     """A memory that forgets at the test's end."""
 
     def __init__(self) -> None:
-        self.documents: dict[str, str] = {}
+        self.text = ""
 
-    def value(self, name: str) -> Json | None:
-        return json.loads(self.documents[name]) if name in self.documents else None
+    def get(self, kind: type[ForgeMemory]) -> ForgeMemory | None:
+        return decode(kind, "", self.text) if self.text else None
 
-    def set_value(self, name: str, value: Json | None) -> None:
-        self.documents[name] = json.dumps(value)
+    def put(self, document: ForgeMemory) -> None:
+        self.text = encode(document)
 
 
 @dataclass

@@ -18,6 +18,7 @@ from gitops.model import Hold, HoldReason, canonical
 from gitops.server import create_app, serve
 from gitops.server.boxes.reports import MAX_BODY
 from gitops.settings import Settings
+from gitops.store.notes.documents import Status
 from tests.kit.contracts import good
 from tests.kit.published import Kit, kit
 
@@ -180,9 +181,7 @@ def test_the_page_escapes_what_boxes_say(here: Kit, web: TestClient, key: Ed2551
     failure = FAILURE | {"reason": EVIL, "log": EVIL}
     assert post(web, body(key, phase=EVIL)) == 422
     assert post(web, body(key, error=EVIL, failures=[failure], degraded=[EVIL], entry=EVIL)) == 204
-    here.store.notes.set_value(
-        "controller", {"revision": "main@sha1:" + "a" * 40, "error": EVIL, "hint": EVIL, "polled": 5}
-    )
+    here.store.notes.put(Status("main@sha1:" + "a" * 40, error=EVIL, hint=EVIL, polled=5))
     page = web.get("/")
     assert "<script" not in page.text and page.text.count("&lt;script&gt;") >= 6
     assert "default-src 'none'" in page.headers["content-security-policy"]
@@ -204,6 +203,20 @@ def test_api_metrics_and_probes(here: Kit, web: TestClient, key: Ed25519PrivateK
     missing = web.get("/api/v1/boxes/none")
     assert missing.status_code == 404 and missing.json()["detail"] == "there is no box none"
     assert re.search(r'toweros_boxes\{health="Healthy",sync="Synced"\} 1\.0', web.get("/metrics").text)
+
+
+def test_the_json_of_the_controller(here: Kit, web: TestClient) -> None:
+    """Monitors read it, too; what belongs to a failure is there while it lasts."""
+
+    def shown() -> object:
+        return web.get("/api/v1/boxes").json()["controller"]
+
+    assert shown() == {}, "no pass yet"
+    good = {"revision": "main@sha1:c", "signers": ["ada"], "polled": 5, "alarms": [], "error": ""}
+    here.store.notes.put(Status("main@sha1:c", ("ada",), polled=5))
+    assert shown() == good
+    here.store.notes.put(Status("main@sha1:c", ("ada",), (), 6, "no", "sign it", "Unsigned", 6))
+    assert shown() == good | {"polled": 6, "error": "no", "hint": "sign it", "reason": "Unsigned", "since": 6}
 
 
 def test_the_json_of_a_box(here: Kit, web: TestClient, key: Ed25519PrivateKey) -> None:

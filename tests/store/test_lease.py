@@ -18,6 +18,7 @@ from gitops.publish import Publisher
 from gitops.publish import folder as metadata
 from gitops.sign import Signer
 from gitops.store import LeaseError, Store, lease, tables
+from gitops.store.notes.documents import Status
 from tests.kit.databases import Postgres, both
 from tests.kit.published import Kit, kit
 
@@ -176,14 +177,14 @@ def test_an_old_lease_changes_neither_offers_nor_documents(here: Kit) -> None:
             lambda: store.offers.promote(["a"]),
             lambda: store.offers.save_published(publication, "key"),
             lambda: store.offers.forget_candidate("a"),
-            lambda: store.notes.set_value("controller", {}),
+            lambda: store.notes.put(Status()),
             lambda: here.publisher.publish([publication]),
         ):
             with pytest.raises(LeaseError):
                 change()
         store.boxes.enroll("a", "ab" * 32)  # a box may still be heard
     assert store.offers.published("a") is None and store.offers.candidate("a") == publication
-    assert store.notes.value("controller") is None
+    assert store.notes.get(Status) is None
 
 
 @both

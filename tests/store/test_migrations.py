@@ -19,9 +19,19 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import event
 
 from gitops.errors import StoreError
-from gitops.model import Health, Phase
+from gitops.model import BlobRef, Health, Phase
 from gitops.store import Store, schema, tables
 from gitops.store.database import Database
+from gitops.store.notes.documents import (
+    NAMES,
+    AssembledFiles,
+    CheckedSignature,
+    ForgeMemory,
+    PassResult,
+    Planned,
+    Suspended,
+    Suspension,
+)
 from tests.kit.databases import both
 from tests.kit.published import kit
 
@@ -68,8 +78,20 @@ def test_a_store_of_0_1_0_is_brought_forward(tmp_path: Path, old: str) -> None:
     assert store.boxes.row("demo-3").revoked  # type: ignore[union-attr]
     assert not store.boxes.save_report(report), "what was seen stays seen"
     assert [event.reason for event in store.events.latest()] == ["Forge", "Published"]
-    assert store.builds.image("1" * 64) and store.notes.value("suspended")
-    assert store.notes.value("revisions") is None
+    assert store.builds.image("1" * 64)
+
+
+@both
+def test_the_documents_of_0_1_0_are_read_and_what_nobody_reads_is_gone(tmp_path: Path, old: str) -> None:
+    store = Store.open(tmp_path, old, migrate=True)
+    read = {}
+    for name, _ in contents(store._database)["values_"]:
+        kind, prefix = next(each for each in NAMES.items() if str(name).startswith(each[1]))
+        read[kind] = store.notes.get(kind, str(name).removeprefix(prefix))
+    assert read.keys() == NAMES.keys() - {PassResult, CheckedSignature}, "neither `revisions` nor `held`"
+    assert read[Suspended].rows == {"demo-2": Suspension("ada", "disk", 1_790_000_000)}
+    assert read[AssembledFiles].rows == {"kernel": BlobRef("e" * 64, 9_000_000)}
+    assert read[Planned].packages == {"pkg/hello": "1" * 64} and read[ForgeMemory].pulls[3].turn == 1
 
 
 @both

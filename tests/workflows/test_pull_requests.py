@@ -18,7 +18,7 @@ from gitops.model import Action
 from gitops.review.nouns import Ruling
 from gitops.settings import Settings
 from gitops.store import Store
-from gitops.workflows.reviews.reviewer import MEMORY
+from gitops.store.notes.documents import ForgeMemory
 from gitops.workflows.reviews.rounds import Reviews
 from tests.kit.desk import TOKEN_TEXT
 from tests.kit.fleets import TREE
@@ -90,7 +90,7 @@ def test_a_pull_request_of_a_real_repository_is_planned_from_where_it_left(
     speaker.round(fleet, revision)
     assert "pkg/hello/file changed" in hub.ours(7)[0] and "unknown key 'rol'" in hub.ours(8)[0]
     assert hub.state(revision.commit, "toweros/deploy") == ("pending", "0/3 boxes healthy")
-    assert "error" not in (store.notes.value(MEMORY) or {})
+    assert (store.notes.get(ForgeMemory) or ForgeMemory()).error == ""
     assert store.events.latest() == []
 
 
@@ -103,8 +103,8 @@ def test_a_forge_that_is_away_is_an_event_once_and_the_round_returns(
     for _ in range(3):
         speaker.round(fleet, revision)
     assert [(event.type, event.reason) for event in store.events.latest()] == [("Warning", "Forge")]
-    assert "503" in (store.notes.value(MEMORY) or {})["error"] and len(hub.requests) == 1
-    assert TOKEN_TEXT not in str(store.events.latest()) + str(store.notes.value(MEMORY))
+    assert "503" in (store.notes.get(ForgeMemory) or ForgeMemory()).error and len(hub.requests) == 1
+    assert TOKEN_TEXT not in str(store.events.latest()) + str(store.notes.get(ForgeMemory))
     start = time.monotonic()
     speaker.start(fleet, revision)
     assert time.monotonic() - start < 0.5

@@ -48,11 +48,11 @@ def exposition(fleet: FleetStatus) -> bytes:
     for box in fleet.boxes:
         seen.labels(box.box).set(box.seen)
     polled = Gauge("toweros_last_poll_seconds", "Unix time of the last look at the repository.", registry=registry)
-    polled.set(int(fleet.controller.get("polled") or 0))
+    polled.set(fleet.controller.polled)
     failing = Gauge("toweros_pass_failing", "1 when the last pass failed.", registry=registry)
-    failing.set(bool(fleet.controller.get("error")))
+    failing.set(bool(fleet.controller.error))
     verified = Gauge("toweros_not_verified", "1 while Git offers what may not deploy.", ["reason"], registry=registry)
-    alarms = [str(alarm).partition(":")[0] for alarm in fleet.controller.get("alarms", ())]
-    for reason in filter(None, (str(fleet.controller.get("reason") or ""), *alarms)):
+    alarms = [alarm.partition(":")[0] for alarm in fleet.controller.alarms]
+    for reason in filter(None, (fleet.controller.reason, *alarms)):
         verified.labels(reason).set(1)
     return generate_latest(registry)

@@ -8,38 +8,39 @@ that is away ends the round.
     Reviewer(forge, planner, store, link).round("main", deployment)
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Protocol
 
 import structlog
 
 from gitops.errors import FleetError, ForgeError, TowerosError
 from gitops.forges.forge import COMMAND, DEPLOY, PLAN, Forge, Pull, State, Status
-from gitops.model import Json, sha256
+from gitops.model import sha256
 from gitops.review.markdown import LIMIT, markdown, marker, plain
 from gitops.review.nouns import Ruling, Summary
 from gitops.review.text import headline
+from gitops.store.notes.documents import ForgeMemory, ReviewedPull, ShownDeployment
 
 log = structlog.get_logger(__name__)
 
-MEMORY = "forge"
-"""The store's document of it: per pull request its head and the text's digest; the deployment; `error`."""
 PER_ROUND = 5
 """Pull requests that are planned in one round."""
 MARK = marker("plan")
+NEW = ReviewedPull()
+"""A pull request that nothing was written about yet."""
 SIGN = "By itself, this commit would not deploy. What deploys is the merge: whoever makes it signs it."
 
 
 class Memory(Protocol):
-    """Small documents that stay (the store)."""
+    """What stays (the store's documents)."""
 
-    def value(self, name: str) -> Json | None:
-        """A document, or None."""
+    def get(self, kind: type[ForgeMemory]) -> ForgeMemory | None:
+        """What was written last; None: nothing yet."""
 
-    def set_value(self, name: str, value: Json | None) -> None:
-        """Keep a document."""
+    def put(self, document: ForgeMemory) -> None:
+        """Keep it."""
 
 
 Planner = Callable[[Pull, bool], Summary]
@@ -80,45 +81,45 @@ class Reviewer:
         Raises:
             ForgeError: it is away, wants us to wait, or refused something; what was written stays remembered.
         """
-        memory = self._memory.value(MEMORY) or {}
-        reviewed: dict[str, Json] = dict(memory.get("pulls", {}))
+        memory = self._memory.get(ForgeMemory) or ForgeMemory()
+        reviewed = dict(memory.pulls)
         refusals: list[ForgeError] = []
         try:
             if deployment:
                 with _noted(refusals):
-                    memory["deploy"] = self._show_deployment(deployment, memory.get("deploy"))
+                    memory = replace(memory, deploy=self._show_deployment(deployment, memory.deploy))
             pulls = list(self._forge.pulls(branch))
-            numbers = {str(pull.number) for pull in pulls}
+            numbers = {pull.number for pull in pulls}
             reviewed = {number: each for number, each in reviewed.items() if number in numbers}
-            news = [pull for pull in pulls if not _is_done(pull, reviewed.get(str(pull.number), {}))]
-            turn = 1 + max((each["turn"] for each in reviewed.values()), default=0)
+            news = [pull for pull in pulls if not _is_done(pull, reviewed.get(pull.number, NEW))]
+            turn = 1 + max((each.turn for each in reviewed.values()), default=0)
             for pull in sorted(news, key=lambda pull: _turn(pull, reviewed))[:PER_ROUND]:
-                before = {**reviewed.get(str(pull.number), {}), "turn": turn}
-                reviewed[str(pull.number)] = before
+                before = replace(reviewed.get(pull.number, NEW), turn=turn)
+                reviewed[pull.number] = before
                 with _noted(refusals):
-                    reviewed[str(pull.number)] = {**before, **self._review(pull, before)}
-                self._remember({**memory, "pulls": reviewed})
+                    reviewed[pull.number] = self._review(pull, before)
+                self._remember(replace(memory, pulls=dict(reviewed)))
         finally:
-            self._remember({**memory, "pulls": reviewed})
+            self._remember(replace(memory, pulls=reviewed))
         if refusals:
             raise refusals[0]
 
-    def _show_deployment(self, deployment: Deployment, before: Json | None) -> Json:
+    def _show_deployment(self, deployment: Deployment, before: ShownDeployment | None) -> ShownDeployment:
         status = deployment.status(self._link)
-        row = {"commit": deployment.commit, **asdict(status)}
-        if before and before["commit"] != deployment.commit and before["state"] == State.PENDING:
+        shown = ShownDeployment(deployment.commit, **asdict(status))
+        if before and before.commit != deployment.commit and before.state == State.PENDING:
             over = f"superseded by {deployment.commit[:12]}"
-            self._forge.status(before["commit"], Status(DEPLOY, State.ERROR, over, self._link))
-        if row != before:
+            self._forge.status(before.commit, Status(DEPLOY, State.ERROR, over, self._link))
+        if shown != before:
             self._forge.status(deployment.commit, status)
-        return row
+        return shown
 
-    def _review(self, pull: Pull, before: Json) -> Json:
+    def _review(self, pull: Pull, before: ReviewedPull) -> ReviewedPull:
         """Plan a head that is new, or that a maintainer meanwhile wants built; returns what to remember."""
         build = self._forge.approved(pull)
-        planned = before.get("head") == pull.head and (before["built"] or not build)
+        planned = before.head == pull.head and (before.built or not build)
         if planned:
-            return {"updated": pull.updated}
+            return replace(before, updated=pull.updated)
         try:
             summary = self._planner(pull, build)
             text, status = self._words(pull, summary), self._status(summary)
@@ -127,10 +128,10 @@ class Reviewer:
         except TowerosError as error:
             log.info("review.mistakes", pull=pull.number, error=error.message)
             text, status = mistakes(error), Status(PLAN, State.FAILURE, _short(error), self._link)
-        if sha256(text.encode()) != before.get("text"):
+        if sha256(text.encode()) != before.text:
             self._forge.comment(pull, MARK, text)
         self._forge.status(pull.head, status)
-        return {"head": pull.head, "text": sha256(text.encode()), "built": build, "updated": pull.updated}
+        return ReviewedPull(pull.head, sha256(text.encode()), build, pull.updated, before.turn)
 
     def _status(self, summary: Summary) -> Status:
         return Status(PLAN, State.SUCCESS, "No changes." if summary.empty else headline(summary), self._link)
@@ -141,9 +142,9 @@ class Reviewer:
         notes += [SIGN] if summary.verdict.state == Ruling.REFUSED else []
         return markdown(summary, MARK, "\n\n".join(notes))
 
-    def _remember(self, memory: Json) -> None:
-        if memory != self._memory.value(MEMORY):
-            self._memory.set_value(MEMORY, memory)
+    def _remember(self, memory: ForgeMemory) -> None:
+        if memory != self._memory.get(ForgeMemory):
+            self._memory.put(memory)
 
 
 def mistakes(error: TowerosError) -> str:
@@ -161,13 +162,13 @@ def mistakes(error: TowerosError) -> str:
     return "\n".join([*lines, ""])
 
 
-def _turn(pull: Pull, reviewed: dict[str, Json]) -> tuple[int, int]:
+def _turn(pull: Pull, reviewed: Mapping[int, ReviewedPull]) -> tuple[int, int]:
     """Who was looked at longest ago comes first, whatever came of it: none of them can hold up another."""
-    return reviewed.get(str(pull.number), {}).get("turn", 0), pull.number
+    return reviewed.get(pull.number, NEW).turn, pull.number
 
 
-def _is_done(pull: Pull, before: Json) -> bool:
-    return (before.get("head"), before.get("updated")) == (pull.head, pull.updated)
+def _is_done(pull: Pull, before: ReviewedPull) -> bool:
+    return (before.head, before.updated) == (pull.head, pull.updated)
 
 
 @contextmanager

@@ -10,6 +10,7 @@ Pull requests are planned from their files alone (nothing of them runs); one is 
 
 import threading
 import time
+from dataclasses import replace
 
 import structlog
 
@@ -24,8 +25,9 @@ from gitops.source import Access
 from gitops.source.clone.pulls import PullClone
 from gitops.source.trust.signatures import Trust
 from gitops.store import Store
+from gitops.store.notes.documents import ForgeMemory
 from gitops.workflows.preview import Question, preview, verdict
-from gitops.workflows.reviews.reviewer import MEMORY, Deployment, Reviewer
+from gitops.workflows.reviews.reviewer import Deployment, Reviewer
 from gitops.workflows.trial import measure
 
 log = structlog.get_logger(__name__)
@@ -96,10 +98,10 @@ class Reviews:
     def _note(self, problem: str) -> None:
         """Say what is wrong once, and that it is over once."""
         try:
-            memory = self._store.notes.value(MEMORY) or {}
-            if memory.get("error", "") == problem:
+            memory = self._store.notes.get(ForgeMemory) or ForgeMemory()
+            if memory.error == problem:
                 return
-            self._store.notes.set_value(MEMORY, {**memory, "error": problem})
+            self._store.notes.put(replace(memory, error=problem))
             if problem:
                 log.warning("forge.failed", error=problem)
                 self._store.events.add("", EventType.WARNING, Happened.FORGE, problem)

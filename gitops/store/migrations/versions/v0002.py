@@ -41,7 +41,7 @@ def upgrade() -> None:
     _again("reports", REPORT, lambda document: _report(document, known))
     _make("holds", "box", BOX, HOLD)
     _make("leases", "name", BOX, LEASE)
-    op.execute("DELETE FROM values_ WHERE name = 'revisions'")
+    op.execute("DELETE FROM values_ WHERE name IN ('revisions', 'held')")
 
 
 def _make(name: str, key: str, kind: Any, columns: Columns) -> sa.Table:

@@ -1,0 +1,218 @@
+"""Every small document that outlives the process: a frozen dataclass each, its name in `NAMES`, and its JSON.
+
+In: a document, or the JSON that is in the database. Out: the other one. Rules: a member that is missing has its default
+and an unknown one is dropped, so that another version can read on; the JSON of a document whose only member is `rows`
+is that mapping itself; what cannot be read is an error that names the document.
+
+    name_of(Planned)                                # "planned"
+    decode(Planned, "", encode(Planned("5c1e...")))
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from functools import cache
+from typing import Annotated, Any, TypeVar, get_type_hints
+
+from pydantic import BeforeValidator, PlainSerializer, TypeAdapter, ValidationError
+
+from gitops.errors import StoreError
+from gitops.model import BlobRef, Json, Step, canonical
+from gitops.model.digest import Digest
+
+HINT = "restore the database from a backup: docs/operations.md, Store"
+ROWS = "rows"
+T = TypeVar("T")
+
+
+def _members(row: object) -> object:
+    if not isinstance(row, list):
+        raise ValueError("not a digest and a size")
+    return dict(zip(("sha256", "size"), row, strict=True))
+
+
+Blob = Annotated[BlobRef, BeforeValidator(_members), PlainSerializer(lambda ref: [ref.sha256, ref.size])]
+"""A blob, written as `[digest, size]`."""
+
+
+@dataclass(frozen=True)
+class Status:
+    """The controller's last passes. `polled` and `since` are Unix seconds, 0: never; `hint`, `reason` and `since` (the
+    failure's first time) belong to `error`, which is empty after a pass that succeeded."""
+
+    revision: str = ""
+    signers: tuple[str, ...] = ()
+    alarms: tuple[str, ...] = ()
+    polled: int = 0
+    error: str = ""
+    hint: str = ""
+    reason: str = ""
+    since: int = 0
+
+
+@dataclass(frozen=True)
+class PassResult:
+    """What the last pass on a commit did. `held`: box -> why it waits; `layers`: how many were made; `seconds`: how
+    long each stage took."""
+
+    revision: str
+    builds: tuple[Step, ...] = ()
+    boxes: tuple[Step, ...] = ()
+    layers: int = 0
+    published: tuple[str, ...] = ()
+    held: Mapping[str, str] = field(default_factory=dict)
+    seconds: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Planned:
+    """The last revision that was carried out: its commit, its boxes, and its packages with their keys."""
+
+    commit: str = ""
+    boxes: tuple[str, ...] = ()
+    packages: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Suspension:
+    """Who holds a box, why, and since when (Unix seconds)."""
+
+    who: str
+    why: str
+    since: int
+
+
+@dataclass(frozen=True)
+class Suspended:
+    """Box, or `*` for all -> who holds it, as operators said."""
+
+    rows: Mapping[str, Suspension] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class ReviewedPull:
+    """A pull request as it was last written about: its head, the digest of the text there, whether it was built, the
+    forge's word for its newest comment, and the round in which it had its turn."""
+
+    head: str = ""
+    text: str = ""
+    built: bool = False
+    updated: str = ""
+    turn: int = 0
+
+
+@dataclass(frozen=True)
+class ShownDeployment:
+    """A commit status as it was last set for the rollout (`gitops.forges.forge.Status`)."""
+
+    commit: str
+    context: str
+    state: str
+    description: str
+    link: str = ""
+
+
+@dataclass(frozen=True)
+class ForgeMemory:
+    """What was written on the forge, by the number of the pull request; `error`: why the last round failed."""
+
+    pulls: Mapping[int, ReviewedPull] = field(default_factory=dict)
+    deploy: ShownDeployment | None = None
+    error: str = ""
+
+
+@dataclass(frozen=True)
+class AppImages:
+    """What boxes need of images that no package makes: reference -> digests of blobs."""
+
+    rows: Mapping[str, tuple[Digest, ...]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class AppImageBlobs:
+    """An image that no package makes: manifest, config, layers. Its key is the digest that names it."""
+
+    blobs: tuple[Blob, ...] = ()
+
+
+@dataclass(frozen=True)
+class CheckedSignature:
+    """Whose key signed an image. Its key is the digest of what was asked: registry, image, trusted keys."""
+
+    signer: str
+
+
+@dataclass(frozen=True)
+class AssembledFiles:
+    """Files that were made of images, by name. Its key is the digest of what they were made of."""
+
+    rows: Mapping[str, Blob] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class SignedBootFile:
+    """The blob that sbsign made. Its key: the digest of the unsigned file, `:`, the beginning of the certificate's."""
+
+    sha256: Digest
+
+
+NAMES: Mapping[type[Any], str] = {
+    Status: "controller",
+    PassResult: "pass/",
+    Planned: "planned",
+    Suspended: "suspended",
+    ForgeMemory: "forge",
+    AppImages: "app-images",
+    AppImageBlobs: "app-image/",
+    CheckedSignature: "signed/",
+    AssembledFiles: "assemble/",
+    SignedBootFile: "signed:",
+}
+"""Every document. There is one of each; of those whose name ends in `/` or `:`, one for each key, which follows."""
+
+
+def name_of(kind: type[Any], key: str = "") -> str:
+    """The name under which a document is kept."""
+    name = NAMES[kind]
+    if bool(key) != name.endswith(("/", ":")):
+        raise ValueError(f"{name} and the key {key!r} do not go together")
+    return name + key
+
+
+def as_json(document: Any) -> Json:
+    """A document as it is written."""
+    kind: Any = type(document)
+    written: Json = _adapter(kind).dump_python(document.rows if _is_mapping(kind) else document, mode="json")
+    return written
+
+
+def encode(document: Any) -> str:
+    """A document as the text that is kept."""
+    return canonical(as_json(document)).decode()
+
+
+def decode(kind: type[T], key: str, text: str) -> T:
+    """The document that a kept text is.
+
+    Raises:
+        StoreError: it is none of this kind.
+    """
+    made: Any = kind
+    try:
+        value = _adapter(made).validate_json(text, strict=True)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        place = ".".join(map(str, first["loc"])) or "the whole"
+        message = f"the document {name_of(kind, key)} is damaged: {place}: {first['msg']}"
+        raise StoreError(message, hint=HINT) from error
+    document: T = made(value) if _is_mapping(kind) else value
+    return document
+
+
+def _is_mapping(kind: type[Any]) -> bool:
+    return [member.name for member in fields(kind)] == [ROWS]
+
+
+@cache
+def _adapter(kind: Any) -> TypeAdapter[Any]:
+    """Made once, and only when it is needed: it takes a millisecond or two."""
+    return TypeAdapter(get_type_hints(kind, include_extras=True)[ROWS] if _is_mapping(kind) else kind)

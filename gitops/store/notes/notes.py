@@ -1,0 +1,41 @@
+"""Where the small documents are kept: a row each, under its name.
+
+notes.put(Planned("5c1e...", ("site-7",)))
+notes.get(Planned)                              # None: never written
+notes.put(SignedBootFile(digest), key)
+"""
+
+from typing import Any, TypeVar
+
+from sqlalchemy import select
+
+from gitops.store import tables
+from gitops.store.database import Database, upsert
+from gitops.store.lease import Lease
+from gitops.store.notes.documents import decode, encode, name_of
+
+T = TypeVar("T")
+
+
+class Notes:
+    """Documents by kind, and by key where there is one for each key."""
+
+    def __init__(self, database: Database, lease: Lease) -> None:
+        self._database, self._lease = database, lease
+
+    def get(self, kind: type[T], key: str = "") -> T | None:
+        """A document; None: it was never written.
+
+        Raises:
+            StoreError: it is damaged.
+        """
+        name = name_of(kind, key)
+        with self._database.read() as connection:
+            text = connection.scalar(select(tables.notes.c.document).where(tables.notes.c.name == name))
+        return None if text is None else decode(kind, key, text)
+
+    def put(self, document: Any, key: str = "") -> None:
+        """Keep a document, in place of the last one of its kind and key."""
+        name, text = name_of(type(document), key), encode(document)
+        with self._lease.write() as connection:
+            upsert(connection, tables.notes, {"name": name}, {"document": text})

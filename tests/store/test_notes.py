@@ -1,0 +1,151 @@
+"""Every small document comes back as it went in, whoever wrote it; a damaged one says its name."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gitops.errors import StoreError
+from gitops.model import Action, BlobRef, Step
+from gitops.store import Store
+from gitops.store.database import upsert
+from gitops.store.notes import documents
+from gitops.store.notes.documents import NAMES, name_of
+from gitops.store.tables import notes
+
+A, B = "a" * 64, "b" * 64
+DOCUMENTS: dict[Any, tuple[str, Any, Any]] = {
+    documents.Status: (
+        "",
+        documents.Status("main@sha1:c", ("ada",), ("Unsigned: v2",), 5, "no", "sign it", "Unsigned", 3),
+        {
+            "revision": "main@sha1:c", "signers": ["ada"], "alarms": ["Unsigned: v2"], "polled": 5,
+            "error": "no", "hint": "sign it", "reason": "Unsigned", "since": 3,
+        },
+    ),
+    documents.PassResult: (
+        "c" * 40,
+        documents.PassResult(
+            "main@sha1:c", (Step("pkg/a", Action.BUILD, "new"),), (), 2, ("one",), {"two": "held: ada"}, {"build": 1.25}
+        ),
+        {
+            "revision": "main@sha1:c", "builds": [{"subject": "pkg/a", "action": "build", "reason": "new"}],
+            "boxes": [], "layers": 2, "published": ["one"], "held": {"two": "held: ada"}, "seconds": {"build": 1.25},
+        },
+    ),
+    documents.Planned: (
+        "",
+        documents.Planned("c" * 40, ("one",), {"pkg/a": A}),
+        {"commit": "c" * 40, "boxes": ["one"], "packages": {"pkg/a": A}},
+    ),
+    documents.Suspended: (
+        "",
+        documents.Suspended({"*": documents.Suspension("ada", "disk", 5)}),
+        {"*": {"who": "ada", "why": "disk", "since": 5}},
+    ),
+    documents.ForgeMemory: (
+        "",
+        documents.ForgeMemory(
+            {7: documents.ReviewedPull("c" * 40, A, True, "today", 4)},
+            documents.ShownDeployment("c" * 40, "toweros/deploy", "pending", "1/2 boxes healthy", "https://status"),
+            "503",
+        ),
+        {
+            "pulls": {"7": {"head": "c" * 40, "text": A, "built": True, "updated": "today", "turn": 4}},
+            "deploy": {
+                "commit": "c" * 40, "context": "toweros/deploy", "state": "pending",
+                "description": "1/2 boxes healthy", "link": "https://status",
+            },
+            "error": "503",
+        },
+    ),
+    documents.AppImages: ("", documents.AppImages({"app@sha256:" + A: (A, B)}), {"app@sha256:" + A: [A, B]}),
+    documents.AppImageBlobs: (
+        A,
+        documents.AppImageBlobs((BlobRef(A, 1), BlobRef(B, 2))),
+        {"blobs": [[A, 1], [B, 2]]},
+    ),
+    documents.CheckedSignature: (A, documents.CheckedSignature("ada.pub"), {"signer": "ada.pub"}),
+    documents.AssembledFiles: (A, documents.AssembledFiles({"kernel": BlobRef(B, 2)}), {"kernel": [B, 2]}),
+    documents.SignedBootFile: (f"{A}:{B[:16]}", documents.SignedBootFile(B), {"sha256": B}),
+}  # fmt: skip
+"""Kind -> a key, a document, and the JSON that stores have of it."""
+ALL_DATA = (documents.AppImages, documents.AssembledFiles)
+"""They have no member that could be unknown: every name in them is a reference or a file."""
+every = pytest.mark.parametrize("kind", NAMES, ids=NAMES.values())
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return Store.open(tmp_path)
+
+
+def write(store: Store, kind: Any, key: str, text: str) -> None:
+    with store._database.write() as connection:
+        upsert(connection, notes, {"name": name_of(kind, key)}, {"document": text})
+
+
+def written(store: Store) -> dict[str, Any]:
+    with store._database.read() as connection:
+        return {row.name: json.loads(row.document) for row in connection.execute(notes.select())}
+
+
+@every
+def test_a_document_comes_back_as_it_went_in(store: Store, kind: Any) -> None:
+    key, document, members = DOCUMENTS[kind]
+    assert store.notes.get(kind, key) is None
+    store.notes.put(document, key)
+    assert store.notes.get(kind, key) == document
+    assert written(store) == {NAMES[kind] + key: members}, "what stores have already is read and written as it was"
+
+
+@pytest.mark.parametrize("kind", [kind for kind in NAMES if kind not in ALL_DATA])
+def test_a_member_that_nobody_knows_is_dropped(store: Store, kind: Any) -> None:
+    key, document, members = DOCUMENTS[kind]
+    nested = kind is documents.Suspended
+    more = {name: row | {"new": 1} for name, row in members.items()} if nested else members | {"new": 1}
+    write(store, kind, key, json.dumps(more))
+    assert store.notes.get(kind, key) == document
+
+
+@every
+def test_a_damaged_document_says_its_name(store: Store, kind: Any) -> None:
+    key, _, members = DOCUMENTS[kind]
+    for text in ("", "{", "[]", "null", json.dumps(dict.fromkeys(members, 1.5))):
+        write(store, kind, key, text)
+        with pytest.raises(StoreError, match=f"the document {NAMES[kind]}.* is damaged") as caught:
+            store.notes.get(kind, key)
+        assert caught.value.hint, text
+
+
+@pytest.mark.parametrize(
+    ("kind", "members", "document"),
+    [
+        (documents.Status, {"error": "no", "polled": 5}, documents.Status(error="no", polled=5)),
+        (
+            documents.ForgeMemory,
+            {"pulls": {"7": {"turn": 2}}},
+            documents.ForgeMemory({7: documents.ReviewedPull(turn=2)}),
+        ),
+    ],
+)
+def test_what_an_older_controller_left_out_has_its_default(
+    store: Store, kind: Any, members: Any, document: Any
+) -> None:
+    """A first pass that failed, and a pull request that was not planned yet."""
+    write(store, kind, "", json.dumps(members))
+    assert store.notes.get(kind) == document
+
+
+def test_a_blob_is_a_digest_and_a_size(store: Store) -> None:
+    for blob in ([A], [A, 1, 2], [A, -1], ["../a", 1], {"sha256": A, "size": 1}):
+        write(store, documents.AssembledFiles, A, json.dumps({"kernel": blob}))
+        with pytest.raises(StoreError, match=f"assemble/{A} is damaged: kernel"):
+            store.notes.get(documents.AssembledFiles, A)
+
+
+def test_a_key_belongs_to_those_that_there_are_many_of(store: Store) -> None:
+    for kind, key in ((documents.Planned, A), (documents.PassResult, "")):
+        with pytest.raises(ValueError, match="do not go together"):
+            store.notes.get(kind, key)
