@@ -54,6 +54,8 @@ def holds_of(targets: Mapping[str, Target]) -> dict[str, str]:
 
 
 def _held(target: Target, why: str) -> Target:
+    if target.custom.get(HELD, "") == why[:HOLD_LENGTH]:
+        return target
     custom = {key: value for key, value in target.custom.items() if key != HELD}
     return replace(target, custom=custom | ({HELD: why[:HOLD_LENGTH]} if why else {}))
 

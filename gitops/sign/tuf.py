@@ -16,6 +16,7 @@ from collections.abc import Collection, Mapping
 from copy import deepcopy
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import TypeVar
 
 from securesystemslib.exceptions import StorageError
@@ -132,6 +133,12 @@ def read_targets(published: Published, bins: Bins) -> dict[str, Target]:
     return found
 
 
+@lru_cache(maxsize=1 << 17)
+def bin_of(path: str) -> str:
+    """The hash bin of a target (TUF specification, succinct roles); remembered: every pass asks for all of them."""
+    return SuccinctRoles([], 1, BITS, PREFIX).get_role_for_target(path)
+
+
 class _Run:
     """One update: collects files in their order."""
 
@@ -151,7 +158,7 @@ class _Run:
     def bins(self, meta: dict[str, MetaFile], targets: Mapping[str, Target], bins: Bins) -> None:
         shares: dict[str, dict[str, Target]] = {role: {} for role in self._succinct.get_roles()}
         for path, target in targets.items():
-            shares[self._succinct.get_role_for_target(path)][path] = target
+            shares[bin_of(path)][path] = target
         for role, share in shares.items():
             before = self._published_bin(role, meta.get(f"{role}.json"), bins)
             if before is None or before.targets != share or self._due("targets", before.expires, before.keyids):

@@ -3,13 +3,15 @@
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
+from functools import cache
+from typing import Any
 
-from sqlalchemy import select, update
+from sqlalchemy import bindparam, select, update
 from sqlalchemy.engine import Connection
 
 from gitops.model import Event, EventType, Json, Report, Verdict, canonical
 from gitops.store import documents, tables
-from gitops.store.database import Database, inserting, upsert
+from gitops.store.database import Database, inserter, upsert
 from gitops.store.events import append
 
 News = Callable[[Report | None, Report], list[tuple[EventType, str, str]]]
@@ -26,6 +28,11 @@ class BoxRow:
     revoked: int = 0
 
 
+# Made once: to make a statement takes longer than to run it, and a report is taken for each box every few minutes.
+ROW = select(tables.boxes).where(tables.boxes.c.name == bindparam("box"))
+LAST = select(tables.reports.c.since, tables.reports.c.document).where(tables.reports.c.box == bindparam("box"))
+
+
 class Boxes:
     """Enrolment and reports."""
 
@@ -34,7 +41,7 @@ class Boxes:
 
     def row(self, name: str) -> BoxRow | None:
         with self._database.read() as connection:
-            row = connection.execute(select(tables.boxes).where(tables.boxes.c.name == name)).first()
+            row = connection.execute(ROW, {"box": name}).first()
         return BoxRow(row.name, row.public_key, row.enrolled, row.revoked) if row else None
 
     def enroll(self, name: str, public_key: str) -> None:
@@ -63,8 +70,7 @@ class Boxes:
         with self._database.write(durable=False) as connection:
             if not _count(connection, report):
                 return False
-            where = tables.reports.c.box == report.box
-            row = connection.execute(select(tables.reports.c.since, tables.reports.c.document).where(where)).first()
+            row = connection.execute(LAST, {"box": report.box}).first()
             before = documents.report(row.document) if row else None
             since = row.since if row and before and _same_state(before, report) else received
             columns = {"received": received, "since": since, "failed": _failed(connection, report), **_columns(report)}
@@ -93,12 +99,17 @@ def _failed(connection: Connection, report: Report) -> str:
 def _count(connection: Connection, report: Report) -> bool:
     """Take the counter of this boot forward; False when it is not ahead. One statement: two servers may be told."""
     row = {"box": report.box, "boot_id": report.boot_id, "counter": report.counter}
-    statement = inserting(connection, tables.boots, row).on_conflict_do_update(
+    return connection.scalar(_counting(connection.dialect.name), row) is not None
+
+
+@cache
+def _counting(dialect: str) -> Any:
+    statement, counter = inserter(dialect, tables.boots), tables.boots.c.counter
+    return statement.on_conflict_do_update(
         index_elements=["box", "boot_id"],
-        set_={"counter": report.counter},
-        where=tables.boots.c.counter < report.counter,
-    )
-    return connection.scalar(statement.returning(tables.boots.c.counter)) is not None
+        set_={"counter": statement.excluded.counter},
+        where=counter < statement.excluded.counter,
+    ).returning(counter)
 
 
 def _same_state(before: Report, after: Report) -> bool:

@@ -92,15 +92,14 @@ def upsert(connection: Connection, table: Table, key: Mapping[str, Any], columns
 @cache
 def _upserting(dialect: str, table: Table, key: tuple[str, ...], columns: tuple[str, ...]) -> Any:
     """Made once for each table: to make a statement takes longer than to run it."""
-    statement = (sqlite.insert if dialect == "sqlite" else postgresql.insert)(table)
+    statement = inserter(dialect, table)
     new = {name: statement.excluded[name] for name in columns}
     return statement.on_conflict_do_update(index_elements=list(key), set_=new)
 
 
-def inserting(connection: Connection, table: Table, row: Mapping[str, Any]) -> Any:
+def inserter(dialect: str, table: Table) -> Any:
     """An INSERT that may go on with `on_conflict_...`: both databases have it, each in a class of its own."""
-    make = sqlite.insert if connection.dialect.name == "sqlite" else postgresql.insert
-    return make(table).values(**row)
+    return (sqlite.insert if dialect == "sqlite" else postgresql.insert)(table)
 
 
 def _parse(url: str) -> URL:

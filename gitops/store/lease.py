@@ -32,7 +32,7 @@ from sqlalchemy.engine import Connection
 
 from gitops.errors import StoreError
 from gitops.model import canonical
-from gitops.store.database import HINT, Database, inserting
+from gitops.store.database import HINT, Database, inserter
 from gitops.store.files.layout import Layout
 from gitops.store.tables import leases
 
@@ -172,7 +172,8 @@ class Lease:
         with self._database.write() as connection:
             if row is None:
                 first = {"name": NAME, "token": 1, "folder": folder, **mine}
-                statement = inserting(connection, leases, first).on_conflict_do_nothing().returning(leases.c.token)
+                new = inserter(connection.dialect.name, leases).values(**first)
+                statement = new.on_conflict_do_nothing().returning(leases.c.token)
                 return int(connection.scalar(statement) or 0)
             same = (leases.c.name == NAME, leases.c.token == row.token, leases.c.renewed == row.renewed)
             done = connection.execute(update(leases).where(*same).values(token=row.token + 1, **mine))

@@ -5,9 +5,10 @@ store.states.one("site-7")      # BoxState, or None
 """
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, FromClause, RowMapping, Select, select, union
+from sqlalchemy import ColumnElement, FromClause, Row, Select, select, union
 
 from gitops.model import BoxState, Failure, Health, Hold, HoldReason, Phase, Verdict, Version
 from gitops.store import tables
@@ -23,17 +24,18 @@ class States:
     def all(self) -> list[BoxState]:
         """Of the whole fleet, by name."""
         with self._database.read() as connection:
-            return [_state(row) for row in connection.execute(QUERY.order_by(NAMES.c.name)).mappings()]
+            return [_state(row) for row in connection.execute(QUERY.order_by(NAMES.c.name))]
 
     def one(self, box: str) -> BoxState | None:
         with self._database.read() as connection:
-            row = connection.execute(QUERY.where(NAMES.c.name == box)).mappings().first()
+            row = connection.execute(QUERY.where(NAMES.c.name == box)).first()
         return _state(row) if row else None
 
 
 NAMES = union(select(tables.boxes.c.name), select(tables.publications.c.box), select(tables.candidates.c.box)).subquery(
     "names"
 )
+NONE = Version()
 OFFER = ("release", "content", "revision", "sequence")
 REPORT = ("received", "since", "phase", "health", "error", "failures", "failed", "release", "content", "sequence")
 
@@ -56,34 +58,25 @@ def _query() -> Select[Any]:
 QUERY = _query()
 
 
-def _state(row: RowMapping) -> BoxState:
-    published, candidate = _offer(row, "published"), _offer(row, "candidate")
-    hold = Hold(HoldReason(row["reason"]), row["detail"]) if row["reason"] else None
-    state = (row["name"], row["enrolled"] or 0, row["revoked"] or 0, published, candidate, hold)
-    if row["received"] is None:
+def _state(row: Row[Any]) -> BoxState:
+    """By place, not by name: this is done for every box in every pass."""
+    columns: tuple[Any, ...] = tuple(row)
+    name, enrolled, revoked, reason, detail, *rest = columns
+    published, candidate = _version(rest[0:4]), _version(rest[4:8])
+    hold = Hold(HoldReason(reason), detail) if reason else None
+    state = (name, enrolled or 0, revoked or 0, published, candidate, hold)
+    received, since, phase, health, error, failures, failed, release, content, sequence, revision = rest[8:]
+    if received is None:
         return BoxState(*state)
-    return BoxState(
-        *state,
-        received=row["received"],
-        since=row["since"],
-        running=_running(row, candidate, published),
-        phase=Phase(row["phase"]),
-        reported=Health(row["health"]),
-        error=row["error"],
-        failures=_failures(row["failures"]),
-        failed=frozenset(row["failed"].split()),
-    )
+    # The revision of what runs is known while it is offered, and for some time after that.
+    names = {published.release: published.revision, candidate.release: candidate.revision}
+    running = Version(release, content, names.get(release) or revision or "", sequence)
+    heard = (Phase(phase), Health(health), error, _failures(failures), frozenset(failed.split()))
+    return BoxState(*state, received, since, running, *heard)
 
 
-def _offer(row: RowMapping, kind: str) -> Version:
-    return Version(*(row[f"{kind}_{name}"] for name in OFFER)) if row[f"{kind}_release"] else Version()
-
-
-def _running(row: RowMapping, *offers: Version) -> Version:
-    """What a box runs; its revision is known while it is offered, and for some time after that."""
-    names = {offer.release: offer.revision for offer in offers}
-    revision = names.get(row["release"]) or row["running_revision"] or ""
-    return Version(row["release"], row["content"], revision, row["sequence"])
+def _version(row: Sequence[Any]) -> Version:
+    return Version(*row) if row[0] else NONE
 
 
 def _failures(text: str) -> tuple[Failure, ...]:
