@@ -64,7 +64,8 @@ from gitops.server import create_app, serve
 from gitops.server.boxes.reports import take
 from gitops.settings import Settings
 from gitops.sign import Signer, keys
-from gitops.source import Access, GitSource
+from gitops.source import GitSource
+from gitops.source.memory import StoredMemory
 from gitops.store import Store
 
 SIZES = (100, 1000, 10_000)
@@ -101,7 +102,7 @@ class Site:
         repo.mkdir()
         make(repo, len(self.names), PACKAGES)
         keys.init(self.settings.keys, b"for the measurement")
-        source = GitSource(Access.of(self.settings), self.settings.state / "source", epoch=EPOCH)
+        source = GitSource.of(self.settings, self.store.paths.source, StoredMemory(self.store))
         revision = source.poll()
         fleet = load_fleet(source.tree(revision), platform=self.settings.platform)
         source.mark_deployed(revision)

@@ -25,6 +25,7 @@ from gitops.plan import plan
 from gitops.settings import Settings
 from gitops.sign import Signer
 from gitops.source import GitSource
+from gitops.source.memory import StoredMemory
 from gitops.store import LeaseError, Store
 from gitops.workflows.journal import Journal, Pass, Stopwatch
 from gitops.workflows.offer import Offer
@@ -43,7 +44,8 @@ class Controller:
 
     def __init__(self, settings: Settings, store: Store, builder: Builder | None = None) -> None:
         self._settings, self._store = settings, store
-        self._source = GitSource.of(settings)
+        self._memory = StoredMemory(store)
+        self._source = GitSource.of(settings, store.paths.source, self._memory)
         self._builder = builder or builder_of(settings, store)
         self._journal = Journal(store)
         self._offer = Offer(store, Signer.open(settings.keys, store), self._journal)
@@ -92,7 +94,6 @@ class Controller:
         fleet = self._load(revision)
         todo = plan(fleet, revision, self._store.existing())
         layers = 0 if todo.empty else self._make(fleet, todo, watch)
-        self._store.lease.check()
         self._source.mark_deployed(revision)
         with watch.stage("publish"):
             published, held = self._offer.renew(fleet, revision, todo.removed)
@@ -103,10 +104,9 @@ class Controller:
     def _follow(self) -> Revision:
         """What Git says now, as far as the policy believes it."""
         self._accepted = None
+        self._memory.take_over()
         self._accepted = self._source.poll()
         self._journal.alarms(self._source.alarms)
-        for data in self._source.evidence(self._accepted):
-            self._store.blobs.put(data)
         return self._accepted
 
     def _load(self, revision: Revision) -> Fleet:

@@ -18,11 +18,13 @@ from gitops.errors import BuildError, FleetError, SourceError, StoreError, Tower
 from gitops.model import EventType, Health, Hold, HoldReason, Image
 from gitops.plan import LOST
 from gitops.rollout import holds
+from gitops.source.memory import StoredMemory
 from gitops.store import Store
 from gitops.store.notes.documents import Status
 from gitops.workflows.offer import SUPERSEDED
 from tests.kit.databases import both
 from tests.kit.site import FILES, HELLO, WORSE, Site
+from tests.kit.trust import as_0_1_0_left_it
 
 
 class Killed(BaseException):
@@ -204,13 +206,21 @@ def writes(store: Store, limit: int) -> None:
     store.layers.add = wrap(store.layers.add)  # type: ignore[method-assign]
 
 
+def deployed_at(site: Site) -> str:
+    last = StoredMemory(site.store).last()
+    return last.revision.commit if last else ""
+
+
 def test_a_pass_that_dies_at_any_write_is_finished_by_the_next(site: Site, tmp_path: Path) -> None:
-    site.run()
+    """The state is of 0.1.0: what is deployed is taken over on the way, and then what comes is written over it."""
+    first = site.run().revision
     everybody_reports(site)
+    as_0_1_0_left_it(site.store)
     before = tmp_path / "before"
     shutil.copytree(site.settings.state, before)
     site.commit({**HELLO, "boxes/d.yaml": "role: other\n", "roles/other.yaml": "boot: [boot/a.yml]\n"})
     site.commit({"boxes/c.yaml": None})
+    deployed = set[str]()
     for limit in itertools.count():
         shutil.rmtree(site.settings.state)
         shutil.copytree(before, site.settings.state)
@@ -219,7 +229,9 @@ def test_a_pass_that_dies_at_any_write_is_finished_by_the_next(site: Site, tmp_p
         try:
             controller.run_once()
         except Killed:
+            deployed.add(deployed_at(site))
             done = site.run()
+            assert deployed_at(site) == done.revision.commit, limit
             assert set(site.offers()) == {"a", "b", "d"}, limit
             assert set(done.held) <= {"b"}, limit
             documents = {
@@ -229,7 +241,7 @@ def test_a_pass_that_dies_at_any_write_is_finished_by_the_next(site: Site, tmp_p
             assert site.run().plan.empty, limit
         else:
             break
-    assert limit > 10
+    assert limit > 10 and deployed == {first.commit, site.remote.git("rev-parse", "HEAD")}
 
 
 def test_a_box_published_before_a_stop_and_removed_after_it_is_removed(site: Site) -> None:

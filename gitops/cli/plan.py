@@ -59,7 +59,7 @@ def show(
     """Say which packages, layers and boxes would change, and why."""
     settings = context.settings(config, state)
     store = context.existing_store(settings)
-    with _question(settings, folder, base, head) as question:
+    with _question(settings, store, folder, base, head) as question:
         summary = preview(question, store, _measured(question, store, settings) if build else None)
         _print(summary, output)
     if detailed and not summary.empty:
@@ -80,8 +80,10 @@ def _measured(question: Question, store: "Store | None", settings: Settings) -> 
 
 
 def _question(
-    settings: Settings, folder: Path | None, base: str | None, head: str | None
+    settings: Settings, store: "Store | None", folder: Path | None, base: str | None, head: str | None
 ) -> AbstractContextManager[Question]:
     if folder is None and not settings.repository and Path("fleet.yaml").is_file():
         folder = Path()
-    return of_remote(settings, base, head) if folder is None else nullcontext(of_clone(settings, folder, base, head))
+    if folder is None:
+        return of_remote(settings, store, base, head)
+    return nullcontext(of_clone(settings, store, folder, base, head))

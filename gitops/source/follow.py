@@ -1,18 +1,21 @@
 """The fleet repo, followed: any remote, fetched into a bare clone, one accepted commit at a time.
 
-In: where the remote is, and what was deployed last. Out: the `Revision` that may deploy next, and its files (`Tree`).
+In: where the remote is, and a memory of what was deployed last. Out: the `Revision` that may deploy next, and its files
+(`Tree`).
 
-    source = GitSource(Access(url), state / "source", allowed_signers=path)
+    source = GitSource(Access(url), state / "source", StoredMemory(store), allowed_signers=path)
     revision = source.poll()              # asks the remote; SourceError when it is away or lies
     tree = source.tree(revision)
     source.mark_deployed(revision)        # from here on, only descendants are accepted
 
 Rules: a remote that has nothing new costs one question for its refs. A damaged clone is made again. Of several release
 tags the highest that verifies is taken; those above it that do not are in `alarms`. What to look at: `candidates`; what
-may deploy: `trust.judge`; what is remembered: `trust.deployed`.
+may deploy: `trust.judge`; what is remembered: `trust.deployed`, and where: `memory`.
 """
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -49,12 +52,13 @@ class _Answer:
 
 
 class GitSource:
-    """A fleet repo, followed. One per state folder; the store's lock keeps a second controller away."""
+    """A fleet repo, followed. One per folder; the store's lease keeps a second controller away."""
 
     def __init__(
         self,
         access: Access,
         folder: Path,
+        memory: Memory,
         *,
         allowed_signers: Path | None = None,
         openpgp_keys: Path | None = None,
@@ -63,15 +67,16 @@ class GitSource:
         self._access, self._epoch = access, epoch
         self._first = FirstKeys(allowed_signers, openpgp_keys)
         self._clone = DeployingClone(access, folder)
-        self._memory = Memory(folder)
+        self._memory = memory
         self._answer: _Answer | None = None
 
     @classmethod
-    def of(cls, settings: Settings, folder: Path | None = None) -> "GitSource":
-        """The one that the settings name, below `folder` instead of the controller's own if that is given."""
+    def of(cls, settings: Settings, folder: Path, memory: Memory) -> "GitSource":
+        """The one that the settings name, in a clone below `folder`."""
         return cls(
             Access.of(settings),
-            folder or settings.state / "source",
+            folder,
+            memory,
             allowed_signers=settings.allowed_signers,
             openpgp_keys=settings.openpgp_keys,
             epoch=settings.epoch,
@@ -111,15 +116,20 @@ class GitSource:
         return last.revision if last else None
 
     def mark_deployed(self, revision: Revision) -> None:
-        """Remember that boxes are offered this revision: nothing older and no other history is accepted from now on."""
+        """Remember that boxes are offered this revision: nothing older and no other history is accepted from now on.
+
+        Raises:
+            LeaseError: another controller has taken over.
+        """
         last = self._memory.last()
+        with self._whole(revision):
+            self._clone.pin(revision.commit)
         if last and (last.revision, last.epoch) == (revision, self._epoch):
             return
         tree = self.tree(revision)
         policy = load_policy(tree)
         before = replace(last, epoch=self._epoch) if last else Deployed(revision, self._epoch, policy)
         tag = self._clone.tag_id(revision.ref) if revision.tagged else ""
-        self._clone.pin(revision.commit)
         self._memory.save(before.after(revision, policy, policy_state(policy, tree.entries()), tag))
 
     def tree(self, revision: Revision) -> GitTree:
@@ -128,16 +138,17 @@ class GitSource:
         Raises:
             SourceError: they break a bound, or the clone is damaged (the next poll makes it again).
         """
-        try:
+        with self._whole(revision):
             return self._clone.files(revision.commit)
+
+    @contextmanager
+    def _whole(self, revision: Revision) -> Iterator[None]:
+        try:
+            yield
         except DAMAGE as error:
             self._clone.report_damage()
             hint = "it is fetched again at the next pass"
             raise SourceError(f"{revision}: the clone is damaged", hint=hint) from error
-
-    def evidence(self, revision: Revision) -> list[bytes]:
-        """The Git objects (in loose form) that `revision.evidence` names, as far as they are still here."""
-        return self._memory.evidence(revision)
 
     def _rebuild(self) -> None:
         self._clone.rebuild()

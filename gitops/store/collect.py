@@ -16,7 +16,7 @@ from pathlib import Path
 from gitops.errors import StoreError
 from gitops.model import Package, Publication
 from gitops.store import Store
-from gitops.store.notes.documents import AppImages
+from gitops.store.notes.documents import AppImages, LastDeployed
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ def collect(store: Store, packages: Iterable[Package], *, now: float, grace: int
 
 def _needed(store: Store, packages: tuple[Package, ...]) -> tuple[set[str], set[str]]:
     """The blobs and layers of what is built, of what boxes are asked to run, and of what they run."""
-    blobs, layers = _needed_to_build(store, packages), set[str]()
+    blobs, layers = _needed_to_build(store, packages) | _evidence(store), set[str]()
     for publication in store.offers.each():
         blobs |= _files(publication)
         layers |= {layer.root for layer in publication.release.layers()}
@@ -57,6 +57,12 @@ def _running(store: Store) -> set[str]:
     """The releases that boxes run, other than those that they are offered."""
     states = [state for state in store.states.all() if state.published.release]
     return {each.running.release for each in states if each.running.release not in ("", each.published.release)}
+
+
+def _evidence(store: Store) -> set[str]:
+    """What proves the deployed revision: it may change no box now, and be what a box is made from later."""
+    deployed = store.notes.get(LastDeployed)
+    return {ref.sha256 for ref in deployed.revision.evidence} if deployed else set()
 
 
 def _needed_to_build(store: Store, packages: tuple[Package, ...]) -> set[str]:

@@ -1,14 +1,14 @@
 """What is compared: the question behind `toweros plan`, out of the remote or of a clone.
 
-In: the settings, a base and a head by name (or none). Out: a `Question` for `preview`. Rules: the remote is fetched
-into a clone of our own, beside the controller's; a refused commit is a question too, and then the refusal is raised.
+In: the settings, the controller's store if there is one, a base and a head by name (or none). Out: a `Question` for
+`preview`. Rules: the remote is fetched into a clone of our own, beside the controller's; a refused commit is a question
+too, and then the refusal is raised.
 
-    with of_remote(settings, None, None) as question:
+    with of_remote(settings, store, None, None) as question:
         summary = preview(question, store)
 """
 
 import fcntl
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
@@ -22,42 +22,44 @@ from gitops.review.nouns import Ruling, Verdict
 from gitops.settings import Settings
 from gitops.source import FolderTree, GitSource
 from gitops.source.clone.commits import LocalClone
-from gitops.source.trust.deployed import DEPLOYED, Deployed
+from gitops.source.trust.deployed import Deployed, Remembered
 from gitops.source.trust.signatures import Trust
 from gitops.workflows.preview import Point, Question, verdict
 
 if TYPE_CHECKING:
-    from gitops.store.files.layout import Layout
+    from gitops.store import Store
 
 UNCOMMITTED = "0" * 40
 
 
 @contextmanager
-def of_remote(settings: Settings, base: str | None, head: str | None) -> Iterator[Question]:
+def of_remote(settings: Settings, store: "Store | None", base: str | None, head: str | None) -> Iterator[Question]:
     """What the next pass would do; or one revision of the remote against another.
 
     Raises:
         SourceError: the remote is away; or it is refused, which is raised when the question was looked at.
     """
+    last = _last(store)
     with _own_clone(settings.state) as place:
-        source = GitSource.of(settings, place)
+        source = GitSource.of(settings, place, Remembered(last))
         try:
             revision = source.poll()
         except SourceError as error:  # what was refused is shown, and then why
-            if refused := None if error.transient else _refused(settings, source, place, error):
+            if refused := None if error.transient else _refused(settings, source, last, place, error):
                 yield refused
             raise
         if base or head:
-            yield of_clone(settings, place / "clone.git", base, head or revision.commit)
+            yield of_clone(settings, store, place / "clone.git", base, head or revision.commit)
             return
         accepted = Verdict(Ruling.ACCEPTED, signers=revision.signers)
         yield Question(_deployed(source), (revision, source.tree(revision)), accepted, platform=settings.platform)
 
 
-def _refused(settings: Settings, source: GitSource, place: Path, error: SourceError) -> Question | None:
+def _refused(
+    settings: Settings, source: GitSource, last: Deployed | None, place: Path, error: SourceError
+) -> Question | None:
     """What the remote has now would do, had it not been refused; None when it is not even here."""
     with suppress(TowerosError, OSError, ValueError, KeyError):
-        last = Deployed.load(place / DEPLOYED)
         branch = last.policy.branch if last else "main"
         clone = LocalClone(place / "clone.git")
         head = replace(clone.revision(f"refs/remotes/origin/{branch}"), ref=branch)
@@ -76,7 +78,7 @@ def _deployed(source: GitSource) -> Point | None:
     return None
 
 
-def of_clone(settings: Settings, folder: Path, base: str | None, head: str | None) -> Question:
+def of_clone(settings: Settings, store: "Store | None", folder: Path, base: str | None, head: str | None) -> Question:
     """The working folder, or a named head, against a named base or what is deployed."""
     if base is None and head is None and not (folder / ".git").exists():
         here = Revision(str(folder), UNCOMMITTED, 0, 0)
@@ -84,19 +86,19 @@ def of_clone(settings: Settings, folder: Path, base: str | None, head: str | Non
     clone = LocalClone(folder)
     revision = clone.revision(head) if head else Revision(str(folder), UNCOMMITTED, 0, 0)
     tree: Tree = clone.tree(revision) if head else FolderTree(folder)
-    before = clone.revision(base) if base else _base(settings, clone, revision, tree)
+    deployed = _commit(store)
+    before = clone.revision(base) if base else _base(deployed, clone, revision, tree)
     point = (before, clone.tree(before)) if before else None
-    named = base is not None or not _is_deployed(settings, before)
+    named = base is not None or before is None or before.commit != deployed
     first = Trust.of_files(settings.allowed_signers, settings.openpgp_keys)
     judged = verdict(clone, revision, before, first) if head else Verdict()
     return Question(point, (revision, tree), judged, named=named, platform=settings.platform)
 
 
-def _base(settings: Settings, clone: LocalClone, head: Revision, tree: Tree) -> Revision | None:
+def _base(deployed: str, clone: LocalClone, head: Revision, tree: Tree) -> Revision | None:
     """What is deployed; else where the head left the branch that deploys; for a working folder, its last commit."""
-    last = _last(settings)
-    if last and clone.has(last):
-        return clone.revision(last)
+    if deployed and clone.has(deployed):
+        return clone.revision(deployed)
     if head.commit == UNCOMMITTED:
         with suppress(SourceError):
             return clone.revision("HEAD")
@@ -106,35 +108,30 @@ def _base(settings: Settings, clone: LocalClone, head: Revision, tree: Tree) -> 
     return None
 
 
-def _is_deployed(settings: Settings, revision: Revision | None) -> bool:
-    return revision is not None and revision.commit == _last(settings)
+def _last(store: "Store | None") -> Deployed | None:
+    """What the controller deployed last. Raises TowerosError when that is damaged."""
+    if store is None:
+        return None
+    from gitops.source.memory import StoredMemory  # the store takes long to load, and a clone has none
+
+    return StoredMemory(store).last()
 
 
-def _last(settings: Settings) -> str:
+def _commit(store: "Store | None") -> str:
     """The commit that the controller deployed last; empty without its state."""
-    if not settings.state.is_dir():
-        return ""
-    with suppress(SourceError, OSError):
-        last = Deployed.load(_paths(settings.state).source / DEPLOYED)
+    with suppress(TowerosError):
+        last = _last(store)
         return last.revision.commit if last else ""
     return ""
 
 
-def _paths(state: Path) -> "Layout":
-    from gitops.store.files.layout import Layout  # the store takes long to load, and a clone has none
-
-    return Layout(state)
-
-
 @contextmanager
 def _own_clone(state: Path) -> Iterator[Path]:
-    """A clone of our own, with what the controller deployed last: `toweros run` may be at work in its clone."""
-    paths = _paths(state)
-    folder, deployed = paths.plan, paths.source / DEPLOYED
+    """A clone of our own: `toweros run` may be at work in its clone."""
+    from gitops.store.files.layout import Layout  # takes long to load, and a clone has no state
+
+    folder = Layout(state).plan
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / "lock").open("w") as handle:
         fcntl.flock(handle, fcntl.LOCK_EX)
-        (folder / deployed.name).unlink(missing_ok=True)
-        with suppress(FileNotFoundError):
-            shutil.copyfile(deployed, folder / deployed.name)
         yield folder

@@ -1,16 +1,47 @@
 """A controller that follows a signed repo: what it takes, and what it refuses by which name."""
 
+import json
 import subprocess
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
+from sqlalchemy import delete
 
 from gitops.errors import Reason, SourceError
 from gitops.source import Access, GitSource
+from gitops.source.memory import StoredMemory
+from gitops.source.trust.rules import source_part
+from gitops.store import Store, tables
+from gitops.store.notes.documents import NAMES, LastDeployed
 from tests.kit.people import People
 from tests.kit.remote import Remote
 
 TAGS = 'source: {tags: "v*", sign: tag}\n'
+
+
+def following(access: Access, state: Path, **options: object) -> GitSource:
+    """A source as a controller starts it on a state folder."""
+    store = Store.open(state)
+    return GitSource(access, store.paths.source, StoredMemory(store), **options)  # type: ignore[arg-type]
+
+
+def as_0_1_0_left_it(store: Store) -> Path:
+    """What is deployed, in files of the clone's folder; the database knows nothing of it."""
+    last = StoredMemory(store).last()
+    assert last
+    document = {"format": 1, "revision": asdict(last.revision), "epoch": last.epoch}
+    document |= {"policy": source_part(last.policy), "states": list(last.states), "tags": last.tags}
+    evidence = store.paths.source / "evidence"
+    evidence.mkdir()
+    for ref in last.revision.evidence:
+        (evidence / ref.sha256).write_bytes(store.blobs.read(ref.sha256))
+        store.blobs.remove(ref.sha256)
+    with store._database.write() as connection:
+        connection.execute(delete(tables.notes).where(tables.notes.c.name == NAMES[LastDeployed]))
+    file = store.paths.source / "deployed.json"
+    file.write_text(json.dumps(document))
+    return file
 
 
 class Story:
@@ -25,7 +56,11 @@ class Story:
 
     def started(self, **options: object) -> GitSource:
         access = Access(str(self.remote.bare))
-        return GitSource(access, self.folder / "state", allowed_signers=self.first, **options)  # type: ignore[arg-type]
+        return following(access, self.folder / "state", allowed_signers=self.first, **options)
+
+    @property
+    def store(self) -> Store:
+        return Store.open(self.folder / "state")
 
     def commit(self, text: str, by: str = "", path: str = "README.md") -> str:
         return self.remote.commit(text, *([f"-S{self.people.key(by)}"] if by else []), path=path)

@@ -3,6 +3,7 @@
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pygit2
@@ -15,7 +16,10 @@ from gitops.source.clone.deploying import DeployingClone
 from gitops.source.clone.remote import redact
 from gitops.source.trust.judge import Judge
 from gitops.source.trust.rules import accept, judging
+from gitops.store import Store
+from gitops.store.notes.documents import LastDeployed
 from tests.kit.remote import Remote
+from tests.kit.trust import following
 from tests.simulators.https import TOKEN, GitHttps
 from tests.simulators.sshd import Sshd
 
@@ -30,12 +34,12 @@ def remote(tmp_path: Path) -> Remote:
 
 @pytest.fixture
 def source(remote: Remote, tmp_path: Path) -> GitSource:
-    return GitSource(Access(str(remote.bare)), tmp_path / "state")
+    return following(Access(str(remote.bare)), tmp_path / "state")
 
 
 def again(source_of: Remote, tmp_path: Path, **options: object) -> GitSource:
     """The controller, started again on the same state."""
-    return GitSource(Access(str(source_of.bare)), tmp_path / "state", **options)  # type: ignore[arg-type]
+    return following(Access(str(source_of.bare)), tmp_path / "state", **options)
 
 
 def test_a_commit_becomes_a_revision_with_its_files(remote: Remote, source: GitSource) -> None:
@@ -80,7 +84,7 @@ def test_only_the_branch_of_the_policy_is_fetched(remote: Remote, source: GitSou
     remote.commit("elsewhere")
     remote.git("push", "-q", "--tags")
     source.poll()
-    refs = remote.git("for-each-ref", "--format=%(refname)", cwd=tmp_path / "state" / "clone.git")
+    refs = remote.git("for-each-ref", "--format=%(refname)", cwd=tmp_path / "state" / "source" / "clone.git")
     assert refs == "refs/remotes/origin/main"
 
 
@@ -157,8 +161,8 @@ def test_an_emptied_remote_and_an_absent_one_change_nothing(remote: Remote, sour
 def in_another_process(remote: Remote, tmp_path: Path) -> None:
     """Deploy in a process that ends: libgit2 keeps packs mapped, and we are about to overwrite them."""
     code = (
-        "from gitops.source import *; from pathlib import Path; import sys;"
-        "source = GitSource(Access(sys.argv[1]), Path(sys.argv[2])); source.mark_deployed(source.poll())"
+        "from gitops.source import *; from tests.kit.trust import following; from pathlib import Path; import sys;"
+        "source = following(Access(sys.argv[1]), Path(sys.argv[2])); source.mark_deployed(source.poll())"
     )
     subprocess.run([sys.executable, "-c", code, remote.bare, tmp_path / "state"], check=True)
 
@@ -168,7 +172,7 @@ def in_another_process(remote: Remote, tmp_path: Path) -> None:
 )
 def test_a_damaged_clone_is_made_again(remote: Remote, tmp_path: Path, harm: str) -> None:
     in_another_process(remote, tmp_path)
-    clone = tmp_path / "state" / "clone.git"
+    clone = tmp_path / "state" / "source" / "clone.git"
     packs = [path for path in (clone / "objects").rglob("*") if path.is_file()]
     if harm == "garble":
         for path in packs:
@@ -201,7 +205,7 @@ def test_a_damaged_clone_is_made_again(remote: Remote, tmp_path: Path, harm: str
 
 def test_damage_found_while_reading_is_repaired_by_the_next_poll(remote: Remote, tmp_path: Path) -> None:
     in_another_process(remote, tmp_path)
-    shutil.rmtree(tmp_path / "state" / "clone.git" / "objects" / "pack")
+    shutil.rmtree(tmp_path / "state" / "source" / "clone.git" / "objects" / "pack")
     restarted = again(remote, tmp_path)
     revision = restarted.deployed()
     assert revision
@@ -213,8 +217,10 @@ def test_damage_found_while_reading_is_repaired_by_the_next_poll(remote: Remote,
 def test_a_signature_mode_of_a_newer_controller_lets_nothing_through(remote: Remote, tmp_path: Path) -> None:
     source = again(remote, tmp_path)
     source.mark_deployed(source.poll())
-    deployed = tmp_path / "state" / "deployed.json"
-    deployed.write_text(deployed.read_text().replace('"sign": "none"', '"sign": "quorum"'))
+    notes = Store.open(tmp_path / "state").notes
+    document = notes.get(LastDeployed)
+    assert document and document.policy["sign"] == "none"
+    notes.put(replace(document, policy=document.policy | {"sign": "quorum"}))
     with pytest.raises(SourceError, match="damaged"):
         again(remote, tmp_path).poll()
 
@@ -240,7 +246,7 @@ def test_a_stopped_fetch_harms_nothing(
 
 def test_what_a_killed_controller_leaves_is_swept(remote: Remote, source: GitSource, tmp_path: Path) -> None:
     source.mark_deployed(source.poll())
-    clone = tmp_path / "state" / "clone.git"
+    clone = tmp_path / "state" / "source" / "clone.git"
     left = [
         clone / "refs/toweros/deployed.lock",
         clone / "refs/remotes/origin/main.lock",
@@ -248,13 +254,13 @@ def test_what_a_killed_controller_leaves_is_swept(remote: Remote, source: GitSou
     ]
     for path in left:
         path.write_text("")
-    (tmp_path / "state" / "clone.new").mkdir()
+    (tmp_path / "state" / "source" / "clone.new").mkdir()
     head = remote.commit("two")
     restarted = again(remote, tmp_path)
     revision = restarted.poll()
     restarted.mark_deployed(revision)
     assert revision.commit == head == again(remote, tmp_path).deployed().commit  # type: ignore[union-attr]
-    assert not any(path.exists() for path in [*left, tmp_path / "state" / "clone.new"])
+    assert not any(path.exists() for path in [*left, tmp_path / "state" / "source" / "clone.new"])
 
 
 def test_a_lost_connection_is_not_taken_for_damage(
@@ -315,12 +321,12 @@ def test_what_a_commit_says_cannot_steer_a_terminal(remote: Remote, source: GitS
 @pytest.mark.parametrize("url", ["git://host/x", "http://host/x", "ext::sh -c id", "ftp://host/x", "", "ssh://a b/c"])
 def test_other_transports_are_refused(url: str, tmp_path: Path) -> None:
     with pytest.raises(SourceError):
-        GitSource(Access(url), tmp_path)
+        following(Access(url), tmp_path)
 
 
 def test_no_message_shows_what_a_url_carries(tmp_path: Path) -> None:
     assert redact("https://user:secret@host/x") == "https://host/x"
-    source = GitSource(Access("https://user:secret@127.0.0.1:9/x.git"), tmp_path)
+    source = following(Access("https://user:secret@127.0.0.1:9/x.git"), tmp_path)
     with pytest.raises(SourceError, match="unreachable") as caught:
         source.poll()
     assert "secret" not in str(caught.value) + caught.value.hint
@@ -332,7 +338,7 @@ def test_no_message_shows_what_a_url_carries(tmp_path: Path) -> None:
 def test_ssh_with_a_known_host_works_and_an_unknown_one_is_refused(remote: Remote, tmp_path: Path) -> None:
     with Sshd(tmp_path / "sshd") as sshd:
         url = f"ssh://root@127.0.0.1:{sshd.port}{remote.bare}"
-        source = GitSource(Access(url, sshd.user_key, sshd.known_hosts), tmp_path / "state")
+        source = following(Access(url, sshd.user_key, sshd.known_hosts), tmp_path / "state")
         assert source.poll().sequence == 1
         head = remote.commit("two")
         assert source.poll().commit == head
@@ -340,12 +346,12 @@ def test_ssh_with_a_known_host_works_and_an_unknown_one_is_refused(remote: Remot
         stranger = tmp_path / "stranger"
         shutil.copy(sshd.other_hosts, stranger)
         with pytest.raises(SourceError, match="host key is unknown or has changed") as caught:
-            GitSource(Access(url, sshd.user_key, stranger), tmp_path / "other").poll()
+            following(Access(url, sshd.user_key, stranger), tmp_path / "other").poll()
         assert caught.value.reason == "UnknownHost"
         with pytest.raises(SourceError, match="access is refused"):
-            GitSource(Access(url, sshd.other_key, sshd.known_hosts), tmp_path / "third").poll()
+            following(Access(url, sshd.other_key, sshd.known_hosts), tmp_path / "third").poll()
     with pytest.raises(SourceError, match="unreachable") as caught:
-        GitSource(Access(url, sshd.user_key, sshd.known_hosts), tmp_path / "state").poll()
+        following(Access(url, sshd.user_key, sshd.known_hosts), tmp_path / "state").poll()
     assert caught.value.transient
 
 
@@ -358,10 +364,10 @@ def test_https_with_a_token_and_a_certificate_that_verifies(remote: Remote, tmp_
     with GitHttps(tmp_path / "https", tmp_path) as server:
         url = server.url("remote.git")
         with pytest.raises(SourceError, match="certificate does not verify") as caught:
-            GitSource(Access(url, token_file=token), tmp_path / "first").poll()
+            following(Access(url, token_file=token), tmp_path / "first").poll()
         assert caught.value.reason == "BadCertificate"
         pygit2.settings.set_ssl_cert_locations(str(server.certificate), None)
-        source = GitSource(Access(url, token_file=token), tmp_path / "state")
+        source = following(Access(url, token_file=token), tmp_path / "state")
         assert source.poll().sequence == 1
         head = remote.commit("two")
         assert source.poll().commit == head
@@ -369,11 +375,11 @@ def test_https_with_a_token_and_a_certificate_that_verifies(remote: Remote, tmp_
         remote.commit("three")
         for access in (Access(url, token_file=token), Access(url)):
             with pytest.raises(SourceError, match="access is refused") as caught:
-                GitSource(access, tmp_path / "state").poll()
+                following(access, tmp_path / "state").poll()
             said = f"{caught.value} {caught.value.hint}"
             assert "git_token_file" in said and "wrong-one" not in said and not caught.value.transient
         with pytest.raises(SourceError, match="cannot be read"):
-            GitSource(Access(url, token_file=tmp_path / "none"), tmp_path / "state").poll()
+            following(Access(url, token_file=tmp_path / "none"), tmp_path / "state").poll()
 
 
 # --- signatures -------------------------------------------------------------------------------------------------------

@@ -12,7 +12,7 @@ from gitops.source.trust.objects import read
 from gitops.source.trust.releases import version
 from gitops.source.trust.rules import glob
 from tests.kit.people import People
-from tests.kit.trust import Story
+from tests.kit.trust import Story, following
 
 # --- release tags -----------------------------------------------------------------------------------------------------
 
@@ -248,7 +248,7 @@ def test_openpgp_signatures_on_commits_and_tags_count(tmp_path: Path, people: Pe
     story.push("v1")
     revision = story.source.poll()
     assert (revision.ref, revision.signers) == ("v1", ("ada",))
-    kinds = [read(data).kind for data in story.source.evidence(revision)]
+    kinds = [read(story.store.blobs.read(ref.sha256)).kind for ref in revision.evidence]
     assert kinds == ["commit", "tag"]
 
 
@@ -312,7 +312,7 @@ def test_whoever_asks_for_signatures_brings_the_first_keys(tmp_path: Path, peopl
     story = Story(tmp_path, people)
     story.first.unlink()
     access = Access(str(story.remote.bare))
-    story.source = GitSource(access, tmp_path / "trusting")
+    story.source = following(access, tmp_path / "trusting")
     story.commit("source: {branch: main}\n", path="fleet.yaml")
     story.deploy()
     story.remote.commit(people.allowed("ada"), path="keys/allowed_signers", push=False)
@@ -430,5 +430,5 @@ def test_more_files_than_a_fleet_needs_are_refused(head: Story) -> None:
 def test_other_transports_are_refused_by_name(tmp_path: Path) -> None:
     for url in ("http://host/x", "git://host/x", "ext::x"):
         with pytest.raises(SourceError) as caught:
-            GitSource(Access(url), tmp_path)
+            following(Access(url), tmp_path)
         assert caught.value.reason == "Transport"

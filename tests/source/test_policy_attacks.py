@@ -11,13 +11,13 @@ from gitops.errors import ProcessError, SourceError
 from gitops.fleet.schema import SourceRules
 from gitops.fleet.signers import lockouts
 from gitops.fleet.yaml import Document
-from gitops.source import Access, GitSource, follow
+from gitops.source import Access, follow
 from gitops.source.clone.deploying import DeployingClone
 from gitops.source.clone.remote import redact
 from gitops.source.trust import signatures
 from gitops.source.trust.signatures import Trust
 from tests.kit.people import People
-from tests.kit.trust import TAGS, Story
+from tests.kit.trust import TAGS, Story, following
 from tests.simulators.https import TOKEN, GitHttps
 
 CHAIN = "source: {sign: every-commit, rules: [{paths: [boxes], signers: [ben]}]}\n"
@@ -138,7 +138,7 @@ def test_a_garbled_tag_is_refused_by_name_and_the_next_one_deploys(
     token.write_text(TOKEN + "\n")
     with GitHttps(tags.folder / "https", tags.folder) as server:
         pygit2.settings.set_ssl_cert_locations(str(server.certificate), None)
-        source = GitSource(
+        source = following(
             Access(server.url("remote.git"), token_file=token), tags.folder / "https-state", allowed_signers=tags.first
         )
         source.mark_deployed(source.poll())

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from gitops.errors import StoreError
-from gitops.model import Action, BlobRef, Step
+from gitops.model import Action, BlobRef, Revision, Step
 from gitops.store import Store
 from gitops.store.database import upsert
 from gitops.store.notes import documents
@@ -38,6 +38,20 @@ DOCUMENTS: dict[Any, tuple[str, Any, Any]] = {
         "",
         documents.Planned("c" * 40, ("one",), {"pkg/a": A}),
         {"commit": "c" * 40, "boxes": ["one"], "packages": {"pkg/a": A}},
+    ),
+    documents.LastDeployed: (
+        "",
+        documents.LastDeployed(
+            Revision("v1", "c" * 40, 7, 5, "say", ("ada",), (BlobRef(A, 1),), True),
+            2, {"sign": "tag"}, (A, B), (("v1", B),),
+        ),
+        {
+            "revision": {
+                "ref": "v1", "commit": "c" * 40, "sequence": 7, "time": 5, "subject": "say", "signers": ["ada"],
+                "evidence": [{"sha256": A, "size": 1}], "tagged": True,
+            },
+            "epoch": 2, "policy": {"sign": "tag"}, "states": [A, B], "tags": [["v1", B]],
+        },
     ),
     documents.Suspended: (
         "",

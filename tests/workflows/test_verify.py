@@ -12,14 +12,14 @@ from gitops.assemble.boot.uki import make_addon, make_uki
 from gitops.assemble.verity import root_hash
 from gitops.errors import TowerosError
 from gitops.model import Content, HealthSpec, Layer, Mounted, Network, Publication, Release
-from gitops.source import Access, GitSource
+from gitops.source import Access
 from gitops.source.trust.signatures import Trust
 from gitops.workflows.verify import Believed, Finding, Verification
 from tests.kit.console import toweros
 from tests.kit.pe import a_pe_file
 from tests.kit.people import People
 from tests.kit.published import Kit, kit
-from tests.kit.trust import Story
+from tests.kit.trust import Story, following
 
 LINKS = ["tuf", "git", "statement", "release", "uki", "addon", "layer", "layer"]
 
@@ -59,8 +59,8 @@ def chain_of(folder: Path, story: Story, change: Change = lambda _, made: made) 
     """Publish what Git has now; `change` is what an attacker does before it is signed into the metadata."""
     here, revision = kit(folder / "kit"), story.source.poll()
     put, sign = here.store.blobs.put, here.signer.sign_boot
-    for data in story.source.evidence(revision):
-        put(data)
+    for ref in revision.evidence:
+        put(story.store.blobs.read(ref.sha256))
     mounted = (Mounted("services/hello", "rootfs", (layer(here, b"hello"),)),)
     content = Content(put(b"kernel"), put(b"initrd"), "quiet", (layer(here, b"base"),), mounted, HealthSpec(5))
     release = Release("demo-1", 7, content)
@@ -178,7 +178,7 @@ def test_a_statement_that_names_somebody_else_is_refused(tmp_path: Path, head: S
 
 def test_an_unsigned_commit_holds_only_where_nobody_is_named(tmp_path: Path, people: People) -> None:
     story = Story(tmp_path, people)
-    story.source = GitSource(Access(str(story.remote.bare)), tmp_path / "trusting")
+    story.source = following(Access(str(story.remote.bare)), tmp_path / "state")
     story.first.write_text("")
     story.commit("source: {sign: none}\n", path="fleet.yaml")
     chain = chain_of(tmp_path, story)

@@ -97,7 +97,9 @@ class DeployingClone(Clone):
 
     def pin(self, commit: str) -> None:
         """Keep a commit, whatever the remote does."""
-        self.repository.references.create(DEPLOYED, pygit2.Oid(hex=commit), force=True)
+        existing = self.repository.references.get(DEPLOYED)
+        if existing is None or str(existing.target) != commit:
+            self.repository.references.create(DEPLOYED, pygit2.Oid(hex=commit), force=True)
 
     def report_damage(self) -> None:
         self._damaged = True

@@ -16,7 +16,7 @@ from typing import Annotated, Any, TypeVar, get_type_hints
 from pydantic import BeforeValidator, PlainSerializer, TypeAdapter, ValidationError
 
 from gitops.errors import StoreError
-from gitops.model import BlobRef, Json, Step, canonical
+from gitops.model import BlobRef, Json, Revision, Step, canonical
 from gitops.model.digest import Digest
 
 HINT = "restore the database from a backup: docs/operations.md, Store"
@@ -70,6 +70,19 @@ class Planned:
     commit: str = ""
     boxes: tuple[str, ...] = ()
     packages: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class LastDeployed:
+    """What was deployed last, and what judges the next one. Lost: then the remote is trusted anew, within what the
+    settings' first keys have signed. `policy` is fleet.yaml's `source:`; `states` name every state of policy and keys
+    that was deployed, `tags` the release tags and their objects' ids: of both, the last one is last."""
+
+    revision: Revision
+    epoch: int
+    policy: Json
+    states: tuple[str, ...]
+    tags: tuple[tuple[str, str], ...]
 
 
 @dataclass(frozen=True)
@@ -159,6 +172,7 @@ NAMES: Mapping[type[Any], str] = {
     Status: "controller",
     PassResult: "pass/",
     Planned: "planned",
+    LastDeployed: "deployed",
     Suspended: "suspended",
     ForgeMemory: "forge",
     AppImages: "app-images",
