@@ -42,7 +42,7 @@ def test_the_tree_as_it_is_keeps_every_rule(copy: Path) -> None:
         ("oci/registry", "from gitops import assemble", "gitops.oci is not allowed to import gitops.assemble"),
         ("server/app", "from gitops import controller", "gitops.server is not allowed to import gitops.controller"),
         ("workflows/verify", "from gitops import server", "gitops.workflows is not allowed to import gitops.server"),
-        ("store/blobs", "from gitops import publish", "gitops.store is not allowed to import gitops.publish"),
+        ("store/files/blobs", "from gitops import publish", "gitops.store is not allowed to import gitops.publish"),
         ("review/text", "import requests", "gitops.review is not allowed to import requests"),
         ("source/trust/releases", "import requests", "is not allowed to import requests"),
         ("rollout/rules", "from gitops import store", "is not allowed to import gitops.store"),

@@ -15,9 +15,8 @@ from gitops.lab.stand_in import StandIn, known_hosts
 from gitops.process import become
 from gitops.settings import Settings
 from gitops.sign.box import public_key
-from gitops.source.clone.commits import LocalClone
-from gitops.source.memory import StoredMemory
 from gitops.workflows.provision import provision
+from gitops.workflows.question import deployed_point
 
 
 def register(app: typer.Typer) -> None:
@@ -89,10 +88,8 @@ def ssh(
 def _static_address(settings: Settings, name: str) -> str:
     """The address that Git gives a box at the deployed revision."""
     store = context.existing_store(settings)
-    last = StoredMemory(store).last() if store else None
-    fleet = None
-    if store and last:
-        fleet = load_fleet(LocalClone(store.paths.source / "clone.git").tree(last.revision), settings.platform)
+    point = deployed_point(store) if store else None
+    fleet = load_fleet(point[1], settings.platform) if point else None
     if fleet and name in fleet.boxes and not fleet.boxes[name].network.dhcp:
         return fleet.boxes[name].network.address.partition("/")[0]
     raise TowerosError(f"no address of {name} is known", hint="it takes one by DHCP: pass --address")

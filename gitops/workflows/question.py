@@ -117,6 +117,12 @@ def _last(store: "Store | None") -> Deployed | None:
     return StoredMemory(store).last()
 
 
+def deployed_point(store: "Store") -> Point | None:
+    """What is deployed, and its files out of the controller's clone. Raises SourceError when one of them is damaged."""
+    last = _last(store)
+    return (last.revision, LocalClone(store.paths.source / "clone.git").tree(last.revision)) if last else None
+
+
 def _commit(store: "Store | None") -> str:
     """The commit that the controller deployed last; empty without its state."""
     with suppress(TowerosError):
