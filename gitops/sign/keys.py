@@ -13,6 +13,7 @@ import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from enum import StrEnum
 from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -37,15 +38,25 @@ PUBLIC = ("root.json", *(f"{name}.crt" for name in certificates.NAMES))
 """What the fleet repo's keys/ holds."""
 
 
+class KeyState(StrEnum):
+    """Whether a key needs a hand."""
+
+    OK = "ok"
+    WARN = "warn"
+    EXPIRED = "expired"
+    MISSING = "missing"
+    OFFLINE = "offline"
+
+
 @dataclass(frozen=True)
 class KeyStatus:
-    """One key or document. `expires` is Unix seconds (0: never); `state` is ok, warn, expired, missing or offline."""
+    """One key or document. `expires` is Unix seconds, 0: never."""
 
     name: str
     kind: str
     place: str
     expires: int
-    state: str
+    state: KeyState
     backup: str
 
     def as_json(self) -> Json:
@@ -142,7 +153,7 @@ def status(folder: Path, now: datetime) -> list[KeyStatus]:
     places = sorted((folder / "root").glob("root-*.pem"))
     for path in places or [folder / "root"]:
         kept = "yes: offline, twice; then remove it here" if places else "must be in your offline place"
-        state = "ok" if places else "offline"
+        state = KeyState.OK if places else KeyState.OFFLINE
         rows.append(KeyStatus(path.stem, "Ed25519, encrypted", str(path), 0, state, kept))
     for role in tuf.ONLINE:
         rows.append(_row(role, "Ed25519, online", folder / f"{role}.pem", None, now, "no: rotate it when lost"))
@@ -153,8 +164,8 @@ def status(folder: Path, now: datetime) -> list[KeyStatus]:
 
 def warnings(rows: Sequence[KeyStatus]) -> list[str]:
     """One sentence for each row that needs a hand."""
-    told = {"warn": "ends soon", "expired": "has ended", "missing": "is missing"}
-    return [f"{row.name} {told[row.state]}" for row in rows if row.state in told]
+    words = {KeyState.WARN: "ends soon", KeyState.EXPIRED: "has ended", KeyState.MISSING: "is missing"}
+    return [f"{row.name} {words[row.state]}" for row in rows if row.state in words]
 
 
 def guid(folder: Path) -> str:
@@ -226,8 +237,8 @@ def _certificate_rows(folder: Path, name: str, now: datetime) -> list[KeyStatus]
     expires = certificates.expiry(certificate.read_bytes()) if certificate.is_file() else None
     backup = "yes: offline, like root" if name != "db" else "yes: without it no new UKI boots"
     private = _row(f"{name}.key", "RSA-2048", folder / f"{name}.key", None, now, backup)
-    if private.state == "missing" and name != "db":
-        private = replace(private, state="offline")
+    if private.state == KeyState.MISSING and name != "db":
+        private = replace(private, state=KeyState.OFFLINE)
     return [
         private,
         _row(f"{name}.crt", "certificate", certificate, expires, now, "yes: public"),
@@ -236,8 +247,16 @@ def _certificate_rows(folder: Path, name: str, now: datetime) -> list[KeyStatus]
 
 def _row(name: str, kind: str, place: Path, expires: datetime | None, now: datetime, backup: str) -> KeyStatus:
     days = (expires - now).days if expires else WARN
-    state = "missing" if not place.is_file() else "expired" if days < 0 else "warn" if days < WARN else "ok"
-    return KeyStatus(name, kind, str(place), int(expires.timestamp()) if expires else 0, state, backup)
+    ends = int(expires.timestamp()) if expires else 0
+    return KeyStatus(name, kind, str(place), ends, _state(place.is_file(), days), backup)
+
+
+def _state(present: bool, days: int) -> KeyState:
+    if not present:
+        return KeyState.MISSING
+    if days < 0:
+        return KeyState.EXPIRED
+    return KeyState.WARN if days < WARN else KeyState.OK
 
 
 def public_halves(folder: Path) -> Mapping[str, bytes]:
