@@ -28,7 +28,7 @@ SMALL = [
 ENROLL = """
 import sys
 from pathlib import Path
-from gitops.lab.machine import Certificates, enroll_keys
+from gitops.lab.firmware import Certificates, enroll_keys
 folder = Path(sys.argv[1])
 enroll_keys(Path(sys.argv[2]), Certificates(*(folder / f"{name}.crt" for name in ("PK", "KEK", "db"))))
 """

@@ -177,10 +177,10 @@ def metadata(field: Field) -> Iterator[Path]:
 
 def test_metadata_of_another_root_is_refused(field: Field, machine: Machine, metadata: Path, tmp_path: Path) -> None:
     keys.init(tmp_path / "foreign", b"foreign", root_keys=1, threshold=1)
-    foreign = Publisher(Store.open(tmp_path / "state"), Signer.open(tmp_path / "foreign"))
-    foreign.publish([])
+    foreign = Store.open(tmp_path / "state")
+    Publisher(foreign, Signer.open(tmp_path / "foreign")).publish([])
     before = field.report()
-    for file in foreign.metadata.glob("*.json"):
+    for file in foreign.paths.metadata.glob("*.json"):
         if "root" not in file.name:
             shutil.copyfile(file, metadata / file.name)
     field.wait_until("the refusal", lambda: names_the_error(field, "signature", "signed", "threshold"))
