@@ -74,10 +74,7 @@ class Apt:
 
     def _describe(self, chosen: Sequence[str]) -> list[LockedFile]:
         output = self._run("apt-cache", "show", "--no-all-versions", *chosen).decode()
-        return [
-            LockedFile("deb", each["Package"], each["Version"], each["SHA256"], int(each["Size"]), each["Filename"])
-            for each in Packages.iter_paragraphs(output, use_apt_pkg=False)
-        ]
+        return [_locked(each) for each in Packages.iter_paragraphs(output, use_apt_pkg=False)]
 
     def _run(self, program: str, *arguments: str) -> bytes:
         places = {
@@ -94,6 +91,16 @@ class Apt:
         }
         options = [word for name, value in places.items() for word in ("-o", f"{name}={value}")]
         return run([program, *options, *arguments])
+
+
+def _locked(each: Packages) -> LockedFile:
+    """A paragraph of an index. `Source: NAME (VERSION)` stands there when one of both is not the package's (Debian
+    policy 5.6.1)."""
+    name, version = each["Package"], each["Version"]
+    source, _, other = each.get("Source", "").partition(" ")
+    origin = (source or name, other.strip("()") or version)
+    place = (each["SHA256"], int(each["Size"]), each["Filename"])
+    return LockedFile("deb", name, version, *place, *(origin if origin != (name, version) else ()))
 
 
 def _stanza(name: str, version: str) -> str:

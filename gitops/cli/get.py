@@ -11,7 +11,7 @@ from gitops.cli.context import DirOption
 from gitops.cli.output import Output, OutputOption, emit, table
 from gitops.errors import TowerosError
 from gitops.fleet import load_fleet
-from gitops.fleet.explain import did_you_mean
+from gitops.fleet.documents.explain import did_you_mean
 from gitops.fleet.origins import origins
 from gitops.model import KEYS, Box, Fleet
 from gitops.source import FolderTree

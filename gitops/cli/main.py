@@ -1,7 +1,7 @@
 """The command `toweros`: finds the verbs, and is the only place that turns errors into text and exit codes.
 
-Each verb is a module of this folder with `register(app)`. Exit codes: 0 done; 1 any failure, usage included; 2 only for
-`plan --detailed-exitcode` with changes; 130 interrupted.
+Each verb is a module of this folder, or of one below it, with `register(app)`. Exit codes: 0 done; 1 any failure, usage
+included; 2 only for `plan --detailed-exitcode` with changes; 130 interrupted.
 """
 
 import importlib
@@ -37,17 +37,24 @@ def application() -> typer.Typer:
     )
     app.callback()(_root)
     for module in _modules(sys.argv[1:]):
-        importlib.import_module(f"gitops.cli.{module}").register(app)
+        importlib.import_module(module).register(app)
     return app
 
 
 def _modules(words: list[str]) -> list[str]:
     """The module of the verb that was asked for; all of them when none was (they take seconds to load)."""
+    modules = verbs()
     if words[:1] and words[0] in VERSION:
-        return ["version"]
-    verbs = sorted(info.name for info in pkgutil.iter_modules(gitops.cli.__path__) if info.name not in NOT_VERBS)
+        return [modules["version"]]
     asked = [word for word in words if not word.startswith("-")][:1]
-    return asked if asked and asked[0] in verbs else verbs
+    return [modules[asked[0]]] if asked and asked[0] in modules else [modules[name] for name in sorted(modules)]
+
+
+def verbs() -> dict[str, str]:
+    """Each verb's module, by the verb."""
+    modules = {info.name: info for info in pkgutil.walk_packages(gitops.cli.__path__, "gitops.cli.")}
+    names = {name.rpartition(".")[2]: name for name, info in modules.items() if not info.ispkg}
+    return {verb: name for verb, name in names.items() if verb not in NOT_VERBS}
 
 
 def _print_version(wanted: bool) -> None:

@@ -19,12 +19,12 @@ from collections.abc import Iterator
 from typing import Any
 
 from gitops.errors import Problem
-from gitops.fleet.explain import did_you_mean
+from gitops.fleet.documents.explain import did_you_mean
+from gitops.fleet.documents.yaml import Document, Path
+from gitops.fleet.documents.yaml import load as load_yaml
 from gitops.fleet.linuxkit.spec import PACKAGE, contents
 from gitops.fleet.overlay import Merged, Parsed
 from gitops.fleet.schema import NAME, BoxFile, RoleFile
-from gitops.fleet.yaml import Document, Path
-from gitops.fleet.yaml import load as load_yaml
 from gitops.model import APPS, App, Json, Tree
 
 FILE = "docker-compose.yml"

@@ -13,7 +13,7 @@ from dataclasses import fields
 from typing import Any
 
 from gitops.errors import Problem
-from gitops.fleet import yaml
+from gitops.fleet.documents import yaml
 from gitops.fleet.linuxkit.spec import GROUPS
 from gitops.model import Box, Tree
 

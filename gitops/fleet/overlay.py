@@ -14,10 +14,10 @@ from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
 from gitops.errors import Problem
-from gitops.fleet.explain import check, did_you_mean
+from gitops.fleet.documents.explain import check, did_you_mean
+from gitops.fleet.documents.yaml import Document
 from gitops.fleet.linuxkit.schema import Settings, dump
 from gitops.fleet.schema import VALUE, Check, File, Overlay
-from gitops.fleet.yaml import Document
 from gitops.model import App, Container, HealthCheck, HealthSpec, Json, Spec, Tree
 
 PLACEHOLDER = re.compile(r"\$(?:\{(" + VALUE + r")\}|\$)")

@@ -14,9 +14,10 @@ from dataclasses import replace
 from typing import TypeVar
 
 from gitops.errors import FleetError, Problem
-from gitops.fleet import compose, signers, yaml
+from gitops.fleet import compose, signers
 from gitops.fleet.cache import PARSED, CachedTree
-from gitops.fleet.explain import check, did_you_mean
+from gitops.fleet.documents import yaml
+from gitops.fleet.documents.explain import check, did_you_mean
 from gitops.fleet.linuxkit import spec as linuxkit
 from gitops.fleet.overlay import Merged, Parsed, apply, by_path, check_services, fill_in, split_templates
 from gitops.fleet.packages import load_packages

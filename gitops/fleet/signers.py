@@ -12,9 +12,9 @@ from collections.abc import Iterator
 from pathlib import PurePath
 
 from gitops.errors import Problem
-from gitops.fleet.explain import did_you_mean
+from gitops.fleet.documents.explain import did_you_mean
+from gitops.fleet.documents.yaml import Document
 from gitops.fleet.schema import SourceRules
-from gitops.fleet.yaml import Document
 from gitops.model import Sign, Tree
 
 KEY = re.compile(r"#|(ssh|ecdsa|sk-ssh|sk-ecdsa)-\S+ \S+")

@@ -24,6 +24,7 @@ from gitops.model.fleet import (
     Spec,
 )
 from gitops.model.hold import Hold, HoldReason
+from gitops.model.inventory import Component, Ecosystem, Inventory, LooseFile
 from gitops.model.keys import DROP_IN, STATIC_ADDRESS, Key, Level
 from gitops.model.plan import Action, Existing, Plan, Step
 from gitops.model.release import (
@@ -58,8 +59,10 @@ __all__ = [
     "BlobRef",
     "Box",
     "BoxState",
+    "Component",
     "Container",
     "Content",
+    "Ecosystem",
     "Entry",
     "Event",
     "EventType",
@@ -73,11 +76,13 @@ __all__ = [
     "Hold",
     "HoldReason",
     "Image",
+    "Inventory",
     "Json",
     "Key",
     "Layer",
     "Level",
     "LockedFile",
+    "LooseFile",
     "Mounted",
     "Network",
     "Package",

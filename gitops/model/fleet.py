@@ -13,7 +13,11 @@ from gitops.model.source import Policy
 
 @dataclass(frozen=True)
 class LockedFile:
-    """One input of a package: a Debian package or a wheel, by digest. `path` is where the mirror or index keeps it."""
+    """One input of a package: a Debian package or a wheel, by digest. `path` is where the mirror or index keeps it.
+
+    `source` and `source_version` are a Debian package's source, where it has another name or version: advisories speak
+    of those. Empty: the same as the package's.
+    """
 
     kind: str
     name: str
@@ -21,6 +25,8 @@ class LockedFile:
     sha256: str
     size: int
     path: str
+    source: str = ""
+    source_version: str = ""
 
     @property
     def filename(self) -> str:

@@ -7,12 +7,14 @@ from pathlib import Path
 import typer
 from typer.testing import CliRunner, Result
 
+from gitops.cli.main import verbs
+
 
 def toweros(verb: str, *words: str | Path) -> Result:
     """Run a verb here, without the root's logging, which would outlive it."""
     app = typer.Typer()
     app.callback()(lambda: None)
-    importlib.import_module(f"gitops.cli.{verb}").register(app)
+    importlib.import_module(verbs()[verb]).register(app)
     return CliRunner().invoke(app, [verb, *(str(word) for word in words)])
 
 

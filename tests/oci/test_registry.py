@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from gitops.cli import pkg
+from gitops.cli.repo import pkg
 from gitops.errors import BuildError, RegistryError
 from gitops.fleet.packages import load_packages
 from gitops.lab.hardware import free_port

@@ -8,9 +8,9 @@ import pygit2
 import pytest
 
 from gitops.errors import ProcessError, SourceError
+from gitops.fleet.documents.yaml import Document
 from gitops.fleet.schema import SourceRules
 from gitops.fleet.signers import lockouts
-from gitops.fleet.yaml import Document
 from gitops.source import Access, follow
 from gitops.source.clone.deploying import DeployingClone
 from gitops.source.clone.remote import redact

@@ -17,10 +17,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from gitops.errors import Problem
-from gitops.fleet.explain import check, did_you_mean
+from gitops.fleet.documents.explain import check, did_you_mean
+from gitops.fleet.documents.yaml import Document, Path
+from gitops.fleet.documents.yaml import load as load_yaml
 from gitops.fleet.linuxkit import schema as linuxkit
-from gitops.fleet.yaml import Document, Path
-from gitops.fleet.yaml import load as load_yaml
 from gitops.model import Container, Json, Spec, Tree
 
 PACKAGE = "@pkg:"

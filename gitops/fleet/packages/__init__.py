@@ -10,7 +10,7 @@ In: a Tree. Out: a `Package` per folder that holds a build.yml. Rules: `folder` 
 import posixpath
 
 from gitops.errors import Problem
-from gitops.fleet.explain import did_you_mean
+from gitops.fleet.documents.explain import did_you_mean
 from gitops.fleet.packages.folder import BUILD, SIBLING, Folder, read
 from gitops.fleet.packages.identity import Keys
 from gitops.model import Package, Tree

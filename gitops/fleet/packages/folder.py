@@ -14,8 +14,8 @@ from typing import Any
 from pydantic import Field
 
 from gitops.errors import Problem
-from gitops.fleet import yaml
-from gitops.fleet.explain import check
+from gitops.fleet.documents import yaml
+from gitops.fleet.documents.explain import check
 from gitops.fleet.packages.lockfile import parse_lock, parse_wanted
 from gitops.fleet.schema import Strict
 from gitops.model import LockedFile, Package, Tree

@@ -7,7 +7,8 @@
     wheel tuf==7.0.1
 
 `deb` takes dependencies along (no recommends), `assume` says what is there already, `rootfs VARIANT` asks for a whole
-root by mmdebstrap. Lines are sorted in a lock; sizes are bytes.
+root by mmdebstrap. Lines are sorted in a lock; sizes are bytes. A Debian package whose source has another name or
+version says both at the end: `deb login 1:4.16.0-2 <sha256> <size> pool/... util-linux 2.41-5`.
 """
 
 import re
@@ -68,18 +69,19 @@ def parse_lock(data: bytes, file: str, wanted: bytes, problems: list[Problem]) -
 
 def dump_lock(wanted: bytes, files: list[LockedFile]) -> bytes:
     """The text of a packages.lock."""
-    lines = sorted(f"{f.kind} {f.name} {f.version} {f.sha256} {f.size} {f.path}" for f in files)
+    rows = [(f.kind, f.name, f.version, f.sha256, str(f.size), f.path, f.source, f.source_version) for f in files]
+    lines = sorted(" ".join(filter(None, row)) for row in rows)
     return "\n".join([f"{HEADER}{sha256(wanted)}", *lines, ""]).encode()
 
 
 def _entry(words: list[str]) -> LockedFile | None:
-    if len(words) != 6 or words[0] not in ("deb", "wheel"):
+    if len(words) not in (6, 8) or words[0] not in ("deb", "wheel"):
         return None
-    kind, name, version, digest, size, path = words
+    kind, name, version, digest, size, path = words[:6]
     sound = re.fullmatch("[0-9a-f]{64}", digest) and re.fullmatch("[0-9]{1,11}", size) and _PATH.fullmatch(path)
     if not sound or ".." in path.split("/"):
         return None
-    return LockedFile(kind, name, version, digest, int(size), path)
+    return LockedFile(kind, name, version, digest, int(size), path, *words[6:])
 
 
 def _lines(data: bytes) -> Iterator[tuple[int, list[str]]]:

@@ -9,22 +9,9 @@ Out: one frozen `Settings`. Unknown keys are mistakes. Paths are relative to the
     server = "http://updates.example:8080"
 """
 
-import os
-import tomllib
 from pathlib import Path
-from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
-
-from gitops.errors import SettingsError
-
-PREFIX = "TOWEROS_"
-HINT = "see docs/settings.md"
-PLACES = (Path("toweros.toml"), Path("/etc/toweros/toweros.toml"))
-PATHS = (
-    *("state", "keys", "allowed_signers", "openpgp_keys"),
-    *("ssh_key", "ssh_known_hosts", "git_token_file", "forge_token_file", "registry_auth", "database_file"),
-)
+from pydantic import BaseModel, ConfigDict, Field
 
 
 class Settings(BaseModel):
@@ -76,50 +63,3 @@ class Settings(BaseModel):
     platform: str = Field(default="linux/amd64", pattern="^linux/amd64$")
     grace: int = Field(default=7 * 24 * 3600, ge=0)
     """Seconds that an unreferenced blob stays: longer than the slowest box's download."""
-
-
-def load(config: Path | None = None, **flags: Any) -> Settings:
-    """Read the settings.
-
-    Raises:
-        SettingsError: the file is not there, not TOML, or says something that no setting means.
-    """
-    path = _find(config)
-    values = _read(path) if path else {}
-    values |= _from_environment()
-    values |= {name: value for name, value in flags.items() if value is not None}
-    try:
-        return Settings(**values)
-    except ValidationError as error:
-        first = error.errors()[0]
-        name = ".".join(str(part) for part in first["loc"])
-        where = path or "the environment or a flag"
-        raise SettingsError(f"{where}: {name}: {first['msg']}", hint=HINT) from error
-
-
-def _find(config: Path | None) -> Path | None:
-    named = config or (Path(os.environ[PREFIX + "CONFIG"]) if PREFIX + "CONFIG" in os.environ else None)
-    if named:
-        if not named.is_file():
-            raise SettingsError(
-                f"{named}: there is no such file", hint="pass another --config; docs/quickstart.md has one to copy"
-            )
-        return named
-    return next((place for place in PLACES if place.is_file()), None)
-
-
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        values = tomllib.loads(path.read_text())
-    except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise SettingsError(f"{path}: {error}") from error
-    base = path.resolve().parent
-    for name in PATHS:
-        if isinstance(values.get(name), str):
-            values[name] = base / values[name]
-    return values
-
-
-def _from_environment() -> dict[str, Any]:
-    names = {PREFIX + name.upper(): name for name in Settings.model_fields}
-    return {names[key]: value for key, value in os.environ.items() if key in names}

@@ -14,8 +14,8 @@ from typing import Any, TypeVar, get_args
 from pydantic import BaseModel, ValidationError
 
 from gitops.errors import Problem
+from gitops.fleet.documents.yaml import MAX_PROBLEMS, Document
 from gitops.fleet.schema import KINDS
-from gitops.fleet.yaml import MAX_PROBLEMS, Document
 from gitops.model import Level
 
 Model = TypeVar("Model", bound=BaseModel)

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gitops.errors import Problem
-from gitops.fleet.yaml import MAX_BYTES, MAX_DEPTH, MAX_NODES, Document, load
+from gitops.fleet.documents.yaml import MAX_BYTES, MAX_DEPTH, MAX_NODES, Document, load
 
 
 def read(text: str | bytes) -> tuple[Document | None, list[Problem]]:

@@ -9,7 +9,7 @@ from gitops.cli import context
 from gitops.cli.context import ConfigOption, DirOption, StateOption
 from gitops.cli.output import talk
 from gitops.errors import BuildError, FleetError, Problem, RegistryError
-from gitops.fleet.explain import did_you_mean
+from gitops.fleet.documents.explain import did_you_mean
 from gitops.fleet.packages import load_packages
 from gitops.model import Package
 from gitops.source import FolderTree

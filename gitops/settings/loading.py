@@ -1,0 +1,66 @@
+"""Where the settings come from: flag > `TOWEROS_*` > toweros.toml > default.
+
+In: a file that was named or is in one of `PLACES`, the environment, flags. Out: `Settings`, or which value is wrong.
+"""
+
+import os
+import tomllib
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from gitops.errors import SettingsError
+from gitops.settings.values import Settings
+
+PREFIX = "TOWEROS_"
+HINT = "see docs/settings.md"
+PLACES = (Path("toweros.toml"), Path("/etc/toweros/toweros.toml"))
+PATHS = tuple(name for name, value in Settings.model_fields.items() if value.annotation in (Path, Path | None))
+
+
+def load(config: Path | None = None, **flags: Any) -> Settings:
+    """Read the settings.
+
+    Raises:
+        SettingsError: the file is not there, not TOML, or says something that no setting means.
+    """
+    path = _find(config)
+    values = _read(path) if path else {}
+    values |= _from_environment()
+    values |= {name: value for name, value in flags.items() if value is not None}
+    try:
+        return Settings(**values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = ".".join(str(part) for part in first["loc"])
+        where = path or "the environment or a flag"
+        raise SettingsError(f"{where}: {name}: {first['msg']}", hint=HINT) from error
+
+
+def _find(config: Path | None) -> Path | None:
+    named = config or (Path(os.environ[PREFIX + "CONFIG"]) if PREFIX + "CONFIG" in os.environ else None)
+    if named:
+        if not named.is_file():
+            raise SettingsError(
+                f"{named}: there is no such file", hint="pass another --config; docs/quickstart.md has one to copy"
+            )
+        return named
+    return next((place for place in PLACES if place.is_file()), None)
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        values = tomllib.loads(path.read_text())
+    except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{path}: {error}") from error
+    base = path.resolve().parent
+    for name in PATHS:
+        if isinstance(values.get(name), str):
+            values[name] = base / values[name]
+    return values
+
+
+def _from_environment() -> dict[str, Any]:
+    names = {PREFIX + name.upper(): name for name in Settings.model_fields}
+    return {names[key]: value for key, value in os.environ.items() if key in names}

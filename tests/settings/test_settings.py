@@ -1,0 +1,33 @@
+"""Where a setting comes from: the nearest place wins, and a path is relative to the file that names it."""
+
+from pathlib import Path
+
+import pytest
+
+from gitops.errors import SettingsError
+from gitops.settings import PATHS, load
+
+
+def test_a_flag_wins_over_the_environment_and_that_over_the_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "toweros.toml"
+    file.write_text('poll = 10\nepoch = 10\ngrace = 10\nstate = "here"\n')
+    monkeypatch.setenv("TOWEROS_EPOCH", "20")
+    monkeypatch.setenv("TOWEROS_GRACE", "20")
+    settings = load(file, grace=30)
+    assert (settings.poll, settings.epoch, settings.grace) == (10, 20, 30)
+    assert settings.state == tmp_path / "here"
+
+
+def test_every_setting_that_is_a_path_is_relative_to_its_file() -> None:
+    assert {"state", "keys", "ssh_key", "database_file", "registry_auth"} <= set(PATHS)
+    assert "repository" not in PATHS
+
+
+def test_an_unknown_setting_names_file_and_page(tmp_path: Path) -> None:
+    file = tmp_path / "toweros.toml"
+    file.write_text("pol = 10\n")
+    with pytest.raises(SettingsError, match=r"toweros\.toml: pol") as caught:
+        load(file)
+    assert "docs/settings.md" in caught.value.hint
