@@ -80,4 +80,4 @@ def _tell(fleet: FleetStatus) -> None:
     elif error:
         talk.print(f"[red]controller:[/red] {_escape(error)}")
     for alarm in fleet.controller.alarms:
-        talk.print(f"[red]Not verified:[/red] {_escape(alarm)}")
+        talk.print(f"[red]Not verified:[/red] {_escape(str(alarm))}")

@@ -18,7 +18,7 @@ import structlog
 from gitops.errors import TowerosError, readable
 from gitops.model import EventType, Happened, Hold, Json, Plan, Revision, Step
 from gitops.store import Store
-from gitops.store.notes.documents import PassResult, Status, as_json
+from gitops.store.notes.documents import Alarm, PassResult, Status, as_json
 
 log = structlog.get_logger(__name__)
 
@@ -102,8 +102,8 @@ class Journal:
     def succeeded(self, done: Pass, alarms: Sequence[TowerosError]) -> None:
         """A pass came to its end."""
         revision = done.revision
-        texts = tuple(map(_alarm, alarms))
-        self._store.notes.put(Status(str(revision), revision.signers, texts, int(time.time())))
+        refused = tuple(map(_alarm, alarms))
+        self._store.notes.put(Status(str(revision), revision.signers, refused, int(time.time())))
         if not done.plan.empty or done.published:
             self._store.notes.put(done.result, revision.commit)
 
@@ -132,5 +132,5 @@ def _reason(error: TowerosError) -> str:
     return str(error.reason or "")
 
 
-def _alarm(error: TowerosError) -> str:
-    return f"{_reason(error)}: {error.message}"
+def _alarm(error: TowerosError) -> Alarm:
+    return Alarm(_reason(error), error.message)

@@ -18,9 +18,12 @@ A, B = "a" * 64, "b" * 64
 DOCUMENTS: dict[Any, tuple[str, Any, Any]] = {
     documents.Status: (
         "",
-        documents.Status("main@sha1:c", ("ada",), ("Unsigned: v2",), 5, "no", "sign it", "Unsigned", 3),
+        documents.Status(
+            "main@sha1:c", ("ada",), (documents.Alarm("Unsigned", "v2"),), 5, "no", "sign it", "Unsigned", 3
+        ),
         {
-            "revision": "main@sha1:c", "signers": ["ada"], "alarms": ["Unsigned: v2"], "polled": 5,
+            "revision": "main@sha1:c", "signers": ["ada"], "polled": 5,
+            "alarms": [{"reason": "Unsigned", "message": "v2"}],
             "error": "no", "hint": "sign it", "reason": "Unsigned", "since": 3,
         },
     ),
@@ -163,3 +166,10 @@ def test_a_key_belongs_to_those_that_there_are_many_of(store: Store) -> None:
     for kind, key in ((documents.Planned, A), (documents.PassResult, "")):
         with pytest.raises(ValueError, match="do not go together"):
             store.notes.get(kind, key)
+
+
+def test_an_alarm_that_version_0_1_0_kept_as_text_is_read() -> None:
+    status = documents.decode(documents.Status, "", '{"alarms":["Unsigned: v2: no signature"]}')
+    assert status.alarms == (documents.Alarm("Unsigned", "v2: no signature"),)
+    with pytest.raises(StoreError, match="alarms"):
+        documents.decode(documents.Status, "", '{"alarms":["no reason"]}')

@@ -52,7 +52,7 @@ def exposition(fleet: FleetStatus) -> bytes:
     failing = Gauge("toweros_pass_failing", "1 when the last pass failed.", registry=registry)
     failing.set(bool(fleet.controller.error))
     verified = Gauge("toweros_not_verified", "1 while Git offers what may not deploy.", ["reason"], registry=registry)
-    alarms = [alarm.partition(":")[0] for alarm in fleet.controller.alarms]
+    alarms = [alarm.reason for alarm in fleet.controller.alarms]
     for reason in filter(None, (fleet.controller.reason, *alarms)):
         verified.labels(reason).set(1)
     return generate_latest(registry)

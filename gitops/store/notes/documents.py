@@ -35,13 +35,29 @@ Blob = Annotated[BlobRef, BeforeValidator(_members), PlainSerializer(lambda ref:
 
 
 @dataclass(frozen=True)
+class Alarm:
+    """A release tag that would come next and may not: the name of the refusal, and what happened."""
+
+    reason: str
+    message: str
+
+    def __str__(self) -> str:
+        return f"{self.reason}: {self.message}"
+
+
+def _alarm(row: object) -> object:
+    """0.1.0 kept an alarm as one text."""
+    return dict(zip(("reason", "message"), row.split(": ", 1), strict=True)) if isinstance(row, str) else row
+
+
+@dataclass(frozen=True)
 class Status:
     """The controller's last passes. `polled` and `since` are Unix seconds, 0: never; `hint`, `reason` and `since` (the
     failure's first time) belong to `error`, which is empty after a pass that succeeded."""
 
     revision: str = ""
     signers: tuple[str, ...] = ()
-    alarms: tuple[str, ...] = ()
+    alarms: tuple[Annotated[Alarm, BeforeValidator(_alarm)], ...] = ()
     polled: int = 0
     error: str = ""
     hint: str = ""

@@ -107,7 +107,7 @@ class Reviewer:
     def _show_deployment(self, deployment: Deployment, before: ShownDeployment | None) -> ShownDeployment:
         status = deployment.status(self._link)
         shown = ShownDeployment(deployment.commit, **asdict(status))
-        if before and before.commit != deployment.commit and before.state == State.PENDING:
+        if before and before.commit != deployment.commit and State(before.state) is State.PENDING:
             over = f"superseded by {deployment.commit[:12]}"
             self._forge.status(before.commit, Status(DEPLOY, State.ERROR, over, self._link))
         if shown != before:
