@@ -165,7 +165,9 @@ class Assembler:
         with tempfile.TemporaryDirectory(dir=self._store.paths.root, prefix=".extract-") as folder:
             target = Path(folder, "file")
             if not extract(self._tars(image), name, target):
-                raise AssembleError(f"{image.reference} has no /{name}", hint="see pkg/README.md, Fixed packages")
+                raise AssembleError(
+                    f"{image.reference} has no /{name}", hint="compare with the package that `toweros init` makes"
+                )
             return self._store.blobs.put_file(target, move=True)
 
     def _tars(self, image: Image) -> list[Path]:

@@ -10,6 +10,7 @@ for editors.
 import json
 import os
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 import pygit2
@@ -25,6 +26,8 @@ HOME = Path(__file__).resolve().parents[2]
 """The checkout that this command was installed from: the template, boot/ and pkg/ are beside the package."""
 VENDORED = ("boot", "pkg")
 TEMPLATE = "fleet-repo-template"
+RECORD = "vendored.json"
+"""In `.toweros/`: which version `boot/` and `pkg/` came from, and their tree ids."""
 NOBODY = ("TowerOS", "toweros@localhost")
 
 
@@ -40,7 +43,7 @@ def make(folder: Path, branch: str = "main") -> str:
     folder.mkdir(parents=True, exist_ok=True)
     for name, tree in trees.items():
         copy(tree, folder if name == TEMPLATE else folder / name)
-    _record(folder, {name: trees[name].tree_id("") for name in VENDORED})
+    _write_records(folder, {name: trees[name].tree_id("") for name in VENDORED})
     return _commit(folder, branch)
 
 
@@ -64,13 +67,21 @@ def own(name: str) -> FolderTree:
         raise TowerosError(f"{HOME / name} is missing", hint="run `make install` in a checkout of TowerOS") from error
 
 
-def _record(folder: Path, trees: dict[str, str]) -> None:
+def record(version: str, trees: Mapping[str, str]) -> bytes:
+    """The bytes of `RECORD`."""
+    return json.dumps({"format": 1, "version": version, "trees": trees}, indent=2).encode() + b"\n"
+
+
+def editor_files() -> dict[str, bytes]:
+    """JSON Schemas by their names in `.toweros/`."""
+    return {f"{kind}.schema.json": json.dumps(json_schema(kind), indent=2).encode() + b"\n" for kind in KINDS}
+
+
+def _write_records(folder: Path, trees: Mapping[str, str]) -> None:
     place = folder / ".toweros"
     place.mkdir(exist_ok=True)
-    vendored = {"format": 1, "version": __version__, "trees": trees}
-    (place / "vendored.json").write_text(json.dumps(vendored, indent=2) + "\n")
-    for kind in KINDS:
-        (place / f"{kind}.schema.json").write_text(json.dumps(json_schema(kind), indent=2) + "\n")
+    for name, data in {RECORD: record(__version__, trees), **editor_files()}.items():
+        (place / name).write_bytes(data)
 
 
 def _commit(folder: Path, branch: str) -> str:
