@@ -20,16 +20,17 @@ ALL = "*"
 
 def hold(store: Store, box: str, who: str, why: str, now: int) -> None:
     """Hold a box, or `ALL`, from the next pass on."""
-    store.notes.put(Suspended({**_suspensions(store), box: Suspension(who, why, now)}))
+    store.notes.change(Suspended, lambda held: Suspended({**held.rows, box: Suspension(who, why, now)}))
     store.events.add("" if box == ALL else box, EventType.NORMAL, Happened.SUSPENDED, f"{who}: {why}")
 
 
 def let_go(store: Store, box: str, who: str) -> bool:
     """Take a hold back. False: there was none (of this kind)."""
-    held = _suspensions(store)
-    if box not in held:
+    if box not in _suspensions(store):
         return False
-    store.notes.put(Suspended({name: each for name, each in held.items() if name != box}))
+    store.notes.change(
+        Suspended, lambda held: Suspended({name: each for name, each in held.rows.items() if name != box})
+    )
     store.events.add("" if box == ALL else box, EventType.NORMAL, Happened.RESUMED, who)
     return True
 
@@ -45,7 +46,8 @@ def reasons(fleet: Fleet, store: Store) -> dict[str, str]:
     everyone = [reason for reason in (fleet.policy.suspended, by_operators.get(ALL, "")) if reason]
     holders = {}
     for name, box in fleet.boxes.items():
-        own = [reason for reason in (box.suspended, by_operators.get(name, "")) if reason]
+        # A box inherits what fleet.yaml says, so that can stand in both.
+        own = [reason for reason in (box.suspended, by_operators.get(name, "")) if reason and reason not in everyone]
         if everyone or own:
             holders[name] = "; ".join([*(f"the whole fleet, by {reason}" for reason in everyone), *own])
     return holders

@@ -1,7 +1,7 @@
 """Git: what the fleet repo says, and whether we believe it.
 
-clone (facts of Git) -> trust (whom we believe) -> candidates, follow (one accepted revision at a time). Rules, releases
-and bounds are pure.
+clone (facts of Git) -> trust (whom we believe) -> named_commits, follow (one accepted revision at a time). Rules,
+releases and bounds are pure.
 """
 
 from gitops.source.clone.remote import Access

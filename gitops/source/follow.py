@@ -9,8 +9,8 @@ In: where the remote is, and a memory of what was deployed last. Out: the `Revis
     source.mark_deployed(revision)        # from here on, only descendants are accepted
 
 Rules: a remote that has nothing new costs one question for its refs. A damaged clone is made again. Of several release
-tags the highest that verifies is taken; those above it that do not are in `alarms`. What to look at: `candidates`; what
-may deploy: `trust.judge`; what is remembered: `trust.deployed`, and where: `memory`.
+tags the highest that verifies is taken; those above it that do not are in `alarms`. What to look at:
+`named_commits`; what may deploy: `trust.judge`; what is remembered: `trust.deployed`, and where: `memory`.
 """
 
 import time
@@ -25,11 +25,11 @@ from gitops.errors import FleetError, SourceError, TowerosError
 from gitops.fleet import load_policy
 from gitops.model import Revision
 from gitops.settings import Settings
-from gitops.source.candidates import Candidates
 from gitops.source.clone.commits import DAMAGE
 from gitops.source.clone.deploying import DeployingClone
 from gitops.source.clone.remote import Access, Heads, unreachable
 from gitops.source.clone.trees import GitTree
+from gitops.source.named_commits import NamedCommits
 from gitops.source.trust.deployed import Deployed, Memory
 from gitops.source.trust.judge import Judge
 from gitops.source.trust.rules import policy_state
@@ -157,20 +157,20 @@ class GitSource:
     def _follow(self, heads: Heads) -> Revision:
         """One question, one answer."""
         last = self._memory.last()
-        candidates = Candidates(self._clone, heads, last)
+        commits = NamedCommits(self._clone, heads, last)
         commit = last.revision.commit if last else ""
-        question = (candidates.refs(), self._first.stamp(), commit, int(time.time()) // VERDICT_HOLDS)
+        question = (commits.refs(), self._first.stamp(), commit, int(time.time()) // VERDICT_HOLDS)
         if self._answer is None or self._answer.question != question:
             judge = Judge(self._clone, last, self._first, self._epoch, self._memory.keep)
-            self._answer = self._ask(question, candidates, judge)
+            self._answer = self._ask(question, commits, judge)
         if self._answer.refusal:
             raise self._answer.refusal
         assert self._answer.revision
         return self._answer.revision
 
-    def _ask(self, question: tuple[object, ...], candidates: Candidates, judge: Judge) -> _Answer:
+    def _ask(self, question: tuple[object, ...], commits: NamedCommits, judge: Judge) -> _Answer:
         try:
-            revision, alarms = self._choose(candidates, judge)
+            revision, alarms = self._choose(commits, judge)
         except TowerosError as refusal:
             if not _is_verdict(refusal):
                 raise
@@ -179,17 +179,17 @@ class GitSource:
         log.info("source.accepted", revision=str(revision), signers=revision.signers)
         return _Answer(question, revision=revision, alarms=alarms)
 
-    def _choose(self, candidates: Candidates, judge: Judge) -> tuple[Revision, tuple[TowerosError, ...]]:
-        """The best candidate that may deploy, and the refusals of those above it.
+    def _choose(self, commits: NamedCommits, judge: Judge) -> tuple[Revision, tuple[TowerosError, ...]]:
+        """The best of them that may deploy, and the refusals of those above it.
 
         Raises:
             TowerosError: none of them may.
         """
         alarms: list[TowerosError] = []
-        policy = candidates.policy()
-        for ref in candidates.names(policy):
+        policy = commits.policy()
+        for ref in commits.names(policy):
             try:
-                revision = judge.accept(candidates.fetch(policy, ref))
+                revision = judge.accept(commits.fetch(policy, ref))
             except TowerosError as refusal:
                 if not _is_verdict(refusal) or not policy.tags:
                     raise

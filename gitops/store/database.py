@@ -26,6 +26,8 @@ HINT = "see docs/operations.md, Store"
 POSTGRESQL = "postgresql://"
 WAIT = 10
 """Seconds that a connection or a writer's turn is waited for."""
+IDLE = 60
+"""Seconds after which PostgreSQL ends the transaction of a process that hangs in it: others wait for its rows."""
 READ, DURABLE, QUICK = "read", "durable", "quick"
 BEGIN = {
     ("sqlite", READ): ("BEGIN",),
@@ -118,6 +120,7 @@ def _engine(url: URL) -> Engine:
     else:
         # A server may have been started anew since: a connection is tried before it is used.
         engine = create_engine(url, connect_args={"connect_timeout": WAIT}, pool_pre_ping=True)
+        event.listen(engine, "connect", _bound)
     event.listen(engine, "begin", _begin)
     return engine
 
@@ -140,6 +143,13 @@ def _tune(connection: object, _record: ConnectionPoolEntry) -> None:
     for pragma in ("journal_mode=WAL", "foreign_keys=ON"):
         cursor.execute(f"PRAGMA {pragma}")
     cursor.close()
+
+
+def _bound(connection: Any, _record: ConnectionPoolEntry) -> None:
+    """Set for the session, outside of a transaction: one that is rolled back would take it along."""
+    connection.autocommit = True
+    connection.execute(f"SET idle_in_transaction_session_timeout = '{IDLE}s'")
+    connection.autocommit = False
 
 
 def database_url(settings: Settings) -> str:

@@ -20,7 +20,7 @@ from gitops.review.sizes import DISK, Measured, Weight, bases, estimate
 from gitops.review.summary import Ledger, summarize
 from gitops.source.clone.commits import LocalClone
 from gitops.source.trust.signatures import Trust
-from gitops.source.trust.signers import Candidate, Signers
+from gitops.source.trust.signers import NamedCommit, Signers
 
 if TYPE_CHECKING:
     from gitops.store import Store  # takes long to load, and a clone needs none
@@ -77,7 +77,7 @@ def verdict(clone: LocalClone, head: Revision, base: Revision | None, first: Tru
     asked = policy if policy.sign is Sign.every_commit else replace(policy, sign=Sign.head)
     trust = Trust.of_tree(clone.tree(base)).or_else(first) if base else first
     try:
-        signers = Signers(clone, trust).of(asked, Candidate(head.ref, head.commit), base)
+        signers = Signers(clone, trust).of(asked, NamedCommit(head.ref, head.commit), base)
     except SourceError as error:
         return Verdict(Ruling.REFUSED, error.reason or type(error).__name__, error.message)
     message = "and a signed release tag decides" if policy.sign is Sign.both else ""

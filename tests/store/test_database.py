@@ -9,11 +9,13 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from sqlalchemy import text
 
 from gitops.errors import SettingsError, StoreError, TowerosError
 from gitops.settings import Settings, load
 from gitops.store import Store
 from gitops.store.database import database_url
+from gitops.store.notes.documents import Planned
 from tests.kit.databases import PASSWORD, Postgres, both
 
 TOWEROS = Path(sys.executable).parent / "toweros"
@@ -123,3 +125,16 @@ def test_writers_wait_for_each_other(tmp_path: Path, database: str) -> None:
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(lambda n: stores[n % 4].events.add("", "Normal", str(n), ""), range(200)))
     assert len(stores[0].events.latest(limit=1000)) == 200
+
+
+def test_a_process_that_hangs_in_a_transaction_does_not_hold_the_others_up(
+    tmp_path: Path, postgres: Postgres, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gitops.store.database.IDLE", 1)
+    url = postgres.create()
+    hangs, other = Store.open(tmp_path, url), Store.open(tmp_path, url)
+    with pytest.raises(StoreError), hangs.lease.write() as connection:
+        connection.execute(text("LOCK TABLE values_ IN EXCLUSIVE MODE"))
+        other.notes.put(Planned("c"))
+        connection.execute(text("SELECT 1"))
+    assert other.notes.get(Planned) == Planned("c")

@@ -1,10 +1,10 @@
-"""Whether a candidate may follow what is deployed: its date, its files, its history, its policy, its signatures.
+"""Whether a named commit may follow what is deployed: its date, its files, its history, its policy, its signatures.
 
-In: the clone, what was deployed last, the settings' first keys and epoch, and the candidate. Out: the `Revision`, with
-who signed it. Rules: the policy and keys that judge are those of the last deployed commit; before there is one, the
-settings name the first keys; a higher epoch lets another history in, never an unsigned commit.
+In: the clone, what was deployed last, the settings' first keys and epoch, and the named commit. Out: the `Revision`,
+with who signed it. Rules: the policy and keys that judge are those of the last deployed commit; before there is one,
+the settings name the first keys; a higher epoch lets another history in, never an unsigned commit.
 
-    Judge(clone, memory.last(), FirstKeys(path), 0, memory.keep).accept(Candidate("main", commit))
+    Judge(clone, memory.last(), FirstKeys(path), 0, memory.keep).accept(NamedCommit("main", commit))
 """
 
 import time
@@ -19,7 +19,7 @@ from gitops.source.trust.deployed import Deployed
 from gitops.source.trust.objects import Signed
 from gitops.source.trust.rules import accept, check_rollback, judging, policy_state
 from gitops.source.trust.signatures import FirstKeys, Trust
-from gitops.source.trust.signers import Candidate, Signers, signed_commit
+from gitops.source.trust.signers import NamedCommit, Signers, signed_commit
 
 AHEAD = 86400
 """Seconds that a commit's date may be ahead of our clock: boxes without a clock believe it."""
@@ -27,7 +27,7 @@ AHEAD = 86400
 
 @dataclass(frozen=True)
 class Judge:
-    """Judges any number of candidates against one deployed revision. `keep` keeps the objects that prove a verdict."""
+    """Judges any number of commits against one deployed revision. `keep` keeps the objects that prove a verdict."""
 
     clone: Clone
     deployed: Deployed | None
@@ -35,29 +35,29 @@ class Judge:
     epoch: int
     keep: Callable[[Iterable[Signed]], tuple[BlobRef, ...]]
 
-    def accept(self, candidate: Candidate) -> Revision:
-        """The candidate as a revision; what is deployed already is not judged again.
+    def accept(self, named: NamedCommit) -> Revision:
+        """The named commit as a revision; what is deployed already is not judged again.
 
         Raises:
             SourceError, FleetError: it may not deploy.
         """
         last = self.deployed.revision if self.deployed else None
-        revision = self.clone.describe(candidate.ref, candidate.commit, self._sequence(candidate.commit))
-        revision = replace(revision, tagged=bool(candidate.tag))
+        revision = self.clone.describe(named.ref, named.commit, self._sequence(named.commit))
+        revision = replace(revision, tagged=bool(named.tag))
         if last and (last.commit, last.ref) == (revision.commit, revision.ref):
             return replace(revision, signers=last.signers, evidence=last.evidence)
         if revision.time > time.time() + AHEAD:
             hint = f"set the clock, and commit again; {STAYS}"
             raise SourceError(f"{revision} is dated in the future", hint=hint, reason=Reason.future_date)
-        tree = self.clone.files(candidate.commit)
+        tree = self.clone.files(named.commit)
         new = load_policy(tree)
         self._check_history(revision, new, tree)
-        head = signed_commit(self.clone, candidate.commit)  # never two signatures, whoever is asked for one
+        head = signed_commit(self.clone, named.commit)  # never two signatures, whoever is asked for one
         judged = judging(self.deployed.policy if self.deployed else None, new, first_signers=self.first.named)
         # With another history, which the epoch let in, there is nothing to compare.
         before = last if last and self.clone.descends(revision.commit, last.commit) else None
-        signers = Signers(self.clone, self._trust(new, tree)).of(judged, candidate, before)
-        evidence = self.keep([head, *([candidate.tag] if candidate.tag else []), *candidate.approvals])
+        signers = Signers(self.clone, self._trust(new, tree)).of(judged, named, before)
+        evidence = self.keep([head, *([named.tag] if named.tag else []), *named.approvals])
         return replace(revision, signers=signers, evidence=evidence)
 
     @property

@@ -35,7 +35,7 @@ def version(name: str) -> Version | None:
     return (numbers[0], numbers[1], numbers[2], (0, *before) if words else (1,))
 
 
-def candidates(
+def eligible(
     names: Mapping[str, str], pattern: str, last: Revision | None, annotated: Container[str] = ()
 ) -> list[str]:
     """The tags that may deploy, the best first; the deployed one, if it is still there, is the last. Tags that are not

@@ -1,10 +1,10 @@
-"""Who signed a candidate (a branch's commit, or a release tag): the policy's questions, asked in order.
+"""Who signed a named commit (a branch's commit, or a release tag): the policy's questions, asked in order.
 
-In: the clone, the trust, a policy, and the candidate with its objects. Out: names. Rules: `sign` says which objects
+In: the clone, the trust, a policy, and the named commit with its objects. Out: names. Rules: `sign` says which objects
 must be signed; `threshold` how many people signed tags; `rules` who must have signed which paths. A merge's signer
 vouches for its whole difference to its first parent.
 
-    Signers(clone, trust).of(policy, Candidate("main", commit), last)     # ("ada",)
+    Signers(clone, trust).of(policy, NamedCommit("main", commit), last)     # ("ada",)
 """
 
 from collections.abc import Mapping
@@ -22,7 +22,7 @@ MAX_CHAIN = 1000
 
 
 @dataclass(frozen=True)
-class Candidate:
+class NamedCommit:
     """What may deploy: a commit, and with release tags the tag's object and those that approve of it."""
 
     ref: str
@@ -47,7 +47,7 @@ class Signers:
     clone: Clone
     trust: Trust
 
-    def of(self, policy: Policy, candidate: Candidate, last: Revision | None) -> tuple[str, ...]:
+    def of(self, policy: Policy, named: NamedCommit, last: Revision | None) -> tuple[str, ...]:
         """Who signed, by name, in the order in which it was asked. `last` is what is deployed.
 
         Raises:
@@ -57,34 +57,34 @@ class Signers:
             return ()
         names: list[str] = []
         if policy.sign in (Sign.head, Sign.both):
-            names.append(self._signer(candidate.commit))
+            names.append(self._signer(named.commit))
         if policy.sign in (Sign.tag, Sign.both):
-            names += self._tags(policy, candidate)
+            names += self._tags(policy, named)
         if policy.sign is Sign.every_commit:
-            names += self._chain(policy, candidate, last)
+            names += self._chain(policy, named, last)
         elif last and policy.rules:
-            changed = changed_paths(self._entries(last.commit), self._entries(candidate.commit))
-            check_rules(policy.rules, changed, names, f"{candidate.ref}@{candidate.commit[:12]}")
+            changed = changed_paths(self._entries(last.commit), self._entries(named.commit))
+            check_rules(policy.rules, changed, names, f"{named.ref}@{named.commit[:12]}")
         return tuple(dict.fromkeys(names))
 
     def _signer(self, commit: str) -> str:
         return signer(signed_commit(self.clone, commit), self.trust)
 
-    def _tags(self, policy: Policy, candidate: Candidate) -> list[str]:
-        if candidate.tag is None:
+    def _tags(self, policy: Policy, named: NamedCommit) -> list[str]:
+        if named.tag is None:
             hint = f"tag the commit; {STAYS}"
-            raise SourceError(f"{candidate.ref} is no signed tag", hint=hint, reason=Reason.unsigned)
-        names = [signer(candidate.tag, self.trust)]
-        for tag in candidate.approvals if policy.threshold > 1 else ():
+            raise SourceError(f"{named.ref} is no signed tag", hint=hint, reason=Reason.unsigned)
+        names = [signer(named.tag, self.trust)]
+        for tag in named.approvals if policy.threshold > 1 else ():
             try:
                 names.append(signer(tag, self.trust))
             except SourceError:
                 continue  # whoever may push tags must not be able to stop a release by a bad one
-        check_threshold(policy, candidate.ref, names)
+        check_threshold(policy, named.ref, names)
         return names
 
-    def _chain(self, policy: Policy, candidate: Candidate, last: Revision | None) -> list[str]:
-        commits = self._new_commits(candidate.commit, last)
+    def _chain(self, policy: Policy, named: NamedCommit, last: Revision | None) -> list[str]:
+        commits = self._new_commits(named.commit, last)
         names = []
         for commit in commits:
             name = self._signer(commit)

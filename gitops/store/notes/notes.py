@@ -3,14 +3,16 @@
 notes.put(Planned("5c1e...", ("site-7",)))
 notes.get(Planned)                              # None: never written
 notes.put(SignedBootFile(digest), key)
+notes.change(Suspended, lambda suspended: ...)  # whoever comes second sees what the first one wrote
 """
 
+from collections.abc import Callable
 from typing import Any, TypeVar
 
 from sqlalchemy import select
 
 from gitops.store import tables
-from gitops.store.database import Database, upsert
+from gitops.store.database import Database, inserter, upsert
 from gitops.store.lease import Lease
 from gitops.store.notes.documents import decode, encode, name_of
 
@@ -39,3 +41,21 @@ class Notes:
         name, text = name_of(type(document), key), encode(document)
         with self._lease.write() as connection:
             upsert(connection, tables.notes, {"name": name}, {"document": text})
+
+    def change(self, kind: Callable[[], T], make: Callable[[T], T], key: str = "") -> T:
+        """Put what `make` makes of a document (of an empty one, if it was never written), and return it. Nobody writes
+        in between, whichever process it is.
+
+        Raises:
+            StoreError: it is damaged.
+        """
+        empty = kind()
+        name, column = name_of(type(empty), key), tables.notes.c
+        with self._lease.write() as connection:
+            # A row that is not there cannot be locked, and PostgreSQL lets two writers look for one at the same time.
+            row = {"name": name, "document": encode(empty)}
+            connection.execute(inserter(connection.dialect.name, tables.notes).on_conflict_do_nothing(), row)
+            text = connection.scalar(select(column.document).where(column.name == name).with_for_update())
+            document = make(decode(type(empty), key, text or ""))
+            upsert(connection, tables.notes, {"name": name}, {"document": encode(document)})
+        return document

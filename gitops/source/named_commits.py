@@ -1,6 +1,6 @@
 """What the remote has that may deploy next, the best first: a branch's commit, or release tags with their approvals.
 
-In: the clone, the remote's heads, what was deployed last. Out: names, and each as a `Candidate`, fetched. Rules: the
+In: the clone, the remote's heads, what was deployed last. Out: names, and each as a `NamedCommit`, fetched. Rules: the
 policy says what to look at, and it is that of the last deployed commit; before there is one, the remote's HEAD says
 which `fleet.yaml` to read. Only what is looked at is fetched.
 """
@@ -17,13 +17,13 @@ from gitops.source.clone.remote import Heads
 from gitops.source.trust import releases
 from gitops.source.trust.deployed import Deployed
 from gitops.source.trust.objects import Signed, loose, read
-from gitops.source.trust.signers import Candidate
+from gitops.source.trust.signers import NamedCommit
 
 log = structlog.get_logger(__name__)
 
 
-class Candidates:
-    """The candidates of one answer of the remote."""
+class NamedCommits:
+    """The commits that the remote names now, as the policy asks for them."""
 
     def __init__(self, clone: DeployingClone, heads: Heads, deployed: Deployed | None) -> None:
         self._clone, self._heads, self._deployed = clone, heads, deployed
@@ -57,19 +57,19 @@ class Candidates:
             return [policy.branch]
         last = self._deployed
         releases.check_moved(self._heads.tags, last.tags if last else {})
-        return releases.candidates(self._heads.tags, policy.tags, last.revision if last else None, self._heads.peeled)
+        return releases.eligible(self._heads.tags, policy.tags, last.revision if last else None, self._heads.peeled)
 
-    def fetch(self, policy: Policy, name: str) -> Candidate:
+    def fetch(self, policy: Policy, name: str) -> NamedCommit:
         """One of them.
 
         Raises:
             SourceError: it is no annotated tag of a commit, or cannot be fetched.
         """
         if not policy.tags:
-            return Candidate(name, self._clone.fetch_branch(name, self._heads))
+            return NamedCommit(name, self._clone.fetch_branch(name, self._heads))
         tag = self._tag(name)
         commit = releases.check_tag(name, tag)
-        return Candidate(name, commit, tag, self._approvals(name, commit) if policy.threshold > 1 else ())
+        return NamedCommit(name, commit, tag, self._approvals(name, commit) if policy.threshold > 1 else ())
 
     def _tag(self, name: str) -> Signed:
         return read(loose("tag", self._clone.fetch_tag(name, self._heads)))

@@ -1,0 +1,33 @@
+"""Who holds which box: no word of an operator is lost, and none is said twice."""
+
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from gitops.fleet import load_fleet
+from gitops.rollout import holds
+from gitops.source import FolderTree
+from gitops.store import Store
+from tests.kit.databases import both
+from tests.kit.fleets import repo
+
+
+@both
+def test_two_operators_at_once_both_hold_their_boxes(tmp_path: Path, database: str) -> None:
+    """3 a.m., two terminals: the second one must not write what it read before the first one wrote."""
+    stores = [Store.open(tmp_path, database) for _ in range(4)]
+    names = [f"site-{number}" for number in range(40)]
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda n: holds.hold(stores[n % 4], names[n], "ada", "smoke", n), range(40)))
+    assert sorted(holds.operators(stores[0])) == sorted(names)
+    with ThreadPoolExecutor(4) as pool:
+        assert all(pool.map(lambda n: holds.let_go(stores[n % 4], names[n], "ada"), range(40)))
+    assert holds.operators(stores[0]) == {}
+    assert not holds.let_go(stores[0], "site-1", "ada")
+
+
+def test_what_holds_the_fleet_is_said_once(tmp_path: Path) -> None:
+    repo(tmp_path / "fleet", **{"fleet.yaml": 'suspended: "ada: audit"\n'})
+    fleet = load_fleet(FolderTree(tmp_path / "fleet"))
+    store = Store.open(tmp_path / "state")
+    all_ = "the whole fleet, by ada: audit"
+    assert set(holds.reasons(fleet, store).values()) == {all_, f"{all_}; ada: disk"}
