@@ -4,7 +4,7 @@ SHELL := /bin/bash
 BIN := .venv/bin
 DEMO := demo
 
-.PHONY: help install demo test check e2e fmt lock bench clean
+.PHONY: help install demo test check e2e fmt lock bench soak clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -41,6 +41,9 @@ bench: install ## After a demo: speed and size, as ratios against a named peer
 	$(BIN)/python bench/size.py $(DEMO)/state
 	$(BIN)/python bench/noop_poll.py --config $(DEMO)/toweros.toml
 	$(BIN)/python bench/plan.py
+
+soak: install ## Hours, as root: every package of pkg/ is built twice, and what differs is shown file by file
+	$(BIN)/python bench/twice.py
 
 clean: ## Remove what the demo and the tests made (not .venv)
 	rm -rf $(DEMO) state .pytest_cache .mypy_cache .ruff_cache .hypothesis

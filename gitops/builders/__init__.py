@@ -6,6 +6,7 @@ lock (packages.in -> packages.lock) ... inputs (locked files into the store) -> 
 from gitops.builders.buildah import BuildahBuilder
 from gitops.builders.builder import Builder
 from gitops.builders.lock import Locker
+from gitops.builders.places import Places
 from gitops.settings import Settings
 from gitops.store import Store
 
@@ -17,5 +18,5 @@ def builder_of(settings: Settings, store: Store) -> Builder:
     if settings.builder == "docker":
         from gitops.builders.docker import DockerBuilder  # its client takes a while to import
 
-        return DockerBuilder(store, settings.docker_host)
-    return BuildahBuilder(store)
+        return DockerBuilder(store, settings.docker_host, Places.by(settings))
+    return BuildahBuilder(store, places=Places.by(settings))

@@ -16,6 +16,7 @@ import structlog
 from gitops.builders.builder import LABEL, NAME, TIMEOUT, arguments, existing, log_file
 from gitops.builders.context import write_context
 from gitops.builders.inputs import fetch_inputs
+from gitops.builders.places import Places
 from gitops.errors import BuildError, ProcessError
 from gitops.model import Image, Package, Tree
 from gitops.process import run
@@ -33,8 +34,8 @@ class BuildahBuilder:
     `lender` is another store's folder, whose images may be stood on and are never changed.
     """
 
-    def __init__(self, store: Store, lender: Path | None = None) -> None:
-        self._store = store
+    def __init__(self, store: Store, lender: Path | None = None, places: Places | None = None) -> None:
+        self._store, self._places = store, places
         self._root = store.paths.builder
         lent = lender.resolve() / "buildah" / "storage" if lender else None
         self._lent = ["--storage-opt", f"additionalimagestore={lent}"] if lent and lent.is_dir() else []
@@ -47,7 +48,7 @@ class BuildahBuilder:
             if not self._has(packages[sibling].key):
                 self._store.builds.forget_image(packages[sibling].key)
                 self.build(packages[sibling], tree, packages)
-        fetch_inputs(self._store, package)
+        fetch_inputs(self._store, package, self._places)
         with tempfile.TemporaryDirectory(dir=self._store.paths.root, prefix=".build-") as work:
             context = Path(work, "context")
             context.mkdir()

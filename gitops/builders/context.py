@@ -15,7 +15,7 @@ from gitops.model import LockedFile, Package, Tree, sha256
 from gitops.process import run
 from gitops.store import Store
 
-LINK, EXECUTABLE = 0o120000, 0o111
+LINK, EXECUTABLE, FOLDER = 0o120000, 0o111, 0o755
 HOOKS = (
     "rm -rf $1/var/lib/apt/* $1/var/cache/apt $1/var/log/* $1/var/cache/ldconfig/aux-cache $1/var/cache/debconf/*-old",
     "rm -rf $1/usr/share/doc $1/usr/share/man $1/usr/share/locale $1/usr/share/info $1/usr/share/lintian",
@@ -29,11 +29,13 @@ HOOKS = (
 def write_context(store: Store, package: Package, tree: Tree, folder: Path) -> None:
     """Fill an empty folder with a package's build context."""
     _write_files(package, tree, folder)
+    _open_folders(folder)
     if package.rootfs:
         make_rootfs(store, package, folder / "rootfs.tar")
         return
     for kind, name in (("deb", "debs"), ("wheel", "wheels")):
         (folder / name).mkdir()
+        (folder / name).chmod(FOLDER)
         _link(store, [file for file in package.lock if file.kind == kind], folder / name)
 
 
@@ -48,6 +50,13 @@ def _write_files(package: Package, tree: Tree, folder: Path) -> None:
         else:
             target.write_bytes(tree.read(path))
             target.chmod(0o755 if entry.mode & EXECUTABLE else 0o644)
+
+
+def _open_folders(folder: Path) -> None:
+    """Git has no modes of folders, and `COPY` takes those that it finds: the umask of the builder must not show."""
+    for path in folder.rglob("*"):
+        if path.is_dir() and not path.is_symlink():
+            path.chmod(FOLDER)
 
 
 def _link(store: Store, files: list[LockedFile], folder: Path) -> None:

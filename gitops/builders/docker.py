@@ -24,6 +24,7 @@ from requests.exceptions import RequestException
 from gitops.builders.builder import LABEL, NAME, TIMEOUT, arguments, existing, log_file
 from gitops.builders.context import write_context
 from gitops.builders.inputs import fetch_inputs
+from gitops.builders.places import Places
 from gitops.errors import BuildError
 from gitops.model import Image, Json, Package, Tree
 from gitops.store import Store
@@ -38,8 +39,8 @@ CHUNK = 1 << 20
 class DockerBuilder:
     """Implements `Builder`."""
 
-    def __init__(self, store: Store, host: str) -> None:
-        self._store, self._host = store, host
+    def __init__(self, store: Store, host: str, places: Places | None = None) -> None:
+        self._store, self._host, self._places = store, host, places
         self._opened: docker.DockerClient | None = None
 
     def build(self, package: Package, tree: Tree, packages: Mapping[str, Package]) -> Image:
@@ -47,7 +48,7 @@ class DockerBuilder:
         if image := existing(self._store, package):
             return image
         siblings = [self.build(packages[path], tree, packages) for path in package.depends]
-        fetch_inputs(self._store, package)
+        fetch_inputs(self._store, package, self._places)
         with tempfile.TemporaryDirectory(dir=self._store.paths.root, prefix=".build-") as work, self._errors(package):
             for sibling in siblings:
                 self._lend(sibling, Path(work))

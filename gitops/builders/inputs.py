@@ -1,87 +1,151 @@
-"""Locked files come into the store: from there when they were used before, else from mirror or index, digest first.
+"""Locked files come into the store: from there when they were used before, else from the first place that has them.
 
-In: a package's lock. Out: every file in `store.blobs`. Rules: a file is taken only with the SHA-256 that the lock says;
-a few at a time; what was fetched before a stop need not be fetched again.
+In: packages' locks, and the places. Out: every file in `store.blobs`. Rules: a file is taken only with the SHA-256 that
+the lock says, wherever it comes from; a few at a time; what was fetched before a stop need not be fetched again; a
+place that does not answer is not asked again in the same run; all that is missing is said at once.
 """
 
-import tempfile
-from collections.abc import Sequence
+import enum
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 
-import requests
-import stamina
 import structlog
 
+from gitops.builders.download import Answer, Patience, download
 from gitops.builders.lock import fetch_wheel
-from gitops.builders.mirrors import mirrors
+from gitops.builders.places import Places
 from gitops.errors import BuildError
 from gitops.model import LockedFile, Package
 from gitops.store import Store
 from gitops.store.files.blobs import digest_file
+from gitops.store.files.layout import Scratch
 
 log = structlog.get_logger(__name__)
 
 PARALLEL = 4
-TIMEOUT = (10, 60)
-"""Seconds to connect, and without a byte."""
-CHUNK = 1 << 20
+GIVEN_UP = 3
+"""So many files that a place did not answer for, and it is not asked for another."""
+SHOWN = 20
+"""How many files a message names; a line says how many more there are."""
 
 
-def fetch_inputs(store: Store, package: Package) -> None:
-    """Bring every locked file of a package into the store.
+class Why(enum.StrEnum):
+    """Why a locked file could not be had."""
+
+    gone = "no place has it"
+    other = "other bytes than the lock says"
+    away = "a place that may have it does not answer"
+
+
+@dataclass(frozen=True)
+class Missing:
+    """One locked file of one package that no place gave."""
+
+    package: str
+    file: LockedFile
+    why: Why
+
+
+class MissingInputsError(BuildError):
+    """Locked files that no place has; all of them are in `missing`."""
+
+    def __init__(self, missing: Sequence[Missing]) -> None:
+        self.missing = tuple(missing)
+        more = [f"  and {len(missing) - SHOWN} more"] if len(missing) > SHOWN else []
+        rows = [f"  {each.package}: {each.file.filename}: {each.why}" for each in missing[:SHOWN]]
+        number = "1 locked file" if len(missing) == 1 else f"{len(missing)} locked files"
+        super().__init__("\n".join([f"{number} cannot be had", *rows, *more]), hint=self._hint())
+
+    @property
+    def packages(self) -> tuple[str, ...]:
+        """Those to lock again."""
+        return tuple(dict.fromkeys(each.package for each in self.missing))
+
+    @property
+    def gone(self) -> bool:
+        """Whether to wait is of no use: no place that was away could have one of them."""
+        return all(each.why is not Why.away for each in self.missing)
+
+    def _hint(self) -> str:
+        names = " ".join(self.packages)
+        if not self.gone:
+            return "try again later, or name another place: `snapshot` or `inputs` in docs/settings.md"
+        return f"run `toweros lock {names}` and commit, or name a place that has them: `snapshot` or `inputs`"
+
+
+def fetch_inputs(store: Store, package: Package, places: Places | None = None) -> None:
+    """Bring every locked file of a package into the store. See `fetch_all`."""
+    fetch_all(store, [package], places)
+
+
+def fetch_all(
+    store: Store, packages: Iterable[Package], places: Places | None = None, patience: Patience | None = None
+) -> None:
+    """Bring every locked file of some packages into the store; all are tried before anything is said.
 
     Raises:
-        BuildError: a file is gone from the mirrors, or is not what the lock says.
+        MissingInputsError: files that no place has as the lock says.
     """
-    missing = [file for file in package.lock if not store.blobs.has(file.sha256)]
-    if not missing:
+    wanted: dict[str, tuple[str, LockedFile]] = {}
+    for package in packages:
+        for file in package.lock:
+            if not store.blobs.has(file.sha256):
+                wanted.setdefault(file.sha256, (package.path, file))
+    if not wanted:
         return
-    log.info("inputs.fetch", package=package.path, files=len(missing), bytes=sum(file.size for file in missing))
+    log.info("inputs.fetch", files=len(wanted), bytes=sum(file.size for _, file in wanted.values()))
+    fetcher = Fetcher(store, places or Places(), patience or Patience())
     with ThreadPoolExecutor(PARALLEL) as pool:
-        for _ in pool.map(lambda file: _fetch(store, package.path, file), missing):
-            pass
+        whys = list(pool.map(lambda each: fetcher.fetch(each[1]), wanted.values()))
+    missing = [Missing(path, file, why) for (path, file), why in zip(wanted.values(), whys, strict=True) if why]
+    if missing:
+        raise MissingInputsError(missing)
 
 
-def _fetch(store: Store, package: str, file: LockedFile) -> None:
-    with tempfile.TemporaryDirectory(dir=store.paths.root, prefix=".fetch-") as folder:
-        target = Path(folder, file.filename)
-        if file.kind == "wheel":
-            fetch_wheel(f"{file.name}=={file.version}", Path(folder))
-        else:
-            _download([mirror.uri for mirror in mirrors()], package, file, target)
-        if not target.is_file() or digest_file(target).sha256 != file.sha256:
-            hint = f"run `toweros lock {package}` if you trust what the mirror has now"
-            raise BuildError(f"{package}: {file.filename} is not what packages.lock says", hint=hint)
-        store.blobs.put_file(target, move=True)
+class Fetcher:
+    """One run over the places. Several threads may use it."""
 
+    def __init__(self, store: Store, places: Places, patience: Patience) -> None:
+        self._store, self._places, self._patience = store, places, patience
+        self._away = Counter[str]()
 
-def _download(bases: Sequence[str], package: str, file: LockedFile, target: Path) -> None:
-    """From the first mirror that has it."""
-    failures = []
-    for base in dict.fromkeys(bases):
+    def fetch(self, file: LockedFile) -> Why | None:
+        """Why a file is not in the store now; None when it is."""
+        with self._store.paths.scratch(Scratch.fetch) as folder:
+            index = self._of_the_index(file, Path(folder, "wheel")) if file.kind == "wheel" else None
+            if index is not Answer.had:
+                return self._of_the_places(file, Path(folder, "file"), index)
+        return None
+
+    def _of_the_index(self, file: LockedFile, folder: Path) -> Answer:
+        folder.mkdir()
         try:
-            if _get(f"{base.rstrip('/')}/{file.path}", file.size, target):
-                return
-        except requests.RequestException as error:
-            failures.append(type(error).__name__)
-    if not failures:
-        hint = f"mirrors drop old versions: run `toweros lock {package}`, and commit"
-        raise BuildError(f"{package}: {file.filename} is gone from the mirrors", hint=hint)
-    raise BuildError(f"{package}: {file.filename} cannot be fetched ({', '.join(failures)})", hint="try again later")
+            fetch_wheel(f"{file.name}=={file.version}", folder)
+        except BuildError:
+            return Answer.absent  # pip says in words alone whether it is the index or the wheel that is missing
+        found = folder / file.filename
+        return self._take(file, found) if found.is_file() else Answer.other
 
+    def _of_the_places(self, file: LockedFile, target: Path, before: Answer | None) -> Why | None:
+        answers = {before} if before else set()
+        for place in self._places.of(file):
+            if self._away[place.server] >= GIVEN_UP:
+                answers.add(Answer.away)
+                continue
+            answer = download(place, file, target, self._patience)
+            if answer is Answer.had and self._take(file, target) is Answer.had:
+                return None
+            if answer is Answer.away:
+                self._away[place.server] += 1
+            log.debug("inputs.not_here", file=file.filename, place=place.server, answer=answer.name)
+            answers.add(answer)
+        return Why.away if Answer.away in answers else Why.other if Answer.other in answers else Why.gone
 
-@stamina.retry(on=requests.RequestException, attempts=3, wait_max=5.0)
-def _get(url: str, size: int, target: Path) -> bool:
-    """False when the server does not have it. Never takes more bytes than `size`."""
-    with requests.get(url, stream=True, timeout=TIMEOUT) as answer:
-        if answer.status_code == requests.codes.not_found:
-            return False
-        answer.raise_for_status()
-        with target.open("wb") as out:
-            for chunk in answer.iter_content(CHUNK):
-                out.write(chunk)
-                # Longer than the lock says: its digest will not fit either, so no more is read.
-                if out.tell() > size:
-                    return True
-    return True
+    def _take(self, file: LockedFile, path: Path) -> Answer:
+        if digest_file(path).sha256 != file.sha256:
+            return Answer.other
+        self._store.blobs.put_file(path, move=True)
+        return Answer.had

@@ -74,6 +74,7 @@ def fetch_wheel(requirement: str, folder: Path | None = None) -> LockedFile:
         choice += [word for abi in ("cp313", "abi3", "none") for word in ("--abi", abi)]
         choice += [word for name in PLATFORMS for word in ("--platform", f"{name}_x86_64")]
         pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "download", "--quiet", "--no-deps"]
+        pip += ["--retries", "1", "--timeout", "15"]
         try:
             # A source distribution would run its own setup.py, here and now.
             run([*pip, "--only-binary=:all:", *choice, "--dest", target, requirement])

@@ -58,6 +58,10 @@ def _read(path: Path) -> dict[str, Any]:
     for name in PATHS:
         if isinstance(values.get(name), str):
             values[name] = base / values[name]
+    named = values.get("inputs")
+    if isinstance(named, str | list):
+        words = named.split() if isinstance(named, str) else map(str, named)
+        values["inputs"] = [word if "://" in word else str(base / word) for word in words]
     return values
 
 

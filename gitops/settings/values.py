@@ -10,8 +10,9 @@ Out: one frozen `Settings`. Unknown keys are mistakes. Paths are relative to the
 """
 
 from pathlib import Path
+from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 
 class Settings(BaseModel):
@@ -60,6 +61,23 @@ class Settings(BaseModel):
     """HOST[:PORT][/PREFIX] from which images of user containers come, to us and (`pull: registry`) to the boxes."""
     registry_auth: Path | None = None
     """A file with `auths`, as `docker login` writes it. Read at each use."""
+    snapshot: tuple[str, ...] = ()
+    """Archives of what mirrors dropped: URLs that hold a locked file at its path, or templates ({path}, {sha256})."""
+    inputs: tuple[str, ...] = ()
+    """Mirrors of one's own, which `toweros inputs export` fills: folders or URLs that hold `sha256/HEX`."""
     platform: str = Field(default="linux/amd64", pattern="^linux/amd64$")
     grace: int = Field(default=7 * 24 * 3600, ge=0)
     """Seconds that an unreferenced blob stays: longer than the slowest box's download."""
+
+    @field_validator("snapshot", "inputs", mode="before")
+    @classmethod
+    def _words(cls, value: Any) -> Any:
+        """One, or several between blanks, as an environment variable has them."""
+        return tuple(value.split()) if isinstance(value, str) else value
+
+    @field_validator("snapshot")
+    @classmethod
+    def _urls(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if not all(each.startswith(("http://", "https://")) for each in value):
+            raise ValueError("a snapshot archive is an http:// or https:// URL")
+        return value

@@ -1,68 +1,150 @@
-"""Locked files: from a mirror once, by their digest only, and each way in which that fails has a name."""
+"""Locked files: once, by their digest only, from the first place that has them; each way to fail has a name."""
 
-import functools
-import http.server
-import threading
+import contextlib
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from gitops.builders import inputs
-from gitops.builders.inputs import fetch_inputs
-from gitops.builders.mirrors import Mirror
-from gitops.errors import BuildError
+from gitops.builders.download import Patience
+from gitops.builders.inputs import MissingInputsError, Why, fetch_all, fetch_inputs
+from gitops.builders.places import Places
 from gitops.model import LockedFile, sha256
 from gitops.store import Store
 from tests.kit.fleets import PACKAGES, load
+from tests.kit.servers import BAD, files, silent
 
 DEB = b"not really a Debian package, which nothing here opens"
 LOCKED = LockedFile("deb", "thing", "1", sha256(DEB), len(DEB), "pool/thing_1_amd64.deb")
 OWN = replace(load(PACKAGES)["pkg/hello"], lock=(LOCKED,))
+QUICK = Patience(connect=1, silence=0.4, least=0.4, attempts=1)
 
 
 @pytest.fixture
-def mirror(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """The folder of a mirror on loopback, which the build is configured with."""
-    folder = tmp_path / "mirror"
-    (folder / "pool").mkdir(parents=True)
-    handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=str(folder))
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        thread = threading.Thread(target=server.serve_forever, daemon=True)
-        thread.start()
-        here = Mirror(f"http://127.0.0.1:{server.server_port}/", "trixie")
-        monkeypatch.setattr(inputs, "mirrors", lambda: (here,))
-        yield folder
-        server.shutdown()
+def store(tmp_path: Path) -> Store:
+    return Store.open(tmp_path / "s")
 
 
-def test_inputs_come_from_the_mirror_once(tmp_path: Path, mirror: Path) -> None:
-    (mirror / LOCKED.path).write_bytes(DEB)
-    store = Store.open(tmp_path / "s")
-    fetch_inputs(store, OWN)
-    assert store.blobs.read(LOCKED.sha256) == DEB
-    (mirror / LOCKED.path).unlink()
-    fetch_inputs(store, OWN)
+def put(folder: Path, data: bytes = DEB, path: str = LOCKED.path) -> Path:
+    (folder / path).parent.mkdir(parents=True, exist_ok=True)
+    (folder / path).write_bytes(data)
+    return folder
+
+
+def at(*mirrors: str, snapshot: tuple[str, ...] = (), inputs: tuple[str, ...] = ()) -> Places:
+    return Places(snapshot, inputs, lambda: mirrors)
+
+
+def fetched(store: Store, places: Places) -> bool:
+    fetch_all(store, [OWN], places, QUICK)
+    return store.blobs.read(LOCKED.sha256) == DEB
+
+
+def test_inputs_come_from_the_mirror_once(tmp_path: Path, store: Store) -> None:
+    with files(put(tmp_path / "mirror")) as (url, asked):
+        for _ in range(2):
+            fetch_inputs(store, OWN, at(url))
+    assert store.blobs.read(LOCKED.sha256) == DEB and asked == [f"/{LOCKED.path}"]
 
 
 @pytest.mark.parametrize("data", [DEB[:-1], DEB + b"x", b"", DEB.upper()])
-def test_a_wrong_input_is_refused_and_not_kept(tmp_path: Path, mirror: Path, data: bytes) -> None:
-    (mirror / LOCKED.path).write_bytes(data)
-    store = Store.open(tmp_path / "s")
-    with pytest.raises(BuildError, match="is not what"):
-        fetch_inputs(store, OWN)
+def test_a_wrong_input_is_refused_and_not_kept(tmp_path: Path, store: Store, data: bytes) -> None:
+    with files(put(tmp_path / "mirror", data)) as (url, _), pytest.raises(MissingInputsError) as caught:
+        fetch_inputs(store, OWN, at(url))
+    assert [each.why for each in caught.value.missing] == [Why.other]
     assert not store.blobs.has(LOCKED.sha256) and not store.blobs.has(sha256(data))
 
 
-def test_an_input_that_is_gone_says_how_to_go_on(tmp_path: Path, mirror: Path) -> None:
-    with pytest.raises(BuildError, match="gone from the mirrors") as caught:
-        fetch_inputs(Store.open(tmp_path / "s"), OWN)
-    assert "toweros lock pkg/hello" in caught.value.hint
+def test_what_left_the_mirror_is_in_a_dated_archive(tmp_path: Path, store: Store) -> None:
+    archive = "archive/debian/20261101T000000Z/"
+    put(tmp_path / "snapshot", path=archive + LOCKED.path)
+    (tmp_path / "mirror").mkdir()
+    with files(tmp_path / "mirror") as (mirror, _), files(tmp_path / "snapshot") as (snapshot, _):
+        assert fetched(store, at(mirror, snapshot=(snapshot + archive,)))
 
 
-def test_a_mirror_that_is_away_is_no_reason_to_lock_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(inputs, "mirrors", lambda: (Mirror("http://127.0.0.1:9/", "trixie"),))
-    with pytest.raises(BuildError, match="cannot be fetched") as caught:
-        fetch_inputs(Store.open(tmp_path / "s"), OWN)
-    assert "lock" not in caught.value.hint
+def test_an_archive_can_be_asked_by_digest(tmp_path: Path, store: Store) -> None:
+    put(tmp_path, path=f"by-hash/{LOCKED.sha256}.deb")
+    with files(tmp_path) as (url, _):
+        assert fetched(store, at(snapshot=(url + "by-hash/{sha256}.deb",)))
+
+
+@pytest.mark.parametrize("served", [False, True], ids=["a folder", "a URL"])
+def test_the_last_place_is_a_mirror_of_ones_own(tmp_path: Path, store: Store, served: bool) -> None:
+    own = put(tmp_path / "own", path=f"sha256/{LOCKED.sha256}")
+    with files(own) as (url, _):
+        assert fetched(store, at(inputs=(url if served else str(own),)))
+
+
+@contextlib.contextmanager
+def _bad(kind: str, folder: Path) -> Iterator[str]:
+    if kind == "silent":
+        with silent() as url:
+            yield url
+    elif kind == "away":
+        yield "http://127.0.0.1:9/"
+    elif kind == "other bytes":
+        with files(put(folder / "bad", DEB.upper())) as (url, _):
+            yield url
+    else:
+        with files(folder, BAD[kind]) as (url, _):
+            yield url
+
+
+KINDS = ["silent", "away", "other bytes", *BAD]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_after_a_bad_mirror_the_next_place_is_asked_in_time(tmp_path: Path, store: Store, kind: str) -> None:
+    with _bad(kind, tmp_path) as bad, files(put(tmp_path / "good")) as (good, _):
+        began = time.monotonic()
+        assert fetched(store, at(bad, good))
+    assert time.monotonic() - began < 5
+
+
+def test_a_redirect_to_the_file_is_followed(tmp_path: Path, store: Store) -> None:
+    put(tmp_path, path=f"{LOCKED.path}/index.html")  # the server redirects PATH to PATH/
+    with files(tmp_path) as (url, _):
+        assert fetched(store, at(url))
+
+
+def test_one_message_names_all_that_is_gone_and_what_to_lock_again(tmp_path: Path, store: Store) -> None:
+    other = replace(LOCKED, name="other", sha256="ab" * 32, path="pool/other_1_amd64.deb")
+    packages = [
+        replace(OWN, lock=(LOCKED, other)),
+        replace(load(PACKAGES)["pkg/base"], lock=(replace(other, sha256="cd" * 32),)),
+    ]
+    with files(tmp_path) as (url, _), pytest.raises(MissingInputsError) as caught:
+        fetch_all(store, packages, at(url, inputs=(str(tmp_path),)), QUICK)
+    assert caught.value.gone
+    assert caught.value.message.startswith("3 locked files") and caught.value.message.count("_1_amd64.deb") == 3
+    assert "`toweros lock pkg/hello pkg/base`" in caught.value.hint
+
+
+def test_a_mirror_that_is_away_is_no_reason_to_lock_again(store: Store) -> None:
+    with pytest.raises(MissingInputsError) as caught:
+        fetch_all(store, [OWN], at("http://127.0.0.1:9/"), QUICK)
+    assert not caught.value.gone and "lock" not in caught.value.hint
+
+
+def test_a_mirror_that_is_silent_is_given_up_after_a_few_files(tmp_path: Path, store: Store) -> None:
+    many = tuple(replace(LOCKED, sha256=f"{n:064x}", path=f"pool/{n}.deb") for n in range(60))
+    began = time.monotonic()
+    with silent() as url, pytest.raises(MissingInputsError, match="and 40 more"):
+        fetch_all(store, [replace(OWN, lock=many)], at(url), QUICK)
+    assert time.monotonic() - began < 4
+
+
+def test_a_wheel_that_left_the_index_is_in_a_mirror_of_ones_own(
+    tmp_path: Path, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wheel = LockedFile("wheel", "thing", "1", sha256(DEB), len(DEB), "thing-1-py3-none-any.whl")
+    own = put(tmp_path / "own", path=f"sha256/{wheel.sha256}")
+    (tmp_path / "index").mkdir()
+    with files(tmp_path / "index") as (index, _):
+        monkeypatch.setenv("PIP_INDEX_URL", index)
+        monkeypatch.setenv("PIP_CONFIG_FILE", "/dev/null")
+        fetch_all(store, [replace(OWN, lock=(wheel,))], at(inputs=(str(own),)), QUICK)
+    assert store.blobs.read(wheel.sha256) == DEB

@@ -33,7 +33,7 @@ def test_every_setting_is_described_and_the_other_way_round() -> None:
 def test_every_default_is_the_code_s() -> None:
     written, defaults = described(SETTINGS), Settings.model_construct()
     values = {name: getattr(defaults, name) for name in written}
-    assert written == {name: "" if value is None else str(value) for name, value in values.items()}
+    assert written == {name: "" if value in (None, ()) else str(value) for name, value in values.items()}
 
 
 def test_every_variable_of_the_environment_exists() -> None:

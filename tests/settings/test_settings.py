@@ -31,3 +31,17 @@ def test_an_unknown_setting_names_file_and_page(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match=r"toweros\.toml: pol") as caught:
         load(file)
     assert "docs/settings.md" in caught.value.hint
+
+
+def test_places_for_old_files_are_one_or_several(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = tmp_path / "toweros.toml"
+    config.write_text(
+        'inputs = ["usb", "http://127.0.0.1/x"]\nsnapshot = "http://127.0.0.1/one http://127.0.0.1/two"\n'
+    )
+    found = load(config)
+    assert found.inputs == (str(tmp_path / "usb"), "http://127.0.0.1/x")
+    assert found.snapshot == ("http://127.0.0.1/one", "http://127.0.0.1/two")
+    monkeypatch.setenv("TOWEROS_INPUTS", "/a /b")
+    assert load(config).inputs == ("/a", "/b")
+    with pytest.raises(SettingsError, match="snapshot"):
+        load(config, snapshot="/a/folder")
