@@ -14,6 +14,7 @@ from gitops.errors import BuildError, FleetError, Problem
 from gitops.fleet.packages import load_packages
 from gitops.model import Package
 from gitops.source import FolderTree
+from gitops.workflows.inventories import Inventories
 
 HERE = Path()
 
@@ -37,11 +38,13 @@ def build(
     wanted = [name.rstrip("/") for name in packages] if packages else list(known)
     _check(wanted, known, problems)
     builder, rows = builder_of(context.settings(config, state), store), []
+    inside = Inventories(store, known)
     with store.lease.held():
         for path in wanted:
             start = time.monotonic()
             talk.print(f"building {path}")
             image = builder.build(known[path], tree, known)
+            inside.of_package(path)
             seconds = round(time.monotonic() - start, 1)
             rows.append({"package": path, "tag": image.reference, "layers": list(image.layers), "seconds": seconds})
         if prune:

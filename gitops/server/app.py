@@ -18,7 +18,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from gitops import __version__
 from gitops.errors import SettingsError, TowerosError
-from gitops.server.boxes import files, reports
+from gitops.server.boxes import files, reports, sbom
 from gitops.server.people import api, metrics, page
 from gitops.settings import Settings
 from gitops.store import Store
@@ -37,6 +37,7 @@ def create_app(store: Store, settings: Settings) -> FastAPI:
     """The routes of docs/formats.md over one store."""
     app = FastAPI(title="TowerOS update server", version=__version__, docs_url=None, redoc_url=None)
     app.include_router(files.router(store))
+    app.include_router(sbom.router(store))
     app.include_router(reports.router(store))
     app.include_router(page.router(store))
     app.include_router(api.router(store))

@@ -16,7 +16,7 @@ from pathlib import Path
 from gitops.errors import StoreError
 from gitops.model import Package, Publication
 from gitops.store import Store
-from gitops.store.notes.documents import AppImages, LastDeployed
+from gitops.store.notes.documents import AppImages, BoxInventories, InventoryDocuments, LastDeployed, LayerInventories
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ def collect(store: Store, packages: Iterable[Package], *, now: float, grace: int
 
 def _needed(store: Store, packages: tuple[Package, ...]) -> tuple[set[str], set[str]]:
     """The blobs and layers of what is built, of what boxes are asked to run, and of what they run."""
-    blobs, layers = _needed_to_build(store, packages) | _evidence(store), set[str]()
+    blobs, layers = _needed_to_build(store, packages) | _evidence(store) | _inventories(store, packages), set[str]()
     for publication in store.offers.each():
         blobs |= _files(publication)
         layers |= {layer.root for layer in publication.release.layers()}
@@ -72,6 +72,18 @@ def _needed_to_build(store: Store, packages: tuple[Package, ...]) -> set[str]:
         image = store.builds.image(package.key)
         needed |= set(image.layers) if image else set()
     return needed
+
+
+def _inventories(store: Store, packages: tuple[Package, ...]) -> set[str]:
+    """What is said to be inside of the current packages and foreign images, and of the boxes' latest releases."""
+    images = {name.rpartition(":")[2] for name in (store.notes.get(AppImages) or AppImages()).rows}
+    current = {package.key for package in packages} | images
+    known = store.notes.each(LayerInventories).items()
+    needed = {ref.sha256 for key, found in known if key in current for ref in found.rows.values()}
+    boxes = store.notes.each(BoxInventories).values()
+    inside = {digest for box in boxes for _, digest in box.releases}
+    documents = store.notes.each(InventoryDocuments).items()
+    return needed | inside | {ref.sha256 for key, made in documents if key in inside for ref in made.rows.values()}
 
 
 def _files(publication: Publication) -> set[str]:

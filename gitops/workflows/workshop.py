@@ -20,6 +20,7 @@ from gitops.plan import PACKAGE
 from gitops.settings import Settings
 from gitops.store import Store
 from gitops.workflows.import_images import Images
+from gitops.workflows.inventories import Inventories
 
 APPLY = "`toweros apply` builds and publishes what Git asks for"
 LOADER = "systemd-bootx64.efi"
@@ -34,14 +35,16 @@ class Workshop:
         self._settings, self._store, self._builder = settings, store, builder
         self._revision, self._tree = point
         self.fleet = fleet
+        self._inside = Inventories(store, fleet.packages)
 
     def build(self, path: str) -> None:
-        """Build a package whose siblings are built.
+        """Build a package whose siblings are built, and note what is inside.
 
         Raises:
             BuildError: it does not build.
         """
         self._builder.build(self.fleet.packages[path], self._tree, self.fleet.packages)
+        self._inside.of_package(path)
 
     def pull(self) -> None:
         """Take the images that come from elsewhere into the store, once everything is built.
@@ -57,7 +60,9 @@ class Workshop:
         Raises:
             AssembleError: an image is missing, or lacks what its place asks for. RegistryError: see `pull`.
         """
-        return self._assembler.assemble(self.fleet.boxes[box], self._revision, self._settings.server)
+        made = self._assembler.assemble(self.fleet.boxes[box], self._revision, self._settings.server)
+        self._inside.keep(self.fleet.boxes[box], made.release)
+        return made
 
     @cached_property
     def _assembler(self) -> Assembler:

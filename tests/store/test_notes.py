@@ -86,9 +86,17 @@ DOCUMENTS: dict[Any, tuple[str, Any, Any]] = {
     documents.CheckedSignature: (A, documents.CheckedSignature("ada.pub"), {"signer": "ada.pub"}),
     documents.AssembledFiles: (A, documents.AssembledFiles({"kernel": BlobRef(B, 2)}), {"kernel": [B, 2]}),
     documents.SignedBootFile: (f"{A}:{B[:16]}", documents.SignedBootFile(B), {"sha256": B}),
+    documents.LayerInventories: (A, documents.LayerInventories({B: BlobRef(A, 2)}), {B: [A, 2]}),
+    documents.BoxInventories: ("one", documents.BoxInventories(((A, B),)), {"releases": [[A, B]]}),
+    documents.InventoryDocuments: (A, documents.InventoryDocuments({"cdx": BlobRef(B, 2)}), {"cdx": [B, 2]}),
 }  # fmt: skip
 """Kind -> a key, a document, and the JSON that stores have of it."""
-ALL_DATA = (documents.AppImages, documents.AssembledFiles)
+ALL_DATA = (
+    documents.AppImages,
+    documents.AssembledFiles,
+    documents.LayerInventories,
+    documents.InventoryDocuments,
+)
 """They have no member that could be unknown: every name in them is a reference or a file."""
 every = pytest.mark.parametrize("kind", NAMES, ids=NAMES.values())
 

@@ -29,7 +29,7 @@ def router(store: Store) -> APIRouter:
 
     @routes.api_route("/metadata/{name:path}", methods=METHODS)
     def metadata(name: str, request: Request) -> Response:
-        _match(METADATA, name)
+        matched(METADATA, name)
         try:
             data = (folder / name).read_bytes()
         except OSError as error:
@@ -41,23 +41,24 @@ def router(store: Store) -> APIRouter:
 
     @routes.api_route("/targets/{name:path}", methods=METHODS)
     def target(name: str, request: Request) -> Response:
-        digest = _match(TARGET, name)[1]
-        return _file(request, store.blobs.path(digest))
+        digest = matched(TARGET, name)[1]
+        return answer(request, store.blobs.path(digest))
 
     @routes.api_route("/layers/{name:path}", methods=METHODS)
     def layer(name: str, request: Request) -> Response:
-        found = _match(LAYER, name)
-        return _file(request, store.layers.zst(found[1]) if found[2] else store.layers.path(found[1]))
+        found = matched(LAYER, name)
+        return answer(request, store.layers.zst(found[1]) if found[2] else store.layers.path(found[1]))
 
     @routes.api_route("/deltas/{name:path}", methods=METHODS)
     def delta(name: str, request: Request) -> Response:
-        found = _match(DELTA, name)
-        return _file(request, store.layers.delta(found[1], found[2]))
+        found = matched(DELTA, name)
+        return answer(request, store.layers.delta(found[1], found[2]))
 
     return routes
 
 
-def _match(pattern: re.Pattern[str], name: str) -> re.Match[str]:
+def matched(pattern: re.Pattern[str], name: str) -> re.Match[str]:
+    """A name that is whole what the pattern says; 404 for any other."""
     found = pattern.fullmatch(name)
     if not found:
         raise HTTPException(404)
@@ -68,7 +69,8 @@ def _cache(name: str) -> str:
     return "no-cache" if name == "timestamp.json" else FOREVER
 
 
-def _file(request: Request, path: Path) -> Response:
+def answer(request: Request, path: Path, kind: str = "application/octet-stream") -> Response:
+    """A file that never changes under its name; 404 when it is not there."""
     try:
         size = path.stat().st_size
     except OSError as error:
@@ -76,7 +78,7 @@ def _file(request: Request, path: Path) -> Response:
     headers = {"etag": f'"{path.name[:64]}-{size}"', "cache-control": FOREVER}
     if _unchanged(request, headers["etag"]):
         return Response(status_code=304, headers=headers)
-    return FileResponse(path, media_type="application/octet-stream", headers=headers)
+    return FileResponse(path, media_type=kind, headers=headers)
 
 
 def _unchanged(request: Request, etag: str) -> bool:

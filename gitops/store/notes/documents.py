@@ -184,6 +184,29 @@ class SignedBootFile:
     sha256: Digest
 
 
+@dataclass(frozen=True)
+class LayerInventories:
+    """What was found in layers: diff id -> the inventory (`gitops.model.inventory`). Its key is that of the package
+    whose layers they are, or the digest that names an image that no package makes."""
+
+    rows: Mapping[str, Blob] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class BoxInventories:
+    """What is inside of a box's latest releases: each one's content digest, and the inventory; the last one is last.
+    Its key is the box."""
+
+    releases: tuple[tuple[Digest, Digest], ...] = ()
+
+
+@dataclass(frozen=True)
+class InventoryDocuments:
+    """An inventory as others read it, `cdx` and `spdx`. Its key is the inventory's digest."""
+
+    rows: Mapping[str, Blob] = field(default_factory=dict)
+
+
 NAMES: Mapping[type[Any], str] = {
     Status: "controller",
     PassResult: "pass/",
@@ -196,6 +219,9 @@ NAMES: Mapping[type[Any], str] = {
     CheckedSignature: "signed/",
     AssembledFiles: "assemble/",
     SignedBootFile: "signed:",
+    LayerInventories: "inventory/",
+    BoxInventories: "inside/",
+    InventoryDocuments: "sbom/",
 }
 """Every document. There is one of each; of those whose name ends in `/` or `:`, one for each key, which follows."""
 

@@ -1,0 +1,1 @@
+"""The verbs on what is inside, and what is wrong with it."""

@@ -1,0 +1,1 @@
+"""What is inside: components out of locks, packages and layers, and the documents that say so."""

@@ -1,0 +1,111 @@
+"""What is inside of an image that somebody else made, by the package databases in its layers.
+
+In: the layers, lowest first (tars, plain or gzip). Out: an `Inventory`. Rules:
+
+- dpkg's status (and status.d, as distroless images have it) and apk's installed are read; so are Python packages in
+  site-packages. Of rpm's databases, and of what is in no database, we can only say that we did not read it;
+- a file of an upper layer hides the one below, and a whiteout hides what was there;
+- an image without any database is "unknown inside", and never empty.
+
+    of_image("osmocom/osmo-hlr@sha256:...", [layer, layer])
+"""
+
+import re
+import tarfile
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from debian.deb822 import Deb822
+
+from gitops.model import Component, Ecosystem, Inventory
+from gitops.security.sbom.files import OS_RELEASE, WHITEOUT, distribution, normal
+from gitops.security.sbom.parts import of_metadata, source_of
+
+DPKG = re.compile(r"var/lib/dpkg/(status|status\.d/[^/]+)")
+APK = re.compile(r"(usr/)?lib/apk/db/installed")
+RPM = re.compile(r"(var|usr)/lib/(sysimage/)?rpm/(rpmdb\.sqlite|Packages|Packages\.db)")
+PYTHON = re.compile(r".*/site-packages/[^/]+\.(dist|egg)-info/(METADATA|PKG-INFO)")
+DATABASES = (DPKG, APK, RPM, PYTHON, *map(re.compile, OS_RELEASE))
+LARGEST = 64 << 20
+"""Bytes of a database: a full Debian's is a tenth of it."""
+OPAQUE = ".wh..wh..opq"
+INSTALLED, NOT_INSTALLED = "installed", ("config-files", "not-installed")
+"""dpkg(1), "Package states": in any other one, files of the package may be there."""
+
+
+def of_image(name: str, layers: Sequence[Path]) -> Inventory:
+    """What the databases of an image say."""
+    found: dict[str, bytes] = {}
+    unread: list[str] = []
+    for layer in layers:
+        try:
+            _over(found, layer)
+        except (tarfile.TarError, OSError, EOFError, ValueError) as error:
+            unread.append(f"{name}: layer {layer.name[:12]} cannot be read: {type(error).__name__}")
+    system = next((distribution(found[path]) for path in OS_RELEASE if path in found), "")
+    components = sorted({replace(each, distribution=system) for each in _components(found)})
+    unread += [f"{name}: the rpm database {path} is not read" for path in found if RPM.fullmatch(path)]
+    unread += [f"{name}: /{path} is larger than {LARGEST >> 20} MiB" for path in found if len(found[path]) > LARGEST]
+    if not any(DPKG.fullmatch(path) or APK.fullmatch(path) for path in found):
+        unread.append(f"{name}: unknown inside: no database of packages that we read")
+    return Inventory(tuple(components), (), "", tuple(sorted(unread)))
+
+
+def _over(found: dict[str, bytes], layer: Path) -> None:
+    """Lay a layer over what is there."""
+    hidden, fresh = [], {}
+    with tarfile.open(layer, "r:*") as archive:
+        for member in archive:
+            path = normal(member.name)
+            folder, _, name = path.rpartition("/")
+            if name == OPAQUE:
+                hidden.append(f"{folder}/")
+            elif name.startswith(WHITEOUT):
+                gone = f"{folder}/{name.removeprefix(WHITEOUT)}".lstrip("/")
+                hidden += [gone, f"{gone}/"]
+            elif member.isreg() and any(database.fullmatch(path) for database in DATABASES):
+                stream = archive.extractfile(member)
+                fresh[path] = stream.read(LARGEST + 1) if stream else b""
+    for path in list(found):
+        if any(path == gone or (gone.endswith("/") and path.startswith(gone)) for gone in hidden):
+            del found[path]
+    found |= fresh
+
+
+def _components(found: Mapping[str, bytes]) -> Iterator[Component]:
+    for path, data in found.items():
+        text = data.decode(errors="replace")
+        if DPKG.fullmatch(path) and not path.endswith(".md5sums"):
+            yield from _dpkg(text)
+        elif APK.fullmatch(path):
+            yield from _apk(text)
+        elif PYTHON.fullmatch(path):
+            yield from _python(text)
+
+
+def _dpkg(text: str) -> Iterator[Component]:
+    """Of what was removed, the entry stays; files in status.d say no state at all."""
+    for entry in Deb822.iter_paragraphs(text, use_apt_pkg=False):
+        name, version = entry.get("Package", ""), entry.get("Version", "")
+        state = (entry.get("Status") or INSTALLED).split()
+        if name and version and state[-1] not in NOT_INSTALLED:
+            source = source_of(name, version, entry.get("Source", ""))
+            yield Component(Ecosystem.debian, name, version, *source)
+
+
+def _apk(text: str) -> Iterator[Component]:
+    """apk-tools' installed database: P is the name, V the version, o the origin, L the licence."""
+    for entry in text.split("\n\n"):
+        rows = dict(line.split(":", 1) for line in entry.splitlines() if line[1:2] == ":")
+        name, version = rows.get("P", ""), rows.get("V", "")
+        if name and version:
+            licence = (rows["L"].strip(),) if rows.get("L", "").strip() else ()
+            yield Component(Ecosystem.alpine, name, version, rows.get("o") or name, version, licence)
+
+
+def _python(text: str) -> Iterator[Component]:
+    try:
+        yield of_metadata(text)
+    except KeyError:
+        return
