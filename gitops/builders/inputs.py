@@ -89,18 +89,15 @@ def fetch_all(
     Raises:
         MissingInputsError: files that no place has as the lock says.
     """
-    wanted: dict[str, tuple[str, LockedFile]] = {}
-    for package in packages:
-        for file in package.lock:
-            if not store.blobs.has(file.sha256):
-                wanted.setdefault(file.sha256, (package.path, file))
+    asked = [(package.path, file) for package in packages for file in package.lock]
+    wanted = {file.sha256: file for _, file in asked if not store.blobs.has(file.sha256)}
     if not wanted:
         return
-    log.info("inputs.fetch", files=len(wanted), bytes=sum(file.size for _, file in wanted.values()))
+    log.info("inputs.fetch", files=len(wanted), bytes=sum(file.size for file in wanted.values()))
     fetcher = Fetcher(store, places or Places(), patience or Patience())
     with ThreadPoolExecutor(PARALLEL) as pool:
-        whys = list(pool.map(lambda each: fetcher.fetch(each[1]), wanted.values()))
-    missing = [Missing(path, file, why) for (path, file), why in zip(wanted.values(), whys, strict=True) if why]
+        whys = dict(zip(wanted, pool.map(fetcher.fetch, wanted.values()), strict=True))
+    missing = [Missing(path, file, why) for path, file in asked if (why := whys.get(file.sha256))]
     if missing:
         raise MissingInputsError(missing)
 

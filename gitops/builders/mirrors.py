@@ -17,15 +17,16 @@ OS_RELEASE = Path("/etc/os-release")
 
 @dataclass(frozen=True)
 class Mirror:
-    """A base URI (ending in `/`) and the suite of ours that it serves."""
+    """A base URI (ending in `/`), the suite of ours that it serves, and whose signature its index must have."""
 
     uri: str
     suite: str
+    keyring: Path = KEYRING
 
     @property
     def source(self) -> str:
         """A line of sources.list(5)."""
-        return f"deb [signed-by={KEYRING}] {self.uri} {self.suite} main"
+        return f"deb [signed-by={self.keyring}] {self.uri} {self.suite} main"
 
 
 @functools.cache

@@ -57,6 +57,7 @@ class Demo:
         """Tell the whole story. False when the box did not do what it should."""
         began, setup = time.monotonic(), self.setup
         self.step("fleet repository, keys and settings", setup.prepare)
+        self.step("locked files", self.lock_again)
         watch = Watch(Store.of(load(setup.config), migrate=True), self.console, setup.logs)
         with setup.controller() as controller:
             head = setup.head()
@@ -73,6 +74,11 @@ class Demo:
                 outcomes = [story.take_good(), story.undo_bad(), story.revert()]
         self._print(outcomes, started)
         return all(outcome.good for outcome in outcomes)
+
+    def lock_again(self) -> None:
+        """What left the mirrors since this version was made is taken as it is there now."""
+        if packages := self.setup.lock_again():
+            self.console.print(f"  files left the mirrors; locked again in {self.setup.fleet}: {', '.join(packages)}")
 
     def step(self, what: str, work: Callable[[], object]) -> None:
         """Do a piece of work, and say how long it took."""

@@ -55,6 +55,19 @@ class Setup:
             self.greet("hello from TowerOS\n")
             self.commit("A greeting that is accepted: the last demo was stopped midway")
 
+    def lock_again(self) -> tuple[str, ...]:
+        """Lock the packages again of which no place has the files any more, in the demo's own fleet repo alone.
+
+        Returns their names; the rest is in the store afterwards.
+        """
+        self.toweros("lock", "--gone", "--dir", self.fleet)
+        changed = run(["git", "-C", self.fleet, "diff", "--name-only"]).decode().splitlines()
+        packages = tuple(name.rpartition("/")[0] for name in changed)
+        if packages:
+            why = f"Lock {len(packages)} packages again: files of theirs left the mirrors"
+            self.commit("\n".join([why, "", *packages]))
+        return packages
+
     def _operator(self) -> None:
         self.operator.unlink(missing_ok=True)
         run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "operator@demo", "-f", self.operator])

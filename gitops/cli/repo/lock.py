@@ -6,13 +6,18 @@ from typing import Annotated
 import typer
 
 from gitops.builders import Locker
+from gitops.builders.builder import existing
+from gitops.builders.inputs import MissingInputsError, fetch_all
+from gitops.builders.places import Places
 from gitops.cli import context
 from gitops.cli.context import ConfigOption, DirOption, StateOption
 from gitops.cli.output import talk
 from gitops.errors import BuildError, Problem
 from gitops.fleet.packages import load_packages
 from gitops.model import Package
+from gitops.settings import Settings
 from gitops.source import FolderTree
+from gitops.store import Store
 
 HERE = Path()
 
@@ -23,17 +28,21 @@ def register(app: typer.Typer) -> None:
 
 def lock(
     packages: Annotated[list[str] | None, typer.Argument(help="Paths such as pkg/sshd; none: all.")] = None,
+    gone: Annotated[bool, typer.Option("--gone", help="Those alone with files that no place has any more.")] = False,
     folder: DirOption = HERE,
     config: ConfigOption = None,
     state: StateOption = None,
 ) -> None:
     """Write packages.lock for packages, from what the machine's mirrors and index have now."""
-    locker = Locker(context.settings(config, state).state / "apt")
+    settings = context.settings(config, state)
+    locker = Locker(settings.state / "apt")
     known = _load(folder)
     wanted = [name.rstrip("/") for name in packages] if packages else list(known)
     unknown = [name for name in wanted if name not in known]
     if unknown:
         raise BuildError(f"there is no package {', '.join(unknown)}", hint=f"known: {', '.join(known)}")
+    if gone:
+        wanted = _gone(settings, [known[name] for name in wanted])
     for path in _after_their_bases(known, wanted):
         if not (folder / path / "packages.in").is_file():
             continue
@@ -41,6 +50,21 @@ def lock(
         changed = _write(folder / path / "packages.lock", data)
         talk.print(f"{path}: {len(data.splitlines()) - 1} files{'' if changed else ', unchanged'}")
         known = _load(folder)
+
+
+def _gone(settings: Settings, packages: list[Package]) -> list[str]:
+    """Those with locked files that no place has; what can be had is in the store afterwards."""
+    store = Store.of(settings, migrate=True)
+    built = {package.path for package in packages if existing(store, package)}
+    try:
+        fetch_all(store, [package for package in packages if package.path not in built], Places.by(settings))
+    except MissingInputsError as error:
+        if not error.gone:
+            raise
+        talk.print(error.message, soft_wrap=True)
+        return list(error.packages)
+    talk.print("nothing is gone")
+    return []
 
 
 def _load(folder: Path) -> dict[str, Package]:

@@ -1,0 +1,105 @@
+"""A Debian repository for one test: packages by dpkg-deb, indexes by apt-ftparchive, signed by a key of its own.
+
+with Debian(tmp_path) as debian:
+    debian.add("hello", "1.0", depends="lib")
+    debian.add("lib", "1.1", suite="trixie-security")
+    debian.publish()
+    monkeypatch.setattr("gitops.builders.apt.mirrors", debian.mirrors)
+    debian.withdraw("hello", "1.0")         # as a mirror does when the next version comes
+    debian.publish()
+"""
+
+import subprocess
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Self
+
+from gitops.builders.mirrors import Mirror
+from tests.kit.servers import files
+
+SUITES = ("trixie", "trixie-security")
+MAKER = "tests@debian.invalid"
+
+
+class Debian:
+    """It lies in `root`, its key in `keyring` (binary) and `key` (armoured). `asked`: the paths that it gave."""
+
+    def __init__(self, folder: Path) -> None:
+        self.root, self._home = folder / "debian", folder / "gnupg"
+        self.keyring, self.key = folder / "debian.gpg", folder / "debian.asc"
+        self._work, self._stack = folder / "debs", ExitStack()
+        self.url, self.asked = "", list[str]()
+        for place in (self.root, self._home, self._work):
+            place.mkdir(parents=True)
+        self._home.chmod(0o700)
+        self._gpg("--quick-generate-key", MAKER, "ed25519", "sign", "never")
+        self.keyring.write_bytes(self._gpg("--export", MAKER))
+        self.key.write_bytes(self._gpg("--armor", "--export", MAKER))
+
+    def __enter__(self) -> Self:
+        self.url, self.asked = self._stack.enter_context(files(self.root))
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
+        subprocess.run(["gpgconf", "--homedir", self._home, "--kill", "all"], check=True)
+
+    def mirrors(self) -> tuple[Mirror, ...]:
+        """What a controller's apt would be configured with."""
+        return tuple(Mirror(self.url, suite, self.keyring) for suite in SUITES)
+
+    def add(self, name: str, version: str, *, suite: str = SUITES[0], component: str = "main", **fields: str) -> Path:
+        """Build a package and lay it into the pool; `depends`, `conflicts`, `source` ... are fields of its control."""
+        root = self._work / f"{name}_{version}"
+        (root / "DEBIAN").mkdir(parents=True)
+        control = {"Package": name, "Version": version, "Architecture": "amd64", "Maintainer": f"tests <{MAKER}>"}
+        control |= {key.title().replace("_", "-"): value for key, value in fields.items()} | {"Description": name}
+        (root / "DEBIAN/control").write_text("".join(f"{key}: {value}\n" for key, value in control.items()))
+        (root / "usr/share" / name).mkdir(parents=True)
+        (root / "usr/share" / name / "version").write_text(f"{version}\n")
+        target = self._pool(suite, component) / f"{name}_{version.replace(':', '%3a')}_amd64.deb"
+        target.parent.mkdir(parents=True, exist_ok=True)
+        subprocess.run(["dpkg-deb", "--root-owner-group", "--build", root, target], check=True, capture_output=True)
+        return target
+
+    def withdraw(self, name: str, version: str) -> None:
+        """Take a package out of the pool; `publish` takes it out of the index."""
+        for path in self.root.glob(f"pool/*/*/{name}_{version.replace(':', '%3a')}_amd64.deb"):
+            path.unlink()
+
+    def publish(self, *, signed: bool = True, valid_until: str = "") -> None:
+        """Write and sign the indexes of all suites. `valid_until`: a date as in RFC 5322, of the Release files."""
+        for suite in SUITES:
+            components = sorted({"main", *(path.name for path in self.root.glob(f"pool/{suite}/*"))})
+            for component in components:
+                self._index(suite, component)
+            self._release(suite, components, signed, valid_until)
+
+    def _pool(self, suite: str, component: str) -> Path:
+        return self.root / "pool" / suite / component
+
+    def _index(self, suite: str, component: str) -> None:
+        self._pool(suite, component).mkdir(parents=True, exist_ok=True)
+        folder = self.root / "dists" / suite / component / "binary-amd64"
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "Packages").write_bytes(self._ftparchive("packages", f"pool/{suite}/{component}"))
+
+    def _release(self, suite: str, components: list[str], signed: bool, valid_until: str) -> None:
+        folder = self.root / "dists" / suite
+        for old in ("Release", "InRelease"):
+            (folder / old).unlink(missing_ok=True)
+        fields = {"Suite": suite, "Codename": suite, "Architectures": "amd64", "Components": " ".join(components)}
+        words = [f"-oAPT::FTPArchive::Release::{key}={value}" for key, value in fields.items()]
+        text = self._ftparchive(*words, "release", f"dists/{suite}")
+        text = (f"Valid-Until: {valid_until}\n".encode() if valid_until else b"") + text
+        (folder / "Release").write_bytes(text)
+        if signed:
+            (folder / "InRelease").write_bytes(self._gpg("--clearsign", stdin=text))
+
+    def _ftparchive(self, *words: str) -> bytes:
+        command = ["apt-ftparchive", *words]
+        return subprocess.run(command, cwd=self.root, check=True, capture_output=True).stdout
+
+    def _gpg(self, *words: str, stdin: bytes = b"") -> bytes:
+        command = ["gpg", "--homedir", str(self._home), "--batch", "--quiet", "--passphrase", "", *words]
+        return subprocess.run(command, input=stdin, check=True, capture_output=True).stdout
