@@ -6,11 +6,12 @@ lock (packages.in -> packages.lock) ... inputs (locked files into the store) -> 
 from gitops.builders.buildah import BuildahBuilder
 from gitops.builders.builder import Builder
 from gitops.builders.lock import Locker
+from gitops.builders.moved import moved
 from gitops.builders.places import Places
 from gitops.settings import Settings
 from gitops.store import Store
 
-__all__ = ["BuildahBuilder", "Builder", "Locker", "builder_of"]
+__all__ = ["BuildahBuilder", "Builder", "Locker", "builder_of", "moved"]
 
 
 def builder_of(settings: Settings, store: Store) -> Builder:

@@ -3,6 +3,7 @@
 In: what is wanted and what is there already. Out: every package that must be added, by version, SHA-256 and place.
 """
 
+import itertools
 import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -16,6 +17,7 @@ from gitops.process import run
 
 _INSTALL = re.compile(r"^Inst (\S+) (?:\[[^\]]*\] )?\((\S+)", re.MULTILINE)
 _MISSING = re.compile(r"Unable to locate package (\S+)|Package '?(\S+?)'? has no installation candidate")
+_UNMET = "The following packages have unmet dependencies:"
 ASSUMED = "99:0"
 """The version of a package that is only assumed to be there: newer than any."""
 
@@ -67,7 +69,7 @@ class Apt:
             missing = _MISSING.search(error.log)  # apt has neither exit codes nor a status file to tell this by
             if missing:
                 raise UnknownPackageError(next(filter(None, missing.groups()))) from error
-            raise BuildError(error.message) from error
+            raise BuildError("\n".join([error.message, *_unmet(error.log)])) from error
         # `--simulate` prints `Inst NAME [OLD] (NEW SUITE ...)` for each package.
         chosen = [f"{name}={version}" for name, version in _INSTALL.findall(output)]
         return self._describe(chosen) if chosen else []
@@ -84,6 +86,11 @@ class Apt:
             "Dir::Etc::sourcelist": self._folder / "etc/sources.list",
             "Dir::Etc::sourceparts": "-",
             "Dir::Etc::preferencesparts": "-",
+            # Whatever the host allows: no index that is not signed or has run out, and none of yesterday instead.
+            "Acquire::Check-Date": "true",
+            "Acquire::Check-Valid-Until": "true",
+            "Acquire::AllowInsecureRepositories": "false",
+            "APT::Update::Error-Mode": "any",
             "APT::Architecture": "amd64",
             "APT::Architectures": "amd64",
             "APT::Get::Assume-Yes": "true",
@@ -91,6 +98,13 @@ class Apt:
         }
         options = [word for name, value in places.items() for word in ("-o", f"{name}={value}")]
         return run([program, *options, *arguments])
+
+
+def _unmet(talk: str) -> list[str]:
+    """What apt says of packages that cannot be had together, which it puts in front of its last line."""
+    _, found, rest = talk.partition(_UNMET)
+    lines = rest.splitlines()[1:] if found else []
+    return list(itertools.takewhile(lambda line: line.startswith(" "), lines))
 
 
 def _locked(each: Packages) -> LockedFile:

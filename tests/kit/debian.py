@@ -9,6 +9,7 @@ with Debian(tmp_path) as debian:
     debian.publish()
 """
 
+import os
 import subprocess
 from contextlib import ExitStack
 from pathlib import Path
@@ -29,6 +30,7 @@ class Debian:
         self.keyring, self.key = folder / "debian.gpg", folder / "debian.asc"
         self._work, self._stack = folder / "debs", ExitStack()
         self.url, self.asked = "", list[str]()
+        self._seconds = 1_700_000_000
         for place in (self.root, self._home, self._work):
             place.mkdir(parents=True)
         self._home.chmod(0o700)
@@ -75,6 +77,19 @@ class Debian:
                 self._index(suite, component)
             self._release(suite, components, signed, valid_until)
 
+    def change(self, path: str, old: bytes, new: bytes) -> None:
+        """Change a published file behind the back of its signature."""
+        file = self.root / path
+        data = file.read_bytes()
+        assert old in data
+        file.write_bytes(data.replace(old, new, 1))
+        self._date(file)
+
+    def _date(self, file: Path) -> None:
+        """A second later than the last: a server tells changes by whole seconds, and tests are faster."""
+        self._seconds += 1
+        os.utime(file, (self._seconds, self._seconds))
+
     def _pool(self, suite: str, component: str) -> Path:
         return self.root / "pool" / suite / component
 
@@ -93,8 +108,10 @@ class Debian:
         text = self._ftparchive(*words, "release", f"dists/{suite}")
         text = (f"Valid-Until: {valid_until}\n".encode() if valid_until else b"") + text
         (folder / "Release").write_bytes(text)
+        self._date(folder / "Release")
         if signed:
             (folder / "InRelease").write_bytes(self._gpg("--clearsign", stdin=text))
+            self._date(folder / "InRelease")
 
     def _ftparchive(self, *words: str) -> bytes:
         command = ["apt-ftparchive", *words]

@@ -20,5 +20,5 @@ def init(
     """Make a fleet repo: template, boot specs and packages, with a first commit."""
     commit = make(folder, branch)
     talk.print(f"{folder}: a fleet repo on {branch}, first commit {commit[:12]}")
-    talk.print(f"if it builds from files that have left the mirrors: `toweros lock --gone -C {folder}`, and commit")
+    talk.print("should files have left the mirrors when it is built: `toweros lock --gone`, and commit")
     talk.print(f"next: `toweros validate {folder}`, then `toweros keys init`")

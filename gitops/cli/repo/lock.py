@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from gitops.builders import Locker
+from gitops.builders import Locker, moved
 from gitops.builders.builder import existing
 from gitops.builders.inputs import MissingInputsError, fetch_all
 from gitops.builders.places import Places
@@ -46,10 +46,13 @@ def lock(
     for path in _after_their_bases(known, wanted):
         if not (folder / path / "packages.in").is_file():
             continue
+        before = known[path].lock
         data = locker.lock(FolderTree(folder), known, path)
         changed = _write(folder / path / "packages.lock", data)
         talk.print(f"{path}: {len(data.splitlines()) - 1} files{'' if changed else ', unchanged'}")
         known = _load(folder)
+        for row in moved(before, known[path].lock):
+            talk.print(f"  {row}", soft_wrap=True)
 
 
 def _gone(settings: Settings, packages: list[Package]) -> list[str]:
