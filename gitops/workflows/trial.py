@@ -17,6 +17,8 @@ from pathlib import Path
 import structlog
 
 from gitops.builders import BuildahBuilder, Builder
+from gitops.builders.inputs import MissingInputsError
+from gitops.builders.places import Places
 from gitops.errors import BuildError
 from gitops.fleet import load_fleet
 from gitops.model import Existing, Release
@@ -43,7 +45,7 @@ def measure(
     todo = [step.subject for step in changes(question, store).boxes]
     if not todo:
         return {}
-    with scratch(store, folder) as (trial, builder):
+    with scratch(store, Places.by(settings), folder) as (trial, builder):
         head = _workshop(settings, trial, builder, question.head)
         base = _workshop(settings, trial, builder, question.base) if question.base else None
         measured = {}
@@ -57,8 +59,8 @@ def measure(
 
 
 @contextmanager
-def scratch(store: Store | None, folder: Path | None = None) -> Iterator[tuple[Store, Builder]]:
-    """A store of its own that has whatever `store` has, and a builder for it."""
+def scratch(store: Store | None, places: Places, folder: Path | None = None) -> Iterator[tuple[Store, Builder]]:
+    """A store of its own that has whatever `store` has, and a builder for it, which finds locked files in `places`."""
     with tempfile.TemporaryDirectory(prefix=Scratch.plan, dir=folder or (store.paths.root if store else None)) as made:
         root = Path(made)
         if store is not None:
@@ -67,7 +69,7 @@ def scratch(store: Store | None, folder: Path | None = None) -> Iterator[tuple[S
         try:
             if store is not None:
                 store.lend_rows(trial)
-            yield trial, BuildahBuilder(trial, lender=store.paths.root if store else None)
+            yield trial, BuildahBuilder(trial, lender=store.paths.root if store else None, places=places)
         finally:
             trial.close()
 
@@ -91,7 +93,9 @@ def _workshop(settings: Settings, trial: Store, builder: Builder, point: Point) 
         log.info("trial.build", package=step.subject)
         try:
             workshop.build(step.subject)
-        except BuildError as error:
+        except MissingInputsError:
+            raise
+        except BuildError as error:  # the log that it names is gone with the scratch area
             raise BuildError(error.message, hint="`toweros build` keeps the whole log") from error
     workshop.pull()
     return workshop
