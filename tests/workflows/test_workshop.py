@@ -6,10 +6,12 @@ import pytest
 
 from gitops.assemble.release import BOOTLOADER, Assembler
 from gitops.builders import Builder
+from gitops.builders.places import Places
 from gitops.errors import BuildError, StoreError
 from gitops.fleet import load_fleet
 from gitops.model import BlobRef, Image
 from gitops.review.sizes import Measured
+from gitops.settings import Settings
 from gitops.source.clone.commits import LocalClone
 from gitops.store import Store
 from gitops.workflows import trial
@@ -30,7 +32,8 @@ def trials(monkeypatch: pytest.MonkeyPatch) -> list[PlayedBuilder]:
     """The builders of all trials."""
     builders: list[PlayedBuilder] = []
 
-    def builder(store: Store, lender: Path | None = None) -> Builder:
+    def builder(store: Store, lender: Path | None = None, places: Places | None = None) -> Builder:
+        assert places == Places.by(Settings()), "a trial looks for locked files where a pass does"
         builders.append(PlayedBuilder(store))
         return builders[-1]
 
