@@ -9,18 +9,22 @@ nobody has signed. Rules: what the store has is not made again; nothing is offer
     workshop.assemble("site-7")         # Assembled: the release, its UKI and addon
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cached_property
+
+import structlog
 
 from gitops.assemble.release import BOOTLOADER, TOOLBOX, Assembled, Assembler
 from gitops.builders import Builder
-from gitops.errors import StoreError
+from gitops.errors import StoreError, readable
 from gitops.model import Fleet, Image, Revision, Tree
 from gitops.plan import PACKAGE
 from gitops.settings import Settings
 from gitops.store import Store
 from gitops.workflows.import_images import Images
 from gitops.workflows.inventories import Inventories
+
+log = structlog.get_logger(__name__)
 
 APPLY = "`toweros apply` builds and publishes what Git asks for"
 LOADER = "systemd-bootx64.efi"
@@ -44,7 +48,7 @@ class Workshop:
             BuildError: it does not build.
         """
         self._builder.build(self.fleet.packages[path], self._tree, self.fleet.packages)
-        self._inside.of_package(path)
+        self._look_inside(lambda: self._inside.of_package(path))
 
     def pull(self) -> None:
         """Take the images that come from elsewhere into the store, once everything is built.
@@ -61,8 +65,17 @@ class Workshop:
             AssembleError: an image is missing, or lacks what its place asks for. RegistryError: see `pull`.
         """
         made = self._assembler.assemble(self.fleet.boxes[box], self._revision, self._settings.server)
-        self._inside.keep(self.fleet.boxes[box], made.release)
+        self._look_inside(lambda: self._inside.keep(self.fleet.boxes[box], made.release))
         return made
+
+    def _look_inside(self, look: Callable[[], object]) -> None:
+        """What nobody can list is deployed all the same: a fix must not wait for its list. `toweros sbom` says why."""
+        try:
+            look()
+        except StoreError:  # a full disk, or a lease that is lost: nothing else may go on either
+            raise
+        except Exception as caught:
+            log.error("inventory.failed", error=readable(caught).message)
 
     @cached_property
     def _assembler(self) -> Assembler:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from fastapi.testclient import TestClient
 
-from gitops.errors import BuildError
+from gitops.errors import BuildError, StoreError
 from gitops.model import AppImage, Inventory, Package
 from gitops.server import create_app
 from gitops.store import Store
@@ -111,6 +111,17 @@ def test_a_pass_writes_the_documents_of_each_release_and_the_server_has_them(sit
             assert json.loads(answer.content)
         for wrong in (f"/sbom/{'0' * 64}.cdx.json", f"/sbom/{digest}.xml", "/sbom/../id", f"/sbom/{digest}"):
             assert client.get(wrong).status_code == 404, wrong
+
+
+def test_a_release_goes_out_though_nobody_can_list_what_is_inside(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A fix must not wait for its list; a full disk or a lost lease stops everything, as ever."""
+    monkeypatch.setattr(inventories, "inventories", lambda *_: 1 / 0)
+    site.run()
+    assert site.offers()["a"]
+    monkeypatch.setattr(Inventories, "of_package", lambda *_: (_ for _ in ()).throw(StoreError("disk full")))
+    site.commit(HELLO)
+    with pytest.raises(StoreError, match="disk full"):
+        site.run()
 
 
 def test_boxes_with_equal_images_share_one_inventory_and_its_documents(site: Site) -> None:

@@ -79,6 +79,7 @@ def _fetcher(http: Http) -> Any:
     from tuf.ngclient.fetcher import FetcherInterface
 
     class Fetcher(FetcherInterface):
+        # The interface wants it; the updater calls `download_bytes` alone, and ours does not stream.
         def _fetch(self, url: str) -> Any:
             raise NotImplementedError
 
