@@ -7,6 +7,7 @@ Sizes are bytes, times are Unix seconds, paths inside a repository use `/` and n
 Formats that leave the controller are described in `docs/formats.md`.
 """
 
+from gitops.model.advisory import Advisory, Affected, Decision, Finding, Severity, Standing
 from gitops.model.digest import BlobRef, Json, canonical, sha256
 from gitops.model.event import Event, EventType, Happened
 from gitops.model.fleet import (
@@ -54,6 +55,8 @@ __all__ = [
     "SILENT",
     "STATIC_ADDRESS",
     "Action",
+    "Advisory",
+    "Affected",
     "App",
     "AppImage",
     "BlobRef",
@@ -62,12 +65,14 @@ __all__ = [
     "Component",
     "Container",
     "Content",
+    "Decision",
     "Ecosystem",
     "Entry",
     "Event",
     "EventType",
     "Existing",
     "Failure",
+    "Finding",
     "Fleet",
     "Happened",
     "Health",
@@ -94,8 +99,10 @@ __all__ = [
     "Release",
     "Report",
     "Revision",
+    "Severity",
     "Sign",
     "Spec",
+    "Standing",
     "Statement",
     "Step",
     "Sync",
