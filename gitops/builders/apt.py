@@ -3,9 +3,10 @@
 In: what is wanted and what is there already. Out: every package that must be added, by version, SHA-256 and place.
 """
 
+import contextlib
 import itertools
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from debian.deb822 import Packages
@@ -18,6 +19,7 @@ from gitops.process import run
 _INSTALL = re.compile(r"^Inst (\S+) (?:\[[^\]]*\] )?\((\S+)", re.MULTILINE)
 _MISSING = re.compile(r"Unable to locate package (\S+)|Package '?(\S+?)'? has no installation candidate")
 _UNMET = "The following packages have unmet dependencies:"
+_NEEDED = ("Package", "Version", "SHA256", "Size", "Filename")
 ASSUMED = "99:0"
 """The version of a package that is only assumed to be there: newer than any."""
 
@@ -33,58 +35,92 @@ class UnknownPackageError(BuildError):
 class Apt:
     """apt in a folder of its own. `update` once, then `resolve` as often as wanted."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, sources: Sequence[str]) -> None:
         self._folder = folder
         for name in ("state/lists/partial", "cache/archives/partial", "etc"):
             (folder / name).mkdir(parents=True, exist_ok=True)
-        (folder / "etc/sources.list").write_text("\n".join(mirror.source for mirror in mirrors()) + "\n")
+        (folder / "etc/sources.list").write_text("\n".join(sources) + "\n")
+        (folder / "etc/preferences").write_text("")
 
-    def update(self) -> None:
-        """Fetch the lists of packages.
+    @classmethod
+    def of_mirrors(cls, folder: Path, components: Sequence[str]) -> "Apt":
+        """One that knows Debian, as this machine's mirrors have it."""
+        return cls(folder, [mirror.source(components) for mirror in mirrors()])
+
+    def update(self, of: str = "the Debian mirrors", hint: str = "check apt's sources", timeout: float = 600.0) -> None:
+        """Fetch the lists of packages, within `timeout` seconds.
 
         Raises:
-            BuildError: no mirror answers.
+            BuildError: nobody answers, or not as it must.
         """
         (self._folder / "status").write_text("")
         try:
-            self._run("apt-get", "update")
+            self._run("apt-get", "update", timeout=timeout)
         except ProcessError as error:
-            raise BuildError(
-                f"the Debian mirrors cannot be read: {error.message}", hint="check apt's sources"
-            ) from error
+            raise BuildError(f"{of} cannot be read: {error.message}", hint=hint) from error
+
+    def newest(self, names: Iterable[str]) -> list[Packages]:
+        """What the indexes say of the newest of each name; those that they do not have are left out."""
+        found = []
+        for name in names:
+            with contextlib.suppress(ProcessError):  # `apt-cache show` fails when there is none of a name
+                output = self._run("apt-cache", "show", "--no-all-versions", name).decode(errors="replace")
+                every = Packages.iter_paragraphs(output, use_apt_pkg=False)
+                found += [each for each in every if each.get("Package") == name]
+        return found
 
     def resolve(
-        self, wanted: Sequence[str], installed: Iterable[LockedFile], assumed: Iterable[str]
+        self,
+        wanted: Sequence[str],
+        installed: Iterable[LockedFile],
+        assumed: Iterable[str],
+        extra: Mapping[str, str] | None = None,
     ) -> list[LockedFile]:
-        """Everything that must be added so that `wanted` work.
+        """Everything that must be added so that `wanted` work. `extra` (name -> stanza of an index) comes from
+        elsewhere: it is there beside what the mirrors have, whose packages of these names are not; it is resolved
+        with the others and not in what is returned.
 
         Raises:
             UnknownPackageError: Debian has none of this name. BuildError: a name cannot be had together with the rest.
         """
         there = [(file.name, file.version) for file in installed] + [(name, ASSUMED) for name in assumed]
         (self._folder / "status").write_text("".join(_stanza(name, version) for name, version in there))
+        beside = self._beside(extra or {})
         try:
-            output = self._run("apt-get", "install", "--simulate", "--no-install-recommends", *wanted).decode()
+            output = self._run("apt-get", *beside, "install", "--simulate", "--no-install-recommends", *wanted).decode()
         except ProcessError as error:
             missing = _MISSING.search(error.log)  # apt has neither exit codes nor a status file to tell this by
             if missing:
                 raise UnknownPackageError(next(filter(None, missing.groups()))) from error
             raise BuildError("\n".join([error.message, *_unmet(error.log)])) from error
         # `--simulate` prints `Inst NAME [OLD] (NEW SUITE ...)` for each package.
-        chosen = [f"{name}={version}" for name, version in _INSTALL.findall(output)]
-        return self._describe(chosen) if chosen else []
+        found = [(name, version) for name, version in _INSTALL.findall(output) if name not in (extra or {})]
+        return self._describe([f"{name}={version}" for name, version in found]) if found else []
+
+    def _beside(self, extra: Mapping[str, str]) -> list[str]:
+        """Options with which apt sees `extra` in place of what has these names (apt_preferences(5): a priority below
+        zero). Such a file says of no release that it is from one, so the pin does not hold for it."""
+        pins = "\n".join(f"Package: {name}\nPin: release n=*\nPin-Priority: -1\n" for name in extra)
+        (self._folder / "etc/preferences").write_text(pins)
+        index = self._folder / "etc/Packages"
+        index.write_text("\n".join(extra.values()))
+        return ["--with-source", str(index)] if extra else []
 
     def _describe(self, chosen: Sequence[str]) -> list[LockedFile]:
         output = self._run("apt-cache", "show", "--no-all-versions", *chosen).decode()
-        return [_locked(each) for each in Packages.iter_paragraphs(output, use_apt_pkg=False)]
+        found = {each["Package"]: locked(each) for each in Packages.iter_paragraphs(output, use_apt_pkg=False)}
+        if bare := [name for name, file in found.items() if file is None]:
+            raise BuildError(f"the mirrors' index has no digest, size or place of {', '.join(bare)}")
+        return [file for file in found.values() if file]
 
-    def _run(self, program: str, *arguments: str) -> bytes:
+    def _run(self, program: str, *arguments: str, timeout: float = 600.0) -> bytes:
         places = {
             "Dir::State": self._folder / "state",
             "Dir::State::status": self._folder / "status",
             "Dir::Cache": self._folder / "cache",
             "Dir::Etc::sourcelist": self._folder / "etc/sources.list",
             "Dir::Etc::sourceparts": "-",
+            "Dir::Etc::preferences": self._folder / "etc/preferences",
             "Dir::Etc::preferencesparts": "-",
             # Whatever the host allows: no index that is not signed or has run out, and none of yesterday instead.
             "Acquire::Check-Date": "true",
@@ -97,7 +133,7 @@ class Apt:
             "Debug::NoLocking": "true",
         }
         options = [word for name, value in places.items() for word in ("-o", f"{name}={value}")]
-        return run([program, *options, *arguments])
+        return run([program, *options, *arguments], timeout=timeout)
 
 
 def _unmet(talk: str) -> list[str]:
@@ -107,9 +143,11 @@ def _unmet(talk: str) -> list[str]:
     return list(itertools.takewhile(lambda line: line.startswith(" "), lines))
 
 
-def _locked(each: Packages) -> LockedFile:
-    """A paragraph of an index. `Source: NAME (VERSION)` stands there when one of both is not the package's (Debian
-    policy 5.6.1)."""
+def locked(each: Packages) -> LockedFile | None:
+    """A paragraph of an index; None when it lacks what a lock must have. `Source: NAME (VERSION)` stands there when one
+    of both is not the package's (Debian policy 5.6.1)."""
+    if not all(each.get(field) for field in _NEEDED) or not each["Size"].isdecimal():
+        return None
     name, version = each["Package"], each["Version"]
     source, _, other = each.get("Source", "").partition(" ")
     origin = (source or name, other.strip("()") or version)

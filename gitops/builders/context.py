@@ -1,7 +1,7 @@
 """The build context: a package's folder as Git has it, and its locked files.
 
 In: a package, its Tree, the store. Out: a folder with the files, modes and links of the commit, `debs/*.deb` and
-`wheels/*.whl` (or `rootfs.tar`). Nothing else is seen by a build.
+`wheels/*.whl` (or `rootfs.tar`), and `fetched/*`. Nothing else is seen by a build.
 """
 
 import os
@@ -11,7 +11,8 @@ from pathlib import Path
 from debian.debfile import DebFile
 
 from gitops.builders.mirrors import SUITE
-from gitops.model import LockedFile, Package, Tree, sha256
+from gitops.fleet.packages.folder import FETCHED_FOLDER
+from gitops.model import FETCHED, LockedFile, Package, Tree, sha256
 from gitops.process import run
 from gitops.store import Store
 
@@ -30,13 +31,14 @@ def write_context(store: Store, package: Package, tree: Tree, folder: Path) -> N
     """Fill an empty folder with a package's build context."""
     _write_files(package, tree, folder)
     _open_folders(folder)
+    fetched = [file for file in package.lock if file.kind == FETCHED]
+    if fetched:
+        _lay(store, fetched, folder / FETCHED_FOLDER)
     if package.rootfs:
         make_rootfs(store, package, folder / "rootfs.tar")
         return
     for kind, name in (("deb", "debs"), ("wheel", "wheels")):
-        (folder / name).mkdir()
-        (folder / name).chmod(FOLDER)
-        _link(store, [file for file in package.lock if file.kind == kind], folder / name)
+        _lay(store, [file for file in package.lock if file.kind == kind], folder / name)
 
 
 def _write_files(package: Package, tree: Tree, folder: Path) -> None:
@@ -57,6 +59,12 @@ def _open_folders(folder: Path) -> None:
     for path in folder.rglob("*"):
         if path.is_dir() and not path.is_symlink():
             path.chmod(FOLDER)
+
+
+def _lay(store: Store, files: list[LockedFile], folder: Path) -> None:
+    folder.mkdir()
+    folder.chmod(FOLDER)
+    _link(store, files, folder)
 
 
 def _link(store: Store, files: list[LockedFile], folder: Path) -> None:

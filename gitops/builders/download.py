@@ -69,7 +69,7 @@ def download(place: Place, file: LockedFile, target: Path, patience: Patience) -
 
 def _copy(place: Place, file: LockedFile, target: Path) -> bool:
     source = Path(place.address)
-    if not source.is_file() or source.stat().st_size != file.size:
+    if not source.is_file() or source.stat().st_size > file.size:
         return False
     try:
         shutil.copyfile(source, target)

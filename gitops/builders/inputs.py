@@ -18,7 +18,9 @@ from gitops.builders.download import Answer, Patience, download
 from gitops.builders.lock import fetch_wheel
 from gitops.builders.places import Places
 from gitops.errors import BuildError
-from gitops.model import LockedFile, Package
+from gitops.fleet.packages.lockfile import fetched
+from gitops.fleet.packages.wanted import Fetch
+from gitops.model import FETCHED, LockedFile, Package
 from gitops.store import Store
 from gitops.store.files.blobs import digest_file
 from gitops.store.files.layout import Scratch
@@ -38,6 +40,16 @@ class Why(enum.StrEnum):
     gone = "no place has it"
     other = "other bytes than the lock says"
     away = "a place that may have it does not answer"
+
+
+LARGEST = 2 << 30
+"""Bytes of a file whose size nobody knows yet."""
+_WORDS = {Why.other: f"other bytes than packages.in says, or more than {LARGEST >> 30} GiB"}
+_HINTS = {
+    Why.gone: "is the address right? It may also be in an `inputs` mirror, by its digest",
+    Why.other: "compare with the digest that its maker publishes; do not simply take the new one",
+    Why.away: "try again later, or name another place that has it: `inputs` in docs/settings.md",
+}
 
 
 @dataclass(frozen=True)
@@ -61,8 +73,8 @@ class MissingInputsError(BuildError):
 
     @property
     def packages(self) -> tuple[str, ...]:
-        """Those to lock again."""
-        return tuple(dict.fromkeys(each.package for each in self.missing))
+        """Those to lock again. To do so is of no use for a file that was asked for by its digest."""
+        return tuple(dict.fromkeys(each.package for each in self.missing if each.file.kind != FETCHED))
 
     @property
     def gone(self) -> bool:
@@ -73,12 +85,28 @@ class MissingInputsError(BuildError):
         names = " ".join(self.packages)
         if not self.gone:
             return "try again later, or name another place: `snapshot` or `inputs` in docs/settings.md"
+        if not names:
+            return "write an address that has it into packages.in, or name a place that has it: `inputs`"
         return f"run `toweros lock {names}` and commit, or name a place that has them: `snapshot` or `inputs`"
 
 
 def fetch_inputs(store: Store, package: Package, places: Places | None = None) -> None:
     """Bring every locked file of a package into the store. See `fetch_all`."""
     fetch_all(store, [package], places)
+
+
+def fetch_wanted(store: Store, wanted: Fetch, places: Places, patience: Patience | None = None) -> int:
+    """Bring a file into the store by its digest alone, from wherever it is; how many bytes it has.
+
+    Raises:
+        BuildError: no place has it.
+    """
+    file = fetched(wanted, LARGEST)
+    if not store.blobs.has(file.sha256):
+        why = Fetcher(store, places, patience or Patience(pace=LARGEST >> 11)).fetch(file)
+        if why is not None:
+            raise BuildError(f"`{wanted.name}` cannot be had: {_WORDS.get(why, why)}", hint=_HINTS[why])
+    return store.blobs.path(file.sha256).stat().st_size
 
 
 def fetch_all(

@@ -1,23 +1,26 @@
 """`toweros lock`: packages.in becomes packages.lock, every input by version and digest.
 
 In: a package's folder and those that it stands on. Out: the bytes of its packages.lock. Rules: an image's final base is
-taken as installed, so that a lock names only what its own layer adds; build stages do not count.
+taken as installed, so that a lock names only what its own layer adds; build stages do not count. Of somebody's
+repository only what packages.in names from it is seen; a file that was asked for by digest never moves.
 
-    locker = Locker(state / "apt")
+    locker = Locker(state / "apt", fetch)
     data = locker.lock(tree, packages, "pkg/sshd")
 """
 
 import re
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from gitops.builders.apt import Apt, UnknownPackageError
+from gitops.builders.sources import Offer, Sources
 from gitops.errors import BuildError, FleetError, Problem, ProcessError
 from gitops.fleet.packages import SIBLING
-from gitops.fleet.packages.lockfile import Wanted, dump_lock, parse_wanted
-from gitops.model import LockedFile, Package, Tree
+from gitops.fleet.packages.lockfile import dump_lock, fetched
+from gitops.fleet.packages.wanted import MAIN, Fetch, Wanted, parse_wanted
+from gitops.model import FETCHED, LockedFile, Package, Tree
 from gitops.process import run
 from gitops.store.files.blobs import digest_file
 
@@ -25,14 +28,17 @@ PYTHON = "3.13"
 """Debian 13's Python, for which wheels are chosen."""
 PLATFORMS = ("manylinux_2_17", "manylinux2014", "manylinux_2_28", "manylinux_2_34")
 ESSENTIAL = "?essential"
+COMPONENTS_HINT = "see `apt-cache search`; firmware is in another component: `components non-free-firmware`"
 
 
 class Locker:
     """Resolves any number of packages against one state of the mirrors."""
 
-    def __init__(self, folder: Path) -> None:
-        self._apt = Apt(folder)
-        self._updated = False
+    def __init__(self, folder: Path, fetch: Callable[[Fetch], int]) -> None:
+        """`fetch` brings a file by its digest, and says how many bytes it has."""
+        self._folder, self._fetch = folder, fetch
+        self._apts: dict[tuple[str, ...], Apt] = {}
+        self._sources = Sources(folder)
 
     def lock(self, tree: Tree, packages: Mapping[str, Package], path: str) -> bytes:
         """The packages.lock of one package. The packages that it stands on must be locked already.
@@ -46,20 +52,85 @@ class Locker:
         wanted = parse_wanted(asked, file, problems)
         if problems:
             raise FleetError(problems)
-        files = self._debs(wanted, _installed(tree, packages, path), file) if wanted.debs or wanted.rootfs else []
-        return dump_lock(asked, files + [fetch_wheel(wheel) for wheel in wanted.wheels])
+        files = [fetch_wheel(wheel) for wheel in wanted.wheels]
+        files += [self._fetched(each, packages[path].lock, wanted, file) for each in wanted.fetches]
+        installed = _installed(tree, packages, path)
+        offers = self._offers(tree, wanted, file)
+        _refuse_hidden(offers, installed, wanted, file)
+        files += [each.file for each in offers if each.file not in installed]
+        if wanted.debs or wanted.rootfs or offers:
+            files += self._debs(wanted, installed, offers, file)
+        return dump_lock(asked, files)
 
-    def _debs(self, wanted: Wanted, installed: list[LockedFile], file: str) -> list[LockedFile]:
-        if not self._updated:
-            self._apt.update()
-            self._updated = True
-        names = [*wanted.debs, *([ESSENTIAL] if wanted.rootfs in ("essential", "minbase") else [])]
+    def _debs(
+        self, wanted: Wanted, installed: list[LockedFile], offers: Sequence[Offer], file: str
+    ) -> list[LockedFile]:
+        extra = {each.file.name: each.stanza for each in offers}
+        names = [*wanted.debs, *extra, *([ESSENTIAL] if wanted.rootfs in ("essential", "minbase") else [])]
         try:
-            return self._apt.resolve(names, installed, wanted.assumed)
+            return self._apt(wanted.components).resolve(names, installed, wanted.assumed, extra)
         except BuildError as error:
             unknown = error.name if isinstance(error, UnknownPackageError) else ""
-            line = next((number for name, number in wanted.lines if name == unknown), 1)
-            raise FleetError([Problem(file, line, 1, error.message, "see `apt-cache search`")]) from error
+            hint = "see `apt-cache search`" if wanted.components != (MAIN,) else COMPONENTS_HINT
+            if offers:
+                hint = "what it needs of a source is named too: `deb NAME@SOURCE`"
+            raise FleetError([Problem(file, wanted.line(unknown), 1, error.message, hint)]) from error
+
+    def _apt(self, components: tuple[str, ...]) -> Apt:
+        """One for each choice of components: who asks for `main` sees nothing else."""
+        if components not in self._apts:
+            others = "".join(f"-{name}" for name in components if name != MAIN)
+            apt = Apt.of_mirrors(self._folder.with_name(self._folder.name + others), components)
+            apt.update()
+            self._apts[components] = apt
+        return self._apts[components]
+
+    def _offers(self, tree: Tree, wanted: Wanted, file: str) -> list[Offer]:
+        """What the sources have of what is named from them."""
+        offers, problems = [], list[Problem]()
+        for source in wanted.sources:
+            line, names = wanted.line(source.name), [name for name, place in wanted.extra if place == source.name]
+            if source.key not in tree.entries():
+                problems.append(
+                    Problem(file, line, 1, f"there is no {source.key}", "write the source's public key there")
+                )
+                continue
+            try:
+                found = self._sources.offers(source, tree.read(source.key), names)
+            except BuildError as error:
+                problems.append(Problem(file, line, 1, error.message, error.hint))
+                continue
+            for name in sorted({*names} - {each.file.name for each in found}):
+                hint = f"is it in suite {source.suite}, components {', '.join(source.components)}?"
+                problems.append(
+                    Problem(file, wanted.line(name), 1, f"source `{source.name}` has no package `{name}`", hint)
+                )
+            offers += found
+        if problems:
+            raise FleetError(problems)
+        return offers
+
+    def _fetched(self, each: Fetch, before: Sequence[LockedFile], wanted: Wanted, file: str) -> LockedFile:
+        """Nothing is asked of anybody about a file that is locked already."""
+        known = next((old.size for old in before if (old.kind, old.sha256) == (FETCHED, each.sha256)), None)
+        try:
+            return fetched(each, self._fetch(each) if known is None else known)
+        except BuildError as error:
+            raise FleetError([Problem(file, wanted.line(each.name), 1, error.message, error.hint)]) from error
+
+
+def _refuse_hidden(offers: Sequence[Offer], installed: Sequence[LockedFile], wanted: Wanted, file: str) -> None:
+    """What the base brings already would stay, whatever a source has under its name."""
+    there = {each.name: each for each in installed}
+    hidden = [name for each in offers if there.get(name := each.file.name) not in (None, each.file)]
+    problems = [
+        Problem(
+            file, wanted.line(name), 1, f"the base has `{name}` already, and not this one", "ask for it in the base"
+        )
+        for name in hidden
+    ]
+    if problems:
+        raise FleetError(problems)
 
 
 def fetch_wheel(requirement: str, folder: Path | None = None) -> LockedFile:

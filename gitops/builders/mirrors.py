@@ -4,6 +4,7 @@ No mirror's name stands in this project. Debian 13's suites are asked of the sam
 """
 
 import functools
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,10 +24,9 @@ class Mirror:
     suite: str
     keyring: Path = KEYRING
 
-    @property
-    def source(self) -> str:
+    def source(self, components: Sequence[str]) -> str:
         """A line of sources.list(5)."""
-        return f"deb [signed-by={self.keyring}] {self.uri} {self.suite} main"
+        return f"deb [signed-by={self.keyring}] {self.uri} {self.suite} {' '.join(components)}"
 
 
 @functools.cache

@@ -1,7 +1,8 @@
 """Where a locked file may be, in the order in which the places are asked.
 
 In: the settings `snapshot` and `inputs`, and this machine's own mirrors. Out: addresses of one file. Rules: mirrors,
-then snapshot archives, then `inputs` mirrors of one's own; a wheel is asked of the index instead of the first two.
+then snapshot archives, then `inputs` mirrors of one's own; a wheel is asked of the index instead of the first two; what
+is neither Debian's nor the index's is at its own address, and in those archives that are asked by digest.
 
     Places(snapshot=("http://archive.example/debian/20261101T000000Z/",)).of(file)
     Places(inputs=("/media/usb", "http://files.example/{sha256}.bin")).of(file)
@@ -51,6 +52,9 @@ class Places:
     def of(self, file: LockedFile) -> list[Place]:
         """Every address of a file, first to last."""
         own = [_place(base, file, "sha256/{sha256}") for base in self.inputs]
+        if file.elsewhere:
+            by_digest = [_place(base, file, "") for base in self.snapshot if "{sha256}" in base]
+            return [Place(file.path, urlsplit(file.path).netloc), *by_digest, *own]
         if file.kind == "wheel":
             return own
         return [_place(base, file, "{path}") for base in (*self.mirrors(), *self.snapshot)] + own

@@ -12,6 +12,7 @@ from gitops.model.digest import BlobRef, Json, canonical, sha256
 from gitops.model.event import Event, EventType, Happened
 from gitops.model.fleet import (
     APPS,
+    FETCHED,
     KEYS,
     App,
     Box,
@@ -49,6 +50,7 @@ __all__ = [
     "APPS",
     "BLOCK",
     "DROP_IN",
+    "FETCHED",
     "KEYS",
     "RELEASE_FORMAT",
     "REPORT_FORMAT",

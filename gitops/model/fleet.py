@@ -10,10 +10,14 @@ from gitops.model.digest import Json
 from gitops.model.keys import DROP_IN, EVERYWHERE, STATIC_ADDRESS, Key, Level, keys_of
 from gitops.model.source import Policy
 
+FETCHED = "fetch"
+"""The kind of a locked file that is no package of anything."""
+
 
 @dataclass(frozen=True)
 class LockedFile:
-    """One input of a package: a Debian package or a wheel, by digest. `path` is where the mirror or index keeps it.
+    """One input of a package, by digest: a Debian package, a wheel, or a file that was fetched (`kind`). `path` is
+    where the mirror or index keeps it, or the address at which somebody else does.
 
     `source` and `source_version` are a Debian package's source, where it has another name or version: advisories speak
     of those. Empty: the same as the package's.
@@ -30,7 +34,13 @@ class LockedFile:
 
     @property
     def filename(self) -> str:
-        return self.path.rsplit("/", 1)[-1]
+        """Its name in a build."""
+        return self.name if self.kind == FETCHED else self.path.rsplit("/", 1)[-1]
+
+    @property
+    def elsewhere(self) -> bool:
+        """Whether it is neither Debian's nor the Python index's: its path is an address."""
+        return "://" in self.path
 
 
 @dataclass(frozen=True)

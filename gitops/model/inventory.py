@@ -19,6 +19,8 @@ class Ecosystem(enum.StrEnum):
     alpine = "alpine"
     rpm = "rpm"
     pypi = "pypi"
+    generic = "generic"
+    """No distribution's: a file by its digest."""
 
 
 @dataclass(frozen=True, order=True)
@@ -26,7 +28,8 @@ class Component:
     """One package that is inside of an image. `source` and `source_version` are those that advisories speak of, and the
     same as `name` and `version` where there is no other; `licences` are SPDX expressions or the package's own words;
     `sha256` is the digest of the file that it was taken from, empty where only its entry in a database was seen;
-    `distribution` is the one of the image that it was found in, empty where the whole inventory's is meant."""
+    `distribution` is the one of the image that it was found in, or the server that it is from where that is not
+    Debian's; empty where the whole inventory's is meant."""
 
     ecosystem: Ecosystem
     name: str

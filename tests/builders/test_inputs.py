@@ -123,6 +123,33 @@ def test_one_message_names_all_that_is_gone_and_what_to_lock_again(tmp_path: Pat
     assert "`toweros lock pkg/hello pkg/base`" in caught.value.hint
 
 
+VENDORS = replace(LOCKED, path="http://127.0.0.1:9/pool/thing_1_amd64.deb")
+FETCHED = replace(VENDORS, kind="fetch")
+
+
+@pytest.mark.parametrize("file", [VENDORS, FETCHED], ids=["somebody's package", "a file by digest"])
+def test_what_is_not_debians_is_asked_of_its_own_address_and_of_who_goes_by_digest(
+    tmp_path: Path, store: Store, file: LockedFile
+) -> None:
+    put(tmp_path / "vendor")
+    put(tmp_path / "own", path=f"sha256/{LOCKED.sha256}")
+    (tmp_path / "mirror").mkdir()
+    with files(tmp_path / "vendor") as (url, _), files(tmp_path / "mirror") as (mirror, asked):
+        there = replace(file, path=f"{url}{LOCKED.path}")
+        fetch_all(store, [replace(OWN, lock=(there,))], at(mirror, snapshot=(mirror,)), QUICK)
+        assert store.blobs.has(LOCKED.sha256) and asked == []
+        store.blobs.remove(LOCKED.sha256)
+        fetch_all(store, [replace(OWN, lock=(file,))], at(mirror, inputs=(str(tmp_path / "own"),)), QUICK)
+        assert store.blobs.has(LOCKED.sha256) and asked == []
+
+
+def test_a_file_by_digest_that_is_gone_is_not_locked_again(tmp_path: Path, store: Store) -> None:
+    with files(tmp_path) as (url, _), pytest.raises(MissingInputsError) as caught:
+        fetch_all(store, [replace(OWN, lock=(replace(FETCHED, path=f"{url}m.bin"),))], at(), QUICK)
+    assert caught.value.gone and caught.value.packages == ()
+    assert "packages.in" in caught.value.hint and "toweros lock" not in caught.value.hint
+
+
 def test_a_mirror_that_is_away_is_no_reason_to_lock_again(store: Store) -> None:
     with pytest.raises(MissingInputsError) as caught:
         fetch_all(store, [OWN], at("http://127.0.0.1:9/"), QUICK)

@@ -23,9 +23,9 @@ def locker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Locker:
     rows = {"hello": "lib", "lib": "", "broken": "nobody"}
     text = "".join(STANZA.format(name=name, depends=needs) + SUMS for name, needs in rows.items())
     (mirror / "Packages").write_text(text.replace("Depends: \n", ""))
-    source = SimpleNamespace(source=f"deb [trusted=yes] file:{mirror} ./")
+    source = SimpleNamespace(source=lambda components: f"deb [trusted=yes] file:{mirror} ./")
     monkeypatch.setattr("gitops.builders.apt.mirrors", lambda: (source,))
-    return Locker(tmp_path / "apt")
+    return Locker(tmp_path / "apt", lambda file: pytest.fail(f"asked for {file}"))
 
 
 def lock(locker: Locker, wanted: str) -> list[str]:

@@ -11,6 +11,7 @@ with Debian(tmp_path) as debian:
 
 import os
 import subprocess
+import time
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Self
@@ -76,6 +77,19 @@ class Debian:
             for component in components:
                 self._index(suite, component)
             self._release(suite, components, signed, valid_until)
+
+    def sign(self) -> None:
+        """Sign the indexes as they lie there, whatever was done to them."""
+        for suite in SUITES:
+            self._release(suite, ["main"], signed=True, valid_until="")
+
+    def expire(self) -> None:
+        """The key is good for a second more; its export says so."""
+        (row,) = [row for row in self._gpg("--with-colons", "--list-keys").decode().splitlines() if row[:3] == "fpr"]
+        self._gpg("--quick-set-expire", row.split(":")[9], "seconds=1")
+        self.keyring.write_bytes(self._gpg("--export", MAKER))
+        self.key.write_bytes(self._gpg("--armor", "--export", MAKER))
+        time.sleep(1.5)
 
     def change(self, path: str, old: bytes, new: bytes) -> None:
         """Change a published file behind the back of its signature."""

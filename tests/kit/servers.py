@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 
-class _Files(http.server.SimpleHTTPRequestHandler):
+class Plain(http.server.SimpleHTTPRequestHandler):
     asked: list[str]
 
     def log_message(self, *_: object) -> None:
@@ -21,7 +21,7 @@ class _Files(http.server.SimpleHTTPRequestHandler):
         super().do_GET()
 
 
-class _Trickle(_Files):
+class _Trickle(Plain):
     """One byte now and then, for ever."""
 
     def do_GET(self) -> None:
@@ -37,13 +37,13 @@ class _Trickle(_Files):
             pass
 
 
-class _Broken(_Files):
+class _Broken(Plain):
     def do_GET(self) -> None:
         self.asked.append(self.path)
         self.send_error(500)
 
 
-class _Circle(_Files):
+class _Circle(Plain):
     def do_GET(self) -> None:
         self.asked.append(self.path)
         self.send_response(302)
@@ -51,11 +51,24 @@ class _Circle(_Files):
         self.end_headers()
 
 
+def to_file(path: Path) -> type[Plain]:
+    """A server that sends everybody to a file of their own machine."""
+
+    class Elsewhere(Plain):
+        def do_GET(self) -> None:
+            self.asked.append(self.path)
+            self.send_response(302)
+            self.send_header("Location", path.as_uri())
+            self.end_headers()
+
+    return Elsewhere
+
+
 BAD = {"slow": _Trickle, "broken": _Broken, "redirects in a circle": _Circle}
 
 
 @contextmanager
-def files(folder: Path, kind: type[_Files] = _Files) -> Iterator[tuple[str, list[str]]]:
+def files(folder: Path, kind: type[Plain] = Plain) -> Iterator[tuple[str, list[str]]]:
     """The URL of a server of a folder, and the paths that it was asked for."""
     asked: list[str] = []
     handler = functools.partial(type("Handler", (kind,), {"asked": asked}), directory=str(folder))

@@ -7,7 +7,7 @@ import typer
 
 from gitops.builders import Locker, moved
 from gitops.builders.builder import existing
-from gitops.builders.inputs import MissingInputsError, fetch_all
+from gitops.builders.inputs import MissingInputsError, fetch_all, fetch_wanted
 from gitops.builders.places import Places
 from gitops.cli import context
 from gitops.cli.context import ConfigOption, DirOption, StateOption
@@ -35,7 +35,7 @@ def lock(
 ) -> None:
     """Write packages.lock for packages, from what the machine's mirrors and index have now."""
     settings = context.settings(config, state)
-    locker = Locker(settings.state / "apt")
+    locker = Locker(settings.state / "apt", lambda file: fetch_wanted(_store(settings), file, Places.by(settings)))
     known = _load(folder)
     wanted = [name.rstrip("/") for name in packages] if packages else list(known)
     unknown = [name for name in wanted if name not in known]
@@ -57,17 +57,23 @@ def lock(
 
 def _gone(settings: Settings, packages: list[Package]) -> list[str]:
     """Those with locked files that no place has; what can be had is in the store afterwards."""
-    store = Store.of(settings, migrate=True)
+    store = _store(settings)
     built = {package.path for package in packages if existing(store, package)}
     try:
         fetch_all(store, [package for package in packages if package.path not in built], Places.by(settings))
     except MissingInputsError as error:
         if not error.gone:
             raise
+        if not error.packages:
+            raise
         talk.print(error.message, soft_wrap=True)
         return list(error.packages)
     talk.print("nothing is gone")
     return []
+
+
+def _store(settings: Settings) -> Store:
+    return Store.of(settings, migrate=True)
 
 
 def _load(folder: Path) -> dict[str, Package]:

@@ -16,12 +16,16 @@ from pydantic import Field
 from gitops.errors import Problem
 from gitops.fleet.documents import yaml
 from gitops.fleet.documents.explain import check
-from gitops.fleet.packages.lockfile import parse_lock, parse_wanted
+from gitops.fleet.packages.lockfile import parse_lock
+from gitops.fleet.packages.wanted import Source, parse_wanted
 from gitops.fleet.schema import Strict
 from gitops.model import LockedFile, Package, Tree
 
 BUILD = "build.yml"
 SIBLING = "@lkt:pkg:"
+ARMOR = b"-----BEGIN PGP PUBLIC KEY BLOCK-----"
+FETCHED_FOLDER = "fetched"
+"""Where a build finds files that were fetched by digest."""
 _FROM = re.compile(r"^\s*FROM\s+(?:--platform=\S+\s+)?(\S+)(?:\s+AS\s+(\S+))?\s*$", re.IGNORECASE)
 _ARG = re.compile(r"^\s*ARG\s+(\w+)", re.IGNORECASE)
 _DIGEST = re.compile(r"\S+@sha256:[0-9a-f]{64}")
@@ -148,11 +152,24 @@ class _Reader:
         if wanted not in entries:
             return (), ""
         asked = parse_wanted(self._tree.read(wanted), wanted, self._problems)
+        for source in asked.sources:
+            self._key(source, wanted, asked.line(source.name))
+        if asked.fetches and any(path.startswith(f"{self._path}/{FETCHED_FOLDER}") for path in entries):
+            message, hint = f"`{FETCHED_FOLDER}` is where fetched files go", "rename what is there in the package"
+            self._problems.append(Problem(wanted, asked.line(asked.fetches[0].name), 1, message, hint))
         if lock not in entries:
             hint = f"run `toweros lock {self._path}`"
             self._problems.append(Problem(wanted, 1, 1, "there is no packages.lock beside it", hint))
             return (), asked.rootfs
         return parse_lock(self._tree.read(lock), lock, self._tree.read(wanted), self._problems), asked.rootfs
+
+    def _key(self, source: Source, file: str, line: int) -> None:
+        """An index must be signed by exactly this key, so it must be there."""
+        there = source.key in self._tree.entries()
+        if not there or not self._tree.read(source.key).lstrip().startswith(ARMOR):
+            message = f"{source.key} is no armoured public key" if there else f"there is no {source.key}"
+            hint = f"write the public key of source `{source.name}` there, as `gpg --armor --export` does"
+            self._problems.append(Problem(file, line, 1, message, hint))
 
     def _tag(self) -> str:
         """The hash in LinuxKit's tag: the folder's tree id; with extra-sources, SHA-1 over all the ids."""

@@ -3,7 +3,7 @@
 In: a layer's tar, the parts of the package's own lock, and those of its siblings. Out: the layer's `Inventory`. Rules:
 
 - a part is in a layer when a file of it is: at its path (a Python source also as its byte code), or, as programs are
-  copied out under other names, with its content; a part whose files are not known counts;
+  copied out under other names, with its content; a part whose files are not known, or may have been changed, counts;
 - when none of the own parts is found, all of them count: better one too many than one too few;
 - a file that no own part has with that content may be a sibling's (copied out of a stage): by content alone;
 - a file that is nobody's by content is loose, though a part may have its path: somebody changed it.
@@ -67,7 +67,7 @@ def _present(files: Mapping[str, Content], own: Sequence[Part]) -> set[Component
     for path, content in files.items():
         at_path = [component for name in _names(path) for component in paths.get(name, ())]
         found.update(at_path or contents.get(content.sha256, ()))
-    return found | {part.component for part in own if not part.opened}
+    return found | {part.component for part in own if part.always or not part.opened}
 
 
 def _unowned(files: Mapping[str, Content], own: Sequence[Part]) -> list[str]:

@@ -2,24 +2,30 @@
 
 In: a lock, and where its files are. Out: a `Part` per locked file: the component, and its files by path and digest.
 Rules: name, source and versions are the control file's (deb-control(5)) or METADATA's (core metadata); the licence is
-debian/copyright's, which another package may hold for us; what cannot be opened is still a part, from the lock's words.
+debian/copyright's, which another package may hold for us; what cannot be opened is still a part, from the lock's words;
+a file that was fetched by digest is a component of its own, by its name, and counts wherever its package is: a build
+may have unpacked it in a way that we do not know.
 
     parts(package.lock, store.blobs.path)
 """
 
+import lzma
 import re
 import tarfile
 import zipfile
+import zlib
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from email.parser import HeaderParser
-from hashlib import sha256
+from hashlib import file_digest, sha256
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from debian.arfile import ArError
 from debian.debfile import DebError, DebFile
 
-from gitops.model import Component, Ecosystem, LockedFile
+from gitops.model import FETCHED, Component, Ecosystem, LockedFile
 from gitops.security.sbom import licences
 from gitops.security.sbom.files import Content, normal, read_members
 
@@ -35,13 +41,15 @@ UNREADABLE = (tarfile.TarError, zipfile.BadZipFile, ArError, DebError, OSError, 
 
 @dataclass(frozen=True)
 class Part:
-    """One locked file. `opened` is False when its files are not known: then nobody can say that it is not there."""
+    """One locked file. `opened` is False when its files are not known, `always` when they may be there in any form:
+    then nobody can say that it is not there."""
 
     component: Component
     files: Mapping[str, Content] = field(default_factory=dict)
     opened: bool = True
     copyright: bytes = b""
     documented_by: str = ""
+    always: bool = False
 
 
 def parts(lock: Iterable[LockedFile], place: Callable[[str], Path]) -> list[Part]:
@@ -52,17 +60,25 @@ def parts(lock: Iterable[LockedFile], place: Callable[[str], Path]) -> list[Part
 
 
 def _part(file: LockedFile, path: Path) -> Part:
+    readers = {"wheel": _wheel, FETCHED: _fetched}
     try:
-        return _wheel(file, path) if file.kind == "wheel" else _deb(file, path)
+        return readers.get(file.kind, _deb)(file, path)
     except UNREADABLE:
         return Part(from_lock(file), opened=False)
 
 
 def from_lock(file: LockedFile) -> Component:
     """A component as far as the lock knows it."""
+    if file.kind == FETCHED:
+        return Component(Ecosystem.generic, file.name, file.version, file.path, file.version, (), file.sha256)
     ecosystem = Ecosystem.pypi if file.kind == "wheel" else Ecosystem.debian
     source, version = file.source or file.name, file.source_version or file.version
-    return Component(ecosystem, file.name, file.version, source, version, (), file.sha256)
+    return Component(ecosystem, file.name, file.version, source, version, (), file.sha256, _server(file))
+
+
+def _server(file: LockedFile) -> str:
+    """Whose package it is, where it is not Debian's: advisories of Debian do not speak of it."""
+    return (urlsplit(file.path).hostname or "") if file.elsewhere else ""
 
 
 def source_of(name: str, version: str, words: str) -> tuple[str, str]:
@@ -85,7 +101,7 @@ def _deb(file: LockedFile, path: Path) -> Part:
     signed = BUILT_USING.fullmatch(control.get("Built-Using", "").strip())
     if SIGNED in source[0] and signed:
         source = signed[1], signed[2]
-    component = Component(Ecosystem.debian, name, version, *source, (), file.sha256)
+    component = Component(Ecosystem.debian, name, version, *source, (), file.sha256, _server(file))
     return Part(component, files, copyright=text, documented_by=other)
 
 
@@ -108,6 +124,15 @@ def _wheel(file: LockedFile, path: Path) -> Part:
         read = {name: wheel.read(name) for name in names}
     component = of_metadata(read[metadata].decode(errors="replace"), file.sha256)
     return Part(component, {name: Content(sha256(data).hexdigest(), len(data)) for name, data in read.items()})
+
+
+def _fetched(file: LockedFile, path: Path) -> Part:
+    """The file itself, and what is in it when it is a tar."""
+    with path.open("rb") as stream:
+        files = {file.name: Content(file_digest(stream, "sha256").hexdigest(), path.stat().st_size)}
+    with suppress(*UNREADABLE, zlib.error, lzma.LZMAError), tarfile.open(path, "r:*") as archive:
+        files |= read_members(archive)
+    return Part(from_lock(file), files, always=True)
 
 
 def of_metadata(text: str, digest: str = "") -> Component:

@@ -14,7 +14,13 @@ from gitops.model import Component, Ecosystem, Inventory, sha256
 NAME = "toweros-contents"
 FIXED_TIME = datetime(1970, 1, 1, tzinfo=UTC)
 """Stands where a format asks when a document was made: the same input must give the same bytes. Layers have it too."""
-TYPES = {Ecosystem.debian: "deb", Ecosystem.alpine: "apk", Ecosystem.rpm: "rpm", Ecosystem.pypi: "pypi"}
+TYPES = {
+    Ecosystem.debian: "deb",
+    Ecosystem.alpine: "apk",
+    Ecosystem.rpm: "rpm",
+    Ecosystem.pypi: "pypi",
+    Ecosystem.generic: "generic",
+}
 
 
 def digest(inventory: Inventory) -> str:
@@ -32,6 +38,9 @@ def purl(component: Component, inventory: Inventory) -> PackageURL:
     kind = TYPES[component.ecosystem]
     if component.ecosystem is Ecosystem.pypi:
         return PackageURL(kind, name=component.name, version=component.version)
+    if component.ecosystem is Ecosystem.generic:
+        told = {"checksum": f"sha256:{component.sha256}", "download_url": component.source}
+        return PackageURL(kind, name=component.name, version=component.version, qualifiers=told)
     vendor = system.partition(":")[0] or component.ecosystem.value
     source = component.source
     if component.source_version != component.version:

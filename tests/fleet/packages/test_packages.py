@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from gitops.errors import Problem
 from gitops.fleet.packages import load_packages
-from gitops.fleet.packages.lockfile import dump_lock, parse_lock, parse_wanted
+from gitops.fleet.packages.lockfile import dump_lock, parse_lock
+from gitops.fleet.packages.wanted import parse_wanted
 from gitops.model import LockedFile, Package
 from gitops.source import FolderTree
 from tests.kit.fleets import PACKAGES, load, package

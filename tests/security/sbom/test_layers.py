@@ -3,11 +3,15 @@
 import io
 import tarfile
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from gitops.fleet.packages.lockfile import fetched
+from gitops.fleet.packages.wanted import Fetch
 from gitops.model import Inventory, LockedFile, sha256
+from gitops.security.sbom import words
 from gitops.security.sbom.layers import inventories
 from gitops.security.sbom.parts import Part, parts
 from gitops.store import Store
@@ -148,3 +152,23 @@ def test_hard_links_and_folders_with_a_merged_usr_are_the_packages_own(store: St
 def test_the_distribution_is_what_the_layer_says(store: Store) -> None:
     layer: dict[str, File] = {"usr/lib/os-release": b'PRETTY_NAME="Debian"\nID=debian\nVERSION_ID="13"\n'}
     assert look(store, layer, ()).distribution == "debian:13"
+
+
+def test_a_fetched_file_counts_in_whatever_form_it_is_there(store: Store, tmp_path: Path) -> None:
+    archive = store.blobs.put(tar({"fw/modem.bin": b"modem"}))
+    fetch = fetched(Fetch("modem.tar", "https://files.example/modem.tar", archive.sha256), archive.size)
+    lock = (fetch, *locked(store, deb(tmp_path, "a", {"usr/bin/a": b"a"})))
+    found = look(store, {"usr/bin/a": b"a", "usr/lib/firmware/modem.bin": b"modem"}, lock)
+    assert names(found) == ["a", "modem.tar"] and found.files == () and found.unread == ()
+    assert names(look(store, {"usr/bin/a": b"a", "x": b"linked together"}, lock)) == ["a", "modem.tar"]
+    (purl,) = (str(words.purl(each, found)) for each in found.components if each.ecosystem == "generic")
+    assert f"checksum=sha256:{archive.sha256}" in purl and "files.example" in purl
+
+
+def test_a_package_of_somebodys_repository_is_not_debians(store: Store, tmp_path: Path) -> None:
+    (own,) = locked(store, deb(tmp_path, "tool", {"usr/bin/tool": b"tool"}))
+    lock = (replace(own, path="https://packages.example:8443/apt/pool/tool.deb"),)
+    found = look(store, {"usr/bin/tool": b"tool", "etc/os-release": b"ID=debian\nVERSION_ID=13\n"}, lock)
+    assert found.distribution == "debian:13" and found.components[0].distribution == "packages.example"
+    store.blobs.path(own.sha256).write_bytes(b"damaged")
+    assert look(store, {"usr/bin/tool": b"tool"}, lock).components[0].distribution == "packages.example"
