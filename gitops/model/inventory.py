@@ -43,11 +43,12 @@ class Component:
 
 @dataclass(frozen=True, order=True)
 class LooseFile:
-    """A file that no component owns."""
+    """A file that no component owns. `sha1` is empty in what was looked into before it was asked for."""
 
     path: str
     sha256: str
     size: int
+    sha1: str = ""
 
 
 @dataclass(frozen=True)
@@ -68,7 +69,7 @@ class Inventory:
         every = tuple(parts)
         return cls(
             tuple(sorted({component for each in every for component in each.components})),
-            tuple(sorted({file for each in every for file in each.files})),
+            _once(file for each in every for file in each.files),
             next((each.distribution for each in every if each.distribution), ""),
             tuple(sorted({text for each in every for text in each.unread})),
         )
@@ -80,6 +81,12 @@ class Inventory:
 
     def encode(self) -> bytes:
         return canonical({"format": INVENTORY_FORMAT, **asdict(self)})
+
+
+def _once(files: Iterable[LooseFile]) -> tuple[LooseFile, ...]:
+    """Sorted; of one that is there with its SHA-1 and without, the one with it."""
+    found = {(file.path, file.sha256): file for file in sorted(files)}
+    return tuple(found[key] for key in sorted(found))
 
 
 _INVENTORY = TypeAdapter(Inventory)

@@ -16,7 +16,14 @@ from pathlib import Path
 from gitops.errors import StoreError
 from gitops.model import Package, Publication
 from gitops.store import Store
-from gitops.store.notes.documents import AppImages, BoxInventories, InventoryDocuments, LastDeployed, LayerInventories
+from gitops.store.notes.documents import (
+    AppImages,
+    BoxInventories,
+    InventoryDocuments,
+    LastDeployed,
+    LayerInventories,
+    PartIndex,
+)
 
 
 @dataclass(frozen=True)
@@ -67,6 +74,8 @@ def _evidence(store: Store) -> set[str]:
 
 def _needed_to_build(store: Store, packages: tuple[Package, ...]) -> set[str]:
     needed = {locked.sha256 for package in packages for locked in package.lock}
+    indexes = store.notes.each(PartIndex)
+    needed |= {indexes[digest].sha256 for digest in needed & indexes.keys()}
     needed |= {digest for digests in (store.notes.get(AppImages) or AppImages()).rows.values() for digest in digests}
     for package in packages:
         image = store.builds.image(package.key)

@@ -18,8 +18,9 @@ from gitops.oci.image import Reference
 from gitops.plan import PACKAGE
 from gitops.security.sbom.documents import KINDS, documents
 from gitops.security.sbom.foreign import of_image
+from gitops.security.sbom.index import Index
 from gitops.security.sbom.layers import inventories
-from gitops.security.sbom.parts import Part, parts
+from gitops.security.sbom.parts import Part
 from gitops.store import Store
 from gitops.store.notes.documents import AppImageBlobs, BoxInventories, InventoryDocuments, LayerInventories
 
@@ -35,6 +36,7 @@ class Inventories:
 
     def __init__(self, store: Store, packages: Mapping[str, Package], *, remember: bool = True) -> None:
         self._store, self._packages, self._remember = store, packages, remember
+        self._index = Index(store, remember=remember)
         self._parts: dict[str, list[Part]] = {}
         self._known: dict[str, Inventory] = {}
         self._boxes: dict[tuple[str, ...], str] = {}
@@ -130,7 +132,7 @@ class Inventories:
 
     def _of_lock(self, package: Package) -> list[Part]:
         if package.path not in self._parts:
-            self._parts[package.path] = parts(package.lock, self._store.blobs.path)
+            self._parts[package.path] = self._index.parts(package.lock)
         return self._parts[package.path]
 
     def _of_siblings(self, package: Package) -> list[Part]:

@@ -17,6 +17,7 @@ from gitops.errors import BuildError
 from gitops.fleet.packages import load_packages
 from gitops.fleet.packages.lockfile import dump_lock
 from gitops.model import Image, LockedFile, Package, sha256
+from gitops.source import FolderTree
 from gitops.store import Store
 from tests.simulators.tree import DictTree
 
@@ -66,6 +67,57 @@ def test_two_stores_give_the_same_layers_and_only_what_was_copied(tmp_path: Path
     assert own == ["debs/thing_1_amd64.deb", "own"]
     assert json.loads(first.config["Labels"]["org.mobyproject.config"]) == {"net": "host"}
     assert first.config["Cmd"] == ["/x"]
+
+
+MAKER = r"""
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+int main(void) {
+    mkdir("/made", 0777);
+    return symlink("file", "/made/link") || write(open("/made/file", O_CREAT | O_WRONLY, 0666), "made\n", 5) != 5;
+}
+"""
+
+
+@pytest.fixture(scope="module")
+def maker(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    """A program that needs no library and leaves files behind, as the steps of a real build do."""
+    folder = tmp_path_factory.mktemp("maker")
+    (folder / "make.c").write_text(MAKER)
+    subprocess.run(["gcc", "-static", "-s", "-o", folder / "make", folder / "make.c"], check=True)
+    return (folder / "make").read_bytes()
+
+
+def machine(folder: Path, maker: bytes, umask: int, mtime: int, **environment: str) -> list[str]:
+    """Build on a machine of its own, as one more user at one more time; the layers."""
+    fleet = folder / "fleet"
+    files = {path: TREE.read(path) for path in TREE.entries()} | {"pkg/base/maker": maker, "pkg/base/a/b/c": b"c"}
+    files["pkg/base/Dockerfile"] = b'FROM scratch\nCOPY . /\nRUN ["/maker"]\n'
+    for path, data in files.items():
+        (fleet / path).parent.mkdir(parents=True, exist_ok=True)
+        (fleet / path).write_bytes(data)
+    (fleet / "pkg/base/maker").chmod(0o755)
+    for path in [fleet, *fleet.rglob("*")]:
+        os.utime(path, (mtime, mtime))
+    (folder / "home").mkdir()
+    Store.open(folder / "state", migrate=True).blobs.put(DEB)
+    verb = "from gitops.cli.main import main; main()"
+    words = [sys.executable, "-c", verb, "build", "pkg/own", "--dir", fleet, "--state", folder / "state"]
+    env = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2]), "HOME": str(folder / "home"), **environment}
+    subprocess.run(words, check=True, env=env, umask=umask)
+    own = load_packages(FolderTree(fleet), 1, "linux/amd64", [])["pkg/own"]
+    image = Store.open(folder / "state").builds.image(own.key)
+    assert image
+    return [*image.layers, json.dumps(image.config, sort_keys=True)]
+
+
+def test_two_machines_make_the_same_bytes_of_the_same_lock(tmp_path: Path, maker: bytes) -> None:
+    """What `make soak` shows for all of pkg/: another path, umask, time, time zone, language, user and home."""
+    one = machine(tmp_path / "a", maker, 0o022, 1, TZ="UTC", LC_ALL="C.UTF-8", USER="ada")
+    far = {"TZ": "Pacific/Auckland", "LC_ALL": "C", "LANG": "de_DE.UTF-8", "USER": "grace", "LOGNAME": "grace"}
+    other = machine(tmp_path / "somewhere/else/quite", maker, 0o077, 1_700_000_000, **far)
+    assert len(one) == 5 and one == other
 
 
 def test_the_base_is_shared_and_built_once(tmp_path: Path) -> None:

@@ -31,6 +31,7 @@ from gitops.store.notes.documents import (
     InventoryDocuments,
     LastDeployed,
     LayerInventories,
+    PartIndex,
     PassResult,
     Planned,
     Suspended,
@@ -39,7 +40,7 @@ from gitops.store.notes.documents import (
 from tests.kit.databases import both
 from tests.kit.published import kit
 
-LATER = {PassResult, CheckedSignature, LastDeployed, LayerInventories, BoxInventories, InventoryDocuments}
+LATER = {PassResult, CheckedSignature, LastDeployed, LayerInventories, BoxInventories, InventoryDocuments, PartIndex}
 """What 0.1.0 did not keep, or not in its last state."""
 GOLDEN = Path(__file__).parents[1] / "golden" / "store" / "0.1.0.sql"
 """Made by 0.1.0 (`make.py` beside it)."""

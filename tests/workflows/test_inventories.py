@@ -13,7 +13,7 @@ from gitops.model import AppImage, Inventory, Package
 from gitops.server import create_app
 from gitops.store import Store
 from gitops.store.collect import collect
-from gitops.store.notes.documents import AppImageBlobs, BoxInventories, InventoryDocuments, LayerInventories
+from gitops.store.notes.documents import AppImageBlobs, BoxInventories, InventoryDocuments, LayerInventories, PartIndex
 from gitops.workflows import inventories
 from gitops.workflows.inventories import Inventories
 from tests.kit.console import toweros
@@ -150,6 +150,17 @@ def test_collection_keeps_what_boxes_may_ask_for_and_forgets_the_rest(site: Site
     with TestClient(create_app(site.store, site.settings)) as client:
         assert client.get(f"/sbom/{site.offers()['a']}.cdx.json").status_code == 200
         assert site.offers()["a"] == before or client.get(f"/sbom/{before}.cdx.json").status_code == 404
+
+
+def test_collection_keeps_what_was_read_of_files_that_are_locked(store: Store, packages: dict[str, Package]) -> None:
+    Inventories(store, packages).of_package("pkg/sshd")
+    digests = {digest: note.sha256 for digest, note in store.notes.each(PartIndex).items()}
+    assert digests.keys() == {file.sha256 for package in packages.values() for file in package.lock}
+    collect(store, packages.values(), now=LATER, grace=0)
+    assert all(map(store.blobs.has, digests.values()))
+    collect(store, [packages["pkg/base"]], now=LATER, grace=0)
+    kept = {digest for digest, index in digests.items() if store.blobs.has(index)}
+    assert kept == {packages["pkg/base"].lock[0].sha256}
 
 
 def test_the_verb_says_what_is_not_built_and_what_nobody_knows(site: Site) -> None:

@@ -50,11 +50,13 @@ def _layer(tar: Path, own: Sequence[Part], siblings: Callable[[], Iterable[Part]
     loose = _unowned(files, own)
     others = _by_content(siblings()) if loose else {}
     taken = {component for path in loose for component in others.get(files[path].sha256, ())}
-    nobodys = [
-        LooseFile(path, files[path].sha256, files[path].size) for path in loose if files[path].sha256 not in others
-    ]
+    nobodys = [_loose(path, files[path]) for path in loose if files[path].sha256 not in others]
     components = tuple(_present(files, own) | taken)
     return Inventory.union([Inventory(components, tuple(nobodys), _distribution(files), tuple(unread))])
+
+
+def _loose(path: str, content: Content) -> LooseFile:
+    return LooseFile(path, content.sha256, content.size, content.sha1)
 
 
 def _present(files: Mapping[str, Content], own: Sequence[Part]) -> set[Component]:

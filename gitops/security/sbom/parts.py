@@ -42,24 +42,29 @@ UNREADABLE = (tarfile.TarError, zipfile.BadZipFile, ArError, DebError, OSError, 
 @dataclass(frozen=True)
 class Part:
     """One locked file. `opened` is False when its files are not known, `always` when they may be there in any form:
-    then nobody can say that it is not there."""
+    then nobody can say that it is not there. `documented_by` names the package that holds its licences."""
 
     component: Component
     files: Mapping[str, Content] = field(default_factory=dict)
     opened: bool = True
-    copyright: bytes = b""
     documented_by: str = ""
     always: bool = False
 
 
 def parts(lock: Iterable[LockedFile], place: Callable[[str], Path]) -> list[Part]:
     """A part for each locked file. `place`: where a file is, by its digest."""
-    found = [_part(file, place(file.sha256)) for file in lock]
-    texts = {part.component.name: part.copyright for part in found if part.copyright}
-    return [_licensed(part, texts) for part in found]
+    return licensed(part(file, place(file.sha256)) for file in lock)
 
 
-def _part(file: LockedFile, path: Path) -> Part:
+def licensed(found: Iterable[Part]) -> list[Part]:
+    """With the licences that another one of them holds."""
+    every = list(found)
+    known = {each.component.name: each.component.licences for each in every}
+    return [_licensed(each, known) if each.documented_by else each for each in every]
+
+
+def part(file: LockedFile, path: Path) -> Part:
+    """What one locked file is, apart from licences that others hold."""
     readers = {"wheel": _wheel, FETCHED: _fetched}
     try:
         return readers.get(file.kind, _deb)(file, path)
@@ -73,10 +78,10 @@ def from_lock(file: LockedFile) -> Component:
         return Component(Ecosystem.generic, file.name, file.version, file.path, file.version, (), file.sha256)
     ecosystem = Ecosystem.pypi if file.kind == "wheel" else Ecosystem.debian
     source, version = file.source or file.name, file.source_version or file.version
-    return Component(ecosystem, file.name, file.version, source, version, (), file.sha256, _server(file))
+    return Component(ecosystem, file.name, file.version, source, version, (), file.sha256, server(file))
 
 
-def _server(file: LockedFile) -> str:
+def server(file: LockedFile) -> str:
     """Whose package it is, where it is not Debian's: advisories of Debian do not speak of it."""
     return (urlsplit(file.path).hostname or "") if file.elsewhere else ""
 
@@ -101,8 +106,9 @@ def _deb(file: LockedFile, path: Path) -> Part:
     signed = BUILT_USING.fullmatch(control.get("Built-Using", "").strip())
     if SIGNED in source[0] and signed:
         source = signed[1], signed[2]
-    component = Component(Ecosystem.debian, name, version, *source, (), file.sha256, _server(file))
-    return Part(component, files, copyright=text, documented_by=other)
+    found = licences.of_copyright(text)
+    component = Component(Ecosystem.debian, name, version, *source, found, file.sha256, server(file))
+    return Part(component, files, documented_by=other)
 
 
 def _copyright(archive: tarfile.TarFile, name: str) -> tuple[bytes, str]:
@@ -146,8 +152,5 @@ def of_metadata(text: str, digest: str = "") -> Component:
     return Component(Ecosystem.pypi, name, version, name, version, found, digest)
 
 
-def _licensed(part: Part, texts: Mapping[str, bytes]) -> Part:
-    if part.component.ecosystem is not Ecosystem.debian:
-        return part
-    text = part.copyright or texts.get(part.documented_by, b"")
-    return replace(part, component=replace(part.component, licences=licences.of_copyright(text)), copyright=b"")
+def _licensed(part: Part, known: Mapping[str, tuple[str, ...]]) -> Part:
+    return replace(part, component=replace(part.component, licences=known.get(part.documented_by, ())))

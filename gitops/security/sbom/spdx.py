@@ -1,13 +1,15 @@
 """An inventory as SPDX 2.3 JSON (https://spdx.github.io/spdx-spec/v2.3/).
 
 In: an `Inventory`. Out: the document's bytes. Rules: equal inventories give equal bytes, so `created` is a fixed time;
-a licence that nobody states is NOASSERTION; files that no package owns are only counted, as SPDX 2.3 wants a SHA-1 of
-each: they are in the CycloneDX document.
+a licence that nobody states is NOASSERTION; files that no package owns are the root package's own, by SHA-1 and SHA-256
+(those without a SHA-1, from an older inventory, are only counted: SPDX 2.3 wants one of each).
 
     spdx(inventory)
 """
 
-from gitops.model import Component, Inventory, Json, canonical
+import hashlib
+
+from gitops.model import Component, Inventory, Json, LooseFile, canonical, sha256
 from gitops.security.sbom import licences, words
 
 UNSAID = "NOASSERTION"
@@ -17,7 +19,8 @@ DOCUMENT, ROOT = "SPDXRef-DOCUMENT", "SPDXRef-contents"
 def spdx(inventory: Inventory) -> bytes:
     """The document."""
     packages = [_package(component, inventory) for component in inventory.components]
-    contains = [_relation(ROOT, "CONTAINS", str(package["SPDXID"])) for package in packages]
+    files = [_file(file) for file in inventory.files if file.sha1]
+    contains = [_relation(ROOT, "CONTAINS", str(each["SPDXID"])) for each in (*packages, *files)]
     document: Json = {
         "spdxVersion": "SPDX-2.3",
         "SPDXID": DOCUMENT,
@@ -32,6 +35,8 @@ def spdx(inventory: Inventory) -> bytes:
         "packages": [_root(inventory), *packages],
         "relationships": [_relation(DOCUMENT, "DESCRIBES", ROOT), *contains],
     }
+    if files:
+        document["files"] = files
     own = sorted({name for package in packages for name in licences.references(str(package["licenseDeclared"]))})
     if own:
         document["hasExtractedLicensingInfos"] = [_own_licence(name) for name in own]
@@ -40,14 +45,33 @@ def spdx(inventory: Inventory) -> bytes:
 
 def _root(inventory: Inventory) -> Json:
     told = [f"{len(inventory.files)} files belong to no package.", *(f"Not read: {text}" for text in inventory.unread)]
-    return {
+    weak = sorted(file.sha1 for file in inventory.files if file.sha1)
+    root: Json = {
         "SPDXID": ROOT,
         "name": words.NAME,
         "versionInfo": words.digest(inventory),
         "downloadLocation": UNSAID,
-        "filesAnalyzed": False,
+        "filesAnalyzed": bool(weak),
         "primaryPackagePurpose": "OPERATING-SYSTEM",
         "comment": "\n".join(told),
+    }
+    if weak:  # SPDX 2.3, 7.9: how the code of a package is made of its files
+        code = hashlib.sha1("".join(weak).encode(), usedforsecurity=False).hexdigest()
+        root["packageVerificationCode"] = {"packageVerificationCodeValue": code}
+    return root
+
+
+def _file(file: LooseFile) -> Json:
+    name = sha256(f"{file.path} {file.sha256}".encode())[:24]
+    return {
+        "SPDXID": f"SPDXRef-file-{name}",
+        "fileName": f"./{file.path}",
+        "checksums": [
+            {"algorithm": "SHA1", "checksumValue": file.sha1},
+            {"algorithm": "SHA256", "checksumValue": file.sha256},
+        ],
+        "licenseConcluded": UNSAID,
+        "copyrightText": UNSAID,
     }
 
 

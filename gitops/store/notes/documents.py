@@ -207,6 +207,15 @@ class InventoryDocuments:
     rows: Mapping[str, Blob] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class PartIndex:
+    """The blob that says what is in a locked file, and its format (`gitops.security.sbom.index`). Its key is the file's
+    digest."""
+
+    sha256: Digest
+    format: int
+
+
 NAMES: Mapping[type[Any], str] = {
     Status: "controller",
     PassResult: "pass/",
@@ -222,6 +231,7 @@ NAMES: Mapping[type[Any], str] = {
     LayerInventories: "inventory/",
     BoxInventories: "inside/",
     InventoryDocuments: "sbom/",
+    PartIndex: "part/",
 }
 """Every document. There is one of each; of those whose name ends in `/` or `:`, one for each key, which follows."""
 

@@ -22,7 +22,11 @@ OTHERS = (
     Component(Ecosystem.alpine, "musl", "1-r0", "musl", "1-r0", ("MIT",), distribution="alpine:3.19"),
     Component(Ecosystem.debian, "old", "1", "old", "1", distribution="ubuntu:24.04"),
 )
-FILES = (LooseFile("etc/passwd", "cd" * 32, 12), LooseFile("etc/passwd", "ef" * 32, 12), LooseFile("Ä b", "aa" * 32, 1))
+FILES = (
+    LooseFile("etc/passwd", "cd" * 32, 12),
+    LooseFile("etc/passwd", "ef" * 32, 12),
+    LooseFile("Ä b", "aa" * 32, 1, "bb" * 20),
+)
 FULL = Inventory.union([Inventory((SSL, *OTHERS), FILES, "debian:13", ("x: unknown inside",))])
 
 
@@ -84,3 +88,17 @@ def test_what_nobody_looked_into_and_what_nobody_stated_is_said() -> None:
 )
 def test_words_of_debian_become_words_of_spdx(words: str, expression: str) -> None:
     assert licence(words) == expression
+
+
+def test_files_of_nobody_are_listed_with_what_spdx_asks_for_and_the_others_counted() -> None:
+    spdx = read(FULL, "spdx")
+    assert [(each["fileName"], len(each["checksums"])) for each in spdx["files"]] == [("./Ä b", 2)]
+    assert spdx["packages"][0]["comment"].startswith("3 files belong to no package.")
+    assert "files" not in read(Inventory((), FILES[:2]), "spdx")
+
+
+def test_an_inventory_of_before_is_read_and_a_file_in_both_is_there_once() -> None:
+    old = Inventory.parse(b'{"format":1,"components":[],"files":[{"path":"a","sha256":"%s","size":1}]}' % (b"aa" * 32))
+    new = Inventory((), (LooseFile("a", "aa" * 32, 1, "bb" * 20),))
+    assert Inventory.union([old, new]) == Inventory.union([new, old]) == new and old.files[0].sha1 == ""
+    assert JsonStrictValidator(SchemaVersion.V1_6).validate_str(documents(new)["cdx"].decode()) is None
