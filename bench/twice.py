@@ -1,8 +1,9 @@
 """The same lock, the same bytes: every package of pkg/ is built twice, and what differs is shown file by file.
 
 In: packages (none: all of pkg/), a working folder. Out: a line per package; exit code 1 when one is not the same. The
-two builders share nothing but the locked files: other paths, another umask, time zone, language and home, other times
-on the files, and another second of the clock. Needs root, as every build does, and the mirrors for what is not there.
+two builders share nothing but the locked files: other paths, another umask, time zone, language, user and home, other
+times on the files, and another second of the clock. Needs root, as every build does, and a network for locked files:
+the mirrors that apt has here, and the Python index (`toweros lock --gone` for what they have no more).
 
     python bench/twice.py                          # hours on a small machine; `make soak`
     python bench/twice.py pkg/hello pkg/sshd --budget 900
@@ -127,11 +128,11 @@ def main() -> int:
     parser.add_argument("packages", nargs="*")
     parser.add_argument("--budget", type=float, default=float("inf"), help="seconds after which no package is begun")
     asked = parser.parse_args()
-    known = list(load_packages(FolderTree(CHECKOUT), 1, "linux/amd64", []))
+    known = [path for path in load_packages(FolderTree(CHECKOUT), 1, "linux/amd64", []) if path.startswith("pkg/")]
     begun, bad = time.monotonic(), 0
     with tempfile.TemporaryDirectory(prefix="twice-", ignore_cleanup_errors=True) as place:
         one = Builder(Path(place, "a"), 0o022, {"TZ": "UTC", "LC_ALL": "C.UTF-8"}, 1)
-        far = {"TZ": "Pacific/Auckland", "LC_ALL": "C", "LANG": "de_DE.UTF-8"}
+        far = {"TZ": "Pacific/Auckland", "LC_ALL": "C", "LANG": "de_DE.UTF-8", "USER": "grace", "LOGNAME": "grace"}
         other = Builder(Path(place, "somewhere", "else", "quite"), 0o077, far, 1_700_000_000)
         one.prepare()
         other.prepare()
