@@ -2,8 +2,8 @@
 
 In: the layers, lowest first (tars, plain or gzip). Out: an `Inventory`. Rules:
 
-- dpkg's status (and status.d, as distroless images have it) and apk's installed are read; so are Python packages in
-  site-packages. Of rpm's databases, and of what is in no database, we can only say that we did not read it;
+- dpkg's status (and status.d, as distroless images have it), apk's installed and rpm's rpmdb.sqlite are read; so are
+  Python packages in site-packages. Of rpm's older databases, and of what is in none, we can only say that we did not;
 - a file of an upper layer hides the one below, and a whiteout hides what was there;
 - an image without any database is "unknown inside", and never empty.
 
@@ -19,14 +19,17 @@ from pathlib import Path
 from debian.deb822 import Deb822
 
 from gitops.model import Component, Ecosystem, Inventory
+from gitops.security.sbom import rpm
 from gitops.security.sbom.files import OS_RELEASE, WHITEOUT, distribution, normal
 from gitops.security.sbom.parts import of_metadata, source_of
 
 DPKG = re.compile(r"var/lib/dpkg/(status|status\.d/[^/]+)")
 APK = re.compile(r"(usr/)?lib/apk/db/installed")
-RPM = re.compile(r"(var|usr)/lib/(sysimage/)?rpm/(rpmdb\.sqlite|Packages|Packages\.db)")
+RPM = re.compile(r"(var|usr)/lib/(sysimage/)?rpm/rpmdb\.sqlite")
+RPM_UNREAD = re.compile(r"(var|usr)/lib/(sysimage/)?rpm/(rpmdb\.sqlite-wal|Packages|Packages\.db)")
+"""Changes that are not in rpmdb.sqlite yet, Berkeley DB, and ndb."""
 PYTHON = re.compile(r".*/site-packages/[^/]+\.(dist|egg)-info/(METADATA|PKG-INFO)")
-DATABASES = (DPKG, APK, RPM, PYTHON, *map(re.compile, OS_RELEASE))
+DATABASES = (DPKG, APK, RPM, RPM_UNREAD, PYTHON, *map(re.compile, OS_RELEASE))
 LARGEST = 64 << 20
 """Bytes of a database: a full Debian's is a tenth of it."""
 OPAQUE = ".wh..wh..opq"
@@ -44,10 +47,12 @@ def of_image(name: str, layers: Sequence[Path]) -> Inventory:
         except (tarfile.TarError, OSError, EOFError, ValueError) as error:
             unread.append(f"{name}: layer {layer.name[:12]} cannot be read: {type(error).__name__}")
     system = next((distribution(found[path]) for path in OS_RELEASE if path in found), "")
-    components = sorted({replace(each, distribution=system) for each in _components(found)})
-    unread += [f"{name}: the rpm database {path} is not read" for path in found if RPM.fullmatch(path)]
+    listed, damaged = _components(found)
+    components = sorted({replace(each, distribution=system) for each in listed})
+    unread += [f"{name}: {text}" for text in damaged]
+    unread += [f"{name}: the rpm database {path} is not read" for path in found if _is_unread(path, found[path])]
     unread += [f"{name}: /{path} is larger than {LARGEST >> 20} MiB" for path in found if len(found[path]) > LARGEST]
-    if not any(DPKG.fullmatch(path) or APK.fullmatch(path) for path in found):
+    if not any(database.fullmatch(path) for path in found for database in (DPKG, APK, *([] if damaged else [RPM]))):
         unread.append(f"{name}: unknown inside: no database of packages that we read")
     return Inventory(tuple(components), (), "", tuple(sorted(unread)))
 
@@ -73,8 +78,27 @@ def _over(found: dict[str, bytes], layer: Path) -> None:
     found |= fresh
 
 
-def _components(found: Mapping[str, bytes]) -> Iterator[Component]:
+def _is_unread(path: str, data: bytes) -> bool:
+    """An empty log of changes says that there are none."""
+    return bool(RPM_UNREAD.fullmatch(path)) and not (path.endswith("-wal") and not data)
+
+
+def _components(found: Mapping[str, bytes]) -> tuple[list[Component], list[str]]:
+    """What the databases list, and what is wrong with them."""
+    listed, damaged = list(_of_texts(found)), []
     for path, data in found.items():
+        if RPM.fullmatch(path) and len(data) <= LARGEST:
+            try:
+                listed += rpm.packages(data)
+            except ValueError as error:
+                damaged.append(f"the rpm database {path} is not read: {error}")
+    return listed, damaged
+
+
+def _of_texts(found: Mapping[str, bytes]) -> Iterator[Component]:
+    for path, data in found.items():
+        if RPM.fullmatch(path) or RPM_UNREAD.fullmatch(path):
+            continue
         text = data.decode(errors="replace")
         if DPKG.fullmatch(path) and not path.endswith(".md5sums"):
             yield from _dpkg(text)

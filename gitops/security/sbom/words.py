@@ -45,9 +45,10 @@ def purl(component: Component, inventory: Inventory) -> PackageURL:
     source = component.source
     if component.source_version != component.version:
         source = f"{source}@{component.source_version}"
-    told = {"distro": system.replace(":", "-"), "upstream": "" if source == component.name else source}
+    epoch, _, version = component.version.rpartition(":") if kind == "rpm" else ("", "", component.version)
+    told = {"epoch": epoch, "distro": system.replace(":", "-"), "upstream": "" if source == component.name else source}
     qualifiers = {key: value for key, value in told.items() if value}
-    return PackageURL(kind, vendor, component.name, component.version, qualifiers)
+    return PackageURL(kind, vendor, component.name, version, qualifiers)
 
 
 def reference(component: Component, inventory: Inventory) -> str:

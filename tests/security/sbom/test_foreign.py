@@ -78,7 +78,7 @@ def test_rpm_and_a_layer_in_another_compression_are_said_to_be_unread(folder: Pa
     found = look(folder, {"var/lib/rpm/rpmdb.sqlite": b"SQLite format 3"}, b"\x28\xb5\x2f\xfd rest")
     assert [text.split(": ", 1)[1] for text in found.unread] == [
         "layer layer1 cannot be read: ReadError",
-        "the rpm database var/lib/rpm/rpmdb.sqlite is not read",
+        "the rpm database var/lib/rpm/rpmdb.sqlite is not read: it is no SQLite database",
         "unknown inside: no database of packages that we read",
     ]
 
