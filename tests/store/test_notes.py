@@ -89,6 +89,7 @@ DOCUMENTS: dict[Any, tuple[str, Any, Any]] = {
     documents.LayerInventories: (A, documents.LayerInventories({B: BlobRef(A, 2)}), {B: [A, 2]}),
     documents.BoxInventories: ("one", documents.BoxInventories(((A, B),)), {"releases": [[A, B]]}),
     documents.InventoryDocuments: (A, documents.InventoryDocuments({"cdx": BlobRef(B, 2)}), {"cdx": [B, 2]}),
+    documents.PartIndex: (A, documents.PartIndex(B, 1), {"sha256": B, "format": 1}),
 }  # fmt: skip
 """Kind -> a key, a document, and the JSON that stores have of it."""
 ALL_DATA = (
