@@ -29,6 +29,7 @@ from gitops.source.memory import StoredMemory
 from gitops.store import LeaseError, Store
 from gitops.workflows.journal import Journal, Pass, Stopwatch
 from gitops.workflows.offer import Offer
+from gitops.workflows.provenance.witness import Witness
 from gitops.workflows.reviews.rounds import Reviews
 from gitops.workflows.sweep import Sweeper
 from gitops.workflows.workshop import Workshop
@@ -48,7 +49,8 @@ class Controller:
         self._source = GitSource.of(settings, store.paths.source, self._memory)
         self._builder = builder or builder_of(settings, store)
         self._journal = Journal(store)
-        self._offer = Offer(store, Signer.open(settings.keys, store), self._journal)
+        self._signer = Signer.open(settings.keys, store)
+        self._offer = Offer(store, self._signer, self._journal)
         self._sweeper = Sweeper(store, self._builder, self._journal, settings.grace)
         self._reviews = Reviews.of(settings, store)
         self._accepted: Revision | None = None
@@ -121,10 +123,13 @@ class Controller:
         before = self._store.layers.names()
         point = (todo.revision, self._source.tree(todo.revision))
         workshop = Workshop(self._settings, self._store, self._builder, point, fleet)
+        witness = Witness(self._store, self._signer, self._settings, workshop)
+        witness.agree()
         for step in todo.builds:
             self._offer.hold_at_once()
             with watch.stage("build"), self._journal.building(step):
                 workshop.build(step.subject)
+                witness.built(step.subject)
         with watch.stage("pull"):
             if todo.boxes:
                 workshop.pull()
@@ -132,7 +137,7 @@ class Controller:
             with watch.stage("assemble"):
                 made = workshop.assemble(step.subject)
             with watch.stage("sign"):
-                self._offer.add(todo, made)
+                self._offer.add(todo, made, witness)
         return len(self._store.layers.names() - before)
 
     def _go_on(self) -> None:

@@ -86,7 +86,7 @@ class Apps:
         return self._layers.of_tar(tar_of([*parents(BLOBS), *entries]))
 
     def _blob(self, digest: str) -> Layer:
-        return self._layers.written(sha256(f"oci blob {digest}".encode()), lambda file: self._wrap(digest, file))
+        return self._layers.written(blob_key(digest), lambda file: self._wrap(digest, file))
 
     def _wrap(self, digest: str, file: Path) -> None:
         """A tar with one blob in it."""
@@ -99,6 +99,11 @@ class Apps:
             info = _info(f"{BLOBS}/{digest}", tarfile.REGTYPE, 0o644)
             info.size = path.stat().st_size
             archive.addfile(info, blob)
+
+
+def blob_key(digest: str) -> str:
+    """The hash by which the layer that holds one blob is found again."""
+    return sha256(f"oci blob {digest}".encode())
 
 
 def _reference(app: App, name: str, image: AppImage, mirror: str) -> str:

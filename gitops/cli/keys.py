@@ -31,7 +31,7 @@ def init(
     passphrase_file: PassphraseOption = None,
     public: Annotated[Path | None, typer.Option(help="The fleet repo's keys/: gets the public halves.")] = None,
 ) -> None:
-    """Make all keys: TUF root, targets, snapshot, timestamp; Secure Boot PK, KEK, db."""
+    """Make all keys: TUF root, targets, snapshot, timestamp; the builder's; Secure Boot PK, KEK, db."""
     keys.init(folder, _passphrase(passphrase_file, new=True), root_keys=root_keys, threshold=threshold, public=public)
     talk.print(f"keys are in {folder}; back it up, then take {folder / 'root'} offline (`toweros keys status`)")
 
@@ -48,20 +48,33 @@ def status(folder: KeysArgument = None, config: ConfigOption = None, output: Out
 
 
 def rotate(
-    role: Annotated[str, typer.Argument(help="root (a new lifetime), targets, snapshot or timestamp.")],
+    role: Annotated[str, typer.Argument(help="root (a new lifetime), targets, snapshot, timestamp or builder.")],
     folder: KeysArgument = None,
     passphrase_file: PassphraseOption = None,
     public: Annotated[Path | None, typer.Option(help="The fleet repo's keys/.")] = None,
     config: ConfigOption = None,
 ) -> None:
-    """Sign a new root that names a new key; boxes learn it by the next refresh."""
-    if role not in ("root", "targets", "snapshot", "timestamp"):
-        raise SettingsError(f"there is no role {role}", hint="root, targets, snapshot or timestamp")
+    """Sign a new root that names a new key; boxes learn it by the next refresh. A builder's key needs no root."""
+    if role not in ("root", "targets", "snapshot", "timestamp", "builder"):
+        raise SettingsError(f"there is no role {role}", hint="root, targets, snapshot, timestamp or builder")
     place = folder or context.settings(config).keys
+    if role == "builder":
+        _rotate_builder(place, public)
+        return
     keys.rotate(place, role, _passphrase(passphrase_file, new=False), datetime.now(UTC))
     if public:
         keys.export(place, public)
     talk.print(f"{role} rotated; the next pass of the controller publishes it")
+
+
+def _rotate_builder(place: Path, public: Path | None) -> None:
+    keys.rotate_builder(place)
+    if public:
+        keys.export(place, public)
+    talk.print("the next releases are signed by the new builder's key, and by the one before it")
+    talk.print(
+        f"commit {place / keys.BUILDER} as keys/{keys.BUILDER} of the fleet repo: boxes learn of it by a release"
+    )
 
 
 def _passphrase(file: Path | None, *, new: bool) -> bytes:

@@ -29,6 +29,7 @@ from gitops.model.hold import Hold, HoldReason
 from gitops.model.inventory import Component, Ecosystem, Inventory, LooseFile
 from gitops.model.keys import DROP_IN, STATIC_ADDRESS, Key, Level
 from gitops.model.plan import Action, Existing, Plan, Step
+from gitops.model.provenance import MAX_ATTESTATION, Builders, Claim, Material
 from gitops.model.release import (
     BLOCK,
     RELEASE_FORMAT,
@@ -52,6 +53,7 @@ __all__ = [
     "DROP_IN",
     "FETCHED",
     "KEYS",
+    "MAX_ATTESTATION",
     "RELEASE_FORMAT",
     "REPORT_FORMAT",
     "SILENT",
@@ -64,6 +66,8 @@ __all__ = [
     "BlobRef",
     "Box",
     "BoxState",
+    "Builders",
+    "Claim",
     "Component",
     "Container",
     "Content",
@@ -90,6 +94,7 @@ __all__ = [
     "Level",
     "LockedFile",
     "LooseFile",
+    "Material",
     "Mounted",
     "Network",
     "Package",

@@ -5,6 +5,7 @@ certificates Secure Boot's PK, KEK and db: RSA-2048 with self-signed certificate
 bins         the hash bins as they are published, each parsed once
 tuf          targets -> the TUF metadata files to write, in the order in which they must be written
 secureboot   a signed UKI, addon or boot loader
+envelope     DSSE: a payload with signatures, made and opened
 box          a box's own Ed25519 key, and the proof that a report is its
 
 signer = Signer.open(Path("/etc/toweros/keys"), store)
@@ -16,8 +17,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Self
 
-from gitops.model import Target
-from gitops.sign import keys, secureboot, tuf
+from gitops.errors import SignError
+from gitops.model import Builders, Target
+from gitops.sign import envelope, keys, secureboot, tuf
 from gitops.sign.bins import Bins, Published
 from gitops.store import Store
 
@@ -32,6 +34,7 @@ class Signer:
         self._online = keys.load_online(folder)
         self._roots = keys.load_roots(folder)
         self._bins = Bins()
+        self._builders = keys.load_builders(folder)
 
     @classmethod
     def open(cls, folder: Path, store: Store | None = None) -> Self:
@@ -57,6 +60,23 @@ class Signer:
     def verify_boot(self, image: bytes) -> bool:
         """Whether `image` carries a signature that db's certificate proves."""
         return secureboot.verify(image, self._folder / "db.crt")
+
+    @property
+    def builders(self) -> Builders | None:
+        """Whom boxes are to believe as builders; None: there is no builder's key, so nothing is attested."""
+        return keys.builders(self._folder, self._builders)
+
+    def attest(self, payload: bytes) -> bytes:
+        """`payload` with the signatures of all builder's keys."""
+        return envelope.seal(payload, self._builders)
+
+    def attested(self, data: bytes) -> tuple[bytes, bool] | None:
+        """What one of our builder's keys has signed, and whether all of them have; None: none has, or it is damaged."""
+        ours = [str(each.public_key.keyval["public"]) for each in self._builders]
+        try:
+            return envelope.unseal(data, ours), envelope.signed_by(data, ours) == {*ours}
+        except SignError:
+            return None
 
     @property
     def root(self) -> bytes:

@@ -29,13 +29,15 @@ from securesystemslib.signer import CryptoSigner
 from tuf.api.metadata import Metadata, Root
 
 from gitops.errors import SignError
-from gitops.model import Json
+from gitops.model import Builders, Json
 from gitops.sign import certificates, tuf
 
 WARN = 60
 """Days before an expiry when `toweros keys status` begins to warn."""
 PUBLIC = ("root.json", *(f"{name}.crt" for name in certificates.NAMES))
-"""What the fleet repo's keys/ holds."""
+"""What the fleet repo's keys/ holds, with `BUILDER` where there is a builder's key."""
+BUILDER = "builder.json"
+BUILDER_BACKUP = "yes: without it no box takes a new release; `toweros keys rotate builder` makes the first"
 
 
 class KeyState(StrEnum):
@@ -91,8 +93,8 @@ def init(
 def export(folder: Path, public: Path) -> None:
     """Copy the public halves to the fleet repo's keys/."""
     public.mkdir(parents=True, exist_ok=True)
-    for name in PUBLIC:
-        (public / name).write_bytes(_read(folder / name))
+    for name, data in public_halves(folder).items():
+        (public / name).write_bytes(data)
 
 
 def load_online(folder: Path) -> dict[str, CryptoSigner]:
@@ -102,6 +104,40 @@ def load_online(folder: Path) -> dict[str, CryptoSigner]:
         SignError: one is missing, is no Ed25519 key, or is readable by others.
     """
     return {role: _signer(folder / f"{role}.pem", None) for role in tuf.ONLINE}
+
+
+def load_builders(folder: Path) -> list[CryptoSigner]:
+    """The builder's key, and after a rotation the one before it; none when an older version made the folder.
+
+    Raises:
+        SignError: see `load_online`.
+    """
+    return [_signer(folder / name, None) for name in ("builder.pem", "builder.old.pem") if (folder / name).exists()]
+
+
+def builders(folder: Path, signers: Sequence[CryptoSigner]) -> Builders | None:
+    """Whom boxes are to believe from now on."""
+    return Builders(guid(folder), tuple(each.public_key.keyval["public"] for each in signers[:1])) if signers else None
+
+
+def rotate_builder(folder: Path) -> None:
+    """A new builder's key (the first, where there is none). The one before signs along, for boxes that know no other.
+
+    A run that is stopped midway is made good by running it again.
+    """
+    now = builders(folder, load_builders(folder))
+    named = (folder / BUILDER).read_bytes() if (folder / BUILDER).exists() else b""
+    if now and named == now.encode():
+        _write(folder / "builder.old.pem", _read(folder / "builder.pem"))
+    if now is None or named == now.encode():
+        _make_key(folder / "builder.pem", NoEncryption())
+    _name_builder(folder)
+
+
+def _name_builder(folder: Path) -> None:
+    made = builders(folder, load_builders(folder))
+    assert made
+    _write(folder / BUILDER, made.encode(), mode=0o644)
 
 
 def load_roots(folder: Path) -> dict[int, bytes]:
@@ -157,6 +193,7 @@ def status(folder: Path, now: datetime) -> list[KeyStatus]:
         rows.append(KeyStatus(path.stem, "Ed25519, encrypted", str(path), 0, state, kept))
     for role in tuf.ONLINE:
         rows.append(_row(role, "Ed25519, online", folder / f"{role}.pem", None, now, "no: rotate it when lost"))
+    rows.append(_row("builder", "Ed25519, online", folder / "builder.pem", None, now, BUILDER_BACKUP))
     for name in certificates.NAMES:
         rows += _certificate_rows(folder, name, now)
     return rows
@@ -169,7 +206,7 @@ def warnings(rows: Sequence[KeyStatus]) -> list[str]:
 
 
 def guid(folder: Path) -> str:
-    """The owner GUID of the Secure Boot keys."""
+    """The owner GUID of the Secure Boot keys, which is also the fleet's name: no rotation changes it."""
     return _read(folder / "GUID").decode().strip()
 
 
@@ -189,6 +226,8 @@ def _fill(folder: Path, passphrase: bytes, root_keys: int, threshold: int) -> No
         _write(folder / f"{name}.key", key)
         _write(folder / f"{name}.crt", certificate, mode=0o644)
     _write(folder / "GUID", str(uuid.uuid4()).encode() + b"\n", mode=0o644)
+    _make_key(folder / "builder.pem", NoEncryption())
+    _name_builder(folder)
 
 
 def _make_key(path: Path, encryption: KeySerializationEncryption) -> CryptoSigner:
@@ -261,4 +300,5 @@ def _state(present: bool, days: int) -> KeyState:
 
 def public_halves(folder: Path) -> Mapping[str, bytes]:
     """The files of the fleet repo's keys/, by name."""
-    return {name: _read(folder / name) for name in PUBLIC}
+    builder = [BUILDER] if (folder / BUILDER).is_file() else []
+    return {name: _read(folder / name) for name in (*PUBLIC, *builder)}

@@ -19,6 +19,7 @@ from gitops.store import Store
 from gitops.store.notes.documents import (
     AppImages,
     BoxInventories,
+    BuiltAt,
     InventoryDocuments,
     LastDeployed,
     LayerInventories,
@@ -44,6 +45,7 @@ def collect(store: Store, packages: Iterable[Package], *, now: float, grace: int
     for path in stale:
         path.unlink(missing_ok=True)
     _forget_images(store, current)
+    store.notes.forget(BuiltAt, store.notes.each(BuiltAt).keys() - store.builds.image_keys())
     return Collected(len(stale), size)
 
 
@@ -103,6 +105,7 @@ def _files(publication: Publication) -> set[str]:
 
 def _unneeded(store: Store, blobs: set[str], layers: set[str]) -> Iterator[Path]:
     yield from (store.blobs.path(digest) for digest in store.blobs.names() - blobs)
+    yield from store.attestations.others(blobs | layers)  # they are named by the release document's digest, or the root
     for root in store.layers.names() - layers:
         yield from (path for path in (store.layers.path(root), store.layers.zst(root)) if path.exists())
     for delta in store.layers.deltas():

@@ -11,6 +11,7 @@ from gitops.store.boxes import Boxes
 from gitops.store.builds import Builds
 from gitops.store.database import HINT, Database, database_url
 from gitops.store.events import Events
+from gitops.store.files.attestations import Attestations
 from gitops.store.files.blobs import Blobs, Layers
 from gitops.store.files.layout import Layout
 from gitops.store.holds import Holds
@@ -28,6 +29,7 @@ class Store:
         self.paths = Layout(root)
         self.blobs = Blobs(self.paths.blobs)
         self.layers = Layers(self.paths.layers)
+        self.attestations = Attestations(self.paths.attestations)
         self._database = Database.open(url)
         self._settle(migrate)
         self.builds = Builds(self._database, self.blobs, self.layers)

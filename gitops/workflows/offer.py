@@ -5,7 +5,7 @@ Rules: a box whose content stays the same gets nothing new; what an operator hol
 for its turn is told not to move to what Git has left behind; one that cannot be offered its release holds up nobody.
 
     offer = Offer(store, signer, journal)
-    offer.add(plan, workshop.assemble("site-7"))
+    offer.add(plan, workshop.assemble("site-7"), witness)
     published, held = offer.renew(fleet, plan.revision, plan.removed)
 """
 
@@ -19,6 +19,7 @@ from gitops.rollout import holds, rules
 from gitops.sign import Signer
 from gitops.store import Store
 from gitops.workflows.journal import Journal
+from gitops.workflows.provenance.witness import Witness
 
 SUPERSEDED = "Git asks for another release by now, which waits for its turn"
 
@@ -40,7 +41,7 @@ class Offer:
         """Sign again what is due."""
         self._publisher.refresh()
 
-    def add(self, plan: Plan, made: Assembled) -> None:
+    def add(self, plan: Plan, made: Assembled, witness: Witness) -> None:
         """Sign what was assembled, as the box's candidate; not when it has this content, and only its key is new."""
         release, offers = made.release, self._store.offers
         key, old = plan.box_keys[release.box], offers.published(release.box)
@@ -50,7 +51,9 @@ class Offer:
             return
         document = self._store.blobs.put(release.encode())
         uki, addon = (self._store.blobs.put(self._signer.sign_boot(data)) for data in (made.uki, made.addon))
-        offers.save_candidate(Publication(release, plan.revision, document, uki, addon), key)
+        publication = Publication(release, plan.revision, document, uki, addon)
+        witness.attest(made, publication)  # before it is a candidate: a box may ask for it as soon as it is offered
+        offers.save_candidate(publication, key)
         layers = f"release {release.sequence} of {len(release.layers())} layers"
         self._journal.normal(Happened.ASSEMBLED, layers, release.box)
 

@@ -10,6 +10,7 @@ Rules: nothing that the controller remembers is believed, and no link is skipped
     release    the document is the one that the targets name
     uki        signed for Secure Boot; kernel and initrd are the release's
     addon      signed for Secure Boot; names this release and this box
+    provenance the builder signed where the release and each layer come from (where we have a builder.json)
     layer      the dm-verity root, computed again from every block
 
     findings = Verification(folder, Believed.of_folder(keys)).of("demo-1")
@@ -28,17 +29,19 @@ from tuf.ngclient import FetcherInterface, TargetFile, Updater
 from gitops.assemble.boot.pe import sections
 from gitops.assemble.verity import root_hash
 from gitops.errors import SourceError, TowerosError
-from gitops.model import BlobRef, Layer, Release, Statement, sha256
+from gitops.model import BlobRef, Builders, Layer, Release, Statement, sha256
 from gitops.publish.folder import Folder
 from gitops.sign import secureboot, tuf
 from gitops.sign.bins import Bins
 from gitops.source.trust.objects import Signed, read
 from gitops.source.trust.releases import check_tag
 from gitops.source.trust.signatures import Trust, signer
+from gitops.store.files.attestations import Attestations
 from gitops.store.files.blobs import Blobs, Layers
 from gitops.store.files.layout import Layout
+from gitops.workflows.provenance.check import of_layer, of_release, summary
 
-ROOT, CERTIFICATE = "root.json", "db.crt"
+ROOT, CERTIFICATE, BUILDER = "root.json", "db.crt", "builder.json"
 NAMES = ("release.json", "uki.efi", "addon.efi")
 MARK = "@sha1:"
 T = TypeVar("T")
@@ -55,11 +58,12 @@ class Finding:
 
 @dataclass(frozen=True)
 class Believed:
-    """The public keys to believe: TUF root, Secure Boot certificate, and the people who sign in Git."""
+    """The public keys to believe: TUF root, Secure Boot certificate, the people who sign in Git, and the builders."""
 
     root: bytes
     certificate: Path
     people: Trust
+    builders: Builders | None = None
 
     @classmethod
     def of_folder(cls, folder: Path, people: Trust | None = None) -> "Believed":
@@ -73,7 +77,8 @@ class Believed:
                 hint = "--keys names a folder like a fleet repo's keys/"
                 raise TowerosError(f"{folder / name} is missing", hint=hint)
         signers = people or Trust.of_files(folder / "allowed_signers", folder / "openpgp")
-        return cls((folder / ROOT).read_bytes(), folder / CERTIFICATE, signers)
+        builders = Builders.parse((folder / BUILDER).read_bytes()) if (folder / BUILDER).is_file() else None
+        return cls((folder / ROOT).read_bytes(), folder / CERTIFICATE, signers, builders)
 
 
 class Verification:
@@ -83,6 +88,7 @@ class Verification:
         self._paths = Layout(files)
         self._metadata = Folder(self._paths.metadata)
         self._blobs, self._layers = Blobs(self._paths.blobs), Layers(self._paths.layers)
+        self._attestations = Attestations(self._paths.attestations)
         self._believed = believed
         self._found: list[Finding] = []
 
@@ -104,6 +110,8 @@ class Verification:
             if release:
                 self._try("uki", lambda: self._uki(release, targets["uki.efi"]))
                 self._try("addon", lambda: self._addon(release, targets["addon.efi"]))
+                if self._believed.builders:
+                    self._provenance(self._believed.builders, stated, targets, release)
                 for layer in release.layers():
                     self._try("layer", lambda layer=layer: self._layer(layer))  # type: ignore[misc]
         return tuple(self._found)
@@ -218,6 +226,26 @@ class Verification:
             if [word for word in words if word.startswith(f"toweros.{name}=")] != [f"toweros.{name}={value}"]:
                 raise TowerosError(f"it names another {name} than the release")
         self._say("addon", f"signed by {self._believed.certificate}; names this release")
+
+    def _provenance(
+        self, builders: Builders, stated: Statement, targets: dict[str, TargetFile], release: Release
+    ) -> None:
+        """The builder's word on the release, and on every layer of it."""
+        subjects = {name: _digest(targets[name]) for name in NAMES}
+        claim = self._try("provenance", lambda: of_release(self._attestations, builders, subjects))
+        if claim:
+            same = claim.commit == stated.revision.rpartition(MARK)[2]
+            more = "" if same else f", which is not that of {stated.revision}"
+            by = f"{claim.builder} of TowerOS {claim.version}"
+            self._say("provenance", f"the release: by {by} at commit {claim.commit}{more}", ok=same)
+        layers = release.layers()
+        claims = [
+            self._try("provenance", lambda layer=layer: of_layer(self._attestations, builders, layer))  # type: ignore[misc]
+            for layer in layers
+        ]
+        found = [each for each in claims if each]
+        if len(found) == len(layers):
+            self._say("provenance", summary(found))
 
     def _boot_file(self, target: TargetFile) -> dict[str, bytes]:
         data = self._blobs.read(_digest(target))

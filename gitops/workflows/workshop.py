@@ -14,7 +14,7 @@ from functools import cached_property
 
 import structlog
 
-from gitops.assemble.release import BOOTLOADER, TOOLBOX, Assembled, Assembler
+from gitops.assemble.release import BOOTLOADER, TOOLBOX, Assembled, Assembler, Pulled
 from gitops.builders import Builder
 from gitops.errors import StoreError, readable
 from gitops.model import Fleet, Image, Revision, Tree
@@ -37,7 +37,7 @@ class Workshop:
         self, settings: Settings, store: Store, builder: Builder, point: tuple[Revision, Tree], fleet: Fleet
     ) -> None:
         self._settings, self._store, self._builder = settings, store, builder
-        self._revision, self._tree = point
+        self.revision, self.tree = point
         self.fleet = fleet
         self._inside = Inventories(store, fleet.packages)
 
@@ -47,7 +47,7 @@ class Workshop:
         Raises:
             BuildError: it does not build.
         """
-        self._builder.build(self.fleet.packages[path], self._tree, self.fleet.packages)
+        self._builder.build(self.fleet.packages[path], self.tree, self.fleet.packages)
         self._look_inside(lambda: self._inside.of_package(path))
 
     def pull(self) -> None:
@@ -64,7 +64,7 @@ class Workshop:
         Raises:
             AssembleError: an image is missing, or lacks what its place asks for. RegistryError: see `pull`.
         """
-        made = self._assembler.assemble(self.fleet.boxes[box], self._revision, self._settings.server)
+        made = self._assembler.assemble(self.fleet.boxes[box], self.revision, self._settings.server)
         self._look_inside(lambda: self._inside.keep(self.fleet.boxes[box], made.release))
         return made
 
@@ -78,10 +78,18 @@ class Workshop:
             log.error("inventory.failed", error=readable(caught).message)
 
     @cached_property
+    def built(self) -> Mapping[str, Image]:
+        """The images of the packages, by the names that specs give them, once everything is built."""
+        return images(self._store, {path: package.key for path, package in self.fleet.packages.items()})
+
+    @cached_property
+    def pulled(self) -> Pulled:
+        """The images that come from elsewhere."""
+        return Images(self._settings, self._store).of(self.fleet.boxes.values(), self.built, self.tree)
+
+    @cached_property
     def _assembler(self) -> Assembler:
-        built = images(self._store, {path: package.key for path, package in self.fleet.packages.items()})
-        pulled = Images(self._settings, self._store).of(self.fleet.boxes.values(), built, self._tree)
-        return Assembler.of(self._store, built, self.fleet.policy.recipe, pulled)
+        return Assembler.of(self._store, self.built, self.fleet.policy.recipe, self.pulled)
 
 
 def images(store: Store, keys: Mapping[str, str]) -> dict[str, Image]:

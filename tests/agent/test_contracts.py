@@ -12,6 +12,7 @@ from toweros_agent.health import Result
 from toweros_agent.machine import State
 from toweros_agent.nouns import Boot, Failure, Offer, Refused, Release, Target, Verdict
 from toweros_agent.offer.net import Http
+from toweros_agent.offer.provenance import WRONG, Builders, about
 from toweros_agent.report import CheckRow, FailureRow, Health, Report, Reporter
 from toweros_agent.settings import Places, load
 
@@ -82,6 +83,43 @@ def test_every_value_of_a_document_arrives() -> None:
     (hello, ntp, _) = release.checks
     assert (hello.type, hello.status, hello.contains, hello.timeout) == ("http", 204, "grüß dich", 5)
     assert (ntp.type, ntp.target) == ("service", "ntpd")
+
+
+# --- provenance ---
+
+
+def read_builders(data: bytes) -> Builders:
+    return Builders.parse(data)
+
+
+def parsed_builders(vector: str) -> Builders:
+    return read_builders((contracts.CONTRACTS / "builder" / "good" / f"{vector}.json").read_bytes())
+
+
+@pytest.mark.parametrize("vector", vectors("builder", "good", "before"))
+def test_builders_are_read_across_versions(vector: Path) -> None:
+    assert read_builders(vector.read_bytes()).fleet == "3f0c1c52-6a0e-4a43-9d3b-7f1f3f6f2a11"
+
+
+@pytest.mark.parametrize("vector", vectors("builder", "ahead", "damaged"))
+def test_builders_that_are_not_understood_are_refused_by_name(vector: Path) -> None:
+    if "new-member" in vector.stem:
+        assert read_builders(vector.read_bytes()).keys
+        return
+    with pytest.raises(Refused, match=r"builder.json (format 2: this agent reads 1|names no builders)"):
+        read_builders(vector.read_bytes())
+
+
+@pytest.mark.parametrize("vector", vectors("attestation", "good", "before", "ahead"))
+def test_an_attestation_is_opened_across_versions(vector: Path) -> None:
+    statement = parsed_builders("one").statement(vector.read_bytes())
+    about(statement, "3f0c1c52-6a0e-4a43-9d3b-7f1f3f6f2a11", "urn:toweros:build:layer:1", {"1" * 64: "1" * 64})
+
+
+@pytest.mark.parametrize("vector", vectors("attestation", "damaged"))
+def test_an_attestation_that_is_damaged_is_refused(vector: Path) -> None:
+    with pytest.raises((Refused, *WRONG)):
+        parsed_builders("one").statement(vector.read_bytes())
 
 
 # --- drop-ins ---

@@ -8,19 +8,24 @@ from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from securesystemslib.dsse import Envelope
+from securesystemslib.signer import CryptoSigner
 from starlette.exceptions import HTTPException
 
-from gitops.errors import DocumentError
+from gitops.errors import DocumentError, SignError
 from gitops.fleet.system_files import drop_in
 from gitops.model import (
     DROP_IN,
     KEYS,
     BlobRef,
     Box,
+    Builders,
+    Claim,
     Content,
     HealthCheck,
     HealthSpec,
     Layer,
+    Material,
     Mounted,
     Publication,
     Release,
@@ -29,8 +34,10 @@ from gitops.model import (
     Statement,
     canonical,
 )
+from gitops.model.provenance import LAYER
 from gitops.publish.targets import held, targets_of
 from gitops.server.boxes.reports import take
+from gitops.sign import envelope
 from gitops.store import Store
 from tests.kit.contracts import CONTRACTS, good, load, problems, vectors
 
@@ -205,3 +212,81 @@ def test_the_drop_in_is_written_as_its_vector() -> None:
 def test_every_key_that_is_written_for_the_agent_is_in_the_contract() -> None:
     schema = json.loads((CONTRACTS / "agent" / "schema.json").read_bytes())
     assert {name for name, key in KEYS.items() if key.writes == DROP_IN} <= schema["properties"].keys()
+
+
+# --- provenance ---
+
+FLEET = "3f0c1c52-6a0e-4a43-9d3b-7f1f3f6f2a11"
+CLAIM = Claim(
+    LAYER,
+    FLEET,
+    "d" * 40,
+    {"1" * 64: "1" * 64},
+    {"package": "pkg/hello", "platform": "linux/amd64", "recipe": 1, "arguments": []},
+    {"adopted": False, "key": "2" * 64, "tag": "toweros/hello:1"},
+    (Material("pkg/toolbox", "3" * 64), Material("hello_1_amd64.deb", "4" * 64, uri="pkg:deb/debian/hello@1")),
+    "urn:toweros:builder:buildah",
+    "0.1.0",
+)
+
+
+def builders(*numbers: int) -> list[CryptoSigner]:
+    return [CryptoSigner(Ed25519PrivateKey.from_private_bytes(bytes([number]) * 32)) for number in numbers]
+
+
+def public(*numbers: int) -> tuple[str, ...]:
+    return tuple(each.public_key.keyval["public"] for each in builders(*numbers))
+
+
+@pytest.mark.parametrize(("vector", "numbers"), [("one", (1,)), ("two", (1, 2))])
+def test_builders_are_written_as_their_vector(vector: str, numbers: tuple[int, ...]) -> None:
+    data = (CONTRACTS / "builder" / "good" / f"{vector}.json").read_bytes()
+    assert Builders(FLEET, public(*numbers)).encode() == data
+    assert Builders.parse(data) == Builders(FLEET, public(*numbers))
+
+
+@pytest.mark.parametrize("vector", vectors("builder", "before", "ahead"))
+def test_builders_are_read_across_versions(vector: Path) -> None:
+    if ahead(vector):
+        with pytest.raises(DocumentError, match=r"builder.json has format 2"):
+            Builders.parse(vector.read_bytes())
+    else:
+        assert Builders.parse(vector.read_bytes()).keys == public(1)
+
+
+@pytest.mark.parametrize("vector", vectors("builder", "damaged"))
+def test_builders_that_are_damaged_are_refused_by_name(vector: Path) -> None:
+    with pytest.raises(DocumentError, match=r"builder.json is damaged"):
+        Builders.parse(vector.read_bytes())
+
+
+@pytest.mark.parametrize(("vector", "numbers"), [("layer", (1,)), ("two-signatures", (2, 1))])
+def test_an_attestation_is_written_as_its_vector(vector: str, numbers: tuple[int, ...]) -> None:
+    data = (CONTRACTS / "attestation" / "good" / f"{vector}.json").read_bytes()
+    assert envelope.seal(CLAIM.encode(), builders(*numbers)) == data
+    assert Claim.parse(envelope.unseal(data, public(1))) == CLAIM
+
+
+def test_an_attestation_is_what_others_read(tmp_path: Path) -> None:
+    """securesystemslib's own verification, and SLSA's and in-toto's words."""
+    data = json.loads((CONTRACTS / "attestation" / "good" / "layer.json").read_bytes())
+    read = Envelope.from_dict(data)
+    read.verify([builders(1)[0].public_key], 1)
+    statement = json.loads(read.payload)
+    assert (statement["_type"], statement["predicateType"]) == (
+        "https://in-toto.io/Statement/v1",
+        "https://slsa.dev/provenance/v1",
+    )
+    assert {"buildDefinition", "runDetails"} == statement["predicate"].keys()
+    assert all("digest" in each for each in statement["predicate"]["buildDefinition"]["resolvedDependencies"])
+
+
+@pytest.mark.parametrize("vector", vectors("attestation", "before", "ahead"))
+def test_an_attestation_is_opened_across_versions(vector: Path) -> None:
+    assert Claim.parse(envelope.unseal(vector.read_bytes(), public(1))) == CLAIM
+
+
+@pytest.mark.parametrize("vector", vectors("attestation", "damaged"))
+def test_an_attestation_that_is_damaged_is_refused(vector: Path) -> None:
+    with pytest.raises(SignError, match=r"it is no envelope|it holds|no builder that we believe"):
+        envelope.unseal(vector.read_bytes(), public(1))

@@ -83,10 +83,15 @@ class PlayedBuilder:
             self.store.layers.add(file, root)
         return Layer(root, 4096)
 
+    def layer_of(self, diff_id: str) -> Layer:
+        made = self.layer(self.store.blobs.read(diff_id))
+        self.store.builds.save_layer(diff_id, 1, made)
+        return made
+
     def assemble(self, box: Box, images: Mapping[str, Image], revision: Revision) -> Assembled:
         inputs = {name: images[name].layers[0] for name in (box.spec.kernel, *box.spec.init)}
-        layers = tuple(self.layer(self.store.blobs.read(digest)) for digest in inputs.values())
-        services = tuple(self.layer(self.store.blobs.read(images[one.image].layers[0])) for one in box.spec.services)
+        layers = tuple(map(self.layer_of, inputs.values()))
+        services = tuple(self.layer_of(images[one.image].layers[0]) for one in box.spec.services)
         kernel = self.store.blobs.put(b"kernel")
         release = Release(
             box.name, revision.sequence, Content(kernel, kernel, "", (*layers, *services), (), HealthSpec())

@@ -270,3 +270,17 @@ def test_an_address_in_use_is_an_error_with_a_hint(here: Kit) -> None:
     with serve(app, "127.0.0.1:0") as url:
         with pytest.raises(SettingsError, match="cannot listen"), serve(app, url.removeprefix("http://")):
             pass
+
+
+def test_an_attestation_is_served_by_what_it_is_about_and_may_be_signed_again(here: Kit, web: TestClient) -> None:
+    subject = "ab" * 32
+    assert web.get(f"/attestations/{subject}.json").status_code == 404
+    here.store.attestations.write(subject, b"{}")
+    found = web.get(f"/attestations/{subject}.json")
+    assert (found.status_code, found.content, found.headers["cache-control"]) == (200, b"{}", "no-cache")
+    seen = {"if-none-match": found.headers["etag"]}
+    assert web.get(f"/attestations/{subject}.json", headers=seen).status_code == 304
+    here.store.attestations.write(subject, b"[]")
+    assert web.get(f"/attestations/{subject}.json", headers=seen).content == b"[]"
+    for name in ("x.json", f"{subject}", f"../metadata/{subject}.json", f"{subject}.json.json"):
+        assert web.get(f"/attestations/{name}").status_code == 404

@@ -11,9 +11,10 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from tuf.api.metadata import Metadata, Root
 from typer.testing import CliRunner
 
+from gitops.assemble.boot.pe import signed_digest
 from gitops.cli.main import application
-from gitops.errors import SignError
-from gitops.sign import Signer, keys
+from gitops.errors import AssembleError, SignError
+from gitops.sign import Signer, envelope, keys
 from gitops.sign import box as box_keys
 from gitops.store import Store
 from tests.kit.pe import a_pe_file
@@ -28,7 +29,7 @@ def folder(tmp_path: Path) -> Path:
 
 def test_private_files_are_closed_and_root_is_locked(folder: Path) -> None:
     private = [*folder.glob("*.pem"), *folder.glob("*.key"), *folder.glob("root/*.pem")]
-    assert len(private) == 8
+    assert len(private) == 9
     assert {stat.S_IMODE(path.stat().st_mode) for path in private} == {0o600}
     for path in folder.glob("root/*.pem"):
         with pytest.raises(TypeError):
@@ -40,7 +41,7 @@ def test_private_files_are_closed_and_root_is_locked(folder: Path) -> None:
 
 def test_the_public_folder_holds_no_secret(folder: Path, tmp_path: Path) -> None:
     files = sorted(path.name for path in (tmp_path / "public").iterdir())
-    assert files == ["KEK.crt", "PK.crt", "db.crt", "root.json"]
+    assert files == ["KEK.crt", "PK.crt", "builder.json", "db.crt", "root.json"]
     assert all(b"PRIVATE" not in path.read_bytes() for path in (tmp_path / "public").iterdir())
 
 
@@ -89,13 +90,48 @@ def test_secure_boot_signatures_hold_and_are_remembered(folder: Path, tmp_path: 
     signed = signer.sign_boot(stub)
     assert signed != stub and signer.verify_boot(signed) and not signer.verify_boot(stub)
     assert Signer.open(folder, Store.open(tmp_path / "state")).sign_boot(stub) == signed
+    again = Signer.open(folder).sign_boot(stub)
+    assert signed_digest(signed) == signed_digest(again) == signed_digest(stub), "whenever it was signed"
     altered = bytearray(signed)
     altered[0x210] ^= 1
+    assert signed_digest(bytes(altered)) != signed_digest(signed)
+    with pytest.raises(AssembleError):
+        signed_digest(signed[:-8])
     assert not signer.verify_boot(bytes(altered))
     keys.init(tmp_path / "foreign", PASSPHRASE)
     assert not Signer.open(tmp_path / "foreign").verify_boot(signed)
     with pytest.raises(SignError, match="cannot sign"):
         signer.sign_boot(b"no program")
+
+
+def test_a_file_of_any_length_has_the_same_digest_signed_and_unsigned(folder: Path) -> None:
+    """The signer fills it up to a multiple of eight bytes before it appends."""
+    odd = a_pe_file() + b"odd"
+    assert signed_digest(Signer.open(folder).sign_boot(odd)) == signed_digest(odd)
+
+
+def test_a_new_builders_key_replaces_the_old_one_which_signs_along(folder: Path) -> None:
+    first = Signer.open(folder)
+    keys.rotate_builder(folder)
+    second = Signer.open(folder)
+    assert first.builders and second.builders and first.builders.fleet == second.builders.fleet
+    sealed = second.attest(b"{}")
+    assert envelope.unseal(sealed, first.builders.keys) == envelope.unseal(sealed, second.builders.keys) == b"{}"
+    with pytest.raises(SignError, match="no builder that we believe"):
+        envelope.unseal(first.attest(b"{}"), second.builders.keys)
+    assert second.attested(first.attest(b"{}")) == (b"{}", False) and second.attested(sealed) == (b"{}", True)
+    assert first.attested(b"no envelope") is None
+
+
+def test_a_folder_of_an_older_version_gets_its_first_builders_key(folder: Path, tmp_path: Path) -> None:
+    for name in ("builder.pem", "builder.json"):
+        (folder / name).unlink()
+    assert Signer.open(folder).builders is None and "builder.json" not in keys.public_halves(folder)
+    keys.export(folder, tmp_path / "older")
+    words = ["keys", "rotate", "builder", str(folder), "--public", str(tmp_path / "public")]
+    assert CliRunner().invoke(application(), words).exit_code == 0
+    assert Signer.open(folder).builders and not (folder / "builder.old.pem").exists()
+    assert (tmp_path / "public" / "builder.json").read_bytes() == (folder / "builder.json").read_bytes()
 
 
 def test_a_box_key_proves_its_own_reports_only() -> None:

@@ -26,6 +26,7 @@ from gitops.store.notes.documents import (
     NAMES,
     AssembledFiles,
     BoxInventories,
+    BuiltAt,
     CheckedSignature,
     ForgeMemory,
     InventoryDocuments,
@@ -40,7 +41,16 @@ from gitops.store.notes.documents import (
 from tests.kit.databases import both
 from tests.kit.published import kit
 
-LATER = {PassResult, CheckedSignature, LastDeployed, LayerInventories, BoxInventories, InventoryDocuments, PartIndex}
+LATER = {
+    PassResult,
+    CheckedSignature,
+    LastDeployed,
+    LayerInventories,
+    BoxInventories,
+    InventoryDocuments,
+    PartIndex,
+    BuiltAt,
+}
 """What 0.1.0 did not keep, or not in its last state."""
 GOLDEN = Path(__file__).parents[1] / "golden" / "store" / "0.1.0.sql"
 """Made by 0.1.0 (`make.py` beside it)."""

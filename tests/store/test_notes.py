@@ -37,6 +37,11 @@ DOCUMENTS: dict[Any, tuple[str, Any, Any]] = {
             "boxes": [], "layers": 2, "published": ["one"], "held": {"two": "held: ada"}, "seconds": {"build": 1.25},
         },
     ),
+    documents.BuiltAt: (
+        "key",
+        documents.BuiltAt("c" * 40, "urn:toweros:builder:buildah", "0.1.0"),
+        {"commit": "c" * 40, "builder": "urn:toweros:builder:buildah", "version": "0.1.0"},
+    ),
     documents.Planned: (
         "",
         documents.Planned("c" * 40, ("one",), {"pkg/a": A}),

@@ -11,7 +11,8 @@ import pytest
 from gitops.assemble.boot.uki import make_addon, make_uki
 from gitops.assemble.verity import root_hash
 from gitops.errors import TowerosError
-from gitops.model import Content, HealthSpec, Layer, Mounted, Network, Publication, Release
+from gitops.model import Claim, Content, HealthSpec, Layer, Mounted, Network, Publication, Release
+from gitops.model.provenance import LAYER, RELEASE
 from gitops.source import Access
 from gitops.source.trust.signatures import Trust
 from gitops.workflows.verify import Believed, Finding, Verification
@@ -21,7 +22,8 @@ from tests.kit.people import People
 from tests.kit.published import Kit, kit
 from tests.kit.trust import Story, following
 
-LINKS = ["tuf", "git", "statement", "release", "uki", "addon", "layer", "layer"]
+LINKS = ["tuf", "git", "statement", "release", "uki", "addon", "provenance", "provenance", "layer", "layer"]
+FLEET = "GUID of another fleet"
 
 
 @dataclass
@@ -66,8 +68,21 @@ def chain_of(folder: Path, story: Story, change: Change = lambda _, made: made) 
     release = Release("demo-1", 7, content)
     uki, addon = put(sign(a_uki())), put(sign(an_addon(release)))
     made = change(here, Publication(release, revision, put(release.encode()), uki, addon))
+    for subject, claim in claims(here, made).items():
+        here.store.attestations.write(subject, here.signer.attest(claim.encode()))
     here.publisher.publish([made])
     return Chain(here, story, made)
+
+
+def claims(kit: Kit, made: Publication) -> dict[str, Claim]:
+    """What the builder says, by the subject."""
+    assert kit.signer.builders
+    fleet, commit = kit.signer.builders.fleet, made.revision.commit
+    files = {"release.json": made.document, "uki.efi": made.uki, "addon.efi": made.addon}
+    subjects = {name: ref.sha256 for name, ref in files.items()}
+    roots = [each.root for each in made.release.layers()]
+    found = {root: Claim(LAYER, fleet, commit, {root: root}, {"package": "pkg/hello"}) for root in roots}
+    return found | {made.document.sha256: Claim(RELEASE, fleet, commit, subjects)}
 
 
 def a_uki(kernel: bytes = b"kernel") -> bytes:
@@ -101,10 +116,10 @@ def test_a_release_tag_and_its_commit_both_travel(tmp_path: Path, tags: Story) -
 
 def test_nothing_but_the_files_is_needed(tmp_path: Path, chain: Chain) -> None:
     copy, public = tmp_path / "copy", tmp_path / "keys"
-    for part in ("repo/metadata", "blobs", "layers"):
+    for part in ("repo/metadata", "repo/attestations", "blobs", "layers"):
         shutil.copytree(chain.kit.store.paths.root / part, copy / part)
     public.mkdir()
-    for name in ("root.json", "db.crt"):
+    for name in ("root.json", "db.crt", "builder.json"):
         shutil.copy(chain.keys / name, public)
     shutil.copy(chain.story.first, public / "allowed_signers")
     done = toweros("verify", "demo-1", "--files", copy, "--keys", public, "-o", "json")
@@ -198,3 +213,45 @@ def test_what_is_offered_to_nobody_is_an_error_with_a_way_out(chain: Chain) -> N
     with pytest.raises(TowerosError, match="nothing called demo-9 is offered") as caught:
         chain.findings("demo-9")
     assert "toweros status" in caught.value.hint
+
+
+def restate(chain: Chain, subject: str, change: Callable[[Claim], Claim]) -> None:
+    claim = change(claims(chain.kit, chain.publication)[subject])
+    chain.kit.store.attestations.write(subject, chain.kit.signer.attest(claim.encode()))
+
+
+def test_a_release_or_a_layer_without_provenance_is_found(chain: Chain) -> None:
+    release, layer = chain.publication.document.sha256, chain.publication.release.layers()[1].root
+    for subject in (release, layer):
+        chain.kit.store.attestations.path(subject).unlink()
+    assert chain.broken() == [
+        "provenance: the release has no provenance",
+        f"provenance: layer {layer[:12]} has no provenance",
+    ]
+
+
+def test_provenance_of_another_signer_is_refused(tmp_path: Path, chain: Chain) -> None:
+    subject = chain.publication.document.sha256
+    foreign = kit(tmp_path / "foreign", foreign=True).signer
+    claim = claims(chain.kit, chain.publication)[subject]
+    chain.kit.store.attestations.write(subject, foreign.attest(claim.encode()))
+    (said,) = chain.broken()
+    assert said == "provenance: the provenance of the release: no builder that we believe has signed it"
+
+
+def test_provenance_of_another_fleet_commit_or_layer_is_refused(chain: Chain) -> None:
+    release, layer = chain.publication.document.sha256, chain.publication.release.layers()[0].root
+    restate(chain, release, lambda claim: replace(claim, fleet=FLEET))
+    restate(chain, layer, lambda claim: replace(claim, subjects={"a" * 64: "a" * 64}))
+    broken = chain.broken()
+    assert (
+        "another fleet's" in broken[0] and f"the provenance of layer {layer[:12]} is about another layer" in broken[1]
+    )
+    restate(chain, release, lambda claim: replace(claim, commit="d" * 40))
+    assert f"at commit {'d' * 40}, which is not that of" in chain.broken()[0]
+
+
+def test_where_no_builder_is_named_nothing_is_asked(tmp_path: Path, chain: Chain) -> None:
+    shutil.copytree(chain.keys, tmp_path / "older")
+    (tmp_path / "older" / "builder.json").unlink()
+    assert [each.what for each in chain.findings(keys=tmp_path / "older")] == [w for w in LINKS if w != "provenance"]

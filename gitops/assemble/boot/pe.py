@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from gitops.errors import AssembleError
+from gitops.model import sha256
 
 PE_OFFSET = 0x3C
 FILE_HEADER = 24
@@ -75,6 +76,28 @@ def sections(image: bytes) -> dict[str, bytes]:
         name.rstrip(b"\0").decode(errors="replace"): image[place : place + min(length, raw)]
         for name, length, _address, raw, place in rows
     }
+
+
+def signed_digest(image: bytes) -> str:
+    """The SHA-256 of all that a Secure Boot signature covers: the same with a signature and without, whenever it was
+    made ("Calculating the PE Image Hash" in Microsoft's Authenticode specification).
+
+    Raises:
+        AssembleError: this is no PE32+ image, or is cut short.
+    """
+    try:
+        (start,) = struct.unpack_from("<I", image, PE_OFFSET)
+        optional = start + FILE_HEADER
+        checksum, table = optional + 64, optional + 112 + 8 * SIGNATURES
+        (magic,), (place, size) = struct.unpack_from("<H", image, optional), struct.unpack_from("<II", image, table)
+    except struct.error as error:
+        raise AssembleError("the image is cut short") from error
+    if magic != PE32_PLUS or (place and place + size != len(image)):
+        raise AssembleError("this is not a PE32+ image with its signatures at the end")
+    body = image[table + 8 : place or len(image)]
+    covered = image[:checksum] + image[checksum + 4 : table] + body
+    # A signer fills a file up to a multiple of 8 before it appends.
+    return sha256(covered + bytes(-(place or len(image)) % 8))
 
 
 def _parse(stub: bytes) -> _Headers:

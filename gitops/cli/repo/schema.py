@@ -26,6 +26,8 @@ class Name(enum.StrEnum):
     envelope = "envelope"
     boot = "boot"
     agent = "agent"
+    builder = "builder"
+    attestation = "attestation"
 
 
 def register(app: typer.Typer) -> None:

@@ -17,13 +17,14 @@ from gitops.store import Store
 METADATA = re.compile(r"timestamp\.json|[1-9][0-9]{0,9}\.(root|targets|snapshot|bin-[0-9a-f]{1,8})\.json")
 TARGET = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?/([0-9a-f]{64})\.(?:release\.json|uki\.efi|addon\.efi)")
 LAYER = re.compile(r"([0-9a-f]{64})(\.zst)?")
+ATTESTATION = re.compile(r"([0-9a-f]{64})\.json")
 DELTA = re.compile(r"([0-9a-f]{64})/([0-9a-f]{64})\.zst")
 FOREVER = "public, max-age=31536000, immutable"
 METHODS = ["GET", "HEAD"]
 
 
 def router(store: Store) -> APIRouter:
-    """The routes below /metadata, /targets, /layers and /deltas."""
+    """The routes below /metadata, /targets, /layers, /deltas and /attestations."""
     routes = APIRouter(include_in_schema=False)
     folder = store.paths.metadata
 
@@ -34,10 +35,7 @@ def router(store: Store) -> APIRouter:
             data = (folder / name).read_bytes()
         except OSError as error:
             raise HTTPException(404) from error
-        headers = {"etag": f'"{sha256(data)[:32]}"', "cache-control": _cache(name)}
-        if _unchanged(request, headers["etag"]):
-            return Response(status_code=304, headers=headers)
-        return Response(data, media_type="application/json", headers=headers)
+        return small(request, data, _cache(name))
 
     @routes.api_route("/targets/{name:path}", methods=METHODS)
     def target(name: str, request: Request) -> Response:
@@ -54,7 +52,23 @@ def router(store: Store) -> APIRouter:
         found = matched(DELTA, name)
         return answer(request, store.layers.delta(found[1], found[2]))
 
+    @routes.api_route("/attestations/{name:path}", methods=METHODS)
+    def attestation(name: str, request: Request) -> Response:
+        found = store.attestations.path(matched(ATTESTATION, name)[1])
+        try:
+            return small(request, found.read_bytes(), "no-cache")  # it may be signed again, by another key
+        except OSError as error:
+            raise HTTPException(404) from error
+
     return routes
+
+
+def small(request: Request, data: bytes, cache: str) -> Response:
+    """A small JSON document, known again by its digest."""
+    headers = {"etag": f'"{sha256(data)[:32]}"', "cache-control": cache}
+    if _unchanged(request, headers["etag"]):
+        return Response(status_code=304, headers=headers)
+    return Response(data, media_type="application/json", headers=headers)
 
 
 def matched(pattern: re.Pattern[str], name: str) -> re.Match[str]:

@@ -4,6 +4,7 @@ blobs/sha256/HEX            anything, by digest            toweros.db     the da
 layers/ROOT  ROOT.zst       EROFS images and zstd copies   toolbox/KEY    the image tools, unpacked
 layers/deltas/OLD/NEW.zst                                  buildah/       the builder's own storage
 repo/metadata/*.json        what boxes trust               logs/          what builds print
+repo/attestations/*.json    who built it, of what
 repo/lease-TOKEN/           metadata on its way there      id             the folder's own name, for the lease
 source/  review/  plan/     clones of the fleet repo       .KIND-*        work in progress (`Scratch`)
 """
@@ -34,7 +35,9 @@ LEFTOVERS = {
     f"{Scratch.fetch}*": 0.0,
     f"{Scratch.plan}*": 24 * HOUR,
     **dict.fromkeys((f"{Scratch.extract}*", f"{Scratch.tar}*", "toolbox/.new-*", "toolbox/*/work/*"), HOUR),
-    **dict.fromkeys(("blobs/sha256/.new-*", "layers/.new-*", "layers/deltas/*/.new-*"), HOUR),
+    **dict.fromkeys(
+        ("blobs/sha256/.new-*", "layers/.new-*", "layers/deltas/*/.new-*", "repo/attestations/.new-*"), HOUR
+    ),
 }
 """Temporary names, and the seconds of silence after which nobody works there any more."""
 
@@ -61,6 +64,11 @@ class Layout:
     def metadata(self) -> Path:
         """The signed metadata that boxes fetch."""
         return self.root / "repo" / "metadata"
+
+    @property
+    def attestations(self) -> Path:
+        """Who built what boxes fetch, and of what: signed."""
+        return self.root / "repo" / "attestations"
 
     @property
     def identity(self) -> Path:

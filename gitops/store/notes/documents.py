@@ -216,6 +216,15 @@ class PartIndex:
     format: int
 
 
+@dataclass(frozen=True)
+class BuiltAt:
+    """At which commit a package was built, by which builder of which version of TowerOS. Its key is the package's."""
+
+    commit: str
+    builder: str
+    version: str
+
+
 NAMES: Mapping[type[Any], str] = {
     Status: "controller",
     PassResult: "pass/",
@@ -232,6 +241,7 @@ NAMES: Mapping[type[Any], str] = {
     BoxInventories: "inside/",
     InventoryDocuments: "sbom/",
     PartIndex: "part/",
+    BuiltAt: "built/",
 }
 """Every document. There is one of each; of those whose name ends in `/` or `:`, one for each key, which follows."""
 

@@ -6,10 +6,10 @@ notes.put(SignedBootFile(digest), key)
 notes.change(Suspended, lambda suspended: ...)  # whoever comes second sees what the first one wrote
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
 
-from sqlalchemy import select
+from sqlalchemy import delete, select
 
 from gitops.store import tables
 from gitops.store.database import Database, inserter, upsert
@@ -55,6 +55,12 @@ class Notes:
         name, text = name_of(type(document), key), encode(document)
         with self._lease.write() as connection:
             upsert(connection, tables.notes, {"name": name}, {"document": text})
+
+    def forget(self, kind: type[Any], keys: Iterable[str]) -> None:
+        """Drop the documents of these keys."""
+        with self._lease.write() as connection:
+            for key in keys:
+                connection.execute(delete(tables.notes).where(tables.notes.c.name == name_of(kind, key)))
 
     def change(self, kind: Callable[[], T], make: Callable[[T], T], key: str = "") -> T:
         """Put what `make` makes of a document (of an empty one, if it was never written), and return it. Nobody writes

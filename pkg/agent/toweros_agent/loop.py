@@ -24,6 +24,7 @@ from toweros_agent.machine import Event, State, after
 from toweros_agent.nouns import Boot, Refused, Release, Staged, Verdict
 from toweros_agent.offer.fetch import Fetcher
 from toweros_agent.offer.net import TIMEOUT, TRIAL_TIMEOUT, Http, NetError
+from toweros_agent.offer.provenance import Provenance
 from toweros_agent.offer.trust import Trust
 from toweros_agent.offer.update import Update
 from toweros_agent.report import CheckRow, FailureRow, Health, Report, Reporter
@@ -59,7 +60,8 @@ class Agent:
         self.trust = Trust(self.http, self.disk.tuf, root, self.settings.server, self.boot.box)
         self.upkeep = Upkeep(places, self.disk, self.esp, self.history, self.running)
         fetcher = Fetcher(self.http, self.disk, self.settings.bases)
-        self.update = Update(self.trust, fetcher, self.esp, self.history, self.upkeep)
+        provenance = Provenance(self.http, self.settings.server, places.etc / "builder.json")
+        self.update = Update(self.trust, provenance, fetcher, self.esp, self.history, self.upkeep)
         key = self.disk.identity / "box.key"
         self.reporter = Reporter(self.http, self.settings.server, self.boot.box, key, places.boot_id)
         self.condition = Condition(self.running, surroundings, self.watchdog.feed, started)
@@ -166,7 +168,7 @@ class Agent:
     def reached(self) -> bool:
         """A release that cannot verify what is offered could never be replaced: that counts as out of reach."""
         with contextlib.suppress(NetError, Refused, OSError):
-            self.update.look()
+            self.update.look_closely()
             return True
         return False
 

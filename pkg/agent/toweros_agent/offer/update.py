@@ -12,6 +12,7 @@ from toweros_agent.host.esp import Esp
 from toweros_agent.nouns import Entry, Offer, Refused, Release, Staged
 from toweros_agent.offer.fetch import Fetcher
 from toweros_agent.offer.net import NetError
+from toweros_agent.offer.provenance import Provenance
 from toweros_agent.offer.trust import Trust
 from toweros_agent.upkeep import Upkeep
 
@@ -19,8 +20,11 @@ from toweros_agent.upkeep import Upkeep
 class Update:
     """What is offered to the box, and the release that is on its way."""
 
-    def __init__(self, trust: Trust, fetcher: Fetcher, esp: Esp, history: History, upkeep: Upkeep) -> None:
-        self.trust, self.fetcher, self.esp, self.history, self.upkeep = trust, fetcher, esp, history, upkeep
+    def __init__(
+        self, trust: Trust, provenance: Provenance, fetcher: Fetcher, esp: Esp, history: History, upkeep: Upkeep
+    ) -> None:
+        self.trust, self.provenance, self.fetcher = trust, provenance, fetcher
+        self.esp, self.history, self.upkeep = esp, history, upkeep
         self.disk, self.http = fetcher.disk, fetcher.http
         self._offer: Offer | None = None
         self._candidate: Release | None = None
@@ -36,6 +40,10 @@ class Update:
             self.upkeep.chore("remember", self.history.save)
         return self._offer
 
+    def look_closely(self) -> None:
+        """What is asked of the box now, and that it could take it: it is from a builder whom this release believes."""
+        self.provenance.release(self.look())
+
     def fetch(self) -> None:
         """Bring every layer that the disk lacks, and the release document."""
         assert self._offer
@@ -44,6 +52,8 @@ class Update:
         path = self.fetcher.target(self._offer.release, self.disk.state / "offer.json")
         release = Release.parse(data := path.read_bytes())
         self._check(release, self._offer)
+        self.provenance.release(self._offer)
+        self.provenance.layers(self.fetcher.missing(release))
         self.upkeep.chore("collect", lambda: self.upkeep.collect(release))
         layers = self.fetcher.release_layers(release, self.upkeep.running)
         self.disk.add_release(data, release)

@@ -1,0 +1,98 @@
+"""Which package, foreign image or file of the fleet repo each layer of a release comes from, and what went into that.
+
+In: a workshop in which the release was made. Out: per layer a `Source`, and the materials of a source. Rules: a layer
+that two packages share belongs to the one that stands lowest; what no image brings is made of the commit's own files;
+every layer also names the toolbox that made it an EROFS image.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from urllib.parse import quote
+
+from gitops.assemble.apps import blob_key
+from gitops.assemble.release import TOOLBOX
+from gitops.errors import Problem
+from gitops.fleet.packages.folder import read
+from gitops.model import Box, LockedFile, Material, Release, sha256
+from gitops.oci.image import Reference
+from gitops.plan import PACKAGE
+from gitops.store import Store
+from gitops.workflows.workshop import Workshop
+
+
+@dataclass(frozen=True)
+class Source:
+    """A package's path, or the reference of an image that no package makes; neither: files of the fleet repo."""
+
+    package: str = ""
+    image: str = ""
+
+
+class Trace:
+    """The layers of one revision's releases."""
+
+    def __init__(self, store: Store, workshop: Workshop) -> None:
+        self._store, self._workshop = store, workshop
+        self._packages = workshop.fleet.packages
+
+    def sources(self, box: Box, release: Release) -> dict[str, Source]:
+        """Root -> where the layer comes from."""
+        tars: dict[str, Source] = {}
+        images = (*box.spec.images(), *(name for app in box.apps for name in app.images.values()))
+        for name in images:
+            for diff_id, source in self._of_image(name).items():
+                tars |= {diff_id: source, blob_key(diff_id): source}
+        recipe = self._workshop.fleet.policy.recipe
+        layers = {tar: self._store.builds.layer(tar, recipe) for tar in tars}
+        found = {layer.root: tars[tar] for tar, layer in layers.items() if layer}
+        # The modules are a file of the kernel's image, and its layer is the lowest of the root.
+        found.setdefault(release.content.root[0].root, Source(box.spec.kernel.removeprefix(PACKAGE)))
+        return {layer.root: found.get(layer.root, Source()) for layer in release.layers()}
+
+    def materials(self, source: Source) -> tuple[Material, ...]:
+        """What went into the layers of a source, the commit aside."""
+        if source.image:
+            digest = Reference.parse(source.image).digest
+            return (*self._tools(), Material(source.image, digest))
+        return (*self._tools(), *(self._of_package(source.package) if source.package in self._packages else ()))
+
+    def _of_image(self, name: str) -> Mapping[str, Source]:
+        path = name.removeprefix(PACKAGE)
+        if path in self._packages:
+            return {diff_id: Source(owner) for diff_id, owner in self._owners(path).items()}
+        pulled = self._workshop.pulled.images.get(name)
+        return {ref.sha256: Source(image=name) for ref in pulled.layers} if pulled else {}
+
+    def _owners(self, path: str) -> dict[str, str]:
+        """Diff id -> the package whose own layer it is, of all the layers of a package's image."""
+        below: dict[str, str] = {}
+        for sibling in self._packages[path].depends:
+            below = self._owners(sibling) | below
+        return {diff_id: below.get(diff_id, path) for diff_id in self._layers(path)}
+
+    def _layers(self, path: str) -> tuple[str, ...]:
+        image = self._workshop.built.get(PACKAGE + path)
+        return image.layers if image else ()
+
+    def _tools(self) -> tuple[Material, ...]:
+        return self._image_of(TOOLBOX.removeprefix(PACKAGE))
+
+    def _image_of(self, path: str) -> tuple[Material, ...]:
+        return tuple(Material(path, diff_id) for diff_id in self._layers(path))
+
+    def _of_package(self, path: str) -> tuple[Material, ...]:
+        package, tree = self._packages[path], self._workshop.tree
+        found: list[Material] = []
+        lock = f"{path}/packages.lock"
+        if lock in tree.entries():
+            found.append(Material(lock, sha256(tree.read(lock))))
+        problems: list[Problem] = []
+        folder = read(tree, path, problems)
+        found += [Material(name, name.rpartition("@sha256:")[2]) for name in (folder.bases if folder else ())]
+        found += [each for sibling in package.depends for each in self._image_of(sibling)]
+        return (*found, *map(_locked, package.lock))
+
+
+def _locked(file: LockedFile) -> Material:
+    kind = "deb/debian" if file.kind == "deb" else "pypi"
+    return Material(file.filename, file.sha256, uri=f"pkg:{kind}/{quote(file.name)}@{quote(file.version)}")
