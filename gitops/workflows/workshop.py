@@ -31,14 +31,22 @@ LOADER = "systemd-bootx64.efi"
 
 
 class Workshop:
-    """Makes what one revision asks for, in one store."""
+    """Makes what one revision asks for, in one store. `listed`: and notes what is inside."""
 
     def __init__(
-        self, settings: Settings, store: Store, builder: Builder, point: tuple[Revision, Tree], fleet: Fleet
+        self,
+        settings: Settings,
+        store: Store,
+        builder: Builder,
+        point: tuple[Revision, Tree],
+        fleet: Fleet,
+        *,
+        listed: bool = True,
     ) -> None:
         self._settings, self._store, self._builder = settings, store, builder
         self.revision, self.tree = point
         self.fleet = fleet
+        self._listed = listed
         self._inside = Inventories(store, fleet.packages)
 
     def build(self, path: str) -> None:
@@ -70,6 +78,8 @@ class Workshop:
 
     def _look_inside(self, look: Callable[[], object]) -> None:
         """What nobody can list is deployed all the same: a fix must not wait for its list. `toweros sbom` says why."""
+        if not self._listed:
+            return
         try:
             look()
         except StoreError:  # a full disk, or a lease that is lost: nothing else may go on either

@@ -13,12 +13,16 @@ from pathlib import Path
 import pytest
 
 from gitops.builders import BuildahBuilder
+from gitops.controller import Controller
 from gitops.errors import BuildError
 from gitops.fleet.packages import load_packages
 from gitops.fleet.packages.lockfile import dump_lock
 from gitops.model import Image, LockedFile, Package, sha256
 from gitops.source import FolderTree
+from gitops.source.clone.commits import LocalClone
 from gitops.store import Store
+from gitops.workflows.provenance.rebuild import SecondWitness, builders_of
+from tests.kit.site import Site
 from tests.simulators.tree import DictTree
 
 pytestmark = [pytest.mark.e2e, pytest.mark.skipif(os.geteuid() != 0, reason="needs root")]
@@ -163,3 +167,20 @@ def test_killed_in_the_middle_and_run_again(tmp_path: Path) -> None:
         os.killpg(child.pid, signal.SIGKILL)
         child.wait()
     assert build(tmp_path / "s")[1].layers == build(tmp_path / "clean")[1].layers
+
+
+def test_a_second_build_in_a_clean_store_gives_every_digest_again(site: Site) -> None:
+    """Real builds, twice; only assembling is played. The locked file is on no mirror: the first store has it."""
+    locked = {"pkg/hello/packages.in": "deb thing\n", "pkg/hello/packages.lock": OWN["pkg/own/packages.lock"]}
+    dockerfile = "FROM scratch\nCOPY debs /debs\nCOPY file /file\n"
+    site.commit({**locked, "pkg/hello/Dockerfile": dockerfile})
+    store = site.store
+    store.blobs.put(DEB)
+    with store.lease.held():
+        Controller(site.settings, store, BuildahBuilder(store)).run_once()
+    witness = SecondWitness(
+        site.settings, site.settings.state, builders_of(site.settings.keys), LocalClone(site.remote.work)
+    )
+    found = witness.rebuild("a", site.folder)
+    assert found and [each for each in found if not each.same] == []
+    assert found[-3].part == "release.json" and found[-3].rebuilt == site.offers()["a"]

@@ -1,0 +1,202 @@
+"""A second witness: a release is built again from the commit that its provenance names, and every digest is compared.
+
+In: published files, whom to believe as builders, a clone of the fleet repo. Out: a `Comparison` for each part. Rules:
+
+- nothing of the first build is used: packages are built and layers made in a store of its own, gone afterwards; only
+  what a lock or a reference names by digest may come from the first store, and is held against that digest;
+- what the first build said of itself is believed for one thing: which commit, box and server to build for;
+- a boot file is compared by what its signature covers: the rest of it is the signature, and the time in that.
+
+    comparisons = SecondWitness(settings, files, builders, clone).rebuild("site-7")
+    all(each.same for each in comparisons)
+"""
+
+import tempfile
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import structlog
+
+from gitops.assemble.boot.pe import signed_digest
+from gitops.assemble.release import Assembled
+from gitops.builders import BuildahBuilder
+from gitops.builders.places import Places
+from gitops.errors import RegistryError, SourceError, StoreError, TowerosError
+from gitops.fleet import load_fleet
+from gitops.model import BlobRef, Box, Builders, Claim, Existing, Fleet, Release, Revision
+from gitops.oci.image import Reference
+from gitops.oci.registry import hex_of, parse
+from gitops.plan import PACKAGE, plan
+from gitops.publish.folder import Folder
+from gitops.publish.targets import RELEASE, box_of
+from gitops.settings import Settings
+from gitops.sign import tuf
+from gitops.sign.bins import Bins
+from gitops.source.clone.commits import DAMAGE, Clone
+from gitops.store import Store
+from gitops.store.files.attestations import Attestations
+from gitops.store.files.blobs import HEX, Blobs, digest_file
+from gitops.store.files.layout import Layout, Scratch
+from gitops.store.notes.documents import AppImageBlobs
+from gitops.workflows.provenance.check import of_layer, of_release
+from gitops.workflows.workshop import Workshop
+
+log = structlog.get_logger(__name__)
+
+BOOT_FILES = ("uki.efi", "addon.efi")
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """One part of a release: its digest as published, and as built again; empty: there is no such part."""
+
+    part: str
+    published: str
+    rebuilt: str
+
+    @property
+    def same(self) -> bool:
+        return self.published == self.rebuilt
+
+
+class SecondWitness:
+    """`files` is a state folder, or a copy of its repo/, blobs/ and layers/; `clone` has the fleet repo's commits."""
+
+    def __init__(self, settings: Settings, files: Path, builders: Builders, clone: Clone) -> None:
+        self._settings, self._builders, self._clone = settings, builders, clone
+        self._paths = Layout(files)
+        self._blobs, self._attestations = Blobs(self._paths.blobs), Attestations(self._paths.attestations)
+
+    def rebuild(self, name: str, scratch: Path | None = None) -> list[Comparison]:
+        """Build the release of a box, or of a digest, again. `scratch` is where: gigabytes, gone afterwards.
+
+        Raises:
+            TowerosError: it has no provenance that we believe, its commit is not in the clone, or it does not build.
+        """
+        digest = self.find(name.removeprefix("sha256:"))
+        release = Release.parse(self._blobs.read(digest))
+        claim = of_release(self._attestations, self._builders, {RELEASE: digest})
+        for layer in release.layers():
+            of_layer(self._attestations, self._builders, layer)
+        covered = self._covered(claim)
+        with tempfile.TemporaryDirectory(prefix=Scratch.plan, dir=scratch) as folder:
+            made = self._make(claim, release, Path(folder))
+        boot = {name: signed_digest(data) for name, data in zip(BOOT_FILES, (made.uki, made.addon), strict=True)}
+        return compare(_parts(release) | covered, _parts(made.release) | boot)
+
+    def find(self, name: str) -> str:
+        """The digest of a release: of what a box is offered, or of itself.
+
+        Raises:
+            TowerosError: there is neither such a box nor such a release.
+        """
+        if HEX.fullmatch(name) and self._attestations.read(name) is not None:
+            return name
+        offered = tuf.read_targets(Folder(self._paths.metadata).read, Bins())
+        for path, target in offered.items():
+            if path.endswith(f"/{RELEASE}") and name in (box_of(path), target.ref.sha256):
+                return target.ref.sha256
+        raise TowerosError(f"nothing called {name} is offered", hint="`toweros status` lists the boxes")
+
+    def _covered(self, claim: Claim) -> dict[str, str]:
+        """What the signatures of the published boot files cover."""
+        found = {name: signed_digest(self._blobs.read(claim.subjects[name])) for name in BOOT_FILES}
+        if wrong := [name for name in BOOT_FILES if claim.byproducts.get(name) != found[name]]:
+            raise TowerosError(f"{wrong[0]} is not what its provenance says that was signed")
+        return found
+
+    def _make(self, claim: Claim, release: Release, folder: Path) -> Assembled:
+        """The release again, in a store of its own."""
+        revision, fleet = self._revision(claim, release), self._fleet(claim)
+        box = fleet.boxes.get(release.box)
+        if box is None:
+            raise TowerosError(f"commit {claim.commit} has no box {release.box}")
+        alone = replace(fleet, boxes={box.name: box})
+        settings = self._settings.model_copy(update={"server": str(claim.asked["server"])})
+        store = Store.open(folder)
+        try:
+            with store.lease.held():
+                tree = self._clone.files(claim.commit)
+                builder = BuildahBuilder(store, places=Places.by(settings))
+                workshop = Workshop(settings, store, builder, (revision, tree), alone, listed=False)
+                for step in plan(alone, revision, Existing()).builds:
+                    log.info("rebuild.build", package=step.subject)
+                    locked = (file.sha256 for file in fleet.packages[step.subject].lock)
+                    lend_locked(self._blobs, store, locked)
+                    workshop.build(step.subject)
+                self._lend_images(store, box)
+                return workshop.assemble(box.name)
+        finally:
+            store.close()
+
+    def _revision(self, claim: Claim, release: Release) -> Revision:
+        try:
+            return self._clone.describe(str(claim.asked["ref"]), claim.commit, release.sequence)
+        except DAMAGE as error:
+            hint = "fetch it, or name a clone that has it with --dir"
+            raise SourceError(f"commit {claim.commit} is not in this clone", hint=hint) from error
+
+    def _fleet(self, claim: Claim) -> Fleet:
+        fleet = load_fleet(self._clone.files(claim.commit), str(claim.asked["platform"]))
+        if fleet.policy.recipe != claim.asked["recipe"]:
+            raise TowerosError(f"the provenance says recipe {claim.asked['recipe']}, the commit {fleet.policy.recipe}")
+        return fleet
+
+    def _lend_images(self, store: Store, box: Box) -> None:
+        """Images that no package makes, if they are here under the digest that names them; others are pulled."""
+        names = {name for app in box.apps for name in app.images.values() if not name.startswith(PACKAGE)}
+        for digest in {Reference.parse(name).digest for name in names}:
+            if refs := stored_image(self._blobs, digest):
+                lend_locked(self._blobs, store, [ref.sha256 for ref in refs])
+                store.notes.put(AppImageBlobs(refs), digest)
+
+
+def lend_locked(blobs: Blobs, store: Store, digests: Iterable[str]) -> None:
+    """Files that are here already: each gets the name that its own bytes have, so a damaged one is not found."""
+    for digest in digests:
+        if not store.blobs.has(digest) and blobs.has(digest):
+            store.blobs.put_file(blobs.path(digest))
+
+
+def stored_image(blobs: Blobs, digest: str) -> tuple[BlobRef, ...]:
+    """Manifest, config, layers; none when one of them is not here, or not what its name says."""
+    try:
+        data = blobs.read(digest)
+        manifest = parse(data, digest)
+        named = (manifest["config"], *manifest["layers"])
+        refs = [BlobRef(hex_of(each["digest"]), int(each["size"])) for each in named]
+        whole = all(digest_file(blobs.path(ref.sha256)) == ref for ref in refs)
+    except (StoreError, RegistryError, KeyError, TypeError, ValueError, OSError):
+        return ()
+    return (BlobRef(digest, len(data)), *refs) if whole else ()
+
+
+def compare(published: Mapping[str, str], rebuilt: Mapping[str, str]) -> list[Comparison]:
+    """Part by part, in the order of what is published."""
+    parts = dict.fromkeys((*published, *rebuilt))
+    return [Comparison(part, published.get(part, ""), rebuilt.get(part, "")) for part in parts]
+
+
+def _parts(release: Release) -> dict[str, str]:
+    """The digests of a release, by name."""
+    content = release.content
+    places = {"root": content.root} | {each.path: each.layers for each in content.containers}
+    layers = {
+        f"{place} layer {number}": layer.root for place, each in places.items() for number, layer in enumerate(each, 1)
+    }
+    boot = {"kernel": content.kernel.sha256, "initrd": content.initrd.sha256}
+    return boot | layers | {"content": content.digest, RELEASE: release.digest}
+
+
+def builders_of(folder: Path) -> Builders:
+    """Whom a folder of public keys names as builders.
+
+    Raises:
+        TowerosError: nobody.
+    """
+    file = folder / "builder.json"
+    if not file.is_file():
+        hint = "--keys names a folder like a fleet repo's keys/; `toweros keys rotate builder` makes the first key"
+        raise TowerosError(f"{file} is missing, so no provenance can be believed", hint=hint)
+    return Builders.parse(file.read_bytes())
