@@ -94,7 +94,7 @@ class Controller:
         with watch.stage("source"):
             revision = self._follow()
         fleet = self._load(revision)
-        todo = plan(fleet, revision, self._store.existing())
+        todo = plan(fleet, revision, self._store.existing(attested=self._signer.builders is not None))
         layers = 0 if todo.empty else self._make(fleet, todo, watch)
         self._source.mark_deployed(revision)
         with watch.stage("publish"):

@@ -46,7 +46,7 @@ def rebuild(
         raise SettingsError("a release is built again only to compare it", hint="pass --check")
     settings = context.settings(config, state)
     place = scratch or (settings.state if settings.state.is_dir() else None)
-    clone = LocalClone(folder or Layout(settings.state).source)
+    clone = LocalClone(folder or Layout(settings.state).source / "clone.git")
     witness = SecondWitness(settings, files or settings.state, builders_of(keys or settings.keys), clone)
     talk.print(f"building {name} again; this takes as long as its first build")
     found = witness.rebuild(name, place)

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import TypeVar
 
-from gitops.errors import FleetError, Problem
+from gitops.errors import DocumentError, FleetError, Problem
 from gitops.fleet import compose, signers
 from gitops.fleet.cache import PARSED, CachedTree
 from gitops.fleet.documents import yaml
@@ -22,8 +22,8 @@ from gitops.fleet.linuxkit import spec as linuxkit
 from gitops.fleet.overlay import Merged, Parsed, apply, by_path, check_services, fill_in, split_templates
 from gitops.fleet.packages import load_packages
 from gitops.fleet.schema import NAME, BoxFile, FleetFile, Overlay, RoleFile
-from gitops.fleet.system_files import box_files
-from gitops.model import Box, Fleet, Network, PathRule, Policy, Spec, Tree
+from gitops.fleet.system_files import BUILDER_JSON, box_files
+from gitops.model import Box, Builders, Fleet, Network, PathRule, Policy, Spec, Tree
 
 FLEET, ROLES, BOXES = "fleet.yaml", "roles/", "boxes/"
 MAX_BOXES = 10_000
@@ -65,7 +65,7 @@ def load_fleet(tree: Tree, platform: str = "linux/amd64") -> Fleet:
         elif f"{ROLES}{role}.yaml" not in tree.entries():
             hint = did_you_mean(role, list(roles)) or f"write roles/{role}.yaml"
             problems.append(box.problem(("role",), f"there is no role `{role}`", hint))
-    problems += [*_private_keys(tree), *signers.lockouts(tree, fleet.document, fleet.content.source)]
+    problems += [*_private_keys(tree), *_builders(tree), *signers.lockouts(tree, fleet.document, fleet.content.source)]
     if problems:
         raise FleetError(list(dict.fromkeys(problems)))
     return Fleet(policy, packages, boxes)
@@ -130,6 +130,16 @@ def _private_keys(tree: Tree) -> list[Problem]:
     paths = (path for path in tree.entries() if path.startswith("keys/") and b"PRIVATE KEY" in tree.read(path))
     hint = "remove it, and make a new one: this one is known to all readers"
     return [Problem(path, 1, 1, "a private key in the fleet repo", hint) for path in paths]
+
+
+def _builders(tree: Tree) -> list[Problem]:
+    """A box that cannot read whom to believe believes nobody."""
+    try:
+        if BUILDER_JSON in tree.entries():
+            Builders.parse(tree.read(BUILDER_JSON))
+    except DocumentError as error:
+        return [Problem(BUILDER_JSON, 1, 1, error.message, "copy builder.json of the controller's keys folder")]
+    return []
 
 
 # --- roles and boxes -----------------------------------------------------------------------------------------------

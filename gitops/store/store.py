@@ -104,13 +104,15 @@ class Store:
             everything = (table for table in tables.metadata.sorted_tables if table is not tables.leases)
             self._database.copy_to(other._database, everything)
 
-    def existing(self) -> Existing:
-        """What the last pass left, for the next plan."""
+    def existing(self, *, attested: bool = False) -> Existing:
+        """What the last pass left, for the next plan. `attested`: a release is whole only with its provenance."""
         planned = self.notes.get(Planned) or Planned()
         blobs, layers = self.blobs.names(), self.layers.names()
+        proven = self.attestations.names() if attested else blobs | layers
         boxes: dict[str, str] = {}
         for made in self.offers.made():
             whole = blobs.issuperset(made.blobs) and layers.issuperset(made.layers)
+            whole = whole and proven.issuperset((*made.blobs[:1], *made.layers))
             boxes[made.box] = made.key if whole else ""
         return Existing(self.builds.usable(), boxes, planned.packages)
 

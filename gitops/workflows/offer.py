@@ -46,13 +46,14 @@ class Offer:
         release, offers = made.release, self._store.offers
         key, old = plan.box_keys[release.box], offers.published(release.box)
         if old and old.release.content.digest == release.content.digest and self._store.whole(old):
+            witness.attest(old)
             offers.save_published(old, key)
             offers.forget_candidate(release.box)
             return
         document = self._store.blobs.put(release.encode())
         uki, addon = (self._store.blobs.put(self._signer.sign_boot(data)) for data in (made.uki, made.addon))
         publication = Publication(release, plan.revision, document, uki, addon)
-        witness.attest(made, publication)  # before it is a candidate: a box may ask for it as soon as it is offered
+        witness.attest(publication)  # before it is a candidate: a box may ask for it as soon as it is offered
         offers.save_candidate(publication, key)
         layers = f"release {release.sequence} of {len(release.layers())} layers"
         self._journal.normal(Happened.ASSEMBLED, layers, release.box)

@@ -221,6 +221,10 @@ def test_values_fill_in_templates_and_the_nearest_counts(tmp_path: Path) -> None
             {"boxes/one.yaml": "role: vm\nnetwork: {address: 192.0.2.9/24, gateway: 198.51.100.1}"},
             "boxes/one.yaml:2:10: `network`: the gateway 198.51.100.1 is outside of 192.0.2.0/24",
         ),
+        (
+            {"keys/builder.json": '{"format":1}'},
+            "keys/builder.json:1:1: builder.json is damaged: fleet: Field required",
+        ),
         ({"keys/db.key": "-----BEGIN PRIVATE KEY-----"}, "keys/db.key:1:1: a private key in the fleet repo; remove it"),
         ({"boot/b.yml": "services:\n- {nam: x}"}, "boot/b.yml:2:4: unknown key `nam`; did you mean `name`?"),
     ],

@@ -33,6 +33,10 @@ class Attestations:
         with arriving(self.path(subject)) as new:
             new.write_bytes(data)
 
+    def names(self) -> frozenset[str]:
+        """What they are about."""
+        return frozenset(path.stem for path in self._root.glob("[0-9a-f]*.json"))
+
     def others(self, subjects: set[str]) -> list[Path]:
         """The files that are about anything else."""
         return [path for path in self._root.glob("[0-9a-f]*.json") if path.stem not in subjects]

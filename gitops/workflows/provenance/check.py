@@ -43,8 +43,12 @@ def summary(claims: Iterable[Claim]) -> str:
     files = {each.digest for claim in every for each in claim.materials if each.uri.startswith("pkg:")}
     adopted = sum(bool(claim.inner.get("adopted")) for claim in every)
     more = f"; {adopted} are older than their provenance" if adopted else ""
-    words = f"{len(every)} layers: {len(packages)} packages of {len(files)} locked files"
-    return f"{words}, built at {len(commits)} commits{more}"
+    words = f"{_count(len(every), 'layer')}: {_count(len(packages), 'package')} of {_count(len(files), 'locked file')}"
+    return f"{words}, built at {_count(len(commits), 'commit')}{more}"
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def _of(attestations: Attestations, builders: Builders, kind: str, subjects: Mapping[str, str]) -> Claim:

@@ -12,7 +12,7 @@ In: what a workshop made, the builder's key. Out: attestations in the store, whe
 
     witness = Witness(store, signer, settings, workshop)
     witness.built("pkg/hello")
-    witness.attest(made, publication)
+    witness.attest(publication)
 """
 
 from dataclasses import dataclass, replace
@@ -20,8 +20,8 @@ from dataclasses import dataclass, replace
 import structlog
 
 from gitops import __version__
-from gitops.assemble.boot.pe import signed_digest
-from gitops.assemble.release import BOOTLOADER, Assembled
+from gitops.assemble.boot.pe import sections, signed_digest
+from gitops.assemble.release import BOOTLOADER
 from gitops.errors import SignError
 from gitops.fleet.system_files import BUILDER_JSON
 from gitops.model import MAX_ATTESTATION, Builders, Claim, Json, Layer, Material, Publication, Release
@@ -36,6 +36,7 @@ from gitops.workflows.workshop import Workshop
 
 log = structlog.get_logger(__name__)
 
+SERVER = "toweros.server="
 ENCODED = MAX_ATTESTATION * 5 // 8
 """Bytes of a claim that fit into an attestation, with room for the signatures: base64 makes four of three."""
 
@@ -62,6 +63,7 @@ class Witness:
         self._trace = Trace(store, workshop)
         self._before = store.layers.names()
         self._done: set[str] = set()
+        self._signed: dict[str, str] = {}
 
     def agree(self) -> None:
         """Whether the boxes of this revision will believe us.
@@ -89,8 +91,8 @@ class Witness:
         if self._believed:
             self._store.notes.put(self._now, self._workshop.fleet.packages[path].key)
 
-    def attest(self, made: Assembled, publication: Publication) -> None:
-        """Claim the release, and each of its layers that has no claim.
+    def attest(self, publication: Publication) -> None:
+        """Claim the release and each of its layers, where there is no claim yet.
 
         Raises:
             StoreError: a claim cannot be kept: then nothing may be offered.
@@ -105,7 +107,8 @@ class Witness:
             for layer in todo:
                 self._write(layer.root, self._of_layer(layer, sources[layer.root], box.name))
         self._done |= {layer.root for layer in new}
-        self._write(publication.document.sha256, self._of_release(made, publication))
+        if not self._renewed(publication.document.sha256):
+            self._write(publication.document.sha256, self._of_release(publication))
 
     def _renewed(self, subject: str) -> bool:
         """Whether there is a claim, signed by all our keys by now."""
@@ -143,16 +146,29 @@ class Witness:
         at = self._store.notes.get(BuiltAt, key) if key else None
         return _Made(at or self._now, at is None and layer.root in self._before)
 
-    def _of_release(self, made: Assembled, publication: Publication) -> Claim:
+    def _of_release(self, publication: Publication) -> Claim:
         release = publication.release
         names = {"release.json": publication.document, "uki.efi": publication.uki, "addon.efi": publication.addon}
         asked: Json = {"box": release.box, "sequence": release.sequence, "ref": publication.revision.ref}
-        asked |= {"server": self._settings.server, "platform": self._settings.platform}
+        asked |= {"server": self._server(publication), "platform": self._settings.platform}
         asked |= {"recipe": self._workshop.fleet.policy.recipe}
-        boot = {"uki.efi": signed_digest(made.uki), "addon.efi": signed_digest(made.addon)}
+        boot = {name: self._covered(names[name].sha256) for name in ("uki.efi", "addon.efi")}
+        at = replace(self._now, commit=publication.revision.commit)
         subjects = {name: ref.sha256 for name, ref in names.items()}
         about = (subjects, asked, {"content": release.content.digest})
-        return replace(self._claim(RELEASE, self._now, about, self._parts(release)), byproducts=boot)
+        return replace(self._claim(RELEASE, at, about, self._parts(release)), byproducts=boot)
+
+    def _covered(self, digest: str) -> str:
+        """What the signature of a boot file covers; read once, as boxes share the large ones."""
+        if digest not in self._signed:
+            self._signed[digest] = signed_digest(self._store.blobs.read(digest))
+        return self._signed[digest]
+
+    def _server(self, publication: Publication) -> str:
+        """What the addon says: the settings may say something else by now."""
+        words = sections(self._store.blobs.read(publication.addon.sha256)).get(".cmdline", b"").rstrip(b"\0").decode()
+        named = [word.removeprefix(SERVER) for word in words.split() if word.startswith(SERVER)]
+        return named[0] if named else self._settings.server
 
     def _parts(self, release: Release) -> tuple[Material, ...]:
         content = release.content

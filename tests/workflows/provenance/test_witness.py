@@ -115,7 +115,7 @@ def _assemble(self: object, box: object, revision: object, _server: str) -> obje
 def test_an_older_controllers_layers_are_adopted_and_say_so(site: Site) -> None:
     builder = site.settings.keys / "builder.pem"
     builder.rename(builder.with_suffix(".away"))
-    site.run()
+    assert site.run().plan.boxes and site.run().plan.empty
     assert files(site) == {} and site.offers(), "without a builder's key all goes on as before"
     builder.with_suffix(".away").rename(builder)
     site.commit({**HELLO, "keys/builder.json": (site.settings.keys / "builder.json").read_text()})
@@ -123,6 +123,34 @@ def test_an_older_controllers_layers_are_adopted_and_say_so(site: Site) -> None:
     init, hello = layer_of(site, "pkg/init"), layer_of(site, "pkg/hello")
     assert (init.inner["adopted"], hello.inner["adopted"]) == (True, False)
     assert init.commit == hello.commit == head(site) and init.inner["key"], "the key of the same inputs"
+
+
+def test_releases_of_an_older_controller_are_attested_without_a_new_release(site: Site) -> None:
+    builder = site.settings.keys / "builder.pem"
+    builder.rename(builder.with_suffix(".away"))
+    site.run()
+    before = site.offers()
+    builder.with_suffix(".away").rename(builder)
+    site.commit({"README.md": "another commit\n"})
+    assert {step.subject for step in site.run().plan.boxes} == {"a", "b", "c"}
+    said = claim(site, offered(site).document.sha256)
+    assert site.offers() == before and said.commit == offered(site).revision.commit != head(site)
+    assert layer_of(site, "pkg/init").inner["adopted"] is True
+    assert site.run().plan.empty, "once"
+
+
+@pytest.mark.parametrize("which", ["the release", "a layer", "everything"])
+def test_lost_provenance_is_made_again(site: Site, which: str) -> None:
+    site.run()
+    before, offers, subject = files(site), site.offers(), offered(site).document.sha256
+    if which == "everything":
+        shutil.rmtree(site.store.paths.attestations)
+    else:
+        lost = subject if which == "the release" else offered(site).release.layers()[0].root
+        site.store.attestations.path(lost).unlink()
+    assert site.run().plan.boxes
+    assert files(site).keys() == before.keys() and files(site)[subject] == before[subject]
+    assert site.offers() == offers and site.run().plan.empty
 
 
 def test_a_fleet_repo_with_our_builder_puts_it_on_the_boxes(site: Site) -> None:
