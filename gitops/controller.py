@@ -7,6 +7,7 @@ In: settings and a store. Out: a `Pass` that says what was done. Rules:
   re-signed when it is due.
 - When Git lies or is away, or a commit cannot be carried out, the last good state stays: its rollout goes on, metadata
   is still re-signed, and the reason is kept where people look.
+- Security updates are looked for between passes, when that is due; what they offer is a commit like any other.
 - Nothing that goes wrong in a pass ends the loop; the forge hears of it afterwards, by a thread of its own.
 
     controller = Controller(settings, store)
@@ -32,6 +33,7 @@ from gitops.workflows.offer import Offer
 from gitops.workflows.provenance.witness import Witness
 from gitops.workflows.reviews.rounds import Reviews
 from gitops.workflows.sweep import Sweeper
+from gitops.workflows.updates.schedule import Updates
 from gitops.workflows.workshop import Workshop
 
 log = structlog.get_logger(__name__)
@@ -53,6 +55,7 @@ class Controller:
         self._offer = Offer(store, self._signer, self._journal)
         self._sweeper = Sweeper(store, self._builder, self._journal, settings.grace)
         self._reviews = Reviews.of(settings, store)
+        self._updates = Updates(settings, store, self._builder, between=self._offer.hold_at_once)
         self._accepted: Revision | None = None
         self._fleet: tuple[str, Fleet] | None = None
 
@@ -61,8 +64,9 @@ class Controller:
         poll = pause = float(self._settings.poll)
         while not stop.is_set():
             try:
-                self.run_once()
+                done = self.run_once()
                 self._review()
+                self.update(done.revision)
                 pause = poll
             except TowerosError as error:
                 if isinstance(error, LeaseError):
@@ -139,6 +143,10 @@ class Controller:
             with watch.stage("sign"):
                 self._offer.add(todo, made, witness)
         return len(self._store.layers.names() - before)
+
+    def update(self, revision: Revision) -> None:
+        """Look for security updates, where that is due."""
+        self._updates.run_due(self._load(revision), revision)
 
     def _go_on(self) -> None:
         """Let the last good state live while Git is away or the new one fails: its rollout, and fresh signatures."""

@@ -55,6 +55,7 @@ class Reason(StrEnum):
     bad_key_file = "BadKeyFile"
     threshold_not_met = "ThresholdNotMet"
     rule_not_met = "RuleNotMet"
+    beyond_limit = "BeyondLimit"
     renamed_tag = "RenamedTag"
     moved_tag = "MovedTag"
     lightweight_tag = "LightweightTag"

@@ -5,7 +5,14 @@ from typing import Any
 import pytest
 from xdist.scheduler import LoadScopeScheduling
 
-pytest_plugins = ["tests.kit.desk", "tests.kit.databases", "tests.kit.people", "tests.kit.site", "tests.kit.trust"]
+pytest_plugins = [
+    "tests.kit.desk",
+    "tests.kit.databases",
+    "tests.kit.people",
+    "tests.kit.site",
+    "tests.kit.trust",
+    "tests.kit.updates",
+]
 """Whose fixtures every test may ask for."""
 
 STORIES = {

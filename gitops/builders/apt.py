@@ -13,13 +13,21 @@ from debian.deb822 import Packages
 
 from gitops.builders.mirrors import mirrors
 from gitops.errors import BuildError, ProcessError
-from gitops.model import LockedFile
+from gitops.fleet.packages.wanted import MAIN
+from gitops.model import LockedFile, canonical, sha256
 from gitops.process import run
 
 _INSTALL = re.compile(r"^Inst (\S+) (?:\[[^\]]*\] )?\((\S+)", re.MULTILINE)
 _MISSING = re.compile(r"Unable to locate package (\S+)|Package '?(\S+?)'? has no installation candidate")
 _UNMET = "The following packages have unmet dependencies:"
 _NEEDED = ("Package", "Version", "SHA256", "Size", "Filename")
+_REMOVE = re.compile(r"^Remv (\S+)", re.MULTILINE)
+RELATIONS = ("Source", "Multi-Arch", "Pre-Depends", "Depends", "Breaks", "Conflicts", "Replaces", "Provides")
+"""What a package that stays says of others, and its source (deb-control(5))."""
+Relations = Mapping[tuple[str, str], Mapping[str, str]]
+"""(name, version) -> the fields of `RELATIONS` that it has."""
+UPDATE = 300.0
+"""Seconds that the mirrors have for their lists."""
 ASSUMED = "99:0"
 """The version of a package that is only assumed to be there: newer than any."""
 
@@ -36,7 +44,7 @@ class Apt:
     """apt in a folder of its own. `update` once, then `resolve` as often as wanted."""
 
     def __init__(self, folder: Path, sources: Sequence[str]) -> None:
-        self._folder = folder
+        self._folder = folder = folder.absolute()  # apt takes a relative one as below /etc/apt
         for name in ("state/lists/partial", "cache/archives/partial", "etc"):
             (folder / name).mkdir(parents=True, exist_ok=True)
         (folder / "etc/sources.list").write_text("\n".join(sources) + "\n")
@@ -59,6 +67,22 @@ class Apt:
         except ProcessError as error:
             raise BuildError(f"{of} cannot be read: {error.message}", hint=hint) from error
 
+    @property
+    def stamp(self) -> str:
+        """The name of what the mirrors' signed lists say; another one as soon as one of them changes."""
+        lists = sorted((self._folder / "state/lists").glob("*Release"))
+        return sha256(canonical([[path.name, sha256(path.read_bytes())] for path in lists]))
+
+    def relations(self, names: Sequence[str]) -> Relations:
+        """What every version in the lists says of other packages; names that nobody knows are left out."""
+        try:
+            output = self._run("apt-cache", "show", *names).decode() if names else ""
+        except ProcessError as error:  # one of them is unknown; the others are there
+            output = error.log
+        found = Packages.iter_paragraphs(output, use_apt_pkg=False)
+        known = [each for each in found if {"Package", "Version", "SHA256"} <= each.keys()]
+        return {(each["Package"], each["Version"]): related(each) for each in known}
+
     def newest(self, names: Iterable[str]) -> list[Packages]:
         """What the indexes say of the newest of each name; those that they do not have are left out."""
         found = []
@@ -75,8 +99,12 @@ class Apt:
         installed: Iterable[LockedFile],
         assumed: Iterable[str],
         extra: Mapping[str, str] | None = None,
+        relations: Relations | None = None,
     ) -> list[LockedFile]:
-        """Everything that must be added so that `wanted` work. `extra` (name -> stanza of an index) comes from
+        """Everything that must be added so that `wanted` work (`NAME-`: it goes). What is installed wants nothing, but
+        for `relations`.
+
+        `extra` (name -> stanza of an index) comes from
         elsewhere: it is there beside what the mirrors have, whose packages of these names are not; it is resolved
         with the others and not in what is returned.
 
@@ -84,7 +112,9 @@ class Apt:
             UnknownPackageError: Debian has none of this name. BuildError: a name cannot be had together with the rest.
         """
         there = [(file.name, file.version) for file in installed] + [(name, ASSUMED) for name in assumed]
-        (self._folder / "status").write_text("".join(_stanza(name, version) for name, version in there))
+        known = relations or {}
+        stanzas = (_stanza(*each, known.get(each, {"Multi-Arch": "foreign"})) for each in there)
+        (self._folder / "status").write_text("".join(stanzas))
         beside = self._beside(extra or {})
         try:
             output = self._run("apt-get", *beside, "install", "--simulate", "--no-install-recommends", *wanted).decode()
@@ -93,6 +123,9 @@ class Apt:
             if missing:
                 raise UnknownPackageError(next(filter(None, missing.groups()))) from error
             raise BuildError("\n".join([error.message, *_unmet(error.log)])) from error
+        leaving = {name.removesuffix("-") for name in wanted}
+        if removed := [name for name in _REMOVE.findall(output) if name not in leaving]:
+            raise BuildError(f"{', '.join(wanted)} cannot be had without removing {', '.join(removed)}")
         # `--simulate` prints `Inst NAME [OLD] (NEW SUITE ...)` for each package.
         found = [(name, version) for name, version in _INSTALL.findall(output) if name not in (extra or {})]
         return self._describe([f"{name}={version}" for name, version in found]) if found else []
@@ -127,6 +160,10 @@ class Apt:
             "Acquire::Check-Valid-Until": "true",
             "Acquire::AllowInsecureRepositories": "false",
             "APT::Update::Error-Mode": "any",
+            # Whatever the host allows, too: without them each question costs seconds.
+            "Dir::Cache::pkgcache": "pkgcache.bin",
+            "Dir::Cache::srcpkgcache": "srcpkgcache.bin",
+            "Acquire::GzipIndexes": "false",
             "APT::Architecture": "amd64",
             "APT::Architectures": "amd64",
             "APT::Get::Assume-Yes": "true",
@@ -134,6 +171,27 @@ class Apt:
         }
         options = [word for name, value in places.items() for word in ("-o", f"{name}={value}")]
         return run([program, *options, *arguments], timeout=timeout)
+
+
+class Apts:
+    """One apt for each choice of components, below one folder: who asks for `main` sees nothing else."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._made: dict[tuple[str, ...], Apt] = {}
+
+    def of(self, components: tuple[str, ...]) -> Apt:
+        """With the mirrors' lists as they are now.
+
+        Raises:
+            BuildError: no mirror answers, or one of them has a list that nobody vouches for.
+        """
+        if components not in self._made:
+            others = "".join(f"-{name}" for name in components if name != MAIN)
+            apt = Apt.of_mirrors(self._folder.with_name(self._folder.name + others), components)
+            apt.update(timeout=UPDATE)
+            self._made[components] = apt
+        return self._made[components]
 
 
 def _unmet(talk: str) -> list[str]:
@@ -149,15 +207,24 @@ def locked(each: Packages) -> LockedFile | None:
     if not all(each.get(field) for field in _NEEDED) or not each["Size"].isdecimal():
         return None
     name, version = each["Package"], each["Version"]
-    source, _, other = each.get("Source", "").partition(" ")
-    origin = (source or name, other.strip("()") or version)
+    origin = origin_of(name, version, each.get("Source", ""))
     place = (each["SHA256"], int(each["Size"]), each["Filename"])
     return LockedFile("deb", name, version, *place, *(origin if origin != (name, version) else ()))
 
 
-def _stanza(name: str, version: str) -> str:
-    """An entry of dpkg's status file: installed, and wanting nothing more."""
-    return (
-        f"Package: {name}\nStatus: install ok installed\nVersion: {version}\nArchitecture: amd64\n"
-        f"Multi-Arch: foreign\nMaintainer: -\nDescription: -\n\n"
-    )
+def origin_of(name: str, version: str, words: str) -> tuple[str, str]:
+    """The source of a package and its version, out of the field `Source`."""
+    source, _, other = words.partition(" ")
+    return source or name, other.strip("()") or version
+
+
+def related(control: Mapping[str, str]) -> dict[str, str]:
+    """The fields of a control file that speak of other packages."""
+    return {name: " ".join(control[name].split()) for name in RELATIONS if name in control}
+
+
+def _stanza(name: str, version: str, relations: Mapping[str, str]) -> str:
+    """An entry of dpkg's status file: installed."""
+    fields = {"Package": name, "Status": "install ok installed", "Version": version, "Architecture": "amd64"}
+    fields |= {**relations, "Maintainer": "-", "Description": "-"}
+    return "".join(f"{key}: {value}\n" for key, value in fields.items()) + "\n"

@@ -14,7 +14,7 @@ import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from gitops.builders.apt import Apt, UnknownPackageError
+from gitops.builders.apt import Apts, UnknownPackageError
 from gitops.builders.sources import Offer, Sources
 from gitops.errors import BuildError, FleetError, Problem, ProcessError
 from gitops.fleet.packages import SIBLING
@@ -36,8 +36,7 @@ class Locker:
 
     def __init__(self, folder: Path, fetch: Callable[[Fetch], int]) -> None:
         """`fetch` brings a file by its digest, and says how many bytes it has."""
-        self._folder, self._fetch = folder, fetch
-        self._apts: dict[tuple[str, ...], Apt] = {}
+        self._apts, self._fetch = Apts(folder), fetch
         self._sources = Sources(folder)
 
     def lock(self, tree: Tree, packages: Mapping[str, Package], path: str) -> bytes:
@@ -54,7 +53,7 @@ class Locker:
             raise FleetError(problems)
         files = [fetch_wheel(wheel) for wheel in wanted.wheels]
         files += [self._fetched(each, packages[path].lock, wanted, file) for each in wanted.fetches]
-        installed = _installed(tree, packages, path)
+        installed = installed_below(tree, packages, path)
         offers = self._offers(tree, wanted, file)
         _refuse_hidden(offers, installed, wanted, file)
         files += [each.file for each in offers if each.file not in installed]
@@ -68,22 +67,13 @@ class Locker:
         extra = {each.file.name: each.stanza for each in offers}
         names = [*wanted.debs, *extra, *([ESSENTIAL] if wanted.rootfs in ("essential", "minbase") else [])]
         try:
-            return self._apt(wanted.components).resolve(names, installed, wanted.assumed, extra)
+            return self._apts.of(wanted.components).resolve(names, installed, wanted.assumed, extra)
         except BuildError as error:
             unknown = error.name if isinstance(error, UnknownPackageError) else ""
             hint = "see `apt-cache search`" if wanted.components != (MAIN,) else COMPONENTS_HINT
             if offers:
                 hint = "what it needs of a source is named too: `deb NAME@SOURCE`"
             raise FleetError([Problem(file, wanted.line(unknown), 1, error.message, hint)]) from error
-
-    def _apt(self, components: tuple[str, ...]) -> Apt:
-        """One for each choice of components: who asks for `main` sees nothing else."""
-        if components not in self._apts:
-            others = "".join(f"-{name}" for name in components if name != MAIN)
-            apt = Apt.of_mirrors(self._folder.with_name(self._folder.name + others), components)
-            apt.update()
-            self._apts[components] = apt
-        return self._apts[components]
 
     def _offers(self, tree: Tree, wanted: Wanted, file: str) -> list[Offer]:
         """What the sources have of what is named from them."""
@@ -160,12 +150,12 @@ def fetch_wheel(requirement: str, folder: Path | None = None) -> LockedFile:
         return LockedFile("wheel", name, version, ref.sha256, ref.size, wheels[0].name)
 
 
-def _installed(tree: Tree, packages: Mapping[str, Package], path: str) -> list[LockedFile]:
+def installed_below(tree: Tree, packages: Mapping[str, Package], path: str) -> list[LockedFile]:
     """What the final base of a package's Dockerfile holds, and that one's base."""
     base = final_base(tree, packages[path])
     if base is None:
         return []
-    return [file for file in packages[base].lock if file.kind == "deb"] + _installed(tree, packages, base)
+    return [file for file in packages[base].lock if file.kind == "deb"] + installed_below(tree, packages, base)
 
 
 def final_base(tree: Tree, package: Package) -> str | None:

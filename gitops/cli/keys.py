@@ -11,6 +11,7 @@ from gitops.cli.context import ConfigOption
 from gitops.cli.output import Output, OutputOption, emit, table, talk
 from gitops.errors import SettingsError
 from gitops.sign import keys
+from gitops.sign.commits import CommitKey
 
 PassphraseOption = Annotated[Path | None, typer.Option("--passphrase-file", help="Holds the root keys' passphrase.")]
 KeysArgument = Annotated[Path | None, typer.Argument(help="The keys folder (default: the setting `keys`).")]
@@ -33,7 +34,10 @@ def init(
 ) -> None:
     """Make all keys: TUF root, targets, snapshot, timestamp; the builder's; Secure Boot PK, KEK, db."""
     keys.init(folder, _passphrase(passphrase_file, new=True), root_keys=root_keys, threshold=threshold, public=public)
+    allowed = CommitKey.open(folder).allowed
     talk.print(f"keys are in {folder}; back it up, then take {folder / 'root'} offline (`toweros keys status`)")
+    talk.print("for security updates (docs/operations.md), a line of the fleet repo's keys/allowed_signers:")
+    talk.print(allowed, soft_wrap=True, markup=False)
 
 
 def status(folder: KeysArgument = None, config: ConfigOption = None, output: OutputOption = Output.table) -> None:

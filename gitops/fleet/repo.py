@@ -83,6 +83,8 @@ def _policy(file: FleetFile) -> Policy:
         tags=source.tags or "",
         threshold=source.threshold,
         rules=tuple(PathRule(rule.paths, rule.signers) for rule in source.rules),
+        limits=tuple(PathRule(rule.paths, rule.signers) for rule in source.limits),
+        security=file.security.patching() if file.security else None,
     )
 
 

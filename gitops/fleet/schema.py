@@ -14,8 +14,10 @@ from collections.abc import Callable
 from dataclasses import fields
 from typing import Annotated, Any, Literal, TypeVar, cast
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, create_model, model_validator
+from pydantic import AfterValidator, BaseModel, Field, StringConstraints, create_model, model_validator
 
+from gitops.fleet.documents.strict import Strict
+from gitops.fleet.security import SecurityRules
 from gitops.model import APPS, KEYS, Box, Level, Sign
 
 NAME = "[a-z0-9][a-z0-9-]{0,62}"
@@ -83,10 +85,8 @@ def _ip(text: str) -> str:
     return str(ipaddress.ip_address(text))
 
 
-class Strict(BaseModel):
-    """Nothing unknown, nothing converted."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+def _is_trust(path: str) -> bool:
+    return path == "fleet.yaml" or path.split("/", maxsplit=1)[0] == "keys"
 
 
 class SignerRule(Strict):
@@ -108,6 +108,9 @@ class SourceRules(Strict):
     sign: Annotated[Sign, Field(strict=False)] = Sign.none
     threshold: int = Field(default=1, ge=1, le=16, description="So many people must have signed a tag on the commit.")
     rules: tuple[SignerRule, ...] = Field(default=(), max_length=64)
+    limits: tuple[SignerRule, ...] = Field(
+        default=(), max_length=16, description="What these signers sign counts only if no other file changes."
+    )
 
     @model_validator(mode="after")
     def _agree(self) -> "SourceRules":
@@ -119,6 +122,8 @@ class SourceRules(Strict):
             raise ValueError("`threshold` goes with `sign: tag` or `sign: both`")
         if self.rules and self.sign is Sign.none:
             raise ValueError("`rules` need signatures: say `sign: head` or more")
+        if any(_is_trust(path) for limit in self.limits for path in limit.paths):
+            raise ValueError("`limits` cannot give away keys/ or fleet.yaml: whoever changes them can do anything")
         return self
 
 
@@ -220,6 +225,7 @@ class FleetFile(Overlay):
 
     source: SourceRules = SourceRules()
     rollout: RolloutRules = RolloutRules()
+    security: SecurityRules | None = Field(default=None, description="Updates that are looked for by themselves.")
     recipe: int = Field(default=1, ge=min(RECIPES), le=max(RECIPES), description="Version of the assembler's rules.")
 
 

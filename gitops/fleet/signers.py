@@ -46,12 +46,16 @@ def lockouts(tree: Tree, document: Document, rules: SourceRules) -> Iterator[Pro
     if rules.threshold > len(people):
         message = f"{rules.threshold} people must sign, and keys/ lists {len(people)}: nobody could deploy any more"
         yield document.problem(("source", "threshold"), message, "list the others first")
-    for index, rule in enumerate(rules.rules):
-        for place, name in enumerate(rule.signers):
-            if name not in people:
-                hint = did_you_mean(name, sorted(people))
-                where = ("source", "rules", index, "signers", place)
-                yield document.problem(where, f"keys/ lists no `{name}`", hint)
+    for key, named in (("rules", rules.rules), ("limits", rules.limits)):
+        for index, rule in enumerate(named):
+            for place, name in enumerate(rule.signers):
+                if name not in people:
+                    hint = did_you_mean(name, sorted(people))
+                    where = ("source", key, index, "signers", place)
+                    yield document.problem(where, f"keys/ lists no `{name}`", hint)
+    if people <= {name for limit in rules.limits for name in limit.signers}:
+        message = "everybody in keys/ is limited: nobody could change anything else any more"
+        yield document.problem(("source", "limits"), message, "list somebody without a limit first")
 
 
 def _principals(line: str) -> list[str]:

@@ -1,6 +1,7 @@
-"""What a forge can do for us, and no more: list pull requests, keep one comment, set a commit status, name maintainers.
+"""What a forge can do for us, and no more: list pull requests, open and close our own, keep one comment, set a commit
+status, name maintainers.
 
-GitHub is one implementation (`github`); GitLab and Gitea have the same five things under other names. Texts that come
+GitHub is one implementation (`github`); GitLab and Gitea have the same things under other names. Texts that come
 from a forge are strangers' words. Every method may raise `ForgeError`; none is called while a deployment waits.
 
     for pull in forge.pulls("main"):
@@ -62,6 +63,12 @@ class Forge(Protocol):
 
     def status(self, commit: str, status: Status) -> None:
         """Set a status of a commit; the newest of a context counts."""
+
+    def propose(self, branch: str, target: str, title: str, text: str) -> int:
+        """The open pull request from a branch of the repository: made, or brought up to date. Returns its number."""
+
+    def withdraw(self, number: int) -> None:
+        """Close a pull request, if it is still open."""
 
     def approved(self, pull: Pull) -> bool:
         """Whether somebody who may write to the repository said `/toweros build COMMIT` for its very head."""

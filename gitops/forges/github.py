@@ -59,6 +59,24 @@ class GitHub:
         body |= {"target_url": status.link} if status.link else {}
         self._api.send("POST", f"{self._path}/statuses/{commit}", body)
 
+    def propose(self, branch: str, target: str, title: str, text: str) -> int:
+        """See `Forge.propose`."""
+        said = {"title": title, "body": text}
+        owner = self._path.split("/")[2]
+        query = {"state": "open", "head": f"{owner}:{branch}", "base": target}
+        existing = next(iter(self._api.pages(f"{self._path}/pulls", query)), None)
+        if existing is None:
+            made = self._api.send("POST", f"{self._path}/pulls", {**said, "head": branch, "base": target})
+            return int(_get(made, "number"))
+        if any(existing.get(name) != value for name, value in said.items()):
+            self._api.send("PATCH", f"{self._path}/pulls/{_get(existing, 'number')}", said)
+        return int(_get(existing, "number"))
+
+    def withdraw(self, number: int) -> None:
+        """See `Forge.withdraw`."""
+        if _get(self._api.get(f"{self._path}/pulls/{number}"), "state") == "open":
+            self._api.send("PATCH", f"{self._path}/pulls/{number}", {"state": "closed"})
+
     def approved(self, pull: Pull) -> bool:
         """See `Forge.approved`."""
         wanted = f"{COMMAND} {pull.head}"

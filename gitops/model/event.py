@@ -31,6 +31,11 @@ class Happened(StrEnum):
     FELL_BACK = "FellBack"
     COLLECTED = "Collected"
     FORGE = "Forge"
+    UPDATES = "Updates"
+    PROPOSED = "Proposed"
+    """Security updates were offered: on the branch, as a pull request, or by a tag."""
+    WITHHELD = "Withheld"
+    """Security updates failed, and are not offered again until something new comes."""
 
 
 @dataclass(frozen=True)

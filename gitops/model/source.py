@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from gitops.model.digest import BlobRef, Json
+from gitops.model.updates.patching import Patching
 
 
 @dataclass(frozen=True)
@@ -93,3 +94,6 @@ class Policy:
     threshold: int = 1
     """So many different people must have signed a release tag on the commit."""
     rules: tuple[PathRule, ...] = ()
+    limits: tuple[PathRule, ...] = ()
+    """What these people sign counts only where nothing but these paths changes."""
+    security: Patching | None = None

@@ -1,6 +1,7 @@
 """Signing: key files, TUF metadata, Secure Boot signatures, box keys.
 
 keys         the keys folder: made once, never overwritten; what to back up, what expires
+commits      the controller's own key for commits of security updates
 certificates Secure Boot's PK, KEK and db: RSA-2048 with self-signed certificates
 bins         the hash bins as they are published, each parsed once
 tuf          targets -> the TUF metadata files to write, in the order in which they must be written

@@ -34,6 +34,8 @@ from gitops.sign import certificates, tuf
 
 WARN = 60
 """Days before an expiry when `toweros keys status` begins to warn."""
+SECURITY = "security"
+"""The key of the controller's own commits (`gitops.sign.commits`)."""
 PUBLIC = ("root.json", *(f"{name}.crt" for name in certificates.NAMES))
 """What the fleet repo's keys/ holds, with `BUILDER` where there is a builder's key."""
 BUILDER = "builder.json"
@@ -128,7 +130,7 @@ def rotate_builder(folder: Path) -> None:
     now = builders(folder, load_builders(folder))
     named = (folder / BUILDER).read_bytes() if (folder / BUILDER).exists() else b""
     if now and named == now.encode():
-        _write(folder / "builder.old.pem", _read(folder / "builder.pem"))
+        write(folder / "builder.old.pem", _read(folder / "builder.pem"))
     if now is None or named == now.encode():
         _make_key(folder / "builder.pem", NoEncryption())
     _name_builder(folder)
@@ -137,7 +139,7 @@ def rotate_builder(folder: Path) -> None:
 def _name_builder(folder: Path) -> None:
     made = builders(folder, load_builders(folder))
     assert made
-    _write(folder / BUILDER, made.encode(), mode=0o644)
+    write(folder / BUILDER, made.encode(), mode=0o644)
 
 
 def load_roots(folder: Path) -> dict[int, bytes]:
@@ -174,9 +176,9 @@ def rotate(folder: Path, role: str, passphrase: bytes, now: datetime) -> None:
     names = {"root": root_keys, **{name: [signer] for name, signer in online.items()}}
     document = tuf.make_root(names, previous.roles["root"].threshold, now, previous)
     if pem:
-        _write(folder / f"{role}.pem.new", pem)
+        write(folder / f"{role}.pem.new", pem)
     for name in (f"{document.signed.version}.root.json", "root.json"):
-        _write(folder / name, document.to_bytes(), mode=0o644)
+        write(folder / name, document.to_bytes(), mode=0o644)
     if pem:
         (folder / f"{role}.pem.new").replace(folder / f"{role}.pem")
 
@@ -194,6 +196,9 @@ def status(folder: Path, now: datetime) -> list[KeyStatus]:
     for role in tuf.ONLINE:
         rows.append(_row(role, "Ed25519, online", folder / f"{role}.pem", None, now, "no: rotate it when lost"))
     rows.append(_row("builder", "Ed25519, online", folder / "builder.pem", None, now, BUILDER_BACKUP))
+    if (folder / SECURITY).is_file():
+        kept = "no: remove it, and list the new one in keys/allowed_signers"
+        rows.append(_row(SECURITY, "Ed25519, SSH", folder / SECURITY, None, now, kept))
     for name in certificates.NAMES:
         rows += _certificate_rows(folder, name, now)
     return rows
@@ -220,19 +225,19 @@ def _fill(folder: Path, passphrase: bytes, root_keys: int, threshold: int) -> No
     online = {role: [_make_key(folder / f"{role}.pem", NoEncryption())] for role in tuf.ONLINE}
     root = tuf.make_root({"root": roots, **online}, threshold, now).to_bytes()
     for name in ("1.root.json", "root.json"):
-        _write(folder / name, root, mode=0o644)
+        write(folder / name, root, mode=0o644)
     for name in certificates.NAMES:
         key, certificate = certificates.make(name, now)
-        _write(folder / f"{name}.key", key)
-        _write(folder / f"{name}.crt", certificate, mode=0o644)
-    _write(folder / "GUID", str(uuid.uuid4()).encode() + b"\n", mode=0o644)
+        write(folder / f"{name}.key", key)
+        write(folder / f"{name}.crt", certificate, mode=0o644)
+    write(folder / "GUID", str(uuid.uuid4()).encode() + b"\n", mode=0o644)
     _make_key(folder / "builder.pem", NoEncryption())
     _name_builder(folder)
 
 
 def _make_key(path: Path, encryption: KeySerializationEncryption) -> CryptoSigner:
     key = Ed25519PrivateKey.generate()
-    _write(path, _pem(key, encryption))
+    write(path, _pem(key, encryption))
     return CryptoSigner(key)
 
 
@@ -240,7 +245,7 @@ def _pem(key: Ed25519PrivateKey, encryption: KeySerializationEncryption) -> byte
     return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, encryption)
 
 
-def _write(path: Path, data: bytes, mode: int = 0o600) -> None:
+def write(path: Path, data: bytes, mode: int = 0o600) -> None:
     """Whole or not at all, and never readable by others on the way."""
     new = path.with_name(f".{path.name}.part")
     new.unlink(missing_ok=True)

@@ -78,7 +78,8 @@ def test_the_verbs(tmp_path: Path, request: pytest.FixtureRequest) -> None:
     made = run.invoke(app, ["keys", "init", str(tmp_path / "k"), "--passphrase-file", str(tmp_path / "pass")])
     assert made.exit_code == 0 and "for tests only" not in made.output
     status = run.invoke(app, ["keys", "status", str(tmp_path / "k"), "-o", "json"])
-    assert {row["state"] for row in json.loads(status.stdout)} == {"ok"}
+    rows = json.loads(status.stdout)
+    assert {row["state"] for row in rows} == {"ok"} and "security" in {row["name"] for row in rows}
     words = ["keys", "rotate", "timestamp", str(tmp_path / "k"), "--passphrase-file", str(tmp_path / "pass")]
     assert run.invoke(app, words).exit_code == 0
     assert sorted(Signer.open(tmp_path / "k")._roots) == [1, 2]

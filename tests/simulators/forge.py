@@ -56,6 +56,8 @@ class Forge:
         self.url = ""
         self.tokens = {"secret-token": "toweros-bot"}
         self.pulls: list[dict[str, Any]] = []
+        self.branches: dict[str, str] = {}
+        """What a pull request can be opened from: name -> commit."""
         self.comments: dict[int, dict[str, Any]] = {}
         self.statuses: list[dict[str, Any]] = []
         self.permissions = {"ada": "admin", "ben": "write", "eve": "read"}
@@ -129,6 +131,9 @@ class Forge:
             return 404, None
         for pattern, verb, handle in (
             (r"/pulls", "GET", lambda _: self._pulls(query)),
+            (r"/pulls", "POST", lambda _: self._opened(body, login)),
+            (r"/pulls/(\d+)", "GET", lambda m: self._one(int(m[1]))),
+            (r"/pulls/(\d+)", "PATCH", lambda m: self._changed(int(m[1]), body)),
             (r"/issues/(\d+)/comments", "GET", lambda m: self._listed(int(m[1]))),
             (r"/issues/(\d+)/comments", "POST", lambda m: self._created(int(m[1]), login, body)),
             (r"/issues/comments/(\d+)", "PATCH", lambda m: self._edited(int(m[1]), login, body)),
@@ -142,7 +147,29 @@ class Forge:
 
     def _pulls(self, query: dict[str, str]) -> tuple[int, Any]:
         wanted = [p for p in self.pulls if p["state"] == query.get("state", "open")]
+        wanted = [p for p in wanted if query.get("head") in (None, f"octo:{p['head']['ref']}")]
         return 200, [p for p in wanted if query.get("base") in (None, p["base"]["ref"])]
+
+    def _opened(self, body: Any, login: str) -> tuple[int, Any]:
+        if body["head"] not in self.branches or any(
+            p["head"]["ref"] == body["head"] for p in self.pulls if p["state"] == "open"
+        ):
+            return 422, None
+        made = self.pull(len(self.pulls) + 1, self.branches[body["head"]], base=body["base"])
+        made |= {"title": body["title"], "body": body["body"], "user": {"login": login, "type": "User"}}
+        made["head"]["ref"] = body["head"]
+        return 201, made
+
+    def _one(self, number: int) -> tuple[int, Any]:
+        found = [p for p in self.pulls if p["number"] == number]
+        return (200, found[0]) if found else (404, None)
+
+    def _changed(self, number: int, body: Any) -> tuple[int, Any]:
+        code, pull = self._one(number)
+        if pull:
+            pull.update({name: body[name] for name in ("title", "body", "state") if name in body})
+            pull["updated_at"] = self._now()
+        return code, pull
 
     def _listed(self, number: int) -> tuple[int, Any]:
         return 200, [c for c in self.comments.values() if c["issue"] == number]

@@ -34,6 +34,8 @@ from gitops.store.notes.documents import (
     LayerInventories,
     PartIndex,
     PassResult,
+    Patches,
+    PatchRuns,
     Planned,
     Suspended,
     Suspension,
@@ -51,6 +53,7 @@ LATER = {
     PartIndex,
     BuiltAt,
 }
+LATER |= {Patches, PatchRuns}
 """What 0.1.0 did not keep, or not in its last state."""
 GOLDEN = Path(__file__).parents[1] / "golden" / "store" / "0.1.0.sql"
 """Made by 0.1.0 (`make.py` beside it)."""

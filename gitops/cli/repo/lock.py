@@ -9,6 +9,7 @@ from gitops.builders import Locker, moved
 from gitops.builders.builder import existing
 from gitops.builders.inputs import MissingInputsError, fetch_all, fetch_wanted
 from gitops.builders.places import Places
+from gitops.builders.relocking.relock import after_their_bases
 from gitops.cli import context
 from gitops.cli.context import ConfigOption, DirOption, StateOption
 from gitops.cli.output import talk
@@ -43,7 +44,7 @@ def lock(
         raise BuildError(f"there is no package {', '.join(unknown)}", hint=f"known: {', '.join(known)}")
     if gone:
         wanted = _gone(settings, [known[name] for name in wanted])
-    for path in _after_their_bases(known, wanted):
+    for path in after_their_bases(known, wanted):
         if not (folder / path / "packages.in").is_file():
             continue
         before = known[path].lock
@@ -80,23 +81,6 @@ def _load(folder: Path) -> dict[str, Package]:
     """The packages, whether they are locked yet or not."""
     problems: list[Problem] = []
     return load_packages(FolderTree(folder), 1, "linux/amd64", problems)
-
-
-def _after_their_bases(known: dict[str, Package], wanted: list[str]) -> list[str]:
-    """A lock leaves out what the base holds, so the base is locked first."""
-    order: list[str] = []
-
-    def visit(path: str) -> None:
-        if path in order or path not in known:
-            return
-        for sibling in known[path].depends:
-            if sibling in wanted:
-                visit(sibling)
-        order.append(path)
-
-    for path in wanted:
-        visit(path)
-    return order
 
 
 def _write(path: Path, data: bytes) -> bool:

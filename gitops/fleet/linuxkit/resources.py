@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from gitops.fleet.schema import Strict
+from gitops.fleet.documents.strict import Strict
 
 Number = Annotated[int, Field(ge=0)] | None
 

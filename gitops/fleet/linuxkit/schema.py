@@ -10,8 +10,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, Field, StringConstraints, model_validator
 
+from gitops.fleet.documents.strict import Strict
 from gitops.fleet.linuxkit.resources import Resources
-from gitops.fleet.schema import Strict, not_an_app
+from gitops.fleet.schema import not_an_app
 from gitops.model import Json
 
 _CAPABILITIES = """

@@ -16,9 +16,9 @@ from pydantic import Field
 from gitops.errors import Problem
 from gitops.fleet.documents import yaml
 from gitops.fleet.documents.explain import check
+from gitops.fleet.documents.strict import Strict
 from gitops.fleet.packages.lockfile import parse_lock
 from gitops.fleet.packages.wanted import Source, parse_wanted
-from gitops.fleet.schema import Strict
 from gitops.model import LockedFile, Package, Tree
 
 BUILD = "build.yml"

@@ -14,6 +14,7 @@ from gitops.model import Health, Sync
 from gitops.rollout.status import FleetStatus, fleet_status
 from gitops.settings import Settings
 from gitops.store import Store
+from gitops.store.notes.documents import Patches, PatchRuns
 
 
 def router(store: Store, settings: Settings) -> APIRouter:
@@ -22,7 +23,8 @@ def router(store: Store, settings: Settings) -> APIRouter:
 
     @routes.get("/metrics", include_in_schema=False)
     def metrics() -> Response:
-        return Response(exposition(fleet_status(store, int(time.time()))), media_type=CONTENT_TYPE_LATEST)
+        data = exposition(fleet_status(store, int(time.time()))) + updates(store)
+        return Response(data, media_type=CONTENT_TYPE_LATEST)
 
     @routes.get("/healthz", response_class=PlainTextResponse, include_in_schema=False)
     def healthz() -> str:
@@ -55,4 +57,22 @@ def exposition(fleet: FleetStatus) -> bytes:
     alarms = [alarm.reason for alarm in fleet.controller.alarms]
     for reason in filter(None, (fleet.controller.reason, *alarms)):
         verified.labels(reason).set(1)
+    return generate_latest(registry)
+
+
+def updates(store: Store) -> bytes:
+    """The schedules of security updates, in the same format."""
+    registry = CollectorRegistry()
+    runs, patches = (store.notes.get(PatchRuns) or PatchRuns()).rows, store.notes.get(Patches) or Patches()
+    last = Gauge(
+        "toweros_security_last_run_seconds", "Unix time of the last look for updates.", ["schedule"], registry=registry
+    )
+    failing = Gauge("toweros_security_run_failing", "1 when the last look failed.", ["schedule"], registry=registry)
+    for name, run in runs.items():
+        last.labels(name).set(run.finished)
+        failing.labels(name).set(bool(run.error))
+    proposals = Gauge("toweros_security_proposals", "Sets of updates that are on their way.", registry=registry)
+    proposals.set(len(patches.proposals))
+    held = Gauge("toweros_security_held", "Sets of updates that failed, and wait for something new.", registry=registry)
+    held.set(len(patches.held))
     return generate_latest(registry)

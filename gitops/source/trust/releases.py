@@ -35,6 +35,20 @@ def version(name: str) -> Version | None:
     return (numbers[0], numbers[1], numbers[2], (0, *before) if words else (1,))
 
 
+def next_patch(name: str) -> str:
+    """The release after `name` that changes nothing but patches: `v1.2.3` -> `v1.2.4`, `v1.2` -> `v1.2.1`.
+
+    Raises:
+        SourceError: the name has no version.
+    """
+    number = version(name)
+    if number is None:
+        raise SourceError(f"{name!r} ends with no version", hint="tag a release such as v1.0.0 first")
+    core = re.search(r"\d{1,9}(\.\d{1,9}){0,2}(?:[-+][0-9A-Za-z.+-]+)?$", name)
+    patch = number[2] if number[3] != (1,) else number[2] + 1  # a pre-release comes before its release
+    return f"{name[: core.start()] if core else ''}{number[0]}.{number[1]}.{patch}"
+
+
 def eligible(
     names: Mapping[str, str], pattern: str, last: Revision | None, annotated: Container[str] = ()
 ) -> list[str]:

@@ -7,6 +7,7 @@ way out is outside of the repository: whoever runs the controller raises `epoch`
     accept(last, new, descends=True, related=True, raised=False)   -> nothing, or SourceError
     judging(policy of `last`, policy of `new`, ...)                -> the policy that judges `new`
     check_rules(rules, changed paths, signers)                     -> nothing, or SourceError
+    check_limits(limits, changed paths, signers)                   -> nothing, or SourceError
 """
 
 import re
@@ -85,12 +86,43 @@ def check_rules(rules: Sequence[PathRule], changed: Iterable[str], signers: Iter
             )
 
 
+TRUST = ("fleet.yaml", "keys")
+"""What says whom to trust: no limit is wide enough for a change of it, whatever its globs say."""
+
+
+def check_limits(limits: Sequence[PathRule], changed: Iterable[str] | None, signers: Iterable[str], name: str) -> None:
+    """What a limited signer signed changes nothing but what one of their limits names. `changed` is None where there is
+    nothing to compare with: then everything is new.
+
+    Raises:
+        SourceError: it changes more.
+    """
+    for signer in sorted(set(signers)):
+        own = [pattern for limit in limits if signer in limit.signers for pattern in limit.paths]
+        if not own:
+            continue
+        paths = ["everything"] if changed is None else sorted(changed)
+        beyond = next((path for path in paths if changed is None or not _within(own, path)), None)
+        if beyond:
+            raise SourceError(
+                f"{name} changes {beyond}, and {signer} may sign for {', '.join(own)} alone",
+                hint=f"let somebody else sign it; {STAYS}",
+                reason=Reason.beyond_limit,
+            )
+
+
+def _within(patterns: Iterable[str], path: str) -> bool:
+    """A limit means files: a folder that is called like one does not take along what is below it."""
+    trust = path.split("/", maxsplit=1)[0] in TRUST
+    return not trust and any(glob(pattern, below=False).fullmatch(path) for pattern in patterns)
+
+
 @lru_cache(maxsize=256)
-def glob(pattern: str) -> re.Pattern[str]:
-    """`*` and `?` stay within a folder, `**` crosses; a bare folder means all that is below it."""
+def glob(pattern: str, *, below: bool = True) -> re.Pattern[str]:
+    """`*` and `?` stay within a folder, `**` crosses; with `below`, a bare folder means all that is below it."""
     parts = {"**": ".*", "*": "[^/]*", "?": "[^/]"}
     words = re.split(r"(\*\*|\*|\?)", pattern)
-    return re.compile("".join(parts.get(word, re.escape(word)) for word in words) + "(/.*)?", re.DOTALL)
+    return re.compile("".join(parts.get(word, re.escape(word)) for word in words) + "(/.*)?" * below, re.DOTALL)
 
 
 def changed_paths(old: Mapping[str, Entry], new: Mapping[str, Entry]) -> set[str]:
@@ -112,7 +144,8 @@ def source_part(policy: Policy) -> dict[str, object]:
     """A policy's part on sources, as JSON."""
     rules = [{"paths": list(rule.paths), "signers": list(rule.signers)} for rule in policy.rules]
     values = {"branch": policy.branch, "tags": policy.tags, "sign": policy.sign, "threshold": policy.threshold}
-    return values | {"rules": rules}
+    limits = [{"paths": list(limit.paths), "signers": list(limit.signers)} for limit in policy.limits]
+    return values | {"rules": rules} | ({"limits": limits} if limits else {})  # a state keeps the name that it has
 
 
 def policy_of(row: Mapping[str, object]) -> Policy:
@@ -121,12 +154,12 @@ def policy_of(row: Mapping[str, object]) -> Policy:
     Raises:
         ValueError: `sign` is a mode that this controller does not have: nothing can be judged by it.
     """
-    rules = row.get("rules") or []
-    assert isinstance(rules, list)
+    rules, limits = row.get("rules") or [], row.get("limits") or []
+    assert isinstance(rules, list) and isinstance(limits, list)
     values = {name: row[name] for name in ("branch", "tags", "threshold") if name in row}
     values |= {"sign": Sign(str(row["sign"]))} if "sign" in row else {}
-    typed = tuple(PathRule(tuple(rule["paths"]), tuple(rule["signers"])) for rule in rules)
-    return replace(Policy(rules=typed), **values)  # type: ignore[arg-type]
+    typed = [tuple(PathRule(tuple(rule["paths"]), tuple(rule["signers"])) for rule in each) for each in (rules, limits)]
+    return replace(Policy(rules=typed[0], limits=typed[1]), **values)  # type: ignore[arg-type]
 
 
 def check_rollback(old: Policy | None, state: str, states: Sequence[str]) -> None:

@@ -6,7 +6,7 @@ layers/deltas/OLD/NEW.zst                                  buildah/       the bu
 repo/metadata/*.json        what boxes trust               logs/          what builds print
 repo/attestations/*.json    who built it, of what
 repo/lease-TOKEN/           metadata on its way there      id             the folder's own name, for the lease
-source/  review/  plan/     clones of the fleet repo       .KIND-*        work in progress (`Scratch`)
+source/  review/  plan/  security/  clones of the fleet repo       .KIND-*        work in progress (`Scratch`)
 """
 
 import contextlib
@@ -101,6 +101,11 @@ class Layout:
     def plan(self) -> Path:
         """The clone of `toweros plan`, beside the one that is followed."""
         return self.root / "plan"
+
+    @property
+    def security(self) -> Path:
+        """The clone in which commits of security updates are made."""
+        return self.root / "security"
 
     def build_log(self, package: str) -> Path:
         """Where the log of a package's last failed build is; `package` is its path in the fleet repo."""

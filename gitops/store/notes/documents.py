@@ -18,6 +18,7 @@ from pydantic import BeforeValidator, PlainSerializer, TypeAdapter, ValidationEr
 from gitops.errors import StoreError
 from gitops.model import BlobRef, Json, Revision, Step, canonical
 from gitops.model.digest import Digest
+from gitops.model.updates.patching import HeldSet, Proposal, WindowRun
 
 HINT = "restore the database from a backup: docs/operations.md, Store"
 ROWS = "rows"
@@ -225,6 +226,24 @@ class BuiltAt:
     version: str
 
 
+@dataclass(frozen=True)
+class PatchRuns:
+    """When updates were looked for last: `packages`, `kernel` -> the last run."""
+
+    rows: Mapping[str, WindowRun] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Patches:
+    """Security updates that are on their way, by the name of their group; sets that are not offered again, by the set;
+    since when each update is known (`SOURCE VERSION` -> Unix seconds); what the last run of each schedule looked at."""
+
+    proposals: Mapping[str, Proposal] = field(default_factory=dict)
+    held: Mapping[str, HeldSet] = field(default_factory=dict)
+    seen: Mapping[str, int] = field(default_factory=dict)
+    looked: Mapping[str, str] = field(default_factory=dict)
+
+
 NAMES: Mapping[type[Any], str] = {
     Status: "controller",
     PassResult: "pass/",
@@ -242,6 +261,8 @@ NAMES: Mapping[type[Any], str] = {
     InventoryDocuments: "sbom/",
     PartIndex: "part/",
     BuiltAt: "built/",
+    PatchRuns: "security-runs",
+    Patches: "security",
 }
 """Every document. There is one of each; of those whose name ends in `/` or `:`, one for each key, which follows."""
 

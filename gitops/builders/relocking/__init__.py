@@ -1,0 +1,1 @@
+"""Locks of a whole fleet repo, moved forward together."""

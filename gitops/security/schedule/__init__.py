@@ -1,0 +1,1 @@
+"""When updates are looked for, which of them may go, and in whose words. Pure."""

@@ -1,0 +1,144 @@
+"""Which updates may go, and why the others stay. Pure.
+
+In: the moves that the mirrors offer, the fleet's rules, and facts: what each one fixes, since when it is known, which
+sets are held. Out: those that go, and a reason for each other one. Rules: a version that is older never goes, whatever
+a mirror says; what is not known of advisories keeps nothing back, for a feed that is away must not stop updates.
+
+    chosen = choose(moves, patching, Window.packages, facts)
+    chosen.go, chosen.left          # (Update(...),), ((Move(...), "left out by `packages`"),)
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+
+from gitops.model import Ecosystem, Finding, LockedFile, Severity, canonical, sha256
+from gitops.model.updates.patching import Grouping, HeldSet, How, Move, Patching, Window
+from gitops.security.versions import is_older
+
+KERNEL = ("linux", "linux-signed-*")
+"""Source packages of the kernel."""
+Locks = Mapping[str, tuple[LockedFile, ...]]
+
+
+@dataclass(frozen=True)
+class Facts:
+    """`known`: somebody knows advisories at all. `fixed`: what each source's move mends. `seen`: since when a move is
+    known, Unix seconds."""
+
+    now: int
+    known: bool = False
+    fixed: Mapping[str, tuple[Finding, ...]] = field(default_factory=dict)
+    seen: Mapping[str, int] = field(default_factory=dict)
+    held: Mapping[str, HeldSet] = field(default_factory=dict)
+
+    def severity(self, source: str) -> Severity:
+        """Of the worst advisory that the move mends."""
+        words = [finding.advisory.severity for finding in self.fixed.get(source, ())]
+        return min(words, key=lambda word: word.rank, default=Severity.unknown)
+
+
+@dataclass(frozen=True)
+class Update:
+    """A move that may go, and what it mends."""
+
+    move: Move
+    severity: Severity = Severity.unknown
+    fixed: tuple[Finding, ...] = ()
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """What goes, and what stays for which reason."""
+
+    go: tuple[Update, ...] = ()
+    left: tuple[tuple[Move, str], ...] = ()
+
+
+def moves(before: Locks, after: Locks) -> tuple[Move, ...]:
+    """Source packages whose versions are others. What only comes or only goes is no move of its own."""
+    old, new = _versions(before), _versions(after)
+    both = sorted(old.keys() & new.keys())
+    return tuple(Move(name, ", ".join(old[name]), ", ".join(new[name])) for name in both if old[name] != new[name])
+
+
+def key_of(move: Move) -> str:
+    """The name of an update, for what is remembered of it."""
+    return f"{move.source} {move.new}"
+
+
+def set_key(moves: Iterable[Move]) -> str:
+    """The name of a set of updates: another version in it, and it is another set."""
+    return sha256(canonical(sorted(map(key_of, moves))))
+
+
+def choose(found: Iterable[Move], patching: Patching, window: Window, facts: Facts) -> Chosen:
+    """Every move is in one of both."""
+    go, left = list[Update](), list[tuple[Move, str]]()
+    for move in found:
+        why = _why_not(move, patching, window, facts)
+        if why:
+            left.append((move, why))
+        else:
+            go.append(Update(move, facts.severity(move.source), facts.fixed.get(move.source, ())))
+    return Chosen(tuple(go), tuple(left))
+
+
+def groups(chosen: Chosen, patching: Patching, facts: Facts) -> tuple[frozenset[str], ...]:
+    """Sources that go into one commit each. A set that is held because one of it is bad is taken apart."""
+    sources = [update.move.source for update in chosen.go]
+    together = patching.group is Grouping.all and set_key(update.move for update in chosen.go) not in facts.held
+    if together and sources:
+        return (frozenset(sources),)
+    return tuple(frozenset({source}) for source in sources)
+
+
+def ripe_at(updates: Iterable[Update], patching: Patching, facts: Facts) -> int:
+    """When a set may go out by itself: the soak of its worst severity, counted from when its newest part was seen."""
+    every = tuple(updates)
+    worst = min((update.severity for update in every), key=lambda word: word.rank, default=Severity.unknown)
+    since = max((facts.seen.get(key_of(update.move), facts.now) for update in every), default=facts.now)
+    return since + patching.soak_of(worst)
+
+
+def merges(updates: Iterable[Update], patching: Patching) -> bool:
+    """Whether we merge this pull request ourselves, once it is ripe."""
+    return any(update.severity in patching.merge for update in updates)
+
+
+def by_itself(patching: Patching) -> bool:
+    """Whether nobody is asked before an update goes out."""
+    return patching.how is not How.pull_request
+
+
+def _why_not(move: Move, patching: Patching, window: Window, facts: Facts) -> str:
+    kernel = any(fnmatchcase(move.source, glob) for glob in KERNEL)
+    if patching.kernel and kernel is not (window is Window.kernel):
+        return f"belongs to the schedule of the {Window.kernel if kernel else Window.packages}"
+    if not any(fnmatchcase(move.source, glob) for glob in patching.allow) or any(
+        fnmatchcase(move.source, glob) for glob in patching.leave
+    ):
+        return "left out by `packages`"
+    if _goes_back(move):
+        return "the mirrors have an older version"
+    if patching.severities and facts.known and facts.severity(move.source) not in patching.severities:
+        return f"fixes nothing of {', '.join(patching.severities)}"
+    return ""
+
+
+def _goes_back(move: Move) -> bool:
+    """Some version of it would become older than the oldest that is there."""
+    old, new = move.old.split(", "), move.new.split(", ")
+    try:
+        return any(all(is_older(Ecosystem.debian, version, before) for before in old) for version in new)
+    except ValueError:
+        return True  # a version that nobody can read is not taken
+
+
+def _versions(locks: Locks) -> dict[str, list[str]]:
+    found: dict[str, set[str]] = {}
+    for lock in locks.values():
+        for file in lock:
+            if file.kind == "deb":
+                found.setdefault(file.source or file.name, set()).add(file.source_version or file.version)
+    return {source: sorted(versions) for source, versions in found.items()}

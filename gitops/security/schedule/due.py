@@ -1,0 +1,52 @@
+"""Whether a run is due, and what is remembered of it. Pure: the clock is handed in.
+
+    waiting -> due (its time came, or somebody asked) -> started -> finished
+                                                           '-> killed: due at once, and once only
+
+Rules: a schedule that is seen for the first time begins to count now; times that passed while nobody was there are made
+up by one run; a clock that was set back makes nothing due, and one that was ahead does not stop it for ever.
+
+    run = claimed(run, now) if due(when, run, now) else run
+"""
+
+from dataclasses import replace
+
+from gitops.model.updates.patching import WindowRun
+from gitops.model.updates.when import When
+
+FIRST_RETRY, MAX_RETRY = 300, 4 * 3600
+"""Seconds until a run that failed is tried again; they double."""
+
+
+def counted(run: WindowRun, now: int) -> WindowRun:
+    """With a beginning to count from that is not in the future."""
+    return replace(run, last=now) if not 0 < run.last <= now else run
+
+
+def next_time(when: When, run: WindowRun, now: int) -> int:
+    """When the next run is due, which may be past."""
+    if run.started > run.finished or run.asked:
+        return min(run.started or now, now)
+    regular = when.after(counted(run, now).last)
+    return min(regular, run.retry) if run.retry else regular
+
+
+def due(when: When, run: WindowRun, now: int) -> bool:
+    return next_time(when, run, now) <= now
+
+
+def claimed(run: WindowRun, now: int) -> WindowRun:
+    """Begun: nobody begins another one, unless this one never ends."""
+    return replace(run, last=now, asked=0, started=max(now, run.finished + 1), retry=0)
+
+
+def finished(run: WindowRun, now: int, outcome: str, error: str = "", retry: int | None = None) -> WindowRun:
+    """Ended. `retry`: when it must be tried again; None: not before its time, or ever later while it fails."""
+    again = retry if retry is not None else (now + _pause(run) if error else 0)
+    return replace(run, finished=max(now, run.started), outcome=outcome, error=error, retry=again)
+
+
+def _pause(run: WindowRun) -> int:
+    """Twice the last one, as far as it can be told: a retry begins where the one before ended."""
+    before = run.started - run.finished if run.error and run.finished else 0
+    return min(max(FIRST_RETRY, 2 * before), MAX_RETRY)

@@ -1,0 +1,68 @@
+"""The controller's own key for commits: an SSH key that proposes security updates, and signs nothing else.
+
+In: the keys folder. Out: signatures in OpenSSH's format (PROTOCOL.sshsig, namespace `git`); the line for the fleet
+repo's keys/allowed_signers. Rules: made at first use, 0600, never printed; the policy says what it may sign (`limits`).
+
+    key = CommitKey.open(Path("/etc/toweros/keys"))
+    key.sign(b"tree ...")
+    key.allowed         # 'toweros-security namespaces="git" ssh-ed25519 AAAA...'
+"""
+
+from pathlib import Path
+from typing import Self
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
+
+from gitops.errors import SignError
+from gitops.process import run
+from gitops.sign import keys
+
+NAME = keys.SECURITY
+PRINCIPAL = "toweros-security"
+TIMEOUT = 30.0
+"""Seconds for one signature."""
+
+
+class CommitKey:
+    """One key file."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    @classmethod
+    def open(cls, folder: Path) -> Self:
+        """The key of a keys folder; a new one where there is none.
+
+        Raises:
+            SignError: there is no keys folder, or others may read the key.
+        """
+        path = folder / NAME
+        if not folder.is_dir():
+            raise SignError(f"{folder}: there is no such folder", hint="run `toweros keys init`")
+        if not path.is_file():
+            make(path)
+        if path.stat().st_mode & 0o077:
+            raise SignError(f"{path} is open to others", hint=f"chmod 600 {path}")
+        return cls(path)
+
+    def sign(self, data: bytes) -> bytes:
+        """An armoured signature.
+
+        Raises:
+            ProcessError: ssh-keygen does not take the key.
+        """
+        return run(["ssh-keygen", "-Y", "sign", "-q", "-n", "git", "-f", self._path], stdin=data, timeout=TIMEOUT)
+
+    @property
+    def allowed(self) -> str:
+        """The line for the fleet repo's keys/allowed_signers."""
+        return f'{PRINCIPAL} namespaces="git" {self._path.with_name(f"{NAME}.pub").read_text().strip()}'
+
+
+def make(path: Path) -> None:
+    """A key file, and its public half beside it. The private one is written last: then both are there."""
+    key = Ed25519PrivateKey.generate()
+    public = key.public_key().public_bytes(Encoding.OpenSSH, PublicFormat.OpenSSH)
+    keys.write(path.with_name(f"{path.name}.pub"), public + b"\n", mode=0o644)
+    keys.write(path, key.private_bytes(Encoding.PEM, PrivateFormat.OpenSSH, NoEncryption()))

@@ -1,0 +1,152 @@
+"""Commits of our own, in a clone of their own, pushed so that nobody else's are ever overwritten.
+
+In: the remote, a folder; files to replace, a message, a way to sign. Out: commits and tags, there and on the remote.
+Rules: nothing is checked out, no hook and no configuration of this machine is read; a ref moves only from the object
+that the caller expects, which the remote compares again when it takes the push (gitprotocol-pack, Reference Update
+Request): the difference to `--force-with-lease` is that it cannot be left away.
+
+    clone = PushClone(Access(url), state / "security", sign)
+    head = clone.fetch("main")
+    made = clone.commit(Draft(head, {"pkg/a/packages.lock": data}, "locks: ...", now))
+    clone.push("refs/heads/main", made, expected=head)
+"""
+
+import shutil
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import pygit2
+from pygit2.remotes import PushUpdate
+
+from gitops.errors import SourceError
+from gitops.source.clone.bounds import FILE
+from gitops.source.clone.commits import DAMAGE, Clone
+from gitops.source.clone.remote import Access, Callbacks, Heads, download, list_heads, packs, redact, unreachable
+
+MAX_PACKS = 200
+"""Every fetch leaves packs, and libgit2 never joins them: above this the clone is made again."""
+WHO = "TowerOS <toweros-security@localhost>"
+ABSENT = "0" * 40
+Sign = Callable[[bytes], bytes]
+"""Bytes -> an armoured SSH signature of the namespace `git`."""
+
+
+class MovedError(SourceError):
+    """The ref is no longer what it was: somebody else pushed."""
+
+
+@dataclass(frozen=True)
+class Draft:
+    """A commit to be: on `parent`, with files replaced. `time`: Unix seconds."""
+
+    parent: str
+    files: Mapping[str, bytes]
+    message: str
+    time: int
+
+
+class PushClone(Clone):
+    """A bare clone below `folder`."""
+
+    def __init__(self, access: Access, folder: Path, sign: Sign) -> None:
+        access.check()
+        folder.mkdir(parents=True, exist_ok=True)
+        access.home(folder / "home")
+        self._access, self._sign, path = access, sign, folder / "clone.git"
+        if packs(path) > MAX_PACKS:
+            shutil.rmtree(path)
+        super().__init__(_open(path))
+
+    def heads(self) -> Heads:
+        """What the remote has now. Raises SourceError as `list_heads` does."""
+        return list_heads(self.repository, self._access)
+
+    def fetch(self, branch: str) -> str:
+        """The commit of a branch, with its history.
+
+        Raises:
+            SourceError: the remote is away (transient) or has no such branch.
+        """
+        commit = self.heads().commit(branch)
+        if not self.has(commit):
+            try:
+                download(self.repository, self._access, f"+refs/heads/{branch}:refs/remotes/origin/{branch}")
+            except DAMAGE as error:
+                shutil.rmtree(self.repository.path, ignore_errors=True)
+                raise unreachable(self._access, error) from error
+        return commit
+
+    def commit(self, draft: Draft) -> str:
+        """A signed commit, which no branch has yet."""
+        parent = self.repository[pygit2.Oid(hex=draft.parent)].peel(pygit2.Commit)
+        index = pygit2.Index()
+        index.read_tree(parent.peel(pygit2.Tree))
+        for path, data in draft.files.items():
+            index.add(pygit2.IndexEntry(path, self.repository.create_blob(data), pygit2.enums.FileMode(FILE)))
+        when = f"{WHO} {draft.time} +0000"
+        head = f"tree {index.write_tree(self.repository)}\nparent {parent.id}\nauthor {when}\ncommitter {when}\n"
+        body = f"\n{draft.message}"
+        signature = self._sign((head + body).encode()).decode().strip().replace("\n", "\n ")
+        return self._write(pygit2.enums.ObjectType.COMMIT, f"{head}gpgsig {signature}\n{body}")
+
+    def tag(self, name: str, commit: str, message: str, time: int) -> str:
+        """A signed annotated tag, which the remote does not have yet."""
+        text = f"object {commit}\ntype commit\ntag {name}\ntagger {WHO} {time} +0000\n\n{message.rstrip()}\n"
+        return self._write(pygit2.enums.ObjectType.TAG, text + self._sign(text.encode()).decode())
+
+    def push(self, ref: str, target: str, expected: str) -> None:
+        """Move a ref of the remote to an object of ours. `expected`: what it is now; empty: it is not there.
+
+        Raises:
+            MovedError: it is something else. SourceError: the remote is away (transient), or does not let us.
+        """
+        # libgit2 pushes refs of the clone, so the object gets a name here.
+        local = "refs/toweros/push"
+        self.repository.references.create(local, pygit2.Oid(hex=target), force=True)
+        self._send(f"+{local}:{ref}", ref, expected)
+
+    def remove(self, ref: str, expected: str) -> None:
+        """Take a ref away. Raises as `push`."""
+        self._send(f":{ref}", ref, expected)
+
+    def _send(self, spec: str, ref: str, expected: str) -> None:
+        callbacks = _Pushing(self._access, ref, expected or ABSENT)
+        proxy = True if self._access.url.startswith("https://") else None
+        try:
+            self.repository.remotes.create_anonymous(self._access.url).push([spec], callbacks=callbacks, proxy=proxy)
+        except DAMAGE as error:
+            raise unreachable(self._access, error) from error
+        if callbacks.refused:
+            hint = "may the controller's key or token write there? See docs/operations.md, Security updates"
+            raise SourceError(f"{redact(self._access.url)} does not take {ref}: {callbacks.refused}", hint=hint)
+
+    def _write(self, kind: pygit2.enums.ObjectType, text: str) -> str:
+        return str(self.repository.odb.write(int(kind), text.encode()))
+
+
+class _Pushing(Callbacks):
+    """Compares the ref with what we expect before anything is sent, and hears what the remote says of it."""
+
+    def __init__(self, access: Access, ref: str, expected: str) -> None:
+        super().__init__(access)
+        self._ref, self._expected, self.refused = ref, expected, ""
+
+    def push_negotiation(self, updates: list[PushUpdate]) -> None:
+        for update in updates:
+            if update.dst_refname == self._ref and str(update.src) != self._expected:
+                hint = "nothing is overwritten; it is looked at again at the next run"
+                raise MovedError(f"somebody else pushed to {self._ref}: it is {str(update.src)[:12]}", hint=hint)
+
+    def push_update_reference(self, refname: str, message: str | None) -> None:
+        self.refused = self.refused or message or ""
+
+
+def _open(path: Path) -> pygit2.Repository:
+    for file in path.rglob("*.lock"):  # a killed push leaves them: libgit2 would refuse to write a ref
+        file.unlink()
+    try:
+        return pygit2.Repository(str(path))
+    except (pygit2.GitError, KeyError, ValueError):
+        shutil.rmtree(path, ignore_errors=True)
+        return pygit2.init_repository(str(path), bare=True)

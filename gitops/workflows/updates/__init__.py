@@ -1,0 +1,1 @@
+"""Security updates: looked for on a schedule, tried, and offered as commits."""

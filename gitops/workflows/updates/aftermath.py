@@ -1,0 +1,112 @@
+"""What became of updates that went out: kept by every box, or taken back.
+
+In: the deployed revision, the boxes' states. Out: sets that are held, and a commit that takes them back. Rules: an
+update is out while the deployed locks are the ones that it wrote; as soon as a box went back from them, all that went
+out with it is held as one set and taken back, by the way on which updates go out; what was more than one goes again,
+one by one. When every box is healthy with it, it is done.
+
+    Aftermath(desk).look(fleet, revision)
+"""
+
+from collections.abc import Mapping
+
+import structlog
+
+from gitops.model import EventType, Fleet, Happened, Revision, sha256
+from gitops.model.updates.patching import Failed, How, Move, Proposal
+from gitops.security.schedule.choice import by_itself, set_key
+from gitops.source.clone.pushing import Draft, PushClone
+from gitops.workflows.reviews.rounds import deployment
+from gitops.workflows.updates.desk import Desk
+from gitops.workflows.updates.memory import Memory
+from gitops.workflows.updates.pulls import is_pull
+from gitops.workflows.updates.run import tag_release
+
+log = structlog.get_logger(__name__)
+
+
+class Aftermath:
+    """Looks at the boxes after a pass."""
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk, self._memory = desk, Memory(desk.store, desk.clock)
+
+    def look(self, fleet: Fleet, revision: Revision) -> None:
+        """Settle or take back what is out.
+
+        Raises:
+            SourceError: the remote is away, or somebody pushed in between: it is looked at again after the next pass.
+        """
+        proposals = self._memory.patches.proposals
+        if not proposals:
+            return
+        clone = self._desk.clone()
+        if not clone.has(revision.commit):
+            clone.fetch(fleet.policy.branch or clone.heads().default)
+        out = {name: each for name, each in proposals.items() if _is_out(clone, revision.commit, each)}
+        gone = {name for name, each in proposals.items() if name not in out and each.pushed and not is_pull(each)}
+        for name in gone:  # locks that went out and were replaced since are nobody's business any more
+            self._memory.forget(name)
+        if out:
+            self._judge(clone, fleet, revision, out)
+
+    def _judge(self, clone: PushClone, fleet: Fleet, revision: Revision, out: Mapping[str, Proposal]) -> None:
+        state = deployment(self._desk.store, fleet, revision)
+        if state.failed:
+            self._take_back(clone, fleet, revision, out, state.failed)
+        elif state.healthy == state.total:
+            for name in [name for name, proposal in out.items() if not is_pull(proposal)]:
+                self._memory.forget(name)
+
+    def _take_back(
+        self, clone: PushClone, fleet: Fleet, revision: Revision, out: Mapping[str, Proposal], failed: tuple[str, ...]
+    ) -> None:
+        moves = tuple(sorted({move for each in out.values() for move in each.moves}))
+        why = f"boxes went back from it: {', '.join(failed)}{self._said(failed)}"
+        if set_key(moves) not in self._memory.patches.held:
+            self._memory.hold(moves, Failed.boxes, why)
+            self._desk.store.events.add(
+                "", EventType.WARNING, Happened.WITHHELD, f"{', '.join(map(str, moves))}: {why.splitlines()[0]}"
+            )
+        patching = fleet.policy.security
+        if patching is None or not by_itself(patching):
+            return  # people merged it, and people take it back
+        now, branch = int(self._desk.clock()), fleet.policy.branch or clone.heads().default
+        if clone.fetch(branch) != revision.commit:
+            return  # somebody is at it, or there is more to deploy first
+        draft = Draft(revision.commit, _before(clone, out), _message(moves, why), now)
+        commit = clone.commit(draft)
+        clone.push(f"refs/heads/{branch}", commit, revision.commit)
+        if patching.how is How.tag:
+            tag_release(clone, revision.ref, commit, now)
+        for name in out:
+            self._memory.forget(name)
+        log.warning("security.taken_back", updates=[str(move) for move in moves], commit=commit)
+
+    def _said(self, boxes: tuple[str, ...]) -> str:
+        """The reasons that the boxes gave."""
+        states = {state.name: state for state in self._desk.store.states.all()}
+        said = {failure.reason for box in boxes if box in states for failure in states[box].failures}
+        return "".join(f"\n{reason}" for reason in sorted(said) if reason)
+
+
+def _is_out(clone: PushClone, commit: str, proposal: Proposal) -> bool:
+    tree = clone.files(commit)
+    there = tree.entries()
+    return bool(proposal.locks) and all(
+        path in there and sha256(tree.read(path)) == digest for path, digest in proposal.locks.items()
+    )
+
+
+def _before(clone: PushClone, out: Mapping[str, Proposal]) -> dict[str, bytes]:
+    """The locks as they were below the first of them."""
+    files: dict[str, bytes] = {}
+    for proposal in out.values():
+        tree = clone.files(proposal.base)
+        files |= {path: tree.read(path) for path in proposal.locks if path in tree.entries()}
+    return files
+
+
+def _message(moves: tuple[Move, ...], why: str) -> str:
+    subject = f"locks: take back {moves[0]}" if len(moves) == 1 else f"locks: take back {len(moves)} updates"
+    return "\n".join([subject, "", *(f"{move.source} {move.new} -> {move.old}" for move in moves), "", why, ""])

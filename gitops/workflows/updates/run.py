@@ -1,0 +1,215 @@
+"""One run of security updates: what is newer is chosen, fetched, tried where nobody will look first, and offered.
+
+In: the deployed revision and its fleet, the mirrors, what is remembered. Out: commits that touch packages.lock alone,
+signed by the controller's own key. Rules:
+
+- All stands on the deployed commit. What goes out by itself goes on top of it alone: a branch that is ahead is waited
+  for, so that we never vouch for what somebody else put there.
+- Every new file is fetched, and has the bytes that the signed lists say, before anything is committed.
+- What goes out by itself is built first. What does not build is held; the others go.
+- A run can be stopped anywhere: what is pushed is remembered before it is, and the next run finds it.
+
+    outcome = Run(desk, Window.packages, fleet, revision).go()
+"""
+
+from dataclasses import replace
+
+import structlog
+
+from gitops.builders.apt import Apts, related
+from gitops.builders.relocking.relock import Relocker
+from gitops.errors import TowerosError
+from gitops.model import EventType, Fleet, Happened, LockedFile, Revision, canonical, sha256
+from gitops.model.updates.patching import Failed, How, Patching, Proposal, Window
+from gitops.security.schedule.choice import Facts, by_itself, merges, ripe_at, set_key
+from gitops.security.schedule.knowledge import mended
+from gitops.source.clone.pushing import PushClone
+from gitops.source.trust import releases
+from gitops.workflows.updates.desk import Desk
+from gitops.workflows.updates.memory import Memory
+from gitops.workflows.updates.pulls import Base, Pulls, is_pull
+from gitops.workflows.updates.survey import Parcel, Survey
+from gitops.workflows.updates.tries import Tries
+
+log = structlog.get_logger(__name__)
+
+
+class WaitsError(TowerosError):
+    """Nothing is wrong, but it is not the time: it is tried again soon."""
+
+
+class Run:
+    """One run of one schedule."""
+
+    def __init__(self, desk: Desk, window: Window, fleet: Fleet, revision: Revision) -> None:
+        self._desk, self._window, self._fleet, self._revision = desk, window, fleet, revision
+        assert fleet.policy.security
+        self._patching: Patching = fleet.policy.security
+        self._memory = Memory(desk.store, desk.clock)
+        self._now = int(desk.clock())
+        self._problems: list[str] = []
+        self._soaking = 0
+
+    def go(self) -> str:
+        """Do it. Returns what came of it, one line.
+
+        Raises:
+            WaitsError: the branch is ahead of what is deployed. TowerosError: the remote, the mirrors or the forge is
+                away; what was offered stays offered.
+        """
+        clone = self._desk.clone()
+        branch = self._fleet.policy.branch or clone.heads().default
+        head = clone.fetch(branch)
+        if head != self._revision.commit and (by_itself(self._patching) or not clone.has(self._revision.commit)):
+            hint = "they are waited for: deploy them, or tag them where tags deploy"
+            raise WaitsError(f"{branch} has commits that are not deployed", hint=hint)
+        base = Base(branch, self._revision.commit, self._now)
+        relocker = self._relocker(clone)
+        stamp = self._stamp(relocker)
+        if stamp == self._memory.patches.looked.get(self._window):
+            return "nothing new"
+        held = self._memory.patches.held.keys()
+        outcome, done = self._offer(clone, base, relocker)
+        if not done and self._memory.patches.held.keys() != held:  # what failed together is tried apart
+            outcome, _ = self._offer(clone, base, relocker)
+        if not self._soaking and not self._problems:
+            self._memory.looked(self._window, self._stamp(relocker))
+        if self._problems:
+            raise TowerosError("; ".join(self._problems), hint=outcome)
+        return outcome
+
+    def _relocker(self, clone: PushClone) -> Relocker:
+        tree = clone.files(self._revision.commit)
+        return Relocker(Apts(self._desk.settings.state / "apt"), tree, self._fleet.packages, self._control)
+
+    def _control(self, file: LockedFile) -> dict[str, str] | None:
+        """What a locked file that was fetched once says of others."""
+        if not self._desk.store.blobs.has(file.sha256):
+            return None
+        from debian.debfile import DebFile
+
+        return related(dict(DebFile(str(self._desk.store.blobs.path(file.sha256))).debcontrol()))
+
+    def _stamp(self, relocker: Relocker) -> str:
+        """While it stays, a run finds what the last one found."""
+        patches = self._memory.patches
+        words = [relocker.stamp, self._revision.commit, repr(self._patching), self._desk.knowledge.stamp]
+        return sha256(canonical([*words, sorted(patches.held)]))
+
+    def _offer(self, clone: PushClone, base: Base, relocker: Relocker) -> tuple[str, list[str]]:
+        self._soaking, self._problems = 0, []
+        facts, survey = self._survey(relocker)
+        if by_itself(self._patching):
+            done = self._stack(clone, base, survey, facts)
+        else:
+            done = self._propose(clone, base, survey, facts)
+        for move, why in survey.left:
+            log.info("security.left", update=str(move), why=why)
+        held = f", {len(survey.left)} left" if survey.left else ""
+        waiting = f", {self._soaking} waiting" if self._soaking else ""
+        return f"{len(done)} of {len(survey.found)} updates offered{waiting}{held}", done
+
+    def _survey(self, relocker: Relocker) -> tuple[Facts, Survey]:
+        before, after = (relocker.told(locks) for locks in (relocker.locks, relocker.newest()))
+        known = self._desk.knowledge.known
+        first = Survey(relocker, self._patching, self._window, Facts(self._now))
+        patches = self._memory.see(first.found)
+        fixed = mended(before, after, self._desk.knowledge)
+        facts = Facts(self._now, known, fixed, patches.seen, patches.held)
+        return facts, Survey(relocker, self._patching, self._window, facts)
+
+    @property
+    def _own_windows(self) -> set[Window]:
+        """The schedule that runs, and those that there are no more."""
+        return {self._window, *(set(Window) - self._patching.windows().keys())}
+
+    def _tries(self, clone: PushClone, base: Base) -> Tries:
+        return Tries(self._desk, clone, (self._fleet, self._revision), base, self._problems)
+
+    # --- by itself ---------------------------------------------------------------------------------------------------
+
+    def _stack(self, clone: PushClone, base: Base, survey: Survey, facts: Facts) -> list[str]:
+        """A commit on the other, and one push of them all: it is taken whole, or not at all."""
+        if any(map(is_pull, self._memory.patches.proposals.values())):  # from before this was said otherwise
+            Pulls(clone, self._desk.forge, self._memory, base).retire(self._own_windows)
+        head, below, names = base.commit, frozenset[str](), list[str]()
+        proposals: dict[str, Proposal] = {}
+        together = facts.held.get(set_key(update.move for update in survey.chosen.go))
+        alone = together is not None and together.failed is Failed.boxes
+        for first in survey.parcels():
+            if ripe_at(first.updates, self._patching, facts) > self._now:
+                self._soaking += len(first.updates)
+                continue
+            parcel = survey.parcel(frozenset(move.source for move in first.moves), below) if below else first
+            made = self._tries(clone, base).commit(parcel, head) if parcel else ""
+            if not parcel or not made:
+                continue
+            head, below = made, below | {move.source for move in parcel.moves}
+            names += [move.source for move in parcel.moves]
+            proposals[parcel.name] = Proposal(
+                f"refs/heads/{base.branch}", self._window, parcel.moves, base.commit, parcel.digests, since=self._now
+            )
+            if alone:  # one of them broke the boxes: each goes by itself until that is found
+                self._soaking += 1
+                break
+        if proposals:
+            self._send(clone, base, head, proposals)
+        return names
+
+    def _send(self, clone: PushClone, base: Base, head: str, proposals: dict[str, Proposal]) -> None:
+        whole = {path: digest for each in proposals.values() for path, digest in each.locks.items()}
+        proposals = {
+            name: replace(each, locks={path: whole[path] for path in each.locks}) for name, each in proposals.items()
+        }
+        for name, proposal in proposals.items():
+            self._memory.keep(name, replace(proposal, pushing=head))
+        clone.push(f"refs/heads/{base.branch}", head, base.commit)
+        if self._patching.how is How.tag:
+            tag_release(clone, self._revision.ref, head, self._now)
+        for name, proposal in proposals.items():
+            self._memory.keep(name, replace(proposal, pushed=head))
+        words = ", ".join(str(move) for proposal in proposals.values() for move in proposal.moves)
+        self._desk.say(EventType.NORMAL, Happened.PROPOSED, f"{base.branch}@{head[:12]}: {words}")
+
+    # --- by pull request ---------------------------------------------------------------------------------------------
+
+    def _propose(self, clone: PushClone, base: Base, survey: Survey, facts: Facts) -> list[str]:
+        pulls, tries = Pulls(clone, self._desk.forge, self._memory, base), self._tries(clone, base)
+        offered, names = list[str](), list[str]()
+        for parcel in survey.parcels():
+            names.append(parcel.name)
+            if not tries.fetch(parcel):
+                continue
+            before = self._memory.patches.proposals.get(parcel.name)
+            proposal = pulls.offer(parcel, self._window)
+            offered += [move.source for move in parcel.moves]
+            if proposal.note:
+                self._problems.append(f"{proposal.ref}: {proposal.note}")
+            elif before is None or before.moves != proposal.moves:
+                words = ", ".join(map(str, parcel.moves))
+                self._desk.say(
+                    EventType.NORMAL, Happened.PROPOSED, f"{proposal.ref.removeprefix('refs/heads/')}: {words}"
+                )
+            if merges(parcel.updates, self._patching) and not proposal.note:
+                self._soaking += 1
+                if ripe_at(parcel.updates, self._patching, facts) <= self._now and self._merge(
+                    clone, base, parcel, proposal
+                ):
+                    break  # the others stand on the new head, in the next run
+        else:
+            pulls.retire(self._own_windows, names)
+        return offered
+
+    def _merge(self, clone: PushClone, base: Base, parcel: Parcel, proposal: Proposal) -> bool:
+        """A ripe proposal becomes the branch's head: the forge sees that its pull request is merged."""
+        if clone.fetch(base.branch) != base.commit or not self._tries(clone, base).builds(parcel, proposal.pushed):
+            return False
+        clone.push(f"refs/heads/{base.branch}", proposal.pushed, base.commit)
+        self._desk.say(EventType.NORMAL, Happened.PROPOSED, f"merged {', '.join(map(str, parcel.moves))}")
+        return True
+
+
+def tag_release(clone: PushClone, last: str, commit: str, now: int) -> None:
+    """A signed release tag with the next patch version after the last one, on the remote."""
+    name = releases.next_patch(last)
+    clone.push(f"refs/tags/{name}", clone.tag(name, commit, f"{name}: security updates", now), "")

@@ -1,0 +1,102 @@
+"""Security updates beside the loop: runs that are due, and what became of the updates that went out.
+
+In: the deployed revision and its fleet, after a pass. Out: events, documents; what a run offers is a commit like any
+other, which the next pass finds. Rules: only the lease's holder runs; one run after the other; what goes wrong in one
+is remembered and tried again, and never ends a pass.
+
+    updates = Updates(settings, store, builder)
+    updates.run_due(fleet, revision)
+"""
+
+import time
+from collections.abc import Callable
+
+import structlog
+
+from gitops.builders import Builder
+from gitops.errors import TowerosError, readable
+from gitops.forges.connect import connect
+from gitops.model import EventType, Fleet, Happened, Revision
+from gitops.model.updates.patching import Window
+from gitops.security.schedule.knowledge import Knowledge, Nothing
+from gitops.settings import Settings
+from gitops.source.clone.pushing import MovedError
+from gitops.store import LeaseError, Store
+from gitops.workflows.updates.aftermath import Aftermath
+from gitops.workflows.updates.desk import Desk, open_clone
+from gitops.workflows.updates.memory import Clock, Timetable
+from gitops.workflows.updates.run import Run, WaitsError
+
+log = structlog.get_logger(__name__)
+
+
+class Updates:
+    """The schedules of one store. `clock` gives Unix seconds."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        store: Store,
+        builder: Builder,
+        knowledge: Knowledge | None = None,
+        clock: Clock = time.time,
+        between: Callable[[], None] = lambda: None,
+    ) -> None:
+        forge, clone = connect(settings), open_clone(settings, store)
+        self._desk = Desk(settings, store, builder, forge, knowledge or Nothing(), clone, clock, between)
+        self._store, self._clock = store, clock
+        self._timetable = Timetable(store, clock)
+
+    def run_due(self, fleet: Fleet, revision: Revision) -> None:
+        """Whatever is due, and what is to be done about updates that boxes went back from.
+
+        Raises:
+            LeaseError: another controller has taken over.
+        """
+        patching = fleet.policy.security
+        if patching is None:
+            return
+        try:
+            Aftermath(self._desk).look(fleet, revision)
+            while window := self._timetable.claim(patching):
+                self._run(window, fleet, revision)
+        except LeaseError:
+            raise
+        except Exception as caught:
+            log.error("security.failed", error=readable(caught).message)
+
+    def run_now(self, fleet: Fleet, revision: Revision) -> dict[Window, str]:
+        """Every schedule, whatever the time. Returns what came of each.
+
+        Raises:
+            LeaseError: another controller has taken over.
+        """
+        outcomes = {}
+        for window in fleet.policy.security.windows() if fleet.policy.security else ():
+            self._timetable.begin(window)
+            outcomes[window] = self._run(window, fleet, revision)
+        return outcomes
+
+    def _run(self, window: Window, fleet: Fleet, revision: Revision) -> str:
+        """One run that is begun; its end is remembered, whatever it is."""
+        log.info("security.run", window=window)
+        try:
+            outcome = Run(self._desk, window, fleet, revision).go()
+        except LeaseError:
+            raise
+        except (WaitsError, MovedError) as error:
+            self._timetable.finish(window, error.message, retry=int(self._clock()) + 1)
+            return error.message
+        except Exception as caught:
+            return self._failed(window, readable(caught))
+        self._timetable.finish(window, outcome)
+        log.info("security.done", window=window, outcome=outcome)
+        return outcome
+
+    def _failed(self, window: Window, error: TowerosError) -> str:
+        before = self._timetable.runs()[window].error
+        if before != error.message:
+            self._store.events.add("", EventType.WARNING, Happened.UPDATES, f"{window}: {error.message}")
+        log.warning("security.run_failed", window=window, error=error.message, hint=error.hint)
+        self._timetable.finish(window, error.hint, error.message)
+        return error.message

@@ -1,0 +1,134 @@
+"""A fleet whose `pkg/hello` is locked against a signed Debian repository on loopback, and a clock that tests move.
+
+patched.says("{how: commit}")
+patched.update("libssl3", "3.5.9-1", "openssl")
+patched.later()
+patched.look()
+"""
+
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import pytest
+
+from gitops.builders.apt import Apts
+from gitops.builders.relocking.relock import Relocker
+from gitops.fleet.packages import load_packages
+from gitops.model.updates.patching import WindowRun
+from gitops.source import FolderTree
+from gitops.store.notes.documents import Patches, PatchRuns
+from gitops.workflows.updates.schedule import Updates
+from tests.kit.debian import Debian
+from tests.kit.site import PlayedBuilder, Site
+
+DAY = 86400
+LOCK = "pkg/hello/packages.lock"
+SAYS = "source: {branch: main}\nsecurity: "
+
+
+class Branches(Mapping[str, str]):
+    """What a bare repository has now."""
+
+    def __init__(self, site: Site) -> None:
+        self._site = site
+
+    def _all(self) -> dict[str, str]:
+        words = ("for-each-ref", "--format=%(refname:strip=2) %(objectname)", "refs/heads", "refs/tags")
+        rows = self._site.remote.git(*words, cwd=self._site.remote.bare).splitlines()
+        return dict(row.split() for row in rows)
+
+    def __getitem__(self, name: str) -> str:
+        return self._all()[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._all())
+
+    def __len__(self) -> int:
+        return len(self._all())
+
+
+class Patched:
+    """A controller that looks for updates. `fail`: a package that does not build."""
+
+    def __init__(self, site: Site, debian: Debian) -> None:
+        self.site, self.debian = site, debian
+        self.now = int(time.time()) - 60 * DAY
+        self.refs, self.fail, self.built = Branches(site), "", list[str]()
+        site.commit({"pkg/hello/packages.in": "deb tool\n", "pkg/init/packages.in": "deb libz\n"})
+        self.relock()
+
+    def relock(self) -> None:
+        """As `toweros lock` and a commit."""
+        work = self.site.remote.work
+        tree = FolderTree(work)
+        relocker = Relocker(
+            Apts(self.site.folder / "apt"), tree, load_packages(tree, 1, "linux/amd64", []), lambda _: None
+        )
+        locks = relocker.newest()
+        texts = {f"{path}/packages.lock": relocker.text(path, lock).decode() for path, lock in locks.items()}
+        self.site.commit(texts)
+
+    def says(self, security: str, **files: str) -> None:
+        self.site.commit({"fleet.yaml": f"{SAYS}{security}\n", **files})
+        self.look()  # a schedule that is seen for the first time begins to count
+
+    def later(self, seconds: int = DAY + 3600) -> None:
+        self.now += seconds
+
+    def look(self) -> None:
+        """A pass, and what is due after it, as another controller every time."""
+        controller, store, builder = self.site.start()
+        builder.fail = self.fail
+        with store.lease.held():
+            done = controller.run_once()
+            self.updates(builder).run_due(controller._load(done.revision), done.revision)
+        self.built += builder.built
+
+    def updates(self, builder: PlayedBuilder) -> Updates:
+        return Updates(self.site.settings, builder.store, builder, clock=lambda: self.now)
+
+    def run(self, *, window: str = "packages") -> WindowRun:
+        return (self.site.store.notes.get(PatchRuns) or PatchRuns()).rows[window]
+
+    @property
+    def patches(self) -> Patches:
+        return self.site.store.notes.get(Patches) or Patches()
+
+    def show(self, ref: str, form: str = "%s") -> str:
+        return self.site.remote.git("log", "-1", f"--format={form}", ref, cwd=self.site.remote.bare)
+
+    def changes(self, ref: str, base: str = "") -> list[str]:
+        words = ("diff", "--name-only", base or f"{ref}^", ref)
+        return self.site.remote.git(*words, cwd=self.site.remote.bare).splitlines()
+
+    def locked(self, ref: str, path: str = LOCK) -> dict[str, str]:
+        rows = self.site.remote.git("show", f"{ref}:{path}", cwd=self.site.remote.bare).splitlines()[1:]
+        return {row.split()[1]: row.split()[2] for row in rows}
+
+    def events(self, *kinds: str) -> list[str]:
+        return [event.message for event in self.site.store.events.latest(limit=100) if event.reason in kinds]
+
+    def update(self, name: str = "libssl3", version: str = "3.5.9-1", source: str = "openssl", **fields: str) -> None:
+        self.debian.add(name, version, suite="trixie-security", source=source, **fields)
+        self.debian.publish()
+
+
+@pytest.fixture
+def patched(site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Patched]:
+    with Debian(tmp_path / "mirror") as debian:
+        debian.add("libssl3", "3.5.7-1", source="openssl")
+        debian.add("libz", "1.0-1", source="zlib")
+        debian.add("tool", "1.0", depends="libssl3, libz")
+        debian.publish()
+        for module in ("apt", "places"):
+            monkeypatch.setattr(f"gitops.builders.{module}.mirrors", debian.mirrors)
+        yield Patched(site, debian)
+
+
+def with_forge(made: Patched, url: str, repository: str) -> None:
+    """The settings name a forge whose repository is the site's remote."""
+    token = made.site.folder / "token"
+    token.write_text("secret-token")
+    more = {"forge": "github", "forge_url": url, "forge_repository": repository, "forge_token_file": token}
+    made.site.settings = made.site.settings.model_copy(update=more)
