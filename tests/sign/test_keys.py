@@ -17,6 +17,7 @@ from gitops.errors import AssembleError, SignError
 from gitops.sign import Signer, envelope, keys
 from gitops.sign import box as box_keys
 from gitops.store import Store
+from tests.kit.console import toweros
 from tests.kit.pe import a_pe_file
 from tests.kit.published import PASSPHRASE
 
@@ -130,7 +131,7 @@ def test_a_folder_of_an_older_version_gets_its_first_builders_key(folder: Path, 
     assert Signer.open(folder).builders is None and "builder.json" not in keys.public_halves(folder)
     keys.export(folder, tmp_path / "older")
     words = ["keys", "rotate", "builder", str(folder), "--public", str(tmp_path / "public")]
-    assert CliRunner().invoke(application(), words).exit_code == 0
+    assert toweros(*words).exit_code == 0
     assert Signer.open(folder).builders and not (folder / "builder.old.pem").exists()
     assert (tmp_path / "public" / "builder.json").read_bytes() == (folder / "builder.json").read_bytes()
 

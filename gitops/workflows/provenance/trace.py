@@ -7,13 +7,13 @@ every layer also names the toolbox that made it an EROFS image.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 from gitops.assemble.apps import blob_key
 from gitops.assemble.release import TOOLBOX
 from gitops.errors import Problem
 from gitops.fleet.packages.folder import read
-from gitops.model import Box, LockedFile, Material, Release, sha256
+from gitops.model import FETCHED, Box, LockedFile, Material, Release, sha256
 from gitops.oci.image import Reference
 from gitops.plan import PACKAGE
 from gitops.store import Store
@@ -94,5 +94,9 @@ class Trace:
 
 
 def _locked(file: LockedFile) -> Material:
-    kind = "deb/debian" if file.kind == "deb" else "pypi"
+    """With a package URL. Of a file that is neither Debian's nor the Python index's, the server is named."""
+    if file.kind == FETCHED:
+        return Material(file.filename, file.sha256, uri=f"pkg:generic/{quote(file.name)}")
+    server = urlsplit(file.path).hostname if file.elsewhere else "debian"
+    kind = f"deb/{server}" if file.kind == "deb" else "pypi"
     return Material(file.filename, file.sha256, uri=f"pkg:{kind}/{quote(file.name)}@{quote(file.version)}")

@@ -20,6 +20,7 @@ from gitops.workflows.provenance import witness
 from tests.kit.site import HELLO, PlayedBuilder, Site
 
 LOCK = "deb thing\n"
+ARMOUR = "-----BEGIN PGP PUBLIC KEY BLOCK-----\n\nmDMEZ\n-----END PGP PUBLIC KEY BLOCK-----\n"
 
 
 def files(site: Site) -> dict[str, bytes]:
@@ -225,6 +226,23 @@ def test_a_claim_that_would_be_too_large_names_the_lock_instead_of_its_files(
     site.run()
     short = layer_of(site, "pkg/hello")
     assert short.locked() == 0 and short.materials[-1].name == "pkg/hello/packages.lock"
+
+
+def test_a_file_of_somebody_else_is_named_with_its_server(site: Site) -> None:
+    wanted = (
+        "source vendor https://packages.example/apt stable main\ndeb tool@vendor\n"
+        f"fetch https://files.example/modem-1.2.bin sha256:{'f' * 64} as modem.bin\n"
+    )
+    lines = [
+        f"deb tool 1.4 {'e' * 64} 1 https://packages.example/apt/pool/tool_1.4_amd64.deb",
+        f"fetch modem.bin {'f' * 12} {'f' * 64} 1 https://files.example/modem-1.2.bin",
+    ]
+    lock = "\n".join([f"{HEADER}{sha256(wanted.encode())}", *lines, ""])
+    site.commit({"pkg/hello/packages.in": wanted, "pkg/hello/packages.lock": lock, "keys/apt/vendor.asc": ARMOUR})
+    site.run()
+    said = {each.name: each.uri for each in layer_of(site, "pkg/hello").materials}
+    assert said["tool_1.4_amd64.deb"] == "pkg:deb/packages.example/tool@1.4"
+    assert said["modem.bin"] == "pkg:generic/modem.bin"
 
 
 def test_what_boxes_run_or_are_offered_keeps_its_provenance_and_the_rest_goes(site: Site) -> None:
