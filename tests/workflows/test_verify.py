@@ -124,7 +124,7 @@ def test_nothing_but_the_files_is_needed(tmp_path: Path, chain: Chain) -> None:
     shutil.copy(chain.story.first, public / "allowed_signers")
     done = toweros("verify", "demo-1", "--files", copy, "--keys", public, "-o", "json")
     assert done.exit_code == 0, done.output
-    rows = json.loads("[" + done.stdout.rpartition("\n[\n")[2])  # what is before are log lines
+    rows = json.loads("[" + f"\n{done.stdout}".rpartition("\n[\n")[2])  # what is before are log lines
     assert [row["what"] for row in rows] == LINKS
 
 

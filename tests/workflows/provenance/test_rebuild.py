@@ -106,7 +106,7 @@ def test_the_verb_fails_when_anything_differs(site: Site, builders: Builders) ->
     bad = toweros(*words, "--check")
     assert bad.exit_code == 1
     assert "4 of 9 parts differ: root layer 3, content, release.json, addon.efi" in str(bad.exception)
-    rows = json.loads("[" + bad.stdout.rpartition("\n[\n")[2])
+    rows = json.loads("[" + f"\n{bad.stdout}".rpartition("\n[\n")[2])
     (row,) = [row for row in rows if row["part"] == "release.json"]
     assert row["published"] == digest(site) != row["rebuilt"] and row["same"] is False
 
