@@ -32,6 +32,7 @@ from gitops.workflows.journal import Journal, Pass, Stopwatch
 from gitops.workflows.offer import Offer
 from gitops.workflows.provenance.witness import Witness
 from gitops.workflows.reviews.rounds import Reviews
+from gitops.workflows.security.exposures import SecurityWatch
 from gitops.workflows.sweep import Sweeper
 from gitops.workflows.updates.schedule import Updates
 from gitops.workflows.workshop import Workshop
@@ -56,6 +57,7 @@ class Controller:
         self._sweeper = Sweeper(store, self._builder, self._journal, settings.grace)
         self._reviews = Reviews.of(settings, store)
         self._updates = Updates(settings, store, self._builder, between=self._offer.hold_at_once)
+        self._security = SecurityWatch(store, settings)
         self._accepted: Revision | None = None
         self._fleet: tuple[str, Fleet] | None = None
 
@@ -67,6 +69,7 @@ class Controller:
                 done = self.run_once()
                 self._review()
                 self.update(done.revision)
+                self._look_for_vulnerabilities()
                 pause = poll
             except TowerosError as error:
                 if isinstance(error, LeaseError):
@@ -160,6 +163,10 @@ class Controller:
         last = self._source.deployed()
         if last:
             self._offer.renew(self._load(last), last)
+
+    def _look_for_vulnerabilities(self) -> None:
+        if self._fleet is not None:
+            self._security.start(self._fleet[1])
 
     def _review(self, error: TowerosError | None = None) -> None:
         """Begin a round on the forge; about the last good revision while Git itself is what failed."""

@@ -14,7 +14,7 @@ from gitops.errors import BuildError, FleetError, Problem
 from gitops.fleet.packages import load_packages
 from gitops.model import Package
 from gitops.source import FolderTree
-from gitops.workflows.inventories import Inventories
+from gitops.workflows.security.inventories import Inventories
 
 HERE = Path()
 

@@ -26,6 +26,7 @@ from gitops.workflows.question import of_clone, of_remote
 
 if TYPE_CHECKING:
     from gitops.store import Store
+    from gitops.workflows.security.advisories import Advisories
 
 CHANGES = 2
 """The exit code of `--detailed-exitcode` when there are changes."""
@@ -60,7 +61,8 @@ def show(
     settings = context.settings(config, state)
     store = context.existing_store(settings)
     with _question(settings, store, folder, base, head) as question:
-        summary = preview(question, store, _measured(question, store, settings) if build else None)
+        measured = _measured(question, store, settings) if build else None
+        summary = preview(question, store, measured, _advisories(store, settings))
         _print(summary, output)
     if detailed and not summary.empty:
         raise typer.Exit(CHANGES)
@@ -77,6 +79,14 @@ def _measured(question: Question, store: "Store | None", settings: Settings) -> 
     from gitops.workflows.trial import measure  # the builder takes long to load, and most plans need none
 
     return measure(question, store, settings)
+
+
+def _advisories(store: "Store | None", settings: Settings) -> "Advisories | None":
+    if store is None or not settings.feeds:
+        return None
+    from gitops.workflows.security.advisories import Advisories
+
+    return Advisories(store, settings.feeds)
 
 
 def _question(

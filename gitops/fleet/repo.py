@@ -23,6 +23,7 @@ from gitops.fleet.overlay import Merged, Parsed, apply, by_path, check_services,
 from gitops.fleet.packages import load_packages
 from gitops.fleet.schema import NAME, BoxFile, FleetFile, Overlay, RoleFile
 from gitops.fleet.system_files import BUILDER_JSON, box_files
+from gitops.fleet.vex import load_statements
 from gitops.model import Box, Builders, Fleet, Network, PathRule, Policy, Spec, Tree
 
 FLEET, ROLES, BOXES = "fleet.yaml", "roles/", "boxes/"
@@ -66,9 +67,10 @@ def load_fleet(tree: Tree, platform: str = "linux/amd64") -> Fleet:
             hint = did_you_mean(role, list(roles)) or f"write roles/{role}.yaml"
             problems.append(box.problem(("role",), f"there is no role `{role}`", hint))
     problems += [*_private_keys(tree), *_builders(tree), *signers.lockouts(tree, fleet.document, fleet.content.source)]
+    statements = load_statements(tree, problems)
     if problems:
         raise FleetError(list(dict.fromkeys(problems)))
-    return Fleet(policy, packages, boxes)
+    return Fleet(policy, packages, boxes, statements)
 
 
 def _policy(file: FleetFile) -> Policy:

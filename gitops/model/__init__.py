@@ -7,7 +7,20 @@ Sizes are bytes, times are Unix seconds, paths inside a repository use `/` and n
 Formats that leave the controller are described in `docs/formats.md`.
 """
 
-from gitops.model.advisory import Advisory, Affected, Decision, Finding, Severity, Standing
+from gitops.model.advisory import (
+    Advisory,
+    Affected,
+    Decision,
+    Exposure,
+    Finding,
+    Gap,
+    Scope,
+    Severity,
+    Sighting,
+    Standing,
+    VexStatement,
+    VexStatus,
+)
 from gitops.model.digest import BlobRef, Json, canonical, sha256
 from gitops.model.event import Event, EventType, Happened
 from gitops.model.fleet import (
@@ -77,9 +90,11 @@ __all__ = [
     "Event",
     "EventType",
     "Existing",
+    "Exposure",
     "Failure",
     "Finding",
     "Fleet",
+    "Gap",
     "Happened",
     "Health",
     "HealthCheck",
@@ -106,7 +121,9 @@ __all__ = [
     "Release",
     "Report",
     "Revision",
+    "Scope",
     "Severity",
+    "Sighting",
     "Sign",
     "Spec",
     "Standing",
@@ -117,6 +134,8 @@ __all__ = [
     "Tree",
     "Verdict",
     "Version",
+    "VexStatement",
+    "VexStatus",
     "canonical",
     "sha256",
 ]

@@ -5,6 +5,7 @@ finding.advisory.id, finding.advisory.severity, finding.fixed     # "CVE-2026-12
 
 import enum
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from gitops.model.inventory import Component, Ecosystem
 
@@ -34,6 +35,16 @@ class Decision(enum.StrEnum):
     end_of_life = "end-of-life"
 
 
+class Scope(NamedTuple):
+    """Whose packages: `debian` with a distribution such as `debian:13`, or `pypi`, which has none."""
+
+    ecosystem: Ecosystem
+    distribution: str = ""
+
+    def __str__(self) -> str:
+        return self.distribution or self.ecosystem.value
+
+
 @dataclass(frozen=True, order=True)
 class Affected:
     """Versions from `introduced` (empty: from the first) to before `fixed`, or up to `last` itself (empty: no end)."""
@@ -59,12 +70,26 @@ class Advisory:
     versions: tuple[str, ...] = ()
     aliases: tuple[str, ...] = ()
     title: str = ""
-    link: str = ""
     decision: Decision = Decision.none
+
+    @property
+    def scope(self) -> Scope:
+        return Scope(self.ecosystem, self.distribution)
+
+    @property
+    def link(self) -> str:
+        """Where people read about it."""
+        place = "https://www.cve.org/CVERecord?id=" if self.id.startswith("CVE-") else "https://osv.dev/vulnerability/"
+        return place + self.id
+
+    @property
+    def names(self) -> frozenset[str]:
+        """All that it is known by."""
+        return frozenset((self.id, *self.aliases))
 
 
 class Standing(enum.StrEnum):
-    """What is to be done about a finding; only `open` and `waits` ask for anything."""
+    """How a finding stands. It is `counted` unless it asks nobody for anything."""
 
     open = "open"
     """A newer version fixes it."""
@@ -77,6 +102,10 @@ class Standing(enum.StrEnum):
     harmless = "not affected"
     """A statement of ours says that it does no harm here."""
 
+    @property
+    def counted(self) -> bool:
+        return self is not Standing.harmless
+
 
 @dataclass(frozen=True)
 class Finding:
@@ -88,3 +117,63 @@ class Finding:
     standing: Standing
     fixed: str = ""
     reason: str = ""
+
+
+class VexStatus(enum.StrEnum):
+    """What a statement says, in OpenVEX's words."""
+
+    not_affected = "not_affected"
+    affected = "affected"
+    fixed = "fixed"
+    under_investigation = "under_investigation"
+
+
+@dataclass(frozen=True)
+class VexStatement:
+    """What the fleet's people say of a vulnerability: of these source packages, or of all when none is named.
+
+    `until` is the last day on which it counts (ISO 8601); `justification` is one of OpenVEX's words.
+    """
+
+    vulnerability: str
+    status: VexStatus
+    author: str
+    until: str
+    packages: tuple[str, ...] = ()
+    justification: str = ""
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Gap:
+    """Something that is not known, and so not clean. `since`: Unix seconds, 0: it never was."""
+
+    about: str
+    why: str
+    since: int = 0
+
+
+@dataclass(frozen=True)
+class Exposure:
+    """What is wrong with an inventory, as far as anybody knows, and what nobody knows."""
+
+    findings: tuple[Finding, ...] = ()
+    gaps: tuple[Gap, ...] = ()
+
+
+@dataclass(frozen=True)
+class Sighting:
+    """A vulnerability of a source, in a role. Times are Unix seconds, 0: not yet. `fixable`: since when a newer version
+    mends it."""
+
+    role: str
+    advisory: str
+    source: str
+    severity: Severity
+    seen: int
+    fixable: int = 0
+    gone: int = 0
+
+    @property
+    def key(self) -> tuple[str, str, str]:
+        return self.role, self.advisory, self.source

@@ -36,6 +36,8 @@ class Happened(StrEnum):
     """Security updates were offered: on the branch, as a pull request, or by a tag."""
     WITHHELD = "Withheld"
     """Security updates failed, and are not offered again until something new comes."""
+    FEED = "Feed"
+    """A feed of advisories is not believed, or is again."""
 
 
 @dataclass(frozen=True)

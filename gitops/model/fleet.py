@@ -6,6 +6,7 @@ from typing import Annotated
 
 from pydantic import Field, StringConstraints
 
+from gitops.model.advisory import VexStatement
 from gitops.model.digest import Json
 from gitops.model.keys import DROP_IN, EVERYWHERE, STATIC_ADDRESS, Key, Level, keys_of
 from gitops.model.source import Policy
@@ -211,3 +212,5 @@ class Fleet:
     policy: Policy
     packages: Mapping[str, Package]
     boxes: Mapping[str, Box]
+    statements: tuple[VexStatement, ...] = ()
+    """What its people say of vulnerabilities. No box is made of it."""

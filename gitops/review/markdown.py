@@ -10,8 +10,8 @@ they left out. Words of the fleet repo are quoted: they make no link, no mention
 from collections.abc import Iterable, Mapping, Sequence
 
 from gitops.model import Action
-from gitops.review.nouns import Group, Summary
-from gitops.review.text import count, fetched, headline, policy_lines, sizes_note, version
+from gitops.review.nouns import Group, Summary, Vulnerability
+from gitops.review.text import count, fetched, headline, policy_lines, sizes_note, version, vulnerability
 
 LIMIT = 65_536
 """Characters of a comment, by GitHub; we count bytes of UTF-8, of which there are never fewer."""
@@ -84,12 +84,22 @@ def _details(summary: Summary) -> Iterable[tuple[str, list[str]]]:
         yield f"{count(len(lines), 'package')} to build", lines
     if summary.versions:
         yield f"{count(len(summary.versions), 'version')} changed", [f"- {quote(version(v))}" for v in summary.versions]
+    security = summary.security
+    if security:
+        lines = [f"- fixes {_advisory(each)}" for each in security.fixes]
+        lines = [f"- **brings in** {_advisory(each)}" for each in security.brings] + lines
+        lines = [f"- not known: {quote(each)}" for each in security.unknown] + lines
+        yield f"advisories: {len(security.fixes)} fixed, {len(security.brings)} brought in", lines
     layers = f"{count(summary.made, 'layer')} made, {summary.reused} reused"
     yield layers, [f"- {count(summary.unchanged, 'box', 'es')} unchanged"]
     for group in summary.groups:
         if len(group.boxes) > NAMES:
             title = f"{len(group.boxes)} boxes: {group.change}, {plain(group.reason)[:WORD]}"
             yield title, _lines_of(group.boxes)
+
+
+def _advisory(each: Vulnerability) -> str:
+    return f"[{plain(each.advisory)}]({each.link}) {quote(vulnerability(each).partition(' ')[2])}"
 
 
 def _lines_of(boxes: Sequence[str]) -> list[str]:

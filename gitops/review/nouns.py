@@ -9,7 +9,7 @@ import enum
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 
-from gitops.model import Action, Entry, Fleet, Json, Revision, Step
+from gitops.model import Action, Entry, Fleet, Json, Revision, Severity, Step
 
 
 class Change(enum.StrEnum):
@@ -80,6 +80,31 @@ class Version:
 
 
 @dataclass(frozen=True)
+class Vulnerability:
+    """An advisory that a plan fixes or brings in, by a source's locked versions (empty: was, or is, not there)."""
+
+    advisory: str
+    severity: Severity
+    source: str
+    old: str
+    new: str
+    packages: tuple[str, ...]
+    link: str
+
+
+@dataclass(frozen=True)
+class SecurityChange:
+    """What a plan's new locks fix and bring in. `unknown` says, a sentence each, why there may be more."""
+
+    fixes: tuple[Vulnerability, ...] = ()
+    brings: tuple[Vulnerability, ...] = ()
+    unknown: tuple[str, ...] = ()
+
+    def __bool__(self) -> bool:
+        return bool(self.fixes or self.brings or self.unknown)
+
+
+@dataclass(frozen=True)
 class Summary:
     """A whole plan, ready to be read. `exact`: sizes were measured; `stateful`: the controller's state was there."""
 
@@ -90,6 +115,7 @@ class Summary:
     unchanged: int = 0
     held: tuple[str, ...] = ()
     versions: tuple[Version, ...] = ()
+    security: SecurityChange = SecurityChange()
     policy: tuple[str, ...] = ()
     verdict: Verdict = Verdict()
     made: int = 0

@@ -12,10 +12,12 @@ Plan: 1 package to build, 1 layer to assemble, 7 boxes to update, 0 to remove.
 from collections.abc import Sequence
 
 from gitops.model import Action
-from gitops.review.nouns import Group, Ruling, Summary, Version
+from gitops.review.nouns import Group, Ruling, Summary, Version, Vulnerability
 
 SHOWN = 4
 """Names on one line when boxes change alike."""
+ADVISORIES = 20
+"""Advisories that a terminal names; `-o json` has them all."""
 SIGNS = {Action.BUILD: "+", Action.CREATE: "+", Action.UPDATE: "~", Action.REMOVE: "-"}
 NOTHING = "No changes."
 
@@ -29,7 +31,7 @@ def render(summary: Summary) -> str:
     builds = [f"  + {step.subject}: {step.reason}" for step in summary.builds]
     versions = [f"  ~ {version(each)}" for each in summary.versions]
     parts = [section("Packages", builds), section("Boxes", [f"  {box_line(summary, each)}" for each in summary.groups])]
-    parts += [section("Versions", versions), policy]
+    parts += [section("Versions", versions), section("Security", security_lines(summary)), policy]
     return "\n\n".join(
         [*filter(None, parts), f"{sizes_note(summary)}\nDigest: sha256:{summary.digest}", headline(summary)]
     )
@@ -76,6 +78,22 @@ def names(boxes: Sequence[str], shown: int = SHOWN) -> str:
 def version(each: Version) -> str:
     change = f"{each.old or 'new'} -> {each.new or 'gone'}"
     return f"{each.name} {change} ({names(each.packages)})"
+
+
+def vulnerability(each: Vulnerability) -> str:
+    """`CVE-2026-1 (high): openssl 3.5.7-1 -> 3.5.9-1 (pkg/base)`."""
+    change = f"{each.old or 'new'} -> {each.new or 'gone'}"
+    return f"{each.advisory} ({each.severity}): {each.source} {change} ({names(each.packages)})"
+
+
+def security_lines(summary: Summary) -> list[str]:
+    """Which advisories the plan fixes and brings in, and why there may be more."""
+    change = summary.security
+    lines = [f"fixes {vulnerability(each)}" for each in change.fixes[:ADVISORIES]]
+    lines += [f"and fixes {len(change.fixes) - ADVISORIES} more"] if len(change.fixes) > ADVISORIES else []
+    lines += [f"BRINGS IN {vulnerability(each)}" for each in change.brings[:ADVISORIES]]
+    lines += [f"and BRINGS IN {len(change.brings) - ADVISORIES} more"] if len(change.brings) > ADVISORIES else []
+    return [f"  {line}" for line in (*lines, *(f"not known: {each}" for each in change.unknown))]
 
 
 def policy_lines(summary: Summary) -> list[str]:

@@ -4,11 +4,12 @@ status = fleet_status(store, now)
 status.as_json()        # docs/formats.md
 """
 
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 
 from gitops.model import BoxState, Health, Json, Sync
 from gitops.store import Store
-from gitops.store.notes.documents import Status
+from gitops.store.notes.documents import Exposures, FeedState, Status
 
 
 @dataclass(frozen=True)
@@ -60,6 +61,8 @@ class FleetStatus:
 
     boxes: tuple[BoxStatus, ...]
     controller: Status
+    exposures: Exposures = field(default_factory=Exposures)
+    feeds: Mapping[str, FeedState] = field(default_factory=dict)
 
     def as_json(self) -> Json:
         return {"controller": _last_passes(self.controller), "boxes": [box.as_json() for box in self.boxes]}
@@ -75,7 +78,8 @@ def _last_passes(status: Status) -> Json:
 def fleet_status(store: Store, now: int) -> FleetStatus:
     """What the store knows of everything, at `now`."""
     boxes = tuple(BoxStatus.of(state, now) for state in store.states.all())
-    return FleetStatus(boxes, store.notes.get(Status) or Status())
+    exposures = store.notes.get(Exposures) or Exposures()
+    return FleetStatus(boxes, store.notes.get(Status) or Status(), exposures, store.notes.each(FeedState))
 
 
 def box_status(store: Store, box: str, now: int) -> BoxStatus | None:

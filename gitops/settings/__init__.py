@@ -1,6 +1,6 @@
 """The controller's own settings: what there is (`values`), and where it comes from (`loading`)."""
 
 from gitops.settings.loading import HINT, PATHS, PREFIX, load
-from gitops.settings.values import Settings
+from gitops.settings.values import Feed, Settings
 
-__all__ = ["HINT", "PATHS", "PREFIX", "Settings", "load"]
+__all__ = ["HINT", "PATHS", "PREFIX", "Feed", "Settings", "load"]

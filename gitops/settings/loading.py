@@ -62,6 +62,10 @@ def _read(path: Path) -> dict[str, Any]:
     if isinstance(named, str | list):
         words = named.split() if isinstance(named, str) else map(str, named)
         values["inputs"] = [word if "://" in word else str(base / word) for word in words]
+    feeds = values.get("feeds")
+    for feed in feeds if isinstance(feeds, list) else ():
+        if isinstance(feed, dict) and isinstance(feed.get("place"), str) and "://" not in feed["place"]:
+            feed["place"] = str(base / feed["place"])
     return values
 
 

@@ -9,10 +9,24 @@ Out: one frozen `Settings`. Unknown keys are mistakes. Paths are relative to the
     server = "http://updates.example:8080"
 """
 
+import json
 from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+
+class Feed(BaseModel):
+    """Where advisories come from. `place`: an URL, or a file or folder of one's own."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    name: str = Field(pattern="^[a-z0-9][a-z0-9-]{0,40}$")
+    place: str = Field(min_length=1, pattern=r"^(https?://[^\s@]+|[^:]+)$")
+    every: int = Field(default=3600, ge=60)
+    """Seconds between two looks."""
+    stale_days: int = Field(default=4, ge=1, le=3660)
+    """Days after which what it said counts as not known any more."""
 
 
 class Settings(BaseModel):
@@ -65,6 +79,8 @@ class Settings(BaseModel):
     """Archives of what mirrors dropped: URLs that hold a locked file at its path, or templates ({path}, {sha256})."""
     inputs: tuple[str, ...] = ()
     """Mirrors of one's own, which `toweros inputs export` fills: folders or URLs that hold `sha256/HEX`."""
+    feeds: tuple[Feed, ...] = ()
+    """Where advisories come from: Debian's security tracker, OSV, or folders of either."""
     platform: str = Field(default="linux/amd64", pattern="^linux/amd64$")
     grace: int = Field(default=7 * 24 * 3600, ge=0)
     """Seconds that an unreferenced blob stays: longer than the slowest box's download."""
@@ -74,6 +90,22 @@ class Settings(BaseModel):
     def _words(cls, value: Any) -> Any:
         """One, or several between blanks, as an environment variable has them."""
         return tuple(value.split()) if isinstance(value, str) else value
+
+    @field_validator("feeds", mode="before")
+    @classmethod
+    def _list(cls, value: Any) -> Any:
+        """JSON, as an environment variable has it."""
+        try:
+            return json.loads(value) if isinstance(value, str) else value
+        except ValueError:
+            raise ValueError("a list of feeds is expected, as JSON") from None
+
+    @field_validator("feeds")
+    @classmethod
+    def _names(cls, value: tuple[Feed, ...]) -> tuple[Feed, ...]:
+        if len({feed.name for feed in value}) != len(value):
+            raise ValueError("two feeds have one name")
+        return value
 
     @field_validator("snapshot")
     @classmethod

@@ -12,7 +12,7 @@ from sqlalchemy.engine import Connection
 from gitops.model import Event, EventType, Json, Report, Verdict, canonical
 from gitops.store import documents, tables
 from gitops.store.database import Database, inserter, upsert
-from gitops.store.events import append
+from gitops.store.history.events import append
 
 News = Callable[[Report | None, Report], list[tuple[EventType, str, str]]]
 """(what a box said before, what it says now) -> type, reason and message of each event."""

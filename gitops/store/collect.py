@@ -20,6 +20,7 @@ from gitops.store.notes.documents import (
     AppImages,
     BoxInventories,
     BuiltAt,
+    FeedState,
     InventoryDocuments,
     LastDeployed,
     LayerInventories,
@@ -86,7 +87,8 @@ def _needed_to_build(store: Store, packages: tuple[Package, ...]) -> set[str]:
 
 
 def _inventories(store: Store, packages: tuple[Package, ...]) -> set[str]:
-    """What is said to be inside of the current packages and foreign images, and of the boxes' latest releases."""
+    """What is said to be inside of the current packages and foreign images and of the boxes' latest releases, and what
+    feeds say of it."""
     images = {name.rpartition(":")[2] for name in (store.notes.get(AppImages) or AppImages()).rows}
     current = {package.key for package in packages} | images
     known = store.notes.each(LayerInventories).items()
@@ -94,7 +96,10 @@ def _inventories(store: Store, packages: tuple[Package, ...]) -> set[str]:
     boxes = store.notes.each(BoxInventories).values()
     inside = {digest for box in boxes for _, digest in box.releases}
     documents = store.notes.each(InventoryDocuments).items()
-    return needed | inside | {ref.sha256 for key, made in documents if key in inside for ref in made.rows.values()}
+    feeds = {state.index.sha256 for state in store.notes.each(FeedState).values() if state.index}
+    return (
+        needed | inside | feeds | {ref.sha256 for key, made in documents if key in inside for ref in made.rows.values()}
+    )
 
 
 def _files(publication: Publication) -> set[str]:

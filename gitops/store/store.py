@@ -10,10 +10,11 @@ from gitops.store import schema, tables
 from gitops.store.boxes import Boxes
 from gitops.store.builds import Builds
 from gitops.store.database import HINT, Database, database_url
-from gitops.store.events import Events
 from gitops.store.files.attestations import Attestations
 from gitops.store.files.blobs import Blobs, Layers
 from gitops.store.files.layout import Layout
+from gitops.store.history.events import Events
+from gitops.store.history.sightings import Sightings
 from gitops.store.holds import Holds
 from gitops.store.lease import Lease
 from gitops.store.notes.documents import Planned
@@ -40,6 +41,7 @@ class Store:
         self.holds = Holds(self._database, self.lease)
         self.events = Events(self._database)
         self.notes = Notes(self._database, self.lease)
+        self.sightings = Sightings(self._database, self.lease)
 
     @classmethod
     def open(cls, root: Path, url: str = "", *, migrate: bool = False) -> "Store":

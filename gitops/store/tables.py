@@ -127,3 +127,16 @@ events = Table(
     Column("reason", String(64), nullable=False),
     Column("message", Text, nullable=False),
 )
+
+sightings = Table(
+    "sightings",
+    metadata,
+    Column("role", BOX, primary_key=True),
+    Column("advisory", String(100), primary_key=True),
+    Column("source", String(300), primary_key=True),
+    Column("severity", String(16), nullable=False),
+    Column("seen", BigInteger, nullable=False),
+    Column("fixable", BigInteger, nullable=False),
+    Column("gone", BigInteger, nullable=False, index=True),
+)
+"""When a vulnerability of a role's boxes was first seen, when a fix was, and when the last box no longer had it."""

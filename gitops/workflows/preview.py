@@ -7,23 +7,27 @@ needs counts as built, and sizes come from the locks.
     preview(Question(base, head), store)
 """
 
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from gitops.errors import FleetError, SourceError, TowerosError
 from gitops.fleet import load_fleet, load_policy
-from gitops.model import Existing, Fleet, Plan, Revision, Sign, Tree
+from gitops.model import Existing, Fleet, Inventory, Plan, Revision, Sign, Tree
 from gitops.plan import box_keys, plan, to_build
-from gitops.review.nouns import Ruling, Side, Summary, Verdict
+from gitops.review.nouns import Ruling, SecurityChange, Side, Summary, Verdict
+from gitops.review.security import compared, relocked
 from gitops.review.sizes import DISK, Measured, Weight, bases, estimate
 from gitops.review.summary import Ledger, summarize
+from gitops.security.matching import keys
 from gitops.source.clone.commits import LocalClone
 from gitops.source.trust.signatures import Trust
 from gitops.source.trust.signers import NamedCommit, Signers
 
 if TYPE_CHECKING:
     from gitops.store import Store  # takes long to load, and a clone needs none
+    from gitops.workflows.security.advisories import Advisories
 
 Point = tuple[Revision, Tree]
 UNCHECKED = Verdict()
@@ -40,8 +44,13 @@ class Question:
     platform: str = "linux/amd64"
 
 
-def preview(question: Question, store: "Store | None", measured: Mapping[str, Measured] | None = None) -> Summary:
-    """The summary of head against base.
+def preview(
+    question: Question,
+    store: "Store | None",
+    measured: Mapping[str, Measured] | None = None,
+    advisories: "Advisories | None" = None,
+) -> Summary:
+    """The summary of head against base; with `advisories`, also of what it fixes and brings in.
 
     Raises:
         FleetError: the head has mistakes. (A base with mistakes counts as none.)
@@ -52,7 +61,17 @@ def preview(question: Question, store: "Store | None", measured: Mapping[str, Me
     ledger = _ledger(question, base, head, store)
     ledger = replace(ledger, measured=measured or {})
     summary = summarize(planned, base, head, existing, ledger)
-    return replace(summary, verdict=question.verdict, stateful=store is not None)
+    security = _security(base, head, advisories)
+    return replace(summary, verdict=question.verdict, stateful=store is not None, security=security)
+
+
+def _security(base: Side | None, head: Side, advisories: "Advisories | None") -> SecurityChange:
+    """Nothing where no feed is set: `toweros scan` says that."""
+    if base is None or advisories is None or not advisories.feeds:
+        return SecurityChange()
+    old, new = base.fleet.packages, head.fleet.packages
+    wanted = keys(Inventory.union(inventory for _, *both in relocked(old, new) for inventory in both))
+    return compared(old, new, advisories.knowledge(wanted, int(time.time()))) if wanted else SecurityChange()
 
 
 def changes(question: Question, store: "Store | None") -> Plan:

@@ -15,9 +15,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gitops.errors import SourceError, TowerosError
-from gitops.fleet import load_policy
-from gitops.model import Revision, Tree
+from gitops.errors import SourceError, StoreError, TowerosError
+from gitops.fleet import load_fleet, load_policy
+from gitops.model import Fleet, Revision, Tree
 from gitops.review.nouns import Ruling, Verdict
 from gitops.settings import Settings
 from gitops.source import FolderTree, GitSource
@@ -121,6 +121,20 @@ def deployed_point(store: "Store") -> Point | None:
     """What is deployed, and its files out of the controller's clone. Raises SourceError when one of them is damaged."""
     last = _last(store)
     return (last.revision, LocalClone(store.paths.source / "clone.git").tree(last.revision)) if last else None
+
+
+def fleet_of(store: "Store", folder: Path | None, platform: str) -> Fleet:
+    """The fleet in a working folder, or what is deployed.
+
+    Raises:
+        StoreError: nothing is deployed. FleetError: it has mistakes.
+    """
+    if folder is not None:
+        return load_fleet(FolderTree(folder), platform)
+    point = deployed_point(store)
+    if point is None:
+        raise StoreError("nothing is deployed yet", hint="name a working folder with --dir, or run `toweros apply`")
+    return load_fleet(point[1], platform)
 
 
 def _commit(store: "Store | None") -> str:

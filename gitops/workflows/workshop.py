@@ -22,7 +22,7 @@ from gitops.plan import PACKAGE
 from gitops.settings import Settings
 from gitops.store import Store
 from gitops.workflows.import_images import Images
-from gitops.workflows.inventories import Inventories
+from gitops.workflows.security.inventories import Inventories
 
 log = structlog.get_logger(__name__)
 

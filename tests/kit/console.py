@@ -4,6 +4,7 @@ import importlib
 import subprocess
 from pathlib import Path
 
+import structlog.testing
 import typer
 from typer.testing import CliRunner, Result
 
@@ -15,7 +16,8 @@ def toweros(verb: str, *words: str | Path) -> Result:
     app = typer.Typer()
     app.callback()(lambda: None)
     importlib.import_module(verbs()[verb]).register(app)
-    return CliRunner().invoke(app, [verb, *(str(word) for word in words)])
+    with structlog.testing.capture_logs():  # `toweros` itself writes them to stderr
+        return CliRunner().invoke(app, [verb, *(str(word) for word in words)])
 
 
 def git(folder: Path, *words: str) -> str:

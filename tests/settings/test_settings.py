@@ -33,6 +33,31 @@ def test_an_unknown_setting_names_file_and_page(tmp_path: Path) -> None:
     assert "docs/settings.md" in caught.value.hint
 
 
+def test_feeds_are_tables_and_a_folder_is_beside_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = tmp_path / "toweros.toml"
+    table = '[[feeds]]\nname = "{}"\nplace = "{}"\n'
+    config.write_text(table.format("debian", "feeds") + table.format("pypi", "http://127.0.0.1/all.zip"))
+    found = load(config).feeds
+    assert [(feed.name, feed.place) for feed in found] == [
+        ("debian", str(tmp_path / "feeds")),
+        ("pypi", "http://127.0.0.1/all.zip"),
+    ]
+    monkeypatch.setenv("TOWEROS_FEEDS", '[{"name": "own", "place": "/srv/osv"}]')
+    assert [feed.name for feed in load(config).feeds] == ["own"]
+    monkeypatch.delenv("TOWEROS_FEEDS")
+    for text, words in (
+        (table.format("debian", "a") * 2, "two feeds have one name"),
+        (table.format("Debian!", "a"), "feeds.0.name"),
+        (table.format("debian", "https://ada:secret@127.0.0.1/"), "feeds.0.place"),
+        (table.format("debian", "ftp://127.0.0.1/"), "feeds.0.place"),
+        ('feeds = "x"\n', "feeds"),
+    ):
+        config.write_text(text)
+        with pytest.raises(SettingsError, match=words) as caught:
+            load(config)
+        assert "secret" not in caught.value.message
+
+
 def test_places_for_old_files_are_one_or_several(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     config = tmp_path / "toweros.toml"
     config.write_text(

@@ -28,6 +28,8 @@ from gitops.store.notes.documents import (
     BoxInventories,
     BuiltAt,
     CheckedSignature,
+    Exposures,
+    FeedState,
     ForgeMemory,
     InventoryDocuments,
     LastDeployed,
@@ -52,6 +54,8 @@ LATER = {
     InventoryDocuments,
     PartIndex,
     BuiltAt,
+    FeedState,
+    Exposures,
 }
 LATER |= {Patches, PatchRuns}
 """What 0.1.0 did not keep, or not in its last state."""

@@ -3,23 +3,15 @@
 import enum
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from gitops.cli import context
 from gitops.cli.context import ConfigOption, StateOption
 from gitops.cli.output import console, table, talk
-from gitops.errors import StoreError, TowerosError
-from gitops.fleet import load_fleet
-from gitops.fleet.documents.explain import did_you_mean
-from gitops.model import Component, Fleet, Inventory, Tree
-from gitops.source import FolderTree
-
-if TYPE_CHECKING:
-    from gitops.store import Store
-    from gitops.workflows.inventories import Inventories
-
+from gitops.errors import StoreError
+from gitops.model import Component, Inventory
 
 SHOWN = 3
 """Licences of a package in the table."""
@@ -48,39 +40,19 @@ def sbom(
 ) -> None:
     """List the packages inside of a box, a role or a package, with source, version and licence."""
     from gitops.security.sbom.documents import documents  # with the libraries of the formats, these take long to load
-    from gitops.workflows.inventories import Inventories
+    from gitops.workflows.question import fleet_of
+    from gitops.workflows.security.inventories import Inventories
 
     settings = context.settings(config, state)
     store = context.existing_store(settings)
     if store is None:
         raise StoreError(f"nothing is built yet in {settings.state}", hint="`toweros build` or `toweros apply` first")
-    fleet = load_fleet(FolderTree(folder) if folder else _deployed(store), settings.platform)
-    found = _find(name, fleet, Inventories(store, fleet.packages, remember=False))
+    fleet = fleet_of(store, folder, settings.platform)
+    found = Inventories(store, fleet.packages, remember=False).of_name(name, fleet)
     if output is Format.table:
         _show(found)
         return
     sys.stdout.write(documents(found)["cdx" if output is Format.cyclonedx else "spdx"].decode() + "\n")
-
-
-def _deployed(store: "Store") -> Tree:
-    from gitops.workflows.question import deployed_point
-
-    point = deployed_point(store)
-    if point is None:
-        raise StoreError("nothing is deployed yet", hint="name a working folder with --dir, or run `toweros apply`")
-    return point[1]
-
-
-def _find(name: str, fleet: Fleet, known: "Inventories") -> Inventory:
-    path = name.rstrip("/")
-    if path in fleet.boxes:
-        return known.of_box(fleet.boxes[path])
-    if boxes := [box for box in fleet.boxes.values() if box.role == path]:
-        return Inventory.union(map(known.of_box, boxes))
-    if path in fleet.packages:
-        return known.of_package(path)
-    names = [*fleet.boxes, *{box.role for box in fleet.boxes.values()}, *fleet.packages]
-    raise TowerosError(f"there is no box, role or package {name!r}", hint=did_you_mean(name, names))
 
 
 def _show(found: Inventory) -> None:

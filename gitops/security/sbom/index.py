@@ -15,8 +15,9 @@ from pydantic import TypeAdapter, ValidationError
 
 from gitops.errors import StoreError
 from gitops.model import FETCHED, Component, LockedFile
+from gitops.security.components import server
 from gitops.security.sbom.files import Content
-from gitops.security.sbom.parts import Part, licensed, part, server
+from gitops.security.sbom.parts import Part, licensed, part
 from gitops.store import Store
 from gitops.store.notes.documents import PartIndex
 

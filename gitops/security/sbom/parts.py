@@ -20,12 +20,12 @@ from dataclasses import dataclass, field, replace
 from email.parser import HeaderParser
 from hashlib import file_digest, sha256
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from debian.arfile import ArError
 from debian.debfile import DebError, DebFile
 
 from gitops.model import FETCHED, Component, Ecosystem, LockedFile
+from gitops.security.components import of_lock, server, unsigned
 from gitops.security.sbom import licences
 from gitops.security.sbom.files import Content, normal, read_members
 
@@ -69,21 +69,7 @@ def part(file: LockedFile, path: Path) -> Part:
     try:
         return readers.get(file.kind, _deb)(file, path)
     except UNREADABLE:
-        return Part(from_lock(file), opened=False)
-
-
-def from_lock(file: LockedFile) -> Component:
-    """A component as far as the lock knows it."""
-    if file.kind == FETCHED:
-        return Component(Ecosystem.generic, file.name, file.version, file.path, file.version, (), file.sha256)
-    ecosystem = Ecosystem.pypi if file.kind == "wheel" else Ecosystem.debian
-    source, version = file.source or file.name, file.source_version or file.version
-    return Component(ecosystem, file.name, file.version, source, version, (), file.sha256, server(file))
-
-
-def server(file: LockedFile) -> str:
-    """Whose package it is, where it is not Debian's: advisories of Debian do not speak of it."""
-    return (urlsplit(file.path).hostname or "") if file.elsewhere else ""
+        return Part(of_lock(file), opened=False)
 
 
 def source_of(name: str, version: str, words: str) -> tuple[str, str]:
@@ -104,8 +90,7 @@ def _deb(file: LockedFile, path: Path) -> Part:
         deb.close()
     source = source_of(name, version, control.get("Source", ""))
     signed = BUILT_USING.fullmatch(control.get("Built-Using", "").strip())
-    if SIGNED in source[0] and signed:
-        source = signed[1], signed[2]
+    source = (signed[1], signed[2]) if SIGNED in source[0] and signed else unsigned(*source)
     found = licences.of_copyright(text)
     component = Component(Ecosystem.debian, name, version, *source, found, file.sha256, server(file))
     return Part(component, files, documented_by=other)
@@ -138,7 +123,7 @@ def _fetched(file: LockedFile, path: Path) -> Part:
         files = {file.name: Content(file_digest(stream, "sha256").hexdigest(), path.stat().st_size)}
     with suppress(*UNREADABLE, zlib.error, lzma.LZMAError), tarfile.open(path, "r:*") as archive:
         files |= read_members(archive)
-    return Part(from_lock(file), files, always=True)
+    return Part(of_lock(file), files, always=True)
 
 
 def of_metadata(text: str, digest: str = "") -> Component:

@@ -8,10 +8,11 @@ from starlette.exceptions import HTTPException
 from gitops.model import Json
 from gitops.rollout.status import box_status, fleet_status
 from gitops.store import Store
+from gitops.store.notes.documents import Exposures, FeedState, as_json
 
 
 def router(store: Store) -> APIRouter:
-    """GET /api/v1/boxes, and one of them."""
+    """GET /api/v1/boxes, one of them, and /api/v1/security."""
     routes = APIRouter()
 
     @routes.get("/api/v1/boxes")
@@ -21,6 +22,12 @@ def router(store: Store) -> APIRouter:
     @routes.get("/api/v1/boxes/{name}")
     def box(name: str) -> Json:
         return one_box(store, name)
+
+    @routes.get("/api/v1/security")
+    def security() -> Json:
+        found = store.notes.get(Exposures) or Exposures()
+        feeds = {name: as_json(state) for name, state in store.notes.each(FeedState).items()}
+        return as_json(found) | {"feeds": feeds}
 
     return routes
 

@@ -10,7 +10,7 @@ from fastapi import APIRouter, Response
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Gauge, generate_latest
 from starlette.responses import JSONResponse, PlainTextResponse
 
-from gitops.model import Health, Sync
+from gitops.model import Health, Severity, Sync
 from gitops.rollout.status import FleetStatus, fleet_status
 from gitops.settings import Settings
 from gitops.store import Store
@@ -57,6 +57,7 @@ def exposition(fleet: FleetStatus) -> bytes:
     alarms = [alarm.reason for alarm in fleet.controller.alarms]
     for reason in filter(None, (fleet.controller.reason, *alarms)):
         verified.labels(reason).set(1)
+    _security(fleet, registry)
     return generate_latest(registry)
 
 
@@ -76,3 +77,33 @@ def updates(store: Store) -> bytes:
     held = Gauge("toweros_security_held", "Sets of updates that failed, and wait for something new.", registry=registry)
     held.set(len(patches.held))
     return generate_latest(registry)
+
+
+def _security(fleet: FleetStatus, registry: CollectorRegistry) -> None:
+    """What is wrong with what runs: by role, and how long it took until it was no more."""
+    found = Gauge("toweros_open_advisories", "Known vulnerabilities.", ["role", "severity"], registry=registry)
+    fixable = Gauge("toweros_fixable_advisories", "Those that a newer version mends.", ["role"], registry=registry)
+    oldest = Gauge("toweros_oldest_advisory_seconds", "Unix time of the first sighting.", ["role"], registry=registry)
+    known = Gauge("toweros_advisories_known", "0 while something is not known.", ["role"], registry=registry)
+    for role, exposure in fleet.exposures.roles.items():
+        for severity in Severity:
+            found.labels(role, severity).set(exposure.open.get(severity, 0))
+        fixable.labels(role).set(exposure.fixable)
+        oldest.labels(role).set(exposure.oldest)
+        known.labels(role).set(not exposure.unknown)
+    looked = Gauge("toweros_advisories_looked_seconds", "Unix time of the last look at all boxes.", registry=registry)
+    looked.set(fleet.exposures.made)
+    confirmed = Gauge(
+        "toweros_feed_confirmed_seconds", "Unix time of a feed's last answer.", ["feed"], registry=registry
+    )
+    failing = Gauge("toweros_feed_failing", "1 while a feed is not believed.", ["feed"], registry=registry)
+    for name, state in fleet.feeds.items():
+        confirmed.labels(name).set(state.confirmed)
+        failing.labels(name).set(bool(state.error))
+    number = Gauge(
+        "toweros_time_to_fix_seconds_count", "Vulnerabilities that are gone.", ["severity"], registry=registry
+    )
+    took = Gauge("toweros_time_to_fix_seconds_sum", "How long they took in all.", ["severity"], registry=registry)
+    for severity_name, (count, seconds) in fleet.exposures.fixed.items():
+        number.labels(severity_name).set(count)
+        took.labels(severity_name).set(seconds)

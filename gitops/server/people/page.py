@@ -7,7 +7,7 @@ from fastapi import APIRouter
 from jinja2 import Environment, PackageLoader
 from starlette.responses import HTMLResponse
 
-from gitops.model import Health
+from gitops.model import Health, Severity
 from gitops.rollout.status import FleetStatus, fleet_status
 from gitops.server.people.words import ago, moment, short
 from gitops.store import Store
@@ -27,7 +27,11 @@ def router(store: Store) -> APIRouter:
         now = int(time.time())
         fleet = fleet_status(store, now)
         events = store.events.latest(limit=EVENTS)
-        return HTMLResponse(template.render(fleet=fleet, events=events, now=now, refresh=REFRESH, counts=counts(fleet)))
+        return HTMLResponse(
+            template.render(
+                fleet=fleet, events=events, now=now, refresh=REFRESH, counts=counts(fleet), severities=list(Severity)
+            )
+        )
 
     return routes
 

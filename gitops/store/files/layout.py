@@ -28,13 +28,16 @@ class Scratch(enum.StrEnum):
     plan = ".plan-"
     extract = ".extract-"
     tar = ".tar-"
+    feed = ".feed-"
 
 
 LEFTOVERS = {
     f"{Scratch.build}*": 0.0,
     f"{Scratch.fetch}*": 0.0,
     f"{Scratch.plan}*": 24 * HOUR,
-    **dict.fromkeys((f"{Scratch.extract}*", f"{Scratch.tar}*", "toolbox/.new-*", "toolbox/*/work/*"), HOUR),
+    **dict.fromkeys(
+        (f"{Scratch.extract}*", f"{Scratch.tar}*", f"{Scratch.feed}*", "toolbox/.new-*", "toolbox/*/work/*"), HOUR
+    ),
     **dict.fromkeys(
         ("blobs/sha256/.new-*", "layers/.new-*", "layers/deltas/*/.new-*", "repo/attestations/.new-*"), HOUR
     ),

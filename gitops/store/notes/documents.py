@@ -244,6 +244,62 @@ class Patches:
     looked: Mapping[str, str] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class FeedState:
+    """What a feed of advisories said. Its key is the feed's name. Times are Unix seconds, 0: never. `looked`: the last
+    try; `confirmed`: the last that succeeded; `written`: when the feed's data were written, as far as it says;
+    `counts`: scope -> how many advisories; `error`, `hint` and `failing` (its first time): of a try that failed."""
+
+    place: str = ""
+    etag: str = ""
+    changed: str = ""
+    written: int = 0
+    looked: int = 0
+    confirmed: int = 0
+    index: Blob | None = None
+    counts: Mapping[str, int] = field(default_factory=dict)
+    unread: tuple[str, ...] = ()
+    error: str = ""
+    hint: str = ""
+    failing: int = 0
+
+    @property
+    def age_from(self) -> int:
+        """The moment of which it tells."""
+        return min(self.confirmed, self.written) if self.written else self.confirmed
+
+
+@dataclass(frozen=True)
+class Unknown:
+    """Something that is not known (`gitops.model.Gap`). `since`: Unix seconds, 0: it never was."""
+
+    about: str
+    why: str
+    since: int = 0
+
+
+@dataclass(frozen=True)
+class RoleExposure:
+    """What is wrong with what the boxes of a role run. `open`: severity -> vulnerabilities of a source; `fixable`: how
+    many of them a newer version mends; `oldest`: when the first of them was seen; `unknown`: then these are too few."""
+
+    boxes: int = 0
+    open: Mapping[str, int] = field(default_factory=dict)
+    fixable: int = 0
+    oldest: int = 0
+    unknown: tuple[Unknown, ...] = ()
+
+
+@dataclass(frozen=True)
+class Exposures:
+    """What is wrong with the fleet, as it was last looked at (`made`). `fixed`: severity -> how many vulnerabilities
+    are gone, and the seconds that all of them together took from the first sighting with a fix."""
+
+    made: int = 0
+    roles: Mapping[str, RoleExposure] = field(default_factory=dict)
+    fixed: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+
+
 NAMES: Mapping[type[Any], str] = {
     Status: "controller",
     PassResult: "pass/",
@@ -263,6 +319,8 @@ NAMES: Mapping[type[Any], str] = {
     BuiltAt: "built/",
     PatchRuns: "security-runs",
     Patches: "security",
+    FeedState: "feed/",
+    Exposures: "exposures",
 }
 """Every document. There is one of each; of those whose name ends in `/` or `:`, one for each key, which follows."""
 

@@ -28,6 +28,7 @@ from gitops.store import Store
 from gitops.store.notes.documents import ForgeMemory
 from gitops.workflows.preview import Question, preview, verdict
 from gitops.workflows.reviews.reviewer import Deployment, Reviewer
+from gitops.workflows.security.advisories import Advisories
 from gitops.workflows.trial import measure
 
 log = structlog.get_logger(__name__)
@@ -93,7 +94,7 @@ class Reviews:
         point = (base, clone.tree(base)) if base else None
         question = Question(point, (head, clone.tree(head)), judged, named=True, platform=self._settings.platform)
         measured = measure(question, self._store, self._settings) if build else None
-        return preview(question, self._store, measured)
+        return preview(question, self._store, measured, Advisories(self._store, self._settings.feeds))
 
     def _note(self, problem: str) -> None:
         """Say what is wrong once, and that it is over once."""

@@ -14,8 +14,8 @@ from gitops.server import create_app
 from gitops.store import Store
 from gitops.store.collect import collect
 from gitops.store.notes.documents import AppImageBlobs, BoxInventories, InventoryDocuments, LayerInventories, PartIndex
-from gitops.workflows import inventories
-from gitops.workflows.inventories import Inventories
+from gitops.workflows.security import inventories
+from gitops.workflows.security.inventories import Inventories
 from tests.kit.console import toweros
 from tests.kit.debs import deb, locked
 from tests.kit.oci import image, tar

@@ -12,8 +12,9 @@ from collections.abc import Iterable, Mapping
 import structlog
 
 from gitops.assemble.release import BOOTLOADER, INITRD
-from gitops.errors import BuildError
-from gitops.model import AppImage, Box, Image, Inventory, Package, Release
+from gitops.errors import BuildError, TowerosError
+from gitops.fleet.documents.explain import did_you_mean
+from gitops.model import AppImage, Box, Fleet, Image, Inventory, Package, Release
 from gitops.oci.image import Reference
 from gitops.plan import PACKAGE
 from gitops.security.sbom.documents import KINDS, documents
@@ -67,6 +68,18 @@ class Inventories:
         own = Inventory.union(self.of_package(name) for name in map(_path, names) if name in self._packages)
         others = [name for name in names if _path(name) not in self._packages]
         return Inventory.union((own, *map(self.of_foreign, others)))
+
+    def of_name(self, name: str, fleet: Fleet) -> Inventory:
+        """What is inside of a box, of all boxes of a role, of a package, or (no name) of the whole fleet.
+
+        Raises:
+            TowerosError: there is none of this name. BuildError: a package is not built.
+        """
+        path = name.rstrip("/")
+        if path in fleet.packages:
+            return self.of_package(path)
+        boxes = {_images(box): box for box in boxes_of(path, fleet)}
+        return Inventory.union(map(self.of_box, boxes.values()))
 
     def of_foreign(self, name: str) -> Inventory:
         """What is inside of an image that no package makes, by its reference; of one that is not here: unknown."""
@@ -154,6 +167,20 @@ class Inventories:
         if image is None:
             raise BuildError(f"{package.path} is not built, so nobody knows what is inside", hint=HINT)
         return image
+
+
+def boxes_of(name: str, fleet: Fleet) -> list[Box]:
+    """The box, those of the role, or all of them.
+
+    Raises:
+        TowerosError: there is none of this name.
+    """
+    found = [box for box in fleet.boxes.values() if name in ("", box.name)]
+    found = found or [box for box in fleet.boxes.values() if name == box.role]
+    if name and not found:
+        names = [*fleet.boxes, *{box.role for box in fleet.boxes.values()}, *fleet.packages]
+        raise TowerosError(f"there is no box, role or package {name!r}", hint=did_you_mean(name, names))
+    return found
 
 
 def _path(name: str) -> str:

@@ -1,0 +1,1 @@
+"""What happened: events for people, and when each vulnerability came and went."""
