@@ -32,7 +32,9 @@ from gitops.workflows.journal import Journal, Pass, Stopwatch
 from gitops.workflows.offer import Offer
 from gitops.workflows.provenance.witness import Witness
 from gitops.workflows.reviews.rounds import Reviews
+from gitops.workflows.security.advisories import Advisories
 from gitops.workflows.security.exposures import SecurityWatch
+from gitops.workflows.security.known import Known
 from gitops.workflows.sweep import Sweeper
 from gitops.workflows.updates.schedule import Updates
 from gitops.workflows.workshop import Workshop
@@ -56,7 +58,8 @@ class Controller:
         self._offer = Offer(store, self._signer, self._journal)
         self._sweeper = Sweeper(store, self._builder, self._journal, settings.grace)
         self._reviews = Reviews.of(settings, store)
-        self._updates = Updates(settings, store, self._builder, between=self._offer.hold_at_once)
+        known = Known(Advisories(store, settings.feeds))
+        self._updates = Updates(settings, store, self._builder, known, between=self._offer.hold_at_once)
         self._security = SecurityWatch(store, settings)
         self._accepted: Revision | None = None
         self._fleet: tuple[str, Fleet] | None = None

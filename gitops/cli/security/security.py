@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from gitops.model.updates.patching import Window
     from gitops.store import Store
     from gitops.workflows.preview import Point
+    from gitops.workflows.security.known import Known
 
 NOTHING_DEPLOYED = "run `toweros apply` first, or look at a folder with --dry-run -C DIR"
 
@@ -55,6 +56,8 @@ def run(
 def _run(settings: Settings, store: "Store", point: "Point", *, now: bool) -> None:
     from gitops.builders import builder_of
     from gitops.fleet import load_fleet
+    from gitops.workflows.security.advisories import Advisories
+    from gitops.workflows.security.known import Known
     from gitops.workflows.updates.memory import Timetable
     from gitops.workflows.updates.schedule import Updates
 
@@ -63,7 +66,9 @@ def _run(settings: Settings, store: "Store", point: "Point", *, now: bool) -> No
         raise TowerosError("the fleet repo says nothing of updates", hint="add `security:` to fleet.yaml; docs/spec.md")
     try:
         with store.lease.held():
-            updates = Updates(settings, store, builder_of(settings, store))
+            advisories = Advisories(store, settings.feeds)
+            advisories.refresh(int(time.time()))
+            updates = Updates(settings, store, builder_of(settings, store), Known(advisories))
             if now:
                 for window, outcome in updates.run_now(fleet, point[0]).items():
                     console.print(f"{window}: {outcome}", markup=False)
@@ -147,13 +152,26 @@ def _tree(settings: Settings, folder: Path | None) -> "Tree":
     return point[1]
 
 
+def _known(settings: Settings) -> "Known | None":
+    """What the feeds say; none is asked where the settings name none."""
+    if not settings.feeds:
+        return None
+    from gitops.store import Store
+    from gitops.workflows.security.advisories import Advisories
+    from gitops.workflows.security.known import Known
+
+    advisories = Advisories(Store.of(settings), settings.feeds)
+    advisories.refresh(int(time.time()))
+    return Known(advisories)
+
+
 def _show(tree: "Tree", settings: Settings) -> None:
     """The messages of the commits that would be made, on stdout; what stays, on stderr."""
     from gitops.workflows.updates.preview import previews
 
     number = 0
     stays: dict[str, tuple[Window, str]] = {}
-    for each in previews(tree, settings):
+    for each in previews(tree, settings, _known(settings)):
         for parcel in each.parcels:
             number += 1
             console.print(f"--- {number}. {each.window}", markup=False)

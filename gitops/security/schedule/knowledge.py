@@ -7,7 +7,6 @@ from collections.abc import Iterable, Mapping
 from typing import Protocol
 
 from gitops.model import Component, Finding, LockedFile, Standing
-from gitops.security.components import of_lock
 from gitops.security.schedule.choice import Locks
 
 
@@ -38,7 +37,7 @@ def mended(before: Locks, after: Locks, knowledge: Knowledge) -> Mapping[str, tu
     """By source package, as locks call it: what is wrong before and not after. Advisories may call it otherwise: of
     `linux-signed-amd64` they say `linux`."""
     sources = {file.name: file.source or file.name for file in (*_files(after), *_files(before))}
-    old, new = (knowledge.findings(map(from_lock, _files(locks))) for locks in (before, after))
+    old, new = (knowledge.findings(map(of_lock, _files(locks))) for locks in (before, after))
     still = {(finding.advisory.id, finding.component.name) for finding in new}
     found: dict[str, list[Finding]] = {}
     for finding in old:

@@ -1,0 +1,37 @@
+"""What the feeds say, as a run of updates asks for it (`gitops.security.schedule.knowledge`).
+
+In: the feeds, a clock. Out: findings of components out of locks. Rules: what is late, or was never read, is not known.
+
+    Updates(settings, store, builder, Known(Advisories(store, settings.feeds)))
+"""
+
+import time
+from collections.abc import Callable, Iterable
+
+from gitops.model import Component, Finding, Inventory
+from gitops.security.distribution import distribution_of
+from gitops.security.matching import expose, keys
+from gitops.workflows.security.advisories import Advisories
+
+
+class Known:
+    """The feeds of a store. `clock` gives Unix seconds."""
+
+    def __init__(self, advisories: Advisories, clock: Callable[[], float] = time.time) -> None:
+        self._advisories, self._clock = advisories, clock
+
+    @property
+    def known(self) -> bool:
+        """Whether feeds were read, and none is late."""
+        return not self._advisories.knowledge((), int(self._clock())).gaps
+
+    @property
+    def stamp(self) -> str:
+        """Changes when what is known does."""
+        return repr(self._advisories.marks(int(self._clock())))
+
+    def findings(self, components: Iterable[Component]) -> tuple[Finding, ...]:
+        """What is wrong with them."""
+        locked = tuple(sorted(set(components)))
+        inventory = Inventory(locked, (), distribution_of(locked))
+        return expose(inventory, self._advisories.knowledge(keys(inventory), int(self._clock()))).findings

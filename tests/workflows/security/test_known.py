@@ -1,0 +1,37 @@
+"""A run of updates learns what an update mends, and whether anybody knows."""
+
+from pathlib import Path
+
+from gitops.model import LockedFile
+from gitops.security.schedule.knowledge import mended
+from gitops.settings import Feed
+from gitops.store import Store
+from gitops.workflows.security.advisories import Advisories
+from gitops.workflows.security.known import Known
+from tests.kit.feeds import resolved, tracker, write
+
+NOW = 1_795_000_000
+
+
+def lock(version: str) -> tuple[LockedFile, ...]:
+    pool = "pool/updates/main/l/linux-signed-amd64"
+    return (
+        LockedFile("deb", "base-files", "13.8", "ab" * 32, 1, "pool/main/b/base-files/base-files.deb"),
+        LockedFile("deb", "linux-image-amd64", version, "cd" * 32, 1, f"{pool}/linux-image.deb", "linux-signed-amd64"),
+    )
+
+
+def test_a_kernel_s_update_mends_what_advisories_say_of_linux(tmp_path: Path) -> None:
+    write(tmp_path / "tracker.json", tracker({"linux": {"CVE-2026-1": resolved("6.12.118-1", "high")}}))
+    advisories = Advisories(Store.open(tmp_path / "s"), [Feed(name="debian", place=str(tmp_path / "tracker.json"))])
+    known = Known(advisories, lambda: NOW)
+    before = known.stamp
+    assert not known.known and mended({"pkg/k": lock("6.12.117-1")}, {"pkg/k": lock("6.12.118-1")}, known) == {}
+    advisories.refresh(NOW)
+    found = mended({"pkg/k": lock("6.12.117-1")}, {"pkg/k": lock("6.12.118-1")}, known)
+    assert {source: [each.advisory.id for each in rows] for source, rows in found.items()} == {
+        "linux-signed-amd64": ["CVE-2026-1"]
+    }
+    assert known.known and known.stamp != before
+    assert not Known(advisories, lambda: 2 * NOW).known, "late"
+    assert not Known(Advisories(Store.open(tmp_path / "t"), ())).known, "no feed"
