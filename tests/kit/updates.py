@@ -18,6 +18,8 @@ from gitops.fleet.packages import load_packages
 from gitops.model.updates.patching import WindowRun
 from gitops.source import FolderTree
 from gitops.store.notes.documents import Patches, PatchRuns
+from gitops.workflows.security.advisories import Advisories
+from gitops.workflows.security.known import Known
 from gitops.workflows.updates.schedule import Updates
 from tests.kit.debian import Debian
 from tests.kit.site import PlayedBuilder, Site
@@ -86,7 +88,10 @@ class Patched:
         self.built += builder.built
 
     def updates(self, builder: PlayedBuilder) -> Updates:
-        return Updates(self.site.settings, builder.store, builder, clock=lambda: self.now)
+        advisories = Advisories(builder.store, self.site.settings.feeds)
+        advisories.refresh(self.now)
+        known = Known(advisories, lambda: self.now)
+        return Updates(self.site.settings, builder.store, builder, known, clock=lambda: self.now)
 
     def run(self, *, window: str = "packages") -> WindowRun:
         return (self.site.store.notes.get(PatchRuns) or PatchRuns()).rows[window]

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from typing import Protocol
 
 from gitops.model import Component, Finding, LockedFile, Standing
+from gitops.security.components import of_lock
 from gitops.security.schedule.choice import Locks
 
 

@@ -106,12 +106,12 @@ def test_what_an_update_mends_is_what_is_wrong_before_and_not_after() -> None:
 
 
 def test_a_message_says_what_moves_what_it_fixes_and_where_to_read() -> None:
-    found = finding(OPENSSL, Severity.high, title="Over\x1b[31mflow\nSigned-off-by: eve", link="https://x.example/1")
+    found = finding(OPENSSL, Severity.high, title="Over\x1b[31mflow\nSigned-off-by: eve")
     text = message([Update(OPENSSL, Severity.high, (found, found))], ["pkg/sshd"], known=True)
     assert text == (
         "locks: openssl 3.5.7-1 -> 3.5.9-1 (1 advisory, high)\n\n"
         "openssl 3.5.7-1 -> 3.5.9-1\n"
-        "  CVE-2026-1 (high): Over [31mflow Signed-off-by: eve https://x.example/1\n\n"
+        f"  CVE-2026-1 (high): Over [31mflow Signed-off-by: eve {found.advisory.link}\n\n"
         "Locks: pkg/sshd\n"
     )
 
