@@ -64,15 +64,15 @@ def expose(
     inventory: Inventory, knowledge: Knowledge, statements: Collection[VexStatement] = (), today: str = ""
 ) -> Exposure:
     """What is wrong with an inventory. `today` is an ISO date; empty: no statement has run out."""
-    counted = [each for each in statements if today <= each.until]
     gaps = [Gap(text, "it could not be looked into") for text in inventory.unread]
     scopes = {scope_of(each, inventory) for each in inventory.components}
     gaps += _gaps(scopes, knowledge)
     findings: list[Finding] = []
     for component in inventory.components:
         mine, odd = _of_component(component, scope_of(component, inventory), knowledge)
-        findings += [_stated(each, counted) for each in _unbundled(mine)]
+        findings += _unbundled(mine)
         gaps += odd
+    findings = stated(findings, statements, today)
     findings.sort(key=lambda each: (each.advisory.severity.rank, each.component.source, each.advisory.id))
     return Exposure(tuple(findings), tuple(dict.fromkeys(gaps)))
 
@@ -144,6 +144,12 @@ def _unbundled(findings: list[Finding]) -> list[Finding]:
         for each in findings
         if len(each.advisory.aliases) < 2 or any(not alone[name] - {each.advisory.id} for name in each.advisory.aliases)
     ]
+
+
+def stated(findings: Iterable[Finding], statements: Iterable[VexStatement], today: str) -> list[Finding]:
+    """Findings as they stand by the fleet's own statements, those that have not run out."""
+    counted = [each for each in statements if today <= each.until]
+    return [_stated(each, counted) for each in findings]
 
 
 def _stated(finding: Finding, statements: Iterable[VexStatement]) -> Finding:

@@ -6,8 +6,9 @@ Nothing().known         # False: nobody has read a feed
 from collections.abc import Iterable, Mapping
 from typing import Protocol
 
-from gitops.model import Component, Finding, LockedFile, Standing
+from gitops.model import Component, Finding, LockedFile, Standing, VexStatement
 from gitops.security.components import of_lock
+from gitops.security.matching import stated
 from gitops.security.schedule.choice import Locks
 
 
@@ -34,14 +35,16 @@ class Nothing:
         return ()
 
 
-def mended(before: Locks, after: Locks, knowledge: Knowledge) -> Mapping[str, tuple[Finding, ...]]:
-    """By source package, as locks call it: what is wrong before and not after. Advisories may call it otherwise: of
-    `linux-signed-amd64` they say `linux`."""
+def mended(
+    before: Locks, after: Locks, knowledge: Knowledge, statements: Iterable[VexStatement] = (), today: str = ""
+) -> Mapping[str, tuple[Finding, ...]]:
+    """By source package, as locks call it: what is wrong before and not after, but for what the fleet's own statements
+    call harmless. Advisories may call a source otherwise: of `linux-signed-amd64` they say `linux`."""
     sources = {file.name: file.source or file.name for file in (*_files(after), *_files(before))}
     old, new = (knowledge.findings(map(of_lock, _files(locks))) for locks in (before, after))
     still = {(finding.advisory.id, finding.component.name) for finding in new}
     found: dict[str, list[Finding]] = {}
-    for finding in old:
+    for finding in stated(old, statements, today):
         name = finding.component.name
         if finding.standing is not Standing.harmless and (finding.advisory.id, name) not in still and name in sources:
             found.setdefault(sources[name], []).append(finding)

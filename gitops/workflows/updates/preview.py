@@ -12,6 +12,7 @@ from gitops.builders.relocking.relock import Relocker
 from gitops.errors import FleetError, Problem
 from gitops.fleet import load_policy
 from gitops.fleet.packages import load_packages
+from gitops.fleet.vex import load_statements
 from gitops.model import Tree
 from gitops.model.updates.patching import Move, Patching, Window
 from gitops.security.schedule.choice import Facts
@@ -37,12 +38,13 @@ def previews(tree: Tree, settings: Settings, knowledge: Knowledge | None = None)
     """
     policy, problems, known = load_policy(tree), list[Problem](), knowledge or Nothing()
     packages = load_packages(tree, policy.recipe, settings.platform, problems)
+    statements = load_statements(tree, problems)
     if problems:
         raise FleetError(problems)
     patching = policy.security or Patching()
     relocker = Relocker(Apts(settings.state / "apt"), tree, packages)
     before, after = (relocker.told(locks) for locks in (relocker.locks, relocker.newest()))
-    fixed = mended(before, after, known)
+    fixed = mended(before, after, known, statements, time.strftime("%Y-%m-%d", time.gmtime()))
     facts = Facts(int(time.time()), known.known, fixed)
     for window in patching.windows():
         survey = Survey(relocker, patching, window, facts)

@@ -12,6 +12,7 @@ signed by the controller's own key. Rules:
     outcome = Run(desk, Window.packages, fleet, revision).go()
 """
 
+import time
 from dataclasses import replace
 
 import structlog
@@ -114,7 +115,8 @@ class Run:
         known = self._desk.knowledge.known
         first = Survey(relocker, self._patching, self._window, Facts(self._now))
         patches = self._memory.see(first.found)
-        fixed = mended(before, after, self._desk.knowledge)
+        today = time.strftime("%Y-%m-%d", time.gmtime(self._now))
+        fixed = mended(before, after, self._desk.knowledge, self._fleet.statements, today)
         facts = Facts(self._now, known, fixed, patches.seen, patches.held)
         return facts, Survey(relocker, self._patching, self._window, facts)
 

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from gitops.model import LockedFile
+from gitops.model import LockedFile, VexStatement, VexStatus
 from gitops.security.schedule.knowledge import mended
 from gitops.settings import Feed
 from gitops.store import Store
@@ -32,6 +32,9 @@ def test_a_kernel_s_update_mends_what_advisories_say_of_linux(tmp_path: Path) ->
     assert {source: [each.advisory.id for each in rows] for source, rows in found.items()} == {
         "linux-signed-amd64": ["CVE-2026-1"]
     }
+    said = VexStatement("CVE-2026-1", VexStatus.not_affected, "ada", "2026-12-31", ("linux",))
+    assert mended({"pkg/k": lock("6.12.117-1")}, {"pkg/k": lock("6.12.118-1")}, known, [said], "2026-12-31") == {}
+    assert mended({"pkg/k": lock("6.12.117-1")}, {"pkg/k": lock("6.12.118-1")}, known, [said], "2027-01-01") == found
     assert known.known and known.stamp != before
     assert not Known(advisories, lambda: 2 * NOW).known, "late"
     assert not Known(Advisories(Store.open(tmp_path / "t"), ())).known, "no feed"
