@@ -19,7 +19,7 @@ from gitops.builders.sources import Offer, Sources
 from gitops.errors import BuildError, FleetError, Problem, ProcessError
 from gitops.fleet.packages import SIBLING
 from gitops.fleet.packages.lockfile import dump_lock, fetched
-from gitops.fleet.packages.wanted import MAIN, Fetch, Wanted, parse_wanted
+from gitops.fleet.packages.wanted import MAIN, WHEEL, Fetch, Wanted, parse_wanted
 from gitops.model import FETCHED, LockedFile, Package, Tree
 from gitops.process import run
 from gitops.store.files.blobs import digest_file
@@ -129,16 +129,18 @@ def fetch_wheel(requirement: str, folder: Path | None = None) -> LockedFile:
     Raises:
         BuildError: there is no such wheel for Debian 13, or no index answers.
     """
+    if not WHEEL.fullmatch(requirement):  # pip would fetch an address, and run the setup.py of what is there
+        raise BuildError(f"`{requirement}` is no wheel", hint="NAME==VERSION")
     with tempfile.TemporaryDirectory() as temporary:
-        target = folder or Path(temporary)
+        target = (folder or Path(temporary)).resolve()
         choice = ["--python-version", PYTHON, "--implementation", "cp"]
         choice += [word for abi in ("cp313", "abi3", "none") for word in ("--abi", abi)]
         choice += [word for name in PLATFORMS for word in ("--platform", f"{name}_x86_64")]
         pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "download", "--quiet", "--no-deps"]
         pip += ["--retries", "1", "--timeout", "15"]
         try:
-            # A source distribution would run its own setup.py, here and now.
-            run([*pip, "--only-binary=:all:", *choice, "--dest", target, requirement])
+            # A source distribution would run its own setup.py, here and now; so would a `pip.py` of the current folder.
+            run([*pip, "--only-binary=:all:", *choice, "--dest", target, "--", requirement], cwd=target)
         except ProcessError as error:
             raise BuildError(f"no wheel for `{requirement}`: {error.message.splitlines()[-1]}") from error
         name, _, version = requirement.partition("==")

@@ -1,14 +1,16 @@
 """packages.in becomes packages.lock, by the machine's own apt against a mirror in a folder."""
 
+import tarfile
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
-from gitops.builders.lock import Locker
-from gitops.errors import FleetError
+from gitops.builders.lock import Locker, fetch_wheel
+from gitops.errors import BuildError, FleetError
 from gitops.fleet.packages import load_packages
 from gitops.model import Package
+from tests.kit.servers import files
 from tests.simulators.tree import DictTree
 
 STANZA = "Package: {name}\nVersion: 1.0\nArchitecture: all\nDepends: {depends}\nFilename: ./{name}.deb\n"
@@ -60,3 +62,30 @@ def test_a_name_that_cannot_be_had_is_a_mistake_in_its_line(
         lock(locker, wanted)
     (problem,) = caught.value.problems
     assert (problem.file, problem.line) == ("pkg/a/packages.in", line)
+
+
+@pytest.fixture
+def evil(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A file that somebody's Python program writes when it is run; an index that has nothing."""
+    (tmp_path / "index").mkdir()
+    monkeypatch.setenv("PIP_CONFIG_FILE", "/dev/null")
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    for name in ("index/setup.py", "here/pip.py", "here/pip/__main__.py"):
+        (tmp_path / name).parent.mkdir(exist_ok=True, parents=True)
+        (tmp_path / name).write_text(f"open({str(tmp_path / 'ran')!r}, 'w')\n")
+    return tmp_path / "ran"
+
+
+def test_a_wheel_whose_name_is_an_address_runs_no_setup_py(tmp_path: Path, evil: Path) -> None:
+    with tarfile.open(tmp_path / "index/a-1.0.tar.gz", "w:gz") as archive:
+        archive.add(tmp_path / "index/setup.py", "a-1.0/setup.py")
+    with files(tmp_path / "index") as (url, asked), pytest.raises(BuildError):
+        fetch_wheel(f"{url}a-1.0.tar.gz?x==1.0")
+    assert asked == [] and not evil.exists()
+
+
+def test_a_pip_of_the_current_folder_is_not_run(tmp_path: Path, evil: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path / "here")
+    with pytest.raises(BuildError, match="no wheel"):
+        fetch_wheel("nothing-at-all==1.0")
+    assert not evil.exists()

@@ -13,13 +13,18 @@ whose source has another name or version says both at the end: `deb login 1:4.16
 
 import re
 from collections.abc import Iterable
+from urllib.parse import unquote
 
 from gitops.errors import Problem
-from gitops.fleet.packages.wanted import ADDRESS, FILE, Fetch, rows
+from gitops.fleet.packages.wanted import ADDRESS, DEB, FILE, Fetch, rows
 from gitops.model import FETCHED, LockedFile, sha256
 
 HEADER = "# locked for packages.in sha256:"
 _PATH = re.compile(r"[A-Za-z0-9+._~%:-]+(/[A-Za-z0-9+._~%:-]+)*")
+_WHEEL_FILE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+!-]*\.whl")
+_VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9.+:~!_-]*")
+_NAMES = {"deb": DEB, "wheel": re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*"), FETCHED: FILE}
+"""What a name may be, by kind: programs that fetch get them as arguments, and would take an address as well."""
 
 
 def parse_lock(data: bytes, file: str, wanted: bytes, problems: list[Problem]) -> tuple[LockedFile, ...]:
@@ -58,19 +63,24 @@ def _row(file: LockedFile) -> str:
 
 
 def _entry(words: list[str]) -> LockedFile | None:
-    if len(words) not in (6, 8) or words[0] not in ("deb", "wheel", FETCHED):
+    if len(words) not in (6, 8) or words[0] not in _NAMES:
         return None
     kind, name, version, digest, size, path = words[:6]
     sound = re.fullmatch("[0-9a-f]{64}", digest) and re.fullmatch("[0-9]{1,11}", size) and _is_place(kind, path)
-    if not sound or (kind == FETCHED and not FILE.fullmatch(name)):
+    if not sound or not _NAMES[kind].fullmatch(name) or not _VERSION.fullmatch(version):
+        return None
+    if words[6:] and not (kind == "deb" and DEB.fullmatch(words[6]) and _VERSION.fullmatch(words[7])):
         return None
     return LockedFile(kind, name, version, digest, int(size), path, *words[6:])
 
 
 def _is_place(kind: str, path: str) -> bool:
-    """A path below Debian's mirrors or of the index, or an address of a Debian package or a file by digest."""
-    if ".." in path.split("/"):
+    """A path below Debian's mirrors, a wheel's file, or an address of a Debian package or a file by digest."""
+    if kind == "wheel":
+        return bool(_WHEEL_FILE.fullmatch(path))
+    # What asks for it reads `%2e` as a dot.
+    if ".." in unquote(path).split("/") or (kind == "deb" and not path.endswith(".deb")):
         return False
     if ADDRESS.fullmatch(path):
-        return kind != "wheel" and not path.endswith("/")
-    return kind != FETCHED and bool(_PATH.fullmatch(path))
+        return not path.endswith("/")
+    return kind == "deb" and bool(_PATH.fullmatch(path))

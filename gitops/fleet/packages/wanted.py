@@ -29,14 +29,15 @@ KEYS = "keys/apt"
 URL = re.compile(r"https?://[A-Za-z0-9.-]+(:[0-9]{1,5})?(/[A-Za-z0-9._~%+:=,-]+)*/?")
 ADDRESS = re.compile(URL.pattern + r"(\?[A-Za-z0-9._~%+:=,&/-]+)?")
 FILE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._+~-]{0,99}")
-_DEB = re.compile(r"[a-z0-9][a-z0-9+.-]+")
+DEB = re.compile(r"[a-z0-9][a-z0-9+.-]+")
+"""A name of a Debian package (Debian policy 5.6.1)."""
+WHEEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*==[A-Za-z0-9.+!-]+")
 _EXTRA = re.compile(r"([a-z0-9][a-z0-9+.-]+)@([a-z0-9][a-z0-9-]{0,62})")
-_WHEEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*==[A-Za-z0-9.+!-]+")
 _SOURCE = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
 _SUITE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]*")
 _COMPONENT = re.compile(r"[a-z0-9][a-z0-9-]*")
 _SHA256 = re.compile(r"sha256:([0-9a-f]{64})")
-_SIMPLE = {"assume": _DEB, "wheel": _WHEEL, "rootfs": re.compile("|".join(VARIANTS))}
+_SIMPLE = {"assume": DEB, "wheel": WHEEL, "rootfs": re.compile("|".join(VARIANTS))}
 _HINT = "write `deb NAME`, `assume NAME...`, `wheel NAME==VERSION`, `rootfs VARIANT`, `components`, `source` or `fetch`"
 _AS_SOURCE = "write `source NAME URL SUITE COMPONENT...`, the URL by http or https and without a password"
 _AS_FETCH = "write `fetch URL sha256:HEX [as NAME]`, the URL by http or https and without a password"
@@ -156,7 +157,7 @@ class _Reader:
         for word in words:
             extra = _EXTRA.fullmatch(word)
             name, source = (extra[1], extra[2]) if extra else (word, "")
-            if not _DEB.fullmatch(name):
+            if not DEB.fullmatch(name):
                 self._note(number, f"`deb {word}` is not understood", "write `deb NAME`, or `deb NAME@SOURCE`")
             elif source != self.extra.get(name, source) or (source and name in self.names["deb"]):
                 self._note(number, f"`{name}` is asked of two places", "leave one of the lines")

@@ -108,19 +108,22 @@ def test_an_earlier_stage_needs_no_digest() -> None:
 
 # --- packages.in and packages.lock -----------------------------------------------------------------------------------
 
-WORD = st.from_regex(r"[a-z0-9][a-z0-9+.-]{1,20}", fullmatch=True)
-FILES = st.builds(
+WORD = st.from_regex(r"[a-z0-9][a-z0-9.-]{1,20}", fullmatch=True)
+VERSION = st.from_regex(r"[0-9][0-9a-z.+:~-]{0,20}", fullmatch=True)
+HEX = st.from_regex("[0-9a-f]{64}", fullmatch=True)
+DEBS = st.builds(
     LockedFile,
-    kind=st.sampled_from(["deb", "wheel"]),
-    name=WORD,
-    version=st.from_regex(r"[0-9][0-9a-z.+:~-]{0,20}", fullmatch=True),
-    sha256=st.from_regex("[0-9a-f]{64}", fullmatch=True),
+    kind=st.just("deb"),
+    name=st.from_regex(r"[a-z0-9][a-z0-9+.-]{1,20}", fullmatch=True),
+    version=VERSION,
+    sha256=HEX,
     size=st.integers(0, 10**10),
     path=st.builds(lambda a, b: f"pool/{a}/{b}.deb", WORD, WORD),
 )
+WHEELS = st.builds(LockedFile, st.just("wheel"), WORD, VERSION, HEX, st.integers(0, 10**10), WORD.map("{}.whl".format))
 
 
-@given(st.lists(FILES, unique=True))
+@given(st.lists(DEBS | WHEELS, unique=True))
 def test_a_lock_that_was_written_is_read_back(files: list[LockedFile]) -> None:
     problems: list[Problem] = []
     assert set(parse_lock(dump_lock(b"deb x\n", files), "pkg/a/packages.lock", b"deb x\n", problems)) == set(files)
@@ -137,12 +140,28 @@ def test_garbage_in_a_lock_is_a_mistake_never_a_crash(garbage: bytes) -> None:
 @pytest.mark.parametrize(
     "line",
     [
-        "deb a 1 " + "0" * 63 + " 1 pool/a.deb",
-        "deb a 1 " + "0" * 64 + " -1 pool/a.deb",
-        "deb a 1 " + "0" * 64 + " 1 pool/../../etc/passwd",
-        "deb a 1 " + "0" * 64 + " 1 /etc/passwd",
-        "rpm a 1 " + "0" * 64 + " 1 pool/a.rpm",
-        "deb a 1 " + "0" * 64,
+        "deb aa 1 " + "0" * 63 + " 1 pool/aa.deb",
+        "deb aa 1 " + "0" * 64 + " -1 pool/aa.deb",
+        "deb aa 1 " + "0" * 64 + " 1 pool/../../etc/passwd",
+        "deb aa 1 " + "0" * 64 + " 1 /etc/passwd",
+        "rpm aa 1 " + "0" * 64 + " 1 pool/a.rpm",
+        "deb aa 1 " + "0" * 64,
+        "deb --help 1 " + "0" * 64 + " 1 pool/aa.deb",
+        "deb a_a,b 1 " + "0" * 64 + " 1 pool/aa.deb",
+        "deb aa -1 " + "0" * 64 + " 1 pool/aa.deb",
+        "deb aa 1;x " + "0" * 64 + " 1 pool/aa.deb",
+        "deb aa 1 " + "0" * 64 + " 1 pool/Packages",
+        "deb aa 1 " + "0" * 64 + " 1 https://packages.example/apt/%2e%2e/aa.deb",
+        "deb aa 1 " + "0" * 64 + " 1 pool/aa.deb ../x 1",
+        "deb aa 1 " + "0" * 64 + " 1 pool/aa.deb source --x",
+        "wheel https://evil.example/a-1.0.tar.gz?x 1.0 " + "0" * 64 + " 1 a-1.0-py3-none-any.whl",
+        "wheel --find-links=x 1.0 " + "0" * 64 + " 1 a-1.0-py3-none-any.whl",
+        "wheel a@b 1.0 " + "0" * 64 + " 1 a-1.0-py3-none-any.whl",
+        "wheel a 1.0@x " + "0" * 64 + " 1 a-1.0-py3-none-any.whl",
+        "wheel a 1.0 " + "0" * 64 + " 1 a-1.0.tar.gz",
+        "wheel a 1.0 " + "0" * 64 + " 1 b/a-1.0-py3-none-any.whl",
+        "wheel a 1.0 " + "0" * 64 + " 1 .whl",
+        "wheel a 1.0 " + "0" * 64 + " 1 a-1.0-py3-none-any.whl a 1.0",
     ],
 )
 def test_a_line_that_is_not_sound_is_refused(line: str) -> None:
