@@ -51,5 +51,10 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
     for column in columns:
         result.add_column(column, overflow="fold", no_wrap=column != columns[-1])
     for row in rows:
-        result.add_row(*row)
+        result.add_row(*map(printable, row))
     return result
+
+
+def printable(text: str) -> str:
+    """Words of others, without what a terminal would act on."""
+    return "".join(letter if letter.isprintable() or letter == "\n" else "?" for letter in text)

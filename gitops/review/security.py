@@ -12,7 +12,7 @@ from gitops.model import Exposure, Finding, Inventory, LockedFile, Package
 from gitops.review.nouns import SecurityChange, Vulnerability
 from gitops.security.components import of_lock
 from gitops.security.distribution import distribution_of
-from gitops.security.matching import Knowledge, expose
+from gitops.security.matching import Knowledge, expose, scope_of
 
 Name = tuple[str, str]
 
@@ -36,6 +36,8 @@ def compared(old: Mapping[str, Package], new: Mapping[str, Package], knowledge: 
         was, now = expose(before, knowledge), expose(after, knowledge)
         unknown |= dict.fromkeys(f"{gap.about}: {gap.why}" for gap in (*was.gaps, *now.gaps))
         gone, come = _names(was), _names(now)
+        silent = {each.source for each in after.components if scope_of(each, after) not in knowledge.covered}
+        gone = {name: each for name, each in gone.items() if name[1] not in silent}
         findings |= gone | come
         versions = _versions(before), _versions(after)
         for rows, names in ((fixes, gone.keys() - come.keys()), (brings, come.keys() - gone.keys())):

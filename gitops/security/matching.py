@@ -11,9 +11,10 @@ In: an inventory, what the feeds say, the fleet's own statements, the day. Out: 
     expose(inventory, knowledge, fleet.statements, "2026-11-28").findings
 """
 
-from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+
+from packaging.utils import canonicalize_version
 
 from gitops.model import (
     Advisory,
@@ -112,7 +113,12 @@ def _hit(component: Component, advisory: Advisory) -> Affected | None:
         over = bool(each.last) and is_older(ecosystem, each.last, version)
         if begins and not ends and not over:
             return each
-    return Affected() if version in advisory.versions else None
+    return Affected() if _plain(ecosystem, version) in {_plain(ecosystem, each) for each in advisory.versions} else None
+
+
+def _plain(ecosystem: Ecosystem, version: str) -> str:
+    """For PyPI, 1.0 and 1.0.0 are one version (PEP 440)."""
+    return canonicalize_version(version) if ecosystem is Ecosystem.pypi else version
 
 
 def _standing(advisory: Advisory, hit: Affected) -> Standing:
@@ -127,23 +133,25 @@ def _merged(one: Finding | None, other: Finding) -> Finding:
         return other
     better, rest = (one, other) if one.fixed or not other.fixed else (other, one)
     severity = min(better.advisory.severity, rest.advisory.severity, key=lambda each: each.rank)
-    advisory = better.advisory
-    if severity is not advisory.severity:
-        values = {**advisory.__dict__, "severity": severity}
-        advisory = Advisory(**values)
-    return Finding(better.component, advisory, better.standing, better.fixed)
+    return replace(better, advisory=replace(better.advisory, severity=severity))
 
 
 def _unbundled(findings: list[Finding]) -> list[Finding]:
-    alone: dict[str, set[str]] = defaultdict(set)
+    """Without those of which others that stay say all; their fix goes to those others, which may not know one."""
+    kept = list(findings)
     for each in findings:
-        for name in each.advisory.names:
-            alone[name].add(each.advisory.id)
-    return [
-        each
-        for each in findings
-        if len(each.advisory.aliases) < 2 or any(not alone[name] - {each.advisory.id} for name in each.advisory.aliases)
-    ]
+        rest = [other for other in kept if other is not each]
+        told = {name for other in rest for name in other.advisory.names}
+        if len(each.advisory.aliases) > 1 and told.issuperset(each.advisory.aliases):
+            parts = each.advisory.names
+            kept = [_mended_by(other, each) if parts & other.advisory.names else other for other in rest]
+    return kept
+
+
+def _mended_by(finding: Finding, bundle: Finding) -> Finding:
+    if finding.fixed or not bundle.fixed:
+        return finding
+    return replace(finding, fixed=bundle.fixed, standing=Standing.open)
 
 
 def stated(findings: Iterable[Finding], statements: Iterable[VexStatement], today: str) -> list[Finding]:
@@ -155,9 +163,15 @@ def stated(findings: Iterable[Finding], statements: Iterable[VexStatement], toda
 def _stated(finding: Finding, statements: Iterable[VexStatement]) -> Finding:
     for each in statements:
         named = not each.packages or finding.component.source in each.packages
-        if each.vulnerability in finding.advisory.names and named:
-            return Finding(finding.component, finding.advisory, _by(each, finding), finding.fixed, _words(each))
+        if named and _speaks_of(each, finding.advisory):
+            return replace(finding, standing=_by(each, finding), reason=_words(each))
     return finding
+
+
+def _speaks_of(statement: VexStatement, advisory: Advisory) -> bool:
+    """Of the advisory itself. What is said of one CVE is not said of a bundle that has another one, too."""
+    alone = sum(name.startswith("CVE-") for name in advisory.names) <= 1
+    return statement.vulnerability == advisory.id or (alone and statement.vulnerability in advisory.aliases)
 
 
 def _by(statement: VexStatement, finding: Finding) -> Standing:

@@ -9,7 +9,7 @@ from rich.markup import escape
 
 from gitops.cli import context
 from gitops.cli.context import ConfigOption, StateOption
-from gitops.cli.output import Output, OutputOption, emit, table, talk
+from gitops.cli.output import Output, OutputOption, emit, printable, table, talk
 from gitops.model import Severity
 from gitops.server.people.words import ago, moment
 
@@ -51,6 +51,7 @@ def scan(
 def _table(found: "Scan", now: int) -> object:
     heads = ["ADVISORY", "SEVERITY", "SOURCE", "VERSION", "FIXED IN", "SEEN", "STATE"]
     nothing = "Nothing is found, and not all is known." if found.gaps else "Nothing is found."
+    nothing = f"{found.left_out} are left out." if found.left_out else nothing
     return table(heads, [_cells(row, now) for row in found.rows]) if found.rows else nothing
 
 
@@ -70,4 +71,4 @@ def _tell(found: "Scan") -> None:
         talk.print("not all of it is built: this is what the locks say")
     for gap in found.gaps:
         since = f" since {moment(gap.since)}" if gap.since else ""
-        talk.print(f"[red]not known[/red]{since}: {escape(f'{gap.about}: {gap.why}')}")
+        talk.print(f"[red]not known[/red]{since}: {escape(printable(f'{gap.about}: {gap.why}'))}")

@@ -16,10 +16,19 @@ TITLE = 160
 
 @dataclass(frozen=True)
 class Unread:
-    """An entry that could not be read: its name, and what was wrong with it."""
+    """An entry that could not be read: its name, and what was wrong with it, harmless for a terminal."""
 
     name: str
     why: str
+
+    def __post_init__(self) -> None:
+        for member, limit in (("name", 100), ("why", 200)):
+            object.__setattr__(self, member, harmless(getattr(self, member))[:limit])
+
+
+def harmless(words: str) -> str:
+    """In one line, and without what a terminal would act on."""
+    return "".join(letter if letter.isprintable() else "?" for letter in " ".join(words.split()))
 
 
 Entries = Iterator[Advisory | Unread]

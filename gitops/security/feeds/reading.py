@@ -19,7 +19,7 @@ import ijson
 
 from gitops.errors import DocumentError
 from gitops.security.feeds import debian_tracker, osv
-from gitops.security.feeds.entries import Entries, Unread
+from gitops.security.feeds.entries import Entries, Unread, harmless
 from gitops.security.feeds.fetch import FILES, LARGEST, list_files
 
 Events = Iterator[tuple[str, Any]]
@@ -57,7 +57,7 @@ def entries(place: Path) -> Entries:
         try:
             yield from _file(path)
         except BROKEN as error:
-            why = " ".join(str(error).split())[:200] or type(error).__name__
+            why = harmless(str(error))[:200] or type(error).__name__
             raise DocumentError(f"{path.name} cannot be read: {why}", hint=HINT) from error
 
 

@@ -52,6 +52,8 @@ def refreshed(feed: Feed, state: FeedState, scratch: Path, now: int) -> tuple[Fe
         if place is None:
             return replace(state, looked=now, confirmed=now, error="", hint="", failing=0), None
         written = min(found.modified, now)
+        if state.index and state.written and not written:
+            raise DocumentError("it no longer says when it was written", hint="is a mirror behind?")
         if written and state.index and written < state.written:
             raise DocumentError("it is older than what it said before", hint="is a mirror behind?")
         data, counts, unread = _read(place)

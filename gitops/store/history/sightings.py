@@ -40,7 +40,9 @@ class Sightings:
         with self._lease.write() as connection:
             statement = inserter(connection.dialect.name, tables.sightings)
             new = statement.excluded
-            changed = {"severity": new.severity, "fixable": new.fixable, "gone": new.gone}
+            back = (tables.sightings.c.fixable > 0) & (new.gone == 0)
+            fixable = case((back, tables.sightings.c.fixable), else_=new.fixable)
+            changed = {"severity": new.severity, "fixable": fixable, "gone": new.gone}
             statement = statement.on_conflict_do_update(index_elements=["role", "advisory", "source"], set_=changed)
             for start in range(0, len(rows), AT_ONCE):
                 connection.execute(statement, rows[start : start + AT_ONCE])

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import structlog
 
+from gitops.errors import DocumentError, StoreError
 from gitops.model import Advisory, Ecosystem, EventType, Gap, Happened, Scope
 from gitops.security.feeds.index import find
 from gitops.security.feeds.refresh import due, late, refreshed
@@ -47,16 +48,19 @@ class Advisories:
         """
         for feed in self.feeds:
             state = self.state(feed)
-            if state.index and not self._store.blobs.has(state.index.sha256):
-                state = replace(state, index=None, looked=0)
-            if due(feed, state, now):
+            lost = self._lost(state) and not state.error
+            if lost or due(feed, state, now):
                 self._refresh(feed, state, now)
 
+    def _lost(self, state: FeedState) -> bool:
+        return state.index is not None and not self._store.blobs.has(state.index.sha256)
+
     def _refresh(self, feed: Feed, before: FeedState, now: int) -> None:
+        whole = replace(before, index=None) if self._lost(before) else before
         with self._store.paths.scratch(Scratch.feed) as scratch:
-            state, data = refreshed(feed, before, Path(scratch), now)
-        if data is not None:
-            state = replace(state, index=self._store.blobs.put(data))
+            state, data = refreshed(feed, whole, Path(scratch), now)
+        # What is lost stays named while it cannot be had again: nothing is known until then.
+        state = replace(state, index=before.index if data is None else self._store.blobs.put(data))
         self._store.notes.put(state, feed.name)
         if state.error and state.error != before.error:
             log.warning("feed.failed", feed=feed.name, error=state.error)
@@ -74,11 +78,11 @@ class Advisories:
             state = self.state(feed)
             scopes = [_scope(name) for name in state.counts]
             covered.update(scopes)
+            for key, advisories in self._said(state, keys).items():
+                found[key] += advisories
             for gap in self._gaps(feed, state, now):
                 for scope in scopes or (None,):
                     gaps[scope].append(gap)
-            for key, advisories in self._said(state, keys).items():
-                found[key] += advisories
         if not self.feeds:
             gaps[None].append(NONE)
         said = {key: tuple(rows) for key, rows in found.items()}
@@ -93,7 +97,7 @@ class Advisories:
 
     def _gaps(self, feed: Feed, state: FeedState, now: int) -> list[Gap]:
         gaps = [late(feed, state, now)]
-        if state.index is not None and not self._store.blobs.has(state.index.sha256):
+        if self._lost(state):
             gaps.append(Gap(f"feed {feed.name}", "its index is lost; it is read again"))
         if state.unread:
             gaps.append(
@@ -102,9 +106,14 @@ class Advisories:
         return [gap for gap in gaps if gap is not None]
 
     def _said(self, state: FeedState, keys: Collection[Key]) -> dict[Key, tuple[Advisory, ...]]:
-        if state.index is None or not self._store.blobs.has(state.index.sha256):
+        if state.index is None or self._lost(state):
             return {}
-        return find(self._store.blobs.read(state.index.sha256), keys)
+        try:
+            return find(self._store.blobs.read(state.index.sha256), keys)
+        except (StoreError, DocumentError) as error:
+            log.warning("feed.index_damaged", error=error.message)
+            self._store.blobs.remove(state.index.sha256)  # then it is lost, and read again
+            return {}
 
 
 def _scope(name: str) -> Scope:

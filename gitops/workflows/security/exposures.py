@@ -8,16 +8,18 @@ role of which all is known gets rid of anything. It is done in a thread of its o
     watch.start(fleet)                  # returns at once
 """
 
+import contextlib
 import threading
 import time
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 
 import structlog
 
-from gitops.errors import readable
+from gitops.errors import TowerosError, readable
 from gitops.model import BoxState, Exposure, Fleet, Gap, Inventory, Sighting
-from gitops.security.matching import expose, keys
+from gitops.security.matching import Knowledge, expose, keys, scope_of
 from gitops.security.sightings import changed, named
 from gitops.settings import Settings
 from gitops.store import Store
@@ -52,34 +54,68 @@ class SecurityWatch:
         try:
             now = int(time.time())
             self._advisories.refresh(now)
+            begun = time.monotonic()  # the feeds' time is not ours: a slow one would put off the next look for hours
             made = look(self._store, fleet, self._advisories, now)
             log.debug("security.looked", roles=len(made.roles))
         except Exception as caught:
             log.warning("security.failed", error=readable(caught).message)
+            self._doubt(readable(caught).message)
         self._resume = time.monotonic() + SHARE * (time.monotonic() - begun)
+
+    def _doubt(self, why: str) -> None:
+        """What was found last may not be true any more."""
+        with contextlib.suppress(Exception):
+            last = self._store.notes.get(Exposures) or Exposures()
+            doubt = Unknown("the last look", why, last.made)
+            roles = {name: replace(role, unknown=(doubt,)) for name, role in last.roles.items()}
+            self._store.notes.put(replace(last, roles=roles))
 
 
 def look(store: Store, fleet: Fleet, advisories: Advisories, now: int) -> Exposures:
     """What is wrong with the fleet now, kept in the store."""
     inside = _inside(store, fleet)
-    inventories = {
-        digest: Inventory.parse(store.blobs.read(digest)) for each in inside.values() for digest in each.known
-    }
+    inventories = _inventories(store, inside)
     wanted = frozenset(key for each in inventories.values() for key in keys(each))
     knowledge, today = advisories.knowledge(wanted, now), time.strftime("%Y-%m-%d", time.gmtime(now))
     found = {digest: expose(each, knowledge, fleet.statements, today) for digest, each in inventories.items()}
     exposures = {
         role: _together([found[digest] for digest in sorted(each.known)], each) for role, each in inside.items()
     }
-    sure = not any(knowledge.gaps.values())
-    certain = {role for role, each in inside.items() if sure and not each.unknown}
-    certain |= {each.role for each in store.sightings.current() if each.role not in inside}
-    store.sightings.save(changed(store.sightings.current(), exposures, certain, now))
+    certain: dict[str, frozenset[str] | None] = {}
+    for role, each in inside.items():
+        if not each.unknown and not any(knowledge.gaps.values()):
+            held = [inventories[digest] for digest in each.known]
+            certain[role] = _certain(held, exposures[role], knowledge)
+    current = store.sightings.current()
+    certain |= {each.role: None for each in current if each.role not in inside}
+    store.sightings.save(changed(current, exposures, certain, now))
     oldest = _oldest(store.sightings.current())
     roles = {role: _role(inside[role], exposure, oldest.get(role, {})) for role, exposure in exposures.items()}
     made = Exposures(now, roles, {severity.value: row for severity, row in store.sightings.fixed().items()})
     store.notes.put(made)
     return made
+
+
+def _inventories(store: Store, inside: Mapping[str, "_Inside"]) -> dict[str, Inventory]:
+    """What can be read; what cannot is not known."""
+    found: dict[str, Inventory] = {}
+    for role in inside.values():
+        for digest in sorted(role.known - found.keys()):
+            try:
+                found[digest] = Inventory.parse(store.blobs.read(digest))
+            except TowerosError as error:
+                role.known.discard(digest)
+                role.unknown.append(f"one: {error.message}")
+    return found
+
+
+def _certain(held: Iterable[Inventory], exposure: Exposure, knowledge: Knowledge) -> frozenset[str] | None:
+    """The sources that are there and that somebody speaks of; None: there is nothing that is not known."""
+    if not exposure.gaps:
+        return None
+    odd = {gap.about.partition(" ")[0] for gap in exposure.gaps}
+    there = {each.source for one in held for each in one.components if scope_of(each, one) in knowledge.covered}
+    return frozenset(there - odd)
 
 
 class _Inside:

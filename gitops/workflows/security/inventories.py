@@ -64,9 +64,9 @@ class Inventories:
         Raises:
             BuildError: a package is not built.
         """
-        names = _images(box)
-        own = Inventory.union(self.of_package(name) for name in map(_path, names) if name in self._packages)
-        others = [name for name in names if _path(name) not in self._packages]
+        names = images_of(box)
+        own = Inventory.union(self.of_package(name) for name in map(path_of, names) if name in self._packages)
+        others = [name for name in names if path_of(name) not in self._packages]
         return Inventory.union((own, *map(self.of_foreign, others)))
 
     def of_name(self, name: str, fleet: Fleet) -> Inventory:
@@ -78,7 +78,7 @@ class Inventories:
         path = name.rstrip("/")
         if path in fleet.packages:
             return self.of_package(path)
-        boxes = {_images(box): box for box in boxes_of(path, fleet)}
+        boxes = {images_of(box): box for box in boxes_of(path, fleet)}
         return Inventory.union(map(self.of_box, boxes.values()))
 
     def of_foreign(self, name: str) -> Inventory:
@@ -107,7 +107,7 @@ class Inventories:
 
     def _written(self, box: Box) -> str:
         """The digest of a box's inventory that is in the store, with its documents: once for all with these images."""
-        names = _images(box)
+        names = images_of(box)
         if names not in self._boxes:
             inventory = self.of_box(box)
             digest = self._store.blobs.put(inventory.encode()).sha256
@@ -183,11 +183,11 @@ def boxes_of(name: str, fleet: Fleet) -> list[Box]:
     return found
 
 
-def _path(name: str) -> str:
+def path_of(name: str) -> str:
     return name.removeprefix(PACKAGE)
 
 
-def _images(box: Box) -> tuple[str, ...]:
+def images_of(box: Box) -> tuple[str, ...]:
     """Every image that a release of the box is made of."""
     apps = (name for app in box.apps for name in app.images.values())
     return tuple(dict.fromkeys((*box.spec.images(), INITRD, BOOTLOADER, *apps)))

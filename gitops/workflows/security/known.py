@@ -8,7 +8,7 @@ In: the feeds, a clock. Out: findings of components out of locks. Rules: what is
 import time
 from collections.abc import Callable, Iterable
 
-from gitops.model import Component, Finding, Inventory
+from gitops.model import Component, Ecosystem, Finding, Inventory, Scope
 from gitops.security.distribution import distribution_of
 from gitops.security.matching import expose, keys
 from gitops.workflows.security.advisories import Advisories
@@ -18,12 +18,13 @@ class Known:
     """The feeds of a store. `clock` gives Unix seconds."""
 
     def __init__(self, advisories: Advisories, clock: Callable[[], float] = time.time) -> None:
-        self._advisories, self._clock = advisories, clock
+        self._advisories, self._clock, self._distribution = advisories, clock, ""
 
     @property
     def known(self) -> bool:
-        """Whether feeds were read, and none is late."""
-        return not self._advisories.knowledge((), int(self._clock())).gaps
+        """Whether feeds were read, none is late, and one speaks of the distribution that was asked about last."""
+        found = self._advisories.knowledge((), int(self._clock()))
+        return not found.gaps and Scope(Ecosystem.debian, self._distribution) in found.covered
 
     @property
     def stamp(self) -> str:
@@ -33,5 +34,6 @@ class Known:
     def findings(self, components: Iterable[Component]) -> tuple[Finding, ...]:
         """What is wrong with them."""
         locked = tuple(sorted(set(components)))
-        inventory = Inventory(locked, (), distribution_of(locked))
+        self._distribution = distribution_of(locked)
+        inventory = Inventory(locked, (), self._distribution)
         return expose(inventory, self._advisories.knowledge(keys(inventory), int(self._clock()))).findings

@@ -22,7 +22,7 @@ from gitops.settings import Settings
 from gitops.store import Store
 from gitops.workflows.question import fleet_of
 from gitops.workflows.security.advisories import Advisories
-from gitops.workflows.security.inventories import Inventories, boxes_of
+from gitops.workflows.security.inventories import Inventories, boxes_of, images_of, path_of
 
 
 @dataclass(frozen=True)
@@ -57,14 +57,21 @@ class Scan:
     left_out: int = 0
 
     def of(self, severity: Severity, *, fixable: bool) -> "Scan":
-        """Only what is at least so severe."""
-        rows = tuple(row for row in self.rows if row.severity.rank <= severity.rank and (row.fixed or not fixable))
+        """Only what is at least so severe; what nobody has judged yet may be."""
+        wanted = (*list(Severity)[: severity.rank + 1], Severity.unknown)
+        rows = tuple(row for row in self.rows if row.severity in wanted and (row.fixed or not fixable))
         return replace(self, rows=rows, left_out=len(self.rows) - len(rows))
 
     def as_json(self) -> Json:
         rows = [{**asdict(row), "packages": list(row.packages)} for row in self.rows]
         known = not self.gaps
-        return {"known": known, "gaps": [asdict(gap) for gap in self.gaps], "of_locks": self.locks, "advisories": rows}
+        return {
+            "known": known,
+            "gaps": [asdict(gap) for gap in self.gaps],
+            "of_locks": self.locks,
+            "left_out": self.left_out,
+            "advisories": rows,
+        }
 
 
 def scanned(store: Store, settings: Settings, name: str, folder: Path | None, now: int) -> Scan:
@@ -88,8 +95,10 @@ def inside(store: Store, fleet: Fleet, name: str) -> tuple[Inventory, bool]:
     try:
         return known.of_name(name, fleet), False
     except BuildError:
-        paths = _packages(fleet, name.rstrip("/"))
-        return of_locks(fleet, paths), True
+        name = name.rstrip("/")
+        boxes = [] if name in fleet.packages else boxes_of(name, fleet)
+        foreign = {image for box in boxes for image in images_of(box) if path_of(image) not in fleet.packages}
+        return Inventory.union([of_locks(fleet, _packages(fleet, name)), *map(known.of_foreign, sorted(foreign))]), True
 
 
 def of_locks(fleet: Fleet, paths: Iterable[str]) -> Inventory:

@@ -112,12 +112,11 @@ class Run:
 
     def _survey(self, relocker: Relocker) -> tuple[Facts, Survey]:
         before, after = (relocker.told(locks) for locks in (relocker.locks, relocker.newest()))
-        known = self._desk.knowledge.known
         first = Survey(relocker, self._patching, self._window, Facts(self._now))
         patches = self._memory.see(first.found)
         today = time.strftime("%Y-%m-%d", time.gmtime(self._now))
         fixed = mended(before, after, self._desk.knowledge, self._fleet.statements, today)
-        facts = Facts(self._now, known, fixed, patches.seen, patches.held)
+        facts = Facts(self._now, self._desk.knowledge.known, fixed, patches.seen, patches.held)
         return facts, Survey(relocker, self._patching, self._window, facts)
 
     @property
