@@ -1,12 +1,15 @@
 """A plan says which advisories it fixes and which it brings in, and what nobody knows."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from gitops.model import Revision
+from gitops.fleet.packages import load_packages
+from gitops.model import Ecosystem, LockedFile, Revision, Scope
 from gitops.review.markdown import markdown
 from gitops.review.nouns import Summary
+from gitops.review.security import compared
 from gitops.review.text import render
 from gitops.settings import Feed
 from gitops.store import Store
@@ -66,6 +69,17 @@ def test_a_downgrade_brings_in_what_was_fixed(advisories: Advisories) -> None:
 def test_a_change_of_no_lock_says_nothing(advisories: Advisories) -> None:
     assert not review(advisories, "1:10.0p1-7", "1:10.0p1-7").security
     assert not review(None, "1:10.0p1-7", "1:10.0p1-8").security
+
+
+def test_another_s_package_of_which_nobody_speaks_fixes_nothing(advisories: Advisories) -> None:
+    before = TREE.with_files({"pkg/sshd/packages.lock": lock("1:10.0p1-7") + BASE})
+    row = LockedFile(
+        "deb", "openssh-server", "1:10.0p1-7", "ab" * 32, 9, "https://vendor.example/pool/openssh-server.deb"
+    )
+    old = load_packages(before, 1, "linux/amd64", [])
+    new = {**old, "pkg/sshd": replace(old["pkg/sshd"], lock=(row, *old["pkg/sshd"].lock[:-1]))}
+    knowledge = advisories.knowledge({(Scope(Ecosystem.debian, "debian:13"), "openssh")}, 2_000_000_000)
+    assert compared(old, new, knowledge).fixes == ()
 
 
 def test_what_is_not_known_is_said(tmp_path: Path) -> None:

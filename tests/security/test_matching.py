@@ -144,3 +144,38 @@ def test_a_version_that_cannot_be_compared_is_a_gap() -> None:
 def test_what_has_to_be_asked_for() -> None:
     six = Component(Ecosystem.pypi, "six", "1", "six", "1", distribution="debian:12")
     assert keys(Inventory((SSL, six), (), "debian:13")) == {(DEBIAN, "openssl"), (Scope(Ecosystem.pypi), "six")}
+
+
+def test_bundles_never_hide_each_other() -> None:
+    names = ("CVE-2026-1", "CVE-2026-2")
+    one, two = replace(CVE, id="DSA-1-1", aliases=names), replace(CVE, id="DSA-1-2", aliases=names)
+    assert [each.advisory.id for each in look(one, two).findings] == ["DSA-1-2"], "one of them stays"
+    first, second = (
+        replace(CVE, id="GHSA-a", aliases=("PYSEC-1", "x")),
+        replace(CVE, id="PYSEC-1", aliases=("GHSA-a", "x")),
+    )
+    assert len(look(first, second).findings) == 1
+
+
+def test_a_bundle_that_is_not_told_leaves_its_fix() -> None:
+    unfixed = replace(CVE, ranges=(Affected(),))
+    two = replace(CVE, id="CVE-2026-2", ranges=(Affected(),))
+    bundle = replace(CVE, id="DSA-1", aliases=("CVE-2026-1", "CVE-2026-2"))
+    found = look(unfixed, two, bundle).findings
+    assert [(each.advisory.id, each.fixed, each.standing) for each in found] == [
+        ("CVE-2026-1", "3.5.9-1", Standing.open),
+        ("CVE-2026-2", "3.5.9-1", Standing.open),
+    ]
+
+
+def test_a_statement_on_one_cve_says_nothing_of_a_bundle_with_another_one() -> None:
+    bundle = replace(CVE, id="GHSA-a", aliases=("CVE-2026-1", "CVE-2026-2"))
+    assert [each.standing for each in look(bundle, statements=[NOBODY], today="2026-11-01").findings] == [Standing.open]
+    single = replace(CVE, id="GHSA-a", aliases=("CVE-2026-1", "PYSEC-1"))
+    assert look(single, statements=[NOBODY], today="2026-11-01").findings[0].standing is Standing.harmless
+
+
+def test_a_listed_version_of_pypi_is_the_same_with_more_zeros() -> None:
+    six = Component(Ecosystem.pypi, "six", "1.0", "six", "1.0")
+    advisory = Advisory("X-1", Ecosystem.pypi, "", "six", versions=("1.0.0",))
+    assert len(look(advisory, component=six).findings) == 1

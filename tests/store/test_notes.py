@@ -8,6 +8,7 @@ import pytest
 
 from gitops.errors import StoreError
 from gitops.model import Action, BlobRef, Revision, Step
+from gitops.model.updates.patching import Failed, HeldSet, Move, Proposal, Window, WindowRun
 from gitops.store import Store
 from gitops.store.database import upsert
 from gitops.store.notes import documents
@@ -15,6 +16,7 @@ from gitops.store.notes.documents import NAMES, name_of
 from gitops.store.tables import notes
 
 A, B = "a" * 64, "b" * 64
+MOVE = Move("openssl", "1", "2")
 DOCUMENTS: dict[Any, tuple[str, Any, Any]] = {
     documents.Status: (
         "",
@@ -35,6 +37,63 @@ DOCUMENTS: dict[Any, tuple[str, Any, Any]] = {
         {
             "revision": "main@sha1:c", "builds": [{"subject": "pkg/a", "action": "build", "reason": "new"}],
             "boxes": [], "layers": 2, "published": ["one"], "held": {"two": "held: ada"}, "seconds": {"build": 1.25},
+        },
+    ),
+    documents.FeedState: (
+        "debian",
+        documents.FeedState(
+            "/srv/feed", '"1"', "today", 3, 5, 4, BlobRef(A, 1), {"debian/debian:13": 2}, ("x: odd",), "away", "wait", 6
+        ),
+        {
+            "place": "/srv/feed", "etag": '"1"', "changed": "today", "written": 3, "looked": 5, "confirmed": 4,
+            "index": [A, 1], "counts": {"debian/debian:13": 2}, "unread": ["x: odd"], "error": "away", "hint": "wait",
+            "failing": 6,
+        },
+    ),
+    documents.Exposures: (
+        "",
+        documents.Exposures(
+            9,
+            {"vm": documents.RoleExposure(2, {"high": 1}, 1, 5, (documents.Unknown("feed debian", "late", 3),))},
+            {"high": (1, 250)},
+        ),
+        {
+            "made": 9,
+            "roles": {
+                "vm": {
+                    "boxes": 2, "open": {"high": 1}, "fixable": 1, "oldest": 5,
+                    "unknown": [{"about": "feed debian", "why": "late", "since": 3}],
+                },
+            },
+            "fixed": {"high": [1, 250]},
+        },
+    ),
+    documents.PatchRuns: (
+        "",
+        documents.PatchRuns({Window.kernel: WindowRun(1, 5, 2, 3, 4, "nothing new", "")}),
+        {
+            "kernel": {
+                "last": 1, "started": 2, "finished": 3, "outcome": "nothing new", "error": "", "retry": 4, "asked": 5,
+            },
+        },
+    ),
+    documents.Patches: (
+        "",
+        documents.Patches(
+            {"openssl": Proposal("refs/heads/main", Window.packages, (MOVE,), "c" * 40, {"pkg/a/packages.lock": A})},
+            {B: HeldSet((MOVE,), Failed.build, "no", 7)}, {"openssl 2": 5}, {"packages": A},
+        ),
+        {
+            "proposals": {
+                "openssl": {
+                    "ref": "refs/heads/main", "window": "packages", "base": "c" * 40, "note": "", "pull": 0, "since": 0,
+                    "moves": [{"source": "openssl", "old": "1", "new": "2"}], "locks": {"pkg/a/packages.lock": A},
+                    "pushed": "", "pushing": "",
+                },
+            },
+            "held": {B: {"moves": [{"source": "openssl", "old": "1", "new": "2"}], "failed": "build", "why": "no",
+                         "since": 7}},
+            "seen": {"openssl 2": 5}, "looked": {"packages": A},
         },
     ),
     documents.BuiltAt: (
@@ -134,7 +193,7 @@ def test_a_document_comes_back_as_it_went_in(store: Store, kind: Any) -> None:
 @pytest.mark.parametrize("kind", [kind for kind in NAMES if kind not in ALL_DATA])
 def test_a_member_that_nobody_knows_is_dropped(store: Store, kind: Any) -> None:
     key, document, members = DOCUMENTS[kind]
-    nested = kind is documents.Suspended
+    nested = kind in (documents.Suspended, documents.PatchRuns)
     more = {name: row | {"new": 1} for name, row in members.items()} if nested else members | {"new": 1}
     write(store, kind, key, json.dumps(more))
     assert store.notes.get(kind, key) == document

@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from gitops.model import Event, EventType, Health, Phase, Report
-from gitops.store import Store, events
+from gitops.store import Store
 from gitops.store.boxes import News
+from gitops.store.history import events
 from tests.kit.databases import both
 
 REPORT = Report("demo-1", "boot", 1, 0, "1", 1, "ab" * 32, "cd" * 32, Phase.IDLE, Health.HEALTHY)

@@ -146,7 +146,9 @@ def _open(path: Path) -> pygit2.Repository:
     for file in path.rglob("*.lock"):  # a killed push leaves them: libgit2 would refuse to write a ref
         file.unlink()
     try:
-        return pygit2.Repository(str(path))
+        repository = pygit2.Repository(str(path))
+        repository.references["HEAD"]  # a damaged one opens, and then nothing can be fetched into it
+        return repository
     except (pygit2.GitError, KeyError, ValueError):
         shutil.rmtree(path, ignore_errors=True)
         return pygit2.init_repository(str(path), bare=True)

@@ -20,8 +20,8 @@ def test_a_sighting_from_the_first_day_to_the_last(tmp_path: Path, database: str
         store.sightings.save([replace(ONE, seen=999, gone=400), replace(TWO, gone=500)])
         assert store.sightings.current() == []
         assert store.sightings.fixed() == {Severity.high: (1, 250)}, "what could not be fixed was not fixed"
-        store.sightings.save([replace(ONE, seen=600)])
-        assert store.sightings.current() == [ONE], "it is back, and its first sighting stays"
+        store.sightings.save([replace(ONE, seen=600, fixable=600)])
+        assert store.sightings.current() == [ONE], "it is back, and its first sighting and its fix's stay"
         assert store.sightings.fixed() == {}
 
 

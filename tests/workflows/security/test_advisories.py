@@ -77,6 +77,34 @@ def test_nothing_is_asked_before_it_is_due_and_a_lost_index_is_fetched_at_once(t
         assert len(asked) == 2 and not advisories.knowledge(KEYS, NOW + 3600).gaps
 
 
+def test_an_index_that_is_lost_or_damaged_while_the_feed_is_away_makes_nothing_clean(tmp_path: Path) -> None:
+    place = write(tmp_path / "a.json", tracker({"openssl": {"CVE-2026-1": resolved("2")}}))
+    store = Store.open(tmp_path / "s")
+    advisories = Advisories(store, [Feed(name="debian", place=str(place))])
+    advisories.refresh(NOW)
+    state = advisories.state(advisories.feeds[0])
+    assert state.index
+    store.blobs.path(state.index.sha256).write_bytes(b"damaged")
+    place.unlink()
+    assert advisories.knowledge(KEYS, NOW).gaps[DEBIAN][0].why == "its index is lost; it is read again"
+    for now in (NOW + 1, NOW + 2):
+        advisories.refresh(now)
+        found = advisories.knowledge(KEYS, now)
+        assert not found.advisories and found.gaps[DEBIAN][0].why == "its index is lost; it is read again"
+    write(place, tracker({"openssl": {"CVE-2026-1": resolved("2")}}))
+    advisories.refresh(NOW + 1000)
+    assert advisories.knowledge(KEYS, NOW + 1000).advisories and not advisories.knowledge(KEYS, NOW + 1000).gaps
+
+
+def test_a_feed_writes_nothing_that_a_terminal_acts_on(tmp_path: Path) -> None:
+    rows = {f"CVE-2026-{number}": resolved("2") for number in range(200)} | {"CVE-\x1b]0;pwn\x07": resolved("2")}
+    write(tmp_path / "a.json", tracker({"openssl": rows}))
+    advisories = Advisories(Store.open(tmp_path / "s"), [Feed(name="debian", place=str(tmp_path / "a.json"))])
+    advisories.refresh(NOW)
+    [gap] = advisories.knowledge(KEYS, NOW).gaps[DEBIAN]
+    assert "CVE-?]0;pwn?" in gap.why and gap.why.isprintable()
+
+
 def test_an_index_stays_when_what_nobody_needs_goes(tmp_path: Path) -> None:
     write(tmp_path / "a.json", tracker({"openssl": {"CVE-2026-1": resolved("2")}}))
     store = Store.open(tmp_path / "s")

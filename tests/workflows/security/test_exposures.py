@@ -1,6 +1,7 @@
 """What is wrong with what the boxes run: by role, with the first sighting and the time that a fix took."""
 
 import re
+import time
 from dataclasses import replace
 
 import pytest
@@ -11,6 +12,7 @@ from gitops.model import Component, Ecosystem, Fleet, Inventory
 from gitops.server import create_app
 from gitops.settings import Feed
 from gitops.store.notes.documents import BoxInventories, Exposures, Unknown
+from gitops.workflows.security import exposures
 from gitops.workflows.security.advisories import Advisories
 from gitops.workflows.security.exposures import SecurityWatch, look
 from tests.kit.databases import both
@@ -159,7 +161,42 @@ def test_the_watch_looks_in_a_thread_of_its_own_and_never_raises(watched: Watche
     for path in (watched.site.settings.state / "blobs" / "sha256").glob("*"):
         path.write_bytes(b"damaged")
     watch.look(FLEET)
-    assert watched.store.notes.get(Exposures) == found
+    doubted = watched.store.notes.get(Exposures)
+    assert doubted and doubted.roles["vm"].unknown, "what can no longer be read is not clean"
+    assert len(watched.store.sightings.current()) == 2
+
+
+def test_a_look_that_fails_leaves_no_green_page(watched: Watched, monkeypatch: pytest.MonkeyPatch) -> None:
+    watched.look(NOW)
+
+    def fails(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(exposures, "look", fails)
+    SecurityWatch(watched.store, watched.site.settings).look(FLEET)
+    found = watched.store.notes.get(Exposures)
+    assert found and found.roles["vm"].open == {"high": 1, "low": 1}
+    assert [(each.about, each.since) for each in found.roles["vm"].unknown] == [("the last look", NOW)]
+
+
+def test_the_time_of_a_slow_feed_does_not_put_off_the_next_look(
+    watched: Watched, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    watch = SecurityWatch(watched.store, watched.site.settings)
+    monkeypatch.setattr(Advisories, "refresh", lambda *_: time.sleep(1.0))
+    watch.look(FLEET)
+    assert watch._resume - time.monotonic() < 50
+
+
+def test_a_vendor_s_package_of_which_nobody_speaks_was_not_mended(watched: Watched) -> None:
+    watched.look(NOW)
+    component = Component(Ecosystem.debian, "libssl3", "1", "openssl", "1", distribution="vendor.example")
+    digest = watched.store.blobs.put(Inventory((component,), (), "debian:13").encode()).sha256
+    for box in "abc":
+        content = watched.site.contents()[box]
+        watched.store.notes.put(BoxInventories(((content, digest),)), box)
+    found = watched.look(NOW + 100)
+    assert found.roles["vm"].unknown[0].about == "vendor.example" and found.fixed == {}
 
 
 def test_a_pass_starts_it(watched: Watched) -> None:

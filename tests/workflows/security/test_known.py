@@ -36,5 +36,10 @@ def test_a_kernel_s_update_mends_what_advisories_say_of_linux(tmp_path: Path) ->
     assert mended({"pkg/k": lock("6.12.117-1")}, {"pkg/k": lock("6.12.118-1")}, known, [said], "2026-12-31") == {}
     assert mended({"pkg/k": lock("6.12.117-1")}, {"pkg/k": lock("6.12.118-1")}, known, [said], "2027-01-01") == found
     assert known.known and known.stamp != before
-    assert not Known(advisories, lambda: 2 * NOW).known, "late"
+    late = Known(advisories, lambda: 2 * NOW)
+    late.findings([])
+    assert not late.known
+    bookworm = Known(advisories, lambda: NOW)
+    mended({"pkg/k": (LockedFile("deb", "base-files", "12.1", "ab" * 32, 1, "x"),)}, {}, bookworm)
+    assert not bookworm.known, "no feed speaks of this distribution"
     assert not Known(Advisories(Store.open(tmp_path / "t"), ())).known, "no feed"

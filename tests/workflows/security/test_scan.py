@@ -75,6 +75,14 @@ def test_a_package_a_role_and_a_box_and_nobody(fleet: Path) -> None:
 def test_only_what_matters_can_be_asked_for(fleet: Path) -> None:
     done = scan(fleet, "--severity", "high", "--fixable")
     assert "CVE-2026-2" not in done.stdout and "1 left out" in done.stderr
+    assert json.loads(scan(fleet, "--severity", "critical", "-o", "json").stdout)["left_out"] == 2
+    assert "2 are left out" in scan(fleet, "--severity", "critical").stdout
+
+
+def test_what_nobody_has_judged_is_never_left_out(fleet: Path) -> None:
+    rows = {"CVE-2026-1": resolved("1:10.0p1-8"), "CVE-2026-2": unfixed("low"), "CVE-2026-3": unfixed()}
+    write(fleet.parent / "tracker.json", tracker({"openssh": rows}))
+    assert "CVE-2026-1" in scan(fleet, "--severity", "critical").stdout
 
 
 def test_when_it_was_first_seen(fleet: Path) -> None:
