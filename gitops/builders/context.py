@@ -4,19 +4,20 @@ In: a package, its Tree, the store. Out: a folder with the files, modes and link
 `wheels/*.whl` (or `rootfs.tar`), and `fetched/*`. Nothing else is seen by a build.
 """
 
-import os
 import shutil
 from pathlib import Path
 
 from debian.debfile import DebFile
 
 from gitops.builders.mirrors import SUITE
+from gitops.errors import BuildError
 from gitops.fleet.packages.folder import FETCHED_FOLDER
 from gitops.model import FETCHED, LockedFile, Package, Tree, sha256
 from gitops.process import run
 from gitops.store import Store
 
 LINK, EXECUTABLE, FOLDER = 0o120000, 0o111, 0o755
+CHUNK = 1 << 20
 HOOKS = (
     "rm -rf $1/var/lib/apt/* $1/var/cache/apt $1/var/log/* $1/var/cache/ldconfig/aux-cache $1/var/cache/debconf/*-old",
     "rm -rf $1/usr/share/doc $1/usr/share/man $1/usr/share/locale $1/usr/share/info $1/usr/share/lintian",
@@ -64,15 +65,22 @@ def _open_folders(folder: Path) -> None:
 def _lay(store: Store, files: list[LockedFile], folder: Path) -> None:
     folder.mkdir()
     folder.chmod(FOLDER)
-    _link(store, files, folder)
+    _copy(store, files, folder)
 
 
-def _link(store: Store, files: list[LockedFile], folder: Path) -> None:
+def _copy(store: Store, files: list[LockedFile], folder: Path) -> None:
+    """Never hard links: a build step is root, and may write into its context (`RUN --mount=...,rw`), so it would write
+    into the store, for every other package and every build to come."""
+    laid: dict[str, LockedFile] = {}
     for file in files:
-        try:
-            os.link(store.blobs.path(file.sha256), folder / file.filename)
-        except OSError:
-            shutil.copyfile(store.blobs.path(file.sha256), folder / file.filename)
+        if other := laid.get(file.filename):
+            both = f"{other.name} {other.version} and {file.name} {file.version}"
+            raise BuildError(f"{both} are both called {file.filename}", hint="lock the package again: `toweros lock`")
+        laid[file.filename] = file
+        blob, target = store.blobs.path(file.sha256), folder / file.filename
+        with blob.open("rb") as source, target.open("xb") as copy:
+            shutil.copyfileobj(source, copy, CHUNK)
+        shutil.copystat(blob, target)
 
 
 def make_rootfs(store: Store, package: Package, out: Path) -> None:
@@ -80,7 +88,7 @@ def make_rootfs(store: Store, package: Package, out: Path) -> None:
     repository = out.parent / ".repository"
     repository.mkdir()
     debs = [file for file in package.lock if file.kind == "deb"]
-    _link(store, debs, repository)
+    _copy(store, debs, repository)
     _write_index(repository, debs)
     names = ",".join(sorted(file.name for file in debs))
     # `copy:` and not `file:`: dpkg runs inside the new root, from which our folder cannot be seen.

@@ -32,14 +32,16 @@ def parse_lock(data: bytes, file: str, wanted: bytes, problems: list[Problem]) -
     hint = f"run `toweros lock {file.rpartition('/')[0]}`"
     if data.splitlines()[:1] != [f"{HEADER}{sha256(wanted)}".encode()]:
         problems.append(Problem(file, 1, 1, "not made from the packages.in beside it", hint))
-    locked = []
+    locked: dict[tuple[str, str], LockedFile] = {}
     for number, words in rows(data):
         entry = _entry(words)
         if entry is None:
             problems.append(Problem(file, number, 1, "not a line of a lock", hint))
+        elif (entry.kind, entry.filename) in locked:
+            problems.append(Problem(file, number, 1, f"two files are called `{entry.filename}`", hint))
         else:
-            locked.append(entry)
-    return tuple(locked)
+            locked[entry.kind, entry.filename] = entry
+    return tuple(locked.values())
 
 
 def dump_lock(wanted: bytes, files: Iterable[LockedFile]) -> bytes:

@@ -1,6 +1,7 @@
 """The identity of packages: what changes it, what does not, and what a package folder may not say."""
 
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -123,7 +124,11 @@ DEBS = st.builds(
 WHEELS = st.builds(LockedFile, st.just("wheel"), WORD, VERSION, HEX, st.integers(0, 10**10), WORD.map("{}.whl".format))
 
 
-@given(st.lists(DEBS | WHEELS, unique=True))
+ASKED = b"source vendor https://packages.example/apt stable main\ndeb libc6 vendor@vendor\n"
+RELOCK = "run `toweros lock pkg/a`"
+
+
+@given(st.lists(DEBS | WHEELS, unique_by=lambda file: file.filename))
 def test_a_lock_that_was_written_is_read_back(files: list[LockedFile]) -> None:
     problems: list[Problem] = []
     assert set(parse_lock(dump_lock(b"deb x\n", files), "pkg/a/packages.lock", b"deb x\n", problems)) == set(files)
@@ -169,6 +174,18 @@ def test_a_line_that_is_not_sound_is_refused(line: str) -> None:
     header = dump_lock(b"", []).decode()
     assert parse_lock(f"{header}{line}\n".encode(), "pkg/a/packages.lock", b"", problems) == ()
     assert [problem.line for problem in problems] == [2]
+
+
+def test_two_files_of_one_name_are_refused_in_the_second_s_line() -> None:
+    one = LockedFile("deb", "libc6", "1", "a" * 64, 1, "pool/main/g/glibc/libc6_1_amd64.deb")
+    other = LockedFile("deb", "vendor", "1", "b" * 64, 1, "https://packages.example/apt/libc6_1_amd64.deb")
+    wheel = LockedFile("wheel", "one", "1", "c" * 64, 1, "one-1-py3-none-any.whl")
+    problems: list[Problem] = []
+    parse_lock(
+        dump_lock(ASKED, [one, other, wheel, replace(wheel, name="two")]), "pkg/a/packages.lock", ASKED, problems
+    )
+    assert [(each.line, each.hint) for each in problems] == [(3, RELOCK), (5, RELOCK)]
+    assert "libc6_1_amd64.deb" in problems[0].message
 
 
 def test_a_lock_of_another_packages_in_is_stale() -> None:
