@@ -126,14 +126,26 @@ def rotate_builder(folder: Path) -> None:
     """A new builder's key (the first, where there is none). The one before signs along, for boxes that know no other.
 
     A run that is stopped midway is made good by running it again.
+
+    Raises:
+        SignError: the key before this one still signs along, for boxes that would believe nothing without it.
     """
     now = builders(folder, load_builders(folder))
     named = (folder / BUILDER).read_bytes() if (folder / BUILDER).exists() else b""
     if now and named == now.encode():
-        write(folder / "builder.old.pem", _read(folder / "builder.pem"))
+        _keep_builder(folder, folder / "builder.old.pem")
     if now is None or named == now.encode():
         _make_key(folder / "builder.pem", NoEncryption())
     _name_builder(folder)
+
+
+def _keep_builder(folder: Path, old: Path) -> None:
+    """The key that boxes know now; a run that was stopped has kept it already."""
+    key = _read(folder / "builder.pem")
+    if old.exists() and old.read_bytes() != key:
+        hint = f"remove {old} once every box runs a release with the new keys/{BUILDER}, then rotate again"
+        raise SignError(f"{old} still signs for boxes that know no other key", hint=hint)
+    write(old, key)
 
 
 def _name_builder(folder: Path) -> None:

@@ -125,6 +125,30 @@ def test_a_new_builders_key_replaces_the_old_one_which_signs_along(folder: Path)
     assert first.attested(b"no envelope") is None
 
 
+def test_a_second_rotation_does_not_take_away_the_key_that_all_boxes_believe(folder: Path) -> None:
+    """Or no box takes a release again: each believes the first key until it runs a release that names another."""
+    believed = Signer.open(folder).builders
+    keys.rotate_builder(folder)
+    before = {path.name: path.read_bytes() for path in folder.glob("builder*")}
+    with pytest.raises(SignError) as refused:
+        keys.rotate_builder(folder)
+    assert "once every box runs a release with the new keys/builder.json" in refused.value.hint
+    assert toweros("keys", "rotate", "builder", str(folder)).exit_code != 0
+    assert {path.name: path.read_bytes() for path in folder.glob("builder*")} == before
+    assert believed and envelope.unseal(Signer.open(folder).attest(b"{}"), believed.keys) == b"{}"
+    (folder / "builder.old.pem").unlink()
+    keys.rotate_builder(folder)
+    assert (folder / "builder.old.pem").read_bytes() == before["builder.pem"] != (folder / "builder.pem").read_bytes()
+
+
+def test_a_rotation_that_was_stopped_before_the_new_key_is_completed(folder: Path) -> None:
+    (folder / "builder.old.pem").write_bytes((folder / "builder.pem").read_bytes())
+    (folder / "builder.old.pem").chmod(0o600)
+    keys.rotate_builder(folder)
+    assert (folder / "builder.old.pem").read_bytes() != (folder / "builder.pem").read_bytes()
+    assert (folder / "builder.json").read_bytes() == keys.builders(folder, keys.load_builders(folder)).encode()  # type: ignore[union-attr]
+
+
 def test_a_folder_of_an_older_version_gets_its_first_builders_key(folder: Path, tmp_path: Path) -> None:
     for name in ("builder.pem", "builder.json"):
         (folder / name).unlink()
