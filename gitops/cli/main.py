@@ -18,7 +18,7 @@ from typer.exceptions import TyperException
 
 import gitops.cli
 from gitops import __version__
-from gitops.cli.output import talk
+from gitops.cli.output import printable, talk
 from gitops.errors import TowerosError
 
 NOT_VERBS = {"main", "output", "context"}
@@ -109,7 +109,7 @@ def main() -> None:
 
 
 def _say(error: TowerosError) -> int:
-    talk.print(f"[red]error:[/red] {escape(error.message)}", soft_wrap=True)
+    talk.print(f"[red]error:[/red] {escape(printable(error.message))}", soft_wrap=True)
     if error.hint:
-        talk.print(f"[yellow]hint:[/yellow] {escape(error.hint)}", soft_wrap=True)
+        talk.print(f"[yellow]hint:[/yellow] {escape(printable(error.hint))}", soft_wrap=True)
     return error.exit_code

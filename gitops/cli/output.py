@@ -57,4 +57,4 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
 
 def printable(text: str) -> str:
     """Words of others, without what a terminal would act on."""
-    return "".join(letter if letter.isprintable() or letter == "\n" else "?" for letter in text)
+    return "".join(letter if letter.isprintable() or letter in "\n\t" else "?" for letter in text)

@@ -159,6 +159,25 @@ def test_a_server_is_asked_whether_there_is_anything_new(tmp_path: Path) -> None
         assert data and asked == ["", '"one"', ""], "without an index, everything is fetched"
 
 
+class _Dateless(servers.Plain):
+    """No longer says when its feed was written."""
+
+    def do_GET(self) -> None:  # noqa: N802
+        data = json.dumps(tracker({"openssl": MANY})).encode()
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(data)
+
+
+def test_a_server_that_no_longer_tells_the_age_of_its_feed_is_not_believed(tmp_path: Path) -> None:
+    with servers.files(tmp_path, _Dateless) as (url, _):
+        mine = feed(f"{url}tracker.json")
+        state, data = refreshed(mine, FeedState(), tmp_path, NOW)
+        assert data and not state.error, "one that never did is counted from its answers"
+        dated_before = replace(state, index=INDEX, written=NOW - 60)
+        assert "no longer says when" in refreshed(mine, dated_before, tmp_path, NOW + 60)[0].error
+
+
 @pytest.mark.parametrize("kind", ["slow", "broken", "redirects in a circle", "silent", "nobody", "huge", "missing"])
 def test_a_server_that_misbehaves_costs_seconds_and_is_told(
     tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch

@@ -1,0 +1,21 @@
+"""What the command line says of others' words is harmless for a terminal."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+from tests.kit.fleets import TREE
+
+START = "from gitops.cli.main import main; main()"
+
+
+def test_words_of_a_fleet_repo_write_no_escapes(tmp_path: Path) -> None:
+    for path in TREE.entries():
+        place = tmp_path / path
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.write_bytes(TREE.read(path))
+    (tmp_path / "pkg/sshd/packages.in").write_text("deb \x1b]0;pwn\x07\n")
+    words = [sys.executable, "-c", START, "get", "packages", "-C", str(tmp_path)]
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    assert done.returncode == 1 and "is not understood" in done.stderr and "?]0;pwn?" in done.stderr
+    assert "\x1b" not in done.stderr and "\x07" not in done.stderr
