@@ -8,7 +8,8 @@
 
 Lines are sorted; sizes are bytes. A path is below Debian's mirrors, an address is somebody else's. A Debian package
 whose source has another name or version says both at the end: `deb login 1:4.16.0-2 <sha256> <size> pool/... util-linux
-2.41-5`. A fetched file has no version; the beginning of its digest stands there, so that people see it change.
+2.41-5`. A fetched file has no version; the beginning of its digest stands there, so that people see it change. Wheels,
+fetched files and addresses are those that packages.in asks for, and no others.
 """
 
 import re
@@ -16,7 +17,7 @@ from collections.abc import Iterable
 from urllib.parse import unquote
 
 from gitops.errors import Problem
-from gitops.fleet.packages.wanted import ADDRESS, DEB, FILE, Fetch, rows
+from gitops.fleet.packages.wanted import ADDRESS, DEB, FILE, Fetch, Wanted, parse_wanted, rows
 from gitops.model import FETCHED, LockedFile, sha256
 
 HEADER = "# locked for packages.in sha256:"
@@ -32,6 +33,7 @@ def parse_lock(data: bytes, file: str, wanted: bytes, problems: list[Problem]) -
     hint = f"run `toweros lock {file.rpartition('/')[0]}`"
     if data.splitlines()[:1] != [f"{HEADER}{sha256(wanted)}".encode()]:
         problems.append(Problem(file, 1, 1, "not made from the packages.in beside it", hint))
+    asked = parse_wanted(wanted, file, [])  # its own mistakes are told where it is read
     locked: dict[tuple[str, str], LockedFile] = {}
     for number, words in rows(data):
         entry = _entry(words)
@@ -41,6 +43,8 @@ def parse_lock(data: bytes, file: str, wanted: bytes, problems: list[Problem]) -
             problems.append(Problem(file, number, 1, f"two files are called `{entry.filename}`", hint))
         else:
             locked[entry.kind, entry.filename] = entry
+            if not _is_asked(entry, asked):
+                problems.append(Problem(file, number, 1, f"packages.in asks for no {_shown(entry)}", hint))
     return tuple(locked.values())
 
 
@@ -74,6 +78,20 @@ def _entry(words: list[str]) -> LockedFile | None:
     if words[6:] and not (kind == "deb" and DEB.fullmatch(words[6]) and _VERSION.fullmatch(words[7])):
         return None
     return LockedFile(kind, name, version, digest, int(size), path, *words[6:])
+
+
+def _is_asked(file: LockedFile, asked: Wanted) -> bool:
+    """Whoever may sign locks alone says which version, not whose. What Debian's packages need is Debian's to say."""
+    if file.kind == FETCHED:
+        return any(file == fetched(each, file.size) for each in asked.fetches)
+    if file.kind == "wheel":
+        return f"{file.name}=={file.version}" in asked.wheels
+    source = dict(asked.extra).get(file.name)
+    return not file.elsewhere or any(file.path.startswith(f"{e.url}/") for e in asked.sources if e.name == source)
+
+
+def _shown(file: LockedFile) -> str:
+    return f"`{file.kind} {file.name}` at {file.path}" if file.elsewhere else f"`wheel {file.name}=={file.version}`"
 
 
 def _is_place(kind: str, path: str) -> bool:

@@ -121,17 +121,19 @@ DEBS = st.builds(
     size=st.integers(0, 10**10),
     path=st.builds(lambda a, b: f"pool/{a}/{b}.deb", WORD, WORD),
 )
-WHEELS = st.builds(LockedFile, st.just("wheel"), WORD, VERSION, HEX, st.integers(0, 10**10), WORD.map("{}.whl".format))
+RELEASE = st.from_regex(r"[0-9][0-9a-z.+!-]{0,20}", fullmatch=True)
+WHEELS = st.builds(LockedFile, st.just("wheel"), WORD, RELEASE, HEX, st.integers(0, 10**10), WORD.map("{}.whl".format))
 
 
-ASKED = b"source vendor https://packages.example/apt stable main\ndeb libc6 vendor@vendor\n"
+ASKED = b"source vendor https://packages.example/apt stable main\ndeb libc6 vendor@vendor\nwheel one==1 two==1\n"
 RELOCK = "run `toweros lock pkg/a`"
 
 
 @given(st.lists(DEBS | WHEELS, unique_by=lambda file: file.filename))
 def test_a_lock_that_was_written_is_read_back(files: list[LockedFile]) -> None:
     problems: list[Problem] = []
-    assert set(parse_lock(dump_lock(b"deb x\n", files), "pkg/a/packages.lock", b"deb x\n", problems)) == set(files)
+    asked = "".join(f"wheel {file.name}=={file.version}\n" for file in files if file.kind == "wheel").encode()
+    assert set(parse_lock(dump_lock(asked, files), "pkg/a/packages.lock", asked, problems)) == set(files)
     assert problems == []
 
 

@@ -1,5 +1,7 @@
 """What packages.in may say of components, other people's repositories and files by digest, and what it may not."""
 
+from dataclasses import replace
+
 import pytest
 
 from gitops.errors import Problem
@@ -12,6 +14,7 @@ from tests.simulators.tree import DictTree
 
 HEX = "9f" * 32
 SOURCE = "source vendor https://packages.example/apt stable main extra\n"
+ARMOUR = "-----BEGIN PGP PUBLIC KEY BLOCK-----\n"
 FETCH = f"fetch https://files.example/modem-1.2.bin sha256:{HEX}\n"
 
 
@@ -101,10 +104,44 @@ VENDORS = LockedFile("deb", "tool", "1.0", HEX, 7, "https://packages.example/apt
 FILE = fetched(Fetch("modem.bin", "https://files.example/get?id=7", HEX), 12)
 
 
+WHEEL = LockedFile("wheel", "tuf", "7.0.1", HEX, 7, "tuf-7.0.1-py3-none-any.whl")
+OTHERS = "source others https://others.example/apt stable main\ndeb their@others\n"
+ASKED = f"{SOURCE}{OTHERS}deb tool@vendor\nwheel tuf==7.0.1\nfetch {FILE.path} sha256:{HEX} as modem.bin\n".encode()
+
+
 def test_their_lines_in_a_lock_are_read_back() -> None:
     problems: list[Problem] = []
-    assert set(parse_lock(dump_lock(b"", [VENDORS, FILE]), "pkg/a/packages.lock", b"", problems)) == {VENDORS, FILE}
+    lines = {VENDORS, FILE, WHEEL}
+    assert set(parse_lock(dump_lock(ASKED, lines), "pkg/a/packages.lock", ASKED, problems)) == lines
     assert problems == [] and FILE.filename == "modem.bin"
+
+
+@pytest.mark.parametrize(
+    "file",
+    [
+        replace(FILE, path="https://evil.example/get?id=7"),
+        replace(FILE, name="evil.bin"),
+        fetched(Fetch("modem.bin", FILE.path, "66" * 32), 12),
+        replace(FILE, version="0" * 12),
+        replace(VENDORS, path="https://evil.example/tool_1.0_amd64.deb"),
+        replace(VENDORS, path="https://packages.example/other/tool_1.0_amd64.deb"),
+        replace(VENDORS, path="https://packages.example/apt-evil/tool_1.0_amd64.deb"),
+        replace(VENDORS, path="https://others.example/apt/tool_1.0_amd64.deb"),
+        replace(VENDORS, name="libc6"),
+        replace(WHEEL, name="evil", path="evil-7.0.1-py3-none-any.whl"),
+        replace(WHEEL, version="6.0.0", path="tuf-6.0.0-py3-none-any.whl"),
+    ],
+    ids=lambda file: f"{file.kind} {file.name} {file.version} {file.path}",
+)
+def test_who_may_sign_locks_alone_adds_nothing_that_nobody_asked_for(file: LockedFile) -> None:
+    """The controller's own key is one: an address of its choice would be code of its choice on every box."""
+    files = {"pkg/hello/packages.in": ASKED.decode(), "pkg/hello/packages.lock": dump_lock(ASKED, [file]).decode()}
+    keys = {f"keys/apt/{name}.asc": ARMOUR for name in ("vendor", "others")}
+    problems: list[Problem] = []
+    load_packages(PACKAGES.with_files({**files, **keys}), 1, "linux/amd64", problems)
+    (problem,) = problems
+    assert (problem.file, problem.line, problem.hint) == ("pkg/hello/packages.lock", 2, "run `toweros lock pkg/hello`")
+    assert file.name in problem.message
 
 
 @pytest.mark.parametrize(
