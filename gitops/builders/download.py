@@ -96,6 +96,7 @@ def _get_once(url: str, size: int, target: Path, patience: Patience) -> bool:
     until = time.monotonic() + patience.longest(size)
     with requests.Session() as session:
         session.max_redirects = REDIRECTS
+        session.auth = lambda request: request  # or requests sends what a .netrc says, to hosts that a lock names
         plain = {"Accept-Encoding": "identity"}
         times = (patience.connect, patience.silence)
         with session.get(url, stream=True, timeout=times, headers=plain) as answer:

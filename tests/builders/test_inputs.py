@@ -14,7 +14,7 @@ from gitops.builders.places import Places
 from gitops.model import LockedFile, sha256
 from gitops.store import Store
 from tests.kit.fleets import PACKAGES, load
-from tests.kit.servers import BAD, files, silent
+from tests.kit.servers import BAD, Plain, files, silent
 
 DEB = b"not really a Debian package, which nothing here opens"
 LOCKED = LockedFile("deb", "thing", "1", sha256(DEB), len(DEB), "pool/thing_1_amd64.deb")
@@ -175,3 +175,22 @@ def test_a_wheel_that_left_the_index_is_in_a_mirror_of_ones_own(
         monkeypatch.setenv("PIP_CONFIG_FILE", "/dev/null")
         fetch_all(store, [replace(OWN, lock=(wheel,))], at(inputs=(str(own),)), QUICK)
     assert store.blobs.read(wheel.sha256) == DEB
+
+
+def test_no_password_of_a_netrc_is_sent_to_a_host_that_a_lock_names(
+    tmp_path: Path, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    heads: list[str | None] = []
+
+    class Handler(Plain):
+        def do_GET(self) -> None:  # noqa: N802
+            heads.append(self.headers.get("Authorization"))
+            super().do_GET()
+
+    (tmp_path / ".netrc").write_text("machine 127.0.0.1 login ada password secret\n")
+    (tmp_path / ".netrc").chmod(0o600)
+    monkeypatch.setenv("NETRC", str(tmp_path / ".netrc"))
+    with files(put(tmp_path / "vendor"), Handler) as (url, _):
+        there = replace(LOCKED, path=f"{url}{LOCKED.path}")
+        fetch_all(store, [replace(OWN, lock=(there,))], at(), QUICK)
+    assert heads == [None]
