@@ -14,7 +14,11 @@ from gitops.model import FETCHED, Component, Ecosystem, LockedFile
 
 POOL = re.compile(r"pool/.+/([a-z0-9][a-z0-9+.-]+)/[^/]+$")
 REBUILT = re.compile(r"\+b\d+$")
-SIGNED = re.compile(r"-signed(-[a-z0-9]+)?$")
+SIGNED = re.compile(r"(-amd64|-arm64|-i386)?-signed(-[a-z0-9]+)?$")
+BUILT = {"grub-efi": "grub2", "shim-helpers": "shim", "systemd-boot-efi": "systemd"}
+"""The source that was built, where it has another name than the one that signs it."""
+COUNTED = frozenset({"grub-efi", "shim-helpers"})
+"""Those that sign and put a number of their own before the version: `1+2.12+9` is of 2.12-9."""
 
 
 def of_lock(file: LockedFile) -> Component:
@@ -24,7 +28,8 @@ def of_lock(file: LockedFile) -> Component:
     if file.kind == "wheel":
         name = re.sub(r"[-_.]+", "-", file.name).lower()
         return Component(Ecosystem.pypi, name, file.version, name, file.version, (), file.sha256)
-    source, version = unsigned(file.source or _pool(file.path) or file.name, file.source_version or file.version)
+    source = file.source or _pool(file.path) or file.name
+    source, version = unsigned(source, file.source_version or file.version, file.version)
     return Component(Ecosystem.debian, file.name, file.version, source, version, (), file.sha256, server(file))
 
 
@@ -33,12 +38,20 @@ def server(file: LockedFile) -> str:
     return (urlsplit(file.path).hostname or "") if file.elsewhere else ""
 
 
-def unsigned(source: str, version: str) -> tuple[str, str]:
-    """The source that was built, and its version. What signs counts its own uploads by `+N` for a revision `-N`."""
+def unsigned(source: str, version: str, binary: str) -> tuple[str, str]:
+    """The source that was built, and its version. What signs counts its own uploads by `+N` for a revision `-N`.
+
+    Of shim, the version that was built stands in the package's (`binary`) alone: 1.47+15.8-1 is of 15.8-1.
+    """
     version = REBUILT.sub("", version)
     if not SIGNED.search(source):
         return source, version
-    return SIGNED.sub("", source), re.sub(r"^([^-]+)\+(\d+)$", r"\1-\2", version)
+    name = SIGNED.sub("", source)
+    if name == "shim":
+        return name, re.sub(r"^[^-]*\+(?=[^+-]+-)", "", REBUILT.sub("", binary))
+    if name in COUNTED:
+        version = re.sub(r"^\d+\+(?=.*\+)", "", version)
+    return BUILT.get(name, name), re.sub(r"^([^-]*?)\+(\d+(?:[+~.][^-]*)?)$", r"\1-\2", version)
 
 
 def _pool(path: str) -> str:

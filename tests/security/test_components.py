@@ -8,6 +8,8 @@ from gitops.security.distribution import distribution_of
 
 POOL = "pool/updates/main/l/linux-signed-amd64/linux-image_6.12.117-1_amd64.deb"
 
+SIGNED_LINUX = "linux-signed-amd64"
+
 
 def deb(name: str, version: str, path: str = "", source: str = "", source_version: str = "") -> LockedFile:
     return LockedFile("deb", name, version, "ab" * 32, 1, path, source, source_version)
@@ -18,6 +20,23 @@ def deb(name: str, version: str, path: str = "", source: str = "", source_versio
     [
         (deb("linux-image-6.12.117+deb13-amd64", "6.12.117-1", POOL), "linux", "6.12.117-1"),
         (deb("linux-image-amd64", "6.12.117-1", "", "linux-signed-amd64", "6.12.117+1"), "linux", "6.12.117-1"),
+        (
+            deb("linux-image-amd64", "6.12.9-1~bpo13+1", "", SIGNED_LINUX, "6.12.9+1~bpo13+1"),
+            "linux",
+            "6.12.9-1~bpo13+1",
+        ),
+        (deb("grub-efi-amd64-signed", "1+2.12+9"), "grub2", "2.12-9"),
+        (deb("grub-efi-amd64-signed", "1+2.06+13+deb12u1"), "grub2", "2.06-13+deb12u1"),
+        (
+            deb("grub-efi-amd64-signed", "1+2.12~rc1+9", "pool/main/g/grub-efi-amd64-signed/g.deb"),
+            "grub2",
+            "2.12~rc1-9",
+        ),
+        (deb("shim-signed", "1.47+15.8-1", "", "shim-signed", "1.47"), "shim", "15.8-1"),
+        (deb("shim-signed", "1.44~1+deb12u1+15.8-1~deb12u1", "", "", "1.44~1+deb12u1"), "shim", "15.8-1~deb12u1"),
+        (deb("shim-helpers-amd64-signed", "1+15.8+1"), "shim", "15.8-1"),
+        (deb("fwupd-amd64-signed", "1:1.7+1", "", "fwupd-efi-amd64-signed"), "fwupd-efi", "1:1.7-1"),
+        (deb("systemd-boot-efi-amd64-signed", "257.8+1~deb13u2"), "systemd", "257.8-1~deb13u2"),
         (deb("libssl3t64", "3.5.1-1", "pool/main/o/openssl/libssl3t64_3.5.1-1_amd64.deb"), "openssl", "3.5.1-1"),
         (deb("libacl1", "2.3.2-2+b1", "pool/main/a/acl/libacl1_2.3.2-2+b1_amd64.deb"), "acl", "2.3.2-2"),
         (

@@ -90,7 +90,7 @@ def _deb(file: LockedFile, path: Path) -> Part:
         deb.close()
     source = source_of(name, version, control.get("Source", ""))
     signed = BUILT_USING.fullmatch(control.get("Built-Using", "").strip())
-    source = (signed[1], signed[2]) if SIGNED in source[0] and signed else unsigned(*source)
+    source = (signed[1], signed[2]) if SIGNED in source[0] and signed else unsigned(*source, version)
     found = licences.of_copyright(text)
     component = Component(Ecosystem.debian, name, version, *source, found, file.sha256, server(file))
     return Part(component, files, documented_by=other)
