@@ -7,7 +7,7 @@ patched.look()
 """
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -87,11 +87,11 @@ class Patched:
             self.updates(builder).run_due(controller._load(done.revision), done.revision)
         self.built += builder.built
 
-    def updates(self, builder: PlayedBuilder) -> Updates:
+    def updates(self, builder: PlayedBuilder, clock: Callable[[], float] | None = None) -> Updates:
         advisories = Advisories(builder.store, self.site.settings.feeds)
         advisories.refresh(self.now)
         known = Known(advisories, lambda: self.now)
-        return Updates(self.site.settings, builder.store, builder, known, clock=lambda: self.now)
+        return Updates(self.site.settings, builder.store, builder, known, clock=clock or (lambda: self.now))
 
     def run(self, *, window: str = "packages") -> WindowRun:
         return (self.site.store.notes.get(PatchRuns) or PatchRuns()).rows[window]

@@ -4,11 +4,11 @@ In: the store, a clock. Out: documents. Rules: every change is one transaction o
 by the same transaction that sees that it is due, so that no two ever run the same one.
 
     timetable = Timetable(store, time.time)
-    for window in timetable.claim(patching): ...
+    while window := timetable.claim(patching, done): ...
     timetable.finish(window, "2 updates proposed")
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Container, Iterable, Mapping
 from dataclasses import replace
 
 from gitops.model.updates.patching import Failed, HeldSet, Move, Patching, Proposal, Window, WindowRun
@@ -32,12 +32,13 @@ class Timetable:
         rows = (self._notes.get(PatchRuns) or PatchRuns()).rows
         return {window: rows[window] for window in Window if window in rows}
 
-    def claim(self, patching: Patching) -> Window | None:
-        """The next schedule that is due, begun; None: none is. Nothing is written where nothing changes."""
+    def claim(self, patching: Patching, done: Container[Window] = ()) -> Window | None:
+        """The next schedule that is due and not `done`, begun; None: none is. Nothing is written where nothing
+        changes."""
         now, rows = int(self._clock()), self.runs()
         for window, when in patching.windows().items():
             run = rows.get(window, WindowRun())
-            if due.counted(run, now) == run and not due.due(when, run, now):
+            if window in done or due.counted(run, now) == run and not due.due(when, run, now):
                 continue
             begun = self._change(window, lambda run, when=when: _begun(run, when, now))  # type: ignore[misc]
             if begun.started > begun.finished:

@@ -2,7 +2,7 @@
 
 In: the deployed revision and its fleet, after a pass. Out: events, documents; what a run offers is a commit like any
 other, which the next pass finds. Rules: only the lease's holder runs; one run after the other; what goes wrong in one
-is remembered and tried again, and never ends a pass.
+is remembered and tried again, and never ends a pass; each schedule has one run after a pass at most.
 
     updates = Updates(settings, store, builder)
     updates.run_due(fleet, revision)
@@ -29,6 +29,9 @@ from gitops.workflows.updates.run import Run, WaitsError
 
 log = structlog.get_logger(__name__)
 
+WAIT = 60
+"""Seconds, at least, until a run that has to wait for somebody is tried again."""
+
 
 class Updates:
     """The schedules of one store. `clock` gives Unix seconds."""
@@ -44,7 +47,7 @@ class Updates:
     ) -> None:
         forge, clone = connect(settings), open_clone(settings, store)
         self._desk = Desk(settings, store, builder, forge, knowledge or Nothing(), clone, clock, between)
-        self._store, self._clock = store, clock
+        self._store, self._clock, self._wait = store, clock, max(WAIT, settings.poll)
         self._timetable = Timetable(store, clock)
 
     def run_due(self, fleet: Fleet, revision: Revision) -> None:
@@ -58,7 +61,9 @@ class Updates:
             return
         try:
             Aftermath(self._desk).look(fleet, revision)
-            while window := self._timetable.claim(patching):
+            done = set[Window]()
+            while window := self._timetable.claim(patching, done):
+                done.add(window)
                 self._run(window, fleet, revision)
         except LeaseError:
             raise
@@ -85,7 +90,7 @@ class Updates:
         except LeaseError:
             raise
         except (WaitsError, MovedError) as error:
-            self._timetable.finish(window, error.message, retry=int(self._clock()) + 1)
+            self._timetable.finish(window, error.message, retry=int(self._clock()) + self._wait)
             return error.message
         except Exception as caught:
             return self._failed(window, readable(caught))
