@@ -1,22 +1,24 @@
 """What became of updates that went out: kept by every box, or taken back.
 
 In: the deployed revision, the boxes' states. Out: sets that are held, and a commit that takes them back. Rules: an
-update is out while the deployed locks are the ones that it wrote; as soon as a box went back from them, all that went
-out with it is held as one set and taken back, by the way on which updates go out; what was more than one goes again,
-one by one. When every box is healthy with it, it is done.
+update is out while the deployed locks are the ones that it wrote; only boxes that are to run a commit which brought it
+tell of it: whatever fails elsewhere is somebody else's. As soon as one of them went back, all that is out by itself is
+held as one set and taken back, by the way on which updates go out; what was more than one goes again, one by one. When
+each of them is healthy with it and free to say so, it is done.
 
     Aftermath(desk).look(fleet, revision)
 """
 
+import time
 from collections.abc import Mapping
 
 import structlog
 
-from gitops.model import EventType, Fleet, Happened, Revision, sha256
+from gitops.model import BoxState, EventType, Fleet, Happened, Health, Revision, Sync, sha256
 from gitops.model.updates.patching import Failed, How, Move, Proposal
+from gitops.rollout.holds import reasons
 from gitops.security.schedule.choice import by_itself, set_key
 from gitops.source.clone.pushing import Draft, PushClone
-from gitops.workflows.reviews.rounds import deployment
 from gitops.workflows.updates.desk import Desk
 from gitops.workflows.updates.memory import Memory
 from gitops.workflows.updates.pulls import is_pull
@@ -51,10 +53,16 @@ class Aftermath:
             self._judge(clone, fleet, revision, out)
 
     def _judge(self, clone: PushClone, fleet: Fleet, revision: Revision, out: Mapping[str, Proposal]) -> None:
-        state = deployment(self._desk.store, fleet, revision)
-        if state.failed:
-            self._take_back(clone, fleet, revision, out, state.failed)
-        elif state.healthy == state.total:
+        held, now = reasons(fleet, self._desk.store).keys(), time.time()
+        states = [state for state in self._desk.store.states.all() if state.name in fleet.boxes]
+        brought = {each: _brought(clone, revision.commit, each, out) for each in set(map(_commit, states))}
+        told = [state for state in states if brought[_commit(state)]]
+        failed = [state for state in told if state.wanted.content in state.failed and state.name not in held]
+        if failed:
+            blamed = {name for state in failed for name in brought[_commit(state)]}
+            bad = {name: each for name, each in out.items() if name in blamed or not is_pull(each)}
+            self._take_back(clone, fleet, revision, bad, tuple(state.name for state in failed))
+        elif all(_keeps(state, now) and state.name not in held for state in told):
             for name in [name for name, proposal in out.items() if not is_pull(proposal)]:
                 self._memory.forget(name)
 
@@ -96,6 +104,32 @@ def _is_out(clone: PushClone, commit: str, proposal: Proposal) -> bool:
     return bool(proposal.locks) and all(
         path in there and sha256(tree.read(path)) == digest for path, digest in proposal.locks.items()
     )
+
+
+def _commit(state: BoxState) -> str:
+    """The one of which its release was made, out of `ref@sha1:COMMIT`."""
+    return state.wanted.revision.rpartition("@sha1:")[2]
+
+
+def _brought(clone: PushClone, deployed: str, commit: str, out: Mapping[str, Proposal]) -> frozenset[str]:
+    """Those that came with a commit."""
+    if not commit or not clone.has(commit):
+        return frozenset()
+    return frozenset(name for name, proposal in out.items() if _brings(clone, deployed, commit, proposal))
+
+
+def _brings(clone: PushClone, deployed: str, commit: str, proposal: Proposal) -> bool:
+    if commit == proposal.pushed or commit == proposal.pushing == deployed:
+        return True
+    if not is_pull(proposal):
+        return False
+    # Whoever merges a pull request makes a commit of their own.
+    before = clone.parents(commit)[:1]
+    return _is_out(clone, commit, proposal) and not any(_is_out(clone, each, proposal) for each in before)
+
+
+def _keeps(state: BoxState, now: float) -> bool:
+    return state.sync == Sync.SYNCED and state.heard(now) == Health.HEALTHY
 
 
 def _before(clone: PushClone, out: Mapping[str, Proposal]) -> dict[str, bytes]:

@@ -1,0 +1,79 @@
+"""What boxes say of an update counts for it, and nothing that other boxes say of something else does."""
+
+import pytest
+
+from gitops.rollout.holds import hold
+from tests.kit.site import DOCKERFILE
+from tests.kit.updates import Patched
+
+NEW = "locks: openssl 3.5.7-1 -> 3.5.9-1"
+OURS = "toweros/security/openssl"
+OTHER = {
+    "boot/b.yml": (
+        'kernel: {image: "@pkg:../pkg/kernel", cmdline: quiet}\ninit: ["@pkg:../pkg/init"]\n'
+        'services:\n  - {name: extra, image: "@pkg:../pkg/extra"}\n'
+    ),
+    "roles/other.yaml": "boot: [boot/b.yml]\n",
+    "boxes/c.yaml": "role: other\n",
+    "pkg/extra/build.yml": "image: extra\n",
+    "pkg/extra/Dockerfile": DOCKERFILE,
+    "pkg/extra/file": "extra\n",
+}
+
+
+def reported(patched: Patched, *boxes: str) -> None:
+    """All that is offered reaches these boxes."""
+    for _ in range(2):
+        patched.look()
+        for box in boxes:
+            if box in patched.site.offers():
+                patched.site.report(box)
+    patched.look()
+
+
+@pytest.mark.parametrize("broken", [True, False], ids=["broken", "silent"])
+def test_a_box_that_has_nothing_of_an_update_tells_nothing_of_it(patched: Patched, broken: bool) -> None:
+    patched.says("{how: commit}", **OTHER)
+    reported(patched, "a", "b", *(["c"] if broken else []))
+    if broken:
+        patched.site.commit({"pkg/extra/file": "somebody's mistake\n"})
+        patched.look()
+        patched.site.report("c", failed=True)
+    patched.update()
+    patched.later()
+    patched.look()
+    reported(patched)
+    assert patched.show("main") == NEW and not patched.patches.held, "c has no openssl"
+    assert set(patched.patches.proposals) == {"openssl"}, "a and b have it, and say nothing yet"
+    reported(patched, "a", "b")
+    assert patched.show("main") == NEW and patched.patches.proposals == {}
+
+
+def test_an_update_that_waits_for_boxes_that_are_held_is_not_done(patched: Patched) -> None:
+    patched.says("{how: commit}")
+    patched.update()
+    patched.later()
+    patched.look()
+    store = patched.site.store
+    with store.lease.held():
+        hold(store, "*", "ada", "a trade fair", patched.now)
+    patched.look()
+    assert set(patched.patches.proposals) == {"openssl"}
+
+
+def test_a_pull_request_that_somebody_squashed_is_held_when_a_box_goes_back(patched: Patched) -> None:
+    patched.says("{how: pull-request}")
+    reported(patched, "a", "b", "c")
+    patched.update()
+    patched.later()
+    patched.look()
+    git = patched.site.remote.git
+    git("fetch", "-q", "origin")
+    git("merge", "-q", "--squash", f"origin/{OURS}")
+    patched.site.commit({})
+    patched.look()
+    assert not patched.patches.held and patched.refs["main"] != patched.refs[OURS]
+    patched.site.report("a", failed=True)
+    patched.look()
+    (held,) = patched.patches.held.values()
+    assert [str(move) for move in held.moves] == ["openssl 3.5.7-1 -> 3.5.9-1"] and held.failed == "boxes"
