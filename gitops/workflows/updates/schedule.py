@@ -18,6 +18,7 @@ from gitops.errors import TowerosError, readable
 from gitops.forges.connect import connect
 from gitops.model import EventType, Fleet, Happened, Revision
 from gitops.model.updates.patching import Window
+from gitops.security.schedule.due import FIRST_RETRY, MAX_RETRY
 from gitops.security.schedule.knowledge import Knowledge, Nothing
 from gitops.settings import Settings
 from gitops.source.clone.pushing import MovedError
@@ -31,6 +32,24 @@ log = structlog.get_logger(__name__)
 
 WAIT = 60
 """Seconds, at least, until a run that has to wait for somebody is tried again."""
+
+
+class Patience:
+    """Pauses between tries that fail: they double. In memory alone: another controller begins anew."""
+
+    def __init__(self) -> None:
+        self._error, self._pause, self._again = "", 0, 0.0
+
+    def over(self, now: float) -> bool:
+        """Whether it is time to try; a clock that was set back keeps nobody waiting."""
+        return not now < self._again <= now + self._pause
+
+    def failed(self, error: str, now: float) -> bool:
+        """Note a try that failed. Returns whether it says something new."""
+        news, self._error = error != self._error, error
+        self._pause = min(max(FIRST_RETRY, 2 * self._pause), MAX_RETRY)
+        self._again = now + self._pause
+        return news
 
 
 class Updates:
@@ -48,7 +67,7 @@ class Updates:
         forge, clone = connect(settings), open_clone(settings, store)
         self._desk = Desk(settings, store, builder, forge, knowledge or Nothing(), clone, clock, between)
         self._store, self._clock, self._wait = store, clock, max(WAIT, settings.poll)
-        self._timetable = Timetable(store, clock)
+        self._timetable, self._patience = Timetable(store, clock), Patience()
 
     def run_due(self, fleet: Fleet, revision: Revision) -> None:
         """Whatever is due, and what is to be done about updates that boxes went back from.
@@ -60,7 +79,7 @@ class Updates:
         if patching is None:
             return
         try:
-            Aftermath(self._desk).look(fleet, revision)
+            self._look_back(fleet, revision)
             done = set[Window]()
             while window := self._timetable.claim(patching, done):
                 done.add(window)
@@ -81,6 +100,26 @@ class Updates:
             self._timetable.begin(window)
             outcomes[window] = self._run(window, fleet, revision)
         return outcomes
+
+    def _look_back(self, fleet: Fleet, revision: Revision) -> None:
+        """What became of what is out. When that cannot be done, it is tried ever more rarely, and runs go on."""
+        now = self._clock()
+        if not self._patience.over(now):
+            return
+        try:
+            Aftermath(self._desk).look(fleet, revision)
+        except LeaseError:
+            raise
+        except MovedError as moved:
+            log.info("security.moved", message=moved.message)
+        except Exception as caught:
+            error = readable(caught)
+            log.warning("security.not_settled", error=error.message, hint=error.hint)
+            if self._patience.failed(error.message, now):
+                message = f"what went out cannot be settled: {error.message}"
+                self._store.events.add("", EventType.WARNING, Happened.UPDATES, message)
+        else:
+            self._patience = Patience()
 
     def _run(self, window: Window, fleet: Fleet, revision: Revision) -> str:
         """One run that is begun; its end is remembered, whatever it is."""
