@@ -123,7 +123,14 @@ class FleetError(TowerosError):
 
 
 class BuildError(TowerosError):
-    """A package cannot be locked or built."""
+    """A package cannot be locked or built.
+
+    `transient`: this machine is to blame, not the package: it may pass by itself.
+    """
+
+    def __init__(self, message: str, *, hint: str = "", transient: bool = False) -> None:
+        super().__init__(message, hint=hint)
+        self.transient = transient
 
 
 class AssembleError(TowerosError):

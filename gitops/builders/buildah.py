@@ -85,7 +85,8 @@ class BuildahBuilder:
             output = self._buildah(*command, "--tag", f"{NAME}:{package.key}", str(context), offline=True)
         except ProcessError as error:
             logged.write_text(error.log or error.message)
-            raise BuildError(f"{package.path}: {error.message}", hint=f"the log is {logged}") from error
+            hint, away = f"the log is {logged}", error.code is None  # out of time, killed, or not installed
+            raise BuildError(f"{package.path}: {error.message}", hint=hint, transient=away) from error
         logged.write_bytes(output)
 
     def _export(self, package: Package, folder: Path) -> Image:
@@ -122,7 +123,8 @@ def _check_free(folder: Path) -> None:
     """Raises BuildError when the disk is nearly full."""
     free = shutil.disk_usage(folder).free
     if free < MINIMUM_FREE:
-        raise BuildError(f"{folder}: only {free >> 20} MiB are free", hint="`toweros build --prune`, or a bigger disk")
+        hint = "`toweros build --prune`, or a bigger disk"
+        raise BuildError(f"{folder}: only {free >> 20} MiB are free", hint=hint, transient=True)
 
 
 def _hex(digest: str) -> str:

@@ -18,7 +18,7 @@ from typing import IO
 
 import docker
 import structlog
-from docker.errors import DockerException, ImageNotFound
+from docker.errors import APIError, DockerException, ImageNotFound
 from requests.exceptions import RequestException
 
 from gitops.builders.builder import LABEL, NAME, TIMEOUT, arguments, existing, log_file
@@ -81,9 +81,10 @@ class DockerBuilder:
         try:
             yield
         except (DockerException, RequestException) as error:
-            what = f"{package.path}: " if package else ""
+            what = f"{package.path}: the Docker engine" if package else "the Docker engine"
             hint = "does it run, and may we use its socket? See `builder` and `docker_host` in docs/settings.md"
-            raise BuildError(f"{what}the Docker engine at {self._host}: {error}", hint=hint) from error
+            refused = isinstance(error, APIError) and error.is_client_error()  # such as a Dockerfile with mistakes
+            raise BuildError(f"{what} at {self._host}: {error}", hint=hint, transient=not refused) from error
 
     def _run(self, package: Package, packages: Mapping[str, Package], context: Path) -> None:
         labels = {LABEL: json.dumps(package.config, sort_keys=True)} if package.config else {}

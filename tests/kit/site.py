@@ -59,14 +59,15 @@ WORSE = {"pkg/hello/file": "hello 3\n"}
 
 
 class PlayedBuilder:
-    """Builds and assembles without tools. Implements `Builder`; `fail` names a package that does not build."""
+    """Builds and assembles without tools. Implements `Builder`; `fail` names a package that does not build,
+    `transient` says that it is the machine's fault."""
 
     def __init__(self, store: Store) -> None:
-        self.store, self.built, self.fail = store, list[str](), ""
+        self.store, self.built, self.fail, self.transient = store, list[str](), "", False
 
     def build(self, package: Package, tree: Tree, packages: Mapping[str, Package]) -> Image:
         if package.path == self.fail:
-            raise BuildError(f"{package.path}: no", hint="fix it")
+            raise BuildError(f"{package.path}: no", hint="fix it", transient=self.transient)
         self.built.append(package.path)
         image = Image(package.tag, package.key, {}, (self.store.blobs.put(package.key.encode()).sha256,))
         self.store.builds.save_image(image)

@@ -51,12 +51,13 @@ class Branches(Mapping[str, str]):
 
 
 class Patched:
-    """A controller that looks for updates. `fail`: a package that does not build."""
+    """A controller that looks for updates. `fail`: a package that does not build; `transient`: not for now."""
 
     def __init__(self, site: Site, debian: Debian) -> None:
         self.site, self.debian = site, debian
         self.now = int(time.time()) - 60 * DAY
         self.refs, self.fail, self.built = Branches(site), "", list[str]()
+        self.transient = False
         site.commit({"pkg/hello/packages.in": "deb tool\n", "pkg/init/packages.in": "deb libz\n"})
         self.relock()
 
@@ -81,7 +82,7 @@ class Patched:
     def look(self) -> None:
         """A pass, and what is due after it, as another controller every time."""
         controller, store, builder = self.site.start()
-        builder.fail = self.fail
+        builder.fail, builder.transient = self.fail, self.transient
         with store.lease.held():
             done = controller.run_once()
             self.updates(builder).run_due(controller._load(done.revision), done.revision)

@@ -2,7 +2,7 @@
 
 In: a parcel, the commit that it stands on. Out: whether it can be had and built. Rules: every new file is in the store
 with the bytes that the mirrors' signed lists say before there is a commit; what does not build is held, with the end of
-its log; what cannot be had now is a problem of the run, and is tried again.
+its log; what cannot be had or built now, as this machine stands, is a problem of the run, and is tried again.
 
     tries = Tries(desk, clone, (fleet, revision), base, problems)
     commit = tries.commit(parcel, head)         # empty: it is held, or cannot be had
@@ -70,6 +70,9 @@ class Tries:
                 self.problems.append(f"{parcel.name}: {error.message}")
                 return False
             except BuildError as error:
+                if error.transient:
+                    self.problems.append(f"{parcel.name}: {error.message}")
+                    return False
                 self._hold(parcel, step.subject, error)
                 return False
         return True
