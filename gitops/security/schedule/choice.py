@@ -8,16 +8,17 @@ a mirror says; what is not known of advisories keeps nothing back, for a feed th
     chosen.go, chosen.left          # (Update(...),), ((Move(...), "left out by `packages`"),)
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 
 from gitops.model import Ecosystem, Finding, LockedFile, Severity, canonical, sha256
-from gitops.model.updates.patching import Grouping, HeldSet, How, Move, Patching, Window
+from gitops.model.updates.patching import Failed, Grouping, HeldSet, How, Move, Patching, Window
 from gitops.security.versions import is_older
 
 KERNEL = ("linux", "linux-signed-*")
 """Source packages of the kernel."""
+OLDER = "the mirrors have an older version"
 Locks = Mapping[str, tuple[LockedFile, ...]]
 
 
@@ -72,11 +73,13 @@ def set_key(moves: Iterable[Move]) -> str:
     return sha256(canonical(sorted(map(key_of, moves))))
 
 
-def choose(found: Iterable[Move], patching: Patching, window: Window, facts: Facts) -> Chosen:
-    """Every move is in one of both."""
+def choose(
+    found: Iterable[Move], patching: Patching, window: Window, facts: Facts, back: Container[str] = ()
+) -> Chosen:
+    """Every move is in one of both. `back`: sources that would become older somewhere (`backward`)."""
     go, left = list[Update](), list[tuple[Move, str]]()
     for move in found:
-        why = _why_not(move, patching, window, facts)
+        why = _why_not(move, patching, window, facts) or (OLDER if move.source in back else "")
         if why:
             left.append((move, why))
         else:
@@ -87,10 +90,17 @@ def choose(found: Iterable[Move], patching: Patching, window: Window, facts: Fac
 def groups(chosen: Chosen, patching: Patching, facts: Facts) -> tuple[frozenset[str], ...]:
     """Sources that go into one commit each. A set that is held because one of it is bad is taken apart."""
     sources = [update.move.source for update in chosen.go]
-    together = patching.group is Grouping.all and set_key(update.move for update in chosen.go) not in facts.held
-    if together and sources:
+    bad = apart(chosen, facts) or set_key(update.move for update in chosen.go) in facts.held
+    if patching.group is Grouping.all and sources and not bad:
         return (frozenset(sources),)
     return tuple(frozenset({source}) for source in sources)
+
+
+def apart(chosen: Chosen, facts: Facts) -> bool:
+    """Whether one of these broke the boxes, and nobody knows which: then each goes by itself until that is found."""
+    keys = {key_of(update.move) for update in chosen.go}
+    several = [held.moves for held in facts.held.values() if held.failed is Failed.boxes and len(held.moves) > 1]
+    return any(keys & set(map(key_of, moves)) for moves in several)
 
 
 def ripe_at(updates: Iterable[Update], patching: Patching, facts: Facts) -> int:
@@ -120,10 +130,37 @@ def _why_not(move: Move, patching: Patching, window: Window, facts: Facts) -> st
     ):
         return "left out by `packages`"
     if _goes_back(move):
-        return "the mirrors have an older version"
+        return OLDER
     if patching.severities and facts.known and facts.severity(move.source) not in patching.severities:
         return f"fixes nothing of {', '.join(patching.severities)}"
     return ""
+
+
+def is_newer(versions: str, others: str) -> bool:
+    """Some version of a source (several between commas) is newer than all the others; none that nobody can read is."""
+    try:
+        return any(
+            all(is_older(Ecosystem.debian, other, version) for other in others.split(", "))
+            for version in versions.split(", ")
+        )
+    except ValueError:
+        return False
+
+
+def backward(before: Locks, after: Locks) -> frozenset[str]:
+    """Sources of which some lock would get an older file than it has: a mirror lost what another lock never had."""
+    found = set[str]()
+    for path, lock in after.items():
+        old = {file.name: file for file in before.get(path, ()) if file.kind == "deb"}
+        found |= {old[file.name].source or file.name for file in lock if file.name in old and _older(file, old)}
+    return frozenset(found)
+
+
+def _older(file: LockedFile, old: Mapping[str, LockedFile]) -> bool:
+    try:
+        return file.kind == "deb" and is_older(Ecosystem.debian, file.version, old[file.name].version)
+    except ValueError:
+        return file.version != old[file.name].version  # a version that nobody can read is not taken
 
 
 def _goes_back(move: Move) -> bool:

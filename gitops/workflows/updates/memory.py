@@ -14,10 +14,12 @@ from dataclasses import replace
 from gitops.model.updates.patching import Failed, HeldSet, Move, Patching, Proposal, Window, WindowRun
 from gitops.model.updates.when import When
 from gitops.security.schedule import due
-from gitops.security.schedule.choice import key_of, set_key
+from gitops.security.schedule.choice import is_newer, key_of, set_key
 from gitops.store import Store
 from gitops.store.notes.documents import Patches, PatchRuns
 
+REMEMBERED = 180 * 86400
+"""Seconds: longer than any mirror or feed is away."""
 Clock = Callable[[], float]
 
 
@@ -38,7 +40,7 @@ class Timetable:
         now, rows = int(self._clock()), self.runs()
         for window, when in patching.windows().items():
             run = rows.get(window, WindowRun())
-            if window in done or due.counted(run, now) == run and not due.due(when, run, now):
+            if window in done or (due.counted(run, now) == run and not due.due(when, run, now)):
                 continue
             begun = self._change(window, lambda run, when=when: _begun(run, when, now))  # type: ignore[misc]
             if begun.started > begun.finished:
@@ -95,11 +97,17 @@ class Memory:
         self._change(lambda old: replace(old, held={**old.held, set_key(held.moves): held}))
 
     def see(self, moves: Iterable[Move]) -> Patches:
-        """Note since when updates are known; what is no longer offered is forgotten, held or not."""
-        now, keys = int(self._clock()), {key_of(move) for move in moves}
-        old = self.patches
-        seen = {key: old.seen.get(key, now) for key in sorted(keys)}
-        held = {name: each for name, each in old.held.items() if keys & set(map(key_of, each.moves))}
+        """Note since when updates are known. A look that finds less, or older ones, forgets nothing: mirrors do that.
+        What is replaced by something newer is forgotten, held or not, and so is what is very old."""
+        now, every, old = int(self._clock()), tuple(moves), self.patches
+        found, keys = {move.source: move.new for move in every}, set(map(key_of, every))
+        seen = {key: since for key, since in old.seen.items() if key in keys or _counts(found, key, since, now)}
+        seen |= {key: now for key in sorted(keys - seen.keys())}
+        held = {
+            name: each
+            for name, each in old.held.items()
+            if all(_counts(found, key_of(move), each.since, now) for move in each.moves)
+        }
         if (seen, held) == (old.seen, old.held):
             return old
         return self._change(lambda old: replace(old, seen=seen, held=held))
@@ -110,6 +118,12 @@ class Memory:
 
     def _change(self, make: Callable[[Patches], Patches]) -> Patches:
         return self._notes.change(Patches, make)
+
+
+def _counts(found: Mapping[str, str], key: str, since: int, now: int) -> bool:
+    """Whether what is remembered of an update is worth it: it is not too old, and nothing newer was found."""
+    source, _, versions = key.partition(" ")
+    return now - since < REMEMBERED and not is_newer(found.get(source, versions), versions)
 
 
 def _without(rows: Mapping[str, Proposal], names: set[str]) -> dict[str, Proposal]:

@@ -21,8 +21,8 @@ from gitops.builders.apt import Apts, related
 from gitops.builders.relocking.relock import Relocker
 from gitops.errors import TowerosError
 from gitops.model import EventType, Fleet, Happened, LockedFile, Revision, canonical, sha256
-from gitops.model.updates.patching import Failed, How, Patching, Proposal, Window
-from gitops.security.schedule.choice import Facts, by_itself, merges, ripe_at, set_key
+from gitops.model.updates.patching import How, Patching, Proposal, Window
+from gitops.security.schedule.choice import Facts, apart, by_itself, merges, ripe_at
 from gitops.security.schedule.knowledge import mended
 from gitops.source.clone.pushing import PushClone
 from gitops.source.trust import releases
@@ -135,8 +135,7 @@ class Run:
             Pulls(clone, self._desk.forge, self._memory, base).retire(self._own_windows)
         head, below, names = base.commit, frozenset[str](), list[str]()
         proposals: dict[str, Proposal] = {}
-        together = facts.held.get(set_key(update.move for update in survey.chosen.go))
-        alone = together is not None and together.failed is Failed.boxes
+        alone = apart(survey.chosen, facts)
         for first in survey.parcels():
             if ripe_at(first.updates, self._patching, facts) > self._now:
                 self._soaking += len(first.updates)
@@ -150,7 +149,7 @@ class Run:
             proposals[parcel.name] = Proposal(
                 f"refs/heads/{base.branch}", self._window, parcel.moves, base.commit, parcel.digests, since=self._now
             )
-            if alone:  # one of them broke the boxes: each goes by itself until that is found
+            if alone:
                 self._soaking += 1
                 break
         if proposals:

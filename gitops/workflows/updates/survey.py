@@ -15,7 +15,7 @@ from functools import cached_property
 from gitops.builders.relocking.relock import Locks, NeedsMoreError, Relocker
 from gitops.model import LockedFile, sha256
 from gitops.model.updates.patching import Grouping, Move, Patching, Window
-from gitops.security.schedule.choice import Chosen, Facts, Update, choose, groups, moves, set_key
+from gitops.security.schedule.choice import OLDER, Chosen, Facts, Update, backward, choose, groups, moves, set_key
 from gitops.security.schedule.message import message
 
 NAME = 80
@@ -53,11 +53,21 @@ class Survey:
     @cached_property
     def found(self) -> tuple[Move, ...]:
         """All that is newer."""
-        return moves(*(self._relocker.told(locks) for locks in (self._relocker.locks, self._relocker.newest())))
+        return moves(*self._told)
 
     @cached_property
     def chosen(self) -> Chosen:
-        return choose(self.found, self._patching, self._window, self._facts)
+        return choose(self.found, self._patching, self._window, self._facts, self._back)
+
+    @cached_property
+    def _told(self) -> tuple[Locks, Locks]:
+        """As it is, and as it would be with all that the mirrors have."""
+        before, after = (self._relocker.told(locks) for locks in (self._relocker.locks, self._relocker.newest()))
+        return before, after
+
+    @cached_property
+    def _back(self) -> frozenset[str]:
+        return backward(*self._told)
 
     def parcels(self) -> list[Parcel]:
         """A parcel for each group, beside the others: none has what another one has. One for all, where some cannot go
@@ -96,6 +106,9 @@ class Survey:
         changed = {path: lock for path, lock in after.items() if lock != before[path]}
         if not changed:
             return None
+        if backward(before, changed):
+            self.left += [(update.move, OLDER) for update in updates]
+            return None
         new = {path: tuple(set(lock) - set(before[path])) for path, lock in changed.items()}
         files = {f"{path}/packages.lock": self._relocker.text(path, lock) for path, lock in changed.items()}
         text = message(updates, sorted(changed), known=self._facts.known)
@@ -105,7 +118,7 @@ class Survey:
         if not sources:
             return self._relocker.locks
         # All that is newer goes: then it is what `toweros lock` would write.
-        whole = {move.source for move in self.found} <= sources
+        whole = not self._back and {move.source for move in self.found} <= sources
         return self._relocker.newest() if whole else self._relocker.only(sources)
 
     def _name(self, updates: tuple[Update, ...]) -> str:

@@ -7,7 +7,7 @@ import pytest
 from gitops.model import Advisory, Component, Ecosystem, Finding, LockedFile, Severity, Standing
 from gitops.model.updates.patching import Failed, Grouping, HeldSet, Move, Patching, Window
 from gitops.model.updates.when import DAILY
-from gitops.security.schedule.choice import Facts, Update, choose, groups, key_of, moves, ripe_at, set_key
+from gitops.security.schedule.choice import Facts, Update, backward, choose, groups, key_of, moves, ripe_at, set_key
 from gitops.security.schedule.knowledge import Nothing, mended
 from gitops.security.schedule.message import message
 
@@ -77,6 +77,16 @@ def test_a_set_that_failed_is_taken_apart() -> None:
     apart = groups(chosen, every, replace(FACTS, held=held))
     assert apart == (frozenset({"openssl"}), frozenset({"zlib"}))
     assert set_key([OPENSSL]) != set_key([replace(OPENSSL, new="3.5.10-1")])
+
+
+def test_a_lock_that_would_become_older_than_it_is_is_seen_whatever_others_have() -> None:
+    before = {"pkg/a": (file("libssl3", "3.5.9-1", "openssl", "3.5.9-1"), file("libz", "1.0-1", "zlib"))}
+    before["pkg/b"] = (file("libssl3", "3.5.7-1", "openssl", "3.5.7-1"),)
+    lost = file("libssl3", "3.5.8-1", "openssl", "3.5.8-1")
+    after = {"pkg/a": (lost, file("libz", "1.1-1", "zlib")), "pkg/b": (lost,)}
+    assert backward(before, after) == {"openssl"} and not backward(before, {"pkg/b": (lost,)})
+    chosen = choose(moves(before, after), Patching(), Window.packages, Facts(1000), backward(before, after))
+    assert [update.move.source for update in chosen.go] == ["zlib"]
 
 
 def test_the_worst_severity_says_how_long_a_set_waits() -> None:

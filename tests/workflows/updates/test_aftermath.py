@@ -77,3 +77,24 @@ def test_a_pull_request_that_somebody_squashed_is_held_when_a_box_goes_back(patc
     patched.look()
     (held,) = patched.patches.held.values()
     assert [str(move) for move in held.moves] == ["openssl 3.5.7-1 -> 3.5.9-1"] and held.failed == "boxes"
+
+
+@pytest.mark.parametrize("group", ["source", "all"])
+def test_what_broke_boxes_together_goes_one_by_one_whatever_else_is_new_by_then(patched: Patched, group: str) -> None:
+    patched.says(f"{{how: commit, group: {group}}}")
+    for box in patched.site.offers():
+        patched.site.report(box)
+    patched.update()
+    patched.update("libz", "1.1-1", "zlib")
+    patched.later()
+    patched.look()
+    patched.look()
+    patched.site.report("a", failed=True)
+    patched.look()
+    back = patched.refs["main"]
+    assert patched.show(back) == "locks: take back 2 updates"
+    patched.look()
+    patched.update("tool", "1.1", "tool", depends="libssl3, libz")
+    patched.later()
+    patched.look()
+    assert (patched.show("main"), patched.show("main", "%P")) == (NEW, back), "with none of the others"
