@@ -81,6 +81,11 @@ class Memory:
         self._notes, self._clock = store.notes, clock
 
     @property
+    def now(self) -> int:
+        """Unix seconds."""
+        return int(self._clock())
+
+    @property
     def patches(self) -> Patches:
         return self._notes.get(Patches) or Patches()
 

@@ -25,11 +25,11 @@ from gitops.model.updates.patching import How, Patching, Proposal, Window
 from gitops.security.schedule.choice import Facts, apart, by_itself, merges, ripe_at
 from gitops.security.schedule.knowledge import mended
 from gitops.source.clone.pushing import PushClone
-from gitops.source.trust import releases
 from gitops.workflows.updates.desk import Desk
 from gitops.workflows.updates.memory import Memory
 from gitops.workflows.updates.pulls import Base, Pulls, is_pull
 from gitops.workflows.updates.survey import Parcel, Survey
+from gitops.workflows.updates.tagging import make_up, next_name, release
 from gitops.workflows.updates.tries import Tries
 
 log = structlog.get_logger(__name__)
@@ -62,6 +62,8 @@ class Run:
         branch = self._fleet.policy.branch or clone.heads().default
         head = clone.fetch(branch)
         if head != self._revision.commit and (by_itself(self._patching) or not clone.has(self._revision.commit)):
+            if made := make_up(clone, self._memory, self._fleet, self._revision, head):
+                return f"{head[:12]} is released as {made}"
             hint = "they are waited for: deploy them, or tag them where tags deploy"
             raise WaitsError(f"{branch} has commits that are not deployed", hint=hint)
         base = Base(branch, self._revision.commit, self._now)
@@ -161,11 +163,14 @@ class Run:
         proposals = {
             name: replace(each, locks={path: whole[path] for path in each.locks}) for name, each in proposals.items()
         }
+        tag = ""
+        if self._patching.how is How.tag:  # before anything is pushed that would wait for it
+            tag = next_name(clone.heads(), self._fleet.policy.tags, self._revision.ref)
         for name, proposal in proposals.items():
             self._memory.keep(name, replace(proposal, pushing=head))
         clone.push(f"refs/heads/{base.branch}", head, base.commit)
-        if self._patching.how is How.tag:
-            tag_release(clone, self._revision.ref, head, self._now)
+        if tag:
+            release(clone, tag, head, self._now)
         for name, proposal in proposals.items():
             self._memory.keep(name, replace(proposal, pushed=head))
         words = ", ".join(str(move) for proposal in proposals.values() for move in proposal.moves)
@@ -207,9 +212,3 @@ class Run:
         clone.push(f"refs/heads/{base.branch}", proposal.pushed, base.commit)
         self._desk.say(EventType.NORMAL, Happened.PROPOSED, f"merged {', '.join(map(str, parcel.moves))}")
         return True
-
-
-def tag_release(clone: PushClone, last: str, commit: str, now: int) -> None:
-    """A signed release tag with the next patch version after the last one, on the remote."""
-    name = releases.next_patch(last)
-    clone.push(f"refs/tags/{name}", clone.tag(name, commit, f"{name}: security updates", now), "")
