@@ -13,8 +13,7 @@ import pytest
 CHECKOUT = Path(__file__).resolve().parents[1]
 PROJECT = tomllib.loads((CHECKOUT / "pyproject.toml").read_text())["project"]
 NOT_IMPORTED = {"psycopg", "alembic", "virt-firmware"}
-"""A driver that SQLAlchemy loads by its name, migrations, and a command that `toweros vm` starts; and, until the
-feeds of advisories that need them are here, three that were declared before."""
+"""A driver that SQLAlchemy loads by its name, migrations, and a command that `toweros vm` starts."""
 TOOLS = ["pytest", "pytest-xdist", "pytest-timeout", "hypothesis", "httpx", "jsonschema"]
 """What the small part of the tests below needs."""
 SMALL = [

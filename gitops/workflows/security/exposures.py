@@ -1,8 +1,8 @@
 """What is wrong with what the boxes run, by role: for the page, the metrics, and the record of first sightings.
 
 In: a fleet, the store, the feeds. Out: an `Exposures` document, and sightings. Rules: a box counts with the release
-that it says it runs, and before it says anything with the one that it is offered; what nobody knows is said; only a
-role of which all is known gets rid of anything. It is done in a thread of its own: a pass never waits for a feed.
+that it says it runs, and before it says anything with the one that it is offered; what nobody knows is said; only
+what is certain is gone. It is done in a thread of its own: a pass never waits for a feed.
 
     watch = SecurityWatch(store, settings)
     watch.start(fleet)                  # returns at once
