@@ -56,7 +56,7 @@ from gitops.model.release import (
     Statement,
     Target,
 )
-from gitops.model.report import REPORT_FORMAT, Failure, Health, Phase, Report, Verdict
+from gitops.model.report import REPORT_FORMAT, Failure, Health, Phase, Report, Reset, Verdict
 from gitops.model.source import Entry, PathRule, Policy, Revision, Sign, Tree
 from gitops.model.state import SILENT, BoxState, Sync, Version
 
@@ -120,6 +120,7 @@ __all__ = [
     "Publication",
     "Release",
     "Report",
+    "Reset",
     "Revision",
     "Scope",
     "Severity",

@@ -29,6 +29,8 @@ class Happened(StrEnum):
     PROVISIONED = "Provisioned"
     RUNS = "Runs"
     FELL_BACK = "FellBack"
+    RESET = "Reset"
+    """The watchdog reset a box."""
     COLLECTED = "Collected"
     FORGE = "Forge"
     UPDATES = "Updates"

@@ -55,6 +55,15 @@ class Failure:
 
 
 @dataclass(frozen=True)
+class Reset:
+    """The watchdog reset the box: which release ran (0: not known), when, and what the agent was doing."""
+
+    sequence: int
+    time: int
+    doing: str
+
+
+@dataclass(frozen=True)
 class Report:
     """What a box says of itself, signature checked (contracts/report)."""
 
@@ -76,3 +85,4 @@ class Report:
     fetched: Json = field(default_factory=dict)
     entry: str = ""
     degraded: tuple[str, ...] = ()
+    resets: tuple[Reset, ...] = ()

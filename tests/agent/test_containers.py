@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from toweros_agent import health
+from toweros_agent.health import checks, system
+from toweros_agent.health.checks import Checker, Result
+from toweros_agent.health.probation import STEADY, Probation
 from toweros_agent.nouns import Check, Verdict
 
 from tests.simulators.services import Services
@@ -34,8 +36,8 @@ def docker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str
             pass
 
     path = str(tmp_path / "docker.sock")
-    monkeypatch.setattr(health, "DOCKER", path)
-    monkeypatch.setattr(health, "APPS_UP", str(tmp_path / "apps-up"))
+    monkeypatch.setattr(system, "DOCKER", path)
+    monkeypatch.setattr(system, "APPS_UP", str(tmp_path / "apps-up"))
     with socketserver.ThreadingUnixStreamServer(path, Engine) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         yield answers
@@ -51,29 +53,29 @@ def test_user_containers_are_seen_by_name_and_by_compose_service(docker: dict[st
     docker["/v1.41/containers/aa/json"] = {"State": {"Status": "running", "Pid": 7}}
     docker["/v1.41/containers/bb/json"] = {"State": {"Status": "restarting", "Pid": 0}}
     expected = {"hlr-1": (7, "RUNNING"), "hlr": (7, "RUNNING"), "msc": (0, "RESTARTING")}
-    assert health.System().containers() == {}, "Docker's own start of what an older release left is no proof"
+    assert system.System().containers() == {}, "Docker's own start of what an older release left is no proof"
     (tmp_path / "apps-up").touch()
-    assert health.System().containers() == expected
+    assert system.System().containers() == expected
     docker["/v1.41/containers/json?all=1"] = "garbage"
-    assert health.System().containers() == {}
+    assert system.System().containers() == {}
 
 
 def test_without_an_engine_there_are_no_containers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(health, "DOCKER", str(tmp_path / "nothing"))
-    assert health.System().containers() == {}
+    monkeypatch.setattr(system, "DOCKER", str(tmp_path / "nothing"))
+    assert system.System().containers() == {}
 
 
 def test_a_service_that_no_check_names_counts_once_it_came_up_anew() -> None:
     services = Services({"web": (1, "RUNNING"), "ntpd": (2, "RUNNING")})
-    checker = health.Checker((Check("web", "service", "web"),), services, lambda: None)
+    checker = Checker((Check("web", "service", "web"),), services, lambda: None)
     said = []
     for pid in (2, 3, 4):
         services.running["ntpd"] = (pid, "RUNNING")
         said.append([(result.name, result.ok, result.restarts) for result in checker.round()])
     web = ("web", True, 0)
     assert said == [[web], [web, ("service ntpd", True, 1)], [web, ("service ntpd", False, 2)]]
-    probation = health.Probation(1)
-    for _ in range(health.STEADY):
+    probation = Probation(1)
+    for _ in range(STEADY):
         probation.add(checker.round(), reached=True)
     assert probation.outcome(2) == (Verdict.FAILED, "health check service ntpd: restarted 2 times")
 
@@ -81,24 +83,24 @@ def test_a_service_that_no_check_names_counts_once_it_came_up_anew() -> None:
 @pytest.mark.parametrize(("status", "answered"), [("UNKNOWN", False), ("CREATED", False), ("STOPPED", True)])
 def test_a_service_that_nobody_can_tell_about_has_not_said_no(status: str, answered: bool) -> None:
     services = Services({"web": (1, "RUNNING")})
-    checker = health.Checker((Check("web", "service", "web"),), services, lambda: None)
-    assert checker.round() == [health.Result("web", True)]
+    checker = Checker((Check("web", "service", "web"),), services, lambda: None)
+    assert checker.round() == [Result("web", True)]
     services.running["web"] = (1, status)
-    assert checker.round() == [health.Result("web", False, status, answered=answered)]
+    assert checker.round() == [Result("web", False, status, answered=answered)]
     services.running["web"] = (1, "RUNNING")
-    assert checker.round() == [health.Result("web", True)], "the same process: nothing was restarted"
+    assert checker.round() == [Result("web", True)], "the same process: nothing was restarted"
 
 
 def test_a_container_that_keeps_dying_is_counted_and_fails(monkeypatch: pytest.MonkeyPatch) -> None:
     now = [1000.0]
-    monkeypatch.setattr(health.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(checks.time, "monotonic", lambda: now[0])
     services = Services(docker={"hlr": (1, "RUNNING")})
-    checker = health.Checker((Check("hlr", "container", "hlr"),), services, lambda: None)
+    checker = Checker((Check("hlr", "container", "hlr"),), services, lambda: None)
     assert [result.ok for result in checker.round()] == [True]
     for pid in (2, 3):
         services.docker = {"hlr": (pid, "RUNNING")}
         (result,) = checker.round()
     assert (result.ok, result.restarts, result.message) == (False, 2, "restarted 2 times")
-    now[0] += health.RECENT + 1
+    now[0] += checks.RECENT + 1
     (result,) = checker.round()
     assert result.ok and result.restarts == 2, "what was long ago is counted, and forgiven"

@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
-from toweros_agent.health import Result
+from toweros_agent.health.checks import Result
 from toweros_agent.machine import State
 from toweros_agent.nouns import Boot, Failure, Offer, Refused, Release, Target, Verdict
 from toweros_agent.offer.net import Http
 from toweros_agent.offer.provenance import WRONG, Builders, about
-from toweros_agent.report import CheckRow, FailureRow, Health, Report, Reporter
+from toweros_agent.report import CheckRow, FailureRow, Health, Report, Reporter, ResetRow
 from toweros_agent.settings import Places, load
 
 from gitops.fleet.system_files import drop_in
@@ -210,6 +210,7 @@ def went_back() -> Report:
         degraded=("no watchdog", "onboot 003-mount: exit code 1"),
         checks=tuple(map(CheckRow.of, results)),
         failures=tuple(map(FailureRow.of, failures)),
+        resets=(ResetRow(9, 1_759_994_000, "idle: in run > step > poll > look (net.py:93), not fed for 46 s"),),
     )
 
 

@@ -13,7 +13,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from toweros_agent import machine, rules
-from toweros_agent.health import PATIENCE, STEADY, Outcome, Probation, Result
+from toweros_agent.deadlines import PATIENCE
+from toweros_agent.health.checks import Result
+from toweros_agent.health.probation import STEADY, Outcome, Probation
 from toweros_agent.history import Memory
 from toweros_agent.host.disk import Disk
 from toweros_agent.host.efivars import GLOBAL, Partition, Variables, keep_fallback, load_option

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 from toweros_agent.box import history, log, status
-from toweros_agent.health import System
+from toweros_agent.health.system import System
 from toweros_agent.history import Memory
 from toweros_agent.host.watchdog import Watchdog
 from toweros_agent.nouns import Verdict
@@ -583,7 +583,7 @@ def test_the_watchdog_is_fed_by_progress_and_not_beyond_a_trial(tmp_path: Path) 
     dog.feed()
     assert device.read_bytes() == bytes(1)
     time.sleep(0.35)
-    dog._fed = -1e9
+    dog.fed = -1e9
     dog.feed()
     assert device.read_bytes() == bytes(1)
     assert not Watchdog(device, time.monotonic() - 1).armed

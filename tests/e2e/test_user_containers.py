@@ -13,7 +13,8 @@ from pathlib import Path
 
 import pytest
 import yaml
-from toweros_agent import health
+from toweros_agent.health import system
+from toweros_agent.health.checks import Checker
 from toweros_agent.nouns import Check
 
 from gitops.errors import ProcessError
@@ -139,18 +140,18 @@ def test_every_container_is_of_an_image_named_by_digest(host: Host) -> None:
 
 
 def test_the_agent_asks_the_engine_and_counts_what_keeps_dying(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(health, "DOCKER", str(host.box / "run/docker/docker.sock"))
-    monkeypatch.setattr(health, "APPS_UP", str(host.box / "run/docker/apps-up"))
-    host.wait_until("compose", Path(health.APPS_UP).exists)
+    monkeypatch.setattr(system, "DOCKER", str(host.box / "run/docker/docker.sock"))
+    monkeypatch.setattr(system, "APPS_UP", str(host.box / "run/docker/apps-up"))
+    host.wait_until("compose", Path(system.APPS_UP).exists)
     checks = tuple(Check(name, "container", name) for name in ("osmo-stp", "osmo-mgw"))
-    checker = health.Checker(checks, health.System(), lambda: None)
+    checker = Checker(checks, system.System(), lambda: None)
     assert all(result.ok for result in checker.round())
     for _ in range(2):
         host.docker("restart", "--time", "0", "osmo-mgw")
         stp, mgw = checker.round()
     assert stp.ok
     assert (mgw.ok, mgw.restarts, mgw.message) == (False, 2, "restarted 2 times")
-    seen = health.System().containers()
+    seen = system.System().containers()
     assert seen["prepare"][1] == "EXITED" and {*ELEMENTS} <= {*seen}
 
 

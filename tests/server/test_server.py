@@ -177,6 +177,15 @@ def test_events_tell_what_changed(here: Kit, web: TestClient, key: Ed25519Privat
 # --- what people read ---
 
 
+def test_a_reset_by_the_watchdog_is_an_event_once(here: Kit, web: TestClient, key: Ed25519PrivateKey) -> None:
+    (reset,) = good("report", "went-back")["resets"]
+    for counter in (1, 2):
+        assert post(web, body(key, counter=counter, resets=[reset])) == 204
+    said = [event.message for event in here.store.events.latest("demo-1") if event.reason == "Reset"]
+    assert said == [f"the watchdog reset release 9; it was doing: {reset['doing']}"]
+    assert here.store.boxes.report("demo-1").resets[0].time == reset["time"]  # type: ignore[union-attr]
+
+
 def test_the_page_escapes_what_boxes_say(here: Kit, web: TestClient, key: Ed25519PrivateKey) -> None:
     failure = FAILURE | {"reason": EVIL, "log": EVIL}
     assert post(web, body(key, phase=EVIL)) == 422

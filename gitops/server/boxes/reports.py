@@ -13,7 +13,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 
 from gitops.errors import DocumentError
-from gitops.model import REPORT_FORMAT, EventType, Failure, Happened, Health, Json, Phase, Report, Verdict
+from gitops.model import REPORT_FORMAT, EventType, Failure, Happened, Health, Json, Phase, Report, Reset, Verdict
 from gitops.model.reading import read
 from gitops.sign.box import proves
 from gitops.store import Store
@@ -51,6 +51,12 @@ class FailureIn(Wire):
     log: Annotated[str, Field(max_length=64_000)] = ""
 
 
+class ResetIn(Wire):
+    sequence: Number
+    time: Number
+    doing: Line
+
+
 class ReportIn(Wire):
     """The signed document."""
 
@@ -73,11 +79,14 @@ class ReportIn(Wire):
     checks: Annotated[list[Json], Field(max_length=100)] = []
     degraded: Annotated[list[Line], Field(max_length=100)] = []
     fetched: Json = {}
+    resets: Annotated[list[ResetIn], Field(max_length=100)] = []
 
     def noun(self) -> Report:
-        values = self.model_dump(exclude={"format", "failures", "checks", "degraded"})
+        values = self.model_dump(exclude={"format", "failures", "checks", "degraded", "resets"})
         failures = tuple(Failure(**failure.model_dump()) for failure in self.failures)
-        return Report(**values, failures=failures, checks=tuple(self.checks), degraded=tuple(self.degraded))
+        values |= {"checks": tuple(self.checks), "degraded": tuple(self.degraded)}
+        resets = tuple(Reset(**reset.model_dump()) for reset in self.resets)
+        return Report(**values, failures=failures, resets=resets)
 
 
 _REPORT = TypeAdapter(ReportIn)
@@ -125,6 +134,9 @@ def changes(before: Report | None, after: Report) -> list[tuple[EventType, str, 
         for failure in after.failures
         if (failure.release, failure.time) not in known
     ]
+    for reset in (each for each in after.resets if before is None or each not in before.resets):
+        words = f"the watchdog reset release {reset.sequence or '?'}; it was doing: {reset.doing}"
+        found.append((EventType.WARNING, Happened.RESET, words))
     if before is None or before.release != after.release:
         found.append((EventType.NORMAL, Happened.RUNS, f"release {after.sequence}"))
     if before is None or before.health != after.health:

@@ -10,8 +10,9 @@ with the controller: formats are the contract (contracts/, docs/formats.md).
     host/     what is kept, what boots, what the firmware tries when that does not; proof of every layer; the watchdog
     history   the memory from one boot to the next: what was staged, what failed and why, the proven time
     upkeep    the clock, the way back, and what nothing needs any more
-    health condition   probation: does the release do what it must? and how it does since
-    report    what the box says of itself, signed with its own key
+    health/   probation: does the release do what it must? and how it does since
+    deadlines how long what may take, and that it fits together
+    telling report   what the box says of itself, signed with its own key
     loop      ties these together; `box` is the operator's small command
 
 Sizes are bytes, times Unix seconds, delays seconds, digests lower-case hex. Two rules outrank the rest: the running

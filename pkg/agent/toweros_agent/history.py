@@ -9,15 +9,19 @@ import json
 import sys
 import time
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 from toweros_agent import rules
 from toweros_agent.host.disk import Disk, take_crash, write
 from toweros_agent.host.esp import Esp
-from toweros_agent.nouns import FORMAT, Boot, Failure, Json, Offer, Staged, Verdict
+from toweros_agent.host.watchdog import reset_the_machine
+from toweros_agent.nouns import FORMAT, Boot, Failure, Json, Offer, Refused, Reset, Staged, Verdict
+from toweros_agent.settings import Places
 
 MAX_FAILURES = 8
+MAX_RESETS = 8
+UNKNOWN = "nothing that was written down: the agent did not run, or could not write"
 
 
 @dataclass
@@ -28,6 +32,7 @@ class Memory:
     failures: list[Failure] = field(default_factory=list)
     fetched: Json = field(default_factory=dict)
     time: int = 0
+    resets: list[Reset] = field(default_factory=list)
 
     @classmethod
     def parse(cls, data: bytes) -> "Memory":
@@ -36,12 +41,15 @@ class Memory:
             raise ValueError(f"memory format {document['format']}")
         staged = [Staged(**each) for each in document["staged"]]
         failures = [Failure(**each | {"verdict": Verdict(each["verdict"])}) for each in document["failures"]]
-        return cls({each.sequence: each for each in staged}, failures, dict(document["fetched"]), int(document["time"]))
+        resets = [Reset(**each) for each in document.get("resets", ())]
+        fetched, moment = dict(document["fetched"]), int(document["time"])
+        return cls({each.sequence: each for each in staged}, failures, fetched, moment, resets)
 
     def encode(self) -> bytes:
         staged = [asdict(each) for each in self.staged.values()]
         failures = [asdict(each) for each in self.failures[-MAX_FAILURES:]]
-        document = {"format": FORMAT, "staged": staged, "failures": failures}
+        resets = [asdict(each) for each in self.resets[-MAX_RESETS:]]
+        document = {"format": FORMAT, "staged": staged, "failures": failures, "resets": resets}
         return json.dumps(document | {"fetched": self.fetched, "time": self.time}, indent=1).encode()
 
     @classmethod
@@ -61,8 +69,10 @@ class Memory:
 class History:
     """The memory in one boot, and the log that tells the next boot why this one ended."""
 
-    def __init__(self, disk: Disk, esp: Esp, boot: Boot) -> None:
+    def __init__(self, disk: Disk, esp: Esp, boot: Boot, boot_id: Path) -> None:
         self.disk, self.esp, self.boot = disk, esp, boot
+        self.boot_id = boot_id.read_text().strip()
+        self.near_reset = disk.state / "near-reset.json"
         self.memory, self.problem = Memory.load(disk)
 
     def log(self, line: str) -> None:
@@ -91,16 +101,38 @@ class History:
         self.memory.staged.pop(staged.sequence, None)
         self.save()
 
-    def look_back(self, pstore: Path) -> None:
-        """Was there a newer release, and why does it not run?"""
+    def look_back(self, places: Places) -> None:
+        """Was the box reset? Was there a newer release, and why does it not run?"""
+        self._look_for_reset(places.sys)
+        resets = {each.sequence: f"the watchdog reset it; it was doing: {each.doing}" for each in self.memory.resets}
         for staged in list(self.waiting()):
             entry = self.esp.get(staged.sequence)
             if entry is None:
                 del self.memory.staged[staged.sequence]  # power was lost before it got its name
                 continue
-            verdict, reason = rules.diagnose(entry, self.esp.intact(staged), self.disk.why(staged.sequence)[0])
+            why = self.disk.why(staged.sequence)[0] or resets.get(staged.sequence, "")
+            verdict, reason = rules.diagnose(entry, self.esp.intact(staged), why)
             self.log(f"release {staged.sequence} does not run: {verdict}: {reason}")
-            self.fail(staged, verdict, reason, take_crash(pstore))
+            self.fail(staged, verdict, reason, take_crash(places.pstore))
+
+    def _look_for_reset(self, sys_folder: Path) -> None:
+        """What the last boot wrote down when a reset was near, or else what the device says; each once."""
+        last = self.memory.resets[-1] if self.memory.resets else None
+        reset = None
+        with contextlib.suppress(FileNotFoundError):
+            try:
+                reset = Reset.parse(self.near_reset.read_bytes())
+            except Refused as error:
+                reset = Reset(0, int(time.time()), str(error))
+        if reset and reset.boot_id == self.boot_id:  # the agent was started again: the box was not
+            reset = None
+        elif reset is None and reset_the_machine(sys_folder) and (last is None or last.seen != self.boot_id):
+            reset = Reset(0, int(time.time()), UNKNOWN)
+        if reset:
+            self.log(f"the watchdog reset the box: {reset.doing}")
+            self.memory.resets.append(replace(reset, seen=self.boot_id))
+            self.save()
+        self.near_reset.unlink(missing_ok=True)
 
     def prove_time(self, offer: Offer, now: int) -> None:
         """Move the proven time on. A commit's date is a claim: past what is signed to hold, it proves nothing."""

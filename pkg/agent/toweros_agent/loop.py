@@ -13,30 +13,28 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from toweros_agent import rules
-from toweros_agent.condition import Condition
-from toweros_agent.health import MARGIN, PATIENCE, Surroundings, System, onboot_failures
+from toweros_agent import deadlines, rules
+from toweros_agent.health.checks import Surroundings, onboot_failures
+from toweros_agent.health.condition import Condition
+from toweros_agent.health.system import System
 from toweros_agent.history import History
 from toweros_agent.host.disk import Disk
 from toweros_agent.host.esp import Esp
 from toweros_agent.host.watchdog import Watchdog
 from toweros_agent.machine import Event, State, after
-from toweros_agent.nouns import Boot, Refused, Release, Staged, Verdict
+from toweros_agent.nouns import FORMAT, Boot, Refused, Release, Staged, Verdict
 from toweros_agent.offer.fetch import Fetcher
-from toweros_agent.offer.net import TIMEOUT, TRIAL_TIMEOUT, Http, NetError
+from toweros_agent.offer.net import Http, NetError
 from toweros_agent.offer.provenance import Provenance
 from toweros_agent.offer.trust import Trust
 from toweros_agent.offer.update import Update
-from toweros_agent.report import CheckRow, FailureRow, Health, Report, Reporter
+from toweros_agent.report import Reporter
 from toweros_agent.settings import Places, load
+from toweros_agent.telling import Teller
 from toweros_agent.upkeep import Upkeep
 
 MAX_STRETCH = 8
 """An offer that was refused is looked at again after the poll interval, stretched up to so many times."""
-REBOOT_SECONDS = 180.0
-"""How long onshutdown may take before the watchdog is left to reset the box."""
-SLICE = 5.0
-SETTLED = (State.IDLE, State.FETCHING, State.STAGING)
 
 
 class Agent:
@@ -48,14 +46,15 @@ class Agent:
         self.running = Release.parse((places.run / "release.json").read_bytes())
         self.settings = load(places, self.boot.server)
         self.disk, self.esp = Disk(places.run / "disk"), Esp(places.run / "esp")
-        self.history = History(self.disk, self.esp, self.boot)
+        self.history = History(self.disk, self.esp, self.boot, places.boot_id)
         self.state, self.error, self.stretch = State.STARTING, "", 0
         entry = self.esp.get(self.boot.sequence)
         self.trial = self.boot.trial and entry is not None and not entry.plain
         started = first_start(places.run / "agent.json")
-        deadline = started + self.running.probation * PATIENCE + MARGIN
+        deadline = started + deadlines.trial(self.running.probation, self.running.checks)
         self.watchdog = Watchdog(places.watchdog, deadline if self.trial else None)
-        self.http = Http(self.watchdog.feed, self.wait, TRIAL_TIMEOUT if self.trial else TIMEOUT)
+        silence = deadlines.TRIAL_SILENCE if self.trial else deadlines.SILENCE
+        self.http = Http(self.watchdog.feed, self.wait, silence)
         root = (places.etc / "root.json").read_bytes()
         self.trust = Trust(self.http, self.disk.tuf, root, self.settings.server, self.boot.box)
         self.upkeep = Upkeep(places, self.disk, self.esp, self.history, self.running)
@@ -65,21 +64,30 @@ class Agent:
         key = self.disk.identity / "box.key"
         self.reporter = Reporter(self.http, self.settings.server, self.boot.box, key, places.boot_id)
         self.condition = Condition(self.running, surroundings, self.watchdog.feed, started)
+        self.teller = Teller(self.boot, self.running, self.esp, self.history, self.upkeep, self.condition)
 
     def run(self) -> None:
+        self.guard()
         while True:
-            self.wait(self.step())
+            delay = self.step()
+            self.watchdog.allow(delay + deadlines.SLACK)
+            self.wait(delay)
+
+    def guard(self) -> None:
+        """Write down what this thread does when a reset is near."""
+        head = {"format": FORMAT, "sequence": self.boot.sequence, "boot_id": self.history.boot_id}
+        self.watchdog.guard(self.history.near_reset, lambda: {**head, "state": self.state})
 
     def wait(self, seconds: float) -> None:
         """Sleep, and keep the watchdog quiet meanwhile."""
         end = time.monotonic() + seconds
         while (left := end - time.monotonic()) > 0:
             self.watchdog.feed()
-            time.sleep(min(left, SLICE))
+            time.sleep(min(left, deadlines.SLICE))
 
     def step(self) -> float:
         """Do what the state asks; return the seconds until the next step."""
-        self.watchdog.feed()
+        self._allow(deadlines.step(self.state, self.running.checks))
         work: dict[State, Callable[[], float]] = {
             State.STARTING: self.start,
             State.PROBATION: self.try_out,
@@ -92,8 +100,14 @@ class Agent:
             delay = work[self.state]()
         except Exception as error:  # whatever it is: a box without an agent is lost
             delay = self.stumble(error)
+        self._allow(deadlines.REPORT)
         self.send_report()
         return delay
+
+    def _allow(self, seconds: float) -> None:
+        """One end for all that comes now; the watchdog is fed a little longer, for what is not a wait."""
+        self.watchdog.allow(seconds + deadlines.SLACK)
+        self.http.within(seconds)
 
     def stumble(self, error: Exception) -> float:
         expected = isinstance(error, (Refused, NetError, OSError))
@@ -110,7 +124,7 @@ class Agent:
 
     def start(self) -> float:
         self.upkeep.set_clock()
-        self.upkeep.chore("look back", lambda: self.history.look_back(self.places.pstore))
+        self.upkeep.chore("look back", lambda: self.history.look_back(self.places))
         self.upkeep.keep_way_back()
         if self.trial:
             return self.go(Event.BEGIN_TRIAL)
@@ -153,7 +167,7 @@ class Agent:
     def leave(self) -> float:
         """Reboot through onshutdown; what does not come to its end is ended by the watchdog."""
         self.reboot()
-        return REBOOT_SECONDS
+        return deadlines.REBOOT
 
     # --- what they are made of ---
 
@@ -162,19 +176,19 @@ class Agent:
         before, self.state = self.state, after(self.state, event)
         self.history.log(f"{before} --{event}--> {self.state}")
         if self.state == State.REBOOTING:
-            self.watchdog.until = time.monotonic() + REBOOT_SECONDS
+            self.watchdog.until = time.monotonic() + deadlines.REBOOT
         return 0
 
     def reached(self) -> bool:
         """A release that cannot verify what is offered could never be replaced: that counts as out of reach."""
-        with contextlib.suppress(NetError, Refused, OSError):
+        with contextlib.suppress(NetError, Refused, OSError), self.http.at_most(deadlines.TRIAL_LOOK):
             self.update.look_closely()
             return True
         return False
 
     def bless(self) -> float:
         self.esp.bless(self.boot.sequence)
-        self.trial, self.watchdog.until, self.http.timeout = False, None, TIMEOUT
+        self.trial, self.watchdog.until, self.http.silence = False, None, deadlines.SILENCE
         self.history.log("healthy: blessed")
         self.go(Event.BLESS)
         self.upkeep.keep_way_back()
@@ -191,40 +205,12 @@ class Agent:
 
     # --- the report ---
 
-    def report(self) -> Report:
-        degraded, memory = self.degraded(), self.history.memory
-        entry, back = self.esp.get(self.boot.sequence), self.upkeep.rollback()
-        return Report(
-            sequence=self.boot.sequence,
-            release=self.boot.release,
-            content=self.running.content,
-            phase=self.state,
-            health=self.health(degraded),
-            error=self.error,
-            staged=max((each.sequence for each in self.history.waiting()), default=0),
-            rollback=back.sequence if back and back.sequence != self.boot.sequence else 0,
-            entry=entry.name if entry else "",
-            degraded=degraded,
-            checks=[CheckRow.of(result) for result in self.condition.results],
-            fetched=memory.fetched | {"repaired": len(self.boot.repaired)},
-            failures=[FailureRow.of(failure) for failure in memory.failures],
-        )
-
-    def degraded(self) -> list[str]:
-        problems = [*self.settings.problems, self.history.problem, *self.upkeep.problems]
-        problems += onboot_failures(self.places.run / "onboot")
-        problems += [] if self.watchdog.armed else ["no watchdog"]
-        return [problem for problem in problems if problem]
-
-    def health(self, degraded: list[str]) -> Health:
-        if self.state not in SETTLED or (self.condition.coming and not degraded):
-            return Health.PROGRESSING
-        return Health.HEALTHY if self.condition.well and not degraded else Health.DEGRADED
-
     def send_report(self) -> None:
         """Trouble with the report is never trouble for the box."""
         try:
-            if problem := self.reporter.offer(self.report()):
+            local = [*self.settings.problems, *onboot_failures(self.places.run / "onboot")]
+            local += [] if self.watchdog.armed else ["no watchdog"]
+            if problem := self.reporter.offer(self.teller.tell(self.state, self.error, local)):
                 sys.stderr.write(problem + "\n")
         except OSError as error:
             sys.stderr.write(f"no report: {error}\n")

@@ -19,6 +19,7 @@ FORMAT = 1
 MAX_LAYERS = 4096
 MAX_LAYER = 8 << 30
 """Bytes of one layer: more is a mistake or an attack."""
+MAX_DOING = 1000
 DIGEST = re.compile(r"[0-9a-f]{64}")
 ENTRY = re.compile(r"toweros-(\d+)(?:\+(\d+)(?:-(\d+))?)?\.efi")
 
@@ -253,6 +254,29 @@ class Failure:
     reason: str
     time: int
     log: str = ""
+
+
+@dataclass(frozen=True)
+class Reset:
+    """The watchdog reset the box: which release ran, when, and what the agent was doing, as far as it could say."""
+
+    sequence: int
+    time: int
+    doing: str
+    boot_id: str = ""
+    seen: str = ""
+    """The boot that found it."""
+
+    @classmethod
+    def parse(cls, data: bytes) -> "Reset":
+        """What the agent wrote when a reset was near. Raises `Refused`."""
+        try:
+            document = json.loads(data)
+            readable("near-reset.json", document)
+            doing = f"{text(document['state'])}: {text(document['doing'])}"[:MAX_DOING]
+            return cls(number(document["sequence"]), number(document["time"]), doing, text(document["boot_id"]))
+        except (ValueError, TypeError, KeyError, RecursionError) as error:
+            raise Refused(f"near-reset.json: {type(error).__name__}: {error}") from error
 
 
 @dataclass(frozen=True)

@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from toweros_agent import VERSION
-from toweros_agent.health import Result
+from toweros_agent.health.checks import Result
 from toweros_agent.machine import State
-from toweros_agent.nouns import FORMAT, Failure, Json, Verdict, canonical
+from toweros_agent.nouns import FORMAT, Failure, Json, Reset, Verdict, canonical
 from toweros_agent.offer.net import Http, NetError
 
 REPEAT = 600.0
@@ -58,6 +58,19 @@ class FailureRow:
 
 
 @dataclass(frozen=True)
+class ResetRow:
+    """A reset by the watchdog, as the report has it."""
+
+    sequence: int
+    time: int
+    doing: str
+
+    @classmethod
+    def of(cls, reset: Reset) -> "ResetRow":
+        return cls(reset.sequence, reset.time, reset.doing)
+
+
+@dataclass(frozen=True)
 class Report:
     """The report, without what changes by itself. Its members are those of the document."""
 
@@ -74,6 +87,7 @@ class Report:
     checks: Sequence[CheckRow]
     fetched: Json
     failures: Sequence[FailureRow]
+    resets: Sequence[ResetRow] = ()
 
 
 class Reporter:

@@ -1,40 +1,102 @@
 """The hardware watchdog, armed by the initrd: it resets a box whose agent makes no progress.
 
-It is never disarmed. Feeding is a side effect of progress: the loop and every chunk of a download call `feed`, which is
-cheap. During a trial it stops at a deadline, so that a release whose verdict never comes is left by a reset.
-(Kernel: Documentation/watchdog/watchdog-api.rst.)
+It is never disarmed. Feeding is a side effect of progress: between any two waits `feed` is called, which is cheap. It
+feeds until the end of the step at most (`allow`), and of the trial (`until`): what goes in circles for ever is left by
+a reset, and so is a release whose verdict never comes. (Kernel: Documentation/watchdog/watchdog-api.rst.)
+
+What a reset would take with it is written down before: `guard` starts a thread that wakes up when nothing was fed for
+`BARK` seconds, and says in a file what the agent is doing. Until then it writes nothing.
 """
 
 import contextlib
 import fcntl
+import json
 import os
 import struct
+import sys
+import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 
-SECONDS = 60
-EVERY = 10.0
+from toweros_agent import deadlines
+from toweros_agent.host.disk import write
+
 SET_TIMEOUT = 0xC0045706
+CARD_RESET = 0x20
+"""WDIOF_CARDRESET: the device says that it was it that reset the machine."""
 
 
 class Watchdog:
     """`until` is a moment of the monotonic clock, or None for ever."""
 
     def __init__(self, device: Path, until: float | None) -> None:
-        self.until, self._fed, self._handle = until, 0.0, -1
+        self.until, self.step_end = until, float("inf")
+        self.fed, self._handle = float("-inf"), -1
         # Opening feeds: past the deadline not even that.
         if until is None or time.monotonic() < until:
             with contextlib.suppress(OSError):
                 self._handle = os.open(device, os.O_WRONLY)
-                fcntl.ioctl(self._handle, SET_TIMEOUT, struct.pack("i", SECONDS))
+                fcntl.ioctl(self._handle, SET_TIMEOUT, struct.pack("i", int(deadlines.BITE)))
 
     @property
     def armed(self) -> bool:
         return self._handle >= 0
 
+    def allow(self, seconds: float) -> None:
+        """What begins now may take so long."""
+        self.step_end = time.monotonic() + seconds
+        self.feed()
+
     def feed(self) -> None:
         now = time.monotonic()
-        if self.armed and now - self._fed >= EVERY and (self.until is None or now < self.until):
-            self._fed = now
+        if not self.armed or now >= self.step_end or (self.until is not None and now >= self.until):
+            return
+        if now - self.fed >= deadlines.FED_EVERY:
+            self.fed = now
             with contextlib.suppress(OSError):
                 os.write(self._handle, b"\0")
+
+    def guard(self, record: Path, head: Callable[[], dict[str, object]]) -> threading.Thread | None:
+        """Write `record` while a reset is near: `head()`, and what the calling thread does. Nothing to guard: None."""
+        if not self.armed:
+            return None
+        ident = threading.get_ident()
+        guard = threading.Thread(target=self._guard, args=(record, head, ident), name="guard", daemon=True)
+        guard.start()
+        return guard
+
+    def _guard(self, record: Path, head: Callable[[], dict[str, object]], ident: int) -> None:
+        barked, began = False, time.monotonic()
+        while True:
+            hungry = time.monotonic() - max(self.fed, began)
+            if hungry >= deadlines.BARK and not barked:
+                barked = True
+                words = {"time": int(time.time()), "doing": f"{stack(ident)}, not fed for {hungry:.0f} s"}
+                with contextlib.suppress(OSError):
+                    write(record, json.dumps({**head(), **words}).encode())
+            elif hungry < deadlines.BARK and barked:
+                barked = False
+                record.unlink(missing_ok=True)
+            time.sleep(max(deadlines.BARK - hungry, deadlines.BARK / 20))
+
+
+def stack(ident: int) -> str:
+    """What a thread is in: the agent's own functions from the outside in, and the line that it is at."""
+    frame, calls, line = sys._current_frames().get(ident), [], ""
+    while frame:
+        code = frame.f_code
+        if "toweros_agent" in code.co_filename:
+            line = line or f"{Path(code.co_filename).name}:{frame.f_lineno}"
+            calls.append(code.co_name)
+        frame = frame.f_back
+    return f"in {' > '.join(reversed(calls[:12]))} ({line})" if calls else "in nothing of its own"
+
+
+def reset_the_machine(sys_folder: Path) -> bool:
+    """Whether the watchdog's device says that it reset the machine before this boot. Not every device can tell."""
+    for status in sorted((sys_folder / "class" / "watchdog").glob("*/bootstatus")):
+        with contextlib.suppress(OSError, ValueError):
+            if int(status.read_text()) & CARD_RESET:
+                return True
+    return False

@@ -5,12 +5,17 @@ next one is tried, and then the next mirror. Which bytes came from where does no
 files come from the server alone and are checked against the digest in the TUF metadata.
 """
 
+import os
+import select
 import subprocess
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
+from typing import IO
 
+from toweros_agent import deadlines
 from toweros_agent.host.disk import Disk, file_digest, sync_folder
 from toweros_agent.host.verity import seal, tree_size
 from toweros_agent.nouns import Layer, Refused, Release, Target
@@ -18,7 +23,8 @@ from toweros_agent.offer.net import CHUNK, Http, NetError
 
 MAX_WINDOW = 128 << 20
 """Bytes of memory that unpacking a full copy may take; a delta may take what its base and its result have."""
-UNPACK_SECONDS = 3600.0
+UNPACK_SILENCE = 300.0
+"""Seconds until zstd brings something: it reads the base of a delta before."""
 
 
 class Kind(StrEnum):
@@ -47,17 +53,27 @@ def unpack(packed: Path, out: Path, size: int, base: Path | None, tick: Callable
         assert child.stdout and child.stderr
         total = 0
         try:
-            while chunk := child.stdout.read(CHUNK):
+            while chunk := _read(child.stdout, tick):
                 total += len(chunk)
                 if total > size:
                     raise Refused(f"unpacks to more than the {size} bytes of the layer")
                 file.write(chunk)
                 tick()
             talk = child.stderr.read(500).decode(errors="replace").strip()
-            if child.wait(UNPACK_SECONDS) or total != size:
+            if child.wait(deadlines.SILENCE) or total != size:
                 raise Refused(talk or f"unpacks to {total} of {size} bytes")
         finally:
             child.kill()
+
+
+def _read(pipe: IO[bytes], tick: Callable[[], None]) -> bytes:
+    """What comes next. Raises `Refused` when nothing does."""
+    end = time.monotonic() + UNPACK_SILENCE
+    while not select.select([pipe], [], [], deadlines.SLICE)[0]:
+        if time.monotonic() > end:
+            raise Refused("zstd does nothing")
+        tick()
+    return os.read(pipe.fileno(), CHUNK)
 
 
 class Fetcher:
@@ -66,12 +82,14 @@ class Fetcher:
     def __init__(self, http: Http, disk: Disk, bases: Sequence[str]) -> None:
         self.http, self.disk, self.bases = http, disk, bases
         self.deltas = 0
+        self._silent: set[str] = set()
 
     def missing(self, release: Release) -> list[Layer]:
         return [layer for layer in release.layers() if not self.disk.has(layer)]
 
     def release_layers(self, release: Release, running: Release) -> list[Layer]:
         """Fetch what the disk lacks; return it. Raises `Refused` or `NetError`, and `OSError` for a bad disk."""
+        self._silent.clear()
         missing = self.missing(release)
         largest = max((layer.size for layer in missing), default=0)
         # While a layer is unpacked there are also its packed form and its base.
@@ -82,7 +100,7 @@ class Fetcher:
 
     def layer(self, layer: Layer, predecessor: Layer | None) -> None:
         reasons = []
-        for base_url in self.bases:
+        for base_url in (each for each in self.bases if each not in self._silent or each == self.bases[-1]):
             try:
                 for way in self._ways(base_url, layer, predecessor):
                     try:
@@ -91,6 +109,8 @@ class Fetcher:
                         reasons.append(f"{way.kind}: {error}")
             except NetError as error:
                 reasons.append(str(error))
+                if not error.status:
+                    self._silent.add(base_url)  # for the rest of this release: each layer would wait for it again
         raise Refused(f"layer {layer.root[:12]} cannot be fetched: {'; '.join(reasons)[:600]}")
 
     def _ways(self, base_url: str, layer: Layer, predecessor: Layer | None) -> list[Way]:
@@ -129,6 +149,7 @@ class Fetcher:
             with self.disk.layer(predecessor).open("rb") as whole, base.open("wb") as data:
                 for offset in range(0, predecessor.size, CHUNK):
                     data.write(whole.read(min(CHUNK, predecessor.size - offset)))
+                    self.http.tick()
             unpack(packed, part, layer.size, base, self.http.tick)
         finally:
             base.unlink(missing_ok=True)

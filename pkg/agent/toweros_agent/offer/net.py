@@ -8,17 +8,14 @@ import os
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection
+from http.client import HTTPException, HTTPResponse
 from pathlib import Path
 from urllib.parse import quote, urlsplit
 
+from toweros_agent import deadlines
+from toweros_agent.host.connections import Limits, Plain, Tls
+
 CHUNK = 64 << 10
-TIMEOUT = 30.0
-"""Seconds that a server may be silent."""
-TRIAL_TIMEOUT = 5.0
-"""The same during probation, where rounds must not wait for a dead server."""
-LONGEST = 6 * 3600.0
-"""Seconds that one download may take."""
 ATTEMPTS = 5
 BACK_OFF = 2.0
 """Seconds before the second attempt; doubled for each further one."""
@@ -33,10 +30,30 @@ class NetError(Exception):
 
 
 class Http:
-    """One way out. `tick` is called with every chunk; `pause` waits; `received` counts bytes of content."""
+    """One way out. `tick` is called between any two waits; `pause` waits; `received` counts bytes of content.
 
-    def __init__(self, tick: Callable[[], None], pause: Callable[[float], None], timeout: float = TIMEOUT) -> None:
-        self.tick, self.pause, self.timeout, self.received = tick, pause, timeout, 0
+    All that is asked ends at `until`, a moment of the monotonic clock that `within` sets; `silence` bounds each wait.
+    """
+
+    def __init__(
+        self, tick: Callable[[], None], pause: Callable[[float], None], silence: float = deadlines.SILENCE
+    ) -> None:
+        self.tick, self.pause, self.silence, self.received = tick, pause, silence, 0
+        self.until = float("inf")
+
+    def within(self, seconds: float) -> None:
+        """What is asked from now on may take so long altogether."""
+        self.until = time.monotonic() + seconds
+
+    @contextmanager
+    def at_most(self, seconds: float) -> Iterator[None]:
+        """What is asked in this context may take so long, if it may take so long at all."""
+        before = self.until
+        self.until = min(before, time.monotonic() + seconds)
+        try:
+            yield
+        finally:
+            self.until = before
 
     @contextmanager
     def request(
@@ -44,9 +61,9 @@ class Http:
     ) -> Iterator[HTTPResponse]:
         """Answers of 200 to 399, as they are. Raises `NetError` for anything else."""
         parts = urlsplit(url)
-        kind = HTTPSConnection if parts.scheme == "https" else HTTPConnection
+        kind = Tls if parts.scheme == "https" else Plain
         try:
-            connection = kind(parts.hostname or "", parts.port, timeout=self.timeout)
+            connection = kind(parts.hostname or "", parts.port, Limits(self.until, self.silence, self.tick))
             try:
                 connection.request(method, quote(parts.path or "/"), body, dict(headers or {}))
                 response = connection.getresponse()
@@ -62,6 +79,7 @@ class Http:
         """Status, ETag and content of a small document. Raises `NetError`, also for more than `limit` bytes."""
         with self.request("GET", url, headers) as response:
             data = b"".join(self._chunks(response, limit, url))
+            _complete(response, len(data), url)
             return response.status, response.headers.get("ETag", ""), data
 
     def size(self, url: str) -> int | None:
@@ -90,7 +108,7 @@ class Http:
             try:
                 return self._go_on(url, part, limit)
             except NetError as error:
-                if 400 <= error.status < 500 or attempt == ATTEMPTS:
+                if 400 <= error.status < 500 or attempt == ATTEMPTS or time.monotonic() >= self.until:
                     raise
                 self.pause(BACK_OFF * 2 ** (attempt - 1))
 
@@ -102,23 +120,30 @@ class Http:
             if response.status == 206 and not response.headers.get("Content-Range", "").startswith(f"bytes {have}-"):
                 raise NetError(f"{url}: the server sent another range than asked for")
             have = have if response.status == 206 else 0
-            expected = response.headers.get("Content-Length")
             chunks = self._chunks(response, limit - have, url)
             total = _save(part, have, chunks)
-        if expected and expected.isdigit() and total != have + int(expected):
-            raise NetError(f"{url}: ends after {total} of {have + int(expected)} bytes")
+            _complete(response, total - have, url)
 
     def _chunks(self, response: HTTPResponse, limit: int, url: str) -> Iterator[bytes]:
-        end, total = time.monotonic() + LONGEST, 0
+        total, window, before = 0, time.monotonic() + deadlines.RATE_WINDOW, 0
         while chunk := response.read1(CHUNK):
             total += len(chunk)
             self.received += len(chunk)
             if total > limit:
                 raise NetError(f"{url}: more than the {limit} bytes that were promised", 413)
-            if time.monotonic() > end:
-                raise NetError(f"{url}: takes longer than {LONGEST:.0f} s", 408)
+            if time.monotonic() >= window:
+                if total - before < deadlines.MIN_RATE * deadlines.RATE_WINDOW:
+                    raise NetError(f"{url}: brings less than {deadlines.MIN_RATE} bytes a second", 408)
+                window, before = time.monotonic() + deadlines.RATE_WINDOW, total
             yield chunk
             self.tick()
+
+
+def _complete(response: HTTPResponse, got: int, url: str) -> None:
+    """`http.client` takes a connection that ends early for the end of the answer."""
+    expected = response.headers.get("Content-Length", "")
+    if response.status in (200, 206) and expected.isdigit() and got != int(expected):
+        raise NetError(f"{url}: ends after {got} of {expected} bytes")
 
 
 def _save(part: Path, offset: int, chunks: Iterator[bytes]) -> int:

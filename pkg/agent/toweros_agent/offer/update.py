@@ -7,6 +7,7 @@ bootable name last, when all that it needs was read back.
 import contextlib
 import time
 
+from toweros_agent import deadlines
 from toweros_agent.history import History
 from toweros_agent.host.esp import Esp
 from toweros_agent.nouns import Entry, Offer, Refused, Release, Staged
@@ -33,11 +34,12 @@ class Update:
     def look(self) -> Offer:
         """What is asked of the box now."""
         now = int(time.time())
-        if self.trust.changed() or self._offer is None or now > self._offer.expires:
-            self._offer = None
-            self._offer = self.trust.offer()
-            self.history.prove_time(self._offer, now)
-            self.upkeep.chore("remember", self.history.save)
+        with self.http.at_most(deadlines.LOOK):
+            if self.trust.changed() or self._offer is None or now > self._offer.expires:
+                self._offer = None
+                self._offer = self.trust.offer()
+                self.history.prove_time(self._offer, now)
+                self.upkeep.chore("remember", self.history.save)
         return self._offer
 
     def look_closely(self) -> None:

@@ -1,9 +1,11 @@
-"""How the running release does, from the rounds of its health checks (health.py)."""
+"""How the running release does, from the rounds of its health checks (checks.py)."""
 
 import time
 from collections.abc import Callable
 
-from toweros_agent.health import PATIENCE, Checker, Outcome, Probation, Result, Surroundings
+from toweros_agent.deadlines import PATIENCE
+from toweros_agent.health.checks import Checker, Result, Surroundings
+from toweros_agent.health.probation import Outcome, Probation
 from toweros_agent.nouns import Release
 
 HEALTH_EVERY = 60.0

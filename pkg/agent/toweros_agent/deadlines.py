@@ -1,0 +1,76 @@
+"""How long what may take, and that it fits together. Pure: numbers and sums; all are seconds.
+
+The watchdog resets a box that has not fed it for `BITE`. It is fed between any two waits, never within one, and only
+until the end that the step had from its beginning. So three things hold, and `tests/agent/test_deadlines.py` sums them:
+
+- no single wait comes near `BITE`, so a server that is silent or slow resets nobody;
+- every step has an end, so what ticks for ever without an end does not keep a box alive that does nothing;
+- a trial is fed until the round that its patience ends in is over, and its report sent; then it is left by a reset.
+"""
+
+from collections.abc import Iterable
+
+from toweros_agent.machine import State
+from toweros_agent.nouns import Check
+
+BITE = 60.0
+"""The watchdog's own time-out."""
+FED_EVERY = 10.0
+"""Between two writes to it."""
+BARK = 45.0
+"""Without a feed, after which it is written down what the agent is doing: there is time for a slow disk."""
+
+SLICE = 5.0
+"""The longest piece of a wait that nothing ends: sleeping, and waiting for a resolver."""
+CONNECT = 10.0
+"""For one address of a server; the next one is tried then."""
+RESOLVE = 15.0
+"""For a name: two dead resolvers of the C library (5 s each), and a third that answers."""
+SILENCE = 20.0
+"""That a server may be silent."""
+TRIAL_SILENCE = 5.0
+"""The same during probation, where rounds must not wait for a dead server."""
+SERVICES = 20.0
+"""For containerd to list its tasks; for Docker to say all of its containers."""
+CHECK = 20.0
+"""The longest that one check may take, whatever it asks for."""
+
+LOOK = 180.0
+"""All requests of a look at the offer: some hundred kilobytes over the thinnest line."""
+TRIAL_LOOK = 60.0
+REPORT = 60.0
+FETCH = 6 * 3600.0
+"""All downloads of a release; what came so far stays, and the next step goes on from there."""
+RATE_WINDOW, MIN_RATE = 60.0, 64
+"""A download that brings less than so many bytes a second, over such a window, is given up: another mirror may do."""
+LOCAL = 300.0
+"""Chores on the disk: no network."""
+REBOOT = 180.0
+"""How long onshutdown may take before the watchdog is left to reset the box."""
+SLACK = 30.0
+"""For what is not a wait: reading, hashing, writing."""
+PATIENCE = 5
+"""Windows until a trial that came to no verdict is given up."""
+
+
+def health_round(checks: Iterable[Check]) -> float:
+    """The longest that one round of health checks takes."""
+    return 2 * SERVICES + sum(min(check.timeout, CHECK) for check in checks if check.type == "http")
+
+
+def step(state: State, checks: Iterable[Check]) -> float:
+    """The longest that the work of one step takes in `state`, before its report."""
+    longest = {
+        State.STARTING: LOCAL,
+        State.PROBATION: health_round(checks) + TRIAL_LOOK + LOCAL,
+        State.IDLE: health_round(checks) + LOOK,
+        State.FETCHING: FETCH,
+        State.STAGING: FETCH + LOCAL,
+        State.REBOOTING: SLACK,
+    }
+    return longest[state] + SLACK
+
+
+def trial(probation: float, checks: Iterable[Check]) -> float:
+    """From the start of a trial until the watchdog is left to bite: patience may end just after a round began."""
+    return probation * PATIENCE + step(State.PROBATION, tuple(checks)) + REPORT

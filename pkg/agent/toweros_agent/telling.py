@@ -1,0 +1,50 @@
+"""What the box says of itself now: the nouns of this boot become a report (report.py)."""
+
+from collections.abc import Sequence
+
+from toweros_agent.health.condition import Condition
+from toweros_agent.history import History
+from toweros_agent.host.esp import Esp
+from toweros_agent.machine import State
+from toweros_agent.nouns import Boot, Release
+from toweros_agent.report import CheckRow, FailureRow, Health, Report, ResetRow
+from toweros_agent.upkeep import Upkeep
+
+SETTLED = (State.IDLE, State.FETCHING, State.STAGING)
+
+
+class Teller:
+    """Reads where the others keep what they know."""
+
+    def __init__(
+        self, boot: Boot, running: Release, esp: Esp, history: History, upkeep: Upkeep, condition: Condition
+    ) -> None:
+        self.boot, self.running, self.esp = boot, running, esp
+        self.history, self.upkeep, self.condition = history, upkeep, condition
+
+    def tell(self, state: State, error: str, problems: Sequence[str]) -> Report:
+        """`error`: why the last offer was not taken; `problems`: what else is wrong with the box."""
+        degraded = [each for each in (*problems, self.history.problem, *self.upkeep.problems) if each]
+        memory = self.history.memory
+        entry, back = self.esp.get(self.boot.sequence), self.upkeep.rollback()
+        return Report(
+            sequence=self.boot.sequence,
+            release=self.boot.release,
+            content=self.running.content,
+            phase=state,
+            health=self.health(state, degraded),
+            error=error,
+            staged=max((each.sequence for each in self.history.waiting()), default=0),
+            rollback=back.sequence if back and back.sequence != self.boot.sequence else 0,
+            entry=entry.name if entry else "",
+            degraded=degraded,
+            checks=[CheckRow.of(result) for result in self.condition.results],
+            fetched=memory.fetched | {"repaired": len(self.boot.repaired)},
+            failures=[FailureRow.of(failure) for failure in memory.failures],
+            resets=[ResetRow.of(reset) for reset in memory.resets],
+        )
+
+    def health(self, state: State, degraded: Sequence[str]) -> Health:
+        if state not in SETTLED or (self.condition.coming and not degraded):
+            return Health.PROGRESSING
+        return Health.HEALTHY if self.condition.well and not degraded else Health.DEGRADED
