@@ -12,7 +12,8 @@ from urllib.parse import urlsplit
 
 from gitops.model import FETCHED, Component, Ecosystem, LockedFile
 
-POOL = re.compile(r"pool/.+/([a-z0-9][a-z0-9+.-]+)/[^/]+$")
+POOL = re.compile(r"pool/.+/(lib[a-z0-9]|[a-z0-9])/(\1[a-z0-9+.-]*)/[^/]+$")
+"""Debian's own layout: pool/main/o/openssl, pool/main/libz/libzstd. Other people's folders name no source."""
 REBUILT = re.compile(r"\+b\d+$")
 SIGNED = re.compile(r"(-amd64|-arm64|-i386)?-signed(-[a-z0-9]+)?$")
 BUILT = {"grub-efi": "grub2", "shim-helpers": "shim", "systemd-boot-efi": "systemd"}
@@ -56,4 +57,4 @@ def unsigned(source: str, version: str, binary: str) -> tuple[str, str]:
 
 def _pool(path: str) -> str:
     found = POOL.search(path)
-    return found[1] if found else ""
+    return found[2] if found else ""

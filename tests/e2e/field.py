@@ -1,4 +1,4 @@
-"""One box in the field, for end-to-end tests: fleet repo, controller, update server, disk and machine, all real.
+"""One box in the field, for tests: fleet repo, remote, controller, update server, disk and machine, all real.
 
 The fleet repo and the store stay in `state/tests/field` between runs; the disk is made anew for each run. The
 controller's passes are called by the tests, so that they know what happened when; everything else goes by itself.
@@ -8,7 +8,7 @@ import json
 import shutil
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from pathlib import Path
 
 from gitops.assemble.formats.disk import Sizes
@@ -39,14 +39,19 @@ class Field(Setup):
     def __init__(self, folder: Path, box: str = "role: vm\n") -> None:
         super().__init__(folder)
         self.prepare()
+        self.remote = folder / "remote.git"
+        if not self.remote.exists():
+            run(["git", "init", "--quiet", "--bare", "--initial-branch", "main", self.remote])
         self._take_packages(box)
-        self.settings = load(self.config)
+        self.settings = load(self.config).model_copy(update={"repository": str(self.remote)})
         self.store = built.store() if folder == built.FIELD else built.lend(self.settings.state)
         self.passes = Controller(self.settings, self.store)
         self._server = ExitStack()
 
     def _take_packages(self, box: str) -> None:
-        """The fleet repo builds what this checkout has now."""
+        """The fleet repo builds what this checkout has now, on top of what is on the remote."""
+        if run(["git", "-C", self.remote, "for-each-ref", "refs/heads/main"]):
+            self.pull()
         for name, here in (("pkg", "pkg"), ("boot", "boot"), ("roles", "fleet-repo-template/roles")):
             shutil.rmtree(self.fleet / name)
             copy(FolderTree(built.CHECKOUT / here), self.fleet / name)
@@ -55,9 +60,15 @@ class Field(Setup):
             self.commit("The packages of the checkout")
 
     def apply(self) -> Pass:
-        """One pass of the controller."""
-        with built.alone():
+        """Push what is committed, and let the controller do one pass."""
+        run(["git", "-C", self.fleet, "push", "--quiet", self.remote, "HEAD:refs/heads/main"])
+        # A store of its own waits for nobody.
+        with built.alone() if self.store is built.store() else nullcontext():
             return self.passes.run_once()
+
+    def pull(self) -> None:
+        """Take what others pushed."""
+        run(["git", "-C", self.fleet, "pull", "--quiet", "--ff-only", self.remote, "main"])
 
     def change(self, path: str, text: str, message: str) -> Pass:
         """Commit a file, and have it carried out."""

@@ -5,21 +5,26 @@ One machine tells the whole story, in the order of the tests. `test_faults.py` b
 
 import shutil
 import time
+import urllib.request
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import pytest
+from fastapi.testclient import TestClient
 
 from gitops.lab.machine import Machine
 from gitops.model import Phase, Verdict
 from gitops.process import run
 from gitops.publish import Publisher
 from gitops.rollout import holds
+from gitops.server import create_app
 from gitops.sign import Signer, keys
 from gitops.source.trust.signatures import Trust
 from gitops.store import Store
 from gitops.workflows.verify import Believed, Verification
 from tests.e2e.field import BOX, GREETING, LONG, Field
+from tests.e2e.patching import CVE, LOCK, Patching
+from tests.kit.debian import Debian
 
 pytestmark = [pytest.mark.e2e, pytest.mark.boot]
 
@@ -27,7 +32,23 @@ SERVICES = ("agent", "dhcpcd", "hello", "ntpd", "sshd")
 
 
 @pytest.fixture(scope="module")
-def machine(field: Field, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
+def patching(field: Field) -> Iterator[Patching]:
+    folder = field.folder / "mirror"  # not pytest's: apt drops its rights, and cannot read a key in there
+    shutil.rmtree(folder, ignore_errors=True)
+    with Debian(folder) as debian, pytest.MonkeyPatch.context() as patch:
+        for module in ("apt", "places"):
+            patch.setattr(f"gitops.builders.{module}.mirrors", debian.mirrors)
+        made = Patching(field, debian, folder)
+        for name in ("greeting", "banner"):
+            made.update(name, "1.0", **{name: "1.0"})
+        made.begin()
+        field.apply()
+        yield made
+        field.pull()
+
+
+@pytest.fixture(scope="module")
+def machine(field: Field, patching: Patching, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
     made = field.new_disk(tmp_path_factory.mktemp("machine"))
     made.serial.unlink(missing_ok=True)
     with made:
@@ -239,3 +260,77 @@ def replace(whole: Mapping[Path, bytes], spoil: Callable[[bytes], bytes]) -> Non
     for path, data in whole.items():
         path.unlink(missing_ok=True)
         path.write_bytes(spoil(data))
+
+
+# --- security updates: nobody commits anything ------------------------------------------------------------------------
+
+
+FIXED = 'toweros_time_to_fix_seconds_{}{{severity="high"}}'
+
+
+def page(field: Field, path: str) -> str:
+    """What the box's service says, once it is up."""
+    with urllib.request.urlopen(f"http://127.0.0.1:{field.port('hello')}/{path}", timeout=60) as answer:
+        said: bytes = answer.read()
+    return said.decode()
+
+
+def metric(field: Field, name: str) -> float:
+    """What /metrics says; 0: nothing of it yet."""
+    for line in TestClient(create_app(field.store, field.settings)).get("/metrics").text.splitlines():
+        if line.startswith(f"{name} "):
+            return float(line.rpartition(" ")[2])
+    return 0.0
+
+
+def test_a_fix_at_the_mirror_becomes_a_commit_a_release_and_a_number(
+    field: Field, machine: Machine, patching: Patching
+) -> None:
+    patching.look()
+    assert metric(field, 'toweros_open_advisories{role="vm",severity="high"}') == 1
+    patching.update("greeting", "2.0", greeting="2.0")
+    before, images, since = field.report(), field.store.builds.image_keys(), int(time.time())
+    fixed, seconds = (metric(field, FIXED.format(each)) for each in ("count", "sum"))
+    done = patching.day()
+    assert patching.head() == "locks: greeting 1.0 -> 2.0 (1 advisory, high)" and CVE in patching.head("%b")
+    assert patching.changed() == [LOCK] and patching.locked()["banner"] == "1.0"
+    (built,) = field.store.builds.image_keys() - images
+    image = field.store.builds.image(built)
+    assert image and image.reference.startswith("toweros/hello:"), "exactly what depends on it"
+    assert done.published == (BOX,) and done.plan.builds == (), "it was built before it was pushed"
+    report = field.wait_healthy(since)
+    assert len(report.fetched["layers"]) == 1
+    assert report.boot_id != before.boot_id and page(field, "greeting.html") == "2.0"
+    patching.look()
+    assert metric(field, 'toweros_open_advisories{role="vm",severity="high"}') == 0
+    assert metric(field, FIXED.format("count")) == fixed + 1
+    assert 0 < metric(field, FIXED.format("sum")) - seconds < 3600
+    assert metric(field, "toweros_security_proposals") == 0, "it is done"
+
+
+def test_an_update_that_breaks_its_service_is_taken_back_and_the_next_one_of_another_package_goes_out(
+    field: Field, machine: Machine, patching: Patching
+) -> None:
+    before = field.report()
+    patching.update("greeting", "3.0", greeting="3.0", index="out of order")
+    assert patching.day().published == (BOX,)
+    wanted = field.store.offers.published(BOX)
+    assert wanted
+
+    def went_back() -> bool:
+        report = field.report()
+        failed = {each.release for each in report.failures if each.verdict == Verdict.FAILED}
+        return wanted.document.sha256 in failed and report.phase == Phase.IDLE
+
+    field.wait_until("the box to go back", went_back)
+    patching.look()
+    assert patching.head() == "locks: take back greeting 2.0 -> 3.0" and patching.locked()["greeting"] == "2.0"
+    assert "hello" in patching.head("%b"), "the box's own reason"
+    assert metric(field, "toweros_security_held") == 1
+    patching.update("banner", "2.0", banner="2.0")
+    since = int(time.time())
+    assert patching.day().published == (BOX,)
+    assert patching.head() == "locks: banner 1.0 -> 2.0"
+    assert patching.locked() == {"banner": "2.0", "greeting": "2.0"}, "what is held stays away"
+    assert field.wait_healthy(since).release != before.release
+    assert (page(field, "banner.html"), page(field, "greeting.html")) == ("2.0", "2.0")

@@ -36,6 +36,7 @@ def field() -> Iterator[Field]:
     with built.alone("nitb"):
         made = Field(built.FOLDER / "nitb", BOX_FILE)
         made.apply()
+        built.give_back(made.store)
         made.serve()
         yield made
         made.close()

@@ -41,17 +41,27 @@ def lend(root: Path) -> Store:
     """Another store, in which everything that this one built is found too: linked, not copied."""
     other = Store.open(root)
     with alone():
-        for kind in ("blobs/sha256", "layers"):
-            for path in (store().paths.root / kind).glob("[0-9a-f]*"):
-                link = root / kind / path.name
-                if path.is_file() and not link.exists():
-                    link.parent.mkdir(parents=True, exist_ok=True)
-                    os.link(path, link)
-        for key in store().builds.image_keys() - other.builds.image_keys():
-            built = store().builds.image(key)
-            assert built
-            other.builds.save_image(built)
+        _share(store(), other)
     return other
+
+
+def give_back(other: Store) -> None:
+    """What a store that was lent has built since is found in this one, too."""
+    with alone():
+        _share(other, store())
+
+
+def _share(giver: Store, taker: Store) -> None:
+    for kind in ("blobs/sha256", "layers"):
+        for path in (giver.paths.root / kind).glob("[0-9a-f]*"):
+            link = taker.paths.root / kind / path.name
+            if path.is_file() and not link.exists():
+                link.parent.mkdir(parents=True, exist_ok=True)
+                os.link(path, link)
+    for key in giver.builds.image_keys() - taker.builds.image_keys():
+        built = giver.builds.image(key)
+        assert built
+        taker.builds.save_image(built)
 
 
 @functools.cache

@@ -12,6 +12,7 @@ with Debian(tmp_path) as debian:
 import os
 import subprocess
 import time
+from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Self
@@ -51,8 +52,18 @@ class Debian:
         """What a controller's apt would be configured with."""
         return tuple(Mirror(self.url, suite, self.keyring) for suite in SUITES)
 
-    def add(self, name: str, version: str, *, suite: str = SUITES[0], component: str = "main", **fields: str) -> Path:
-        """Build a package and lay it into the pool; `depends`, `conflicts`, `source` ... are fields of its control."""
+    def add(
+        self,
+        name: str,
+        version: str,
+        *,
+        suite: str = SUITES[0],
+        component: str = "main",
+        files: Mapping[str, str] | None = None,
+        **fields: str,
+    ) -> Path:
+        """Build a package and lay it into the pool; `depends`, `conflicts`, `source` ... are fields of its control.
+        `files`: path below / -> text."""
         root = self._work / f"{name}_{version}"
         (root / "DEBIAN").mkdir(parents=True)
         control = {"Package": name, "Version": version, "Architecture": "amd64", "Maintainer": f"tests <{MAKER}>"}
@@ -60,6 +71,9 @@ class Debian:
         (root / "DEBIAN/control").write_text("".join(f"{key}: {value}\n" for key, value in control.items()))
         (root / "usr/share" / name).mkdir(parents=True)
         (root / "usr/share" / name / "version").write_text(f"{version}\n")
+        for path, text in (files or {}).items():
+            (root / path).parent.mkdir(parents=True, exist_ok=True)
+            (root / path).write_text(text)
         target = self._pool(suite, component) / f"{name}_{version.replace(':', '%3a')}_amd64.deb"
         target.parent.mkdir(parents=True, exist_ok=True)
         subprocess.run(["dpkg-deb", "--root-owner-group", "--build", root, target], check=True, capture_output=True)

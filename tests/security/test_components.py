@@ -46,6 +46,8 @@ def deb(name: str, version: str, path: str = "", source: str = "", source_versio
         ),
         (deb("bash", "5.2-1", "pool/main/b/bash/bash_5.2-1_amd64.deb"), "bash", "5.2-1"),
         (deb("own", "1", "elsewhere/own.deb"), "own", "1"),
+        (deb("tool", "1", "pool/stable/main/tool_1_amd64.deb"), "tool", "1"),
+        (deb("libzstd1", "1.5", "pool/main/libz/libzstd/libzstd1_1.5_amd64.deb"), "libzstd", "1.5"),
         (LockedFile("wheel", "Typing_Extensions", "4.1", "ab" * 32, 1, "x.whl"), "typing-extensions", "4.1"),
     ],
 )
