@@ -1,7 +1,8 @@
 """The controller's own key for commits: an SSH key that proposes security updates, and signs nothing else.
 
 In: the keys folder. Out: signatures in OpenSSH's format (PROTOCOL.sshsig, namespace `git`); the line for the fleet
-repo's keys/allowed_signers. Rules: made at first use, 0600, never printed; the policy says what it may sign (`limits`).
+repo's keys/allowed_signers. Rules: made at first use, which is said; 0600, never printed; the policy says what it may
+sign (`limits`).
 
     key = CommitKey.open(Path("/etc/toweros/keys"))
     key.sign(b"tree ...")
@@ -11,12 +12,21 @@ repo's keys/allowed_signers. Rules: made at first use, 0600, never printed; the 
 from pathlib import Path
 from typing import Self
 
+import structlog
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    PublicFormat,
+    load_ssh_private_key,
+)
 
 from gitops.errors import SignError
 from gitops.process import run
 from gitops.sign import keys
+
+log = structlog.get_logger(__name__)
 
 NAME = keys.SECURITY
 PRINCIPAL = "toweros-security"
@@ -25,26 +35,28 @@ TIMEOUT = 30.0
 
 
 class CommitKey:
-    """One key file."""
+    """One key file. `new`: it was made just now, so that nobody knows it yet."""
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
+    def __init__(self, path: Path, public: str, *, new: bool = False) -> None:
+        self._path, self._public, self.new = path, public, new
 
     @classmethod
     def open(cls, folder: Path) -> Self:
         """The key of a keys folder; a new one where there is none.
 
         Raises:
-            SignError: there is no keys folder, or others may read the key.
+            SignError: there is no keys folder; others may read the key; it is none.
         """
         path = folder / NAME
         if not folder.is_dir():
             raise SignError(f"{folder}: there is no such folder", hint="run `toweros keys init`")
-        if not path.is_file():
+        new = not path.is_file()
+        if new:
             make(path)
+            log.warning("key.made", key=str(path))
         if path.stat().st_mode & 0o077:
             raise SignError(f"{path} is open to others", hint=f"chmod 600 {path}")
-        return cls(path)
+        return cls(path, _public(path), new=new)
 
     def sign(self, data: bytes) -> bytes:
         """An armoured signature.
@@ -57,7 +69,22 @@ class CommitKey:
     @property
     def allowed(self) -> str:
         """The line for the fleet repo's keys/allowed_signers."""
-        return f'{PRINCIPAL} namespaces="git" {self._path.with_name(f"{NAME}.pub").read_text().strip()}'
+        return f'{PRINCIPAL} namespaces="git" {self._public}'
+
+
+def _public(path: Path) -> str:
+    """The public half of a key file. It lies beside it, too, where ssh-keygen looks for it first: one that belongs to
+    another key, as after a backup was restored by halves, is replaced."""
+    try:
+        key = load_ssh_private_key(path.read_bytes(), None).public_key()
+    except (ValueError, TypeError) as error:
+        hint = "restore it from the backup of the keys; where there is none, move it away, and a new one is made"
+        raise SignError(f"{path} holds no SSH key", hint=hint) from error
+    public = key.public_bytes(Encoding.OpenSSH, PublicFormat.OpenSSH)
+    beside = path.with_name(f"{path.name}.pub")
+    if not beside.is_file() or beside.read_bytes().split()[:2] != public.split()[:2]:
+        keys.write(beside, public + b"\n", mode=0o644)
+    return public.decode()
 
 
 def make(path: Path) -> None:

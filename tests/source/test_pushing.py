@@ -1,10 +1,11 @@
 """Commits of our own reach a real remote, signed, and overwrite nobody's."""
 
+import shutil
 from pathlib import Path
 
 import pytest
 
-from gitops.errors import SourceError
+from gitops.errors import SignError, SourceError
 from gitops.sign.commits import CommitKey
 from gitops.source import Access
 from gitops.source.clone.pushing import Draft, MovedError, PushClone
@@ -113,3 +114,40 @@ def test_the_key_is_made_once_and_refused_when_others_may_read_it(desk: Desk) ->
     file.chmod(0o644)
     with pytest.raises(SourceError.__mro__[1], match="open to others"):
         CommitKey.open(desk.folder / "keys")
+
+
+def test_a_key_that_was_restored_without_its_public_half_signs_as_before(desk: Desk) -> None:
+    file, data = desk.folder / "keys/security", (desk.folder / "keys/security").read_bytes()
+    file.unlink()
+    other = CommitKey.open(desk.folder / "keys")
+    assert other.new and other.allowed != desk.key.allowed and desk.key.new
+    file.write_bytes(data)
+    again = CommitKey.open(desk.folder / "keys")
+    assert again.allowed == desk.key.allowed and not again.new
+    assert desk.key.allowed.split()[-1] in f"toweros-security {(file.with_name('security.pub')).read_text().strip()}"
+    file.write_bytes(b"nothing")
+    with pytest.raises(SignError, match="holds no SSH key"):
+        CommitKey.open(desk.folder / "keys")
+
+
+def test_a_download_that_fails_takes_nothing_away(desk: Desk) -> None:
+    desk.clone.fetch("main")
+    new = desk.remote.commit("newer\n", path=LOCK)
+    objects = desk.remote.bare / "objects"
+    hidden = objects.rename(objects.with_name("hidden"))
+    objects.mkdir()
+    with pytest.raises(SourceError):
+        desk.clone.fetch("main")
+    assert desk.clone.has(desk.base) and desk.open().has(desk.base), "what is there stays"
+    shutil.rmtree(objects)
+    hidden.rename(objects)
+    assert desk.clone.fetch("main") == new and desk.clone.has(new)
+
+
+def test_a_clone_that_cannot_take_more_is_replaced_at_once(desk: Desk) -> None:
+    desk.clone.fetch("main")
+    new = desk.remote.commit("newer\n", path=LOCK)
+    pack = desk.folder / "security/clone.git/objects"
+    shutil.rmtree(pack)
+    pack.touch()
+    assert desk.clone.fetch("main") == new and desk.clone.has(new)

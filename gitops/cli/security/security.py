@@ -96,6 +96,7 @@ def _status(settings: Settings, store: "Store", now: int) -> dict[str, Any]:
     from gitops.security.schedule.due import counted, next_time
     from gitops.sign.commits import CommitKey
     from gitops.store.notes.documents import Patches, PatchRuns, as_json
+    from gitops.workflows.updates.desk import MADE
 
     point = _deployed(store)
     patching = load_policy(point[1]).security if point else None
@@ -105,9 +106,16 @@ def _status(settings: Settings, store: "Store", now: int) -> dict[str, Any]:
         run = counted(rows[window], now) if window in rows else None
         following = next_time(when, run, now) if run else when.after(now)
         schedules[str(window)] = {"when": str(when), "next": following, **(as_json(run) if run else {})}
-    key = CommitKey.open(settings.keys).allowed if settings.keys.is_dir() else ""
+    key = CommitKey.open(settings.keys) if settings.keys.is_dir() else None
+    if key and key.new:
+        talk.print(f"{MADE}.", soft_wrap=True)
     patches = as_json(store.notes.get(Patches) or Patches())
-    return {"schedules": schedules, "proposals": patches["proposals"], "held": patches["held"], "allowed_signer": key}
+    return {
+        "schedules": schedules,
+        "proposals": patches["proposals"],
+        "held": patches["held"],
+        "allowed_signer": key.allowed if key else "",
+    }
 
 
 def _rows(said: dict[str, Any], now: int) -> list[list[str]]:
@@ -121,6 +129,8 @@ def _rows(said: dict[str, Any], now: int) -> list[list[str]]:
         if row.get("started"):
             word = row["error"] or row["outcome"]
             rows.append(["", f"last {ago(row['started'], now)} ago", word.partition("\n")[0]])
+            if row["error"] and row["outcome"]:
+                rows.append(["", "", row["outcome"]])
     for name, row in said["proposals"].items():
         where = f"#{row['pull']}" if row["pull"] else row["ref"]
         moves = ", ".join(f"{move['source']} {move['old']} -> {move['new']}" for move in row["moves"])

@@ -17,12 +17,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pygit2
+import structlog
 from pygit2.remotes import PushUpdate
 
 from gitops.errors import SourceError
 from gitops.source.clone.bounds import FILE
 from gitops.source.clone.commits import DAMAGE, Clone
 from gitops.source.clone.remote import Access, Callbacks, Heads, download, list_heads, packs, redact, unreachable
+
+log = structlog.get_logger(__name__)
 
 MAX_PACKS = 200
 """Every fetch leaves packs, and libgit2 never joins them: above this the clone is made again."""
@@ -53,10 +56,10 @@ class PushClone(Clone):
         access.check()
         folder.mkdir(parents=True, exist_ok=True)
         access.home(folder / "home")
-        self._access, self._sign, path = access, sign, folder / "clone.git"
-        if packs(path) > MAX_PACKS:
-            shutil.rmtree(path)
-        super().__init__(_open(path))
+        self._access, self._sign, self._path = access, sign, folder / "clone.git"
+        if packs(self._path) > MAX_PACKS:
+            shutil.rmtree(self._path)
+        super().__init__(_open(self._path))
 
     def heads(self) -> Heads:
         """What the remote has now. Raises SourceError as `list_heads` does."""
@@ -70,12 +73,27 @@ class PushClone(Clone):
         """
         commit = self.heads().commit(branch)
         if not self.has(commit):
+            spec = f"+refs/heads/{branch}:refs/remotes/origin/{branch}"
             try:
-                download(self.repository, self._access, f"+refs/heads/{branch}:refs/remotes/origin/{branch}")
+                download(self.repository, self._access, spec)
             except DAMAGE as error:
-                shutil.rmtree(self.repository.path, ignore_errors=True)
-                raise unreachable(self._access, error) from error
+                log.warning("security.not_fetched", error=str(error))
+                self._anew(spec)
         return commit
+
+    def _anew(self, spec: str) -> None:
+        """Fetch into a new clone, which takes this one's place once it has everything: whether the remote or what is
+        here was to blame, a download that fails takes nothing away."""
+        place = self._path.with_name("clone.new")
+        shutil.rmtree(place, ignore_errors=True)
+        try:
+            download(pygit2.init_repository(str(place), bare=True), self._access, spec)
+        except DAMAGE as error:
+            raise unreachable(self._access, error) from error
+        self.repository.free()
+        shutil.rmtree(self._path, ignore_errors=True)
+        place.rename(self._path)
+        self.repository = pygit2.Repository(str(self._path))
 
     def commit(self, draft: Draft) -> str:
         """A signed commit, which no branch has yet."""
@@ -94,6 +112,11 @@ class PushClone(Clone):
         """A signed annotated tag, which the remote does not have yet."""
         text = f"object {commit}\ntype commit\ntag {name}\ntagger {WHO} {time} +0000\n\n{message.rstrip()}\n"
         return self._write(pygit2.enums.ObjectType.TAG, text + self._sign(text.encode()).decode())
+
+    def raw_tag(self, tag: str) -> bytes:
+        """The bytes of a tag of ours."""
+        data: bytes = self.repository[pygit2.Oid(hex=tag)].read_raw()
+        return data
 
     def push(self, ref: str, target: str, expected: str) -> None:
         """Move a ref of the remote to an object of ours. `expected`: what it is now; empty: it is not there.

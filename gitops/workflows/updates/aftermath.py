@@ -23,7 +23,7 @@ from gitops.source.clone.pushing import Draft, PushClone
 from gitops.workflows.updates.desk import Desk
 from gitops.workflows.updates.memory import Memory
 from gitops.workflows.updates.pulls import is_pull
-from gitops.workflows.updates.tagging import make_up, next_name, release
+from gitops.workflows.updates.tagging import make_up, next_name, release, sealed
 
 log = structlog.get_logger(__name__)
 
@@ -82,16 +82,17 @@ class Aftermath:
             return  # people merged it, and people take it back
         now, branch = int(self._desk.clock()), fleet.policy.branch or clone.heads().default
         if (head := clone.fetch(branch)) != revision.commit:
-            make_up(clone, self._memory, fleet, revision, head)
+            make_up(self._desk, clone, self._memory, fleet, revision, head)
             return  # somebody is at it, or there is more to deploy first
         tag = next_name(clone.heads(), fleet.policy.tags, revision.ref) if patching.how is How.tag else ""
         draft = Draft(revision.commit, _before(clone, out), _message(moves, why), now)
         commit = clone.commit(draft)
+        seal = sealed(self._desk, clone, branch, commit, tag)
         for name, proposal in out.items():
             self._memory.keep(name, replace(proposal, pushing=commit))
         clone.push(f"refs/heads/{branch}", commit, revision.commit)
         if tag:
-            release(clone, tag, commit, now)
+            release(clone, tag, seal)
         for name in out:
             self._memory.forget(name)
         log.warning("security.taken_back", updates=[str(move) for move in moves], commit=commit)

@@ -20,6 +20,11 @@ from gitops.store import Store
 
 log = structlog.get_logger(__name__)
 
+MADE = (
+    "the key of the controller's own commits was not there, and a new one was made: the fleet repo's "
+    "keys/allowed_signers must name it, in place of any older one"
+)
+
 
 @dataclass(frozen=True)
 class Desk:
@@ -45,6 +50,9 @@ def open_clone(settings: Settings, store: Store) -> Callable[[], PushClone]:
     """How a run opens its clone: with the controller's own key."""
 
     def open_() -> PushClone:
-        return PushClone(Access.of(settings), store.paths.security, CommitKey.open(settings.keys).sign)
+        key = CommitKey.open(settings.keys)
+        if key.new:
+            store.events.add("", EventType.WARNING, Happened.UPDATES, f"{MADE}: {key.allowed}")
+        return PushClone(Access.of(settings), store.paths.security, key.sign)
 
     return open_

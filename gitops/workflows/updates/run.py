@@ -7,6 +7,7 @@ signed by the controller's own key. Rules:
   for, so that we never vouch for what somebody else put there.
 - Every new file is fetched, and has the bytes that the signed lists say, before anything is committed.
 - What goes out by itself is built first. What does not build is held; the others go.
+- What the next pass would refuse is not pushed: it would block the branch until somebody rewrote it.
 - A run can be stopped anywhere: what is pushed is remembered before it is, and the next run finds it.
 
     outcome = Run(desk, Window.packages, fleet, revision).go()
@@ -29,7 +30,7 @@ from gitops.workflows.updates.desk import Desk
 from gitops.workflows.updates.memory import Memory
 from gitops.workflows.updates.pulls import Base, Pulls, is_pull
 from gitops.workflows.updates.survey import Parcel, Survey
-from gitops.workflows.updates.tagging import make_up, next_name, release
+from gitops.workflows.updates.tagging import make_up, next_name, release, sealed
 from gitops.workflows.updates.tries import Tries
 
 log = structlog.get_logger(__name__)
@@ -62,7 +63,7 @@ class Run:
         branch = self._fleet.policy.branch or clone.heads().default
         head = clone.fetch(branch)
         if head != self._revision.commit and (by_itself(self._patching) or not clone.has(self._revision.commit)):
-            if made := make_up(clone, self._memory, self._fleet, self._revision, head):
+            if made := make_up(self._desk, clone, self._memory, self._fleet, self._revision, head):
                 return f"{head[:12]} is released as {made}"
             hint = "they are waited for: deploy them, or tag them where tags deploy"
             raise WaitsError(f"{branch} has commits that are not deployed", hint=hint)
@@ -166,11 +167,12 @@ class Run:
         tag = ""
         if self._patching.how is How.tag:  # before anything is pushed that would wait for it
             tag = next_name(clone.heads(), self._fleet.policy.tags, self._revision.ref)
+        seal = sealed(self._desk, clone, base.branch, head, tag)
         for name, proposal in proposals.items():
             self._memory.keep(name, replace(proposal, pushing=head))
         clone.push(f"refs/heads/{base.branch}", head, base.commit)
         if tag:
-            release(clone, tag, head, self._now)
+            release(clone, tag, seal)
         for name, proposal in proposals.items():
             self._memory.keep(name, replace(proposal, pushed=head))
         words = ", ".join(str(move) for proposal in proposals.values() for move in proposal.moves)
@@ -207,7 +209,12 @@ class Run:
 
     def _merge(self, clone: PushClone, base: Base, parcel: Parcel, proposal: Proposal) -> bool:
         """A ripe proposal becomes the branch's head: the forge sees that its pull request is merged."""
-        if clone.fetch(base.branch) != base.commit or not self._tries(clone, base).builds(parcel, proposal.pushed):
+        if clone.fetch(base.branch) != base.commit:
+            return False
+        if not clone.has(proposal.pushed):  # this clone is newer than the proposal
+            clone.fetch(proposal.ref.removeprefix("refs/heads/"))
+        sealed(self._desk, clone, base.branch, proposal.pushed)
+        if not self._tries(clone, base).builds(parcel, proposal.pushed):
             return False
         clone.push(f"refs/heads/{base.branch}", proposal.pushed, base.commit)
         self._desk.say(EventType.NORMAL, Happened.PROPOSED, f"merged {', '.join(map(str, parcel.moves))}")

@@ -116,8 +116,7 @@ class Updates:
             error = readable(caught)
             log.warning("security.not_settled", error=error.message, hint=error.hint)
             if self._patience.failed(error.message, now):
-                message = f"what went out cannot be settled: {error.message}"
-                self._store.events.add("", EventType.WARNING, Happened.UPDATES, message)
+                self._tell(f"what went out cannot be settled: {error.message}", error.hint)
         else:
             self._patience = Patience()
 
@@ -140,7 +139,10 @@ class Updates:
     def _failed(self, window: Window, error: TowerosError) -> str:
         before = self._timetable.runs()[window].error
         if before != error.message:
-            self._store.events.add("", EventType.WARNING, Happened.UPDATES, f"{window}: {error.message}")
+            self._tell(f"{window}: {error.message}", error.hint)
         log.warning("security.run_failed", window=window, error=error.message, hint=error.hint)
         self._timetable.finish(window, error.hint, error.message)
         return error.message
+
+    def _tell(self, message: str, hint: str) -> None:
+        self._store.events.add("", EventType.WARNING, Happened.UPDATES, f"{message}; {hint}" if hint else message)

@@ -4,8 +4,9 @@ In: what the remote has, the policy's pattern, the deployed release. Out: a sign
 known to fit and to be free before the branch moves; a tag that a stopped run left out is made up.
 
     name = next_name(clone.heads(), "v*", "v1.2.3")         # v1.2.4
+    tag = sealed(desk, clone, "main", commit, name)
     clone.push("refs/heads/main", commit, before)
-    release(clone, name, commit, now)
+    release(clone, name, tag)
 """
 
 from dataclasses import replace
@@ -17,6 +18,8 @@ from gitops.model.updates.patching import How
 from gitops.source.clone.pushing import PushClone
 from gitops.source.clone.remote import Heads
 from gitops.source.trust import releases
+from gitops.workflows.updates.desk import Desk
+from gitops.workflows.updates.gate import check
 from gitops.workflows.updates.memory import Memory
 from gitops.workflows.updates.pulls import is_pull
 
@@ -36,12 +39,24 @@ def next_name(heads: Heads, pattern: str, last: str) -> str:
     return name
 
 
-def release(clone: PushClone, name: str, commit: str, now: int) -> None:
-    """A signed release tag, on the remote."""
-    clone.push(f"refs/tags/{name}", clone.tag(name, commit, f"{name}: security updates", now), "")
+def sealed(desk: Desk, clone: PushClone, branch: str, commit: str, name: str = "") -> str:
+    """The object of a signed release tag, or nothing without a `name`; once the next pass would take both.
+
+    Raises:
+        RefusedError: it would not. Nothing was pushed.
+    """
+    words = (name, commit, f"{name}: security updates", int(desk.clock()))
+    tag = clone.tag(*words) if name else ""
+    check(desk, clone, name or branch, commit, tag)
+    return tag
 
 
-def make_up(clone: PushClone, memory: Memory, fleet: Fleet, revision: Revision, head: str) -> str:
+def release(clone: PushClone, name: str, tag: str) -> None:
+    """Bring a tag's object to the remote."""
+    clone.push(f"refs/tags/{name}", tag, "")
+
+
+def make_up(desk: Desk, clone: PushClone, memory: Memory, fleet: Fleet, revision: Revision, head: str) -> str:
     """Tag the branch's head, when it is a commit of ours that lacks its tag. Returns the tag's name; empty: it is not.
 
     Raises:
@@ -59,7 +74,7 @@ def make_up(clone: PushClone, memory: Memory, fleet: Fleet, revision: Revision, 
     if not clone.descends(head, revision.commit):
         return ""
     made = next_name(heads, fleet.policy.tags, revision.ref)
-    release(clone, made, head, memory.now)
+    release(clone, made, sealed(desk, clone, "", head, made))
     for name, each in ours.items():
         memory.keep(name, replace(each, pushed=each.pushed or head))
     return made
