@@ -6,8 +6,8 @@ lock (packages.in -> packages.lock) ... inputs (locked files into the store) -> 
 from gitops.builders.buildah import BuildahBuilder
 from gitops.builders.builder import Builder
 from gitops.builders.lock import Locker
-from gitops.builders.moved import moved
 from gitops.builders.places import Places
+from gitops.builders.relocking.moved import moved
 from gitops.settings import Settings
 from gitops.store import Store
 

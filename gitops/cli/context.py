@@ -17,6 +17,16 @@ StateOption = Annotated[Path | None, typer.Option("--state", help="The controlle
 NameArgument = Annotated[str, typer.Argument(metavar="NAME", help="The box's name, as in boxes/NAME.yaml.")]
 DirOption = Annotated[Path, typer.Option("--dir", "-C", help="A working folder of the fleet repo.")]
 
+ReleaseArgument = Annotated[str, typer.Argument(metavar="BOX|RELEASE", help="A box, or a release by its SHA-256.")]
+FilesOption = Annotated[
+    Path | None,
+    typer.Option("--files", help="The published files: a state folder, or a copy of its repo/, blobs/, layers/."),
+]
+PublicKeysOption = Annotated[
+    Path | None,
+    typer.Option("--keys", help="Public keys as in a fleet repo's keys/ (default: what the settings name)."),
+]
+
 
 def settings(config: Path | None = None, state: Path | None = None) -> Settings:
     return load(config, state=state)

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from gitops.cli import context
-from gitops.cli.context import ConfigOption, StateOption
+from gitops.cli.context import ConfigOption, FilesOption, PublicKeysOption, ReleaseArgument, StateOption
 from gitops.cli.output import Output, OutputOption, emit, table, talk
 from gitops.errors import SettingsError, TowerosError
 
@@ -19,17 +19,13 @@ def register(app: typer.Typer) -> None:
 
 
 def rebuild(
-    name: Annotated[str, typer.Argument(metavar="BOX|RELEASE", help="A box, or a release by its SHA-256.")],
+    name: ReleaseArgument,
     check: Annotated[bool, typer.Option("--check", help="Compare; nothing of it is kept or published.")] = False,
     folder: Annotated[
         Path | None, typer.Option("--dir", "-C", help="A clone of the fleet repo (default: the controller's own).")
     ] = None,
-    files: Annotated[
-        Path | None, typer.Option(help="The published files: a state folder, or a copy of its repo/, blobs/, layers/.")
-    ] = None,
-    keys: Annotated[
-        Path | None, typer.Option(help="Public keys as in a fleet repo's keys/ (default: what the settings name).")
-    ] = None,
+    files: FilesOption = None,
+    keys: PublicKeysOption = None,
     scratch: Annotated[
         Path | None, typer.Option(help="Where to build; gigabytes, gone afterwards (default: the state folder).")
     ] = None,
@@ -48,6 +44,9 @@ def rebuild(
     place = scratch or (settings.state if settings.state.is_dir() else None)
     clone = LocalClone(folder or Layout(settings.state).source / "clone.git")
     witness = SecondWitness(settings, files or settings.state, builders_of(keys or settings.keys), clone)
+    claim = witness.claim(name)
+    believed = f"commit {claim.commit}, server {claim.asked['server']}"
+    talk.print(f"its provenance is believed for this: {believed}", soft_wrap=True, markup=False)
     talk.print(f"building {name} again; this takes as long as its first build")
     found = witness.rebuild(name, place)
     words = {True: "[green]same[/green]", False: "[red]DIFFERS[/red]"}

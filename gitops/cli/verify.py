@@ -1,14 +1,12 @@
 """`toweros verify BOX|RELEASE`: the whole chain of what a box is offered, offline, line by line."""
 
 from dataclasses import asdict
-from pathlib import Path
-from typing import Annotated
 
 import typer
 from rich.markup import escape
 
 from gitops.cli import context
-from gitops.cli.context import ConfigOption, StateOption
+from gitops.cli.context import ConfigOption, FilesOption, PublicKeysOption, ReleaseArgument, StateOption
 from gitops.cli.output import Output, OutputOption, emit, table
 from gitops.errors import TowerosError
 
@@ -18,13 +16,9 @@ def register(app: typer.Typer) -> None:
 
 
 def verify(
-    name: Annotated[str, typer.Argument(metavar="BOX|RELEASE", help="A box, or a release by its SHA-256.")],
-    files: Annotated[
-        Path | None, typer.Option(help="The published files: a state folder, or a copy of its repo/, blobs/, layers/.")
-    ] = None,
-    keys: Annotated[
-        Path | None, typer.Option(help="Public keys as in a fleet repo's keys/ (default: what the settings name).")
-    ] = None,
+    name: ReleaseArgument,
+    files: FilesOption = None,
+    keys: PublicKeysOption = None,
     config: ConfigOption = None,
     state: StateOption = None,
     output: OutputOption = Output.table,

@@ -3,6 +3,8 @@
 import json
 from pathlib import Path
 
+from gitops.model.updates.patching import Window
+from gitops.workflows.updates.memory import Timetable
 from tests.kit.console import toweros
 from tests.kit.updates import LOCK, Patched
 
@@ -44,6 +46,11 @@ def test_a_status_says_when_what_and_which_key(patched: Patched) -> None:
     table = said(patched, "status")
     assert "every day at 02:30 (UTC)" in table and "every saturday at 03:00 (UTC)" in table
     assert "openssl 3.5.7-1 -> 3.5.9-1" in table and 'toweros-security namespaces="git" ssh-ed25519' in table
+    with patched.site.store.lease.held():
+        times = Timetable(patched.site.store, lambda: patched.now)
+        for _ in range(3):
+            times.begin(Window.packages)
+    assert "never ended, 2 in a row" in said(patched, "status")
     document = json.loads(said(patched, "status", "-o", "json"))
     assert document["proposals"]["openssl"]["ref"] == "refs/heads/toweros/security/openssl"
     assert document["schedules"]["packages"]["outcome"] == "1 of 1 updates offered"

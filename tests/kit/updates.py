@@ -88,11 +88,17 @@ class Patched:
             self.updates(builder).run_due(controller._load(done.revision), done.revision)
         self.built += builder.built
 
-    def updates(self, builder: PlayedBuilder, clock: Callable[[], float] | None = None) -> Updates:
+    def updates(
+        self,
+        builder: PlayedBuilder,
+        clock: Callable[[], float] | None = None,
+        between: Callable[[], None] = lambda: None,
+    ) -> Updates:
         advisories = Advisories(builder.store, self.site.settings.feeds)
         advisories.refresh(self.now)
         known = Known(advisories, lambda: self.now)
-        return Updates(self.site.settings, builder.store, builder, known, clock=clock or (lambda: self.now))
+        now = clock or (lambda: self.now)
+        return Updates(self.site.settings, builder.store, builder, known, clock=now, between=between)
 
     def run(self, *, window: str = "packages") -> WindowRun:
         return (self.site.store.notes.get(PatchRuns) or PatchRuns()).rows[window]

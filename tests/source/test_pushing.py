@@ -133,14 +133,13 @@ def test_a_key_that_was_restored_without_its_public_half_signs_as_before(desk: D
 def test_a_download_that_fails_takes_nothing_away(desk: Desk) -> None:
     desk.clone.fetch("main")
     new = desk.remote.commit("newer\n", path=LOCK)
-    objects = desk.remote.bare / "objects"
-    hidden = objects.rename(objects.with_name("hidden"))
-    objects.mkdir()
+    blob = desk.remote.git("rev-parse", f"{new}:{LOCK}", cwd=desk.remote.bare)
+    file = desk.remote.bare / "objects" / blob[:2] / blob[2:]
+    hidden = file.rename(desk.folder / "hidden")
     with pytest.raises(SourceError):
         desk.clone.fetch("main")
     assert desk.clone.has(desk.base) and desk.open().has(desk.base), "what is there stays"
-    shutil.rmtree(objects)
-    hidden.rename(objects)
+    hidden.rename(file)
     assert desk.clone.fetch("main") == new and desk.clone.has(new)
 
 

@@ -56,6 +56,7 @@ class Relocker:
     ) -> None:
         self._apts, self._tree, self._control = apts, tree, control
         self._packages = dict(packages)
+        self._known: dict[frozenset[str], Locks | NeedsMoreError] = {}
         wanted = [path for path in packages if f"{path}/packages.in" in tree.entries()]
         self._order = [path for path in after_their_bases(self._packages, list(packages)) if path in wanted]
 
@@ -95,11 +96,22 @@ class Relocker:
         return self._newest
 
     def only(self, sources: frozenset[str]) -> Locks:
-        """The given sources at their newest versions, and nothing else moved.
+        """The given sources at their newest versions, and nothing else moved. What was asked once costs nothing.
 
         Raises:
             NeedsMoreError: they cannot move alone.
         """
+        if sources not in self._known:
+            try:
+                self._known[sources] = self._only(sources)
+            except NeedsMoreError as error:
+                self._known[sources] = error
+        known = self._known[sources]
+        if isinstance(known, NeedsMoreError):
+            raise known
+        return known
+
+    def _only(self, sources: frozenset[str]) -> Locks:
         packages = dict(self._packages)
         for path in self._order:
             if any(is_debian(file) and self.source_of(file) in sources for file in packages[path].lock):

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from gitops.workflows.preview import Point
     from gitops.workflows.security.known import Known
 
+UNENDED = "it is tried ever more rarely; see what ended the controller (memory?)"
 NOTHING_DEPLOYED = "run `toweros apply` first, or look at a folder with --dry-run -C DIR"
 
 
@@ -129,6 +130,8 @@ def _rows(said: dict[str, Any], now: int) -> list[list[str]]:
         if row.get("started"):
             word = row["error"] or row["outcome"]
             rows.append(["", f"last {ago(row['started'], now)} ago", word.partition("\n")[0]])
+            if row["unended"]:
+                rows.append(["", "", f"the run before it never ended, {row['unended']} in a row: {UNENDED}"])
             if row["error"] and row["outcome"]:
                 rows.append(["", "", row["outcome"]])
     for name, row in said["proposals"].items():

@@ -80,13 +80,14 @@ class Move:
 class WindowRun:
     """A schedule's last run. Times are Unix seconds, 0: never. `last`: since when the next time is counted; `asked`:
     somebody wants one now; `retry`: when it is tried again; a run that was started later than one finished was killed.
-    """
+    `unended`: how many in a row were begun, and killed, before the present one."""
 
     last: int = 0
     asked: int = 0
     started: int = 0
     finished: int = 0
     retry: int = 0
+    unended: int = 0
     outcome: str = ""
     error: str = ""
 
@@ -95,7 +96,8 @@ class WindowRun:
 class Proposal:
     """A set of moves as it was offered last. `ref` is where, `base` the commit that it stands on, `locks` the digest of
     each lock that it writes. `pushed` is the commit there; `pushing` one that may be there, if we were killed. `pull`
-    is its number on the forge, 0: none; `since` when the set was first seen."""
+    is its number on the forge, 0: none; `since` when the set was first seen; `deployed` the first deployed commit
+    that has these locks: another one than `pushed`, where somebody pushed on top of that before."""
 
     ref: str
     window: Window = Window.packages
@@ -107,6 +109,7 @@ class Proposal:
     pull: int = 0
     since: int = 0
     note: str = ""
+    deployed: str = ""
 
 
 class Failed(enum.StrEnum):

@@ -1,7 +1,7 @@
 """When something is due again: times in the words of the library `schedule`, or a cron line; in a time zone. Pure.
 
 In: words, and when it was done last (Unix seconds). Out: the next time, always later than that. Rules: a time of day is
-the zone's wall clock; one that a change of the clocks leaves out comes an hour later, and one that comes twice counts
+the zone's wall clock; one that a change of the clocks leaves out comes as much later, and one that comes twice counts
 once; jitter moves a time by a number of seconds that follows from the time itself, so that whoever asks gets the same.
 
     When(every="day at 02:30", timezone="Europe/Berlin").after(1_795_000_000)
@@ -86,8 +86,9 @@ def _human(words: str, last: int, zone: tzinfo) -> int:
 
 
 def _minute(begin: int, minute: int, zone: tzinfo) -> int:
-    time = int(_local(begin, zone).replace(minute=minute, second=0).timestamp())
-    return time if time > begin else time + HOUR
+    """Minute by minute: where clocks change by half an hour, a wall clock's minute comes early or late."""
+    first = begin - begin % 60 + 60
+    return next(time for time in range(first, first + DAY, 60) if _local(time, zone).minute == minute)
 
 
 def _times_of_day(job: Job, today: date, zone: tzinfo) -> Iterator[int]:

@@ -24,14 +24,15 @@ Locks = Mapping[str, tuple[LockedFile, ...]]
 
 @dataclass(frozen=True)
 class Facts:
-    """`known`: somebody knows advisories at all. `fixed`: what each source's move mends. `seen`: since when a move is
-    known, Unix seconds."""
+    """`known`: somebody knows advisories at all. `fixed`: what each source's move mends; `unsure`: sources of which
+    that is not all. `seen`: since when a move is known, Unix seconds."""
 
     now: int
     known: bool = False
     fixed: Mapping[str, tuple[Finding, ...]] = field(default_factory=dict)
     seen: Mapping[str, int] = field(default_factory=dict)
     held: Mapping[str, HeldSet] = field(default_factory=dict)
+    unsure: frozenset[str] = frozenset()
 
     def severity(self, source: str) -> Severity:
         """Of the worst advisory that the move mends."""
@@ -41,11 +42,12 @@ class Facts:
 
 @dataclass(frozen=True)
 class Update:
-    """A move that may go, and what it mends."""
+    """A move that may go, and what it mends, as far as anybody knows; `sure`: that is all."""
 
     move: Move
     severity: Severity = Severity.unknown
     fixed: tuple[Finding, ...] = ()
+    sure: bool = True
 
 
 @dataclass(frozen=True)
@@ -83,7 +85,8 @@ def choose(
         if why:
             left.append((move, why))
         else:
-            go.append(Update(move, facts.severity(move.source), facts.fixed.get(move.source, ())))
+            sure = move.source not in facts.unsure
+            go.append(Update(move, facts.severity(move.source), facts.fixed.get(move.source, ()), sure))
     return Chosen(tuple(go), tuple(left))
 
 
@@ -131,7 +134,8 @@ def _why_not(move: Move, patching: Patching, window: Window, facts: Facts) -> st
         return "left out by `packages`"
     if _goes_back(move):
         return OLDER
-    if patching.severities and facts.known and facts.severity(move.source) not in patching.severities:
+    known = facts.known and move.source not in facts.unsure
+    if patching.severities and known and facts.severity(move.source) not in patching.severities:
         return f"fixes nothing of {', '.join(patching.severities)}"
     return ""
 

@@ -25,6 +25,9 @@ class Knowledge(Protocol):
     def findings(self, components: Iterable[Component]) -> tuple[Finding, ...]:
         """What is wrong with them."""
 
+    def unsure(self, components: Iterable[Component]) -> frozenset[str]:
+        """Names of those of which something may be wrong that nobody knows."""
+
 
 class Nothing:
     """Nobody has read a feed."""
@@ -33,6 +36,16 @@ class Nothing:
 
     def findings(self, components: Iterable[Component]) -> tuple[Finding, ...]:
         return ()
+
+    def unsure(self, components: Iterable[Component]) -> frozenset[str]:
+        return frozenset(component.name for component in components)
+
+
+def unsure(before: Locks, after: Locks, knowledge: Knowledge) -> frozenset[str]:
+    """Source packages, as locks call them, of which nobody knows all that is wrong before or after."""
+    files = (*_files(before), *_files(after))
+    names = knowledge.unsure(map(of_lock, files))
+    return frozenset(file.source or file.name for file in files if file.name in names)
 
 
 def mended(

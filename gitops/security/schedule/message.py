@@ -15,12 +15,13 @@ SHOWN = 20
 """Advisories of one source package that are named."""
 WIDTH = 100
 """Characters of a stranger's word."""
+UNSURE = "what else it fixes is not known: no feed can tell of this version"
 UNKNOWN = "What they fix is not known: no feed of advisories has been read."
 
 
 def message(updates: Sequence[Update], packages: Sequence[str], *, known: bool) -> str:
     """The whole commit message."""
-    body = [line for update in updates for line in _lines(update)]
+    body = [line for update in updates for line in _lines(update, known=known)]
     note = [] if known else ["", UNKNOWN]
     return "\n".join([subject(updates), "", *body, *note, "", f"Locks: {', '.join(packages)}", ""])
 
@@ -54,9 +55,11 @@ def printable(text: str) -> str:
     return words if len(words) <= WIDTH else words[: WIDTH - 3] + "..."
 
 
-def _lines(update: Update) -> Iterable[str]:
+def _lines(update: Update, *, known: bool) -> Iterable[str]:
     yield str(update.move)
     every = advisories(update)
     yield from (f"  {line_of(finding)}" for finding in every[:SHOWN])
     if len(every) > SHOWN:
         yield f"  and {len(every) - SHOWN} more"
+    if known and not update.sure:
+        yield f"  {UNSURE}"

@@ -74,9 +74,8 @@ class SecondWitness:
         Raises:
             TowerosError: it has no provenance that we believe, its commit is not in the clone, or it does not build.
         """
-        digest = self.find(name.removeprefix("sha256:"))
-        release = Release.parse(self._blobs.read(digest))
-        claim = of_release(self._attestations, self._builders, {RELEASE: digest})
+        claim = self.claim(name)
+        release = Release.parse(self._blobs.read(claim.subjects[RELEASE]))
         for layer in release.layers():
             of_layer(self._attestations, self._builders, layer)
         covered = self._covered(claim)
@@ -84,6 +83,14 @@ class SecondWitness:
             made = self._make(claim, release, Path(folder))
         boot = {name: signed_digest(data) for name, data in zip(BOOT_FILES, (made.uki, made.addon), strict=True)}
         return compare(_parts(release) | covered, _parts(made.release) | boot)
+
+    def claim(self, name: str) -> Claim:
+        """What the provenance of a release says, signed by somebody whom we believe.
+
+        Raises:
+            TowerosError: there is none.
+        """
+        return of_release(self._attestations, self._builders, {RELEASE: self.find(name.removeprefix("sha256:"))})
 
     def find(self, name: str) -> str:
         """The digest of a release: of what a box is offered, or of itself.

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable
 
 from gitops.model import Component, Ecosystem, Finding, Inventory, Scope
 from gitops.security.distribution import distribution_of
-from gitops.security.matching import expose, keys
+from gitops.security.matching import Knowledge, expose, keys, scope_of
 from gitops.workflows.security.advisories import Advisories
 
 
@@ -33,7 +33,26 @@ class Known:
 
     def findings(self, components: Iterable[Component]) -> tuple[Finding, ...]:
         """What is wrong with them."""
+        inventory, known = self._asked(components)
+        return expose(inventory, known).findings
+
+    def unsure(self, components: Iterable[Component]) -> frozenset[str]:
+        """Names of those of which something may be wrong that nobody knows: no feed speaks of whose they are, one that
+        does is late, or their version has no order."""
+        inventory, known = self._asked(components)
+        odd = {gap.about for gap in expose(inventory, known).gaps}
+        return frozenset(
+            each.name
+            for each in inventory.components
+            if f"{each.source} {each.source_version}" in odd or not _covered(scope_of(each, inventory), known)
+        )
+
+    def _asked(self, components: Iterable[Component]) -> tuple[Inventory, Knowledge]:
         locked = tuple(sorted(set(components)))
         self._distribution = distribution_of(locked)
         inventory = Inventory(locked, (), self._distribution)
-        return expose(inventory, self._advisories.knowledge(keys(inventory), int(self._clock()))).findings
+        return inventory, self._advisories.knowledge(keys(inventory), int(self._clock()))
+
+
+def _covered(scope: Scope, known: Knowledge) -> bool:
+    return scope in known.covered and not known.gaps.get(scope) and not known.gaps.get(None)

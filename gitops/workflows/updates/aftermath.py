@@ -4,7 +4,8 @@ In: the deployed revision, the boxes' states. Out: sets that are held, and a com
 update is out while the deployed locks are the ones that it wrote; only boxes that are to run a commit which brought it
 tell of it: whatever fails elsewhere is somebody else's. As soon as one of them went back, all that is out by itself is
 held as one set and taken back, by the way on which updates go out; what was more than one goes again, one by one. When
-each of them is healthy with it and free to say so, it is done.
+each of them is healthy with it and free to say so, it is done. Where an update deployed under somebody's commit on top
+of it, nobody can tell which of both boxes went back from: that is said, and people decide.
 
     Aftermath(desk).look(fleet, revision)
 """
@@ -46,12 +47,30 @@ class Aftermath:
         clone = self._desk.clone()
         if not clone.has(revision.commit):
             clone.fetch(fleet.policy.branch or clone.heads().default)
-        out = {name: each for name, each in proposals.items() if _is_out(clone, revision.commit, each)}
-        gone = {name for name, each in proposals.items() if name not in out and each.pushed and not is_pull(each)}
-        for name in gone:  # locks that went out and were replaced since are nobody's business any more
-            self._memory.forget(name)
+        out = {
+            name: self._deployed(name, each, revision)
+            for name, each in proposals.items()
+            if _is_out(clone, revision.commit, each)
+        }
         if out:
             self._judge(clone, fleet, revision, out)
+        for name, each in proposals.items():
+            if name not in out and not is_pull(each) and self._is_gone(clone, fleet, revision, each):
+                self._memory.forget(name)
+
+    def _deployed(self, name: str, proposal: Proposal, revision: Revision) -> Proposal:
+        """With the first commit that brought it."""
+        if not proposal.deployed:
+            proposal = replace(proposal, deployed=revision.commit)
+            self._memory.keep(name, proposal)
+        return proposal
+
+    def _is_gone(self, clone: PushClone, fleet: Fleet, revision: Revision, proposal: Proposal) -> bool:
+        """It went out, and its locks were replaced since; or its push never reached the branch."""
+        sent = proposal.pushed or proposal.pushing
+        if clone.descends(revision.commit, sent):
+            return True
+        return not clone.descends(clone.fetch(fleet.policy.branch or clone.heads().default), sent)
 
     def _judge(self, clone: PushClone, fleet: Fleet, revision: Revision, out: Mapping[str, Proposal]) -> None:
         held, now = reasons(fleet, self._desk.store).keys(), time.time()
@@ -59,13 +78,27 @@ class Aftermath:
         brought = {each: _brought(clone, revision.commit, each, out) for each in set(map(_commit, states))}
         told = [state for state in states if brought[_commit(state)]]
         failed = [state for state in told if state.wanted.content in state.failed and state.name not in held]
+        mixed = {name: each for name, each in out.items() if _mixed(each)}
+        unsure = [state for state in states if _commit(state) in {each.deployed for each in mixed.values()}]
+        lost = [state.name for state in unsure if state.wanted.content in state.failed and state.name not in held]
         if failed:
             blamed = {name for state in failed for name in brought[_commit(state)]}
             bad = {name: each for name, each in out.items() if name in blamed or not is_pull(each)}
             self._take_back(clone, fleet, revision, bad, tuple(state.name for state in failed))
-        elif all(_keeps(state, now) and state.name not in held for state in told):
+        elif lost:
+            self._unsure(mixed, lost)
+        elif all(_keeps(state, now) and state.name not in held for state in (*told, *unsure)):
             for name in [name for name, proposal in out.items() if not is_pull(proposal)]:
                 self._memory.forget(name)
+
+    def _unsure(self, mixed: Mapping[str, Proposal], boxes: list[str]) -> None:
+        """Say once that boxes went back from an update and somebody's commit at the same time."""
+        note = f"{', '.join(boxes)} went back from it and from a commit that somebody pushed on top of it"
+        for name, proposal in mixed.items():
+            if proposal.note != note:
+                self._memory.keep(name, replace(proposal, note=note))
+                words = f"{', '.join(map(str, proposal.moves))}: {note}: which of both it was is not certain"
+                self._desk.say(EventType.WARNING, Happened.UPDATES, f"{words}; nothing is taken back by itself")
 
     def _take_back(
         self, clone: PushClone, fleet: Fleet, revision: Revision, out: Mapping[str, Proposal], failed: tuple[str, ...]
@@ -132,6 +165,11 @@ def _brings(clone: PushClone, deployed: str, commit: str, proposal: Proposal) ->
     # Whoever merges a pull request makes a commit of their own.
     before = clone.parents(commit)[:1]
     return _is_out(clone, commit, proposal) and not any(_is_out(clone, each, proposal) for each in before)
+
+
+def _mixed(proposal: Proposal) -> bool:
+    """Whether the commit that brought it was somebody's, on top of ours."""
+    return proposal.deployed not in ("", proposal.pushed, proposal.pushing) and not is_pull(proposal)
 
 
 def _keeps(state: BoxState, now: float) -> bool:

@@ -17,6 +17,7 @@ from gitops.sign.commits import CommitKey
 from gitops.source import Access
 from gitops.source.clone.pushing import PushClone
 from gitops.store import Store
+from gitops.workflows.updates.listening import T, listening
 
 log = structlog.get_logger(__name__)
 
@@ -29,7 +30,7 @@ MADE = (
 @dataclass(frozen=True)
 class Desk:
     """What a run works with. `clone` opens the clone in which commits are made; `clock` gives Unix seconds; `between`
-    is called before each build: what must not wait for an hour is done there."""
+    is called before each build, and every few seconds of what else is slow: what must not wait is done there."""
 
     settings: Settings
     store: Store
@@ -39,6 +40,10 @@ class Desk:
     clone: Callable[[], PushClone]
     clock: Callable[[], float]
     between: Callable[[], None]
+
+    def listen(self, work: Callable[[], T]) -> T:
+        """Do what may take minutes, and meanwhile what must not wait."""
+        return listening(work, self.between)
 
     def say(self, kind: EventType, what: Happened, message: str) -> None:
         """Tell people, once."""

@@ -42,10 +42,22 @@ class Timetable:
             run = rows.get(window, WindowRun())
             if window in done or (due.counted(run, now) == run and not due.due(when, run, now)):
                 continue
-            begun = self._change(window, lambda run, when=when: _begun(run, when, now))  # type: ignore[misc]
-            if begun.started > begun.finished:
+            if self._begin(window, when, now):
                 return window
         return None
+
+    def _begin(self, window: Window, when: When, now: int) -> bool:
+        """Begin it in the transaction that sees whether it is due. Returns whether it was."""
+        is_due = False
+
+        def change(run: WindowRun) -> WindowRun:
+            nonlocal is_due
+            run = due.counted(run, now)
+            is_due = due.due(when, run, now)
+            return due.claimed(run, now) if is_due else run
+
+        self._change(window, change)
+        return is_due
 
     def begin(self, window: Window) -> None:
         """Begin one whether it is due or not."""
@@ -67,11 +79,6 @@ class Timetable:
             return PatchRuns({**runs.rows, window: make(runs.rows.get(window, WindowRun()))})
 
         return self._notes.change(PatchRuns, change).rows[window]
-
-
-def _begun(run: WindowRun, when: When, now: int) -> WindowRun:
-    run = due.counted(run, now)
-    return due.claimed(run, now) if due.due(when, run, now) else run
 
 
 class Memory:

@@ -16,7 +16,7 @@ from gitops.fleet.vex import load_statements
 from gitops.model import Tree
 from gitops.model.updates.patching import Move, Patching, Window
 from gitops.security.schedule.choice import Facts
-from gitops.security.schedule.knowledge import Knowledge, Nothing, mended
+from gitops.security.schedule.knowledge import Knowledge, Nothing, mended, unsure
 from gitops.settings import Settings
 from gitops.workflows.updates.survey import Parcel, Survey
 
@@ -45,7 +45,7 @@ def previews(tree: Tree, settings: Settings, knowledge: Knowledge | None = None)
     relocker = Relocker(Apts(settings.state / "apt"), tree, packages)
     before, after = (relocker.told(locks) for locks in (relocker.locks, relocker.newest()))
     fixed = mended(before, after, known, statements, time.strftime("%Y-%m-%d", time.gmtime()))
-    facts = Facts(int(time.time()), known.known, fixed)
+    facts = Facts(int(time.time()), known.known, fixed, unsure=unsure(before, after, known))
     for window in patching.windows():
         survey = Survey(relocker, patching, window, facts)
         parcels = tuple(survey.parcels())

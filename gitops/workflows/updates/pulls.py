@@ -14,7 +14,7 @@ from gitops.errors import ForgeError
 from gitops.forges.forge import Forge
 from gitops.model.updates.patching import Proposal, Window
 from gitops.review.markdown import LIMIT, plain
-from gitops.security.schedule.message import SHOWN, UNKNOWN, advisories, subject
+from gitops.security.schedule.message import SHOWN, UNKNOWN, UNSURE, advisories, subject
 from gitops.source.clone.pushing import Draft, MovedError, PushClone
 from gitops.workflows.updates.memory import Memory
 from gitops.workflows.updates.survey import Parcel
@@ -141,6 +141,7 @@ def text(parcel: Parcel) -> str:
             shown = f"[{name}]({link})" if link.startswith("https://") and not set(link) & set(" ()<>\"'`") else name
             lines.append(f"  - {shown} {finding.advisory.severity} {plain(finding.advisory.title)}".rstrip())
         lines += [f"  - and {len(every) - SHOWN} more"] if len(every) > SHOWN else []
+        lines += [f"  - {UNSURE}"] if UNSURE in parcel.message and not update.sure else []
     note = [] if known or UNKNOWN not in parcel.message else ["", UNKNOWN]
     packages = ", ".join(plain(path) for path in sorted(parcel.locks))
     whole = "\n".join(["Security updates:", "", *lines, *note, "", f"Locks: {packages}", "", FOOTER, ""])

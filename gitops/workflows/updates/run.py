@@ -24,7 +24,7 @@ from gitops.errors import TowerosError
 from gitops.model import EventType, Fleet, Happened, LockedFile, Revision, canonical, sha256
 from gitops.model.updates.patching import How, Patching, Proposal, Window
 from gitops.security.schedule.choice import Facts, apart, by_itself, merges, ripe_at
-from gitops.security.schedule.knowledge import mended
+from gitops.security.schedule.knowledge import mended, unsure
 from gitops.source.clone.pushing import PushClone
 from gitops.workflows.updates.desk import Desk
 from gitops.workflows.updates.memory import Memory
@@ -34,6 +34,10 @@ from gitops.workflows.updates.tagging import make_up, next_name, release, sealed
 from gitops.workflows.updates.tries import Tries
 
 log = structlog.get_logger(__name__)
+
+
+TRIAL = 3 * 86400
+"""Seconds that a suspect waits for the one before: boxes that say nothing for longer keep no updates back."""
 
 
 class WaitsError(TowerosError):
@@ -61,7 +65,7 @@ class Run:
         """
         clone = self._desk.clone()
         branch = self._fleet.policy.branch or clone.heads().default
-        head = clone.fetch(branch)
+        head = self._desk.listen(lambda: clone.fetch(branch))
         if head != self._revision.commit and (by_itself(self._patching) or not clone.has(self._revision.commit)):
             if made := make_up(self._desk, clone, self._memory, self._fleet, self._revision, head):
                 return f"{head[:12]} is released as {made}"
@@ -97,7 +101,8 @@ class Run:
     def _stamp(self, relocker: Relocker) -> str:
         """While it stays, a run finds what the last one found."""
         patches = self._memory.patches
-        words = [relocker.stamp, self._revision.commit, repr(self._patching), self._desk.knowledge.stamp]
+        mirrors = self._desk.listen(lambda: relocker.stamp)
+        words = [mirrors, self._revision.commit, repr(self._patching), self._desk.knowledge.stamp]
         return sha256(canonical([*words, sorted(patches.held)]))
 
     def _offer(self, clone: PushClone, base: Base, relocker: Relocker) -> tuple[str, list[str]]:
@@ -114,12 +119,13 @@ class Run:
         return f"{len(done)} of {len(survey.found)} updates offered{waiting}{held}", done
 
     def _survey(self, relocker: Relocker) -> tuple[Facts, Survey]:
-        before, after = (relocker.told(locks) for locks in (relocker.locks, relocker.newest()))
+        before, after = self._desk.listen(lambda: (relocker.told(relocker.locks), relocker.told(relocker.newest())))
         first = Survey(relocker, self._patching, self._window, Facts(self._now))
         patches = self._memory.see(first.found)
         today = time.strftime("%Y-%m-%d", time.gmtime(self._now))
         fixed = mended(before, after, self._desk.knowledge, self._fleet.statements, today)
-        facts = Facts(self._now, self._desk.knowledge.known, fixed, patches.seen, patches.held)
+        doubts = unsure(before, after, self._desk.knowledge)
+        facts = Facts(self._now, self._desk.knowledge.known, fixed, patches.seen, patches.held, doubts)
         return facts, Survey(relocker, self._patching, self._window, facts)
 
     @property
@@ -139,11 +145,15 @@ class Run:
         head, below, names = base.commit, frozenset[str](), list[str]()
         proposals: dict[str, Proposal] = {}
         alone = apart(survey.chosen, facts)
-        for first in survey.parcels():
+        if alone and (waits := self._on_trial()):
+            log.info("security.waits", until_boxes_keep=waits)
+            self._soaking = len(survey.chosen.go)
+            return []
+        for first in self._desk.listen(survey.parcels):
             if ripe_at(first.updates, self._patching, facts) > self._now:
                 self._soaking += len(first.updates)
                 continue
-            parcel = survey.parcel(frozenset(move.source for move in first.moves), below) if below else first
+            parcel = self._again(survey, first, below) if below else first
             made = self._tries(clone, base).commit(parcel, head) if parcel else ""
             if not parcel or not made:
                 continue
@@ -158,6 +168,15 @@ class Run:
         if proposals:
             self._send(clone, base, head, proposals)
         return names
+
+    def _on_trial(self) -> list[str]:
+        """What went out by itself, and no box has settled yet: the next suspect must not be blamed for it."""
+        proposals = self._memory.patches.proposals.items()
+        return [name for name, each in proposals if not is_pull(each) and self._now - each.since < TRIAL]
+
+    def _again(self, survey: Survey, first: Parcel, below: frozenset[str]) -> Parcel | None:
+        """A parcel on top of those that go before it."""
+        return self._desk.listen(lambda: survey.parcel(frozenset(move.source for move in first.moves), below))
 
     def _send(self, clone: PushClone, base: Base, head: str, proposals: dict[str, Proposal]) -> None:
         whole = {path: digest for each in proposals.values() for path, digest in each.locks.items()}
@@ -183,7 +202,7 @@ class Run:
     def _propose(self, clone: PushClone, base: Base, survey: Survey, facts: Facts) -> list[str]:
         pulls, tries = Pulls(clone, self._desk.forge, self._memory, base), self._tries(clone, base)
         offered, names = list[str](), list[str]()
-        for parcel in survey.parcels():
+        for parcel in self._desk.listen(survey.parcels):
             names.append(parcel.name)
             if not tries.fetch(parcel):
                 continue

@@ -123,6 +123,9 @@ class Updates:
     def _run(self, window: Window, fleet: Fleet, revision: Revision) -> str:
         """One run that is begun; its end is remembered, whatever it is."""
         log.info("security.run", window=window)
+        if unended := self._timetable.runs()[window].unended:
+            hint = "see what ended the controller then (memory?); it is tried ever more rarely"
+            self._tell(f"{window}: the run before never ended, {unended} in a row", hint)
         try:
             outcome = Run(self._desk, window, fleet, revision).go()
         except LeaseError:

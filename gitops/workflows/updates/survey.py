@@ -8,7 +8,7 @@ if they may go; if they may not, it stays, and the reason is said; nothing is wr
     survey.left
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -20,6 +20,7 @@ from gitops.security.schedule.message import message
 
 NAME = 80
 """Characters of a parcel's name."""
+FIRST, DIGITS = 60, 12
 
 
 @dataclass(frozen=True)
@@ -112,7 +113,8 @@ class Survey:
         new = {path: tuple(set(lock) - set(before[path])) for path, lock in changed.items()}
         files = {f"{path}/packages.lock": self._relocker.text(path, lock) for path, lock in changed.items()}
         text = message(updates, sorted(changed), known=self._facts.known)
-        return Parcel(self._name(updates), updates, changed, new, files, text)
+        name = name_of([update.move.source for update in updates], self._patching.group, self._window)
+        return Parcel(name, updates, changed, new, files, text)
 
     def _locks(self, sources: frozenset[str]) -> Locks:
         if not sources:
@@ -121,9 +123,11 @@ class Survey:
         whole = not self._back and {move.source for move in self.found} <= sources
         return self._relocker.newest() if whole else self._relocker.only(sources)
 
-    def _name(self, updates: tuple[Update, ...]) -> str:
-        """Of the branch: the sources, where they fit."""
-        name = "+".join(update.move.source for update in updates)
-        together = self._patching.group is Grouping.all and len(updates) > 1
-        every = "kernel" if self._window is Window.kernel else "all"
-        return every if together or len(name) > NAME else name
+
+def name_of(sources: Sequence[str], group: Grouping, window: Window) -> str:
+    """Of the branch: the sources; where they do not fit, the first of them and a digest of them all. The same sources
+    have the same name, whatever their versions."""
+    if group is Grouping.all and len(sources) > 1:
+        return "kernel" if window is Window.kernel else "all"
+    name = "+".join(sources)
+    return name if len(name) <= NAME else f"{name[:FIRST].rstrip('+.-')}-{sha256(name.encode())[:DIGITS]}"

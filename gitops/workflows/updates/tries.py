@@ -50,7 +50,7 @@ class Tries:
         fleet, _ = self.point
         packages = [replace(fleet.packages[path], lock=new) for path, new in parcel.new.items() if new]
         try:
-            fetch_all(self.desk.store, packages, Places.by(self.desk.settings))
+            self.desk.listen(lambda: fetch_all(self.desk.store, packages, Places.by(self.desk.settings)))
         except MissingInputsError as error:
             self.problems.append(f"{parcel.name}: {error.message}")
             return False

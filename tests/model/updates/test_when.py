@@ -24,6 +24,7 @@ WORDS = [
     "sunday",
 ]
 CRON = ["30 2 * * *", "*/20 * * * 1-5", "0 3 1 * *"]
+ZONES = ["UTC", BERLIN, "Asia/Kolkata", "Australia/Lord_Howe", "America/St_Johns", "Antarctica/Troll"]
 TIMES = some.integers(1_600_000_000, 2_200_000_000)
 
 
@@ -73,15 +74,31 @@ def test_words_mean_what_they_mean_to_the_library(words: str, monkeypatch: pytes
     )
 
 
-@given(
-    TIMES, some.sampled_from([*WORDS, *CRON]), some.sampled_from(["UTC", BERLIN, "Asia/Kolkata"]), some.integers(0, DAY)
-)
+@given(TIMES, some.sampled_from([*WORDS, *CRON]), some.sampled_from(ZONES), some.integers(0, DAY))
 def test_the_next_time_is_always_later_and_the_same_for_whoever_asks(
     last: int, words: str, zone: str, jitter: int
 ) -> None:
     when = When(cron=words, timezone=zone, jitter=jitter) if words in CRON else When(words, "", zone, jitter)
     again = When(cron=words, timezone=zone, jitter=jitter) if words in CRON else When(words, "", zone, jitter)
     assert last < when.after(last) == again.after(last) <= last + 32 * DAY + jitter
+
+
+@given(TIMES, some.sampled_from(ZONES), some.integers(0, 59))
+def test_a_minute_of_each_hour_is_the_wall_clock_s_wherever_clocks_change_by_half_an_hour(
+    last: int, zone: str, minute: int
+) -> None:
+    time = When(every=f"hour at :{minute:02}", timezone=zone).after(last)
+    assert last < time <= last + 2 * HOUR and datetime.fromtimestamp(time, ZoneInfo(zone)).minute == minute
+
+
+def test_the_hour_in_which_lord_howe_sets_its_clocks_by_thirty_minutes() -> None:
+    zone = "Australia/Lord_Howe"
+    when = When(every="hour at :15", timezone=zone)
+    spring, autumn = at("2026-10-04 01:40", zone), at("2026-04-05 01:20", zone)
+    assert said(when.after(spring), zone) == "Sun 04 Oct 03:15"
+    assert [said(when.after(autumn + more), zone) for more in (0, 30 * 60, 60 * 60)] == ["Sun 05 Apr 02:15"] * 2 + [
+        "Sun 05 Apr 02:15"
+    ]
 
 
 @given(TIMES)

@@ -137,3 +137,13 @@ def test_a_feed_that_says_very_much_is_cut() -> None:
     many = tuple(finding(OPENSSL, Severity.low, number, title="x" * 5000) for number in range(500))
     text = message([Update(OPENSSL, Severity.low, many)], ["pkg/a"], known=True)
     assert len(text) < 5000 and "and 480 more" in text
+
+
+def test_what_is_not_known_of_one_source_is_said_and_keeps_it_from_nothing() -> None:
+    facts = replace(FACTS, unsure=frozenset({"zlib"}))
+    asked = Patching(severities=(Severity.high,))
+    chosen = choose([OPENSSL, ZLIB], asked, Window.packages, facts)
+    assert [update.move for update in chosen.go] == [OPENSSL, ZLIB]
+    text = message(chosen.go, ["pkg/a"], known=True)
+    assert text.count("not known") == 1 and text.index("zlib 1.0-1") < text.index("what else it fixes is not known")
+    assert [update.move for update in choose([OPENSSL, ZLIB], asked, Window.packages, FACTS).go] == [OPENSSL]

@@ -60,6 +60,21 @@ def test_a_killed_run_is_due_at_once() -> None:
     assert due(DAILY, killed, START + 1) and not due(DAILY, finished(killed, START + 2, "done"), START + 3)
 
 
+def test_a_run_that_kills_the_controller_is_begun_ever_more_rarely_until_it_ends() -> None:
+    run, now, pauses = WindowRun(last=START), DAILY.after(START), list[int]()
+    for _ in range(10):
+        run = claimed(run, now)
+        now = next_time(DAILY, run, now + 1)
+        pauses.append(now - run.started)
+        assert due(DAILY, run, now) and not (pauses[-1] and due(DAILY, run, now - 1))
+    assert pauses[:5] == [0, FIRST_RETRY, 2 * FIRST_RETRY, 4 * FIRST_RETRY, 8 * FIRST_RETRY]
+    assert max(pauses) == MAX_RETRY == pauses[-1] and run.unended == 9
+    assert due(DAILY, replace(run, asked=run.started + 1), run.started + 1), "people need not wait"
+    back = counted(run, run.started - DAY)
+    assert due(DAILY, back, run.started - DAY + MAX_RETRY), "nor does a clock that was set back stop it"
+    assert finished(run, now, "done").unended == 0
+
+
 def test_what_somebody_asked_for_is_due_once() -> None:
     asked = replace(WindowRun(last=START), asked=START)
     assert due(DAILY, asked, START) and not at_work(at_work(asked, START)[0], START + 1)[1]

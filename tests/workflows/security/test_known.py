@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from gitops.model import LockedFile, VexStatement, VexStatus
-from gitops.security.schedule.knowledge import mended
+from gitops.security.schedule.knowledge import mended, unsure
 from gitops.settings import Feed
 from gitops.store import Store
 from gitops.workflows.security.advisories import Advisories
@@ -43,3 +43,18 @@ def test_a_kernel_s_update_mends_what_advisories_say_of_linux(tmp_path: Path) ->
     mended({"pkg/k": (LockedFile("deb", "base-files", "12.1", "ab" * 32, 1, "x"),)}, {}, bookworm)
     assert not bookworm.known, "no feed speaks of this distribution"
     assert not Known(Advisories(Store.open(tmp_path / "t"), ())).known, "no feed"
+
+
+def test_a_source_of_which_no_feed_can_tell_is_not_known(tmp_path: Path) -> None:
+    rows = {"linux": {"CVE-2026-1": resolved("6.12.118-1", "high")}}
+    write(tmp_path / "tracker.json", tracker(rows))
+    advisories = Advisories(Store.open(tmp_path / "s"), [Feed(name="debian", place=str(tmp_path / "tracker.json"))])
+    advisories.refresh(NOW)
+    known = Known(advisories, lambda: NOW)
+    before, after = ({"pkg/k": lock(version)} for version in ("6.12.117-1", "6.12.118-1"))
+    assert unsure(before, after, known) == frozenset()
+    odd = {"pkg/k": lock("no version!")}
+    assert unsure(odd, after, known) == {"linux-signed-amd64"} and mended(odd, after, known) == {}
+    theirs = LockedFile("deb", "docker-ce", "5:29", "ef" * 32, 1, "https://debs.example.org/docker-ce.deb", "docker")
+    assert unsure({"pkg/k": (*lock("6.12.117-1"), theirs)}, after, known) == {"docker"}
+    assert unsure(before, after, Known(advisories, lambda: 2 * NOW)) == {"base-files", "linux-signed-amd64"}

@@ -11,7 +11,7 @@ from gitops.model import Severity, Sighting
 from gitops.store import Store
 from tests.kit.console import toweros
 from tests.kit.feeds import resolved, tracker, unfixed, write
-from tests.kit.fleets import TREE, lock
+from tests.kit.fleets import IMAGE, TREE, lock
 
 STATEMENT = """\
 statements:
@@ -102,3 +102,15 @@ def test_what_nobody_knows_is_said_and_nothing_looks_clean(fleet: Path) -> None:
 def test_without_a_folder_it_is_of_what_is_deployed(fleet: Path) -> None:
     with pytest.raises(StoreError, match="nothing is deployed"):
         raise toweros("scan").exception or AssertionError
+
+
+def test_a_foreign_image_is_not_known_before_it_is_here_though_locks_are(fleet: Path) -> None:
+    boot = fleet / "boot/a.yml"
+    boot.write_text(boot.read_text().replace("services:\n", f'services:\n  - {{name: theirs, image: "{IMAGE}"}}\n', 1))
+    for name in ("one", "vm"):
+        done = scan(fleet, name)
+        assert "CVE-2026-1" in done.stdout and "this is what the locks say" in done.stderr
+        said = f"not known: {IMAGE}: unknown inside: the image is not in the store: it could not be looked into"
+        assert "".join(said.split()) in "".join(done.stderr.split())
+    assert json.loads(scan(fleet, "one", "-o", "json").stdout)["known"] is False
+    assert "not known" not in scan(fleet, "pkg/sshd").stderr, "it is in no package"

@@ -3,6 +3,7 @@
 import pytest
 
 from gitops.rollout.holds import hold
+from gitops.source.clone.pushing import PushClone
 from tests.kit.site import DOCKERFILE
 from tests.kit.updates import Patched
 
@@ -98,3 +99,68 @@ def test_what_broke_boxes_together_goes_one_by_one_whatever_else_is_new_by_then(
     patched.later()
     patched.look()
     assert (patched.show("main"), patched.show("main", "%P")) == (NEW, back), "with none of the others"
+
+
+def test_an_update_that_deployed_under_somebody_s_commit_is_neither_blamed_nor_done_when_boxes_go_back(
+    patched: Patched,
+) -> None:
+    patched.says("{how: commit}")
+    reported(patched, "a", "b", "c")
+    patched.update()
+    patched.later()
+    patched.look()
+    patched.site.remote.git("pull", "-q", "origin", "main")
+    patched.site.commit({"pkg/hello/file": "somebody's mistake\n"})
+    theirs = patched.refs["main"]
+    patched.look()
+    patched.site.report("a", failed=True)
+    for _ in range(2):
+        patched.look()
+    assert patched.refs["main"] == theirs and not patched.patches.held
+    assert "a went back from it and from a commit that somebody pushed" in patched.patches.proposals["openssl"].note
+    (said,) = [each for each in patched.events("Updates") if "not certain" in each]
+    assert said.startswith("openssl 3.5.7-1 -> 3.5.9-1: a went back")
+    patched.site.commit({"pkg/hello/file": "mended\n"})
+    reported(patched, "a", "b", "c")
+    assert not patched.patches.proposals
+
+
+def test_a_push_that_never_arrived_is_forgotten(patched: Patched, monkeypatch: pytest.MonkeyPatch) -> None:
+    patched.says("{how: commit}")
+    patched.update()
+    patched.later()
+    with monkeypatch.context() as patch:
+        patch.setattr(PushClone, "_send", lambda *_: (_ for _ in ()).throw(OSError("no route")))
+        patched.look()
+    assert patched.patches.proposals["openssl"].pushing and "no route" in patched.run().error
+    patched.relock()  # somebody does it by hand, with another set
+    patched.update("libz", "1.1-1", "zlib")
+    patched.relock()
+    patched.look()
+    assert not patched.patches.proposals
+
+
+def test_a_suspect_waits_until_boxes_keep_the_one_before_but_not_for_ever(patched: Patched) -> None:
+    patched.says("{how: commit}")
+    for box in patched.site.offers():
+        patched.site.report(box)
+    patched.update()
+    patched.update("libz", "1.1-1", "zlib")
+    patched.later()
+    patched.look()
+    patched.look()
+    patched.site.report("a", failed=True)
+    patched.look()
+    patched.look()
+    patched.update("tool", "1.1", "tool", depends="libssl3, libz")  # another set: each of it goes alone
+    patched.later()
+    patched.look()
+    first = patched.refs["main"]
+    assert patched.show(first) == NEW
+    patched.later()
+    patched.look()
+    assert patched.refs["main"] == first and "waiting" in patched.run().outcome, "nobody has kept it yet"
+    for _ in range(3):
+        patched.later()
+        patched.look()
+    assert patched.refs["main"] != first and patched.show("main", "%P") == first, "silent boxes keep nothing back"
