@@ -13,12 +13,14 @@ from tests.kit.debian import Debian
 from tests.kit.servers import BAD, Plain, files, to_file
 
 
+def stock(debian: Debian) -> None:
+    debian.add("libssl3", "3.5.7-1", source="openssl")
+    debian.add("tool", "1.0", depends="libssl3")
+
+
 @pytest.fixture
 def debian(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Debian]:
-    with Debian(tmp_path / "mirror") as made:
-        made.add("libssl3", "3.5.7-1", source="openssl")
-        made.add("tool", "1.0", depends="libssl3")
-        made.publish()
+    with Debian(tmp_path / "mirror", stock) as made:
         monkeypatch.setattr("gitops.builders.apt.mirrors", made.mirrors)
         yield made
 
@@ -92,14 +94,16 @@ def test_a_list_that_its_release_does_not_vouch_for_is_refused(fleet: Path, debi
 # --- components, and repositories of other people ---------------------------------------------------------------------
 
 
+def vendors(debian: Debian) -> None:
+    debian.add("tool", "9.0", depends="helper")
+    debian.add("helper", "1.0")
+    debian.add("libssl3", "99.0")
+
+
 @pytest.fixture
 def vendor(tmp_path: Path) -> Iterator[Debian]:
     """Somebody's repository with `tool`, newer than Debian's, what that needs, and a `libssl3` of its own."""
-    with Debian(tmp_path / "vendor") as made:
-        made.add("tool", "9.0", depends="helper")
-        made.add("helper", "1.0")
-        made.add("libssl3", "99.0")
-        made.publish()
+    with Debian(tmp_path / "vendor", vendors) as made:
         yield made
 
 

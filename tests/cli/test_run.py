@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -14,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from gitops.lab.hardware import free_port
-from tests.kit.published import kit
+from tests.kit.published import shared_keys
 from tests.kit.remote import Remote
 
 TOWEROS = Path(sys.executable).parent / "toweros"
@@ -23,7 +24,8 @@ TOWEROS = Path(sys.executable).parent / "toweros"
 @pytest.fixture
 def config(tmp_path: Path) -> Path:
     """A controller of a fleet without boxes: nothing to build, everything else real."""
-    keys, remote = kit(tmp_path / "kit").folder / "keys", Remote(tmp_path)
+    keys, remote = tmp_path / "keys", Remote(tmp_path)
+    shutil.copytree(shared_keys(), keys)
     (remote.work / "fleet.yaml").write_text("source: {branch: main}\n")
     remote.commit("one")
     said = {"state": "state", "keys": str(keys), "repository": str(remote.bare), "listen": f"127.0.0.1:{free_port()}"}
@@ -61,8 +63,16 @@ def running(config: Path) -> Iterator["subprocess.Popen[str]"]:
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 0), (signal.SIGINT, 130)])
-def test_other_verbs_work_beside_it_and_a_signal_ends_it(config: Path, number: signal.Signals, code: int) -> None:
+def test_a_signal_ends_it(config: Path, number: signal.Signals, code: int) -> None:
     with running(config) as child:
+        child.send_signal(number)
+        assert child.wait(10) == code
+    assert "Traceback" not in (config.parent / "log").read_text()
+    assert toweros("apply", "-c", config)[0] == 0
+
+
+def test_other_verbs_work_beside_it(config: Path) -> None:
+    with running(config):
         lock = config.parent / "state" / "source" / "clone.git" / "being-written.lock"
         lock.write_text("")
         assert toweros("plan", "-c", config) == (0, "No changes.\n")
@@ -71,10 +81,7 @@ def test_other_verbs_work_beside_it_and_a_signal_ends_it(config: Path, number: s
         refused, said = toweros("apply", "-c", config)
         assert refused == 1 and "in use by another controller" in said
         assert toweros("status", "-c", config)[0] == toweros("events", "-c", config)[0] == 0
-        child.send_signal(number)
-        assert child.wait(10) == code
     assert "Traceback" not in (config.parent / "log").read_text()
-    assert toweros("apply", "-c", config)[0] == 0
 
 
 @pytest.mark.parametrize("text", [b"a = =", b"poll = 'x'", b"nothing = 1", b"\xff\xfe", b"state = 5"])

@@ -7,17 +7,22 @@ with Debian(tmp_path) as debian:
     monkeypatch.setattr("gitops.builders.apt.mirrors", debian.mirrors)
     debian.withdraw("hello", "1.0")         # as a mirror does when the next version comes
     debian.publish()
+
+`Debian(tmp_path, stock)` begins with what the function `stock` adds: made once per test process, and copied.
 """
 
+import functools
 import os
+import shutil
 import subprocess
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Self
 
 from gitops.builders.mirrors import Mirror
+from tests.kit.remote import scratch
 from tests.kit.servers import files
 
 SUITES = ("trixie", "trixie-security")
@@ -27,18 +32,31 @@ MAKER = "tests@debian.invalid"
 class Debian:
     """It lies in `root`, its key in `keyring` (binary) and `key` (armoured). `asked`: the paths that it gave."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, stock: "Callable[[Debian], None] | None" = None) -> None:
         self.root, self._home = folder / "debian", folder / "gnupg"
         self.keyring, self.key = folder / "debian.gpg", folder / "debian.asc"
         self._work, self._stack = folder / "debs", ExitStack()
         self.url, self.asked = "", list[str]()
         self._seconds = 1_700_000_000
-        for place in (self.root, self._home, self._work):
-            place.mkdir(parents=True)
-        self._home.chmod(0o700)
+        self._work.mkdir(parents=True)
+        if stock:
+            self._copy(_stocked(stock))
+        else:
+            self._begin()
+
+    def _begin(self) -> None:
+        self.root.mkdir()
+        self._home.mkdir(mode=0o700)
         self._gpg("--quick-generate-key", MAKER, "ed25519", "sign", "never")
         self.keyring.write_bytes(self._gpg("--export", MAKER))
         self.key.write_bytes(self._gpg("--armor", "--export", MAKER))
+
+    def _copy(self, other: "Debian") -> None:
+        self._seconds = other._seconds
+        shutil.copytree(other.root, self.root)
+        shutil.copytree(other._home, self._home, ignore=shutil.ignore_patterns("S.*", "*.lock"))
+        for mine, theirs in ((self.keyring, other.keyring), (self.key, other.key)):
+            shutil.copyfile(theirs, mine)
 
     def __enter__(self) -> Self:
         self.url, self.asked = self._stack.enter_context(files(self.root))
@@ -46,6 +64,10 @@ class Debian:
 
     def __exit__(self, *_: object) -> None:
         self._stack.close()
+        self.end()
+
+    def end(self) -> None:
+        """gpg starts an agent for each home."""
         subprocess.run(["gpgconf", "--homedir", self._home, "--kill", "all"], check=True)
 
     def mirrors(self) -> tuple[Mirror, ...]:
@@ -148,3 +170,13 @@ class Debian:
     def _gpg(self, *words: str, stdin: bytes = b"") -> bytes:
         command = ["gpg", "--homedir", str(self._home), "--batch", "--quiet", "--passphrase", "", *words]
         return subprocess.run(command, input=stdin, check=True, capture_output=True).stdout
+
+
+@functools.cache
+def _stocked(stock: Callable[[Debian], None]) -> Debian:
+    """Packages, indexes and a key take a second: made once per test process."""
+    made = Debian(scratch())
+    stock(made)
+    made.publish()
+    made.end()
+    return made

@@ -1,9 +1,7 @@
 """What tests of publishing and serving share: a store with keys, and releases that are small but real."""
 
-import atexit
 import functools
 import shutil
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,6 +9,7 @@ from gitops.model import BlobRef, Content, HealthSpec, Layer, Mounted, Publicati
 from gitops.publish import Publisher
 from gitops.sign import Signer, keys
 from gitops.store import Store
+from tests.kit.remote import scratch
 
 PASSPHRASE = b"for tests only"
 NOW = 1_790_000_000
@@ -49,16 +48,15 @@ def kit(folder: Path, *, foreign: bool = False) -> Kit:
     if foreign:
         keys.init(folder / "keys", PASSPHRASE)
     else:
-        shutil.copytree(_keys(), folder / "keys")
+        shutil.copytree(shared_keys(), folder / "keys")
     store = Store.open(folder / "state")
     signer = Signer.open(folder / "keys", store)
     return Kit(folder, store, signer, Publisher(store, signer))
 
 
 @functools.cache
-def _keys() -> Path:
+def shared_keys() -> Path:
     """RSA keys take seconds: made once per test process."""
-    folder = Path(tempfile.mkdtemp(prefix="toweros-test-"))
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    folder = scratch()
     keys.init(folder / "keys", PASSPHRASE)
     return folder / "keys"

@@ -1,5 +1,7 @@
 """A fleet of three boxes with everything real but building and assembling, which are played by `PlayedBuilder`."""
 
+import functools
+import shutil
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -35,8 +37,8 @@ from gitops.sign import Signer
 from gitops.store import Store
 from gitops.workflows.journal import Pass
 from tests.kit.pe import a_pe_file
-from tests.kit.published import kit
-from tests.kit.remote import Remote
+from tests.kit.published import shared_keys
+from tests.kit.remote import Remote, scratch
 
 DOCKERFILE = "FROM scratch\nCOPY file /file\n"
 ASSEMBLER = ("toolbox", "initrd", "bootloader", "kernel", "init")
@@ -123,13 +125,7 @@ class Site:
         return Store.of(self.settings)
 
     def commit(self, change: Mapping[str, str | None], *options: str) -> None:
-        for path, text in change.items():
-            place = self.remote.work / path
-            place.parent.mkdir(parents=True, exist_ok=True)
-            place.write_text(text) if text is not None else place.unlink()
-        self.remote.git("add", "-A")
-        self.remote.git("commit", "-q", "-m", "change", *options)
-        self.remote.git("push", "-q", "-f", "origin", "HEAD")
+        commit(self.remote, change, *options)
 
     def report(self, box: str, health: Health = Health.HEALTHY, *, failed: bool = False) -> None:
         """The box runs what it is offered; or says that it failed there."""
@@ -164,17 +160,38 @@ class Site:
         return {each.name: each.published.content for each in self.store.states.all() if each.published.release}
 
 
-@pytest.fixture
-def site(tmp_path: Path, database: str, monkeypatch: pytest.MonkeyPatch) -> Site:
-    keys = kit(tmp_path / "kit").folder / "keys"
-    remote = Remote(tmp_path)
-    settings = Settings(state=tmp_path / "state", repository=str(remote.bare), keys=keys, database=database)
-    made = Site(tmp_path, remote, settings)
+def commit(remote: Remote, change: Mapping[str, str | None], *options: str) -> None:
+    for path, text in change.items():
+        place = remote.work / path
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.write_text(text) if text is not None else place.unlink()
+    remote.git("add", "-A")
+    remote.git("commit", "-q", "-m", "change", *options)
+    remote.git("push", "-q", "-f", "origin", "HEAD")
+
+
+@functools.cache
+def first_commit() -> Remote:
+    """Made once per test process."""
+    remote = Remote(scratch())
+    commit(remote, FILES)
+    return remote
+
+
+def new_site(folder: Path, database: str, monkeypatch: pytest.MonkeyPatch, like: Remote) -> Site:
+    """One whose fleet repo begins as a copy of another."""
+    keys, remote = folder / "kit" / "keys", Remote(folder, like)
+    shutil.copytree(shared_keys(), keys)
+    settings = Settings(state=folder / "state", repository=str(remote.bare), keys=keys, database=database)
 
     def play(self: Assembler, box: Box, revision: Revision, _server: str) -> Assembled:
         return PlayedBuilder(self._store).assemble(box, self._images, revision)
 
     monkeypatch.setattr(Assembler, "assemble", play)
     monkeypatch.setattr(Toolbox, "unpack", lambda *_: None)
-    made.commit(FILES)
-    return made
+    return Site(folder, remote, settings)
+
+
+@pytest.fixture
+def site(tmp_path: Path, database: str, monkeypatch: pytest.MonkeyPatch) -> Site:
+    return new_site(tmp_path, database, monkeypatch, first_commit())

@@ -6,6 +6,7 @@ patched.later()
 patched.look()
 """
 
+import functools
 import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -22,7 +23,8 @@ from gitops.workflows.security.advisories import Advisories
 from gitops.workflows.security.known import Known
 from gitops.workflows.updates.schedule import Updates
 from tests.kit.debian import Debian
-from tests.kit.site import PlayedBuilder, Site
+from tests.kit.remote import Remote, scratch
+from tests.kit.site import PlayedBuilder, Site, commit, first_commit, new_site
 
 DAY = 86400
 LOCK = "pkg/hello/packages.lock"
@@ -58,19 +60,9 @@ class Patched:
         self.now = int(time.time()) - 60 * DAY
         self.refs, self.fail, self.built = Branches(site), "", list[str]()
         self.transient = False
-        site.commit({"pkg/hello/packages.in": "deb tool\n", "pkg/init/packages.in": "deb libz\n"})
-        self.relock()
 
     def relock(self) -> None:
-        """As `toweros lock` and a commit."""
-        work = self.site.remote.work
-        tree = FolderTree(work)
-        relocker = Relocker(
-            Apts(self.site.folder / "apt"), tree, load_packages(tree, 1, "linux/amd64", []), lambda _: None
-        )
-        locks = relocker.newest()
-        texts = {f"{path}/packages.lock": relocker.text(path, lock).decode() for path, lock in locks.items()}
-        self.site.commit(texts)
+        relock(self.site.remote, self.site.folder / "apt")
 
     def says(self, security: str, **files: str) -> None:
         self.site.commit({"fleet.yaml": f"{SAYS}{security}\n", **files})
@@ -126,16 +118,38 @@ class Patched:
         self.debian.publish()
 
 
+def relock(remote: Remote, apt: Path) -> None:
+    """As `toweros lock` and a commit."""
+    tree = FolderTree(remote.work)
+    relocker = Relocker(Apts(apt), tree, load_packages(tree, 1, "linux/amd64", []), lambda _: None)
+    locks = relocker.newest()
+    commit(remote, {f"{path}/packages.lock": relocker.text(path, lock).decode() for path, lock in locks.items()})
+
+
+def stock(debian: Debian) -> None:
+    debian.add("libssl3", "3.5.7-1", source="openssl")
+    debian.add("libz", "1.0-1", source="zlib")
+    debian.add("tool", "1.0", depends="libssl3, libz")
+
+
+@functools.cache
+def locked() -> Remote:
+    """The site's fleet repo, with two packages that are locked: made once per test process."""
+    folder = scratch()
+    remote = Remote(folder, first_commit())
+    commit(remote, {"pkg/hello/packages.in": "deb tool\n", "pkg/init/packages.in": "deb libz\n"})
+    with Debian(folder / "mirror", stock) as debian, pytest.MonkeyPatch.context() as patch:
+        patch.setattr("gitops.builders.apt.mirrors", debian.mirrors)
+        relock(remote, folder / "apt")
+    return remote
+
+
 @pytest.fixture
-def patched(site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Patched]:
-    with Debian(tmp_path / "mirror") as debian:
-        debian.add("libssl3", "3.5.7-1", source="openssl")
-        debian.add("libz", "1.0-1", source="zlib")
-        debian.add("tool", "1.0", depends="libssl3, libz")
-        debian.publish()
+def patched(tmp_path: Path, database: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Patched]:
+    with Debian(tmp_path / "mirror", stock) as debian:
         for module in ("apt", "places"):
             monkeypatch.setattr(f"gitops.builders.{module}.mirrors", debian.mirrors)
-        yield Patched(site, debian)
+        yield Patched(new_site(tmp_path, database, monkeypatch, locked()), debian)
 
 
 def with_forge(made: Patched, url: str, repository: str) -> None:

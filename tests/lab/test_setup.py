@@ -20,12 +20,14 @@ class Here(Setup):
         return done.output.encode()
 
 
+def stock(debian: Debian) -> None:
+    for name in ("kept", "gone"):
+        debian.add(name, "1.0")
+
+
 @pytest.fixture
 def debian(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Debian]:
-    with Debian(tmp_path / "mirror") as made:
-        for name in ("kept", "gone"):
-            made.add(name, "1.0")
-        made.publish()
+    with Debian(tmp_path / "mirror", stock) as made:
         monkeypatch.setattr("gitops.builders.apt.mirrors", made.mirrors)
         monkeypatch.setattr("gitops.builders.places.mirrors", made.mirrors)
         yield made

@@ -25,15 +25,17 @@ TREE = {
 }
 
 
+def stock(debian: Debian) -> None:
+    """`tool` needs libssl3 (of openssl) and libz (of zlib); all need libc6 (of glibc), which the base holds."""
+    debian.add("libc6", "2.40-1", source="glibc")
+    debian.add("libssl3", "3.5.7-1", source="openssl", depends="libc6 (>= 2.40)")
+    debian.add("libz", "1.0-1", source="zlib", depends="libc6")
+    debian.add("tool", "1.0", depends="libssl3 (>= 3.5), libz")
+
+
 @pytest.fixture
 def debian(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Debian]:
-    """`tool` needs libssl3 (of openssl) and libz (of zlib); all need libc6 (of glibc), which the base holds."""
-    with Debian(tmp_path / "mirror") as made:
-        made.add("libc6", "2.40-1", source="glibc")
-        made.add("libssl3", "3.5.7-1", source="openssl", depends="libc6 (>= 2.40)")
-        made.add("libz", "1.0-1", source="zlib", depends="libc6")
-        made.add("tool", "1.0", depends="libssl3 (>= 3.5), libz")
-        made.publish()
+    with Debian(tmp_path / "mirror", stock) as made:
         monkeypatch.setattr("gitops.builders.apt.mirrors", made.mirrors)
         yield made
 
