@@ -26,8 +26,8 @@ STORIES = {
 }  # fmt: skip
 """Files that need the same thing, alone: one process tells all of their stories, in order."""
 FIRST = ["test_box.py", "test_faults.py", "test_build.py", "test_packaging.py", "test_nitb.py"]
-"""The long ones start first, so that none is left over at the end; what the fifth lends is built by then: the two before
-it need nothing of it."""
+"""The long ones start first, so that none is left over at the end; what the fifth lends is built by then, and what is
+before it needs nothing of it."""
 
 MEMORY, ENOUGH = Path("/dev/shm"), 3 << 30
 """A file system in memory; the fast tests leave a tenth of these bytes in it."""

@@ -8,7 +8,7 @@ from rich.markup import escape
 from gitops.cli import context
 from gitops.cli.context import ConfigOption, StateOption
 from gitops.cli.output import Output, OutputOption, emit, table
-from gitops.server.people.words import moment
+from gitops.review.words import moment
 
 
 def register(app: typer.Typer) -> None:

@@ -10,8 +10,8 @@ from gitops.cli.context import ConfigOption, StateOption
 from gitops.cli.output import Output, OutputOption, emit, table, talk
 from gitops.errors import StoreError
 from gitops.model import Health, Sync
+from gitops.review.words import ago, moment, short
 from gitops.rollout.status import BoxStatus, FleetStatus, box_status, fleet_status
-from gitops.server.people.words import ago, moment, short
 
 COLOURS: dict[str, str] = {
     Sync.SYNCED: "green",

@@ -6,7 +6,6 @@ boxes/reports   POST /api/v1/boxes/BOX/report: bounded, signed, never twice
 people/page     the first page
 people/api      the API for reading
 people/metrics  /metrics, /healthz, /readyz
-people/words    times and revisions, as people read them
 """
 
 from gitops.server.app import create_app, serve

@@ -11,7 +11,7 @@ from gitops.cli import context
 from gitops.cli.context import ConfigOption, StateOption
 from gitops.cli.output import Output, OutputOption, emit, printable, table, talk
 from gitops.model import Severity
-from gitops.server.people.words import ago, moment
+from gitops.review.words import ago, moment
 
 if TYPE_CHECKING:
     from gitops.workflows.security.scan import Row, Scan

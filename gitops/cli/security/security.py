@@ -122,7 +122,7 @@ def _status(settings: Settings, store: "Store", now: int) -> dict[str, Any]:
 def _rows(said: dict[str, Any], now: int) -> list[list[str]]:
     from rich.markup import escape
 
-    from gitops.server.people.words import ago, moment
+    from gitops.review.words import ago, moment
 
     rows = []
     for name, row in said["schedules"].items():

@@ -8,8 +8,8 @@ from jinja2 import Environment, PackageLoader
 from starlette.responses import HTMLResponse
 
 from gitops.model import Health, Severity
+from gitops.review.words import ago, moment, short
 from gitops.rollout.status import FleetStatus, fleet_status
-from gitops.server.people.words import ago, moment, short
 from gitops.store import Store
 
 REFRESH = 30
