@@ -142,7 +142,14 @@ class SignError(TowerosError):
 
 
 class RegistryError(TowerosError):
-    """A registry is away, or an image is not there, not what its digest says, or not signed as it must be."""
+    """A registry is away, or an image is not there, not what its digest says, or not signed as it must be.
+
+    `transient`: the registry is away, slow, or lets us not in: what it would say is not known.
+    """
+
+    def __init__(self, message: str, *, hint: str = "", transient: bool = False) -> None:
+        super().__init__(message, hint=hint)
+        self.transient = transient
 
 
 class PublishError(TowerosError):

@@ -4,7 +4,8 @@ In: a tree, an app's folder, how its images reach the box. Out: an `App`: the co
 service, the other files as LinuxKit's `files:` entries below /etc/compose/NAME; mistakes as `Problem`s. Everything but
 what is checked here is compose's own affair (the Compose specification), and stays as it is. Rules:
 
-- an image is a package (`@pkg:` and a path relative to the compose file), or NAME@sha256:DIGEST: a tag may move;
+- an image is a package (`@pkg:` and a path relative to the compose file), or NAME@sha256:DIGEST; a tag may move, so
+  images.lock says what it means (`images`);
 - nothing is built on a box, and nothing comes from other files (`include`, `extends`): only what is read is checked;
 - what is bound from the box is below /data or /dev, or beside the file (`./x`);
 - seccomp and AppArmor profiles that a service names are files of the app.
@@ -22,12 +23,14 @@ from gitops.errors import Problem
 from gitops.fleet.documents.explain import did_you_mean
 from gitops.fleet.documents.yaml import Document, Path
 from gitops.fleet.documents.yaml import load as load_yaml
+from gitops.fleet.images.lockfile import pins
+from gitops.fleet.images.tracked import COMPOSE as FILE
+from gitops.fleet.images.tracked import TRACK, mistake, tracked_of
 from gitops.fleet.linuxkit.spec import PACKAGE, contents
 from gitops.fleet.overlay import Merged, Parsed
 from gitops.fleet.schema import NAME, BoxFile, RoleFile
 from gitops.model import APPS, App, Json, Tree
 
-FILE = "docker-compose.yml"
 BY_DIGEST = re.compile(r"[a-z0-9][a-zA-Z0-9._:/-]{0,200}@sha256:[0-9a-f]{64}")
 BINDABLE = ("/data", "/dev")
 """What a user container may see of the box: its data and its devices, never what the box boots from."""
@@ -44,7 +47,7 @@ def load_app(tree: Tree, folder: str, pull: str, problems: list[Problem]) -> App
     if len(problems) > before:
         return None
     name = posixpath.basename(folder)
-    return App(name, folder, pull, document.value, reader.images, tuple(_files(tree, folder, name)))
+    return App(name, folder, pull, _plain(document.value), reader.images, tuple(_files(tree, folder, name)))
 
 
 def load_apps(
@@ -69,6 +72,12 @@ def load_apps(
     if not apps:
         return base.apps
     return tuple({app.name: app for app in (*base.apps, *apps.values()) if app}.values())
+
+
+def _plain(compose: Json) -> Json:
+    """As compose itself knows it: `track` is ours."""
+    services = compose["services"].items()
+    return {**compose, "services": {name: {key: keys[key] for key in keys if key != TRACK} for name, keys in services}}
 
 
 def _files(tree: Tree, folder: str, name: str) -> Iterator[Json]:
@@ -114,7 +123,12 @@ class _Reader:
             yield self._problem((*place, "build"), "nothing is built on a box", hint)
         if "extends" in keys:
             yield self._problem((*place, "extends"), "other services are not read", "write its keys here")
-        yield from self._image(name, keys.get("image"), (*place, "image"))
+        if wrong := mistake(keys):
+            yield self._problem((*place, TRACK), *wrong)
+        elif (tracked := tracked_of(keys)) and (digest := tracked.digest(pins(self._tree))):
+            self.images[name] = f"{tracked.reference}@{digest}"
+        else:
+            yield from self._image(name, keys.get("image"), (*place, "image"))
         for index, volume in enumerate(_list(keys.get("volumes"))):
             yield from self._volume(volume, (*place, "volumes", index))
         for index, option in enumerate(_list(keys.get("security_opt"))):
@@ -133,7 +147,9 @@ class _Reader:
         elif BY_DIGEST.fullmatch(image):
             self.images[service] = image
         else:
-            hint = "write NAME@sha256:DIGEST (a tag may move), or @pkg: and the path of a package"
+            hint = (
+                "a tag may move: `toweros lock images.lock` pins it; or write NAME@sha256:DIGEST, or @pkg: and a path"
+            )
             yield self._problem(place, f"`{image}` does not say which image it is", hint)
 
     def _named_volumes(self) -> Iterator[Problem]:

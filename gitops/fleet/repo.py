@@ -18,6 +18,7 @@ from gitops.fleet import compose, signers
 from gitops.fleet.cache import PARSED, CachedTree
 from gitops.fleet.documents import yaml
 from gitops.fleet.documents.explain import check, did_you_mean
+from gitops.fleet.images import lockfile as images
 from gitops.fleet.linuxkit import spec as linuxkit
 from gitops.fleet.overlay import Merged, Parsed, apply, by_path, check_services, fill_in, split_templates
 from gitops.fleet.packages import load_packages
@@ -68,6 +69,7 @@ def load_fleet(tree: Tree, platform: str = "linux/amd64") -> Fleet:
             problems.append(box.problem(("role",), f"there is no role `{role}`", hint))
     problems += [*_private_keys(tree), *_builders(tree), *signers.lockouts(tree, fleet.document, fleet.content.source)]
     statements = load_statements(tree, problems)
+    problems += images.mistakes(tree)
     if problems:
         raise FleetError(list(dict.fromkeys(problems)))
     return Fleet(policy, packages, boxes, statements)
@@ -87,6 +89,7 @@ def _policy(file: FleetFile) -> Policy:
         rules=tuple(PathRule(rule.paths, rule.signers) for rule in source.rules),
         limits=tuple(PathRule(rule.paths, rule.signers) for rule in source.limits),
         security=file.security.patching() if file.security else None,
+        unsigned=file.images.unsigned,
     )
 
 

@@ -219,6 +219,14 @@ def _with_members(level: Level) -> Callable[[type[Model]], type[Model]]:
     return add
 
 
+class ImageRules(Strict):
+    """Images that are named by a tag (images.lock)."""
+
+    unsigned: tuple[Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-zA-Z0-9.:_/*?-]{0,200}$")], ...] = Field(
+        default=(), max_length=200, description="Globs of names: no key in keys/cosign/ need have signed these."
+    )
+
+
 @_with_members(Level.fleet)
 class FleetFile(Overlay):
     """fleet.yaml: the whole fleet."""
@@ -226,6 +234,7 @@ class FleetFile(Overlay):
     source: SourceRules = SourceRules()
     rollout: RolloutRules = RolloutRules()
     security: SecurityRules | None = Field(default=None, description="Updates that are looked for by themselves.")
+    images: ImageRules = ImageRules()
     recipe: int = Field(default=1, ge=min(RECIPES), le=max(RECIPES), description="Version of the assembler's rules.")
 
 

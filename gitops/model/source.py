@@ -97,3 +97,5 @@ class Policy:
     limits: tuple[PathRule, ...] = ()
     """What these people sign counts only where nothing but these paths changes."""
     security: Patching | None = None
+    unsigned: tuple[str, ...] = ()
+    """Globs of images by tag that need no signature, though `keys/cosign/` has keys."""

@@ -53,6 +53,14 @@ def pull(store: Store, registry: Registry, repository: str, digest: str) -> AppI
     Raises:
         RegistryError: see `Registry`; or it is no image for linux/amd64.
     """
+    image = describe(registry, repository, digest)
+    for layer in image.layers:
+        registry.fetch(store, repository, layer)
+    return image
+
+
+def describe(registry: Registry, repository: str, digest: str) -> AppImage:
+    """An image by digest, without its layers: its manifest, and its config. Raises as `pull`."""
     data, kind = registry.document(repository, f"manifests/sha256:{digest}", digest)
     manifest = parse(data, repository)
     # A server may send an index as plain JSON, and `mediaType` is optional inside: then its members tell.
@@ -66,8 +74,6 @@ def pull(store: Store, registry: Registry, repository: str, digest: str) -> AppI
     except (KeyError, TypeError, ValueError) as error:
         raise RegistryError(f"{registry.host}/{repository}@sha256:{digest} is no image") from error
     config, _ = registry.document(repository, f"blobs/sha256:{named}", named)
-    for layer in layers:
-        registry.fetch(store, repository, layer)
     return AppImage(data, config, layers)
 
 
@@ -84,10 +90,13 @@ def push(store: Store, registry: Registry, repository: str, tag: str, image: App
 
 
 def _for_us(index: Json, name: str) -> str:
-    for entry in index.get("manifests", []):
-        platform = entry.get("platform", {})
-        if (platform.get("os"), platform.get("architecture")) == ("linux", "amd64"):
-            return hex_of(entry["digest"])
+    try:
+        for entry in index.get("manifests", []):
+            platform = entry.get("platform", {})
+            if (platform.get("os"), platform.get("architecture")) == ("linux", "amd64"):
+                return hex_of(entry["digest"])
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise RegistryError(f"{name} has an index that is none: {error}") from error
     raise RegistryError(f"{name} has no image for linux/amd64")
 
 

@@ -1,7 +1,8 @@
 """The HTTP of an OCI registry: manifests and blobs by digest, in and out (distribution-spec 1.1).
 
 In: a host, a repository, a digest. Out: bytes that are what their digest says. Rules: plain HTTP is spoken on the
-loopback alone; nothing larger than the manifest says is read; no message holds a password or token.
+loopback alone; nothing larger than the manifest says is read, nor at a pace that never ends; no message holds a
+password or token.
 
     registry = Registry("registry.example", credentials(file, "registry.example"))
     data, media_type = registry.document("osmocom/osmo-hlr", f"manifests/sha256:{digest}", digest)
@@ -10,12 +11,14 @@ loopback alone; nothing larger than the manifest says is read; no message holds 
 import base64
 import json
 import re
+import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import IO
 from urllib.parse import urljoin
 
 import requests
+from urllib3.exceptions import HTTPError
 
 from gitops.errors import RegistryError
 from gitops.model import BlobRef, Json, sha256
@@ -25,11 +28,16 @@ from gitops.store.files.blobs import arriving, digest_file
 MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 DOCKER_MANIFEST = "application/vnd.docker.distribution.manifest.v2+json"
 INDEXES = ("application/vnd.oci.image.index.v1+json", "application/vnd.docker.distribution.manifest.list.v2+json")
+ACCEPT = {"Accept": ", ".join((MANIFEST, DOCKER_MANIFEST, *INDEXES))}
+"""Without it a registry may answer in the oldest format that it knows (schema 1)."""
 MAX_DOCUMENT = 4 << 20
 """Bytes of a manifest, config or payload."""
 TIMEOUT = (10, 60)
 """Seconds: until a connection stands, and without a byte."""
 CHUNK = 1 << 20
+LONGEST, PACE = 60, 16 << 10
+"""Seconds that a document may take; bytes per second of the slowest registry that counts."""
+DIGEST = "Docker-Content-Digest"
 
 
 class Registry:
@@ -41,7 +49,7 @@ class Registry:
         scheme = "http" if name in ("localhost", "127.0.0.1") else "https"
         self._base = f"{scheme}://{host}/v2/"
         self._session = requests.Session()
-        self._session.headers["User-Agent"] = "toweros"
+        self._session.headers.update({"User-Agent": "toweros", "Accept-Encoding": "identity"})
         self._token = ""
 
     def document(self, repository: str, path: str, digest: str = "") -> tuple[bytes, str]:
@@ -50,13 +58,26 @@ class Registry:
         Raises:
             RegistryError: it is not there, too large, or not what its digest says; or the registry is away.
         """
-        # Without them a registry may answer in the oldest format that it knows (schema 1).
-        accept = ", ".join((MANIFEST, DOCKER_MANIFEST, *INDEXES))
-        with self._ask("GET", f"{repository}/{path}", headers={"Accept": accept}, stream=True) as response:
+        with self._ask("GET", f"{repository}/{path}", headers=ACCEPT, stream=True) as response:
             data = b"".join(_bounded(response, MAX_DOCUMENT))
         if digest and sha256(data) != digest:
             raise RegistryError(f"{self.host}/{repository}: {path} is not what its digest says")
         return data, response.headers.get("Content-Type", "").partition(";")[0]
+
+    def digest(self, repository: str, tag: str) -> str:
+        """The hex of the digest that a tag has now, as the registry says; empty: there is no such tag. Whoever takes
+        what it names finds out whether that is true."""
+        path = f"{repository}/manifests/{tag}"
+        with self._ask("HEAD", path, headers=ACCEPT, missing=True) as response:
+            if response.status_code == requests.codes.not_found:
+                return ""
+            said = response.headers.get(DIGEST, "")
+        if not said:  # it SHOULD be there (distribution-spec 1.1, "Pulling manifests")
+            return sha256(self.document(repository, f"manifests/{tag}")[0])
+        try:
+            return hex_of(said)
+        except ValueError as error:
+            raise RegistryError(f"{self.host}/{repository}:{tag}: {error}") from error
 
     def fetch(self, store: Store, repository: str, ref: BlobRef) -> None:
         """Bring a blob into the store, if it is not there."""
@@ -128,7 +149,8 @@ class Registry:
                 )
             except requests.RequestException as error:
                 hint = "is the registry up, and its name right?"
-                raise RegistryError(f"{self.host} is unreachable: {type(error).__name__}", hint=hint) from error
+                message = f"{self.host} is unreachable: {type(error).__name__}"
+                raise RegistryError(message, hint=hint, transient=True) from error
             if response.status_code != 401 or attempt == 2:
                 break
             # A token lives for minutes: the second try brings a new one.
@@ -139,7 +161,8 @@ class Registry:
         if response.status_code >= 400 and not (missing and response.status_code == 404):
             response.close()
             hint = "see `registry_auth` in docs/settings.md" if response.status_code in (401, 403) else ""
-            raise RegistryError(f"{self.host}: {method} {path.partition('?')[0]}: {response.status_code}", hint=hint)
+            message = f"{self.host}: {method} {path.partition('?')[0]}: {response.status_code}"
+            raise RegistryError(message, hint=hint, transient=response.status_code != requests.codes.not_found)
         return response
 
     def _new_token(self, challenge: str) -> str:
@@ -148,14 +171,16 @@ class Registry:
         # The registry says where the password goes: never in clear to another host.
         safe = fields.get("realm", "").startswith(("https://", self._base))
         if not challenge.lower().startswith("bearer") or not safe:
-            raise RegistryError(f"{self.host} lets nobody in like this", hint="see `registry_auth` in docs/settings.md")
+            hint = "see `registry_auth` in docs/settings.md"
+            raise RegistryError(f"{self.host} lets nobody in like this", hint=hint, transient=True)
         query = {key: fields[key] for key in ("service", "scope") if key in fields}
         try:
             answer = self._session.get(fields["realm"], params=query, auth=self._credentials, timeout=TIMEOUT)
             body = answer.json()
             return str(body.get("token") or body["access_token"])
         except (requests.RequestException, ValueError, KeyError, AttributeError) as error:
-            raise RegistryError(f"{self.host} gives no token", hint="see `registry_auth`") from error
+            message = f"{self.host} gives no token"
+            raise RegistryError(message, hint="see `registry_auth`", transient=True) from error
 
 
 def credentials(file: Path | None, host: str) -> tuple[str, str] | None:
@@ -197,12 +222,14 @@ def hex_of(digest: str) -> str:
 
 
 def _bounded(response: requests.Response, limit: int) -> Iterator[bytes]:
-    total = 0
+    total, until, name = 0, time.monotonic() + LONGEST + limit / PACE, response.url.partition("?")[0]
     try:
-        for chunk in response.iter_content(CHUNK):
+        while chunk := response.raw.read1(CHUNK):
             total += len(chunk)
             if total > limit:
-                raise RegistryError(f"{response.url.partition('?')[0]}: more than {limit} bytes")
+                raise RegistryError(f"{name}: more than {limit} bytes")
+            if time.monotonic() > until:
+                raise RegistryError(f"{name} is too slow", transient=True)
             yield chunk
-    except requests.RequestException as error:
-        raise RegistryError(f"{response.url.partition('?')[0]}: the connection broke") from error
+    except (requests.RequestException, HTTPError, OSError) as error:
+        raise RegistryError(f"{name}: the connection broke", transient=True) from error

@@ -3,7 +3,8 @@
 In: the settings, a store, the apps of the boxes, the fleet repo's tree. Out: what the assembler takes as `Pulled`.
 Rules: an image that was pulled or imported once is not asked for again; with `pull: registry`, Docker will pull by the
 very digest that is checked here, so every such image must carry a signature by a key in `keys/cosign/`, and that digest
-stands in the signed release; the result of a check is remembered with the keys that it was made with.
+stands in the signed release; so must one that is named by a tag, where the fleet repo has keys (`images.trust`); the
+result of a check is remembered with the keys that it was made with.
 
     pulled = Images(settings, store).of(fleet.boxes.values(), built, tree)
 """
@@ -15,18 +16,19 @@ import structlog
 
 from gitops.assemble.release import Pulled
 from gitops.errors import RegistryError
+from gitops.fleet.images.lockfile import pins
+from gitops.fleet.images.tracked import tracked
 from gitops.model import App, AppImage, BlobRef, Box, Image, Tree, canonical, sha256
 from gitops.oci.cosign import verify_signature
 from gitops.oci.image import Reference, oci_image, pull, repository_of
 from gitops.oci.layout import OciLayout
-from gitops.oci.registry import Registry, credentials
+from gitops.oci.registry import Registry
 from gitops.settings import Settings
 from gitops.store import Store
 from gitops.store.notes.documents import AppImageBlobs, AppImages, CheckedSignature
+from gitops.workflows.images.trust import Trust, keys_of, place, place_of, whose
 
 log = structlog.get_logger(__name__)
-
-KEYS = "keys/cosign/"
 
 
 class Images:
@@ -48,6 +50,8 @@ class Images:
             if app.pull == "registry":
                 every = {name: images.get(name) or self._built(built, name) for name in app.images.values()}
                 self._check(app, every, tree)
+        if images:
+            self._check_tags(images, tree)
         digests = {name: tuple(ref.sha256 for ref in _blobs(self._store, image)) for name, image in images.items()}
         if AppImages(digests) != (self._store.notes.get(AppImages) or AppImages()):
             self._store.notes.put(AppImages(digests))
@@ -71,9 +75,7 @@ class Images:
 
     def place(self, where: str, repository: str) -> tuple[Registry, str]:
         """Where a repository is on `HOST[/PREFIX]`."""
-        host, _, prefix = where.partition("/")
-        registry = Registry(host, credentials(self._settings.registry_auth, host))
-        return registry, "/".join(filter(None, (prefix, repository)))
+        return place(self._settings, where, repository)
 
     def keep(self, digest: str, image: AppImage) -> None:
         """Remember an image under the digest by which it is named (its index's, if it has one)."""
@@ -94,7 +96,7 @@ class Images:
 
     def _check(self, app: App, images: Mapping[str, AppImage], tree: Tree) -> None:
         """Every image that Docker is to pull itself carries a signature by a key of the fleet repo."""
-        keys = {path.removeprefix(KEYS): tree.read(path) for path in tree.entries() if path.startswith(KEYS)}
+        keys = keys_of(tree)
         for name, image in images.items():
             asked = [self._settings.registry, image.digest, sorted(map(sha256, keys.values()))]
             question = sha256(canonical(asked))
@@ -105,6 +107,25 @@ class Images:
                 raise RegistryError(f"{app.path} is pulled from a registry, and none is named", hint=hint)
             registry, repository = self.place(self._settings.registry, repository_of(name))
             signer = verify_signature(registry, repository, image.digest, keys)
+            self._store.notes.put(CheckedSignature(signer), question)
+            log.info("image.signed", image=name, signer=signer)
+
+    def _check_tags(self, images: Mapping[str, AppImage], tree: Tree) -> None:
+        """Whoever may sign images.lock alone chooses among what others have signed."""
+        known = pins(tree)
+        by_tag = {f"{one.reference}@{one.digest(known)}": one.name for one in tracked(tree)}
+        named = {name: image for name, image in images.items() if name in by_tag}
+        trust = Trust.of(tree) if named else Trust({})
+        for name, image in named.items():
+            reference = Reference.parse(name)
+            asked = ["tag", self._settings.registry, name, image.digest, sorted(map(sha256, trust.keys.values()))]
+            question = sha256(canonical(asked))
+            if not trust.asks(by_tag[name]):
+                continue
+            if self._store.notes.get(CheckedSignature, question):
+                continue
+            registry, repository = place_of(self._settings, name)
+            signer = whose(registry, repository, (reference.digest, image.digest), trust.keys)
             self._store.notes.put(CheckedSignature(signer), question)
             log.info("image.signed", image=name, signer=signer)
 

@@ -7,22 +7,21 @@ from pathlib import Path
 
 import pytest
 import requests
-from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from gitops.cli.repo import pkg
 from gitops.errors import BuildError, RegistryError
 from gitops.fleet.packages import load_packages
 from gitops.lab.hardware import free_port
 from gitops.model import App, AppImage, Box, Image, Spec, canonical, sha256
-from gitops.oci.cosign import KIND, SIGNATURE, SIMPLE_SIGNING, verify_signature
+from gitops.oci.cosign import verify_signature
 from gitops.oci.image import Reference, oci_image, pull, push
 from gitops.oci.registry import MANIFEST, Registry, credentials
 from gitops.settings import Settings
 from gitops.source import FolderTree
 from gitops.store import Store
 from gitops.workflows.import_images import Images, import_layout
+from tests.kit.registry import pem, sign
 from tests.simulators.registry import DockerRegistry
 from tests.simulators.tree import DictTree
 
@@ -97,46 +96,6 @@ def test_bytes_that_are_not_those_of_the_digest_are_refused_and_not_kept(
 
 # --- signatures, in cosign's format -----------------------------------------------------------------------------------
 
-Key = ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey
-
-
-def pem(key: Key) -> bytes:
-    return key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
-
-
-def sign(
-    host: str,
-    digest: str,
-    key: Key,
-    *,
-    says: str = "",
-    kind: str = KIND,
-    media_type: str = SIMPLE_SIGNING,
-    spoil: bool = False,
-) -> None:
-    """What `cosign sign` writes: a payload as the one layer of an image under the tag sha256-DIGEST.sig."""
-    critical = {
-        "identity": {"docker-reference": f"{host}/{NAME}"},
-        "image": {"docker-manifest-digest": f"sha256:{says or digest}"},
-        "type": kind,
-    }
-    payload = json.dumps({"critical": critical, "optional": None}).encode()
-    made = (
-        key.sign(payload, ec.ECDSA(hashes.SHA256()))
-        if isinstance(key, ec.EllipticCurvePrivateKey)
-        else key.sign(payload)
-    )
-    made = made[:-1] + bytes([made[-1] ^ 1]) if spoil else made
-    registry, config = Registry(host), b"{}"
-    for data in (payload, config):
-        registry.put_blob(NAME, sha256(data), data)
-    layer = {"mediaType": media_type, "digest": f"sha256:{sha256(payload)}", "size": len(payload)}
-    layer["annotations"] = {SIGNATURE: base64.b64encode(made).decode()}
-    about = {"mediaType": "application/vnd.oci.image.config.v1+json", "digest": f"sha256:{sha256(config)}", "size": 2}
-    manifest = {"schemaVersion": 2, "mediaType": MANIFEST, "config": about, "layers": [layer]}
-    registry.put_manifest(NAME, f"sha256-{digest}.sig", canonical(manifest))
-
-
 ADA, EVE = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
 KEYS = {"ada.pub": pem(ADA), "garbage.pub": b"no key"}
 
@@ -145,7 +104,7 @@ def signed(host: str, store: Store, text: bytes, **how: object) -> str:
     """Push an image, sign it, and ask whose signature it carries."""
     image = an_image(store, text)
     push(store, Registry(host), NAME, "signed", image)
-    sign(host, image.digest, **({"key": ADA} | how))  # type: ignore[arg-type]
+    sign(host, NAME, image.digest, **({"key": ADA} | how))  # type: ignore[arg-type]
     return verify_signature(Registry(host), NAME, image.digest, KEYS)
 
 
@@ -154,7 +113,7 @@ def test_a_signature_by_a_key_of_the_fleet_repo_counts(host: str, store: Store) 
     young = ed25519.Ed25519PrivateKey.generate()
     image = an_image(store, b"good too")
     push(store, Registry(host), NAME, "ed", image)
-    sign(host, image.digest, young)
+    sign(host, NAME, image.digest, young)
     assert verify_signature(Registry(host), NAME, image.digest, {"young.pub": pem(young)}) == "young.pub"
 
 
@@ -198,7 +157,7 @@ def test_an_app_that_docker_pulls_itself_needs_a_signature_and_the_registry_is_a
     box = a_box(f"{NAME}@sha256:{image.digest}", "registry")
     with pytest.raises(RegistryError, match="is not signed"):
         images.of([box], {}, tree)
-    sign(host, image.digest, ADA)
+    sign(host, NAME, image.digest, ADA)
     pulled = images.of([box], {}, tree)
     assert pulled.mirror == host and [each.digest for each in pulled.images.values()] == [image.digest]
     monkeypatch.setattr(Registry, "_ask", lambda *_, **__: pytest.fail("asked again"))

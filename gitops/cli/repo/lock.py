@@ -1,4 +1,4 @@
-"""`toweros lock`: pin what packages are made from."""
+"""`toweros lock`: pin what packages are made from, and what tags of images mean."""
 
 from pathlib import Path
 from typing import Annotated
@@ -13,7 +13,9 @@ from gitops.builders.relocking.relock import after_their_bases
 from gitops.cli import context
 from gitops.cli.context import ConfigOption, DirOption, StateOption
 from gitops.cli.output import talk
-from gitops.errors import BuildError, Problem
+from gitops.errors import BuildError, Problem, RegistryError
+from gitops.fleet.images.lockfile import FILE as IMAGES
+from gitops.fleet.images.tracked import tracked
 from gitops.fleet.packages import load_packages
 from gitops.model import Package
 from gitops.settings import Settings
@@ -28,14 +30,23 @@ def register(app: typer.Typer) -> None:
 
 
 def lock(
-    packages: Annotated[list[str] | None, typer.Argument(help="Paths such as pkg/sshd; none: all.")] = None,
+    packages: Annotated[
+        list[str] | None, typer.Argument(help="Paths such as pkg/sshd, or images.lock; none: all.")
+    ] = None,
     gone: Annotated[bool, typer.Option("--gone", help="Those alone with files that no place has any more.")] = False,
     folder: DirOption = HERE,
     config: ConfigOption = None,
     state: StateOption = None,
 ) -> None:
-    """Write packages.lock for packages, from what the machine's mirrors and index have now."""
+    """Write packages.lock for packages, and images.lock for tags of images, from what mirrors and registries have."""
     settings = context.settings(config, state)
+    if packages != [IMAGES]:
+        _lock_packages([each for each in packages or () if each != IMAGES], folder, settings, gone=gone)
+    if IMAGES in (packages or ()) or not (packages or gone):
+        _lock_images(folder, settings)
+
+
+def _lock_packages(packages: list[str], folder: Path, settings: Settings, *, gone: bool) -> None:
     locker = Locker(settings.state / "apt", lambda file: fetch_wanted(_store(settings), file, Places.by(settings)))
     known = _load(folder)
     wanted = [name.rstrip("/") for name in packages] if packages else list(known)
@@ -54,6 +65,29 @@ def lock(
         known = _load(folder)
         for row in moved(before, known[path].lock):
             talk.print(f"  {row}", soft_wrap=True)
+
+
+def _lock_images(folder: Path, settings: Settings) -> None:
+    """Nothing is asked where no image has a tag.
+
+    Raises:
+        RegistryError: some cannot be had, or may not be taken; the others are written.
+    """
+    from gitops.workflows.images.ask import Registries
+    from gitops.workflows.images.relock import relock
+    from gitops.workflows.images.trust import Trust
+
+    tree = FolderTree(folder)
+    if not tracked(tree) and IMAGES not in tree.entries():
+        return
+    made = relock(tree, Registries(settings, Trust.of(tree)))
+    changed = _write(folder / IMAGES, made.data)
+    talk.print(f"{IMAGES}: {made.lines} images{'' if changed else ', unchanged'}")
+    for row in made.moved:
+        talk.print(f"  {row}", soft_wrap=True)
+    if made.problems:
+        words = "\n".join(f"{name}: {why}" for name, why in made.problems.items())
+        raise RegistryError(words, hint="what could not be had stays as it was")
 
 
 def _gone(settings: Settings, packages: list[Package]) -> list[str]:

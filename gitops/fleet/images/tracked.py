@@ -1,0 +1,87 @@
+"""Images that a compose file names by a tag: `image: NAME:TAG`, or `track: TAG` beside a digest. Pure.
+
+In: a service's keys; a tree. Out: `Tracked`, mistakes in words. Rules: what a tag means is said by `images.lock`; with
+`track`, the digest beside it counts until a line of the lock replaces this very digest. By digest without `track`, an
+image never moves.
+
+    tracked_of({"image": "web.example/nginx:1.27"}).written              # web.example/nginx:1.27
+    tracked_of({"image": "redis@sha256:ab..", "track": "7"}).written     # redis:7@sha256:ab..
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from gitops.fleet.documents.yaml import load
+from gitops.fleet.images.lockfile import DIGEST, NAME, TAG
+from gitops.model import Tree
+
+COMPOSE = "docker-compose.yml"
+TRACK = "track"
+_IMAGE = re.compile(rf"(?P<name>{NAME})(?::(?P<tag>{TAG}))?(?:@(?P<digest>{DIGEST}))?")
+
+
+@dataclass(frozen=True, order=True)
+class Tracked:
+    """An image by tag. `beside`: the digest that is written beside it, `sha256:HEX`, or nothing."""
+
+    name: str
+    tag: str
+    beside: str = ""
+
+    @property
+    def reference(self) -> str:
+        return f"{self.name}:{self.tag}"
+
+    @property
+    def written(self) -> str:
+        """As images.lock calls it."""
+        return f"{self.reference}@{self.beside}" if self.beside else self.reference
+
+    def digest(self, pins: Mapping[str, str]) -> str:
+        """What it means now, `sha256:HEX`; empty: nobody says."""
+        return pins.get(self.written, self.beside)
+
+
+def tracked_of(keys: Mapping[str, Any]) -> Tracked | None:
+    """The image of a service, when it has a tag that counts."""
+    image, track = keys.get("image"), keys.get(TRACK)
+    match = _IMAGE.fullmatch(image) if isinstance(image, str) else None
+    if match is None or mistake(keys):
+        return None
+    tag, digest = match["tag"] or "", match["digest"] or ""
+    if track is None and (digest or not tag):
+        return None
+    return Tracked(match["name"], track or tag, digest)
+
+
+def mistake(keys: Mapping[str, Any]) -> tuple[str, str] | None:
+    """What is wrong with a service's `track`, and the fix."""
+    if TRACK not in keys:
+        return None
+    track, image = keys[TRACK], keys.get("image")
+    if not isinstance(track, str) or not re.fullmatch(TAG, track):
+        return "`track` is no tag of an image", 'write a tag, in quotes where it looks like a number: "1.27"'
+    match = _IMAGE.fullmatch(image) if isinstance(image, str) else None
+    if match is None or not match["digest"]:
+        return "`track` stands beside a digest", "write `image: NAME@sha256:DIGEST`, or NAME:TAG without `track`"
+    if match["tag"] not in (None, track):
+        return f"the image's tag is `{match['tag']}`, and `{track}` is tracked", "write one tag"
+    return None
+
+
+def tracked(tree: Tree) -> tuple[Tracked, ...]:
+    """Those of every compose file, sorted. Files with mistakes are passed over: reading the fleet names them."""
+    return tuple(sorted({one for path in tree.entries() if _is_compose(path) for one in _of_file(tree.read(path))}))
+
+
+def _is_compose(path: str) -> bool:
+    return path.endswith(f"/{COMPOSE}")
+
+
+def _of_file(data: bytes) -> list[Tracked]:
+    document = load(data, COMPOSE, [])
+    services = document.value.get("services") if document and isinstance(document.value, dict) else None
+    each = services.values() if isinstance(services, dict) else ()
+    return [one for keys in each if isinstance(keys, dict) and (one := tracked_of(keys))]

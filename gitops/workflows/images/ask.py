@@ -1,0 +1,109 @@
+"""What tags of images mean now, as their registries say, and whether what they mean may be taken.
+
+In: tags with what the fleet repo says of them. Out: an `Answer` for each; of one that moved, the key that signed it.
+Rules: one HEAD for each tag; a registry that is away is asked once in a look; every answer is bounded in time and
+bytes; a digest is believed only when its bytes are there. Nothing is kept.
+
+    registries = Registries(settings, Trust.of(tree))
+    for answer in registries.ask(tracked(tree), pins(tree)):
+        if answer.moved: registries.judge(answer)
+"""
+
+import time
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+from functools import partial
+
+from gitops.errors import RegistryError
+from gitops.fleet.images.tracked import Tracked
+from gitops.oci.image import describe
+from gitops.oci.registry import Registry, hex_of, parse
+from gitops.oci.within import within
+from gitops.settings import Settings
+from gitops.workflows.images.trust import Trust, place_of, whose
+
+ANSWER, LOOK, JUDGE = 45, 300, 180
+"""Seconds: for one tag, for all tags, for what one means."""
+MAX_IMAGE = 8 << 30
+"""Bytes of all layers of an image, as they are sent."""
+PLATFORM = ("linux", "amd64")
+
+
+@dataclass(frozen=True)
+class Answer:
+    """One tag. `now`: the digests that the fleet repo has for it; `found`: the one that the registry has; both
+    `sha256:HEX`. Without `found`, `why` says what is wrong, and `known` whether the registry itself said so."""
+
+    name: str
+    tag: str
+    now: tuple[str, ...]
+    found: str = ""
+    why: str = ""
+    known: bool = True
+
+    @property
+    def reference(self) -> str:
+        return f"{self.name}:{self.tag}"
+
+    @property
+    def moved(self) -> bool:
+        return bool(self.found) and self.now != (self.found,)
+
+
+class Registries:
+    """One look. `boxes_pull`: images (`NAME:TAG@sha256:HEX`) that boxes pull by themselves, with a signature always."""
+
+    def __init__(self, settings: Settings, trust: Trust, boxes_pull: Collection[str] = ()) -> None:
+        self._settings, self._trust, self._boxes_pull = settings, trust, boxes_pull
+        self._away: dict[str, str] = {}
+
+    def ask(self, wanted: Iterable[Tracked], pins: Mapping[str, str]) -> tuple[Answer, ...]:
+        """An answer for each tag, whatever is wrong."""
+        now: dict[tuple[str, str], set[str]] = {}
+        for one in wanted:
+            now.setdefault((one.name, one.tag), set()).update(filter(None, [one.digest(pins)]))
+        until = time.monotonic() + LOOK
+        return tuple(self._ask(Answer(*key, tuple(sorted(now[key]))), until) for key in sorted(now))
+
+    def _ask(self, tag: Answer, until: float) -> Answer:
+        def answer(found: str = "", why: str = "", *, known: bool = True) -> Answer:
+            return Answer(tag.name, tag.tag, tag.now, found, why, known)
+
+        try:
+            registry, repository = place_of(self._settings, tag.name)
+            if registry.host in self._away:
+                return answer(why=self._away[registry.host], known=False)
+            if time.monotonic() > until:
+                return answer(why=f"not asked: the others took {LOOK} seconds", known=False)
+            found = within(ANSWER, partial(registry.digest, repository, tag.tag), registry.host)
+        except RegistryError as error:
+            if error.transient:
+                self._away[registry.host] = error.message
+            return answer(why=error.message, known=False)
+        if not found:
+            return answer(why=f"{registry.host} has no such tag any more")
+        return answer(f"sha256:{found}")
+
+    def judge(self, tag: Answer) -> str:
+        """Whose key signed what a tag means now; empty: nobody need have.
+
+        Raises:
+            RegistryError: it may not be taken; transient: nobody can say.
+        """
+        registry, repository = place_of(self._settings, tag.name)
+        return within(JUDGE, lambda: self._judge(registry, repository, tag), registry.host)
+
+    def _judge(self, registry: Registry, repository: str, tag: Answer) -> str:
+        digest = hex_of(tag.found)
+        image = describe(registry, repository, digest)
+        config = parse(image.config, repository)
+        if (config.get("os"), config.get("architecture")) != PLATFORM:
+            what = f"{config.get('os')}/{config.get('architecture')}"
+            raise RegistryError(f"it is an image for {what}, not for {'/'.join(PLATFORM)}")
+        if (size := sum(layer.size for layer in image.layers)) > MAX_IMAGE:
+            raise RegistryError(f"its layers have {size} bytes, more than {MAX_IMAGE}")
+        if any(f"{tag.reference}@{digest}" in self._boxes_pull for digest in tag.now):
+            return whose(registry, repository, (image.digest,), self._trust.keys)  # Docker pulls by this digest
+        if self._trust.asks(tag.name):
+            return whose(registry, repository, (digest, image.digest), self._trust.keys)
+        return ""
