@@ -91,7 +91,7 @@ class PackageRules(Strict):
 
 
 class SecurityRules(Times):
-    """Updates that are looked for, and proposed as commits that touch packages.lock files alone."""
+    """Updates that are looked for, and proposed as commits that touch packages.lock files and images.lock alone."""
 
     severities: tuple[Word, ...] = Field(default=(), description="Only updates that fix one of these; none: all.")
     packages: PackageRules = PackageRules()

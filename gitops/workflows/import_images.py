@@ -9,7 +9,7 @@ result of a check is remembered with the keys that it was made with.
     pulled = Images(settings, store).of(fleet.boxes.values(), built, tree)
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 import structlog
@@ -57,8 +57,8 @@ class Images:
             self._store.notes.put(AppImages(digests))
         return Pulled(images, self._settings.registry)
 
-    def image(self, name: str) -> AppImage:
-        """An image by digest: out of the store, else from the registry."""
+    def image(self, name: str, listen: Callable[[Callable[[], AppImage]], AppImage] = lambda pull: pull()) -> AppImage:
+        """An image by digest: out of the store, else from the registry, `listen`ing to others meanwhile."""
         reference = Reference.parse(name)
         stored = self._stored(reference.digest)
         if stored:
@@ -69,7 +69,7 @@ class Images:
             raise RegistryError(f"{name} is not in the store, and no registry is named", hint=hint)
         registry, repository = self.place(where, reference.repository)
         log.info("image.pull", image=name, registry=registry.host)
-        image = pull(self._store, registry, repository, reference.digest)
+        image = listen(lambda: pull(self._store, registry, repository, reference.digest))
         self.keep(reference.digest, image)
         return image
 

@@ -95,6 +95,7 @@ class PlayedBuilder:
         inputs = {name: images[name].layers[0] for name in (box.spec.kernel, *box.spec.init)}
         layers = tuple(map(self.layer_of, inputs.values()))
         services = tuple(self.layer_of(images[one.image].layers[0]) for one in box.spec.services)
+        services += tuple(self.layer(name.encode()) for app in box.apps for name in app.images.values())
         kernel = self.store.blobs.put(b"kernel")
         release = Release(
             box.name, revision.sequence, Content(kernel, kernel, "", (*layers, *services), (), HealthSpec())

@@ -5,11 +5,15 @@ patching.when.after(last), patching.how, patching.soak_of(Severity.high)
 """
 
 import enum
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from gitops.model.advisory import Severity
 from gitops.model.updates.when import DAILY, When
+
+_DIGEST = re.compile("(sha256:[0-9a-f]{12})[0-9a-f]{52}")
+"""What people need not read whole."""
 
 
 class How(enum.StrEnum):
@@ -66,14 +70,15 @@ class Patching:
 
 @dataclass(frozen=True, order=True)
 class Move:
-    """A source package, and its versions before and after; several, if a fleet repo has several, between commas."""
+    """A source package, and its versions before and after; several, if a fleet repo has several, between commas. Or a
+    tag of an image, `NAME:TAG`, and its digests."""
 
     source: str
     old: str
     new: str
 
     def __str__(self) -> str:
-        return f"{self.source} {self.old} -> {self.new}"
+        return _DIGEST.sub(r"\1", f"{self.source} {self.old} -> {self.new}")
 
 
 @dataclass(frozen=True)

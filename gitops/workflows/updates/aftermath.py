@@ -181,7 +181,8 @@ def _before(clone: PushClone, out: Mapping[str, Proposal]) -> dict[str, bytes]:
     files: dict[str, bytes] = {}
     for proposal in out.values():
         tree = clone.files(proposal.base)
-        files |= {path: tree.read(path) for path in proposal.locks if path in tree.entries()}
+        there = tree.entries()  # an images.lock that was not there says nothing again when it is empty
+        files |= {path: tree.read(path) if path in there else b"" for path in proposal.locks}
     return files
 
 

@@ -24,7 +24,7 @@ from gitops.source.trust.signers import NamedCommit
 from gitops.workflows.updates.desk import Desk
 
 _OF_THE_KEY = {Reason.unknown_key, Reason.nobody_trusted, Reason.expired_key, Reason.revoked_key}
-_LIMIT = f'limits: [{{paths: ["pkg/*/packages.lock"], signers: [{PRINCIPAL}]}}]'
+_LIMIT = f'limits: [{{paths: ["pkg/*/packages.lock", images.lock], signers: [{PRINCIPAL}]}}]'
 _HINTS = {
     Reason.beyond_limit: f"let a limit in fleet.yaml name these files for {PRINCIPAL}",
     Reason.rule_not_met: f"name {PRINCIPAL} among the signers of that rule, or choose `how: pull-request`",

@@ -18,6 +18,7 @@ from gitops.model.updates.patching import Move, Patching, Window
 from gitops.security.schedule.choice import Facts
 from gitops.security.schedule.knowledge import Knowledge, Nothing, mended, unsure
 from gitops.settings import Settings
+from gitops.workflows.updates.images.survey import Joined, Watch
 from gitops.workflows.updates.survey import Parcel, Survey
 
 
@@ -47,6 +48,7 @@ def previews(tree: Tree, settings: Settings, knowledge: Knowledge | None = None)
     fixed = mended(before, after, known, statements, time.strftime("%Y-%m-%d", time.gmtime()))
     facts = Facts(int(time.time()), known.known, fixed, unsure=unsure(before, after, known))
     for window in patching.windows():
-        survey = Survey(relocker, patching, window, facts)
+        watch = Watch(settings, tree, off=window is not Window.packages)
+        survey = Joined(Survey(relocker, patching, window, facts), watch.survey(patching, facts))
         parcels = tuple(survey.parcels())
         yield Preview(window, parcels, tuple(survey.left))

@@ -14,7 +14,7 @@ from gitops.errors import ForgeError
 from gitops.forges.forge import Forge
 from gitops.model.updates.patching import Proposal, Window
 from gitops.review.markdown import LIMIT, plain
-from gitops.security.schedule.message import SHOWN, UNKNOWN, UNSURE, advisories, subject
+from gitops.security.schedule.message import SHOWN, UNKNOWN, UNSURE, advisories
 from gitops.source.clone.pushing import Draft, MovedError, PushClone
 from gitops.workflows.updates.memory import Memory
 from gitops.workflows.updates.survey import Parcel
@@ -103,7 +103,7 @@ class Pulls:
         if wanted.note:
             return wanted
         branch = wanted.ref.removeprefix("refs/heads/")
-        number = self._forge.propose(branch, self._base.branch, subject(parcel.updates), text(parcel))
+        number = self._forge.propose(branch, self._base.branch, parcel.message.partition("\n")[0], text(parcel))
         shown = replace(wanted, pull=number)
         self._memory.keep(parcel.name, shown)
         return shown

@@ -1,6 +1,6 @@
 """One run of security updates: what is newer is chosen, fetched, tried where nobody will look first, and offered.
 
-In: the deployed revision and its fleet, the mirrors, what is remembered. Out: commits that touch packages.lock alone,
+In: the deployed revision and its fleet, mirrors, registries, what is remembered. Out: commits that touch locks alone,
 signed by the controller's own key. Rules:
 
 - All stands on the deployed commit. What goes out by itself goes on top of it alone: a branch that is ahead is waited
@@ -27,6 +27,7 @@ from gitops.security.schedule.choice import Facts, apart, by_itself, merges, rip
 from gitops.security.schedule.knowledge import mended, unsure
 from gitops.source.clone.pushing import PushClone
 from gitops.workflows.updates.desk import Desk
+from gitops.workflows.updates.images.survey import Joined, Watch, boxes_pull
 from gitops.workflows.updates.memory import Memory
 from gitops.workflows.updates.pulls import Base, Pulls, is_pull
 from gitops.workflows.updates.survey import Parcel, Survey
@@ -73,6 +74,9 @@ class Run:
             raise WaitsError(f"{branch} has commits that are not deployed", hint=hint)
         base = Base(branch, self._revision.commit, self._now)
         relocker = self._relocker(clone)
+        off = self._window is not Window.packages
+        files = clone.files(self._revision.commit)
+        self._watch = Watch(self._desk.settings, files, boxes_pull(self._fleet), off=off)
         stamp = self._stamp(relocker)
         if stamp == self._memory.patches.looked.get(self._window):
             return "nothing new"
@@ -102,8 +106,9 @@ class Run:
         """While it stays, a run finds what the last one found."""
         patches = self._memory.patches
         mirrors = self._desk.listen(lambda: relocker.stamp)
+        tags = self._desk.listen(lambda: self._watch.stamp)
         words = [mirrors, self._revision.commit, repr(self._patching), self._desk.knowledge.stamp]
-        return sha256(canonical([*words, sorted(patches.held)]))
+        return sha256(canonical([*words, sorted(patches.held), *tags]))
 
     def _offer(self, clone: PushClone, base: Base, relocker: Relocker) -> tuple[str, list[str]]:
         self._soaking, self._problems = 0, []
@@ -112,21 +117,23 @@ class Run:
             done = self._stack(clone, base, survey, facts)
         else:
             done = self._propose(clone, base, survey, facts)
+        self._problems += survey.problems
         for move, why in survey.left:
             log.info("security.left", update=str(move), why=why)
         held = f", {len(survey.left)} left" if survey.left else ""
         waiting = f", {self._soaking} waiting" if self._soaking else ""
         return f"{len(done)} of {len(survey.found)} updates offered{waiting}{held}", done
 
-    def _survey(self, relocker: Relocker) -> tuple[Facts, Survey]:
+    def _survey(self, relocker: Relocker) -> tuple[Facts, Joined]:
         before, after = self._desk.listen(lambda: (relocker.told(relocker.locks), relocker.told(relocker.newest())))
         first = Survey(relocker, self._patching, self._window, Facts(self._now))
-        patches = self._memory.see(first.found)
+        patches = self._memory.see((*self._watch.seen, *first.found))
         today = time.strftime("%Y-%m-%d", time.gmtime(self._now))
         fixed = mended(before, after, self._desk.knowledge, self._fleet.statements, today)
         doubts = unsure(before, after, self._desk.knowledge)
         facts = Facts(self._now, self._desk.knowledge.known, fixed, patches.seen, patches.held, doubts)
-        return facts, Survey(relocker, self._patching, self._window, facts)
+        packages = Survey(relocker, self._patching, self._window, facts)
+        return facts, Joined(packages, self._watch.survey(self._patching, facts))
 
     @property
     def _own_windows(self) -> set[Window]:
@@ -138,7 +145,7 @@ class Run:
 
     # --- by itself ---------------------------------------------------------------------------------------------------
 
-    def _stack(self, clone: PushClone, base: Base, survey: Survey, facts: Facts) -> list[str]:
+    def _stack(self, clone: PushClone, base: Base, survey: Joined, facts: Facts) -> list[str]:
         """A commit on the other, and one push of them all: it is taken whole, or not at all."""
         if any(map(is_pull, self._memory.patches.proposals.values())):  # from before this was said otherwise
             Pulls(clone, self._desk.forge, self._memory, base).retire(self._own_windows)
@@ -174,7 +181,7 @@ class Run:
         proposals = self._memory.patches.proposals.items()
         return [name for name, each in proposals if not is_pull(each) and self._now - each.since < TRIAL]
 
-    def _again(self, survey: Survey, first: Parcel, below: frozenset[str]) -> Parcel | None:
+    def _again(self, survey: Joined, first: Parcel, below: frozenset[str]) -> Parcel | None:
         """A parcel on top of those that go before it."""
         return self._desk.listen(lambda: survey.parcel(frozenset(move.source for move in first.moves), below))
 
@@ -199,10 +206,11 @@ class Run:
 
     # --- by pull request ---------------------------------------------------------------------------------------------
 
-    def _propose(self, clone: PushClone, base: Base, survey: Survey, facts: Facts) -> list[str]:
+    def _propose(self, clone: PushClone, base: Base, survey: Joined, facts: Facts) -> list[str]:
         pulls, tries = Pulls(clone, self._desk.forge, self._memory, base), self._tries(clone, base)
-        offered, names = list[str](), list[str]()
-        for parcel in self._desk.listen(survey.parcels):
+        parcels = self._desk.listen(survey.parcels)
+        offered, names = list[str](), [*survey.stays]
+        for parcel in parcels:
             names.append(parcel.name)
             if not tries.fetch(parcel):
                 continue

@@ -25,7 +25,8 @@ FIRST, DIGITS = 60, 12
 
 @dataclass(frozen=True)
 class Parcel:
-    """Updates that go into one commit. `locks` are those that change, `new` the files that come with it, by package."""
+    """Updates that go into one commit. `locks` are those that change, `new` the files that come with it, by package;
+    `images` come with it, too (`NAME:TAG@sha256:HEX`)."""
 
     name: str
     updates: tuple[Update, ...]
@@ -33,6 +34,7 @@ class Parcel:
     new: Mapping[str, tuple[LockedFile, ...]]
     files: Mapping[str, bytes]
     message: str
+    images: tuple[str, ...] = ()
 
     @property
     def moves(self) -> tuple[Move, ...]:

@@ -12,12 +12,13 @@ from dataclasses import dataclass, replace
 
 from gitops.builders.inputs import MissingInputsError, fetch_all
 from gitops.builders.places import Places
-from gitops.errors import BuildError
+from gitops.errors import BuildError, RegistryError
 from gitops.fleet import load_fleet
 from gitops.model import EventType, Fleet, Happened, Revision
 from gitops.model.updates.patching import Failed
 from gitops.plan import plan
 from gitops.source.clone.pushing import Draft, PushClone
+from gitops.workflows.import_images import Images
 from gitops.workflows.updates.desk import Desk
 from gitops.workflows.updates.memory import Memory
 from gitops.workflows.updates.pulls import Base
@@ -46,12 +47,15 @@ class Tries:
         return commit if self.builds(parcel, commit) else ""
 
     def fetch(self, parcel: Parcel) -> bool:
-        """Have every new file in the store."""
+        """Have every new file and image in the store."""
         fleet, _ = self.point
+        images = Images(self.desk.settings, self.desk.store)
         packages = [replace(fleet.packages[path], lock=new) for path, new in parcel.new.items() if new]
         try:
             self.desk.listen(lambda: fetch_all(self.desk.store, packages, Places.by(self.desk.settings)))
-        except MissingInputsError as error:
+            for name in parcel.images:
+                images.image(name, self.desk.listen)
+        except (MissingInputsError, RegistryError) as error:
             self.problems.append(f"{parcel.name}: {error.message}")
             return False
         return True

@@ -1,0 +1,1 @@
+"""Tags of images in the schedule."""
