@@ -9,7 +9,7 @@ import structlog
 from gitops.errors import PublishError
 from gitops.model import Publication, Target
 from gitops.publish.folder import Folder
-from gitops.publish.targets import box_of, held, holds_of, refusal, targets_of
+from gitops.publish.targets import RECEIPTS, box_of, held, holds_of, named, refusal, targets_of
 from gitops.publish.transfers import make_copies
 from gitops.store import Store
 
@@ -23,6 +23,10 @@ class MetadataSigner(Protocol):
 
     def targets(self, published: Read) -> dict[str, Target]:
         """What the published metadata offers now."""
+
+    @property
+    def receipts(self) -> str:
+        """The key by which the server signs that it got a report; empty: it does not."""
 
     def metadata(self, published: Read, targets: Mapping[str, Target], now: int) -> list[tuple[str, bytes]]:
         """The files to write."""
@@ -80,6 +84,7 @@ class Publisher:
         return self._signer.targets(self._metadata.read)
 
     def _write(self, targets: Mapping[str, Target], now: int | None) -> list[str]:
+        targets = named(targets, RECEIPTS, self._signer.receipts)
         files = self._signer.metadata(self._metadata.read, targets, int(time.time()) if now is None else now)
         with self._store.lease.publishing() as staging:
             for name, data in files:

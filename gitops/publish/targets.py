@@ -12,6 +12,8 @@ from gitops.model import RELEASE_FORMAT, Json, Publication, Report, Target
 RELEASE = "release.json"
 HELD = "held"
 """The member of a release's `custom` that says who or what keeps the box from taking it."""
+RECEIPTS = "receipts"
+"""The member that names the key by which the server signs that it got a report."""
 HOLD_LENGTH = 200
 """Characters of a reason that travel to a box: every box of a hash bin fetches it."""
 
@@ -53,11 +55,23 @@ def holds_of(targets: Mapping[str, Target]) -> dict[str, str]:
     return {box_of(path): str(target.custom[HELD]) for path, target in targets.items() if HELD in target.custom}
 
 
+def named(targets: Mapping[str, Target], member: str, value: str) -> dict[str, Target]:
+    """The targets, with `member` of every release's `custom` as it is now; an empty value takes it out."""
+    return {
+        path: _with(target, member, value) if path.endswith(f"/{RELEASE}") else target
+        for path, target in targets.items()
+    }
+
+
 def _held(target: Target, why: str) -> Target:
-    if target.custom.get(HELD, "") == why[:HOLD_LENGTH]:
+    return _with(target, HELD, why[:HOLD_LENGTH])
+
+
+def _with(target: Target, member: str, value: str) -> Target:
+    if target.custom.get(member, "") == value:
         return target
-    custom = {key: value for key, value in target.custom.items() if key != HELD}
-    return replace(target, custom=custom | ({HELD: why[:HOLD_LENGTH]} if why else {}))
+    custom = {key: each for key, each in target.custom.items() if key != member}
+    return replace(target, custom=custom | ({member: value} if value else {}))
 
 
 def refusal(publication: Publication, targets: Mapping[str, Target], report: Report | None) -> str:

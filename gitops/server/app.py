@@ -7,7 +7,7 @@ with serve(create_app(store, settings), "127.0.0.1:8080"):
 import contextlib
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from http import HTTPStatus
 
 import uvicorn
@@ -90,19 +90,19 @@ async def _problem(_request: Request, error: Exception) -> Response:
     """RFC 9457."""
     status = error.status_code if isinstance(error, HTTPException) else 500
     detail = error.detail if isinstance(error, HTTPException) else ""
-    return problem(status, detail)
+    return problem(status, detail, error.headers if isinstance(error, HTTPException) else None)
 
 
 async def _trouble(_request: Request, error: Exception) -> Response:
     return problem(503, error.message if isinstance(error, TowerosError) else "")
 
 
-def problem(status: int, detail: str) -> Response:
+def problem(status: int, detail: str, headers: Mapping[str, str] | None = None) -> Response:
     title = HTTPStatus(status).phrase
     body = {"type": "about:blank", "title": title, "status": status}
     if detail and detail != title:
         body["detail"] = detail
-    return JSONResponse(body, status, media_type="application/problem+json")
+    return JSONResponse(body, status, dict(headers or {}), media_type="application/problem+json")
 
 
 class Secure:

@@ -8,6 +8,7 @@ tuf          targets -> the TUF metadata files to write, in the order in which t
 secureboot   a signed UKI, addon or boot loader
 envelope     DSSE: a payload with signatures, made and opened
 box          a box's own Ed25519 key, and the proof that a report is its
+receipts     the server's signature over the digest of a report
 
 signer = Signer.open(Path("/etc/toweros/keys"), store)
 files = signer.metadata(published, targets, now)
@@ -22,6 +23,7 @@ from gitops.errors import SignError
 from gitops.model import Builders, Target
 from gitops.sign import envelope, keys, secureboot, tuf
 from gitops.sign.bins import Bins, Published
+from gitops.sign.receipts import Receipts
 from gitops.store import Store
 
 __all__ = ["Signer"]
@@ -78,6 +80,11 @@ class Signer:
             return envelope.unseal(data, ours), envelope.signed_by(data, ours) == {*ours}
         except SignError:
             return None
+
+    @property
+    def receipts(self) -> str:
+        """The key (hex) by which the servers of this store sign that they got a report; empty without a store."""
+        return Receipts.made(self._store).public if self._store else ""
 
     @property
     def root(self) -> bytes:

@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from toweros_agent.health.checks import Result
 from toweros_agent.machine import State
-from toweros_agent.nouns import Boot, Failure, Offer, Refused, Release, Target, Verdict
+from toweros_agent.nouns import Boot, Failure, Offer, Receipt, Refused, Release, Target, Verdict
 from toweros_agent.offer.net import Http
 from toweros_agent.offer.provenance import WRONG, Builders, about
 from toweros_agent.report import CheckRow, FailureRow, Health, Report, Reporter, ResetRow
@@ -83,6 +83,23 @@ def test_every_value_of_a_document_arrives() -> None:
     (hello, ntp, _) = release.checks
     assert (hello.type, hello.status, hello.contains, hello.timeout) == ("http", 204, "grüß dich", 5)
     assert (ntp.type, ntp.target) == ("service", "ntpd")
+
+
+def test_the_key_of_receipts_arrives_and_a_damaged_one_is_refused() -> None:
+    data = (contracts.CONTRACTS / "custom" / "good" / "receipts.json").read_bytes()
+    assert read_custom(data).receipts == "9" * 64
+    with pytest.raises(Refused, match="metadata"):
+        read_custom(data.replace(b"9" * 64, b"9" * 63))
+
+
+@pytest.mark.parametrize("vector", vectors("receipt", "good", "before", "ahead", "damaged"))
+def test_a_receipt_is_read_across_versions_and_refused_by_name(vector: Path) -> None:
+    if vector.parent.name == "damaged" or vector.stem.startswith("format-2"):
+        with pytest.raises(Refused, match="receipt"):
+            Receipt.parse(vector.read_bytes())
+        return
+    receipt = Receipt.parse(vector.read_bytes())
+    assert receipt == Receipt("demo-1", "8" * 64, vector.stem != "refused", 1_760_000_000)
 
 
 # --- provenance ---
@@ -222,7 +239,7 @@ def test_a_report_is_written_as_its_vector(tmp_path: Path, vector: str, made: Ca
     (tmp_path / "boot_id").write_text("0b5e6f8a-9d4b-4f8e-8d59-0a5a2f0a7d11\n")
     http = Http(lambda: None, lambda _: None)
     reporter = Reporter(http, "http://192.0.2.9", "demo-1", tmp_path / "box.key", tmp_path / "boot_id")
-    envelope = json.loads(reporter.signed(made()))
+    envelope = json.loads(reporter.envelope(reporter.text(made())))
     assert problems("envelope", envelope) == []
     key.public_key().verify(bytes.fromhex(envelope["signature"]), envelope["report"].encode())
     document = json.loads(envelope["report"])

@@ -186,6 +186,7 @@ def in_a_world_of_its_own(tmp_path: Path, hosts: str, program: str) -> list[tupl
         command,
         capture_output=True,
         text=True,
+        timeout=60,
         env={"PYTHONPATH": "pkg/agent", "PATH": "/usr/sbin:/usr/bin:/sbin:/bin"},
     )
     assert done.returncode == 0, done.stderr

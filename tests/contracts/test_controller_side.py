@@ -33,11 +33,13 @@ from gitops.model import (
     Spec,
     Statement,
     canonical,
+    sha256,
 )
 from gitops.model.provenance import LAYER
 from gitops.publish.targets import held, targets_of
 from gitops.server.boxes.reports import take
 from gitops.sign import envelope
+from gitops.sign.receipts import Receipts
 from gitops.store import Store
 from tests.kit.contracts import CONTRACTS, good, load, problems, vectors
 
@@ -184,6 +186,17 @@ def test_a_report_that_is_damaged_is_refused_by_name(store: Store, key: Ed25519P
         take(store, "demo-1", signed(key, vector.read_bytes()))
     assert refused.value.status_code == 422 and refused.value.detail.startswith("the report is damaged: ")
     assert store.boxes.report("demo-1") is None
+
+
+@pytest.mark.parametrize("vector", ["taken", "refused"])
+def test_a_receipt_is_written_as_its_vector(vector: str) -> None:
+    key = Ed25519PrivateKey.generate()
+    wanted = (CONTRACTS / "receipt" / "good" / f"{vector}.json").read_text()
+    header = Receipts(key).header("demo-1", b"report", taken=vector == "taken", now=1_760_000_000)["toweros-receipt"]
+    signature, _, text = header.partition(" ")
+    key.public_key().verify(bytes.fromhex(signature), text.encode())
+    assert json.loads(text) == json.loads(wanted) | {"report": sha256(b"report")}
+    assert len(text) == len(wanted), "canonical"
 
 
 @pytest.mark.parametrize("vector", vectors("envelope", "good", "before", "ahead"))

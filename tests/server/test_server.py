@@ -2,6 +2,7 @@
 
 import json
 import re
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,10 +15,12 @@ from typer.testing import CliRunner
 
 from gitops.cli.main import application
 from gitops.errors import SettingsError
-from gitops.model import Hold, HoldReason, canonical
+from gitops.model import Hold, HoldReason, canonical, sha256
+from gitops.publish.folder import Folder
 from gitops.server import create_app, serve
 from gitops.server.boxes.reports import MAX_BODY
 from gitops.settings import Settings
+from gitops.sign.box import proves
 from gitops.store.notes.documents import Status
 from tests.kit.contracts import good
 from tests.kit.published import Kit, kit
@@ -175,6 +178,27 @@ def test_events_tell_what_changed(here: Kit, web: TestClient, key: Ed25519Privat
 
 
 # --- what people read ---
+
+
+def test_every_report_is_answered_with_a_receipt_by_the_key_that_the_metadata_name(
+    here: Kit, web: TestClient, key: Ed25519PrivateKey
+) -> None:
+    first = body(key)
+    assert "toweros-receipt" not in web.post("/api/v1/boxes/demo-1/report", content=first).headers
+    here.publisher.publish([here.publication("demo-1", 1)])
+    named = here.signer.targets(Folder(here.store.paths.metadata).read)["demo-1/release.json"].custom["receipts"]
+    forged = json.dumps(json.loads(body(key, counter=3)) | {"signature": "0" * 128}).encode()
+    odd = [(body(key, counter=2), 204, True), (first, 409, True), (forged, 403, False)]
+    for data, status, taken in odd:
+        answer = web.post("/api/v1/boxes/demo-1/report", content=data)
+        signature, _, text = answer.headers["toweros-receipt"].partition(" ")
+        assert answer.status_code == status and proves(named, text.encode(), signature)
+        receipt, said = json.loads(text), json.loads(data)["report"]
+        assert (receipt["box"], receipt["taken"]) == ("demo-1", taken)
+        assert receipt["report"] == sha256(said.encode()) and abs(receipt["time"] - time.time()) < 60
+    assert "toweros-receipt" not in web.post("/api/v1/boxes/demo-1/report", content=b"{}").headers
+    assert "toweros-receipt" not in web.post("/api/v1/boxes/De%0amo/report", content=first).headers
+    assert here.publisher.refresh() == [], "the key stays"
 
 
 def test_a_reset_by_the_watchdog_is_an_event_once(here: Kit, web: TestClient, key: Ed25519PrivateKey) -> None:

@@ -8,6 +8,7 @@ with UpdateServer("demo-1") as server:
 import json
 import subprocess
 import threading
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -15,6 +16,7 @@ from hashlib import sha256
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from securesystemslib.signer import CryptoSigner
 from tuf.api.metadata import (
     Delegations,
@@ -30,6 +32,7 @@ from tuf.api.metadata import (
 
 from gitops.errors import DocumentError
 from gitops.model import Release, Statement
+from gitops.sign.receipts import Receipts
 
 Fault = Callable[[bytes], Iterator[bytes]]
 """What is sent instead of the content; the announced length stays that of the content."""
@@ -75,6 +78,8 @@ class UpdateServer:
         self.requests: list[tuple[str, str, int, int]] = []
         self.reports: list[dict[str, object]] = []
         self.post_status = 204
+        self.receipts: Receipts | None = Receipts(Ed25519PrivateKey.generate())
+        """None: as a server of before, which signs none."""
         self.version = 0
         self.keys = Keys()
         self.root = self.make_root(self.keys)
@@ -125,6 +130,8 @@ class UpdateServer:
         encoded = Statement(sequence, content, "main@sha1:" + "0" * 40, 1760000000, (), ()).encode()
         custom = custom or {}
         assert custom.keys() <= {*encoded, "held"}
+        if self.receipts:
+            custom = {"receipts": self.receipts.public} | custom
         targets = {}
         for name, data in (("release.json", release), ("uki.efi", uki), ("addon.efi", addon)):
             path = f"{self.box}/{name}"
@@ -176,9 +183,13 @@ def _handler(server: UpdateServer) -> type[BaseHTTPRequestHandler]:  # noqa: C90
 
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["Content-Length"]))
+            envelope = json.loads(body)
             if server.post_status == 204:
-                server.reports.append(json.loads(body))
-            self.start(server.post_status, 0, {})
+                server.reports.append(envelope)
+            text, taken = envelope["report"].encode(), server.post_status in (204, 409)
+            receipts = server.receipts
+            headers = receipts.header(server.box, text, taken=taken, now=int(time.time())) if receipts else {}
+            self.start(server.post_status, 0, headers)
 
         def answer(self, head: bool) -> None:
             data = server.files.get(self.path)

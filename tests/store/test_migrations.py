@@ -39,6 +39,7 @@ from gitops.store.notes.documents import (
     Patches,
     PatchRuns,
     Planned,
+    ReceiptKey,
     Suspended,
     Suspension,
 )
@@ -57,7 +58,7 @@ LATER = {
     FeedState,
     Exposures,
 }
-LATER |= {Patches, PatchRuns}
+LATER |= {Patches, PatchRuns, ReceiptKey}
 """What 0.1.0 did not keep, or not in its last state."""
 GOLDEN = Path(__file__).parents[1] / "golden" / "store" / "0.1.0.sql"
 """Made by 0.1.0 (`make.py` beside it)."""

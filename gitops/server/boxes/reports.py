@@ -1,9 +1,12 @@
 """What boxes say: one signed document per report (contracts/report).
 
 Rules: the body is bounded; nothing is believed before the signature of the named box holds; a foreign, unknown or
-revoked box gets one and the same answer; what was seen is not taken twice; every text is cut to a length.
+revoked box gets one and the same answer; what was seen is not taken twice; every text is cut to a length;
+every report is answered with a signed receipt, whether it is taken or not.
 """
 
+import re
+import time
 from typing import Annotated, Literal
 
 import structlog
@@ -16,6 +19,7 @@ from gitops.errors import DocumentError
 from gitops.model import REPORT_FORMAT, EventType, Failure, Happened, Health, Json, Phase, Report, Reset, Verdict
 from gitops.model.reading import read
 from gitops.sign.box import proves
+from gitops.sign.receipts import Receipts
 from gitops.store import Store
 
 log = structlog.get_logger(__name__)
@@ -23,6 +27,7 @@ log = structlog.get_logger(__name__)
 MAX_BODY = 256 << 10
 """Bytes of one report."""
 
+BOX = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
 Word = Annotated[str, Field(max_length=100)]
 Line = Annotated[str, Field(max_length=4_000)]
 Digest = Annotated[str, Field(pattern=r"^([0-9a-f]{64})?$")]
@@ -99,10 +104,32 @@ def router(store: Store) -> APIRouter:
     @routes.post("/api/v1/boxes/{name}/report", status_code=204)
     async def report(name: str, request: Request) -> Response:
         body = await _bounded(request)
-        await run_in_threadpool(take, store, name, body)
-        return Response(status_code=204)
+        return Response(status_code=204, headers=await run_in_threadpool(answer, store, name, body))
 
     return routes
+
+
+def answer(store: Store, name: str, body: bytes) -> dict[str, str]:
+    """Take a report. The receipt's header, of a refusal too: that proves that the server was reached.
+
+    Raises as `take` does.
+    """
+    try:
+        take(store, name, body)
+    except HTTPException as error:
+        # What was seen already was taken: the answer got lost on the way.
+        error.headers = _receipt(store, name, body, error.status_code == 409)
+        raise
+    return _receipt(store, name, body, True)
+
+
+def _receipt(store: Store, name: str, body: bytes, taken: bool) -> dict[str, str]:
+    receipts = Receipts.of(store)
+    try:
+        text = Envelope.model_validate_json(body).report.encode()
+    except ValidationError:
+        return {}
+    return receipts.header(name, text, taken=taken, now=int(time.time())) if receipts and BOX.fullmatch(name) else {}
 
 
 def take(store: Store, name: str, body: bytes) -> None:

@@ -103,6 +103,13 @@ class LastDeployed:
 
 
 @dataclass(frozen=True)
+class ReceiptKey:
+    """The Ed25519 key (hex) by which servers sign that a report arrived."""
+
+    private: str = field(default="", repr=False)
+
+
+@dataclass(frozen=True)
 class Suspension:
     """Who holds a box, why, and since when (Unix seconds)."""
 
@@ -306,6 +313,7 @@ NAMES: Mapping[type[Any], str] = {
     Planned: "planned",
     LastDeployed: "deployed",
     Suspended: "suspended",
+    ReceiptKey: "receipts",
     ForgeMemory: "forge",
     AppImages: "app-images",
     AppImageBlobs: "app-image/",

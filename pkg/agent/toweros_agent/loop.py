@@ -28,7 +28,7 @@ from toweros_agent.offer.net import Http, NetError
 from toweros_agent.offer.provenance import Provenance
 from toweros_agent.offer.trust import Trust
 from toweros_agent.offer.update import Update
-from toweros_agent.report import Reporter
+from toweros_agent.report import Report, Reporter
 from toweros_agent.settings import Places, load
 from toweros_agent.telling import Teller
 from toweros_agent.upkeep import Upkeep
@@ -47,7 +47,7 @@ class Agent:
         self.settings = load(places, self.boot.server)
         self.disk, self.esp = Disk(places.run / "disk"), Esp(places.run / "esp")
         self.history = History(self.disk, self.esp, self.boot, places.boot_id)
-        self.state, self.error, self.stretch = State.STARTING, "", 0
+        self.state, self.error, self.unreached, self.stretch = State.STARTING, "", "", 0
         entry = self.esp.get(self.boot.sequence)
         self.trial = self.boot.trial and entry is not None and not entry.plain
         started = first_start(places.run / "agent.json")
@@ -141,13 +141,15 @@ class Agent:
         if outcome is None:
             return min(max(self.running.probation / 8, 0.1), 10)
         if outcome.verdict:
-            return self.give_up(outcome.verdict, outcome.reason)
+            outside = outcome.verdict == Verdict.INDETERMINATE and self.unreached
+            return self.give_up(outcome.verdict, outcome.reason + (f": {self.unreached}" if outside else ""))
         return self.bless()
 
     def poll(self) -> float:
         """Idle: one conditional GET, unless something is new."""
         self.condition.refresh()
         offer, failures = self.update.look(), self.history.memory.failures
+        self.reporter.receipts = offer.receipts
         held = rules.decide(offer, self.running, failures, int(time.time()))
         if held is None:
             return self.go(Event.TAKE)
@@ -180,11 +182,21 @@ class Agent:
         return 0
 
     def reached(self) -> bool:
-        """A release that cannot verify what is offered could never be replaced: that counts as out of reach."""
-        with contextlib.suppress(NetError, Refused, OSError), self.http.at_most(deadlines.TRIAL_LOOK):
-            self.update.look_closely()
-            return True
-        return False
+        """Is the server there, and can this release verify what it offers? Else it could never be replaced.
+
+        Anybody on the way can answer, and repeat what was signed yesterday. So what counts is a timestamp that holds
+        now, and the server's signature over the digest of the report that was just sent.
+        """
+        try:
+            with self.http.at_most(deadlines.TRIAL_LOOK):
+                self.update.look_closely()
+                self.reporter.receipts = self.update.receipts
+                began = time.monotonic()
+                self.unreached = self.reporter.send(self.tell())
+        except (NetError, Refused, OSError) as error:
+            self.unreached = str(error)
+            return False
+        return not self.reporter.receipts or self.reporter.reached >= began
 
     def bless(self) -> float:
         self.esp.bless(self.boot.sequence)
@@ -205,12 +217,15 @@ class Agent:
 
     # --- the report ---
 
+    def tell(self) -> Report:
+        local = [*self.settings.problems, *onboot_failures(self.places.run / "onboot")]
+        local += [] if self.watchdog.armed else ["no watchdog"]
+        return self.teller.tell(self.state, self.error, local)
+
     def send_report(self) -> None:
         """Trouble with the report is never trouble for the box."""
         try:
-            local = [*self.settings.problems, *onboot_failures(self.places.run / "onboot")]
-            local += [] if self.watchdog.armed else ["no watchdog"]
-            if problem := self.reporter.offer(self.teller.tell(self.state, self.error, local)):
+            if problem := self.reporter.offer(self.tell()):
                 sys.stderr.write(problem + "\n")
         except OSError as error:
             sys.stderr.write(f"no report: {error}\n")

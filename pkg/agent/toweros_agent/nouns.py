@@ -197,7 +197,8 @@ class Target:
 class Offer:
     """What the server asks this box to run, vouched for by TUF. `time` is the commit's, `expires` the metadata's.
 
-    `held`, if not empty, says who or what keeps the box from taking it.
+    `held`, if not empty, says who or what keeps the box from taking it. `receipts` is the Ed25519 key (hex) by
+    which the server signs that it got a report; empty: it does not, as it is older.
     """
 
     sequence: int
@@ -209,6 +210,7 @@ class Offer:
     addon: Target
     expires: int
     held: str = ""
+    receipts: str = ""
 
     @classmethod
     def parse(cls, custom: Json, targets: Mapping[str, Target], expires: int) -> "Offer":
@@ -226,9 +228,33 @@ class Offer:
                 addon=addon,
                 expires=expires,
                 held=text(custom.get("held", "")),
+                receipts=digest(custom["receipts"]) if "receipts" in custom else "",
             )
         except (ValueError, TypeError, KeyError) as error:
             raise Refused(f"metadata: {release.path}: custom: {type(error).__name__}: {error}") from error
+
+
+@dataclass(frozen=True)
+class Receipt:
+    """The server got a report: its digest, whether it counts, and when that was by the server's clock."""
+
+    box: str
+    report: str
+    taken: bool
+    time: int
+
+    @classmethod
+    def parse(cls, data: bytes) -> "Receipt":
+        """Raises `Refused`. Whose signature it has is not asked here."""
+        try:
+            document = json.loads(data)
+            readable("receipt", document)
+            if not isinstance(document["taken"], bool):
+                raise ValueError(f"taken {document['taken']!r}")
+            box, report = text(document["box"]), digest(document["report"])
+            return cls(box, report, document["taken"], number(document["time"]))
+        except (ValueError, TypeError, KeyError, RecursionError) as error:
+            raise Refused(f"the receipt is damaged: {type(error).__name__}: {error}") from error
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,8 @@
 
 A report is sent when anything but its time changed, and every `REPEAT` seconds. When the server is away it stays due;
 the newest one then tells everything, failures included, because those are kept on the disk. The counter is the
-milliseconds since boot: it rises within a boot id and needs no memory.
+milliseconds since boot: it rises within a boot id and needs no memory. Where the signed metadata name a key for
+receipts, only the server's signature over the report's digest says that it arrived: anybody can answer 200.
 """
 
 import time
@@ -15,7 +16,7 @@ from typing import Any
 from toweros_agent import VERSION
 from toweros_agent.health.checks import Result
 from toweros_agent.machine import State
-from toweros_agent.nouns import FORMAT, Failure, Json, Reset, Verdict, canonical
+from toweros_agent.nouns import FORMAT, Failure, Json, Receipt, Refused, Reset, Verdict, canonical, sha256
 from toweros_agent.offer.net import Http, NetError
 
 REPEAT = 600.0
@@ -91,33 +92,79 @@ class Report:
 
 
 class Reporter:
-    """Posts the reports of `box`; `key` is its Ed25519 key in PKCS 8 PEM."""
+    """Posts the reports of `box`; `key` is its Ed25519 key in PKCS 8 PEM.
+
+    `receipts` is the key (hex) by which the server signs that it got one, "" when it does not. `reached` is when it was
+    last proven to have got one (monotonic).
+    """
 
     def __init__(self, http: Http, server: str, box: str, key: Path, boot_id: Path) -> None:
         self.http, self.box, self.key, self.boot_id = http, box, key, boot_id
         self.url = f"{server}/api/v1/boxes/{box}/report"
         self._sent: Report | None = None
         self._at = 0.0
+        self.receipts = ""
+        self.reached = float("-inf")
         self._signer: Any = None
 
     def offer(self, report: Report) -> str:
         """Send `report` if it is due; return what went wrong ("" when nothing did)."""
-        now = time.monotonic()
-        if report == self._sent and now - self._at < REPEAT:
+        if report == self._sent and time.monotonic() - self._at < REPEAT:
             return ""
+        return self.send(report)
+
+    def send(self, report: Report) -> str:
+        """Send `report` in any case; return what went wrong."""
+        now = time.monotonic()
         try:
-            self.http.post(self.url, self.signed(report))
-        except (NetError, OSError, ValueError) as error:
+            text = self.text(report)
+            self._post(text)
+        except (NetError, Refused, OSError, ValueError) as error:
             return f"the report was not taken: {error}"
         self._sent, self._at = report, now
         return ""
 
-    def signed(self, report: Report) -> bytes:
-        """The whole request: report text and signature."""
+    def _post(self, text: bytes) -> None:
+        """Raises `NetError`, or `Refused` when nothing proves that it arrived, or that it counts."""
+        problem: NetError | None = None
+        try:
+            header = self.http.post(self.url, self.envelope(text))
+        except NetError as error:
+            header, problem = error.receipt, error
+        if self.receipts and (header or not problem):
+            taken = self._receipt(header, text).taken
+            self.reached = time.monotonic()
+            if taken:
+                return
+        if problem or self.receipts:
+            raise problem or Refused("the server says so")
+
+    def _receipt(self, header: str, text: bytes) -> Receipt:
+        """What the server says of exactly this report. Raises `Refused`."""
+        from cryptography.exceptions import InvalidSignature
+        from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+        signature, _, signed = header.partition(" ")
+        try:
+            Ed25519PublicKey.from_public_bytes(bytes.fromhex(self.receipts)).verify(
+                bytes.fromhex(signature), signed.encode()
+            )
+        except (InvalidSignature, ValueError) as error:
+            raise Refused("whoever answered is not the server: the receipt is missing, or not its own") from error
+        receipt = Receipt.parse(signed.encode())
+        if (receipt.box, receipt.report) != (self.box, sha256(text)):
+            raise Refused("the receipt is for another report")
+        return receipt
+
+    def text(self, report: Report) -> bytes:
+        """The report itself, as it is signed."""
         boot_id = self.boot_id.read_text().strip()
         counter = time.clock_gettime_ns(time.CLOCK_BOOTTIME) // 1_000_000
         head = {"format": FORMAT, "box": self.box, "boot_id": boot_id, "counter": counter, "agent": VERSION}
-        text = canonical({**asdict(report), **head, "time": int(time.time())})
+        return canonical({**asdict(report), **head, "time": int(time.time())})
+
+    def envelope(self, text: bytes) -> bytes:
+        """The whole request: report text and signature."""
         return canonical({"report": text.decode(), "signature": self._sign(text).hex()})
 
     def _sign(self, text: bytes) -> bytes:

@@ -16,17 +16,21 @@ from toweros_agent import deadlines
 from toweros_agent.host.connections import Limits, Plain, Tls
 
 CHUNK = 64 << 10
+RECEIPT = "toweros-receipt"
 ATTEMPTS = 5
 BACK_OFF = 2.0
 """Seconds before the second attempt; doubled for each further one."""
 
 
 class NetError(Exception):
-    """The server is out of reach, or does not do what was asked. `status` is its HTTP status, 0 when there is none."""
+    """The server is out of reach, or does not do what was asked.
 
-    def __init__(self, message: str, status: int = 0) -> None:
+    `status` is its HTTP status, 0 when there is none; `receipt` what it says of a report that it does not take.
+    """
+
+    def __init__(self, message: str, status: int = 0, receipt: str = "") -> None:
         super().__init__(message)
-        self.status = status
+        self.status, self.receipt = status, receipt
 
 
 class Http:
@@ -68,7 +72,8 @@ class Http:
                 connection.request(method, quote(parts.path or "/"), body, dict(headers or {}))
                 response = connection.getresponse()
                 if response.status >= 400:
-                    raise NetError(f"{url}: HTTP {response.status}", response.status)
+                    receipt = response.headers.get(RECEIPT, "")
+                    raise NetError(f"{url}: HTTP {response.status}", response.status, receipt)
                 yield response
             finally:
                 connection.close()
@@ -93,9 +98,11 @@ class Http:
                 return None
             raise
 
-    def post(self, url: str, body: bytes) -> None:
+    def post(self, url: str, body: bytes) -> str:
+        """The receipt's header ("": there is none)."""
         with self.request("POST", url, {"Content-Type": "application/json"}, body) as response:
             response.read(CHUNK)
+            return response.headers.get(RECEIPT, "")
 
     def download(self, url: str, part: Path, limit: int) -> None:
         """Bring `url` into `part`, going on from what is there already. At most `limit` bytes in all.

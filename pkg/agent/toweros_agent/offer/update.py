@@ -31,20 +31,25 @@ class Update:
         self._candidate: Release | None = None
         self._began = (0.0, 0)
 
-    def look(self) -> Offer:
-        """What is asked of the box now."""
+    def look(self, *, afresh: bool = False) -> Offer:
+        """What is asked of the box now. `afresh`: "nothing new" is not believed, as nobody signs that."""
         now = int(time.time())
         with self.http.at_most(deadlines.LOOK):
-            if self.trust.changed() or self._offer is None or now > self._offer.expires:
+            if afresh or self.trust.changed() or self._offer is None or now > self._offer.expires:
                 self._offer = None
                 self._offer = self.trust.offer()
                 self.history.prove_time(self._offer, now)
                 self.upkeep.chore("remember", self.history.save)
         return self._offer
 
+    @property
+    def receipts(self) -> str:
+        """The key of the server's receipts, as the last look had it."""
+        return self._offer.receipts if self._offer else ""
+
     def look_closely(self) -> None:
         """What is asked of the box now, and that it could take it: it is from a builder whom this release believes."""
-        self.provenance.release(self.look())
+        self.provenance.release(self.look(afresh=True))
 
     def fetch(self) -> None:
         """Bring every layer that the disk lacks, and the release document."""
