@@ -29,6 +29,7 @@ class Happened(StrEnum):
     PROVISIONED = "Provisioned"
     RUNS = "Runs"
     FELL_BACK = "FellBack"
+    RETRY = "Retry"
     RESET = "Reset"
     """The watchdog reset a box."""
     COLLECTED = "Collected"

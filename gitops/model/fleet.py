@@ -194,6 +194,7 @@ class Box:
     site: Annotated[str, Field(max_length=1000), Key("Where it stands.", (Level.box,))] = ""
     labels: tuple[tuple[str, str], ...] = ()
     files: Annotated[tuple[Json, ...], Key(word="files")] = ()
+    retry: Annotated[WhoAndWhy, Key("`who: why`. What failed there is tried once more.", EVERYWHERE)] = ""
     suspended: Annotated[WhoAndWhy, Key("`who: why`. Held boxes stay as they are.", EVERYWHERE)] = ""
     poll: Annotated[
         Seconds, Key("Seconds between two looks at the server.", EVERYWHERE, word="poll", writes=DROP_IN)

@@ -142,6 +142,7 @@ class Statement:
     signers: tuple[str, ...]
     evidence: tuple[BlobRef, ...] | None = None
     held: str = ""
+    retry: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, publication: Publication) -> "Statement":
@@ -155,7 +156,7 @@ class Statement:
         return read(_STATEMENT, "custom of release.json", json.dumps(custom), RELEASE_FORMAT)
 
     def encode(self) -> Json:
-        custom = {name: value for name, value in asdict(self).items() if name != "held" or value}
+        custom = {name: value for name, value in asdict(self).items() if name not in ("held", "retry") or value}
         return custom | {
             "format": RELEASE_FORMAT,
             "signers": list(self.signers),

@@ -86,3 +86,4 @@ class Report:
     entry: str = ""
     degraded: tuple[str, ...] = ()
     resets: tuple[Reset, ...] = ()
+    retried: tuple[str, ...] = ()

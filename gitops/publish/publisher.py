@@ -9,7 +9,7 @@ import structlog
 from gitops.errors import PublishError
 from gitops.model import Publication, Target
 from gitops.publish.folder import Folder
-from gitops.publish.targets import RECEIPTS, box_of, held, holds_of, named, refusal, targets_of
+from gitops.publish.targets import RECEIPTS, box_of, held, holds_of, named, refusal, targets_of, tried_again
 from gitops.publish.transfers import make_copies
 from gitops.store import Store
 
@@ -45,11 +45,13 @@ class Publisher:
         *,
         removed: Iterable[str] = (),
         holds: Mapping[str, str] | None = None,
+        retries: Mapping[str, tuple[str, ...]] | None = None,
         now: int | None = None,
     ) -> list[str]:
         """Offer `publications` to their boxes, and nothing any more to those `removed`. Returns the files written.
 
         `holds`: box -> why it shall not take what it is offered (docs/formats.md, `held`); None leaves that as it is.
+        `retries`: box -> why it shall try again what failed; None likewise.
 
         Raises:
             PublishError: a blob is missing, a sequence would fall, or a box cannot read what it would be offered.
@@ -61,7 +63,8 @@ class Publisher:
                 raise PublishError(f"{publication.release.box}: {problem}", hint="see docs/operations.md, Publishing")
             make_copies(self._store.layers, self._store.offers.published(publication.release.box), publication)
             targets |= targets_of(publication)
-        return self._write(targets if holds is None else held(targets, holds), now)
+        targets = targets if holds is None else held(targets, holds)
+        return self._write(targets if retries is None else tried_again(targets, retries), now)
 
     def refused(self, publications: Sequence[Publication]) -> dict[str, str]:
         """Box -> why it cannot be offered its publication now. Such a box holds up nobody but itself."""

@@ -14,6 +14,8 @@ HELD = "held"
 """The member of a release's `custom` that says who or what keeps the box from taking it."""
 RECEIPTS = "receipts"
 """The member that names the key by which the server signs that it got a report."""
+RETRY = "retry"
+"""The member with the reasons for which a box shall try again what failed."""
 HOLD_LENGTH = 200
 """Characters of a reason that travel to a box: every box of a hash bin fetches it."""
 
@@ -55,6 +57,14 @@ def holds_of(targets: Mapping[str, Target]) -> dict[str, str]:
     return {box_of(path): str(target.custom[HELD]) for path, target in targets.items() if HELD in target.custom}
 
 
+def tried_again(targets: Mapping[str, Target], retries: Mapping[str, tuple[str, ...]]) -> dict[str, Target]:
+    """The targets, with the reasons for which boxes shall try again what failed, as they are now."""
+    return {
+        path: _with(target, RETRY, list(retries.get(box_of(path), ()))) if path.endswith(f"/{RELEASE}") else target
+        for path, target in targets.items()
+    }
+
+
 def named(targets: Mapping[str, Target], member: str, value: str) -> dict[str, Target]:
     """The targets, with `member` of every release's `custom` as it is now; an empty value takes it out."""
     return {
@@ -67,8 +77,8 @@ def _held(target: Target, why: str) -> Target:
     return _with(target, HELD, why[:HOLD_LENGTH])
 
 
-def _with(target: Target, member: str, value: str) -> Target:
-    if target.custom.get(member, "") == value:
+def _with(target: Target, member: str, value: str | list[str]) -> Target:
+    if target.custom.get(member, type(value)()) == value:
         return target
     custom = {key: each for key, each in target.custom.items() if key != member}
     return replace(target, custom=custom | ({member: value} if value else {}))

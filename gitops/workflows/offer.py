@@ -15,7 +15,7 @@ from collections.abc import Collection, Mapping, Sequence
 from gitops.assemble.release import Assembled
 from gitops.model import BoxState, Fleet, Happened, Hold, HoldReason, Plan, Publication, Revision, Step
 from gitops.publish import Publisher
-from gitops.rollout import holds, rules
+from gitops.rollout import holds, retries, rules
 from gitops.sign import Signer
 from gitops.store import Store
 from gitops.workflows.journal import Journal
@@ -66,13 +66,15 @@ class Offer:
             self._store.offers.forget_candidate(step.subject)
         waiting = self._store.offers.waiting(revision.sequence)
         states = {state.name: state for state in self._store.states.all()} if waiting else {}
-        suspended = holds.reasons(fleet, self._store)
-        decisions = _decide(fleet, states, waiting, suspended)
+        suspended, again = holds.reasons(fleet, self._store), retries.reasons(fleet, self._store)
+        facts = {box: rules.Facts.of(state, time.time()) for box, state in states.items()}
+        facts = retries.forgiven(facts, again, self._store)
+        decisions = _decide(fleet, states, waiting, suspended, facts)
         going, refused = self._offerable(waiting - _held(decisions).keys())
         # A box that cannot read the newer release may take the older one: it is its way there. Who runs what it is
         # offered has nothing to leave; the others must not move to what Git has left behind.
         outdated = {box: SUPERSEDED for box in waiting & _held(decisions).keys() if not states[box].taken}
-        self._publish(going, removed, outdated | suspended)
+        self._publish(going, removed, outdated | suspended, again)
         for each in going:
             box = each.release.box
             self._journal.normal(Happened.PUBLISHED, f"{each.revision}: {decisions[box]}", box)
@@ -81,9 +83,16 @@ class Offer:
         self._remember(held)
         return tuple(each.release.box for each in going), held
 
-    def _publish(self, going: Sequence[Publication], removed: Sequence[Step], waits: Mapping[str, str]) -> None:
+    def _publish(
+        self,
+        going: Sequence[Publication],
+        removed: Sequence[Step],
+        waits: Mapping[str, str],
+        again: Mapping[str, tuple[str, ...]],
+    ) -> None:
         """The signed metadata first, then what we remember of them."""
-        self._publisher.publish(going, removed=[step.subject for step in removed], holds=waits)
+        gone = [step.subject for step in removed]
+        self._publisher.publish(going, removed=gone, holds=waits, retries=again)
         self._store.offers.promote(each.release.box for each in going)
         for step in removed:
             self._store.offers.forget_published(step.subject)
@@ -107,13 +116,16 @@ class Offer:
 
 
 def _decide(
-    fleet: Fleet, states: Mapping[str, BoxState], waiting: Collection[str], suspended: Mapping[str, str]
+    fleet: Fleet,
+    states: Mapping[str, BoxState],
+    waiting: Collection[str],
+    suspended: Mapping[str, str],
+    known: Mapping[str, rules.Facts],
 ) -> dict[str, rules.Decision]:
     """Of every box: the canary of a waiting box may be one that waits for nothing."""
     newest = {box: state.candidate if box in waiting else state.published for box, state in states.items()}
     wanted = {box: each.content for box, each in newest.items() if each.release and box in fleet.boxes}
-    now = time.time()
-    facts = {box: rules.Facts.of(states[box], now) for box in wanted}
+    facts = {box: known[box] for box in wanted}
     roles = {box: fleet.boxes[box].role for box in wanted}
     gone = {box: Hold(HoldReason.REMOVED) for box in waiting if box not in wanted}
     return rules.decide(wanted, facts, roles, fleet.policy, suspended) | gone

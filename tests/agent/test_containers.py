@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from toweros_agent.health import checks, system
 from toweros_agent.health.checks import Checker, Result
-from toweros_agent.health.probation import STEADY, Probation
+from toweros_agent.health.probation import BAD, Probation
 from toweros_agent.nouns import Check, Verdict
 
 from tests.simulators.services import Services
@@ -75,7 +75,7 @@ def test_a_service_that_no_check_names_counts_once_it_came_up_anew() -> None:
     web = ("web", True, 0)
     assert said == [[web], [web, ("service ntpd", True, 1)], [web, ("service ntpd", False, 2)]]
     probation = Probation(1)
-    for _ in range(STEADY):
+    for _ in range(BAD):
         probation.add(checker.round(), reached=True)
     assert probation.outcome(2) == (Verdict.FAILED, "health check service ntpd: restarted 2 times")
 

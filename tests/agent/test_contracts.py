@@ -228,6 +228,7 @@ def went_back() -> Report:
         checks=tuple(map(CheckRow.of, results)),
         failures=tuple(map(FailureRow.of, failures)),
         resets=(ResetRow(9, 1_759_994_000, "idle: in run > step > poll > look (net.py:93), not fed for 46 s"),),
+        retried=("ada: the mast was down (2025-10-09 07:00 UTC)",),
     )
 
 

@@ -37,7 +37,8 @@ def test_every_step_has_an_end_that_holds_what_is_in_it(state: State, checks: tu
 def test_a_trials_last_round_is_over_before_the_watchdog_is_left_to_bite(
     probation: int, checks: tuple[Check, ...]
 ) -> None:
-    last_round_begins = probation * deadlines.PATIENCE
+    slowest = deadlines.health_round(checks) + deadlines.TRIAL_LOOK + deadlines.REPORT + deadlines.PAUSE
+    last_round_begins = max(probation * deadlines.PATIENCE, deadlines.GOOD * slowest)
     worst = deadlines.health_round(checks) + deadlines.TRIAL_LOOK + deadlines.REPORT
     assert last_round_begins + worst + deadlines.SLACK <= deadlines.trial(probation, checks)
 

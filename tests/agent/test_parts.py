@@ -13,9 +13,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from toweros_agent import machine, rules
-from toweros_agent.deadlines import PATIENCE
-from toweros_agent.health.checks import Result
-from toweros_agent.health.probation import STEADY, Outcome, Probation
 from toweros_agent.history import Memory
 from toweros_agent.host.disk import Disk
 from toweros_agent.host.efivars import GLOBAL, Partition, Variables, keep_fallback, load_option
@@ -249,32 +246,3 @@ def test_drop_ins_by_name_and_the_last_word_wins(tmp_path: Path) -> None:
     assert settings.bases == ("http://192.0.2.7", "http://192.0.2.1:8080")
     assert settings.poll == 5
     assert settings.problems == ("90-odd.toml: unknown key colour",)
-
-
-def test_a_service_that_is_slow_to_come_up_is_waited_for_and_one_that_says_no_is_not() -> None:
-    silent, no, yes = (Result("web", ok, "said", answered=answered) for ok, answered in ((0, 0), (0, 1), (1, 1)))
-
-    def outcome(*rounds: Result, elapsed: float) -> Outcome | None:
-        probation = Probation(10)
-        for result in rounds:
-            probation.add([result], reached=True)
-        return probation.outcome(elapsed)
-
-    assert outcome(silent, silent, silent, elapsed=11) is None
-    assert outcome(silent, silent, silent, elapsed=10 * PATIENCE) == (Verdict.FAILED, "health check web: said")
-    assert outcome(silent, silent, yes, elapsed=11) is None, "it has come up, but has not held yet"
-    assert outcome(silent, yes, yes, yes, elapsed=11) == Outcome()
-    assert outcome(silent, silent, no, elapsed=11) == (Verdict.FAILED, "health check web: said")
-    assert outcome(yes, yes, yes, silent, elapsed=11) is None, "it does not answer any more: busy, or hung"
-    assert outcome(yes, yes, yes, silent, elapsed=10 * PATIENCE) == (Verdict.FAILED, "health check web: said")
-    assert outcome(yes, no, silent, yes, yes, yes, elapsed=11) == Outcome()
-    assert outcome(yes, yes, yes, elapsed=9) is None
-
-
-def test_a_server_that_is_slow_to_be_reached_is_waited_for() -> None:
-    probation = Probation(10)
-    for _ in range(STEADY):
-        probation.add([], reached=False)
-    assert probation.outcome(11) is None
-    late = probation.outcome(10 * PATIENCE)
-    assert late and late.verdict == Verdict.INDETERMINATE

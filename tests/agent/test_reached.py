@@ -140,6 +140,17 @@ def test_an_older_server_signs_nothing_and_its_timestamp_counts_as_before(box: B
     assert box.entries() == ["toweros-7.efi", "toweros-8.efi"]
 
 
+def test_nothing_new_is_nothing_that_anybody_signed(box: Box, server: UpdateServer) -> None:
+    """Of an older server the timestamp is all that there is: it is fetched whole in each round."""
+    server.receipts = None
+    put(server, 8, b"two")
+    agent = trial(box)
+    assert agent.reached()
+    with Rude(nothing_new) as portal:
+        asking(agent, portal.url)
+        assert not agent.reached()
+
+
 def test_a_report_that_nobody_proves_to_have_stays_due(box: Box, server: UpdateServer) -> None:
     agent = trial(box)
     drive(agent, State.IDLE)

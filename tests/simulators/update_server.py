@@ -129,7 +129,7 @@ class UpdateServer:
             sequence, content = 0, "0" * 64
         encoded = Statement(sequence, content, "main@sha1:" + "0" * 40, 1760000000, (), ()).encode()
         custom = custom or {}
-        assert custom.keys() <= {*encoded, "held"}
+        assert custom.keys() <= {*encoded, "held", "retry"}
         if self.receipts:
             custom = {"receipts": self.receipts.public} | custom
         targets = {}

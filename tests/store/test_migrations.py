@@ -40,6 +40,7 @@ from gitops.store.notes.documents import (
     PatchRuns,
     Planned,
     ReceiptKey,
+    Retries,
     Suspended,
     Suspension,
 )
@@ -58,7 +59,7 @@ LATER = {
     FeedState,
     Exposures,
 }
-LATER |= {Patches, PatchRuns, ReceiptKey}
+LATER |= {Patches, PatchRuns, ReceiptKey, Retries}
 """What 0.1.0 did not keep, or not in its last state."""
 GOLDEN = Path(__file__).parents[1] / "golden" / "store" / "0.1.0.sql"
 """Made by 0.1.0 (`make.py` beside it)."""

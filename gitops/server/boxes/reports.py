@@ -85,13 +85,14 @@ class ReportIn(Wire):
     degraded: Annotated[list[Line], Field(max_length=100)] = []
     fetched: Json = {}
     resets: Annotated[list[ResetIn], Field(max_length=100)] = []
+    retried: Annotated[list[Line], Field(max_length=200)] = []
 
     def noun(self) -> Report:
-        values = self.model_dump(exclude={"format", "failures", "checks", "degraded", "resets"})
+        values = self.model_dump(exclude={"format", "failures", "checks", "degraded", "resets", "retried"})
         failures = tuple(Failure(**failure.model_dump()) for failure in self.failures)
         values |= {"checks": tuple(self.checks), "degraded": tuple(self.degraded)}
         resets = tuple(Reset(**reset.model_dump()) for reset in self.resets)
-        return Report(**values, failures=failures, resets=resets)
+        return Report(**values, failures=failures, resets=resets, retried=tuple(self.retried))
 
 
 _REPORT = TypeAdapter(ReportIn)

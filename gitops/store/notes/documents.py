@@ -119,6 +119,13 @@ class Suspension:
 
 
 @dataclass(frozen=True)
+class Retries:
+    """Box -> who wants what failed there to be tried once more, and why."""
+
+    rows: Mapping[str, Suspension] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class Suspended:
     """Box, or `*` for all -> who holds it, as operators said."""
 
@@ -314,6 +321,7 @@ NAMES: Mapping[type[Any], str] = {
     LastDeployed: "deployed",
     Suspended: "suspended",
     ReceiptKey: "receipts",
+    Retries: "retries",
     ForgeMemory: "forge",
     AppImages: "app-images",
     AppImageBlobs: "app-image/",

@@ -51,6 +51,10 @@ SLACK = 30.0
 """For what is not a wait: reading, hashing, writing."""
 PATIENCE = 5
 """Windows until a trial that came to no verdict is given up."""
+GOOD = 6
+"""Rounds in a row in which a check of a trial must hold; a trial has at least so many, however long they take."""
+PAUSE = 10.0
+"""The longest between two rounds of a trial."""
 
 
 def health_round(checks: Iterable[Check]) -> float:
@@ -73,4 +77,6 @@ def step(state: State, checks: Iterable[Check]) -> float:
 
 def trial(probation: float, checks: Iterable[Check]) -> float:
     """From the start of a trial until the watchdog is left to bite: patience may end just after a round began."""
-    return probation * PATIENCE + step(State.PROBATION, tuple(checks)) + REPORT
+    checks = tuple(checks)
+    rounds = GOOD * (health_round(checks) + TRIAL_LOOK + REPORT + PAUSE)
+    return max(probation * PATIENCE, rounds) + step(State.PROBATION, checks) + REPORT

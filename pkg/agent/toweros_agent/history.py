@@ -16,7 +16,7 @@ from toweros_agent import rules
 from toweros_agent.host.disk import Disk, take_crash, write
 from toweros_agent.host.esp import Esp
 from toweros_agent.host.watchdog import reset_the_machine
-from toweros_agent.nouns import FORMAT, Boot, Failure, Json, Offer, Refused, Reset, Staged, Verdict
+from toweros_agent.nouns import FORMAT, Boot, Failure, Json, Offer, Refused, Reset, Staged, Verdict, text
 from toweros_agent.settings import Places
 
 MAX_FAILURES = 8
@@ -33,6 +33,8 @@ class Memory:
     fetched: Json = field(default_factory=dict)
     time: int = 0
     resets: list[Reset] = field(default_factory=list)
+    retried: dict[str, list[str]] = field(default_factory=dict)
+    """Content -> the reasons for which it was tried again. Beside the failures, as an older agent reads those too."""
 
     @classmethod
     def parse(cls, data: bytes) -> "Memory":
@@ -43,13 +45,15 @@ class Memory:
         failures = [Failure(**each | {"verdict": Verdict(each["verdict"])}) for each in document["failures"]]
         resets = [Reset(**each) for each in document.get("resets", ())]
         fetched, moment = dict(document["fetched"]), int(document["time"])
-        return cls({each.sequence: each for each in staged}, failures, fetched, moment, resets)
+        retried = {content: [text(each) for each in why] for content, why in document.get("retried", {}).items()}
+        return cls({each.sequence: each for each in staged}, failures, fetched, moment, resets, retried)
 
     def encode(self) -> bytes:
         staged = [asdict(each) for each in self.staged.values()]
         failures = [asdict(each) for each in self.failures[-MAX_FAILURES:]]
         resets = [asdict(each) for each in self.resets[-MAX_RESETS:]]
         document = {"format": FORMAT, "staged": staged, "failures": failures, "resets": resets}
+        document["retried"] = dict([*self.retried.items()][-MAX_FAILURES:])
         return json.dumps(document | {"fetched": self.fetched, "time": self.time}, indent=1).encode()
 
     @classmethod
@@ -109,6 +113,7 @@ class History:
             entry = self.esp.get(staged.sequence)
             if entry is None:
                 del self.memory.staged[staged.sequence]  # power was lost before it got its name
+                self.memory.retried.pop(staged.content, None)
                 continue
             why = self.disk.why(staged.sequence)[0] or resets.get(staged.sequence, "")
             verdict, reason = rules.diagnose(entry, self.esp.intact(staged), why)

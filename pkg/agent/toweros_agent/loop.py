@@ -139,7 +139,7 @@ class Agent:
             return self.give_up(Verdict.FAILED, failed[0])
         outcome = self.condition.try_out(self.reached)
         if outcome is None:
-            return min(max(self.running.probation / 8, 0.1), 10)
+            return min(max(self.running.probation / 8, 0.1), deadlines.PAUSE)
         if outcome.verdict:
             outside = outcome.verdict == Verdict.INDETERMINATE and self.unreached
             return self.give_up(outcome.verdict, outcome.reason + (f": {self.unreached}" if outside else ""))
@@ -150,7 +150,8 @@ class Agent:
         self.condition.refresh()
         offer, failures = self.update.look(), self.history.memory.failures
         self.reporter.receipts = offer.receipts
-        held = rules.decide(offer, self.running, failures, int(time.time()))
+        retried = self.history.memory.retried.get(offer.content, ())
+        held = rules.decide(offer, self.running, failures, int(time.time()), retried)
         if held is None:
             return self.go(Event.TAKE)
         self.error, self.stretch = held, 0

@@ -20,6 +20,7 @@ MAX_LAYERS = 4096
 MAX_LAYER = 8 << 30
 """Bytes of one layer: more is a mistake or an attack."""
 MAX_DOING = 1000
+MAX_RETRIES = 8
 DIGEST = re.compile(r"[0-9a-f]{64}")
 ENTRY = re.compile(r"toweros-(\d+)(?:\+(\d+)(?:-(\d+))?)?\.efi")
 
@@ -62,6 +63,12 @@ def text(value: object) -> str:
     if isinstance(value, str):
         return value
     raise ValueError(f"{value!r} is not a text")
+
+
+def texts(value: object) -> tuple[str, ...]:
+    if isinstance(value, list):
+        return tuple(map(text, value))
+    raise ValueError(f"{value!r} is not a list of texts")
 
 
 def readable(name: str, document: Json) -> None:
@@ -198,7 +205,8 @@ class Offer:
     """What the server asks this box to run, vouched for by TUF. `time` is the commit's, `expires` the metadata's.
 
     `held`, if not empty, says who or what keeps the box from taking it. `receipts` is the Ed25519 key (hex) by
-    which the server signs that it got a report; empty: it does not, as it is older.
+    which the server signs that it got a report; empty: it does not, as it is older. `retry` are reasons to
+    forgive what failed before, each counting once.
     """
 
     sequence: int
@@ -211,6 +219,7 @@ class Offer:
     expires: int
     held: str = ""
     receipts: str = ""
+    retry: tuple[str, ...] = ()
 
     @classmethod
     def parse(cls, custom: Json, targets: Mapping[str, Target], expires: int) -> "Offer":
@@ -229,6 +238,7 @@ class Offer:
                 expires=expires,
                 held=text(custom.get("held", "")),
                 receipts=digest(custom["receipts"]) if "receipts" in custom else "",
+                retry=texts(custom.get("retry", []))[:MAX_RETRIES],
             )
         except (ValueError, TypeError, KeyError) as error:
             raise Refused(f"metadata: {release.path}: custom: {type(error).__name__}: {error}") from error

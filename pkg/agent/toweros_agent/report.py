@@ -89,6 +89,7 @@ class Report:
     fetched: Json
     failures: Sequence[FailureRow]
     resets: Sequence[ResetRow] = ()
+    retried: Sequence[str] = ()
 
 
 class Reporter:

@@ -6,7 +6,7 @@
 - keep: which boot entries stay?
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from toweros_agent.nouns import Entry, Failure, Offer, Refused, Release, Staged, Verdict
 
@@ -16,8 +16,12 @@ RETRY_AFTER = (60, 600, 3600)
 """Seconds to wait after the first, second, ... indeterminate end."""
 
 
-def decide(offer: Offer, running: Release, failures: Sequence[Failure], now: int) -> str | None:
+def decide(
+    offer: Offer, running: Release, failures: Sequence[Failure], now: int, retried: Collection[str] = ()
+) -> str | None:
     """None: take it. A text: why not now ("" when the box already runs it).
+
+    `retried` are the reasons for which its content was tried again already; any other forgives all failures of before.
 
     Raises:
         Refused: the offer is older than what runs.
@@ -28,7 +32,8 @@ def decide(offer: Offer, running: Release, failures: Sequence[Failure], now: int
         raise Refused(f"release {offer.sequence} is not newer than the running {running.sequence}")
     if offer.held:
         return f"release {offer.sequence} is held: {offer.held}"
-    same = [each for each in failures if (each.content, each.uki) == (offer.content, offer.uki.sha256)]
+    forgiven = bool({*offer.retry} - {*retried})
+    same = [each for each in failures if (each.content, each.uki) == (offer.content, offer.uki.sha256) and not forgiven]
     for each in same:
         if each.verdict == Verdict.FAILED:
             return f"release {offer.sequence} is held: {each.reason}"

@@ -42,6 +42,7 @@ class Teller:
             fetched=memory.fetched | {"repaired": len(self.boot.repaired)},
             failures=[FailureRow.of(failure) for failure in memory.failures],
             resets=[ResetRow.of(reset) for reset in memory.resets],
+            retried=sorted({why for reasons in memory.retried.values() for why in reasons}),
         )
 
     def health(self, state: State, degraded: Sequence[str]) -> Health:

@@ -10,7 +10,7 @@ import time
 from toweros_agent import deadlines
 from toweros_agent.history import History
 from toweros_agent.host.esp import Esp
-from toweros_agent.nouns import Entry, Offer, Refused, Release, Staged
+from toweros_agent.nouns import MAX_RETRIES, Entry, Offer, Refused, Release, Staged
 from toweros_agent.offer.fetch import Fetcher
 from toweros_agent.offer.net import NetError
 from toweros_agent.offer.provenance import Provenance
@@ -81,6 +81,9 @@ class Update:
         self.esp.stage(offer.sequence, uki, addon)
         staged = Staged(offer.sequence, self._candidate.digest, offer.content, offer.uki.sha256, offer.addon.sha256)
         memory.staged[offer.sequence] = staged
+        used = memory.retried.pop(offer.content, [])
+        if used or offer.retry:
+            memory.retried[offer.content] = [*dict.fromkeys((*used, *offer.retry))][-2 * MAX_RETRIES :]
         seconds, received = self._began
         memory.fetched |= {"bytes": self.http.received - received, "seconds": int(time.monotonic() - seconds)}
         self.history.save()

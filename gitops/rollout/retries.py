@@ -1,0 +1,53 @@
+"""Who wants a release to be tried again that failed on a box: `retry:` in Git, or what an operator said.
+
+For causes outside of the release: the mast was down, the other side was. Each reason counts once: it travels to the box
+with the signed metadata, and the box tries again what it did not try for that reason yet; a new reason is a new try. So
+taking a reason back starts nothing, and a release that fails again is held again.
+
+    retry(store, "site-7", "ada", "the mast was down", now)
+    reasons(fleet, store)["site-7"]         # ("ada: the mast was down (2026-11-23 03:12 UTC)",)
+"""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import UTC, datetime
+
+from gitops.model import EventType, Fleet, Happened
+from gitops.rollout.rules import Facts
+from gitops.store import Store
+from gitops.store.notes.documents import Retries, Suspension
+
+LENGTH = 200
+"""Characters of a reason that travel to a box."""
+
+
+def retry(store: Store, box: str, who: str, why: str, now: int) -> None:
+    """Try again what failed there, from the next pass on; in place of what was said of this box before."""
+    said = Suspension(who, why, now)
+    store.notes.change(Retries, lambda known: Retries({**known.rows, box: said}))
+    store.events.add(box, EventType.NORMAL, Happened.RETRY, f"{who}: {why}")
+
+
+def reasons(fleet: Fleet, store: Store) -> dict[str, tuple[str, ...]]:
+    """Box -> why what failed there is tried again; no entry where nobody wants that."""
+    said = (store.notes.get(Retries) or Retries()).rows
+    found = {
+        name: tuple(why[:LENGTH] for why in (box.retry, _text(said[name]) if name in said else "") if why)
+        for name, box in fleet.boxes.items()
+    }
+    return {name: why for name, why in found.items() if why}
+
+
+def forgiven(facts: Mapping[str, Facts], wanted: Mapping[str, tuple[str, ...]], store: Store) -> dict[str, Facts]:
+    """The facts, without what a box failed on and has yet to try again: it keeps nobody from anything meanwhile."""
+    pending = {}
+    for box, why in wanted.items():
+        if box in facts and facts[box].failed:
+            report = store.boxes.report(box)
+            if report and {*why} - {*report.retried}:
+                pending[box] = replace(facts[box], failed=frozenset())
+    return {**facts, **pending}
+
+
+def _text(said: Suspension) -> str:
+    return f"{said.who}: {said.why} ({datetime.fromtimestamp(said.since, UTC):%Y-%m-%d %H:%M:%S} UTC)"

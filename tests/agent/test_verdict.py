@@ -1,0 +1,175 @@
+"""A verdict does not depend on luck, and what failed for a cause outside is tried once more when somebody says why."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from toweros_agent.deadlines import GOOD, PATIENCE
+from toweros_agent.health.checks import Result
+from toweros_agent.health.probation import BAD, Outcome, Probation
+from toweros_agent.history import Memory
+from toweros_agent.loop import Agent
+from toweros_agent.nouns import Verdict
+
+from gitops.model import HealthCheck
+from tests.simulators.box import Box, State, drive, make
+from tests.simulators.update_server import UpdateServer
+
+WINDOW = 12
+YES = Result("web", True)
+NO = Result("web", False, "status 503")
+SILENT = Result("web", False, "timed out", answered=False)
+HTTP = HealthCheck("hello", "http", "http://127.0.0.1:8080/", contains="ok")
+
+
+def trial(*rounds: Result, reached: object = lambda number: True) -> tuple[Outcome | None, int]:
+    """The first outcome over rounds of one second each, and after how many that was."""
+    probation = Probation(WINDOW)
+    for number, result in enumerate(rounds, 1):
+        probation.add([result], reached=reached(number))  # type: ignore[operator]
+        if outcome := probation.outcome(number):
+            return outcome, number
+    return None, len(rounds)
+
+
+def test_one_no_after_eleven_good_rounds_is_no_verdict() -> None:
+    assert trial(*[YES] * 11, NO) == (None, 12)
+    assert trial(*[YES] * 11, NO, *[YES] * 9) == (Outcome(), 12 + GOOD), "it goes on until it holds again"
+    again = trial(*[YES] * 11, NO, NO, NO)
+    assert again == ((Verdict.FAILED, "health check web: status 503 (it held in 11 of 14 rounds)"), 14)
+
+
+def test_nine_bad_rounds_and_three_good_ones_are_not_healthy_yet() -> None:
+    assert trial(*[NO] * 9, *[YES] * 3) == (None, 12)
+    assert trial(*[NO] * 9, *[YES] * 9) == (Outcome(), 9 + GOOD)
+
+
+def test_what_says_no_all_along_goes_when_the_window_is_over() -> None:
+    assert trial(*[NO] * 12) == ((Verdict.FAILED, "health check web: status 503"), WINDOW)
+
+
+def test_what_flaps_for_ever_goes_when_patience_is_over() -> None:
+    flapping = [YES, YES, NO, SILENT, YES] * 20
+    outcome, rounds = trial(*flapping)
+    assert rounds == WINDOW * PATIENCE and outcome
+    assert outcome.verdict == Verdict.FAILED and "status 503 (it held in " not in outcome.reason
+    assert outcome.reason == "health check web: timed out (it held in 36 of 60 rounds)"
+
+
+def test_what_is_slow_to_come_up_is_waited_for_until_patience_is_over() -> None:
+    assert trial(*[SILENT] * 40, *[YES] * 9) == (Outcome(), 40 + GOOD)
+    assert trial(*[SILENT] * 99) == ((Verdict.FAILED, "health check web: timed out"), WINDOW * PATIENCE)
+    assert trial(*[YES] * 30, reached=lambda number: number >= 25) == (Outcome(), 25)
+
+
+def test_a_server_that_was_reached_once_and_never_again_keeps_nothing() -> None:
+    outcome, rounds = trial(*[YES] * 99, reached=lambda number: number < 4)
+    assert rounds == WINDOW * PATIENCE and outcome and outcome.verdict == Verdict.INDETERMINATE
+    assert trial(*[YES] * 20, reached=lambda number: number == WINDOW - GOOD + 1) == (Outcome(), WINDOW)
+
+
+@given(st.lists(st.sampled_from([YES, NO, SILENT]), min_size=WINDOW * PATIENCE, max_size=WINDOW * PATIENCE))
+def test_every_trial_ends_and_only_a_run_decides(rounds: list[Result]) -> None:
+    outcome, number = trial(*rounds)
+    assert outcome and WINDOW <= number <= WINDOW * PATIENCE
+    if outcome.verdict is None:
+        assert rounds[number - GOOD : number] == [YES] * GOOD
+    elif number < WINDOW * PATIENCE:
+        assert rounds[number - BAD : number] == [NO] * BAD
+
+
+@pytest.mark.parametrize("window", [0, 1])
+def test_the_shortest_window_has_rounds_enough(window: int) -> None:
+    probation, ended = Probation(window), []
+    for number in range(GOOD):
+        probation.add([YES], reached=True)
+        ended.append(probation.outcome(window * PATIENCE + number))
+    assert ended == [None] * (GOOD - 1) + [Outcome()]
+
+
+# --- once more, with a reason ---
+
+
+@pytest.fixture
+def server() -> Iterator[UpdateServer]:
+    with UpdateServer("demo-1") as running:
+        yield running
+
+
+@pytest.fixture
+def box(tmp_path: Path, server: UpdateServer) -> Box:
+    (tmp_path / "box").mkdir()
+    made = Box(tmp_path / "box", server.url, server.root)
+    made.install(make(7, probation=0))
+    return made
+
+
+def offer(server: UpdateServer, *why: str) -> None:
+    new = make(8, service=b"two", probation=0, checks=(HTTP,))
+    for root, data in new.blobs.items():
+        server.add_layer(data, root)
+    server.publish(new.document, new.uki, new.addon, custom={"retry": [*why]} if why else {})
+
+
+def fails(box: Box) -> Agent:
+    """Take what is offered, let it fail, and be back."""
+    agent = box.power_on()
+    assert agent and agent.boot.sequence == 7
+    drive(agent, State.REBOOTING)
+    tried = box.power_on()
+    assert tried and tried.boot.sequence == 8
+    drive(tried, State.REBOOTING)
+    back = box.power_on()
+    assert back and back.boot.sequence == 7
+    drive(back, State.IDLE)
+    drive(back, State.IDLE)
+    return back
+
+
+def test_each_reason_is_one_more_try_and_no_more(box: Box, server: UpdateServer) -> None:
+    box.services.status = 503
+    offer(server)
+    assert "is held: health check hello" in fails(box).error
+    offer(server, "ada: the mast was down")
+    back = fails(box)
+    assert "is held: health check hello" in back.error, "once"
+    assert box.report(server)["retried"] == ["ada: the mast was down"]
+    offer(server)
+    drive(back, State.IDLE)
+    assert "is held" in back.error, "a reason that is taken back starts nothing"
+    offer(server, "ada: the mast was down", "bob: new antenna")
+    box.services.status = 200
+    drive(back, State.REBOOTING)
+    kept = box.power_on()
+    assert kept and kept.boot.sequence == 8
+    drive(kept, State.IDLE)
+    assert box.bootable() == [7, 8]
+
+
+def test_an_older_agent_reads_what_this_one_remembers(box: Box, server: UpdateServer) -> None:
+    """It shares the disk, and knows no more members of a failure than these: the release to fall back to has it."""
+    box.services.status = 503
+    offer(server, "ada: x")
+    back = fails(box)
+    document = back.history.memory.encode()
+    assert Memory.parse(document).retried and Memory.parse(document).failures
+    (failure,) = back.history.memory.failures
+    assert vars(failure).keys() == {"sequence", "release", "content", "uki", "verdict", "reason", "time", "log"}
+    assert b'"retry"' not in document
+
+
+def test_a_power_cut_before_the_try_takes_the_reason_not_away(box: Box, server: UpdateServer) -> None:
+    box.services.status = 503
+    offer(server)
+    fails(box)
+    offer(server, "ada: x")
+    agent = box.power_on()
+    assert agent
+    drive(agent, State.REBOOTING)
+    (box.linux / "toweros-8+3.efi").unlink()  # as before its rename
+    again = box.power_on()
+    assert again and again.boot.sequence == 7
+    drive(again, State.REBOOTING)
+    assert box.bootable() == [7, 8]

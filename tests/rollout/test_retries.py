@@ -1,0 +1,57 @@
+"""A release that failed for a cause outside is tried once more, and that travels to the box."""
+
+from pathlib import Path
+
+from gitops.fleet import load_fleet
+from gitops.model import EventType, Failure, Health, Phase, Report, Verdict
+from gitops.publish.folder import Folder
+from gitops.rollout import retries
+from gitops.rollout.rules import Facts
+from gitops.source import FolderTree
+from tests.kit.fleets import repo
+from tests.kit.published import kit
+
+FAILED = Failure(2, "ef" * 32, Verdict.FAILED, "status 503", 5)
+
+
+def said(*retried: str, counter: int = 1) -> Report:
+    words = ("site-1", "boot", counter, 0, "1", 1, "ab" * 32, "cd" * 32, Phase.IDLE, Health.HEALTHY)
+    return Report(*words, failures=(FAILED,), retried=retried)
+
+
+def test_a_reason_of_git_and_one_of_an_operator_both_travel(tmp_path: Path) -> None:
+    repo(tmp_path / "fleet")
+    here = kit(tmp_path / "kit")
+    fleet = load_fleet(FolderTree(tmp_path / "fleet"))
+    name = sorted(fleet.boxes)[0]
+    assert retries.reasons(fleet, here.store) == {}
+    retries.retry(here.store, name, "ada", "the mast was down", 1_790_000_000)
+    operator = "ada: the mast was down (2026-09-21 14:13:20 UTC)"
+    assert retries.reasons(fleet, here.store) == {name: (operator,)}
+    (event,) = here.store.events.latest(name)
+    assert (event.type, event.reason, event.message) == (EventType.NORMAL, "Retry", "ada: the mast was down")
+    repo(tmp_path / "git", **{"fleet.yaml": 'retry: "bob: new antenna"\n'})
+    both = retries.reasons(load_fleet(FolderTree(tmp_path / "git")), here.store)
+    assert both[name] == ("bob: new antenna", operator)
+    here.publisher.publish([here.publication(name, 1)], retries=both)
+
+    def custom() -> object:
+        targets = here.signer.targets(Folder(here.store.paths.metadata).read)
+        return targets[f"{name}/release.json"].custom.get("retry")
+
+    assert custom() == ["bob: new antenna", operator]
+    assert here.publisher.publish([], retries=both) == [], "the same words are no news"
+    assert here.publisher.publish([here.publication(name, 2, b"two")], retries=both) and custom() == [*both[name]]
+    assert here.publisher.publish([], retries={}) and custom() is None
+
+
+def test_a_failure_stops_nobody_while_it_waits_to_be_tried_again(tmp_path: Path) -> None:
+    store = kit(tmp_path / "kit").store
+    failed = {"site-1": Facts(failed=frozenset({"c"})), "site-2": Facts(failed=frozenset({"c"}))}
+    wanted = {"site-1": ("ada: x",)}
+    assert retries.forgiven(failed, wanted, store) == failed, "nobody knows what it tried"
+    store.boxes.save_report(said())
+    assert retries.forgiven(failed, wanted, store)["site-1"].failed == frozenset()
+    assert retries.forgiven(failed, wanted, store)["site-2"] == failed["site-2"]
+    store.boxes.save_report(said("ada: x", counter=2))
+    assert retries.forgiven(failed, wanted, store) == failed, "it was tried again, and failed again"
