@@ -33,7 +33,10 @@ class BoxStatus:
 
     @classmethod
     def of(cls, state: BoxState, now: int) -> "BoxStatus":
-        last = max(state.failures, key=lambda failure: failure.time, default=None)
+        # Who runs what it is asked to run, and is well, has it behind it.
+        healed = state.sync == Sync.SYNCED and state.reported == Health.HEALTHY
+        failures = () if healed else state.failures
+        last = max(failures, key=lambda failure: failure.time, default=None)
         return cls(
             box=state.name,
             sync=state.sync,

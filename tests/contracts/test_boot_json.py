@@ -61,6 +61,35 @@ def test_the_initrd_reads_a_release(tmp_path: Path, shell: str, vector: Path) ->
     assert initrd(shell, tmp_path, work).splitlines() == mounted
 
 
+@pytest.mark.parametrize("shell", SHELLS)
+@pytest.mark.parametrize(
+    ("entry", "addons", "filed"),
+    [
+        ("toweros-6.efi", (6, 3), "6"),
+        ("toweros-6.efi", (3, 6), "6"),
+        ("toweros-8+2-1.efi", (8, 3), "8"),
+        ("toweros-8+0-3.efi", (), "8"),
+        ("", (6, 3), "3"),
+        ("linux.efi", (), "0"),
+    ],
+)
+def test_a_reason_is_filed_under_the_entry_that_was_started(
+    tmp_path: Path, shell: str, entry: str, addons: tuple[int, ...], filed: str
+) -> None:
+    """Two addons name two releases; what went wrong is neither's, but the entry's that they lie beside."""
+    words = " ".join(f"toweros.release={str(number) * 64} toweros.sequence={number}" for number in addons)
+    (tmp_path / "cmdline").write_text(f"console=ttyS0 {words}\n")
+    (tmp_path / "initrd.log").write_text("log\n")
+    (tmp_path / "disk" / "state").mkdir(parents=True)
+    work = (
+        f'say() {{ :; }}; fail() {{ leave_note "$*"; exit 0; }}; boot_entry() {{ echo "{entry}"; }}; read_command_line'
+    )
+    initrd(shell, tmp_path, work, CMDLINE=str(tmp_path / "cmdline"), DISK=str(tmp_path / "disk"))
+    state = tmp_path / "disk" / "state"
+    assert {path.name for path in state.iterdir()} == {f"why-{filed}", f"boot-{filed}.log"}
+    assert (state / f"why-{filed}").read_text() == f"the command line names {len(addons)} releases\n"
+
+
 @pytest.mark.parametrize("vector", vectors("boot", "good", "before"))
 def test_init_names_the_log_of_a_boot_after_its_sequence(tmp_path: Path, vector: Path) -> None:
     (tmp_path / "disk" / "state").mkdir(parents=True)

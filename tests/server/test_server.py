@@ -17,6 +17,7 @@ from gitops.cli.main import application
 from gitops.errors import SettingsError
 from gitops.model import Hold, HoldReason, canonical, sha256
 from gitops.publish.folder import Folder
+from gitops.rollout.status import box_status
 from gitops.server import create_app, serve
 from gitops.server.boxes.reports import MAX_BODY
 from gitops.settings import Settings
@@ -199,6 +200,23 @@ def test_every_report_is_answered_with_a_receipt_by_the_key_that_the_metadata_na
     assert "toweros-receipt" not in web.post("/api/v1/boxes/demo-1/report", content=b"{}").headers
     assert "toweros-receipt" not in web.post("/api/v1/boxes/De%0amo/report", content=first).headers
     assert here.publisher.refresh() == [], "the key stays"
+
+
+def test_what_a_box_went_back_from_is_over_once_it_runs_what_it_shall_and_is_well(
+    here: Kit, web: TestClient, key: Ed25519PrivateKey
+) -> None:
+    publication = here.publication("demo-1", 3)
+    here.store.offers.save_published(publication, "ab" * 32)
+    failure, told = FAILURE | {"sequence": 2, "reason": "hello: 500"}, []
+    wanted = publication.release.content.digest
+    states = [("Healthy", "cd" * 32), ("Degraded", wanted), ("Healthy", wanted)]
+    for counter, (health, content) in enumerate(states, 1):
+        said = {"counter": counter, "health": health, "content": content, "failures": [failure]}
+        assert post(web, body(key, **said)) == 204
+        status = box_status(here.store, "demo-1", 0)
+        assert status
+        told.append(status.fell_back)
+    assert told == ["release 2: failed: hello: 500"] * 2 + [""]
 
 
 def test_a_reset_by_the_watchdog_is_an_event_once(here: Kit, web: TestClient, key: Ed25519PrivateKey) -> None:

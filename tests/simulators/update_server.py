@@ -78,6 +78,7 @@ class UpdateServer:
         self.requests: list[tuple[str, str, int, int]] = []
         self.reports: list[dict[str, object]] = []
         self.post_status = 204
+        self.date: Callable[[], float] = time.time
         self.receipts: Receipts | None = Receipts(Ed25519PrivateKey.generate())
         """None: as a server of before, which signs none."""
         self.version = 0
@@ -175,6 +176,9 @@ def _handler(server: UpdateServer) -> type[BaseHTTPRequestHandler]:  # noqa: C90
         def log_message(self, *_: object) -> None:
             pass
 
+        def date_time_string(self, timestamp: float | None = None) -> str:
+            return super().date_time_string(server.date())
+
         def do_HEAD(self) -> None:
             self.answer(head=True)
 
@@ -188,7 +192,7 @@ def _handler(server: UpdateServer) -> type[BaseHTTPRequestHandler]:  # noqa: C90
                 server.reports.append(envelope)
             text, taken = envelope["report"].encode(), server.post_status in (204, 409)
             receipts = server.receipts
-            headers = receipts.header(server.box, text, taken=taken, now=int(time.time())) if receipts else {}
+            headers = receipts.header(server.box, text, taken=taken, now=int(server.date())) if receipts else {}
             self.start(server.post_status, 0, headers)
 
         def answer(self, head: bool) -> None:

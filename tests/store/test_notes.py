@@ -148,6 +148,12 @@ DOCUMENTS: dict[Any, tuple[str, Any, Any]] = {
         {"blobs": [[A, 1], [B, 2]]},
     ),
     documents.CheckedSignature: (A, documents.CheckedSignature("ada.pub"), {"signer": "ada.pub"}),
+    documents.Retries: (
+        "",
+        documents.Retries({"one": documents.Suspension("ada", "mast", 5)}),
+        {"one": {"who": "ada", "why": "mast", "since": 5}},
+    ),
+    documents.ReceiptKey: ("", documents.ReceiptKey(A), {"private": A}),
     documents.AssembledFiles: (A, documents.AssembledFiles({"kernel": BlobRef(B, 2)}), {"kernel": [B, 2]}),
     documents.SignedBootFile: (f"{A}:{B[:16]}", documents.SignedBootFile(B), {"sha256": B}),
     documents.LayerInventories: (A, documents.LayerInventories({B: BlobRef(A, 2)}), {B: [A, 2]}),
@@ -193,7 +199,7 @@ def test_a_document_comes_back_as_it_went_in(store: Store, kind: Any) -> None:
 @pytest.mark.parametrize("kind", [kind for kind in NAMES if kind not in ALL_DATA])
 def test_a_member_that_nobody_knows_is_dropped(store: Store, kind: Any) -> None:
     key, document, members = DOCUMENTS[kind]
-    nested = kind in (documents.Suspended, documents.PatchRuns)
+    nested = kind in (documents.Suspended, documents.Retries, documents.PatchRuns)
     more = {name: row | {"new": 1} for name, row in members.items()} if nested else members | {"new": 1}
     write(store, kind, key, json.dumps(more))
     assert store.notes.get(kind, key) == document

@@ -21,6 +21,8 @@ from toweros_agent.settings import Places
 
 MAX_FAILURES = 8
 MAX_RESETS = 8
+TOLD = 3600.0
+"""Seconds for which a thing that is over is told."""
 UNKNOWN = "nothing that was written down: the agent did not run, or could not write"
 
 
@@ -77,7 +79,13 @@ class History:
         self.disk, self.esp, self.boot = disk, esp, boot
         self.boot_id = boot_id.read_text().strip()
         self.near_reset = disk.state / "near-reset.json"
-        self.memory, self.problem = Memory.load(disk)
+        self.memory, self._problem = Memory.load(disk)
+        self._found = time.monotonic()
+
+    @property
+    def problem(self) -> str:
+        """What was wrong with the memory: told for some time, as it is put right by then."""
+        return self._problem if time.monotonic() - self._found < TOLD else ""
 
     def log(self, line: str) -> None:
         sys.stderr.write(line + "\n")
@@ -96,10 +104,10 @@ class History:
         same = last is not None and last.release == self.boot.release
         return same and self.boot.sequence not in self.memory.staged
 
-    def fail(self, staged: Staged, verdict: Verdict, reason: str, crash: str = "") -> None:
+    def fail(self, staged: Staged, verdict: Verdict, reason: str, said: str = "") -> None:
         """Remember why the box goes back from a release, and leave its entry no tries."""
         self.esp.condemn(staged.sequence)
-        log = "\n".join(filter(None, [self.disk.why(staged.sequence)[1], crash]))
+        log = "\n".join(filter(None, [self.disk.why(staged.sequence)[1], said]))
         which = (staged.sequence, staged.release, staged.content, staged.uki)
         self.memory.failures.append(Failure(*which, verdict, reason, int(time.time()), log))
         self.memory.staged.pop(staged.sequence, None)

@@ -20,6 +20,7 @@ from toweros_agent.health.system import System
 from toweros_agent.history import History
 from toweros_agent.host.disk import Disk
 from toweros_agent.host.esp import Esp
+from toweros_agent.host.logs import onboot_said, said_last
 from toweros_agent.host.watchdog import Watchdog
 from toweros_agent.machine import Event, State, after
 from toweros_agent.nouns import FORMAT, Boot, Refused, Release, Staged, Verdict
@@ -136,13 +137,17 @@ class Agent:
         if self.history.condemned():
             return self.go(Event.GO_BACK)
         if failed := onboot_failures(self.places.run / "onboot"):
-            return self.give_up(Verdict.FAILED, failed[0])
+            name = failed[0].removeprefix("onboot ").partition(":")[0]
+            return self.give_up(Verdict.FAILED, failed[0], onboot_said(self.places.run / "log", name))
         outcome = self.condition.try_out(self.reached)
         if outcome is None:
             return min(max(self.running.probation / 8, 0.1), deadlines.PAUSE)
         if outcome.verdict:
             outside = outcome.verdict == Verdict.INDETERMINATE and self.unreached
-            return self.give_up(outcome.verdict, outcome.reason + (f": {self.unreached}" if outside else ""))
+            reason = outcome.reason + (f": {self.unreached}" if outside else "")
+            names = self.condition.names(outcome.check)
+            said = said_last(self.places.run / "logs", names) if outcome.check else ""
+            return self.give_up(outcome.verdict, reason, said)
         return self.bless()
 
     def poll(self) -> float:
@@ -208,12 +213,13 @@ class Agent:
         self.upkeep.collect()
         return 0
 
-    def give_up(self, verdict: Verdict, reason: str) -> float:
-        """End the running trial: its entry gets no more tries, the reason is kept, the box reboots."""
+    def give_up(self, verdict: Verdict, reason: str, said: str = "") -> float:
+        """End the running trial: its entry gets no more tries, the reason is kept, the box reboots. `said`: by whom
+        it is about."""
         self.history.log(f"{verdict}: {reason}")
         trial = self.history.memory.staged.get(self.boot.sequence)
         staged = Staged(self.boot.sequence, self.boot.release, self.running.content, trial.uki if trial else "", "")
-        self.history.fail(staged, verdict, reason)
+        self.history.fail(staged, verdict, reason, said)
         return self.go(Event.GO_BACK)
 
     # --- the report ---
@@ -221,6 +227,7 @@ class Agent:
     def tell(self) -> Report:
         local = [*self.settings.problems, *onboot_failures(self.places.run / "onboot")]
         local += [] if self.watchdog.armed else ["no watchdog"]
+        local += [self.reporter.clock] if self.reporter.clock else []
         return self.teller.tell(self.state, self.error, local)
 
     def send_report(self) -> None:

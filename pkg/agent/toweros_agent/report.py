@@ -20,6 +20,9 @@ from toweros_agent.nouns import FORMAT, Failure, Json, Receipt, Refused, Reset, 
 from toweros_agent.offer.net import Http, NetError
 
 REPEAT = 600.0
+CLOCK = 300
+"""Seconds that two clocks may differ."""
+UNITS = ((86400, "days"), (3600, "hours"), (60, "minutes"))
 
 
 class Health(StrEnum):
@@ -92,11 +95,19 @@ class Report:
     retried: Sequence[str] = ()
 
 
+def clock_problem(ahead: float) -> str:
+    """In words that stay the same while the difference does."""
+    if abs(ahead) < CLOCK:
+        return ""
+    unit, name = next((unit, name) for unit, name in UNITS if abs(ahead) >= unit)
+    return f"the clock is {'ahead of' if ahead > 0 else 'behind'} the server's by {abs(ahead) // unit:.0f} {name}"
+
+
 class Reporter:
     """Posts the reports of `box`; `key` is its Ed25519 key in PKCS 8 PEM.
 
     `receipts` is the key (hex) by which the server signs that it got one, "" when it does not. `reached` is when it was
-    last proven to have got one (monotonic).
+    last proven to have got one (monotonic); `clock` is what is wrong with ours by the server's signed word.
     """
 
     def __init__(self, http: Http, server: str, box: str, key: Path, boot_id: Path) -> None:
@@ -105,7 +116,7 @@ class Reporter:
         self._sent: Report | None = None
         self._at = 0.0
         self.receipts = ""
-        self.reached = float("-inf")
+        self.reached, self.clock = float("-inf"), ""
         self._signer: Any = None
 
     def offer(self, report: Report) -> str:
@@ -133,9 +144,9 @@ class Reporter:
         except NetError as error:
             header, problem = error.receipt, error
         if self.receipts and (header or not problem):
-            taken = self._receipt(header, text).taken
-            self.reached = time.monotonic()
-            if taken:
+            receipt = self._receipt(header, text)
+            self.reached, self.clock = time.monotonic(), clock_problem(time.time() - receipt.time)
+            if receipt.taken:
                 return
         if problem or self.receipts:
             raise problem or Refused("the server says so")

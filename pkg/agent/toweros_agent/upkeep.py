@@ -26,7 +26,8 @@ class Upkeep:
 
     @property
     def problems(self) -> list[str]:
-        return [problem for problem in (self._fallback, self._clock, *self._chores.values()) if problem]
+        clock = self._clock if time.time() < self.history.memory.time else ""
+        return [problem for problem in (self._fallback, clock, *self._chores.values()) if problem]
 
     def chore(self, name: str, work: Callable[[], object]) -> None:
         self._chores.pop(name, None)

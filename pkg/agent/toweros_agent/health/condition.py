@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable
 
 from toweros_agent.deadlines import PATIENCE
-from toweros_agent.health.checks import Checker, Result, Surroundings
+from toweros_agent.health.checks import Checker, Kind, Result, Surroundings
 from toweros_agent.health.probation import Outcome, Probation
 from toweros_agent.nouns import Release
 
@@ -27,6 +27,11 @@ class Condition:
         self.results = self._checker.round()
         self.probation.add(self.results, reached())
         return self.probation.outcome(time.monotonic() - self.started)
+
+    def names(self, check: str) -> list[str]:
+        """What the service of a check may be called."""
+        targets = [each.target for each in self.checks if each.name == check and each.type != Kind.HTTP]
+        return [*targets, check.removeprefix("service ")]
 
     def refresh(self) -> None:
         """Another round, if one is due."""

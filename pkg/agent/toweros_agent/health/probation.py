@@ -23,6 +23,8 @@ class Outcome(NamedTuple):
 
     verdict: Verdict | None = None
     reason: str = ""
+    check: str = ""
+    """The check that it is about."""
 
 
 @dataclass
@@ -70,7 +72,7 @@ class Probation:
         unsteady = {name: record for name, record in self.checks.items() if record.good < GOOD}
         for name, record in unsteady.items():
             if late or record.bad >= BAD:
-                return Outcome(Verdict.FAILED, f"health check {name}: {record}")
+                return Outcome(Verdict.FAILED, f"health check {name}: {record}", name)
         if unsteady:
             return None
         if self.unreached is not None and self.unreached < GOOD:

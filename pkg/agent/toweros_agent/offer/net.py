@@ -8,6 +8,7 @@ import os
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from email.utils import parsedate_to_datetime
 from http.client import HTTPException, HTTPResponse
 from pathlib import Path
 from urllib.parse import quote, urlsplit
@@ -37,13 +38,14 @@ class Http:
     """One way out. `tick` is called between any two waits; `pause` waits; `received` counts bytes of content.
 
     All that is asked ends at `until`, a moment of the monotonic clock that `within` sets; `silence` bounds each wait.
+    `server_time` is what the last answer said that the time is.
     """
 
     def __init__(
         self, tick: Callable[[], None], pause: Callable[[float], None], silence: float = deadlines.SILENCE
     ) -> None:
         self.tick, self.pause, self.silence, self.received = tick, pause, silence, 0
-        self.until = float("inf")
+        self.until, self.server_time = float("inf"), 0.0
 
     def within(self, seconds: float) -> None:
         """What is asked from now on may take so long altogether."""
@@ -71,6 +73,7 @@ class Http:
             try:
                 connection.request(method, quote(parts.path or "/"), body, dict(headers or {}))
                 response = connection.getresponse()
+                self.server_time = _date(response)
                 if response.status >= 400:
                     receipt = response.headers.get(RECEIPT, "")
                     raise NetError(f"{url}: HTTP {response.status}", response.status, receipt)
@@ -144,6 +147,14 @@ class Http:
                 window, before = time.monotonic() + deadlines.RATE_WINDOW, total
             yield chunk
             self.tick()
+
+
+def _date(response: HTTPResponse) -> float:
+    """What the server says that the time is, unsigned; 0: nothing that can be read."""
+    try:
+        return parsedate_to_datetime(response.headers.get("Date", "")).timestamp()
+    except (ValueError, TypeError, OverflowError, IndexError):
+        return 0.0
 
 
 def _complete(response: HTTPResponse, got: int, url: str) -> None:

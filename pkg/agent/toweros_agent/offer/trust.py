@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 MAX_TIMESTAMP = 16 << 10
 MAX_METADATA = 4 << 20
+AHEAD = 3600
+"""Seconds of difference to the server's clock that are no expiry but a wrong clock."""
 
 
 class Trust:
@@ -37,7 +39,7 @@ class Trust:
 
     def offer(self) -> Offer:
         """The whole workflow. Raises `NetError`, `OSError`, or `Refused` with python-tuf's reason."""
-        from tuf.api.exceptions import DownloadError, RepositoryError
+        from tuf.api.exceptions import DownloadError, ExpiredMetadataError, RepositoryError
 
         try:
             updater = self._updater()
@@ -45,11 +47,21 @@ class Trust:
             targets = {name: self._target(updater, name) for name in ("release.json", "uki.efi", "addon.efi")}
         except DownloadError as error:
             raise NetError(f"metadata: {error.__cause__ or error}") from error
+        except ExpiredMetadataError as error:
+            raise Refused(f"metadata: {self._clock()}{type(error).__name__}: {error}") from error
         except (RepositoryError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise Refused(f"metadata: {type(error).__name__}: {error}") from error
         offer = self._read(targets)
         self.etag = self._seen
         return offer
+
+    def _clock(self) -> str:
+        """A clock that is ahead lets everything look expired: then that is what is wrong."""
+        now, theirs = time.time(), self.http.server_time
+        if not theirs or now - theirs < AHEAD:
+            return ""
+        ours, other = (time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(each)) for each in (now, theirs))
+        return f"the clock is ahead: it says {ours}, the server {other}; so what is signed looks expired: "
 
     def _updater(self) -> "Updater":
         from tuf.ngclient.config import UpdaterConfig
