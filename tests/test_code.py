@@ -19,7 +19,7 @@ AGENT = CHECKOUT / "pkg" / "agent"
 BIN = Path(sys.executable).parent
 MODULE_LINES, FUNCTION_LINES, CLASS_LINES, METHODS, PARAMETERS, ROOM_LINES, LOOSE_LINES = 400, 60, 200, 20, 6, 1500, 800
 """A room is the files directly in one folder; the loose modules are those directly in `gitops/`."""
-BESIDE_THE_MODULES = {"agent", "contracts", "docs", "e2e", "golden", "kit", "pkg", "simulators"}
+BESIDE_THE_MODULES = {"agent", "conformance", "contracts", "docs", "e2e", "golden", "kit", "pkg", "simulators"}
 """Folders of tests that mirror no folder of `gitops/`."""
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 

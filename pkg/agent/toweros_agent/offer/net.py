@@ -19,6 +19,8 @@ from toweros_agent.host.connections import Limits, Plain, Tls
 CHUNK = 64 << 10
 RECEIPT = "toweros-receipt"
 ATTEMPTS = 5
+QUOTED = "/%"
+"""Addresses come quoted: what is a part of a name there stays one (a role `?` is asked for as %3F)."""
 BACK_OFF = 2.0
 """Seconds before the second attempt; doubled for each further one."""
 
@@ -71,7 +73,7 @@ class Http:
         try:
             connection = kind(parts.hostname or "", parts.port, Limits(self.until, self.silence, self.tick))
             try:
-                connection.request(method, quote(parts.path or "/"), body, dict(headers or {}))
+                connection.request(method, quote(parts.path or "/", safe=QUOTED), body, dict(headers or {}))
                 response = connection.getresponse()
                 self.server_time = _date(response)
                 if response.status >= 400:

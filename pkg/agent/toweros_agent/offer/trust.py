@@ -8,6 +8,7 @@ one hash bin. python-tuf is imported only when there is something new: it costs 
 import json
 import time
 from calendar import timegm
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -42,7 +43,7 @@ class Trust:
         from tuf.api.exceptions import DownloadError, ExpiredMetadataError, RepositoryError
 
         try:
-            updater = self._updater()
+            updater = updater_of(self.http, self.folder, self.url, self.root)
             updater.refresh()
             targets = {name: self._target(updater, name) for name in ("release.json", "uki.efi", "addon.efi")}
         except DownloadError as error:
@@ -63,13 +64,6 @@ class Trust:
         ours, other = (time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(each)) for each in (now, theirs))
         return f"the clock is ahead: it says {ours}, the server {other}; so what is signed looks expired: "
 
-    def _updater(self) -> "Updater":
-        from tuf.ngclient.config import UpdaterConfig
-        from tuf.ngclient.updater import Updater
-
-        config = UpdaterConfig(targets_max_length=MAX_METADATA, snapshot_max_length=MAX_METADATA)
-        return Updater(str(self.folder), self.url, fetcher=_fetcher(self.http), config=config, bootstrap=self.root)
-
     def _target(self, updater: "Updater", name: str) -> tuple[Target, Any]:
         info = updater.get_targetinfo(f"{self.box}/{name}")
         if info is None:
@@ -85,15 +79,24 @@ class Trust:
         return Offer.parse(targets["release.json"][1], {name: target for name, (target, _) in targets.items()}, expires)
 
 
+def updater_of(http: Http, folder: Path, url: str, root: bytes) -> "Updater":
+    """python-tuf's client workflow with our limits, from the built-in root on. Trusted metadata is kept in `folder`."""
+    from tuf.ngclient.config import UpdaterConfig
+    from tuf.ngclient.updater import Updater
+
+    config = UpdaterConfig(targets_max_length=MAX_METADATA, snapshot_max_length=MAX_METADATA)
+    return Updater(str(folder), url, fetcher=_fetcher(http), config=config, bootstrap=root)
+
+
 def _fetcher(http: Http) -> Any:
     """python-tuf's view of our own HTTP: same limits, no temporary files."""
     from tuf.api.exceptions import DownloadError, DownloadHTTPError, DownloadLengthMismatchError
     from tuf.ngclient.fetcher import FetcherInterface
 
     class Fetcher(FetcherInterface):
-        # The interface wants it; the updater calls `download_bytes` alone, and ours does not stream.
-        def _fetch(self, url: str) -> Any:
-            raise NotImplementedError
+        # A box's targets come by `offer.fetch`; through here comes what is small.
+        def _fetch(self, url: str) -> Iterator[bytes]:
+            yield self.download_bytes(url, MAX_METADATA)
 
         def download_bytes(self, url: str, max_length: int) -> bytes:
             try:
