@@ -10,7 +10,7 @@ from gitops.cli.output import talk
 from gitops.errors import FleetError
 from gitops.source.upgrade import Upgraded
 from gitops.source.upgrade import upgrade as merge
-from gitops.workflows.upgrade import touched
+from gitops.workflows.upgrade import older, touched
 
 FAILED = 1
 
@@ -49,10 +49,17 @@ def _tell_conflicts(done: Upgraded) -> None:
 
 def _tell_boxes(folder: Path, done: Upgraded) -> None:
     try:
-        boxes = touched(folder, done)
+        boxes, fallen = touched(folder, done), older(folder, done)
     except FleetError as error:
         talk.print(f"[yellow]the fleet repo has mistakes:[/yellow] {len(error.problems)}; see `toweros validate`")
         return
     talk.print(f"boxes that get another release: {', '.join(boxes) or 'none'}")
     look = f"toweros plan -C {folder} --base HEAD^ --head HEAD"
     talk.print(f"look at it with `{look}`; deploy it with `git push`")
+    if fallen:
+        talk.print("[red]older than what the fleet repo had:[/red]")
+        for row in fallen:
+            talk.print(f"  {row}")
+        names = " ".join(dict.fromkeys(row.partition(":")[0] for row in fallen))
+        talk.print(f"next: `toweros lock {names}` and a commit, before you push: these may be fixes that you have")
+        raise typer.Exit(FAILED)

@@ -3,9 +3,11 @@
 In: the layers, lowest first (tars, plain or gzip). Out: an `Inventory`. Rules:
 
 - dpkg's status (and status.d, as distroless images have it), apk's installed and rpm's rpmdb.sqlite are read; so are
-  Python packages in site-packages. Of rpm's older databases, and of what is in none, we can only say that we did not;
+  Python packages in site-packages and dist-packages, but for those that are the distribution's own. Of rpm's older
+  databases, and of what is in none, we can only say that we did not;
 - a file of an upper layer hides the one below, and a whiteout hides what was there;
-- an image without any database is "unknown inside", and never empty.
+- an image of whose databases none lists a package is "unknown inside", and never empty: what was thrown out to make it
+  small may have been the list, and not what it lists.
 
     of_image("osmocom/osmo-hlr@sha256:...", [layer, layer])
 """
@@ -23,12 +25,17 @@ from gitops.security.sbom import rpm
 from gitops.security.sbom.files import OS_RELEASE, WHITEOUT, distribution, normal
 from gitops.security.sbom.parts import of_metadata, source_of
 
-DPKG = re.compile(r"var/lib/dpkg/(status|status\.d/[^/]+)")
+DPKG = re.compile(r"var/lib/dpkg/(status|status\.d/[^/]+(?<!\.md5sums))")
 APK = re.compile(r"(usr/)?lib/apk/db/installed")
 RPM = re.compile(r"(var|usr)/lib/(sysimage/)?rpm/rpmdb\.sqlite")
 RPM_UNREAD = re.compile(r"(var|usr)/lib/(sysimage/)?rpm/(rpmdb\.sqlite-wal|Packages|Packages\.db)")
 """Changes that are not in rpmdb.sqlite yet, Berkeley DB, and ndb."""
-PYTHON = re.compile(r".*/site-packages/[^/]+\.(dist|egg)-info/(METADATA|PKG-INFO)")
+PYTHON = re.compile(
+    r"(?!usr/lib/python3/dist-packages/).*/(site|dist)-packages/"
+    r"[^/]+\.(dist-info/METADATA|egg-info/PKG-INFO|egg-info)"
+)
+"""In /usr/lib/python3/dist-packages lies what dpkg lists, with Debian's own fixes; pip's go below /usr/local there. An
+egg-info that is a file has in it what PKG-INFO has (setuptools, "Python Egg Formats")."""
 DATABASES = (DPKG, APK, RPM, RPM_UNREAD, PYTHON, *map(re.compile, OS_RELEASE))
 LARGEST = 64 << 20
 """Bytes of a database: a full Debian's is a tenth of it."""
@@ -52,7 +59,7 @@ def of_image(name: str, layers: Sequence[Path]) -> Inventory:
     unread += [f"{name}: {text}" for text in damaged]
     unread += [f"{name}: the rpm database {path} is not read" for path in found if _is_unread(path, found[path])]
     unread += [f"{name}: /{path} is larger than {LARGEST >> 20} MiB" for path in found if len(found[path]) > LARGEST]
-    if not any(database.fullmatch(path) for path in found for database in (DPKG, APK, *([] if damaged else [RPM]))):
+    if all(each.ecosystem is Ecosystem.pypi for each in listed):
         unread.append(f"{name}: unknown inside: no database of packages that we read")
     return Inventory(tuple(components), (), "", tuple(sorted(unread)))
 
@@ -100,7 +107,7 @@ def _of_texts(found: Mapping[str, bytes]) -> Iterator[Component]:
         if RPM.fullmatch(path) or RPM_UNREAD.fullmatch(path):
             continue
         text = data.decode(errors="replace")
-        if DPKG.fullmatch(path) and not path.endswith(".md5sums"):
+        if DPKG.fullmatch(path):
             yield from _dpkg(text)
         elif APK.fullmatch(path):
             yield from _apk(text)

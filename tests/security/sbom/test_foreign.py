@@ -74,6 +74,12 @@ def test_an_image_without_a_database_is_unknown_and_not_empty(folder: Path) -> N
     assert look(folder, {"app": b"\x7fELF"}).unread == ("x: unknown inside: no database of packages that we read",)
 
 
+@pytest.mark.parametrize("path", ["var/lib/dpkg/status", "var/lib/dpkg/status.d/base.md5sums", "lib/apk/db/installed"])
+def test_a_database_that_lists_nothing_makes_nothing_clean(folder: Path, path: str) -> None:
+    found = look(folder, {"usr/bin/app": b"\x7fELF", path: b""})
+    assert found.unread == ("x: unknown inside: no database of packages that we read",)
+
+
 def test_rpm_and_a_layer_in_another_compression_are_said_to_be_unread(folder: Path) -> None:
     found = look(folder, {"var/lib/rpm/rpmdb.sqlite": b"SQLite format 3"}, b"\x28\xb5\x2f\xfd rest")
     assert [text.split(": ", 1)[1] for text in found.unread] == [
@@ -88,7 +94,10 @@ def test_python_packages_are_listed_but_not_those_of_the_distribution(folder: Pa
     layer = {
         "var/lib/dpkg/status": STATUS,
         "usr/local/lib/python3.12/site-packages/requests-2.1.dist-info/METADATA": metadata,
+        "usr/local/lib/python3.13/dist-packages/six-1.dist-info/METADATA": metadata.replace(b"requests", b"six"),
+        "opt/venv/lib/python3.13/site-packages/old-1.egg-info": metadata.replace(b"requests", b"old"),
         "usr/lib/python3/dist-packages/other-1.dist-info/METADATA": metadata.replace(b"requests", b"other"),
     }
     found = look(folder, layer)
-    assert [each.name for each in found.components if each.ecosystem is Ecosystem.pypi] == ["requests"]
+    pypi = [each.name for each in found.components if each.ecosystem is Ecosystem.pypi]
+    assert pypi == ["old", "requests", "six"]
