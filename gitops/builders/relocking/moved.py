@@ -12,7 +12,8 @@ from dataclasses import replace
 
 from gitops.model import LockedFile
 
-POOL = re.compile(r"pool/.+/([a-z0-9][a-z0-9+.-]+)/[^/]+$")
+POOL = re.compile(r"pool/.+/(lib[a-z0-9]|[a-z0-9])/(\1[a-z0-9+.-]*)/[^/]+$")
+"""Debian's own layout: pool/main/o/openssl, pool/main/libz/libzstd. Other people's folders name no source."""
 REBUILT = re.compile(r"\+b\d+$")
 
 
@@ -30,7 +31,7 @@ def _told(file: LockedFile, sources: dict[str, str]) -> LockedFile:
     if file.kind != "deb" or file.source:
         return file
     path = POOL.search(file.path)
-    source = sources.get(file.name) or (path[1] if path else file.name)
+    source = sources.get(file.name) or (path[2] if path else file.name)
     return replace(file, source=source, source_version=REBUILT.sub("", file.version))
 
 
