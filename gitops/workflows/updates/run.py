@@ -26,6 +26,7 @@ from gitops.model.updates.patching import How, Patching, Proposal, Window
 from gitops.security.schedule.choice import Facts, apart, by_itself, merges, ripe_at
 from gitops.security.schedule.knowledge import mended, unsure
 from gitops.source.clone.pushing import PushClone
+from gitops.store.files.blobs import Blobs
 from gitops.workflows.updates.desk import Desk
 from gitops.workflows.updates.images.survey import Joined, Watch, boxes_pull
 from gitops.workflows.updates.memory import Memory
@@ -35,7 +36,6 @@ from gitops.workflows.updates.tagging import make_up, next_name, release, sealed
 from gitops.workflows.updates.tries import Tries
 
 log = structlog.get_logger(__name__)
-
 
 TRIAL = 3 * 86400
 """Seconds that a suspect waits for the one before: boxes that say nothing for longer keep no updates back."""
@@ -91,16 +91,9 @@ class Run:
         return outcome
 
     def _relocker(self, clone: PushClone) -> Relocker:
-        tree = clone.files(self._revision.commit)
-        return Relocker(Apts(self._desk.settings.state / "apt"), tree, self._fleet.packages, self._control)
-
-    def _control(self, file: LockedFile) -> dict[str, str] | None:
-        """What a locked file that was fetched once says of others."""
-        if not self._desk.store.blobs.has(file.sha256):
-            return None
-        from debian.debfile import DebFile
-
-        return related(dict(DebFile(str(self._desk.store.blobs.path(file.sha256))).debcontrol()))
+        tree, blobs = clone.files(self._revision.commit), self._desk.store.blobs
+        apts = Apts(self._desk.settings.state / "apt")
+        return Relocker(apts, tree, self._fleet.packages, lambda file: _control(blobs, file))
 
     def _stamp(self, relocker: Relocker) -> str:
         """While it stays, a run finds what the last one found."""
@@ -246,3 +239,12 @@ class Run:
         clone.push(f"refs/heads/{base.branch}", proposal.pushed, base.commit)
         self._desk.say(EventType.NORMAL, Happened.PROPOSED, f"merged {', '.join(map(str, parcel.moves))}")
         return True
+
+
+def _control(blobs: Blobs, file: LockedFile) -> dict[str, str] | None:
+    """What a locked file that was fetched once says of others."""
+    if not blobs.has(file.sha256):
+        return None
+    from debian.debfile import DebFile
+
+    return related(dict(DebFile(str(blobs.path(file.sha256))).debcontrol()))
