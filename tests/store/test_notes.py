@@ -74,6 +74,7 @@ DOCUMENTS: dict[Any, tuple[str, Any, Any]] = {
         {
             "kernel": {
                 "last": 1, "started": 2, "finished": 3, "outcome": "nothing new", "error": "", "retry": 4, "asked": 5,
+                "unended": 0,
             },
         },
     ),
@@ -88,7 +89,7 @@ DOCUMENTS: dict[Any, tuple[str, Any, Any]] = {
                 "openssl": {
                     "ref": "refs/heads/main", "window": "packages", "base": "c" * 40, "note": "", "pull": 0, "since": 0,
                     "moves": [{"source": "openssl", "old": "1", "new": "2"}], "locks": {"pkg/a/packages.lock": A},
-                    "pushed": "", "pushing": "",
+                    "pushed": "", "pushing": "", "deployed": "",
                 },
             },
             "held": {B: {"moves": [{"source": "openssl", "old": "1", "new": "2"}], "failed": "build", "why": "no",

@@ -92,9 +92,9 @@ class WindowRun:
     started: int = 0
     finished: int = 0
     retry: int = 0
-    unended: int = 0
     outcome: str = ""
     error: str = ""
+    unended: int = 0
 
 
 @dataclass(frozen=True)
