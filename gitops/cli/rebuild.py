@@ -44,11 +44,14 @@ def rebuild(
     place = scratch or (settings.state if settings.state.is_dir() else None)
     clone = LocalClone(folder or Layout(settings.state).source / "clone.git")
     witness = SecondWitness(settings, files or settings.state, builders_of(keys or settings.keys), clone)
-    claim = witness.claim(name)
+    named = witness.find(name)
+    claim = witness.claim(named)
     believed = f"commit {claim.commit}, server {claim.asked['server']}"
+    if not named.offered:
+        believed += ", and which boot files these are: nobody is offered this release"
     talk.print(f"its provenance is believed for this: {believed}", soft_wrap=True, markup=False)
     talk.print(f"building {name} again; this takes as long as its first build")
-    found = witness.rebuild(name, place)
+    found = witness.rebuild(named, place)
     words = {True: "[green]same[/green]", False: "[red]DIFFERS[/red]"}
     rows = [[each.part, words[each.same], each.published, "" if each.same else each.rebuilt] for each in found]
     values = [asdict(each) | {"same": each.same} for each in found]

@@ -143,7 +143,11 @@ def _keep_builder(folder: Path, old: Path) -> None:
     """The key that boxes know now; a run that was stopped has kept it already."""
     key = _read(folder / "builder.pem")
     if old.exists() and old.read_bytes() != key:
-        hint = f"remove {old} once every box runs a release with the new keys/{BUILDER}, then rotate again"
+        # After one, a box may still go back to the release before, which believes the old key alone.
+        hint = (
+            f"remove {old} once every box has taken two releases with the new keys/{BUILDER}, "
+            "and keep it in the backup; then rotate again"
+        )
         raise SignError(f"{old} still signs for boxes that know no other key", hint=hint)
     write(old, key)
 

@@ -181,6 +181,6 @@ def test_a_second_build_in_a_clean_store_gives_every_digest_again(site: Site) ->
     witness = SecondWitness(
         site.settings, site.settings.state, builders_of(site.settings.keys), LocalClone(site.remote.work)
     )
-    found = witness.rebuild("a", site.folder)
+    found = witness.rebuild(witness.find("a"), site.folder)
     assert found and [each for each in found if not each.same] == []
     assert found[-3].part == "release.json" and found[-3].rebuilt == site.offers()["a"]

@@ -5,9 +5,11 @@ In: published files, whom to believe as builders, a clone of the fleet repo. Out
 - nothing of the first build is used: packages are built and layers made in a store of its own, gone afterwards; only
   what a lock or a reference names by digest may come from the first store, and is held against that digest;
 - what the first build said of itself is believed for one thing: which commit, box and server to build for;
+- the boot files are those that the metadata offer; of a release that nobody is offered, those of its provenance;
 - a boot file is compared by what its signature covers: the rest of it is the signature, and the time in that.
 
-    comparisons = SecondWitness(settings, files, builders, clone).rebuild("site-7")
+    witness = SecondWitness(settings, files, builders, clone)
+    comparisons = witness.rebuild(witness.find("site-7"))
     all(each.same for each in comparisons)
 """
 
@@ -24,7 +26,7 @@ from gitops.builders import BuildahBuilder
 from gitops.builders.places import Places
 from gitops.errors import RegistryError, SourceError, StoreError, TowerosError
 from gitops.fleet import load_fleet
-from gitops.model import BlobRef, Box, Builders, Claim, Existing, Fleet, Release, Revision
+from gitops.model import BlobRef, Box, Builders, Claim, Existing, Fleet, Release, Revision, Target
 from gitops.oci.image import Reference
 from gitops.oci.registry import hex_of, parse
 from gitops.plan import PACKAGE, plan
@@ -48,6 +50,15 @@ BOOT_FILES = ("uki.efi", "addon.efi")
 
 
 @dataclass(frozen=True)
+class Named:
+    """A release: file -> SHA-256. Not `offered`: nobody is offered it, so nothing but its provenance names its boot
+    files, and they are not in here."""
+
+    files: Mapping[str, str]
+    offered: bool
+
+
+@dataclass(frozen=True)
 class Comparison:
     """One part of a release: its digest as published, and as built again; empty: there is no such part."""
 
@@ -68,14 +79,15 @@ class SecondWitness:
         self._paths = Layout(files)
         self._blobs, self._attestations = Blobs(self._paths.blobs), Attestations(self._paths.attestations)
 
-    def rebuild(self, name: str, scratch: Path | None = None) -> list[Comparison]:
-        """Build the release of a box, or of a digest, again. `scratch` is where: gigabytes, gone afterwards.
+    def rebuild(self, named: Named, scratch: Path | None = None) -> list[Comparison]:
+        """Build a release again. `scratch` is where: gigabytes, gone afterwards.
 
         Raises:
-            TowerosError: it has no provenance that we believe, its commit is not in the clone, or it does not build.
+            TowerosError: no provenance that we believe is about just these files, its commit is not in the clone, or it
+                does not build.
         """
-        claim = self.claim(name)
-        release = Release.parse(self._blobs.read(claim.subjects[RELEASE]))
+        claim = self.claim(named)
+        release = Release.parse(self._blobs.read(named.files[RELEASE]))
         for layer in release.layers():
             of_layer(self._attestations, self._builders, layer)
         covered = self._covered(claim)
@@ -84,26 +96,27 @@ class SecondWitness:
         boot = {name: signed_digest(data) for name, data in zip(BOOT_FILES, (made.uki, made.addon), strict=True)}
         return compare(_parts(release) | covered, _parts(made.release) | boot)
 
-    def claim(self, name: str) -> Claim:
+    def claim(self, named: Named) -> Claim:
         """What the provenance of a release says, signed by somebody whom we believe.
 
         Raises:
-            TowerosError: there is none.
+            TowerosError: there is none that is about just these files.
         """
-        return of_release(self._attestations, self._builders, {RELEASE: self.find(name.removeprefix("sha256:"))})
+        return of_release(self._attestations, self._builders, named.files)
 
-    def find(self, name: str) -> str:
-        """The digest of a release: of what a box is offered, or of itself.
+    def find(self, name: str) -> Named:
+        """What a box is offered; or the release of a digest, which need not be offered to anybody.
 
         Raises:
-            TowerosError: there is neither such a box nor such a release.
+            TowerosError: there is neither such a box nor such a release, or the box is not offered all its files.
         """
-        if HEX.fullmatch(name) and self._attestations.read(name) is not None:
-            return name
+        name = name.removeprefix("sha256:")
         offered = tuf.read_targets(Folder(self._paths.metadata).read, Bins())
         for path, target in offered.items():
             if path.endswith(f"/{RELEASE}") and name in (box_of(path), target.ref.sha256):
-                return target.ref.sha256
+                return Named(_files(offered, box_of(path)), offered=True)
+        if HEX.fullmatch(name) and self._attestations.read(name) is not None:
+            return Named({RELEASE: name}, offered=False)
         raise TowerosError(f"nothing called {name} is offered", hint="`toweros status` lists the boxes")
 
     def _covered(self, claim: Claim) -> dict[str, str]:
@@ -157,6 +170,13 @@ class SecondWitness:
             if refs := stored_image(self._blobs, digest):
                 lend_locked(self._blobs, store, [ref.sha256 for ref in refs])
                 store.notes.put(AppImageBlobs(refs), digest)
+
+
+def _files(offered: Mapping[str, Target], box: str) -> dict[str, str]:
+    names = (RELEASE, *BOOT_FILES)
+    if missing := [name for name in names if f"{box}/{name}" not in offered]:
+        raise TowerosError(f"{box} is offered no {missing[0]}", hint="`toweros verify` says what else is wrong with it")
+    return {name: offered[f"{box}/{name}"].ref.sha256 for name in names}
 
 
 def lend_locked(blobs: Blobs, store: Store, digests: Iterable[str]) -> None:

@@ -3,7 +3,8 @@
 In: what a workshop made, the builder's key. Out: attestations in the store, where the server has them for boxes. Rules:
 
 - a claim is made once, when the layer is first part of a release, and depends on nothing but what it says: there is no
-  time in it, and another commit changes none that there is;
+  time in it, and another commit changes none that there is; boot files that were lost and signed again are other
+  files (a signature holds the time), so their release is claimed again;
 - it names the commit at which the package was built; a layer that is older than the claims says so (`adopted`): it was
   found in the store, built from the same inputs, and the commit is one that has these;
 - a new key signs the same claims again when a release needs them;
@@ -15,6 +16,7 @@ In: what a workshop made, the builder's key. Out: attestations in the store, whe
     witness.attest(publication)
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import structlog
@@ -22,7 +24,7 @@ import structlog
 from gitops import __version__
 from gitops.assemble.boot.pe import sections, signed_digest
 from gitops.assemble.release import BOOTLOADER
-from gitops.errors import SignError
+from gitops.errors import DocumentError, SignError
 from gitops.fleet.system_files import BUILDER_JSON
 from gitops.model import MAX_ATTESTATION, Builders, Claim, Json, Layer, Material, Publication, Release
 from gitops.model.provenance import LAYER, RELEASE, VERITY
@@ -41,7 +43,7 @@ ENCODED = MAX_ATTESTATION * 5 // 8
 """Bytes of a claim that fit into an attestation, with room for the signatures: base64 makes four of three."""
 
 
-_About = tuple[dict[str, str], Json, Json]
+_Words = tuple[dict[str, str], Json, Json]
 """Subjects, what was asked, what followed."""
 
 
@@ -92,7 +94,7 @@ class Witness:
             self._store.notes.put(self._now, self._workshop.fleet.packages[path].key)
 
     def attest(self, publication: Publication) -> None:
-        """Claim the release and each of its layers, where there is no claim yet.
+        """Claim the release and each of its layers, where there is no claim yet that is about just these files.
 
         Raises:
             StoreError: a claim cannot be kept: then nothing may be offered.
@@ -100,23 +102,25 @@ class Witness:
         if not self._believed:
             return
         new = [layer for layer in publication.release.layers() if layer.root not in self._done]
-        todo = [layer for layer in new if not self._renewed(layer.root)]
+        todo = [layer for layer in new if not self._renewed(layer.root, {layer.root: layer.root})]
         if todo:
             box = self._workshop.fleet.boxes[publication.release.box]
             sources = self._trace.sources(box, publication.release)
             for layer in todo:
                 self._write(layer.root, self._of_layer(layer, sources[layer.root], box.name))
         self._done |= {layer.root for layer in new}
-        if not self._renewed(publication.document.sha256):
+        if not self._renewed(publication.document.sha256, _files(publication)):
             self._write(publication.document.sha256, self._of_release(publication))
 
-    def _renewed(self, subject: str) -> bool:
-        """Whether there is a claim, signed by all our keys by now."""
+    def _renewed(self, subject: str, subjects: Mapping[str, str]) -> bool:
+        """Whether there is a claim about these subjects, signed by all our keys by now."""
         data = self._store.attestations.read(subject)
         signed = self._signer.attested(data) if data else None
         if signed is None:
             return False
         payload, whole = signed
+        if not _about(payload, subjects):
+            return False
         if not whole:
             self._store.attestations.write(subject, self._signer.attest(payload))
         return True
@@ -148,13 +152,12 @@ class Witness:
 
     def _of_release(self, publication: Publication) -> Claim:
         release = publication.release
-        names = {"release.json": publication.document, "uki.efi": publication.uki, "addon.efi": publication.addon}
+        subjects = _files(publication)
         asked: Json = {"box": release.box, "sequence": release.sequence, "ref": publication.revision.ref}
         asked |= {"server": self._server(publication), "platform": self._settings.platform}
         asked |= {"recipe": self._workshop.fleet.policy.recipe}
-        boot = {name: self._covered(names[name].sha256) for name in ("uki.efi", "addon.efi")}
+        boot = {name: self._covered(subjects[name]) for name in ("uki.efi", "addon.efi")}
         at = replace(self._now, commit=publication.revision.commit)
-        subjects = {name: ref.sha256 for name, ref in names.items()}
         about = (subjects, asked, {"content": release.content.digest})
         return replace(self._claim(RELEASE, at, about, self._parts(release)), byproducts=boot)
 
@@ -181,6 +184,19 @@ class Witness:
             *(Material("layer", layer.root, VERITY) for layer in release.layers()),
         )
 
-    def _claim(self, kind: str, at: BuiltAt, about: _About, materials: tuple[Material, ...]) -> Claim:
+    def _claim(self, kind: str, at: BuiltAt, about: _Words, materials: tuple[Material, ...]) -> Claim:
         assert self._believed
         return Claim(kind, self._believed.fleet, at.commit, *about, materials, at.builder, at.version)
+
+
+def _files(publication: Publication) -> dict[str, str]:
+    """What a release's claim is about, as a box asks for it: file -> SHA-256."""
+    names = {"release.json": publication.document, "uki.efi": publication.uki, "addon.efi": publication.addon}
+    return {name: ref.sha256 for name, ref in names.items()}
+
+
+def _about(payload: bytes, subjects: Mapping[str, str]) -> bool:
+    try:
+        return Claim.parse(payload).subjects == subjects
+    except DocumentError:
+        return False

@@ -3,6 +3,7 @@
 import gc
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,12 +13,14 @@ from gitops.builders.places import Places
 from gitops.errors import SourceError, TowerosError
 from gitops.model import Claim, Image, Package, Tree
 from gitops.model.provenance import LAYER
+from gitops.publish import Publisher
 from gitops.sign import Signer
 from gitops.source.clone.commits import LocalClone
 from gitops.store import Store
 from gitops.workflows.provenance import rebuild
 from gitops.workflows.provenance.rebuild import Comparison, SecondWitness, builders_of, lend_locked
 from tests.kit.console import toweros
+from tests.kit.pe import a_pe_file
 from tests.kit.site import HELLO, PlayedBuilder, Site
 
 FOREIGN = b"a layer of a registry"
@@ -52,7 +55,7 @@ def builders(monkeypatch: pytest.MonkeyPatch) -> Builders:
 def again(site: Site, name: str = "a", clone: Path | None = None) -> list[Comparison]:
     believed = builders_of(site.settings.keys)
     witness = SecondWitness(site.settings, site.settings.state, believed, LocalClone(clone or site.remote.work))
-    return witness.rebuild(name, site.folder)
+    return witness.rebuild(witness.find(name), site.folder)
 
 
 def digest(site: Site, box: str = "a") -> str:
@@ -82,8 +85,12 @@ def test_a_release_that_was_replaced_is_built_from_its_own_commit(site: Site, bu
     site.commit(HELLO)
     site.run()
     assert digest(site) != old
-    for name in (old, f"sha256:{old}", digest(site)):
+    for name in (f"sha256:{old}", digest(site)):
         assert all(each.same for each in again(site, name))
+    config = site.folder / "toweros.toml"
+    config.write_text(f'state = "{site.settings.state}"\nkeys = "{site.settings.keys}"\n')
+    said = toweros("rebuild", "--check", old, "--config", config)
+    assert said.exit_code == 0 and "nobody is offered" in said.stderr, "no metadata name its boot files"
 
 
 def test_what_differs_is_named_with_both_digests(site: Site, builders: Builders) -> None:
@@ -146,6 +153,23 @@ def test_a_boot_file_that_was_replaced_is_found_without_a_build(site: Site, buil
     path.write_bytes(path.read_bytes() + b"\0")
     with pytest.raises(TowerosError, match="damaged on disk"):
         again(site)
+    assert builders == []
+
+
+def test_a_boot_file_that_is_offered_and_that_the_builder_did_not_make_is_found_without_a_build(
+    site: Site, builders: Builders
+) -> None:
+    """TUF's keys and db's sign anything; which files a box is offered is what the metadata say, not the provenance."""
+    site.run()
+    signer, good = Signer.open(site.settings.keys, site.store), site.store.offers.published("a")
+    assert good
+    other = site.store.blobs.put(signer.sign_boot(a_pe_file() + b"something else"))
+    for name, bad in (("uki.efi", replace(good, uki=other)), ("addon.efi", replace(good, addon=other))):
+        with site.store.lease.held():
+            Publisher(site.store, signer).publish([bad])
+        for asked in ("a", digest(site)):
+            with pytest.raises(TowerosError, match=f"is about another {name}"):
+                again(site, asked)
     assert builders == []
 
 

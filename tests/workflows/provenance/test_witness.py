@@ -1,6 +1,7 @@
 """What a controller says of its own work: once, signed, of this fleet; and what keeps it from locking its boxes out."""
 
 import shutil
+import time
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,7 @@ from gitops.source import FolderTree
 from gitops.store.collect import collect
 from gitops.store.notes.documents import BuiltAt
 from gitops.workflows.provenance import witness
+from gitops.workflows.provenance.check import of_release
 from tests.kit.site import HELLO, PlayedBuilder, Site
 
 LOCK = "deb thing\n"
@@ -152,6 +154,25 @@ def test_lost_provenance_is_made_again(site: Site, which: str) -> None:
     assert site.run().plan.boxes
     assert files(site).keys() == before.keys() and files(site)[subject] == before[subject]
     assert site.offers() == offers and site.run().plan.empty
+
+
+def test_boot_files_that_were_lost_are_signed_again_and_the_claim_is_about_these(site: Site) -> None:
+    """A backup without blobs/: boxes refuse a release whose claim names the boot files of before."""
+    site.run()
+    before, believed = offered(site), Signer.open(site.settings.keys).builders
+    lost = [site.store.blobs.path(ref.sha256) for ref in (before.uki, before.addon)]
+    newest = max(path.stat().st_mtime for path in lost)
+    while int(time.time()) <= int(newest):  # a signature holds the second in which it was made
+        time.sleep(0.05)
+    for path in lost:
+        path.unlink()
+    assert site.run().plan.boxes
+    now = offered(site)
+    assert now.document == before.document and now.uki != before.uki and now.addon != before.addon
+    names = {"release.json": now.document, "uki.efi": now.uki, "addon.efi": now.addon}
+    assert believed
+    said = of_release(site.store.attestations, believed, {name: ref.sha256 for name, ref in names.items()})
+    assert said.commit == head(site) and site.run().plan.empty, "once"
 
 
 def test_a_fleet_repo_with_our_builder_puts_it_on_the_boxes(site: Site) -> None:
