@@ -105,7 +105,7 @@ def test_a_pass_without_news_starts_no_process_and_opens_no_layer(
 
     monkeypatch.setattr("subprocess.Popen", refuse)
     layers = {path: path.stat().st_atime_ns for path in (field.store.paths.root / "layers").glob("*")}
-    assert field.apply().plan.empty
+    assert field.passes.run_once().plan.empty
     assert layers == {path: path.stat().st_atime_ns for path in (field.store.paths.root / "layers").glob("*")}
 
 
