@@ -9,14 +9,14 @@ import enum
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import structlog
 
-from gitops.builders.download import Answer, Patience, download
+from gitops.builders.files.download import Answer, Patience, download
 from gitops.builders.lock import fetch_wheel
-from gitops.builders.places import Places
+from gitops.builders.places import Mirrors, Places
 from gitops.errors import BuildError
 from gitops.fleet.packages.lockfile import fetched
 from gitops.fleet.packages.wanted import Fetch
@@ -64,9 +64,11 @@ class Missing:
 class MissingInputsError(BuildError):
     """Locked files that no place has; all of them are in `missing`."""
 
-    def __init__(self, missing: Sequence[Missing]) -> None:
+    def __init__(self, missing: Sequence[Missing], trouble: str = "") -> None:
+        """`trouble`: why this machine's own mirrors were not asked."""
         self.missing = tuple(missing)
         more = [f"  and {len(missing) - SHOWN} more"] if len(missing) > SHOWN else []
+        more += [f"  {trouble}"] if trouble else []
         rows = [f"  {each.package}: {each.file.filename}: {each.why}" for each in missing[:SHOWN]]
         number = "1 locked file" if len(missing) == 1 else f"{len(missing)} locked files"
         super().__init__("\n".join([f"{number} cannot be had", *rows, *more]), hint=self._hint())
@@ -127,15 +129,21 @@ def fetch_all(
         whys = dict(zip(wanted, pool.map(fetcher.fetch, wanted.values()), strict=True))
     missing = [Missing(path, file, why) for path, file in asked if (why := whys.get(file.sha256))]
     if missing:
-        raise MissingInputsError(missing)
+        raise MissingInputsError(missing, fetcher.trouble)
 
 
 class Fetcher:
     """One run over the places. Several threads may use it."""
 
     def __init__(self, store: Store, places: Places, patience: Patience) -> None:
-        self._store, self._places, self._patience = store, places, patience
+        self._mirrors = Mirrors(places.mirrors)
+        self._store, self._places, self._patience = store, replace(places, mirrors=self._mirrors), patience
         self._away = Counter[str]()
+
+    @property
+    def trouble(self) -> str:
+        """Why this machine's own mirrors were not asked."""
+        return self._mirrors.trouble
 
     def fetch(self, file: LockedFile) -> Why | None:
         """Why a file is not in the store now; None when it is."""
@@ -167,6 +175,8 @@ class Fetcher:
                 self._away[place.server] += 1
             log.debug("inputs.not_here", file=file.filename, place=place.server, answer=answer.name)
             answers.add(answer)
+        if self.trouble and file.kind == "deb" and not file.elsewhere:
+            answers.add(Answer.away)
         return Why.away if Answer.away in answers else Why.other if Answer.other in answers else Why.gone
 
     def _take(self, file: LockedFile, path: Path) -> Answer:

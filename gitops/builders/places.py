@@ -10,10 +10,12 @@ is neither Debian's nor the index's is at its own address, and in those archives
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from gitops.builders.mirrors import mirrors
+from gitops.errors import TowerosError
 from gitops.model import LockedFile
 from gitops.settings import Settings
 
@@ -35,6 +37,25 @@ class Place:
 
 def _own_mirrors() -> tuple[str, ...]:
     return tuple(dict.fromkeys(mirror.uri for mirror in mirrors()))
+
+
+class Mirrors:
+    """Asked for once. That there are none is no reason not to ask the other places: `trouble` says why, and the way
+    out."""
+
+    def __init__(self, ask: Callable[[], Sequence[str]]) -> None:
+        self._ask, self.trouble = ask, ""
+
+    def __call__(self) -> Sequence[str]:
+        return self._asked
+
+    @cached_property
+    def _asked(self) -> Sequence[str]:
+        try:
+            return self._ask()
+        except TowerosError as error:
+            self.trouble = f"{error.message}: {error.hint}"
+            return ()
 
 
 @dataclass(frozen=True)

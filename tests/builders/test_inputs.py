@@ -8,13 +8,15 @@ from pathlib import Path
 
 import pytest
 
-from gitops.builders.download import Patience
+from gitops.builders.files.download import Patience
 from gitops.builders.inputs import MissingInputsError, Why, fetch_all, fetch_inputs
 from gitops.builders.places import Places
+from gitops.errors import BuildError
 from gitops.model import LockedFile, sha256
 from gitops.store import Store
 from tests.kit.fleets import PACKAGES, load
-from tests.kit.servers import BAD, Plain, files, silent
+from tests.kit.rights import humble
+from tests.kit.servers import BAD, Detour, Plain, files, silent
 
 DEB = b"not really a Debian package, which nothing here opens"
 LOCKED = LockedFile("deb", "thing", "1", sha256(DEB), len(DEB), "pool/thing_1_amd64.deb")
@@ -108,6 +110,44 @@ def test_a_redirect_to_the_file_is_followed(tmp_path: Path, store: Store) -> Non
     put(tmp_path, path=f"{LOCKED.path}/index.html")  # the server redirects PATH to PATH/
     with files(tmp_path) as (url, _):
         assert fetched(store, at(url))
+
+
+def test_a_redirect_s_own_body_is_not_waited_for(tmp_path: Path, store: Store) -> None:
+    with files(put(tmp_path, path=f"there/{LOCKED.path}"), Detour) as (url, _):
+        assert fetched(store, at(url))
+
+
+def _no_source() -> tuple[str, ...]:
+    raise BuildError("apt has no Debian source", hint="add one to /etc/apt/sources.list.d")
+
+
+def test_without_a_debian_source_the_other_places_are_asked(tmp_path: Path, store: Store) -> None:
+    own = str(put(tmp_path / "own", path=f"sha256/{LOCKED.sha256}"))
+    assert fetched(store, Places(inputs=(own,), mirrors=_no_source))
+    store.blobs.remove(LOCKED.sha256)
+    with pytest.raises(MissingInputsError) as caught:
+        fetched(store, Places(inputs=(str(tmp_path),), mirrors=_no_source))
+    assert "apt has no Debian source: add one to" in caught.value.message
+    assert not caught.value.gone, "a mirror may have it: to lock again is no cure"
+
+
+@pytest.mark.parametrize("trouble", ["while it is read", "at the door"])
+def test_a_folder_that_cannot_be_read_is_away_and_the_next_place_is_asked(
+    tmp_path: Path, store: Store, trouble: str
+) -> None:
+    good = put(tmp_path / "good", path=f"sha256/{LOCKED.sha256}")
+    bad = put(tmp_path / "bad", path=f"sha256/{LOCKED.sha256}") / "sha256"
+    if trouble == "at the door":
+        bad.chmod(0)
+    else:
+        (bad / LOCKED.sha256).unlink()
+        (bad / LOCKED.sha256).symlink_to("/proc/self/mem")  # a plain file to stat, and an I/O error to read
+    with humble():
+        assert fetched(store, at(inputs=(str(bad.parent), str(good))))
+        store.blobs.remove(LOCKED.sha256)
+        with pytest.raises(MissingInputsError) as caught:
+            fetched(store, at(inputs=(str(bad.parent),)))
+    assert [each.why for each in caught.value.missing] == [Why.away]
 
 
 def test_one_message_names_all_that_is_gone_and_what_to_lock_again(tmp_path: Path, store: Store) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from gitops.builders.download import Patience
+from gitops.builders.files.download import Patience
 from gitops.model import sha256
 from gitops.store import Store
 from tests.kit.console import toweros

@@ -51,6 +51,60 @@ class _Circle(Plain):
         self.end_headers()
 
 
+LASTS = 120
+"""Bytes that a rude server sends before its next word, 0.05 s apart: so long that nobody waits, and not for ever."""
+
+
+def _drip(handler: Plain, data: bytes, times: int = LASTS) -> None:
+    try:
+        for _ in range(times):
+            handler.wfile.write(data)
+            handler.wfile.flush()
+            time.sleep(0.05)
+    except OSError:
+        handler.close_connection = True
+
+
+class _Heads(Plain):
+    """A header that comes a byte at a time."""
+
+    def do_GET(self) -> None:
+        self.asked.append(self.path)
+        self.wfile.write(b"HTTP/1.0 200 OK\r\nX-Long: ")
+        _drip(self, b"x")
+
+
+class _Continues(Plain):
+    """`100 Continue`, again and again."""
+
+    def do_GET(self) -> None:
+        self.asked.append(self.path)
+        _drip(self, b"HTTP/1.1 100 Continue\r\n\r\n")
+
+
+class _Chunks(Plain):
+    """The size of a chunk comes a digit at a time."""
+
+    def do_GET(self) -> None:
+        self.asked.append(self.path)
+        self.wfile.write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+        _drip(self, b"0")
+
+
+class Detour(Plain):
+    """Sends everybody to the same path below `/there`, with a body that does not end."""
+
+    def do_GET(self) -> None:
+        if self.path.startswith("/there/"):
+            super().do_GET()
+            return
+        self.asked.append(self.path)
+        self.send_response(302)
+        self.send_header("Location", f"/there{self.path}")
+        self.end_headers()
+        _drip(self, b"x" * 1000)
+
+
 def to_file(path: Path) -> type[Plain]:
     """A server that sends everybody to a file of their own machine."""
 
@@ -64,7 +118,9 @@ def to_file(path: Path) -> type[Plain]:
     return Elsewhere
 
 
-BAD = {"slow": _Trickle, "broken": _Broken, "redirects in a circle": _Circle}
+BAD = {"slow": _Trickle, "broken": _Broken, "redirects in a circle": _Circle, "slow to begin": _Heads}
+DRIPPING = {"body": _Trickle, "header": _Heads, "continue": _Continues, "chunk": _Chunks}
+"""What never ends, and is never silent either."""
 
 
 @contextmanager

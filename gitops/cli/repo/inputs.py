@@ -28,7 +28,7 @@ def export(
     state: StateOption = None,
 ) -> None:
     """Write the locked files of packages into a folder, fetching those that the store lacks. Again: what is missing."""
-    from gitops.builders.carry import export_inputs
+    from gitops.builders.files.carry import export_inputs
     from gitops.builders.inputs import fetch_all
     from gitops.builders.places import Places
     from gitops.fleet.packages import load_packages
@@ -47,10 +47,12 @@ def export(
 
 def import_(source: DirArgument, config: ConfigOption = None, state: StateOption = None) -> None:
     """Take the files of a folder into the store; each must be what its name says."""
-    from gitops.builders.carry import import_inputs
+    from gitops.builders.files.carry import import_inputs
 
     done = import_inputs(context.store(config, state), source)
     talk.print(f"{done.new} files taken, {done.there} were there")
     if done.refused:
         listing = "\n".join(f"  sha256/{name}" for name in done.refused)
-        raise BuildError(f"not what their names say, and not taken:\n{listing}", hint="export them again")
+        raise BuildError(
+            f"not what their names say, or not to be read, and not taken:\n{listing}", hint="export them again"
+        )

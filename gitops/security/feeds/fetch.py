@@ -7,17 +7,16 @@ packed or not; only http and https, also after a redirect; a folder is as new as
     fetch(Path("tracker.json"), "https://feeds.example/tracker.json", Marks(etag='"5c1e"'))
 """
 
-import time
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from hashlib import sha256
 from pathlib import Path
 
 import requests
-from urllib3.exceptions import HTTPError
 
 from gitops import __version__
 from gitops.errors import DocumentError
+from gitops.web.ask import Answer, Bounds, TooSlowError, WebError, ask
 
 CONNECT, SILENCE = 10.0, 60.0
 """Seconds: until a connection stands; without a byte."""
@@ -27,8 +26,6 @@ LARGEST = 512 << 20
 """Bytes of one feed; the largest that we know is a quarter of it."""
 FILES = 1_000_000
 """Files of one folder or archive."""
-REDIRECTS = 5
-CHUNK = 1 << 20
 HEADERS = {"User-Agent": f"toweros/{__version__}", "Accept": "*/*"}
 
 
@@ -51,22 +48,13 @@ def fetch(target: Path, place: str, before: Marks) -> tuple[Path | None, Marks]:
     """
     if not place.startswith(("http://", "https://")):
         return _local(Path(place), before)
-    until = time.monotonic() + LONGEST
     try:
-        with requests.Session() as session:
-            session.max_redirects = REDIRECTS
-            session.auth = _nobody
-            with session.get(place, stream=True, timeout=(CONNECT, SILENCE), headers=_asking(before)) as answer:
-                return _answered(answer, target, before, until)
-    except (requests.RequestException, HTTPError) as error:
-        raise DocumentError(
-            f"it cannot be fetched: {type(error).__name__}", hint="is the place right, and up?"
-        ) from error
-
-
-def _nobody(request: requests.PreparedRequest) -> requests.PreparedRequest:
-    """Keeps requests from sending what a .netrc says."""
-    return request
+        with ask(place, Bounds(CONNECT, SILENCE, LONGEST, LARGEST), _asking(before)) as answer:
+            return _answered(answer, target, before)
+    except TooSlowError as error:
+        raise DocumentError(f"it takes longer than {LONGEST:.0f} s", hint="is there a nearer mirror?") from error
+    except WebError as error:
+        raise DocumentError(f"it cannot be fetched: {error}", hint="is the place right, and up?") from error
 
 
 def _asking(before: Marks) -> dict[str, str]:
@@ -74,21 +62,15 @@ def _asking(before: Marks) -> dict[str, str]:
     return HEADERS | {name: value for name, value in conditions.items() if value}
 
 
-def _answered(answer: requests.Response, target: Path, before: Marks, until: float) -> tuple[Path | None, Marks]:
-    if answer.url.startswith("http://") and answer.history and answer.history[0].url.startswith("https://"):
+def _answered(answer: Answer, target: Path, before: Marks) -> tuple[Path | None, Marks]:
+    if answer.downgraded:
         raise DocumentError("it leads from https to http", hint="name the place where it is now")
-    if answer.status_code == requests.codes.not_modified and (before.etag or before.changed):
+    if answer.status == requests.codes.not_modified and (before.etag or before.changed):
         return None, before
-    if answer.status_code != requests.codes.ok:
-        raise DocumentError(f"the server says {answer.status_code}", hint="is the place right?")
-    with target.open("wb") as out:
-        # `read1` returns what is there: `iter_content` waits for a whole chunk, for hours if a server wants that.
-        while chunk := answer.raw.read1(CHUNK, decode_content=True):
-            out.write(chunk)
-            if out.tell() > LARGEST:
-                raise DocumentError(f"it is larger than {LARGEST >> 20} MiB", hint="is the place right?")
-            if time.monotonic() > until:
-                raise DocumentError(f"it takes longer than {LONGEST:.0f} s", hint="is there a nearer mirror?")
+    if answer.status != requests.codes.ok:
+        raise DocumentError(f"the server says {answer.status}", hint="is the place right?")
+    if answer.save(target, unpack=True) > LARGEST:
+        raise DocumentError(f"it is larger than {LARGEST >> 20} MiB", hint="is the place right?")
     changed = answer.headers.get("Last-Modified", "")[:100]
     return target, Marks(answer.headers.get("ETag", "")[:200], changed, _moment(changed))
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -178,17 +179,28 @@ def test_a_server_that_no_longer_tells_the_age_of_its_feed_is_not_believed(tmp_p
         assert "no longer says when" in refreshed(mine, dated_before, tmp_path, NOW + 60)[0].error
 
 
-@pytest.mark.parametrize("kind", ["slow", "broken", "redirects in a circle", "silent", "nobody", "huge", "missing"])
+@pytest.mark.parametrize("kind", [*servers.BAD, "silent", "nobody", "huge", "missing"])
 def test_a_server_that_misbehaves_costs_seconds_and_is_told(
     tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    began = time.monotonic()
     for name, value in (("SILENCE", 0.3), ("CONNECT", 0.3), ("LONGEST", 0.5), ("LARGEST", 5000)):
         monkeypatch.setattr(fetch, name, value)
     (tmp_path / "huge.json").write_bytes(b" " * 100_000)
     with _serving(tmp_path, kind) as url:
         state, data = refreshed(feed(f"{url}{kind.replace(' ', '-')}.json"), FeedState(), tmp_path, NOW)
     assert data is None and state.error and not state.confirmed
+    assert time.monotonic() - began < 4
     assert late(feed(f"{url}{kind.replace(' ', '-')}.json"), state, NOW) == Gap("feed debian", state.error)
+
+
+def test_a_redirect_s_own_body_is_not_waited_for(tmp_path: Path) -> None:
+    (tmp_path / "there").mkdir()
+    write(tmp_path / "there/tracker.json", tracker({"openssl": MANY}))
+    began = time.monotonic()
+    with servers.files(tmp_path, servers.Detour) as (url, _):
+        state, data = refreshed(feed(f"{url}tracker.json"), FeedState(), tmp_path, NOW)
+    assert data and not state.error and time.monotonic() - began < 4
 
 
 @contextmanager

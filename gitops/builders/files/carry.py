@@ -7,11 +7,11 @@ is there already and right is not copied again; what is not what its name says i
     import_inputs(store, Path("/media/usb"))
 """
 
-import shutil
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from gitops.builders.files.copying import UnreadableError, copy
 from gitops.errors import BuildError, StoreError
 from gitops.model import Package
 from gitops.store import Store
@@ -23,7 +23,8 @@ FOLDER = "sha256"
 
 @dataclass(frozen=True)
 class Carried:
-    """How many files are new, how many were there; `refused` are names of files that are not what they say."""
+    """How many files are new, how many were there; `refused` are names of files that are not what they say,
+    or cannot be read."""
 
     new: int
     there: int
@@ -49,8 +50,7 @@ def export_inputs(store: Store, packages: Iterable[Package], folder: Path) -> Ca
             there += 1
             continue
         with arriving(target) as file:
-            shutil.copyfile(store.blobs.path(digest), file)
-            if digest_file(file).sha256 != digest:
+            if not _copied(store.blobs.path(digest), file, digest):
                 raise BuildError(f"blob sha256:{digest} is damaged", hint=f"delete {store.blobs.path(digest)}")
         new += 1
     return Carried(new, there)
@@ -60,14 +60,11 @@ def import_inputs(store: Store, folder: Path) -> Carried:
     """Take every file of a folder that is what its name says into the store.
 
     Raises:
-        BuildError: there is no such folder. StoreError: the store is full; what is there whole stays.
+        BuildError: there is no such folder, or it cannot be read. StoreError: the store is full; what is whole stays.
     """
-    source = folder / FOLDER
-    if not source.is_dir():
-        raise BuildError(f"{source}: there is no such folder", hint="`toweros inputs export` makes one")
     new = there = 0
     refused = []
-    for path in sorted(source.iterdir()):
+    for path in _listed(folder / FOLDER):
         if not HEX.fullmatch(path.name):
             continue  # what an export that was stopped left, or somebody's notes
         if store.blobs.has(path.name):
@@ -79,17 +76,34 @@ def import_inputs(store: Store, folder: Path) -> Carried:
     return Carried(new, there, tuple(refused))
 
 
+def _listed(folder: Path) -> list[Path]:
+    try:
+        return sorted(folder.iterdir())
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise BuildError(f"{folder}: there is no such folder", hint="`toweros inputs export` makes one") from error
+    except OSError as error:
+        raise BuildError(f"{folder} cannot be read: {error.strerror}", hint="is the stick whole, and yours?") from error
+
+
+def _copied(source: Path, target: Path, digest: str) -> bool:
+    """Whether the copy is what it should be; not when the source cannot be read."""
+    try:
+        copy(source, target)
+    except (UnreadableError, FileNotFoundError):
+        return False
+    return digest_file(target).sha256 == digest
+
+
 def _take(store: Store, path: Path) -> bool:
     """The copy is what is checked: the original may be changed under our hands."""
-    if path.is_symlink() or not path.is_file():
+    if path.is_symlink():
         return False
     with store.paths.scratch(Scratch.fetch) as folder:
-        copy = Path(folder, "file")
+        mine = Path(folder, "file")
         try:
-            shutil.copyfile(path, copy)
+            if not _copied(path, mine, path.name):
+                return False
         except OSError as error:
-            raise StoreError(f"cannot write {copy}: {error.strerror}", hint="is the disk full?") from error
-        if digest_file(copy).sha256 != path.name:
-            return False
-        store.blobs.put_file(copy, move=True)
+            raise StoreError(f"cannot write {mine}: {error.strerror}", hint="is the disk full?") from error
+        store.blobs.put_file(mine, move=True)
     return True

@@ -8,11 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from gitops.builders.carry import Carried, export_inputs, import_inputs
+from gitops.builders.files.carry import Carried, export_inputs, import_inputs
 from gitops.errors import BuildError, StoreError
 from gitops.model import LockedFile, Package, sha256
 from gitops.store import Store
 from tests.kit.fleets import PACKAGES, load
+from tests.kit.rights import humble
 
 CONTENTS = (b"one", b"two" * 100_000)
 LOCK = tuple(LockedFile("deb", f"p{n}", "1", sha256(data), len(data), f"p{n}.deb") for n, data in enumerate(CONTENTS))
@@ -66,7 +67,7 @@ def test_a_full_disk_leaves_no_half_file(tmp_path: Path, store: Store) -> None:
     """A limit on the size of files stands for the disk: the same write fails, with another number."""
     program = (
         "import resource, signal, sys; from pathlib import Path; from gitops.store import Store;"
-        "from gitops.builders.carry import import_inputs;"
+        "from gitops.builders.files.carry import import_inputs;"
         "store = Store.open(Path(sys.argv[1]));"
         "signal.signal(signal.SIGXFSZ, signal.SIG_IGN); resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000));"
         "import_inputs(store, Path(sys.argv[2]))"
@@ -77,6 +78,17 @@ def test_a_full_disk_leaves_no_half_file(tmp_path: Path, store: Store) -> None:
     other = Store.open(tmp_path / "other")
     assert done.returncode != 0 and "cannot write" in done.stderr
     assert other.blobs.names() <= {LOCK[0].sha256}
+
+
+def test_a_file_that_cannot_be_read_is_refused_and_the_others_are_taken(tmp_path: Path, store: Store) -> None:
+    export_inputs(store, [OWN], tmp_path / "usb")
+    (tmp_path / "usb/sha256" / LOCK[0].sha256).chmod(0)
+    other = Store.open(tmp_path / "other")
+    with humble():
+        assert import_inputs(other, tmp_path / "usb") == Carried(1, 0, (LOCK[0].sha256,))
+        (tmp_path / "usb/sha256").chmod(0)
+        with pytest.raises(BuildError, match="cannot be read"):
+            import_inputs(other, tmp_path / "usb")
 
 
 def test_a_folder_that_cannot_be_written_is_an_error_with_its_name(tmp_path: Path, store: Store) -> None:

@@ -1,0 +1,1 @@
+"""Servers that nobody vouches for are asked: mirrors, archives, feeds, whatever a lock names."""
