@@ -77,7 +77,7 @@ def test_a_service_that_no_check_names_counts_once_it_came_up_anew() -> None:
     probation = Probation(1)
     for _ in range(BAD):
         probation.add(checker.round(), reached=True)
-    assert probation.outcome(2) == (Verdict.FAILED, "health check service ntpd: restarted 2 times")
+    assert probation.outcome(2) == (Verdict.FAILED, "health check service ntpd: restarted 2 times", "service ntpd")
 
 
 @pytest.mark.parametrize(("status", "answered"), [("UNKNOWN", False), ("CREATED", False), ("STOPPED", True)])
