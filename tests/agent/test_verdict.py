@@ -38,7 +38,7 @@ def test_one_no_after_eleven_good_rounds_is_no_verdict() -> None:
     assert trial(*[YES] * 11, NO) == (None, 12)
     assert trial(*[YES] * 11, NO, *[YES] * 9) == (Outcome(), 12 + GOOD), "it goes on until it holds again"
     again = trial(*[YES] * 11, NO, NO, NO)
-    assert again == ((Verdict.FAILED, "health check web: status 503 (it held in 11 of 14 rounds)"), 14)
+    assert again == (Outcome(Verdict.FAILED, "health check web: status 503 (it held in 11 of 14 rounds)"), 14)
 
 
 def test_nine_bad_rounds_and_three_good_ones_are_not_healthy_yet() -> None:
@@ -47,7 +47,7 @@ def test_nine_bad_rounds_and_three_good_ones_are_not_healthy_yet() -> None:
 
 
 def test_what_says_no_all_along_goes_when_the_window_is_over() -> None:
-    assert trial(*[NO] * 12) == ((Verdict.FAILED, "health check web: status 503"), WINDOW)
+    assert trial(*[NO] * 12) == (Outcome(Verdict.FAILED, "health check web: status 503"), WINDOW)
 
 
 def test_what_flaps_for_ever_goes_when_patience_is_over() -> None:
@@ -60,7 +60,7 @@ def test_what_flaps_for_ever_goes_when_patience_is_over() -> None:
 
 def test_what_is_slow_to_come_up_is_waited_for_until_patience_is_over() -> None:
     assert trial(*[SILENT] * 40, *[YES] * 9) == (Outcome(), 40 + GOOD)
-    assert trial(*[SILENT] * 99) == ((Verdict.FAILED, "health check web: timed out"), WINDOW * PATIENCE)
+    assert trial(*[SILENT] * 99) == (Outcome(Verdict.FAILED, "health check web: timed out"), WINDOW * PATIENCE)
     assert trial(*[YES] * 30, reached=lambda number: number >= 25) == (Outcome(), 25)
 
 
