@@ -25,6 +25,7 @@ import requests
 from gitops import __version__
 from gitops.errors import ForgeError
 from gitops.model import Json
+from gitops.web.ask import Session
 
 CONNECT, READ, TOTAL = 5.0, 15.0, 30.0
 """Seconds: until a connection stands; without a byte; for a whole answer."""
@@ -61,7 +62,7 @@ class Api:
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._base, self._token, self._clock = base.rstrip("/"), token, clock
-        self._session = requests.Session()
+        self._session = Session()
         self._session.trust_env = False  # no .netrc: the token is the only thing that is ever sent
         self._session.headers.update({"User-Agent": f"toweros/{__version__}", **(headers or {})})
         self._kept: OrderedDict[str, Answer] = OrderedDict()

@@ -24,6 +24,7 @@ from gitops.errors import RegistryError
 from gitops.model import BlobRef, Json, sha256
 from gitops.store import Store
 from gitops.store.files.blobs import arriving, digest_file
+from gitops.web.ask import Session
 
 MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 DOCKER_MANIFEST = "application/vnd.docker.distribution.manifest.v2+json"
@@ -48,7 +49,7 @@ class Registry:
         name = host.partition(":")[0]
         scheme = "http" if name in ("localhost", "127.0.0.1") else "https"
         self._base = f"{scheme}://{host}/v2/"
-        self._session = requests.Session()
+        self._session = Session()
         self._session.headers.update({"User-Agent": "toweros", "Accept-Encoding": "identity"})
         self._token = ""
 

@@ -2,6 +2,7 @@
 
 import base64
 import json
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -22,6 +23,7 @@ from gitops.source import FolderTree
 from gitops.store import Store
 from gitops.workflows.import_images import Images, import_layout
 from tests.kit.registry import pem, sign
+from tests.kit.servers import Detour, files
 from tests.simulators.registry import DockerRegistry
 from tests.simulators.tree import DictTree
 
@@ -75,6 +77,13 @@ def test_what_is_not_there_and_who_is_away_are_named(host: str, store: Store) ->
         pull(store, Registry(host), NAME, "0" * 64)
     with pytest.raises(RegistryError, match="is unreachable"):
         pull(store, Registry(f"127.0.0.1:{free_port()}"), NAME, "0" * 64)
+
+
+def test_the_body_of_a_registry_s_redirect_is_not_waited_for(tmp_path: Path) -> None:
+    began = time.monotonic()
+    with files(tmp_path, Detour) as (url, _), pytest.raises(RegistryError, match="404"):
+        Registry(url.split("/")[2]).document(NAME, "manifests/1")
+    assert time.monotonic() - began < 3
 
 
 def test_bytes_that_are_not_those_of_the_digest_are_refused_and_not_kept(
