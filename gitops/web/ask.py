@@ -184,6 +184,7 @@ def _unread(answer: requests.Response, **_: object) -> None:
     """Before it follows a redirect, and even when it does not, `requests` reads its body whole: this one is empty."""
     if answer.is_redirect:
         answer._content = b""
+        answer.close()  # with its connection: what was not read would be the next answer's beginning
 
 
 def _nobody(request: requests.PreparedRequest) -> requests.PreparedRequest:
