@@ -133,6 +133,8 @@ def _begin(connection: Connection) -> None:
 
 def _explain(url: URL, context: ExceptionContext) -> None:
     """What the database says is wrong, for people: damaged, full, locked, away."""
+    if not isinstance(context.original_exception, Exception):
+        return  # a signal ends us in the middle of a statement, which is no fault of the database
     where = "/".join(filter(None, (url.host, url.database)))
     raise StoreError(f"the database {where}: {str(context.original_exception).strip()}", hint=HINT)
 

@@ -2,6 +2,7 @@
 
 import json
 import multiprocessing
+import signal
 import subprocess
 import sys
 import traceback
@@ -14,7 +15,7 @@ from sqlalchemy import text
 from gitops.errors import SettingsError, StoreError, TowerosError
 from gitops.settings import Settings, load
 from gitops.store import Store
-from gitops.store.database import database_url
+from gitops.store.database import Database, database_url
 from gitops.store.notes.documents import Planned
 from tests.kit.databases import PASSWORD, Postgres, both
 
@@ -138,3 +139,28 @@ def test_a_process_that_hangs_in_a_transaction_does_not_hold_the_others_up(
         other.notes.put(Planned("c"))
         connection.execute(text("SELECT 1"))
     assert other.notes.get(Planned) == Planned("c")
+
+
+class Ended(BaseException):
+    """What a signal's handler raises."""
+
+
+SLOW = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n LIMIT 3000000) SELECT count(*) FROM n"
+
+
+def test_a_signal_in_the_middle_of_a_statement_is_no_fault_of_the_database(tmp_path: Path) -> None:
+    """Else `toweros run` takes it for a database that is away, and goes on for ever."""
+
+    def end(*_: object) -> None:
+        raise Ended
+
+    database, before = Database.open(f"sqlite:///{tmp_path}/one.db"), signal.signal(signal.SIGVTALRM, end)
+    try:
+        with pytest.raises(Ended), database.read() as connection:
+            signal.setitimer(signal.ITIMER_VIRTUAL, 0.05)
+            connection.exec_driver_sql(SLOW)
+    finally:
+        signal.setitimer(signal.ITIMER_VIRTUAL, 0)
+        signal.signal(signal.SIGVTALRM, before)
+    with database.write() as connection:
+        assert connection.exec_driver_sql("SELECT 1").scalar() == 1
