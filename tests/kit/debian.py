@@ -125,7 +125,11 @@ class Debian:
         self._gpg("--quick-set-expire", row.split(":")[9], "seconds=1")
         self.keyring.write_bytes(self._gpg("--export", MAKER))
         self.key.write_bytes(self._gpg("--armor", "--export", MAKER))
-        time.sleep(1.5)
+        deadline = time.monotonic() + 30
+        while not self._gpg("--show-keys", "--with-colons", str(self.key)).startswith(b"pub:e:"):
+            assert time.monotonic() < deadline, "it does not expire"
+            time.sleep(0.2)
+        time.sleep(1)  # whoever counts in whole seconds sees it, too
 
     def change(self, path: str, old: bytes, new: bytes) -> None:
         """Change a published file behind the back of its signature."""
