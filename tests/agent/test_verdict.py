@@ -12,6 +12,7 @@ from toweros_agent.health.probation import BAD, Outcome, Probation
 from toweros_agent.history import Memory
 from toweros_agent.loop import Agent
 from toweros_agent.nouns import Verdict
+from toweros_agent.rules import MAX_INDETERMINATE
 
 from gitops.model import HealthCheck
 from tests.simulators.box import Box, State, drive, make
@@ -128,6 +129,20 @@ def fails(box: Box) -> Agent:
     return back
 
 
+def hangs(box: Box) -> Agent:
+    """Take what is offered, hang in each of its tries, and be back."""
+    agent = box.power_on()
+    assert agent and agent.boot.sequence == 7
+    drive(agent, State.REBOOTING)
+    box.hang = True
+    back = box.power_on()
+    box.hang = False
+    assert back and back.boot.sequence == 7
+    drive(back, State.IDLE)
+    drive(back, State.IDLE)
+    return back
+
+
 def test_each_reason_is_one_more_try_and_no_more(box: Box, server: UpdateServer) -> None:
     box.services.status = 503
     offer(server)
@@ -173,3 +188,19 @@ def test_a_power_cut_before_the_try_takes_the_reason_not_away(box: Box, server: 
     assert again and again.boot.sequence == 7
     drive(again, State.REBOOTING)
     assert box.bootable() == [7, 8]
+
+
+def test_a_try_without_a_verdict_does_not_bring_back_what_was_forgiven(box: Box, server: UpdateServer) -> None:
+    box.services.status = 503
+    offer(server)
+    fails(box)
+    offer(server, "ada: the mast was down")
+    back, waits = hangs(box), "release 8 waits for 60 s: its tries are used up"
+    assert waits in back.error, "its one failure of before is forgiven, and it is tried later"
+    assert [each["verdict"] for each in box.report(server)["failures"]] == [Verdict.INDETERMINATE]  # type: ignore[attr-defined]
+    back.history.memory.failures *= MAX_INDETERMINATE
+    drive(back, State.IDLE)
+    assert "is held after 4 tries" in back.error
+    back.history.save()
+    offer(server, "ada: the mast was down", "bob: new antenna")
+    assert waits in hangs(box).error, "so are the tries that nothing came of"

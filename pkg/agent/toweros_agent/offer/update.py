@@ -82,6 +82,8 @@ class Update:
         staged = Staged(offer.sequence, self._candidate.digest, offer.content, offer.uki.sha256, offer.addon.sha256)
         memory.staged[offer.sequence] = staged
         used = memory.retried.pop(offer.content, [])
+        if {*offer.retry} - {*used}:  # forgiven for good: this try may end without a verdict
+            memory.failures[:] = [each for each in memory.failures if each.content != offer.content]
         if used or offer.retry:
             memory.retried[offer.content] = [*dict.fromkeys((*used, *offer.retry))][-2 * MAX_RETRIES :]
         seconds, received = self._began
