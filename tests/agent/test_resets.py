@@ -160,6 +160,50 @@ def test_a_release_that_the_watchdog_left_says_what_it_was_doing(box: Box, serve
     assert failure.reason == "the watchdog reset it; it was doing: probation: in _task (checks.py:9)"
 
 
+def test_a_verdict_does_not_depend_on_the_record_of_a_reset(box: Box, server: UpdateServer) -> None:
+    """Else a release that crashes is taken again and again, and nothing counts its tries."""
+    made = make(8, service=b"two")
+    for root, data in made.blobs.items():
+        server.add_layer(data, root)
+    server.publish(made.document, made.uki, made.addon)
+    agent = box.power_on()
+    assert agent
+    drive(agent, State.REBOOTING)
+    (box.disk / "state" / "near-reset.json").mkdir()  # neither to be read nor to be removed
+    box.hang = True
+    back = box.power_on()
+    assert back
+    drive(back, State.IDLE)
+    (failure,) = back.history.memory.failures
+    assert (failure.sequence, failure.verdict) == (8, Verdict.INDETERMINATE)
+    back.step()
+    assert "waits for 60 s" in back.error
+    degraded = box.report(server)["degraded"]
+    assert any(each.startswith("cannot look for a reset: ") for each in degraded)  # type: ignore[attr-defined]
+
+
+def test_a_record_that_cannot_be_removed_is_told_once(box: Box, server: UpdateServer) -> None:
+    agent = box.power_on()
+    assert agent
+    record = agent.history.near_reset
+    data = b'{"format":1,"sequence":7,"boot_id":"x","state":"idle","time":1,"doing":"y"}'
+    for _ in range(2):
+        record.write_bytes(data)
+        assert len(resets(box, server)) == 1
+
+
+def test_the_guard_outlives_a_disk_that_takes_nothing(tmp_path: Path, bark: None) -> None:
+    (tmp_path / "watchdog").touch()
+    (tmp_path / "record").mkdir()
+    dog = Watchdog(tmp_path / "watchdog", None)
+    guard = dog.guard(tmp_path / "record", dict)
+    assert guard
+    time.sleep(2 * BARK)
+    dog.feed()
+    guard.join(BARK)
+    assert guard.is_alive()
+
+
 @pytest.mark.parametrize("data", [b"", b"[", b"[]", b"{}", b'{"format":1,"state":7}', b"[" * 9999, b"\xff"])
 def test_a_damaged_record_is_still_a_reset(box: Box, server: UpdateServer, data: bytes) -> None:
     with pytest.raises(Refused, match=r"near-reset\.json"):

@@ -114,8 +114,7 @@ class History:
         self.save()
 
     def look_back(self, places: Places) -> None:
-        """Was the box reset? Was there a newer release, and why does it not run?"""
-        self._look_for_reset(places.sys)
+        """Was there a newer release, and why does it not run?"""
         resets = {each.sequence: f"the watchdog reset it; it was doing: {each.doing}" for each in self.memory.resets}
         for staged in list(self.waiting()):
             entry = self.esp.get(staged.sequence)
@@ -128,8 +127,11 @@ class History:
             self.log(f"release {staged.sequence} does not run: {verdict}: {reason}")
             self.fail(staged, verdict, reason, take_crash(places.pstore))
 
-    def _look_for_reset(self, sys_folder: Path) -> None:
-        """What the last boot wrote down when a reset was near, or else what the device says; each once."""
+    def look_for_reset(self, sys_folder: Path) -> None:
+        """What the last boot wrote down when a reset was near, or else what the device says; each once.
+
+        A verdict does not depend on it: what goes wrong here is told, and no more.
+        """
         last = self.memory.resets[-1] if self.memory.resets else None
         reset = None
         with contextlib.suppress(FileNotFoundError):
@@ -137,7 +139,8 @@ class History:
                 reset = Reset.parse(self.near_reset.read_bytes())
             except Refused as error:
                 reset = Reset(0, int(time.time()), str(error))
-        if reset and reset.boot_id == self.boot_id:  # the agent was started again: the box was not
+        known = {self.boot_id, *(each.boot_id for each in self.memory.resets if each.boot_id)}
+        if reset and reset.boot_id in known:  # the agent was started again, or the record could not be removed
             reset = None
         elif reset is None and reset_the_machine(sys_folder) and (last is None or last.seen != self.boot_id):
             reset = Reset(0, int(time.time()), UNKNOWN)

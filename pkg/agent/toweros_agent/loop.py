@@ -125,6 +125,7 @@ class Agent:
 
     def start(self) -> float:
         self.upkeep.set_clock()
+        self.upkeep.chore("look for a reset", lambda: self.history.look_for_reset(self.places.sys))
         self.upkeep.chore("look back", lambda: self.history.look_back(self.places))
         self.upkeep.keep_way_back()
         if self.trial:

@@ -77,7 +77,8 @@ class Watchdog:
                     write(record, json.dumps({**head(), **words}).encode())
             elif hungry < deadlines.BARK and barked:
                 barked = False
-                record.unlink(missing_ok=True)
+                with contextlib.suppress(OSError):  # an old record is better than no guard
+                    record.unlink(missing_ok=True)
             time.sleep(max(deadlines.BARK - hungry, deadlines.BARK / 20))
 
 
