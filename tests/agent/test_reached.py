@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from toweros_agent.loop import Agent
-from toweros_agent.nouns import Verdict
+from toweros_agent.nouns import Failure, Verdict
 
 from gitops.sign.receipts import HEADER, Receipts
+from tests.kit.contracts import problems
 from tests.simulators.box import Box, State, drive, make
 from tests.simulators.rude import Rude
 from tests.simulators.update_server import UpdateServer
@@ -130,6 +131,17 @@ def test_a_signed_refusal_is_a_proof_too(box: Box, server: UpdateServer) -> None
     server.post_status = 403
     drive(agent, State.IDLE)
     assert box.entries() == ["toweros-7.efi", "toweros-8.efi"]
+
+
+def test_logs_that_are_no_text_keep_no_report_from_the_server(box: Box, server: UpdateServer) -> None:
+    """They would be told again in each trial, and none of them could end well."""
+    agent = trial(box)
+    noise = Failure(5, "5" * 64, "c", "u", Verdict.INDETERMINATE, "\x1b" * 9000, 1, "\0" * (64 << 10))
+    agent.history.memory.failures = [noise] * 8
+    agent.history.save()
+    drive(agent, State.IDLE)
+    assert box.entries() == ["toweros-7.efi", "toweros-8.efi"], agent.unreached
+    assert problems("report", box.report(server)) == []
 
 
 def test_an_older_server_signs_nothing_and_its_timestamp_counts_as_before(box: Box, server: UpdateServer) -> None:

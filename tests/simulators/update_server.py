@@ -32,6 +32,7 @@ from tuf.api.metadata import (
 
 from gitops.errors import DocumentError
 from gitops.model import Release, Statement
+from gitops.server.boxes.reports import MAX_BODY
 from gitops.sign.receipts import Receipts
 
 Fault = Callable[[bytes], Iterator[bytes]]
@@ -187,6 +188,8 @@ def _handler(server: UpdateServer) -> type[BaseHTTPRequestHandler]:  # noqa: C90
 
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["Content-Length"]))
+            if len(body) > MAX_BODY:  # unread, so there is no receipt
+                return self.start(413, 0, {})
             envelope = json.loads(body)
             if server.post_status == 204:
                 server.reports.append(envelope)

@@ -18,6 +18,7 @@ from toweros_agent.health.checks import Result
 from toweros_agent.machine import State
 from toweros_agent.nouns import FORMAT, Failure, Json, Receipt, Refused, Reset, Verdict, canonical, sha256
 from toweros_agent.offer.net import Http, NetError
+from toweros_agent.outgoing.fitting import fitting
 
 REPEAT = 600.0
 CLOCK = 300
@@ -173,7 +174,7 @@ class Reporter:
         boot_id = self.boot_id.read_text().strip()
         counter = time.clock_gettime_ns(time.CLOCK_BOOTTIME) // 1_000_000
         head = {"format": FORMAT, "box": self.box, "boot_id": boot_id, "counter": counter, "agent": VERSION}
-        return canonical({**asdict(report), **head, "time": int(time.time())})
+        return canonical(fitting({**asdict(report), **head, "time": int(time.time())}))
 
     def envelope(self, text: bytes) -> bytes:
         """The whole request: report text and signature."""
