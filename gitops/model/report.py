@@ -86,4 +86,5 @@ class Report:
     entry: str = ""
     degraded: tuple[str, ...] = ()
     resets: tuple[Reset, ...] = ()
-    retried: tuple[str, ...] = ()
+    retried: tuple[str, ...] | None = None
+    """The reasons to retry that it used; None: its agent knows of none."""

@@ -2,7 +2,7 @@
 
 For causes outside of the release: the mast was down, the other side was. Each reason counts once: it travels to the box
 with the signed metadata, and the box tries again what it did not try for that reason yet; a new reason is a new try. So
-taking a reason back starts nothing, and a release that fails again is held again.
+taking a reason back starts nothing, and a release that fails again is held again. An older agent does not try again.
 
     retry(store, "site-7", "ada", "the mast was down", now)
     reasons(fleet, store)["site-7"]         # ("ada: the mast was down (2026-11-23 03:12 UTC)",)
@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 
+from gitops.errors import TowerosError
 from gitops.model import EventType, Fleet, Happened
 from gitops.rollout.rules import Facts
 from gitops.store import Store
@@ -22,7 +23,15 @@ LENGTH = 200
 
 
 def retry(store: Store, box: str, who: str, why: str, now: int) -> None:
-    """Try again what failed there, from the next pass on; in place of what was said of this box before."""
+    """Try again what failed there, from the next pass on; in place of what was said of this box before.
+
+    Raises:
+        TowerosError: its agent is of before, and would drop the reason.
+    """
+    report = store.boxes.report(box)
+    if report and report.retried is None:
+        hint = "change what failed by a commit: a release with another content is tried; the next agent knows `retry`"
+        raise TowerosError(f"the agent on {box} is too old to try again what failed", hint=hint)
     said = Suspension(who, why, now)
     store.notes.change(Retries, lambda known: Retries({**known.rows, box: said}))
     store.events.add(box, EventType.NORMAL, Happened.RETRY, f"{who}: {why}")
@@ -44,7 +53,7 @@ def forgiven(facts: Mapping[str, Facts], wanted: Mapping[str, tuple[str, ...]], 
     for box, why in wanted.items():
         if box in facts and facts[box].failed:
             report = store.boxes.report(box)
-            if report and {*why} - {*report.retried}:
+            if report and report.retried is not None and {*why} - {*report.retried}:
                 pending[box] = replace(facts[box], failed=frozenset())
     return {**facts, **pending}
 

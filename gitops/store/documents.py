@@ -70,7 +70,7 @@ def report(text: str) -> Report:
     row["failures"] = tuple(
         Failure(**failure | {"verdict": Verdict(failure["verdict"])}) for failure in row["failures"]
     )
-    row["retried"] = tuple(row.get("retried", ()))
+    row["retried"] = None if row.get("retried") is None else tuple(row["retried"])
     row["resets"] = tuple(Reset(**reset) for reset in row.get("resets", ()))
     row["checks"], row["degraded"] = tuple(row["checks"]), tuple(row["degraded"])
     row["phase"], row["health"] = Phase(row["phase"]), Health(row["health"])

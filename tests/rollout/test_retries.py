@@ -1,13 +1,20 @@
 """A release that failed for a cause outside is tried once more, and that travels to the box."""
 
+import json
 from pathlib import Path
 
+import pytest
+
+from gitops.errors import TowerosError
 from gitops.fleet import load_fleet
 from gitops.model import EventType, Failure, Health, Phase, Report, Verdict
 from gitops.publish.folder import Folder
 from gitops.rollout import retries
 from gitops.rollout.rules import Facts
+from gitops.server.boxes.reports import ReportIn
 from gitops.source import FolderTree
+from gitops.store.notes.documents import Retries
+from tests.kit.contracts import good
 from tests.kit.fleets import repo
 from tests.kit.published import kit
 
@@ -55,3 +62,19 @@ def test_a_failure_stops_nobody_while_it_waits_to_be_tried_again(tmp_path: Path)
     assert retries.forgiven(failed, wanted, store)["site-2"] == failed["site-2"]
     store.boxes.save_report(said("ada: x", counter=2))
     assert retries.forgiven(failed, wanted, store) == failed, "it was tried again, and failed again"
+
+
+def test_a_box_whose_agent_knows_no_retry_is_not_forgiven_and_whoever_asks_is_told(tmp_path: Path) -> None:
+    store = kit(tmp_path / "kit").store
+    document = good("report", "went-back", box="site-1")
+    del document["retried"]  # an agent of before
+    assert store.boxes.save_report(ReportIn.model_validate_json(json.dumps(document)).noun())
+    failed = {"site-1": Facts(failed=frozenset({"c"}))}
+    assert retries.forgiven(failed, {"site-1": ("ada: x",)}, store) == failed, "nothing of it is tried again"
+    with pytest.raises(TowerosError, match="the agent on site-1 is too old") as caught:
+        retries.retry(store, "site-1", "ada", "x", 1)
+    assert "commit" in caught.value.hint and store.notes.get(Retries) is None
+    document |= {"retried": [], "counter": document["counter"] + 1}
+    assert store.boxes.save_report(ReportIn.model_validate_json(json.dumps(document)).noun())
+    assert retries.forgiven(failed, {"site-1": ("ada: x",)}, store)["site-1"].failed == frozenset()
+    retries.retry(store, "site-1", "ada", "x", 1)

@@ -85,14 +85,15 @@ class ReportIn(Wire):
     degraded: Annotated[list[Line], Field(max_length=100)] = []
     fetched: Json = {}
     resets: Annotated[list[ResetIn], Field(max_length=100)] = []
-    retried: Annotated[list[Line], Field(max_length=200)] = []
+    retried: Annotated[list[Line], Field(max_length=200)] | None = None
 
     def noun(self) -> Report:
         values = self.model_dump(exclude={"format", "failures", "checks", "degraded", "resets", "retried"})
         failures = tuple(Failure(**failure.model_dump()) for failure in self.failures)
         values |= {"checks": tuple(self.checks), "degraded": tuple(self.degraded)}
         resets = tuple(Reset(**reset.model_dump()) for reset in self.resets)
-        return Report(**values, failures=failures, resets=resets, retried=tuple(self.retried))
+        retried = None if self.retried is None else tuple(self.retried)
+        return Report(**values, failures=failures, resets=resets, retried=retried)
 
 
 _REPORT = TypeAdapter(ReportIn)
