@@ -115,6 +115,7 @@ def test_a_proxy_that_repeats_what_was_signed_is_not_the_server(box: Box, server
     failure = agent.history.memory.failures[-1]
     assert failure.verdict == Verdict.INDETERMINATE
     words = {"yesterdays": "for another report", "of another box": "for another report"}
+    words["none"] = "there is no receipt: an older server, a stranger, or a proxy that drops toweros-receipt"
     assert failure.reason.startswith("the server was out of reach during probation: ")
     assert words.get(how, "whoever answered is not the server") in failure.reason
 

@@ -17,7 +17,7 @@ from toweros_agent import VERSION
 from toweros_agent.health.checks import Result
 from toweros_agent.machine import State
 from toweros_agent.nouns import FORMAT, Failure, Json, Receipt, Refused, Reset, Verdict, canonical, sha256
-from toweros_agent.offer.net import Http, NetError
+from toweros_agent.offer.net import RECEIPT, Http, NetError
 from toweros_agent.outgoing.fitting import fitting
 
 REPEAT = 600.0
@@ -157,13 +157,15 @@ class Reporter:
         from cryptography.exceptions import InvalidSignature
         from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
+        if not header:
+            raise Refused(f"there is no receipt: an older server, a stranger, or a proxy that drops {RECEIPT}")
         signature, _, signed = header.partition(" ")
         try:
             Ed25519PublicKey.from_public_bytes(bytes.fromhex(self.receipts)).verify(
                 bytes.fromhex(signature), signed.encode()
             )
         except (InvalidSignature, ValueError) as error:
-            raise Refused("whoever answered is not the server: the receipt is missing, or not its own") from error
+            raise Refused("whoever answered is not the server: the receipt is not its own") from error
         receipt = Receipt.parse(signed.encode())
         if (receipt.box, receipt.report) != (self.box, sha256(text)):
             raise Refused("the receipt is for another report")
