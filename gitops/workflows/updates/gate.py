@@ -35,6 +35,23 @@ class RefusedError(SourceError):
     """A commit of ours would be refused; nothing was pushed."""
 
 
+class Refusals:
+    """What was refused in one run: each reason once, with the names of all that it keeps back."""
+
+    def __init__(self) -> None:
+        self._names: dict[str, list[str]] = {}
+        self.hints: list[str] = []
+
+    def add(self, name: str, error: RefusedError) -> None:
+        self._names.setdefault(error.message, []).append(name)
+        if error.hint and error.hint not in self.hints:
+            self.hints.append(error.hint)
+
+    @property
+    def problems(self) -> list[str]:
+        return [f"{', '.join(names)}: {message}" for message, names in self._names.items()]
+
+
 def check(desk: Desk, clone: PushClone, ref: str, commit: str, tag: str = "") -> None:
     """Judge a commit as the next pass would. `ref`: the branch, or the tag, of which `tag` is the object.
 

@@ -7,14 +7,13 @@ signed by the controller's own key. Rules:
   for, so that we never vouch for what somebody else put there.
 - Every new file is fetched, and has the bytes that the signed lists say, before anything is committed.
 - What goes out by itself is built first. What does not build is held; the others go.
-- What the next pass would refuse is not pushed: it would block the branch until somebody rewrote it.
+- What the next pass would refuse is not pushed: it would block the branch until somebody rewrote it. The others go.
 - A run can be stopped anywhere: what is pushed is remembered before it is, and the next run finds it.
 
     outcome = Run(desk, Window.packages, fleet, revision).go()
 """
 
 import time
-from dataclasses import replace
 
 import structlog
 
@@ -22,23 +21,22 @@ from gitops.builders.apt import Apts, related
 from gitops.builders.relocking.relock import Relocker
 from gitops.errors import TowerosError
 from gitops.model import EventType, Fleet, Happened, LockedFile, Revision, canonical, sha256
-from gitops.model.updates.patching import How, Patching, Proposal, Window
-from gitops.security.schedule.choice import Facts, apart, by_itself, merges, ripe_at
+from gitops.model.updates.patching import Patching, Proposal, Window
+from gitops.security.schedule.choice import Facts, by_itself, merges, ripe_at
 from gitops.security.schedule.knowledge import mended, unsure
 from gitops.source.clone.pushing import PushClone
 from gitops.store.files.blobs import Blobs
 from gitops.workflows.updates.desk import Desk
+from gitops.workflows.updates.gate import Refusals, RefusedError
 from gitops.workflows.updates.images.survey import Joined, Watch, boxes_pull
 from gitops.workflows.updates.memory import Memory
 from gitops.workflows.updates.pulls import Base, Pulls, is_pull
 from gitops.workflows.updates.survey import Parcel, Survey
-from gitops.workflows.updates.tagging import make_up, next_name, release, sealed
+from gitops.workflows.updates.tagging import make_up, sealed
 from gitops.workflows.updates.tries import Tries
+from gitops.workflows.updates.ways.stack import Stack
 
 log = structlog.get_logger(__name__)
-
-TRIAL = 3 * 86400
-"""Seconds that a suspect waits for the one before: boxes that say nothing for longer keep no updates back."""
 
 
 class WaitsError(TowerosError):
@@ -54,7 +52,7 @@ class Run:
         self._patching: Patching = fleet.policy.security
         self._memory = Memory(desk.store, desk.clock)
         self._now = int(desk.clock())
-        self._problems: list[str] = []
+        self._problems, self._refusals = list[str](), Refusals()
         self._soaking = 0
 
     def go(self) -> str:
@@ -87,7 +85,7 @@ class Run:
         if not self._soaking and not self._problems:
             self._memory.looked(self._window, self._stamp(relocker))
         if self._problems:
-            raise TowerosError("; ".join(self._problems), hint=outcome)
+            raise TowerosError("; ".join(self._problems), hint="; ".join([outcome, *self._refusals.hints]))
         return outcome
 
     def _relocker(self, clone: PushClone) -> Relocker:
@@ -104,13 +102,13 @@ class Run:
         return sha256(canonical([*words, sorted(patches.held), *tags]))
 
     def _offer(self, clone: PushClone, base: Base, relocker: Relocker) -> tuple[str, list[str]]:
-        self._soaking, self._problems = 0, []
+        self._soaking, self._problems, self._refusals = 0, [], Refusals()
         facts, survey = self._survey(relocker)
         if by_itself(self._patching):
             done = self._stack(clone, base, survey, facts)
         else:
             done = self._propose(clone, base, survey, facts)
-        self._problems += survey.problems
+        self._problems += [*survey.problems, *self._refusals.problems]
         for move, why in survey.left:
             log.info("security.left", update=str(move), why=why)
         held = f", {len(survey.left)} left" if survey.left else ""
@@ -136,66 +134,13 @@ class Run:
     def _tries(self, clone: PushClone, base: Base) -> Tries:
         return Tries(self._desk, clone, (self._fleet, self._revision), base, self._problems)
 
-    # --- by itself ---------------------------------------------------------------------------------------------------
-
     def _stack(self, clone: PushClone, base: Base, survey: Joined, facts: Facts) -> list[str]:
-        """A commit on the other, and one push of them all: it is taken whole, or not at all."""
         if any(map(is_pull, self._memory.patches.proposals.values())):  # from before this was said otherwise
             Pulls(clone, self._desk.forge, self._memory, base).retire(self._own_windows)
-        head, below, names = base.commit, frozenset[str](), list[str]()
-        proposals: dict[str, Proposal] = {}
-        alone = apart(survey.chosen, facts)
-        if alone and (waits := self._on_trial()):
-            log.info("security.waits", until_boxes_keep=waits)
-            self._soaking = len(survey.chosen.go)
-            return []
-        for first in self._desk.listen(survey.parcels):
-            if ripe_at(first.updates, self._patching, facts) > self._now:
-                self._soaking += len(first.updates)
-                continue
-            parcel = self._again(survey, first, below) if below else first
-            made = self._tries(clone, base).commit(parcel, head) if parcel else ""
-            if not parcel or not made:
-                continue
-            head, below = made, below | {move.source for move in parcel.moves}
-            names += [move.source for move in parcel.moves]
-            proposals[parcel.name] = Proposal(
-                f"refs/heads/{base.branch}", self._window, parcel.moves, base.commit, parcel.digests, since=self._now
-            )
-            if alone:
-                self._soaking += 1
-                break
-        if proposals:
-            self._send(clone, base, head, proposals)
-        return names
-
-    def _on_trial(self) -> list[str]:
-        """What went out by itself, and no box has settled yet: the next suspect must not be blamed for it."""
-        proposals = self._memory.patches.proposals.items()
-        return [name for name, each in proposals if not is_pull(each) and self._now - each.since < TRIAL]
-
-    def _again(self, survey: Joined, first: Parcel, below: frozenset[str]) -> Parcel | None:
-        """A parcel on top of those that go before it."""
-        return self._desk.listen(lambda: survey.parcel(frozenset(move.source for move in first.moves), below))
-
-    def _send(self, clone: PushClone, base: Base, head: str, proposals: dict[str, Proposal]) -> None:
-        whole = {path: digest for each in proposals.values() for path, digest in each.locks.items()}
-        proposals = {
-            name: replace(each, locks={path: whole[path] for path in each.locks}) for name, each in proposals.items()
-        }
-        tag = ""
-        if self._patching.how is How.tag:  # before anything is pushed that would wait for it
-            tag = next_name(clone.heads(), self._fleet.policy.tags, self._revision.ref)
-        seal = sealed(self._desk, clone, base.branch, head, tag)
-        for name, proposal in proposals.items():
-            self._memory.keep(name, replace(proposal, pushing=head))
-        clone.push(f"refs/heads/{base.branch}", head, base.commit)
-        if tag:
-            release(clone, tag, seal)
-        for name, proposal in proposals.items():
-            self._memory.keep(name, replace(proposal, pushed=head))
-        words = ", ".join(str(move) for proposal in proposals.values() for move in proposal.moves)
-        self._desk.say(EventType.NORMAL, Happened.PROPOSED, f"{base.branch}@{head[:12]}: {words}")
+        stack = Stack(self._tries(clone, base), self._window, self._refusals)
+        done = stack.go(survey, facts)
+        self._soaking = stack.waiting
+        return done
 
     # --- by pull request ---------------------------------------------------------------------------------------------
 
@@ -233,7 +178,11 @@ class Run:
             return False
         if not clone.has(proposal.pushed):  # this clone is newer than the proposal
             clone.fetch(proposal.ref.removeprefix("refs/heads/"))
-        sealed(self._desk, clone, base.branch, proposal.pushed)
+        try:
+            sealed(self._desk, clone, base.branch, proposal.pushed)
+        except RefusedError as error:
+            self._refusals.add(parcel.name, error)
+            return False
         if not self._tries(clone, base).builds(parcel, proposal.pushed):
             return False
         clone.push(f"refs/heads/{base.branch}", proposal.pushed, base.commit)

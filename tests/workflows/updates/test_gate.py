@@ -4,7 +4,7 @@ import pytest
 
 from gitops.sign.commits import CommitKey
 from tests.kit.people import People
-from tests.kit.updates import Patched
+from tests.kit.updates import LOCK, Patched
 
 NEW = "locks: openssl 3.5.7-1 -> 3.5.9-1"
 LOCKS = "pkg/*/packages.lock"
@@ -57,10 +57,14 @@ def test_a_key_that_the_policy_does_not_let_in_pushes_nothing_and_is_named(judge
     patched.look()
     said = judged.look()
     assert "changes pkg/hello/packages.lock" in said and "let a limit" in said and said.endswith(line)
-    judged.says("{how: commit}", line)
+    judged.says("{how: commit}", line, LOCK)
     patched.look()
+    patched.update("libz", "1.1-1", "zlib")  # which the limit leaves out: it changes pkg/init as well
     patched.later()
     patched.look()
+    said, error = patched.run().outcome, patched.run().error
+    assert error.startswith("zlib: ") and "changes pkg/init/packages.lock" in error
+    assert said.startswith("1 of 2 updates offered") and said.endswith(line)
     assert patched.show("main") == NEW and patched.site.run().revision.signers == ("toweros-security",)
     # Taking back is a commit like any other.
     for _ in range(2):
@@ -89,10 +93,13 @@ def test_a_proposal_that_would_not_deploy_is_not_merged(judged: Judged) -> None:
     judged.says("{how: pull-request, merge: [unknown]}", "")
     patched.look()
     patched.update()
+    patched.update("libz", "1.1-1", "zlib")
     main = patched.refs["main"]
     patched.later()
     patched.look()
     assert patched.show("toweros/security/openssl") == NEW and patched.refs["main"] == main
+    assert patched.show("toweros/security/zlib") == "locks: zlib 1.0-1 -> 1.1-1", "the others are offered all the same"
+    assert patched.run().error.startswith("openssl, zlib: "), "one reason is said once"
     assert "unknown key" in patched.run().error and judged.key.allowed in patched.run().outcome
 
 
@@ -105,10 +112,11 @@ def test_a_release_tag_that_would_not_deploy_is_not_pushed_nor_its_commit(judged
         patched.look()
     patched.update()
     assert "unknown key" in judged.look() and "v1.0.2" not in patched.refs
-    judged.says("{how: tag}", judged.key.allowed, source='tags: "v*", sign: tag')
+    judged.says("{how: tag}", judged.key.allowed, LOCK, source='tags: "v*", sign: tag')
     git("tag", "-s", "-m", "v1.0.2", "v1.0.2")
     git("push", "-q", "origin", "v1.0.2")
     patched.look()
+    patched.update("libz", "1.1-1", "zlib")
     patched.later()
     patched.look()
-    assert patched.show("v1.0.3") == NEW
+    assert patched.show("v1.0.3") == patched.show("main") == NEW, "without zlib, which the limit leaves out"

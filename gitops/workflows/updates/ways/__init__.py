@@ -1,0 +1,1 @@
+"""Ways on which updates go out."""
