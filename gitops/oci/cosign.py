@@ -37,10 +37,11 @@ def verify_signature(registry: Registry, repository: str, digest: str, keys: Map
         raise RegistryError(f"{name} is not signed", hint=hint)
     manifest = parse(registry.document(repository, f"manifests/sha256-{digest}.sig")[0], repository)
     reasons = []
-    for layer in manifest.get("layers", []):
+    layers = manifest.get("layers")
+    for layer in layers if isinstance(layers, list) else []:
         try:
             return _signer(registry, repository, digest, layer, keys)
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError, RecursionError) as error:
             reasons.append(str(error))
     raise RegistryError(f"{name}: {'; '.join(reasons) or 'its signature is empty'}", hint=hint)
 

@@ -70,11 +70,18 @@ def describe(registry: Registry, repository: str, digest: str) -> AppImage:
         manifest = parse(data, repository)
     try:
         named = hex_of(manifest["config"]["digest"])
-        layers = tuple(BlobRef(hex_of(layer["digest"]), int(layer["size"])) for layer in manifest["layers"])
+        layers = tuple(BlobRef(hex_of(layer["digest"]), _size_of(layer)) for layer in manifest["layers"])
     except (KeyError, TypeError, ValueError) as error:
         raise RegistryError(f"{registry.host}/{repository}@sha256:{digest} is no image") from error
     config, _ = registry.document(repository, f"blobs/sha256:{named}", named)
     return AppImage(data, config, layers)
+
+
+def _size_of(layer: Json) -> int:
+    size = layer["size"]
+    if not isinstance(size, int) or size < 0:  # JSON has 1e999 and -1, too
+        raise ValueError(f"{size!r} is no size")
+    return size
 
 
 def push(store: Store, registry: Registry, repository: str, tag: str, image: AppImage) -> bool:

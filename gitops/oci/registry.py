@@ -179,7 +179,7 @@ class Registry:
             answer = self._session.get(fields["realm"], params=query, auth=self._credentials, timeout=TIMEOUT)
             body = answer.json()
             return str(body.get("token") or body["access_token"])
-        except (requests.RequestException, ValueError, KeyError, AttributeError) as error:
+        except (requests.RequestException, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             message = f"{self.host} gives no token"
             raise RegistryError(message, hint="see `registry_auth`", transient=True) from error
 
@@ -208,7 +208,7 @@ def parse(data: bytes, name: str) -> Json:
     """
     try:
         value = json.loads(data)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise RegistryError(f"{name}: what came is no JSON") from error
     if not isinstance(value, dict):
         raise RegistryError(f"{name}: what came is no manifest")

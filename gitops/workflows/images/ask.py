@@ -2,7 +2,7 @@
 
 In: tags with what the fleet repo says of them. Out: an `Answer` for each; of one that moved, the key that signed it.
 Rules: one HEAD for each tag; a registry that is away is asked once in a look; every answer is bounded in time and
-bytes; a digest is believed only when its bytes are there. Nothing is kept.
+bytes, and is that tag's alone, whatever it is; a digest is believed only when its bytes are there. Nothing is kept.
 
     registries = Registries(settings, Trust.of(tree))
     for answer in registries.ask(tracked(tree), pins(tree)):
@@ -10,7 +10,7 @@ bytes; a digest is believed only when its bytes are there. Nothing is kept.
 """
 
 import time
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
 
@@ -75,7 +75,7 @@ class Registries:
                 return answer(why=self._away[registry.host], known=False)
             if time.monotonic() > until:
                 return answer(why=f"not asked: the others took {LOOK} seconds", known=False)
-            found = within(ANSWER, partial(registry.digest, repository, tag.tag), registry.host)
+            found = _asked(ANSWER, partial(registry.digest, repository, tag.tag), registry.host)
         except RegistryError as error:
             if error.transient:
                 self._away[registry.host] = error.message
@@ -91,7 +91,7 @@ class Registries:
             RegistryError: it may not be taken; transient: nobody can say.
         """
         registry, repository = place_of(self._settings, tag.name)
-        return within(JUDGE, lambda: self._judge(registry, repository, tag), registry.host)
+        return _asked(JUDGE, lambda: self._judge(registry, repository, tag), registry.host)
 
     def _judge(self, registry: Registry, repository: str, tag: Answer) -> str:
         digest = hex_of(tag.found)
@@ -107,3 +107,13 @@ class Registries:
         if self._trust.asks(tag.name):
             return whose(registry, repository, (digest, image.digest), self._trust.keys)
         return ""
+
+
+def _asked(seconds: float, work: Callable[[], str], host: str) -> str:
+    """What one registry says; what no parser expects of it is its own fault, and stops nobody else's updates."""
+    try:
+        return within(seconds, work, host)
+    except RegistryError:
+        raise
+    except Exception as error:
+        raise RegistryError(f"{host} answers what nobody can read: {type(error).__name__}") from error

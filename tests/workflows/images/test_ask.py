@@ -13,7 +13,7 @@ from gitops.errors import RegistryError
 from gitops.fleet.images.tracked import Tracked
 from gitops.lab.hardware import free_port
 from gitops.model import canonical, sha256
-from gitops.oci.registry import MAX_DOCUMENT
+from gitops.oci.registry import MAX_DOCUMENT, Registry
 from gitops.settings import Settings
 from gitops.workflows.images import ask
 from gitops.workflows.images.ask import Answer, Registries
@@ -149,6 +149,15 @@ HUGE = canonical(
         "layers": [{"digest": f"sha256:{'1' * 64}", "size": ask.MAX_IMAGE + 1}],
     }
 )
+
+
+def sized(*sizes: str) -> bytes:
+    layers = ", ".join(f'{{"digest": "sha256:{"1" * 64}", "size": {size}}}' for size in sizes)
+    return f'{{"config": {{"digest": "sha256:{sha256(CONFIG)}"}}, "layers": [{layers}]}}'.encode()
+
+
+DEEP = b'{"a":' * 100_000
+BIG, NEGATIVE, UNSIGNED = sized("1e999"), sized(str(100 << 30), str(-100 << 30)), b'{"layers": 5}'
 NO_INDEX = canonical({"mediaType": INDEX, "manifests": ["x"]})
 
 
@@ -162,10 +171,16 @@ NO_INDEX = canonical({"mediaType": INDEX, "manifests": ["x"]})
         (GOOD | {HEX: (200, b"x" * (MAX_DOCUMENT + 1))}, f"sha256:{HEX}", f"more than {MAX_DOCUMENT} bytes"),
         (GOOD | {sha256(HUGE): (200, HUGE)}, f"sha256:{sha256(HUGE)}", f"more than {ask.MAX_IMAGE}"),
         (GOOD | {sha256(NO_INDEX): (200, NO_INDEX)}, f"sha256:{sha256(NO_INDEX)}", "has an index that is none"),
+        (GOOD | {sha256(DEEP): (200, DEEP)}, f"sha256:{sha256(DEEP)}", "is no JSON"),
+        (GOOD | {sha256(BIG): (200, BIG)}, f"sha256:{sha256(BIG)}", "is no image"),
+        (GOOD | {sha256(NEGATIVE): (200, NEGATIVE)}, f"sha256:{sha256(NEGATIVE)}", "is no image"),
         (GOOD | {HEX: (404, b"")}, f"sha256:{HEX}", "404"),
         ({sha256(b"[]"): (200, b"[]"), "1": (200, b"[]")}, f"sha256:{sha256(b'[]')}", "no manifest"),
     ],
-    ids=["honest", "says no digest", "other bytes", "other config", "endless", "huge", "no index", "gone", "empty"],
+    ids=[
+        *("honest", "says no digest", "other bytes", "other config", "endless", "huge", "no index"),
+        *("deep", "infinite", "negative", "gone", "empty"),
+    ],
 )  # fmt: skip
 def test_a_digest_is_believed_when_its_bytes_are_there(
     answers: Mapping[str, tuple[int, bytes]], said: str, reason: str
@@ -179,6 +194,29 @@ def test_a_digest_is_believed_when_its_bytes_are_there(
         with pytest.raises(RegistryError, match=reason) as caught:
             registries.judge(answer)
         assert not caught.value.transient, "it is refused, not waited for"
+
+
+def test_a_signature_that_is_none_signs_nothing() -> None:
+    for manifest, reason in ((UNSIGNED, "its signature is empty"), (DEEP, "is no JSON")):
+        with played(GOOD | {f"sha256-{HEX}.sig": (200, manifest)}) as host:
+            registries, answer = asked(f"{host}/a", TRUST)
+            with pytest.raises(RegistryError, match=reason):
+                registries.judge(answer)
+
+
+def test_an_answer_that_breaks_our_code_is_that_registry_s_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object) -> str:
+        raise RecursionError("too deep")
+
+    with played(GOOD) as host:
+        registries, answer = asked(f"{host}/a")
+        monkeypatch.setattr(registries, "_judge", broken)
+        with pytest.raises(RegistryError, match=f"{host} answers what nobody can read: RecursionError") as caught:
+            registries.judge(answer)
+        assert not caught.value.transient
+        monkeypatch.setattr(Registry, "digest", broken)
+        _, unread = asked(f"{host}/a")
+    assert not unread.found and not unread.known and "RecursionError" in unread.why
 
 
 @pytest.mark.parametrize("said", ["sha256:xyz", "../../etc/passwd"])
