@@ -20,11 +20,6 @@ NAME = 60
 """Characters of an image in the name of a branch."""
 
 
-def remembered(move: Move) -> tuple[Move, ...]:
-    """What is noted as seen: what is here, and what the tag means now."""
-    return (*(Move(move.source, "", old) for old in _digests(move.old)), move)
-
-
 def choose_tags(moves: Iterable[Move], facts: Facts) -> Chosen:
     """Every move is in one of both."""
     every = tuple(moves)

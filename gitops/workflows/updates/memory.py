@@ -110,10 +110,13 @@ class Memory:
 
     def see(self, moves: Iterable[Move]) -> Patches:
         """Note since when updates are known. A look that finds less, or older ones, forgets nothing: mirrors do that.
-        What is replaced by something newer is forgotten, held or not, and so is what is very old."""
+        What is replaced by something newer is forgotten, held or not, and so is what is very old and not among these.
+        Nothing is known from later than now: a clock that was ahead would turn the order of what comes next."""
         now, every, old = int(self._clock()), tuple(moves), self.patches
         found, keys = {move.source: move.new for move in every}, set(map(key_of, every))
-        seen = {key: since for key, since in old.seen.items() if key in keys or _counts(found, key, since, now)}
+        seen = {
+            key: min(since, now) for key, since in old.seen.items() if key in keys or _counts(found, key, since, now)
+        }
         seen |= {key: now for key in sorted(keys - seen.keys())}
         held = {
             name: each

@@ -2,7 +2,7 @@
 
 from gitops.model.updates.patching import Move
 from gitops.security.schedule.choice import Facts, set_key
-from gitops.security.schedule.tags import BACK, choose_tags, message, parcel_name, remembered
+from gitops.security.schedule.tags import BACK, choose_tags, message, parcel_name
 
 A, B, C = (f"sha256:{letter * 64}" for letter in "abc")
 WEB = "web.example/nginx:1"
@@ -23,11 +23,6 @@ def test_a_tag_that_goes_back_moves_nothing() -> None:
     assert goes(Move(WEB, A, C), a=1, b=2, c=3)
     assert not goes(Move(WEB, C, B), a=1, b=2, c=3), "held or not"
     assert goes(Move(WEB, f"{A}, {B}", B), a=1, b=2), "one of two that are here is no way back"
-
-
-def test_what_is_here_is_remembered_beside_what_the_tag_means_now() -> None:
-    move = Move(WEB, f"{A}, {B}", C)
-    assert remembered(move) == (Move(WEB, "", A), Move(WEB, "", B), move)
 
 
 def test_a_message_has_short_digests_first_and_whole_ones_below() -> None:

@@ -20,7 +20,7 @@ from gitops.fleet.images.tracked import tracked
 from gitops.model import Fleet, Tree
 from gitops.model.updates.patching import Grouping, Move, Patching
 from gitops.security.schedule.choice import Chosen, Facts, Update, groups, set_key
-from gitops.security.schedule.tags import choose_tags, message, parcel_name, remembered, short
+from gitops.security.schedule.tags import choose_tags, message, parcel_name, short
 from gitops.settings import Settings
 from gitops.workflows.images.ask import Answer, Registries
 from gitops.workflows.images.trust import Trust
@@ -62,9 +62,11 @@ class Watch:
 
     @property
     def seen(self) -> tuple[Move, ...]:
-        """What is to be remembered."""
-        moves = (Move(answer.reference, ", ".join(answer.now), answer.found) for answer in self.answers if answer.found)
-        return tuple(one for move in moves for one in remembered(move))
+        """What is to be remembered: what is here, whoever answers, or else it would look as if it had come after what
+        its tag moved to; and what each tag means now."""
+        known = pins(self.tree)
+        here = {Move(one.reference, "", digest) for one in tracked(self.tree) if (digest := one.digest(known))}
+        return (*sorted(here), *(_move(answer) for answer in self.answers if answer.found))
 
     def survey(self, patching: Patching, facts: Facts) -> "TagSurvey":
         return TagSurvey(self, patching, facts)

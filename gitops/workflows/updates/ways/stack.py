@@ -72,7 +72,7 @@ class Stack:
     def _on_trial(self) -> list[str]:
         """What went out by itself, and no box has settled yet: the next suspect must not be blamed for it."""
         proposals = self._memory.patches.proposals.items()
-        return [name for name, each in proposals if not is_pull(each) and self._base.time - each.since < TRIAL]
+        return [name for name, each in proposals if _on_trial(each, self._base.time)]
 
     def _again(self, survey: Joined, first: Parcel, below: frozenset[str]) -> Parcel | None:
         """A parcel on top of those that go before it."""
@@ -111,3 +111,8 @@ class Stack:
             self._memory.keep(name, replace(proposal, pushed=head))
         words = ", ".join(str(move) for proposal in proposals.values() for move in proposal.moves)
         self._desk.say(EventType.NORMAL, Happened.PROPOSED, f"{self._base.branch}@{head[:12]}: {words}")
+
+
+def _on_trial(proposal: Proposal, now: int) -> bool:
+    """It went out by itself, not long ago; from a clock that was ahead, nobody knows when."""
+    return not is_pull(proposal) and 0 <= now - proposal.since < TRIAL
