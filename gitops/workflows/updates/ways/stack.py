@@ -2,18 +2,21 @@
 
 In: what may go, the deployed commit. Out: commits on the branch that deploys. Rules: each commit is built, and judged
 as the next pass would, before the next one stands on it: what is held, refused or not ripe is left out, and the others
-go; the push is taken whole, or not at all; what is pushed is remembered before it is.
+go; images wait until boxes keep the ones before; the push is taken whole, or not at all; what is pushed is remembered
+before it is.
 
     stack = Stack(tries, Window.packages, refusals)
     stack.go(survey, facts)             # ["openssl"]
     stack.waiting                       # 2
 """
 
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from functools import cached_property
 
 import structlog
 
+from gitops.fleet.images.lockfile import FILE
 from gitops.model import EventType, Happened
 from gitops.model.updates.patching import How, Patching, Proposal, Window
 from gitops.security.schedule.choice import Facts, apart, ripe_at
@@ -28,7 +31,7 @@ from gitops.workflows.updates.tries import Tries
 log = structlog.get_logger(__name__)
 
 TRIAL = 3 * 86400
-"""Seconds that a suspect waits for the one before: boxes that say nothing for longer keep no updates back."""
+"""Seconds that a suspect, or an image, waits for the one before: boxes that are silent for longer keep nothing back."""
 
 
 class Stack:
@@ -53,7 +56,7 @@ class Stack:
         head, seal, below = self._base.commit, "", frozenset[str]()
         proposals: dict[str, Proposal] = {}
         for first in self._desk.listen(survey.parcels):
-            if ripe_at(first.updates, self._patching, facts) > self._base.time:
+            if ripe_at(first.updates, self._patching, facts) > self._base.time or self._blocked(first):
                 self.waiting += len(first.updates)
                 continue
             parcel = self._again(survey, first, below) if below else first
@@ -73,6 +76,12 @@ class Stack:
         """What went out by itself, and no box has settled yet: the next suspect must not be blamed for it."""
         proposals = self._memory.patches.proposals.items()
         return [name for name, each in proposals if _on_trial(each, self._base.time)]
+
+    def _blocked(self, parcel: Parcel) -> bool:
+        waits = blocked(parcel.files, self._memory.patches.proposals, self._base.time)
+        if waits:
+            log.info("security.waits", parcel=parcel.name, until_boxes_keep=waits)
+        return bool(waits)
 
     def _again(self, survey: Joined, first: Parcel, below: frozenset[str]) -> Parcel | None:
         """A parcel on top of those that go before it."""
@@ -111,6 +120,14 @@ class Stack:
             self._memory.keep(name, replace(proposal, pushed=head))
         words = ", ".join(str(move) for proposal in proposals.values() for move in proposal.moves)
         self._desk.say(EventType.NORMAL, Happened.PROPOSED, f"{self._base.branch}@{head[:12]}: {words}")
+
+
+def blocked(paths: Iterable[str], proposals: Mapping[str, Proposal], now: int) -> list[str]:
+    """What wrote images.lock by itself, and no box has settled yet, when this would write it again. All images share
+    that file: the one before would no longer count as out, and a box that goes back from it would have the next one
+    blamed, and the one before kept. Packages do not wait: a fix is worth more than knowing whom to blame."""
+    shared = {FILE} & set(paths)
+    return [name for name, each in proposals.items() if shared & each.locks.keys() and _on_trial(each, now)]
 
 
 def _on_trial(proposal: Proposal, now: int) -> bool:

@@ -162,6 +162,13 @@ def test_tags_and_packages_go_out_in_one_push_and_nothing_new_is_one_question(
     assert patched.run().outcome == "3 of 3 updates offered"
     assert sorted(patched.changes("main", base)) == ["images.lock", "pkg/hello/packages.lock"]
     assert two in tagged.lock() and new in tagged.lock(), "each commit stands on the other"
+    three = tagged.push(b"three")
+    patched.look()
+    tagged.run()
+    assert "1 waiting" in patched.run().outcome and three not in tagged.lock(), "no box has kept the ones before"
+    tagged.everybody()
+    tagged.run()
+    assert three in tagged.lock()
     tagged.everybody()
     tagged.run()
     asked: list[str] = []
