@@ -48,7 +48,7 @@ class Stack:
 
     def go(self, survey: Joined, facts: Facts) -> list[str]:
         """Bring there what may go. Returns its sources."""
-        alone = apart(survey.chosen, facts)
+        alone = apart(self._desk.listen(lambda: survey.chosen), facts)  # registries are asked, and may take minutes
         if alone and (waits := self._on_trial()):
             log.info("security.waits", until_boxes_keep=waits)
             self.waiting = len(survey.chosen.go)
