@@ -91,7 +91,7 @@ def test_one_record_is_bounded_too(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert isinstance(found, Unread) and "larger" in found.why
 
 
-@settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(
     st.recursive(
         st.none() | st.booleans() | st.floats() | st.text(),
