@@ -18,6 +18,8 @@ from gitops.process import run
 MEMORY = 1024
 """MiB."""
 SERIAL_LOG = "serial.log"
+EMULATED = "qemu64,model=6"
+"""A K8 that is too old for `rep stos`: emulation takes plain stores much faster, and a kernel clears many pages."""
 COMMANDS, EVENTS, CONSOLE = "qmp.sock", "events.sock", "console.sock"
 """Unix sockets in the machine's folder."""
 
@@ -43,7 +45,7 @@ class Hardware:
         return [
             "qemu-system-x86_64", "-nodefaults", "-no-user-config", "-display", "none", "-name", name,
             "-machine", "q35,smm=on", "-accel", self.accelerator,
-            "-cpu", "qemu64" if self.accelerator == "tcg" else "host",
+            "-cpu", EMULATED if self.accelerator == "tcg" else "host",
             "-smp", str(self.cpus), "-m", str(self.memory),
             "-global", "driver=cfi.pflash01,property=secure,value=on", "-global", "ICH9-LPC.disable_s3=1",
             "-drive", f"if=pflash,format=raw,unit=0,readonly=on,file={CODE}",

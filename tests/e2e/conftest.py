@@ -4,15 +4,15 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.e2e.field import Field
+from tests.e2e.field import STATIC, Field
 from tests.kit import built
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def field() -> Iterator[Field]:
-    """The fleet in the field, alone with it: whoever comes second waits."""
+    """The fleet in the field, alone with it: one process tells all of its stories."""
     with built.alone("field"):
-        made = Field(built.FIELD)
+        made = Field(built.FIELD, STATIC)
         made.apply()
         made.serve()
         yield made

@@ -27,8 +27,12 @@ from gitops.workflows.journal import Pass
 from gitops.workflows.provision import provision
 from tests.kit import built
 
-__all__ = ["BOX", "GREETING", "LONG", "Field"]
+__all__ = ["BOX", "GREETING", "LONG", "STATIC", "Field"]
 SIZES = Sizes(esp=200, toweros=900, state=128)
+STATIC = """role: vm
+network: {interface: eth0, address: 10.0.2.15/25, gateway: 10.0.2.2, dns: [10.0.2.3]}
+"""
+"""The address that the machine's ports lead to; by DHCP it would come with another mask."""
 LONG = 600.0
 """Seconds: nothing may take longer, on two slow cores that do something else as well."""
 
@@ -47,6 +51,8 @@ class Field(Setup):
         self.store = built.store() if folder == built.FIELD else built.lend(self.settings.state)
         self.passes = Controller(self.settings, self.store)
         self._server = ExitStack()
+        self.healthy: Path | None = None
+        """The disk and variables of a box that is healthy and off, once a story leaves one."""
 
     def _take_packages(self, box: str) -> None:
         """The fleet repo builds what this checkout has now, on top of what is on the remote."""

@@ -55,6 +55,13 @@ def machine(field: Field, patching: Patching, tmp_path_factory: pytest.TempPathF
         yield made
 
 
+@pytest.fixture(scope="module")
+def first_timestamp(field: Field, machine: Machine) -> bytes:
+    """What the server signed before the box saw anything newer."""
+    return (field.store.paths.metadata / "timestamp.json").read_bytes()
+
+
+@pytest.mark.usefixtures("first_timestamp")
 def test_the_first_boot_is_healthy_and_every_service_runs(field: Field, machine: Machine) -> None:
     report = field.wait_healthy(field.state().enrolled)
     assert report.entry == f"toweros-{report.sequence}.efi"
@@ -78,6 +85,11 @@ def test_what_it_runs_is_proven_offline_from_the_signed_commit_to_the_last_layer
 def test_the_root_is_read_only_and_the_host_keys_are_kept_on_the_disk(field: Field, machine: Machine) -> None:
     assert "Read-only" in field.ssh("touch /containers/x 2>&1 || true")
     assert "ssh_host_ed25519_key" in field.ssh("ls /state/ssh")
+
+
+def test_a_box_with_a_static_address_asks_nobody_for_another(field: Field, machine: Machine) -> None:
+    said = field.ssh("ip addr show dev eth0; cat /run/resolvconf/resolv.conf")
+    assert "inet 10.0.2.15/25" in said and "nameserver 10.0.2.3" in said, said
 
 
 def test_a_killed_service_comes_back(field: Field, machine: Machine) -> None:
@@ -141,12 +153,61 @@ def test_one_line_of_one_service_is_one_package_one_layer_and_nothing_else_on_th
     assert report.entry == f"toweros-{report.sequence}.efi", "blessed: the counter is gone"
 
 
-def test_a_commit_that_fails_its_health_check_is_undone_by_the_box_alone(field: Field, machine: Machine) -> None:
-    before = field.report()
-    done = field.change(GREETING, f"goodbye, {time.time()}\n", "A bad greeting")
-    assert done.published == (BOX,)
-    wanted = field.store.offers.published(BOX)
-    assert wanted
+def names_the_error(field: Field, *words: str) -> bool:
+    error = field.report().error.lower()
+    return any(word in error for word in words)
+
+
+def spoilt_by_a_flip(data: bytes) -> bytes:
+    middle = len(data) // 2
+    return data[:middle] + bytes([data[middle] ^ 1]) + data[middle + 1 :]
+
+
+def truncated(data: bytes) -> bytes:
+    return data[: len(data) // 2]
+
+
+def replace(whole: Mapping[Path, bytes], spoil: Callable[[bytes], bytes]) -> None:
+    """What the server has of a layer, spoilt; the controller keeps files read-only and may have linked them."""
+    for path, data in whole.items():
+        path.unlink(missing_ok=True)
+        path.write_bytes(spoil(data))
+
+
+@pytest.fixture(scope="module")
+def whole() -> dict[Path, bytes]:
+    """What the server should have of the layer that arrives damaged."""
+    return {}
+
+
+def test_a_layer_that_is_flipped_or_truncated_is_refused(
+    field: Field, machine: Machine, whole: dict[Path, bytes]
+) -> None:
+    before, layers = field.report(), field.store.layers
+    old = {layer.root for layer in field.store.release(before.release).layers()}
+    with field.away():
+        field.change(GREETING, f"goodbye, {time.time()}\n", "A bad greeting, that arrives damaged")
+        found = field.store.offers.published(BOX)
+        assert found
+        (root,) = {layer.root for layer in found.release.layers()} - old
+        files = [layers.path(root), layers.zst(root), *(path for path in layers.deltas() if path.stem == root)]
+        whole |= {path: path.read_bytes() for path in files}
+        replace(whole, spoilt_by_a_flip)
+    field.wait_until("the refusal", lambda: names_the_error(field, root[:12]))
+    first = field.report().error
+    with field.away():
+        replace(whole, truncated)
+    field.wait_until("another refusal", lambda: names_the_error(field, root[:12]) and field.report().error != first)
+    assert field.report().release == before.release and field.report().boot_id == before.boot_id
+
+
+def test_whole_again_it_is_taken_and_undone_by_the_box_alone_as_its_health_check_fails(
+    field: Field, machine: Machine, whole: dict[Path, bytes]
+) -> None:
+    before, wanted = field.report(), field.store.offers.published(BOX)
+    assert wanted and wanted.document.sha256 != before.release
+    with field.away():
+        replace(whole, bytes)
 
     def undone() -> bool:
         report = field.report()
@@ -179,11 +240,6 @@ def test_a_revert_is_nothing_to_do(field: Field, machine: Machine) -> None:
 # --- what is not ours -------------------------------------------------------------------------------------------------
 
 
-def names_the_error(field: Field, *words: str) -> bool:
-    error = field.report().error.lower()
-    return any(word in error for word in words)
-
-
 @pytest.fixture
 def metadata(field: Field) -> Iterator[Path]:
     """The published metadata; whatever a test does to it is undone."""
@@ -208,58 +264,9 @@ def test_metadata_of_another_root_is_refused(field: Field, machine: Machine, met
     assert field.report().release == before.release and field.report().boot_id == before.boot_id
 
 
-def test_older_metadata_is_refused(field: Field, machine: Machine, metadata: Path) -> None:
-    before = (metadata / "timestamp.json").read_bytes()
-    assert field.change(GREETING, f"hello again, {time.time()}\n", "Another line").published
-    field.wait_healthy(int(time.time()))
-    newest = metadata.parent / "newest"
-    shutil.copytree(metadata, newest)
-    (metadata / "timestamp.json").write_bytes(before)
+def test_older_metadata_is_refused(field: Field, machine: Machine, metadata: Path, first_timestamp: bytes) -> None:
+    (metadata / "timestamp.json").write_bytes(first_timestamp)
     field.wait_until("the refusal", lambda: names_the_error(field, "older", "version", "rollback"))
-    before_all = metadata.with_name("kept")
-    shutil.rmtree(before_all)
-    newest.rename(before_all)
-
-
-def spoilt_by_a_flip(data: bytes) -> bytes:
-    middle = len(data) // 2
-    return data[:middle] + bytes([data[middle] ^ 1]) + data[middle + 1 :]
-
-
-def truncated(data: bytes) -> bytes:
-    return data[: len(data) // 2]
-
-
-def test_a_layer_that_is_flipped_or_truncated_is_refused_and_taken_when_it_is_whole_again(
-    field: Field, machine: Machine
-) -> None:
-    before, layers = field.report(), field.store.layers
-    old = {layer.root for layer in field.store.release(before.release).layers()}
-    whole: dict[Path, bytes] = {}
-    with field.away():
-        field.change(GREETING, f"hello in pieces, {time.time()}\n", "A line that arrives damaged")
-        found = field.store.offers.published(BOX)
-        assert found
-        (root,) = {layer.root for layer in found.release.layers()} - old
-        files = [layers.path(root), layers.zst(root), *(path for path in layers.deltas() if path.stem == root)]
-        whole |= {path: path.read_bytes() for path in files}
-        replace(whole, spoilt_by_a_flip)
-    field.wait_until("the refusal", lambda: names_the_error(field, root[:12]))
-    first = field.report().error
-    with field.away():
-        replace(whole, truncated)
-    field.wait_until("another refusal", lambda: names_the_error(field, root[:12]) and field.report().error != first)
-    assert field.report().release == before.release and field.report().boot_id == before.boot_id
-    with field.away():
-        replace(whole, bytes)
-    assert field.wait_healthy(int(time.time())).release == found.document.sha256
-
-
-def replace(whole: Mapping[Path, bytes], spoil: Callable[[bytes], bytes]) -> None:
-    """What the server has of a layer, spoilt; the controller keeps files read-only and may have linked them."""
-    for path, data in whole.items():
-        path.unlink(missing_ok=True)
-        path.write_bytes(spoil(data))
 
 
 # --- security updates: nobody commits anything ------------------------------------------------------------------------
@@ -334,3 +341,5 @@ def test_an_update_that_breaks_its_service_is_taken_back_and_the_next_one_of_ano
     assert patching.locked() == {"banner": "2.0", "greeting": "2.0"}, "what is held stays away"
     assert field.wait_healthy(since).release != before.release
     assert (page(field, "banner.html"), page(field, "greeting.html")) == ("2.0", "2.0")
+    field.ssh("sync")
+    field.healthy = machine.folder
