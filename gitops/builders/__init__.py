@@ -1,8 +1,9 @@
 """Packages become images: inputs by digest, a build without network, layers in the store.
 
-lock (packages.in -> packages.lock) ... inputs (locked files into the store) -> context -> a builder -> Image.
+lock (packages.in -> packages.lock) ... inputs (locked files into the store), bases -> context -> a builder -> Image.
 """
 
+from gitops.builders.bases.fetch import Bases
 from gitops.builders.buildah import BuildahBuilder
 from gitops.builders.builder import Builder
 from gitops.builders.lock import Locker
@@ -11,7 +12,7 @@ from gitops.builders.relocking.moved import moved
 from gitops.settings import Settings
 from gitops.store import Store
 
-__all__ = ["BuildahBuilder", "Builder", "Locker", "builder_of", "moved"]
+__all__ = ["Bases", "BuildahBuilder", "Builder", "Locker", "builder_of", "moved"]
 
 
 def builder_of(settings: Settings, store: Store) -> Builder:
@@ -19,5 +20,5 @@ def builder_of(settings: Settings, store: Store) -> Builder:
     if settings.builder == "docker":
         from gitops.builders.docker import DockerBuilder  # its client takes a while to import
 
-        return DockerBuilder(store, settings.docker_host, Places.by(settings))
-    return BuildahBuilder(store, places=Places.by(settings))
+        return DockerBuilder(store, settings.docker_host, Places.by(settings), Bases(settings, store))
+    return BuildahBuilder(store, places=Places.by(settings), bases=Bases(settings, store))

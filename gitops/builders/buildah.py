@@ -13,13 +13,16 @@ from pathlib import Path
 
 import structlog
 
+from gitops.builders.bases.fetch import Bases
+from gitops.builders.bases.lending import name_of, write_dockerfile, write_folder
 from gitops.builders.builder import LABEL, NAME, TIMEOUT, arguments, existing, log_file
 from gitops.builders.context import write_context
 from gitops.builders.inputs import fetch_inputs
 from gitops.builders.places import Places
 from gitops.errors import BuildError, ProcessError
-from gitops.model import Image, Package, Tree
+from gitops.model import AppImage, Image, Package, Tree
 from gitops.process import run
+from gitops.settings import Settings
 from gitops.store import Store
 
 log = structlog.get_logger(__name__)
@@ -34,8 +37,10 @@ class BuildahBuilder:
     `lender` is another store's folder, whose images may be stood on and are never changed.
     """
 
-    def __init__(self, store: Store, lender: Path | None = None, places: Places | None = None) -> None:
-        self._store, self._places = store, places
+    def __init__(
+        self, store: Store, lender: Path | None = None, places: Places | None = None, bases: Bases | None = None
+    ) -> None:
+        self._store, self._places, self._bases = store, places, bases or Bases(Settings(), store)
         self._root = store.paths.builder
         lent = lender.resolve() / "buildah" / "storage" if lender else None
         self._lent = ["--storage-opt", f"additionalimagestore={lent}"] if lent and lent.is_dir() else []
@@ -49,11 +54,15 @@ class BuildahBuilder:
                 self._store.builds.forget_image(packages[sibling].key)
                 self.build(packages[sibling], tree, packages)
         fetch_inputs(self._store, package, self._places)
+        bases = self._bases.fetch(package, tree)
         with tempfile.TemporaryDirectory(dir=self._store.paths.root, prefix=".build-") as work:
+            for number, (name, base) in enumerate(bases.items()):
+                self._lend_base(name, base, Path(work, f"base-{number}"))
             context = Path(work, "context")
             context.mkdir()
             write_context(self._store, package, tree, context)
-            self._bud(package, packages, context)
+            dockerfile = write_dockerfile(package, tree, Path(work, "Dockerfile")) or context / "Dockerfile"
+            self._bud(package, packages, context, dockerfile)
             image = self._export(package, Path(work, "image"))
         self._store.builds.save_image(image)
         log.info("image.built", package=package.path, key=package.key, layers=len(image.layers))
@@ -71,7 +80,20 @@ class BuildahBuilder:
             except ProcessError as error:
                 log.debug("prune.in_use", image=name, reason=error.message)
 
-    def _bud(self, package: Package, packages: Mapping[str, Package], context: Path) -> None:
+    def _lend_base(self, name: str, image: AppImage, folder: Path) -> None:
+        """Put a base image into our storage, under our name of it, unless it is there."""
+        try:
+            self._buildah("inspect", "--type", "image", name_of(name))
+        except ProcessError:
+            write_folder(self._store, image, folder)
+            try:
+                pulled = self._buildah("pull", "--quiet", f"dir:{folder}", offline=True).decode().split()[-1]
+            except ProcessError as error:
+                away = error.code is None
+                raise BuildError(f"{name} cannot be read: {error.message}", hint=error.hint, transient=away) from error
+            self._buildah("tag", pulled, name_of(name))
+
+    def _bud(self, package: Package, packages: Mapping[str, Package], context: Path, dockerfile: Path) -> None:
         given = [f"--build-arg={name}={value}" for name, value in arguments(package, packages).items()]
         label = ["--label", f"{LABEL}={json.dumps(package.config, sort_keys=True)}"] if package.config else []
         logged = log_file(self._store, package)
@@ -82,7 +104,8 @@ class BuildahBuilder:
             *given,
         ]
         try:
-            output = self._buildah(*command, "--tag", f"{NAME}:{package.key}", str(context), offline=True)
+            named = ("--file", str(dockerfile), "--tag", f"{NAME}:{package.key}")
+            output = self._buildah(*command, *named, str(context), offline=True)
         except ProcessError as error:
             logged.write_text(error.log or error.message)
             hint, away = f"the log is {logged}", error.code is None  # out of time, killed, or not installed

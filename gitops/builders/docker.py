@@ -11,8 +11,9 @@ import io
 import json
 import tarfile
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import IO
 
@@ -21,12 +22,15 @@ import structlog
 from docker.errors import APIError, DockerException, ImageNotFound
 from requests.exceptions import RequestException
 
+from gitops.builders.bases import lending
+from gitops.builders.bases.fetch import Bases
 from gitops.builders.builder import LABEL, NAME, TIMEOUT, arguments, existing, log_file
 from gitops.builders.context import write_context
 from gitops.builders.inputs import fetch_inputs
 from gitops.builders.places import Places
 from gitops.errors import BuildError
 from gitops.model import Image, Json, Package, Tree
+from gitops.settings import Settings
 from gitops.store import Store
 
 log = structlog.get_logger(__name__)
@@ -39,8 +43,9 @@ CHUNK = 1 << 20
 class DockerBuilder:
     """Implements `Builder`."""
 
-    def __init__(self, store: Store, host: str, places: Places | None = None) -> None:
+    def __init__(self, store: Store, host: str, places: Places | None = None, bases: Bases | None = None) -> None:
         self._store, self._host, self._places = store, host, places
+        self._bases = bases or Bases(Settings(), store)
         self._opened: docker.DockerClient | None = None
 
     def build(self, package: Package, tree: Tree, packages: Mapping[str, Package]) -> Image:
@@ -49,13 +54,19 @@ class DockerBuilder:
             return image
         siblings = [self.build(packages[path], tree, packages) for path in package.depends]
         fetch_inputs(self._store, package, self._places)
+        bases = self._bases.fetch(package, tree)
         with tempfile.TemporaryDirectory(dir=self._store.paths.root, prefix=".build-") as work, self._errors(package):
             for sibling in siblings:
-                self._lend(sibling, Path(work))
+                name = f"{NAME}:{sibling.key}"
+                self._lend(name, Path(work), partial(write_archive, self._store, sibling, name))
+            for base, its in bases.items():
+                name = lending.name_of(base)
+                self._lend(name, Path(work), partial(lending.write_archive, self._store, its, name))
             context = Path(work, "context")
             context.mkdir()
             write_context(self._store, package, tree, context)
-            self._run(package, packages, context)
+            dockerfile = lending.write_dockerfile(package, tree, Path(work, "Dockerfile")) or context / "Dockerfile"
+            self._run(package, packages, context, dockerfile)
             image = self._export(package, Path(work))
         self._store.builds.save_image(image)
         log.info("image.built", package=package.path, key=package.key, layers=len(image.layers))
@@ -86,12 +97,12 @@ class DockerBuilder:
             refused = isinstance(error, APIError) and error.is_client_error()  # such as a Dockerfile with mistakes
             raise BuildError(f"{what} at {self._host}: {error}", hint=hint, transient=not refused) from error
 
-    def _run(self, package: Package, packages: Mapping[str, Package], context: Path) -> None:
+    def _run(self, package: Package, packages: Mapping[str, Package], context: Path, dockerfile: Path) -> None:
         labels = {LABEL: json.dumps(package.config, sort_keys=True)} if package.config else {}
         logged = log_file(self._store, package)
         messages = self._client.api.build(
             path=str(context), tag=f"{NAME}:{package.key}", buildargs=arguments(package, packages), labels=labels,
-            network_mode="none", rm=True, forcerm=True, pull=False, decode=True,
+            dockerfile=str(dockerfile), network_mode="none", rm=True, forcerm=True, pull=False, decode=True,
         )  # fmt: skip
         with logged.open("w") as output:
             for line in messages:
@@ -99,14 +110,13 @@ class DockerBuilder:
                 if "error" in line:
                     raise BuildError(f"{package.path}: {line['error'].strip()}", hint=f"the log is {logged}")
 
-    def _lend(self, image: Image, work: Path) -> None:
-        """Give the engine a sibling that it does not have."""
-        name = f"{NAME}:{image.key}"
+    def _lend(self, name: str, work: Path, write: Callable[[Path], None]) -> None:
+        """Give the engine a sibling or a base image that it does not have."""
         try:
             self._client.images.get(name)
         except ImageNotFound:
-            archive = work / "sibling.tar"
-            write_archive(self._store, image, name, archive)
+            archive = work / "lent.tar"
+            write(archive)
             with archive.open("rb") as stream:
                 self._client.images.load(stream)
             archive.unlink()

@@ -51,7 +51,8 @@ class Package:
     `tag` is what `linuxkit pkg show-tag` prints. `key` is the transitive identity: the tag extended by base images,
     the keys of sibling packages, build arguments, platform and recipe. `depends` are paths of sibling packages.
     `build_args` may hold `@lkt:pkg:PATH` values, resolved to the sibling's image by the builder. `rootfs`, if not
-    empty, is the mmdebstrap variant that turns the locked files into `rootfs.tar` of the build context.
+    empty, is the mmdebstrap variant that turns the locked files into `rootfs.tar` of the build context. `bases` are
+    images from outside that it stands on or takes from: NAME@sha256:DIGEST, or NAME:TAG@sha256:DIGEST.
     """
 
     path: str
@@ -63,6 +64,7 @@ class Package:
     config: Json = field(default_factory=dict)
     lock: tuple[LockedFile, ...] = ()
     rootfs: str = ""
+    bases: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

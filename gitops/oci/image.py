@@ -1,13 +1,15 @@
 """Images by reference and digest: pulled, pushed, and made of a package's layers (image-spec 1.1).
 
 In: a reference `[HOST/]REPOSITORY@sha256:DIGEST`, or a built `Image`; a store. Out: an `AppImage` whose layers are
-blobs in the store. Rules: everything is asked for by digest; an index is followed to linux/amd64 once; a package
-becomes an OCI image without time or history, so that equal layers give equal digests.
+blobs in the store. Rules: everything is asked for by digest; an index is followed to linux/amd64 once, and kept, too,
+for it is what names the image; a package becomes an OCI image without time or history, so that equal layers give equal
+digests.
 
     image = pull(store, registry, "osmocom/osmo-hlr", digest)
     push(store, registry, "osmocom/osmo-hlr", "1.0", oci_image(store, built))
 """
 
+import json
 from dataclasses import dataclass
 
 from gitops.errors import AssembleError, RegistryError
@@ -17,6 +19,9 @@ from gitops.store import Store
 
 CONFIG = "application/vnd.oci.image.config.v1+json"
 LAYER = "application/vnd.oci.image.layer.v1.tar"
+PLATFORM = ("linux", "amd64")
+MAX_IMAGE = 8 << 30
+"""Bytes of all layers of an image, as they are sent."""
 
 
 @dataclass(frozen=True)
@@ -51,30 +56,58 @@ def pull(store: Store, registry: Registry, repository: str, digest: str) -> AppI
     """An image by digest, with its blobs in the store.
 
     Raises:
-        RegistryError: see `Registry`; or it is no image for linux/amd64.
+        RegistryError: see `Registry`; or it is no image for linux/amd64, or too large.
     """
-    image = describe(registry, repository, digest)
+    image, index = _find(registry, repository, digest)
+    suits(image, f"{registry.host}/{repository}@sha256:{digest}")
     for layer in image.layers:
         registry.fetch(store, repository, layer)
+    if index:
+        store.blobs.put(index)
     return image
 
 
 def describe(registry: Registry, repository: str, digest: str) -> AppImage:
-    """An image by digest, without its layers: its manifest, and its config. Raises as `pull`."""
+    """An image by digest, without its layers: its manifest, and its config. Raises as `pull`; but it may be for other
+    machines."""
+    return _find(registry, repository, digest)[0]
+
+
+def suits(image: AppImage, name: str) -> None:
+    """Raises RegistryError, which is not transient: it is not for our machines, or too large."""
+    config = parse(image.config, name)
+    if (made_for := (config.get("os"), config.get("architecture"))) != PLATFORM:
+        raise RegistryError(f"{name} is an image for {made_for[0]}/{made_for[1]}, not for {'/'.join(PLATFORM)}")
+    if (size := sum(layer.size for layer in image.layers)) > MAX_IMAGE:
+        raise RegistryError(f"{name}: its layers have {size} bytes, more than {MAX_IMAGE}")
+
+
+def layers_of(image: AppImage) -> tuple[str, ...]:
+    """The digests of the layers as plain tars (diff ids), the lowest first; none where the config does not say them."""
+    try:
+        found = tuple(hex_of(str(each)) for each in json.loads(image.config)["rootfs"]["diff_ids"])
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return ()
+    return found if len(found) == len(image.layers) else ()
+
+
+def _find(registry: Registry, repository: str, digest: str) -> tuple[AppImage, bytes]:
+    """The image, and the index that led to it, if one did."""
+    name, index = f"{registry.host}/{repository}@sha256:{digest}", b""
     data, kind = registry.document(repository, f"manifests/sha256:{digest}", digest)
     manifest = parse(data, repository)
     # A server may send an index as plain JSON, and `mediaType` is optional inside: then its members tell.
     if kind in INDEXES or "manifests" in manifest:
-        digest = _for_us(manifest, f"{registry.host}/{repository}")
-        data, _ = registry.document(repository, f"manifests/sha256:{digest}", digest)
+        index, ours = data, for_us(manifest, f"{registry.host}/{repository}")
+        data, _ = registry.document(repository, f"manifests/sha256:{ours}", ours)
         manifest = parse(data, repository)
     try:
         named = hex_of(manifest["config"]["digest"])
         layers = tuple(BlobRef(hex_of(layer["digest"]), _size_of(layer)) for layer in manifest["layers"])
     except (KeyError, TypeError, ValueError) as error:
-        raise RegistryError(f"{registry.host}/{repository}@sha256:{digest} is no image") from error
+        raise RegistryError(f"{name} is no image") from error
     config, _ = registry.document(repository, f"blobs/sha256:{named}", named)
-    return AppImage(data, config, layers)
+    return AppImage(data, config, layers), index
 
 
 def _size_of(layer: Json) -> int:
@@ -96,15 +129,23 @@ def push(store: Store, registry: Registry, repository: str, tag: str, image: App
     return True
 
 
-def _for_us(index: Json, name: str) -> str:
+def for_us(index: Json, name: str) -> str:
+    """The digest of the image in an index that is for our machines, all of them before those for newer ones alone.
+
+    Raises:
+        RegistryError: there is none, or it is no index.
+    """
+    found: list[tuple[bool, str]] = []
     try:
         for entry in index.get("manifests", []):
             platform = entry.get("platform", {})
-            if (platform.get("os"), platform.get("architecture")) == ("linux", "amd64"):
-                return hex_of(entry["digest"])
+            if (platform.get("os"), platform.get("architecture")) == PLATFORM:
+                found.append((bool(platform.get("variant")), hex_of(entry["digest"])))
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise RegistryError(f"{name} has an index that is none: {error}") from error
-    raise RegistryError(f"{name} has no image for linux/amd64")
+    if not found:
+        raise RegistryError(f"{name} has no image for {'/'.join(PLATFORM)}")
+    return min(found, key=lambda each: each[0])[1]
 
 
 def oci_image(store: Store, image: Image) -> AppImage:

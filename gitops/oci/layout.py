@@ -13,8 +13,9 @@ import json
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
-from gitops.errors import AssembleError
+from gitops.errors import AssembleError, RegistryError
 from gitops.model import Image, Json, sha256
+from gitops.oci.image import for_us
 
 REF_NAME = "org.opencontainers.image.ref.name"
 MAX_DEPTH = 4
@@ -46,6 +47,9 @@ class OciLayout:
         for entry in self._named.values():
             manifest = self._blob(entry["digest"])
             document = json.loads(manifest)
+            if "manifests" in document:
+                manifest = self._blob(_ours(document, entry["annotations"][REF_NAME])["digest"])
+                document = json.loads(manifest)
             if "layers" in document:
                 layers = (self._blob(layer["digest"]) for layer in document["layers"])
                 yield manifest, self._blob(document["config"]["digest"]), layers
@@ -72,7 +76,7 @@ class OciLayout:
         for _ in range(MAX_DEPTH):
             if "manifests" not in document:
                 return document
-            document = self._document(document["manifests"][0])
+            document = self._document(_ours(document, name))
         raise AssembleError(f"{name}: indexes are nested too deep")
 
     def _document(self, descriptor: Json) -> Json:
@@ -88,6 +92,19 @@ class OciLayout:
         if f"sha256:{sha256(data)}" != digest:
             raise AssembleError(f"{self._folder}: blob {digest} is damaged", hint="push the image again")
         return data
+
+
+def _ours(index: Json, name: str) -> Json:
+    """The entry of an index that is for our machines; of one that says no platforms, its only one."""
+    entries = index["manifests"]
+    if len(entries) == 1 and not entries[0].get("platform"):
+        entry: Json = entries[0]
+        return entry
+    try:
+        digest = for_us(index, name)
+    except RegistryError as error:
+        raise AssembleError(error.message, hint="name an image for our machines") from error
+    return {"digest": f"sha256:{digest}"}
 
 
 def _plain(name: str, media_type: str, data: bytes) -> bytes:

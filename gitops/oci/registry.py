@@ -39,6 +39,11 @@ CHUNK = 1 << 20
 LONGEST, PACE = 60, 16 << 10
 """Seconds that a document may take; bytes per second of the slowest registry that counts."""
 DIGEST = "Docker-Content-Digest"
+HINT = "see `registry_auth` in docs/settings.md"
+
+
+class DeniedError(RegistryError):
+    """A registry lets us not in, here: of its other repositories that says nothing."""
 
 
 class Registry:
@@ -161,9 +166,10 @@ class Registry:
                 data.seek(0)
         if response.status_code >= 400 and not (missing and response.status_code == 404):
             response.close()
-            hint = "see `registry_auth` in docs/settings.md" if response.status_code in (401, 403) else ""
             message = f"{self.host}: {method} {path.partition('?')[0]}: {response.status_code}"
-            raise RegistryError(message, hint=hint, transient=response.status_code != requests.codes.not_found)
+            if response.status_code in (401, 403):
+                raise DeniedError(message, hint=HINT, transient=True)
+            raise RegistryError(message, transient=response.status_code != requests.codes.not_found)
         return response
 
     def _new_token(self, challenge: str) -> str:
@@ -172,16 +178,17 @@ class Registry:
         # The registry says where the password goes: never in clear to another host.
         safe = fields.get("realm", "").startswith(("https://", self._base))
         if not challenge.lower().startswith("bearer") or not safe:
-            hint = "see `registry_auth` in docs/settings.md"
-            raise RegistryError(f"{self.host} lets nobody in like this", hint=hint, transient=True)
+            raise DeniedError(f"{self.host} lets nobody in like this", hint=HINT, transient=True)
         query = {key: fields[key] for key in ("service", "scope") if key in fields}
         try:
             answer = self._session.get(fields["realm"], params=query, auth=self._credentials, timeout=TIMEOUT)
+            if answer.status_code in (401, 403):
+                raise DeniedError(f"{self.host} gives no token for this", hint=HINT, transient=True)
             body = answer.json()
             return str(body.get("token") or body["access_token"])
         except (requests.RequestException, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             message = f"{self.host} gives no token"
-            raise RegistryError(message, hint="see `registry_auth`", transient=True) from error
+            raise RegistryError(message, hint=HINT, transient=True) from error
 
 
 def credentials(file: Path | None, host: str) -> tuple[str, str] | None:

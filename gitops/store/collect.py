@@ -17,6 +17,7 @@ from gitops.errors import StoreError
 from gitops.model import Package, Publication
 from gitops.store import Store
 from gitops.store.notes.documents import (
+    AppImageBlobs,
     AppImages,
     BoxInventories,
     BuiltAt,
@@ -80,6 +81,10 @@ def _needed_to_build(store: Store, packages: tuple[Package, ...]) -> set[str]:
     indexes = store.notes.each(PartIndex)
     needed |= {indexes[digest].sha256 for digest in needed & indexes.keys()}
     needed |= {digest for digests in (store.notes.get(AppImages) or AppImages()).rows.values() for digest in digests}
+    for name in {name for package in packages for name in package.bases}:
+        digest = name.rpartition(":")[2]
+        based = store.notes.get(AppImageBlobs, digest) or AppImageBlobs()
+        needed |= {digest, *(ref.sha256 for ref in based.blobs)}
     for package in packages:
         image = store.builds.image(package.key)
         needed |= set(image.layers) if image else set()
@@ -92,7 +97,7 @@ def _inventories(store: Store, packages: tuple[Package, ...]) -> set[str]:
     images = {name.rpartition(":")[2] for name in (store.notes.get(AppImages) or AppImages()).rows}
     current = {package.key for package in packages} | images
     known = store.notes.each(LayerInventories).items()
-    needed = {ref.sha256 for key, found in known if key in current for ref in found.rows.values()}
+    needed = {ref.sha256 for key, found in known if key.partition(".")[0] in current for ref in found.rows.values()}
     boxes = store.notes.each(BoxInventories).values()
     inside = {digest for box in boxes for _, digest in box.releases}
     documents = store.notes.each(InventoryDocuments).items()

@@ -16,7 +16,8 @@ from pathlib import Path
 
 import structlog
 
-from gitops.builders import BuildahBuilder, Builder
+from gitops.builders import Bases, BuildahBuilder, Builder
+from gitops.builders.bases.fetch import MissingBaseError
 from gitops.builders.inputs import MissingInputsError
 from gitops.builders.places import Places
 from gitops.errors import BuildError
@@ -45,7 +46,7 @@ def measure(
     todo = [step.subject for step in changes(question, store).boxes]
     if not todo:
         return {}
-    with scratch(store, Places.by(settings), folder) as (trial, builder):
+    with scratch(store, settings, folder) as (trial, builder):
         head = _workshop(settings, trial, builder, question.head)
         base = _workshop(settings, trial, builder, question.base) if question.base else None
         measured = {}
@@ -59,8 +60,8 @@ def measure(
 
 
 @contextmanager
-def scratch(store: Store | None, places: Places, folder: Path | None = None) -> Iterator[tuple[Store, Builder]]:
-    """A store of its own that has whatever `store` has, and a builder for it, which finds locked files in `places`."""
+def scratch(store: Store | None, settings: Settings, folder: Path | None = None) -> Iterator[tuple[Store, Builder]]:
+    """A store of its own that has whatever `store` has, and a builder for it, which finds the rest as settings say."""
     with tempfile.TemporaryDirectory(prefix=Scratch.plan, dir=folder or (store.paths.root if store else None)) as made:
         root = Path(made)
         if store is not None:
@@ -69,7 +70,8 @@ def scratch(store: Store | None, places: Places, folder: Path | None = None) -> 
         try:
             if store is not None:
                 store.lend_rows(trial)
-            yield trial, BuildahBuilder(trial, lender=store.paths.root if store else None, places=places)
+            lender = store.paths.root if store else None
+            yield trial, BuildahBuilder(trial, lender, Places.by(settings), Bases(settings, trial))
         finally:
             trial.close()
 
@@ -93,7 +95,7 @@ def _workshop(settings: Settings, trial: Store, builder: Builder, point: Point) 
         log.info("trial.build", package=step.subject)
         try:
             workshop.build(step.subject)
-        except MissingInputsError:
+        except (MissingInputsError, MissingBaseError):
             raise
         except BuildError as error:  # the log that it names is gone with the scratch area
             raise BuildError(error.message, hint="`toweros build` keeps the whole log") from error

@@ -1,5 +1,6 @@
 """Real builds by buildah: equal inputs give equal layers; nothing twice; stopped anywhere."""
 
+import gzip
 import json
 import os
 import signal
@@ -17,12 +18,16 @@ from gitops.controller import Controller
 from gitops.errors import BuildError
 from gitops.fleet.packages import load_packages
 from gitops.fleet.packages.lockfile import dump_lock
-from gitops.model import Image, LockedFile, Package, sha256
+from gitops.model import Image, LockedFile, Package, canonical, sha256
+from gitops.oci.registry import DOCKER_MANIFEST
 from gitops.source import FolderTree
 from gitops.source.clone.commits import LocalClone
 from gitops.store import Store
 from gitops.workflows.provenance.rebuild import SecondWitness, builders_of
+from tests.kit.oci import tar
+from tests.kit.registry import Pushed
 from tests.kit.site import Site
+from tests.simulators.registry import DockerRegistry
 from tests.simulators.tree import DictTree
 
 pytestmark = [pytest.mark.e2e, pytest.mark.skipif(os.geteuid() != 0, reason="needs root")]
@@ -169,14 +174,77 @@ def test_killed_in_the_middle_and_run_again(tmp_path: Path) -> None:
     assert build(tmp_path / "s")[1].layers == build(tmp_path / "clean")[1].layers
 
 
-def test_a_second_build_in_a_clean_store_gives_every_digest_again(site: Site) -> None:
-    """Real builds, twice; only assembling is played. The locked file is on no mirror: the first store has it."""
+def compressed(layer: bytes) -> tuple[bytes, bytes, bytes]:
+    """Manifest, config and layer of an image as Docker pushes it: gzip, Docker's own media types."""
+    packed = gzip.compress(layer, mtime=0)
+    rootfs = {"type": "layers", "diff_ids": [f"sha256:{sha256(layer)}"]}
+    config = canonical({"architecture": "amd64", "os": "linux", "config": {"Env": ["A=b"]}, "rootfs": rootfs})
+    named = [
+        {"mediaType": f"application/vnd.docker.{kind}", "digest": f"sha256:{sha256(data)}", "size": len(data)}
+        for kind, data in (("container.image.v1+json", config), ("image.rootfs.diff.tar.gzip", packed))
+    ]
+    manifest = {"schemaVersion": 2, "mediaType": DOCKER_MANIFEST, "config": named[0], "layers": named[1:]}
+    return canonical(manifest), config, packed
+
+
+def test_a_base_image_of_others_is_stood_on_and_taken_from(tmp_path: Path, maker: bytes) -> None:
+    """By the digest of an index whose first image is another machine's; by a tag that is pinned; behind an argument."""
+    layer = tar({"etc/base": b"theirs\n", "maker": maker})
+    with DockerRegistry(tmp_path / "registry") as registry:
+        host, there = registry.address, Pushed(registry.address)
+        manifest, *blobs = compressed(layer)
+        ours = there.put("web/debian", "13-amd64", manifest, *blobs)
+        theirs = there.push("web/debian", "13-arm64", b"arm", "arm64")
+        index = there.index("web/debian", "13", arm64=theirs, amd64=ours)
+        other = there.push("web/tools", "1", tar({"bin/tool": b"tool\n"}))
+        dockerfile = (
+            f"ARG TOOLS={host}/web/tools:1\n"
+            f"FROM --platform=linux/amd64 \\\n  {host}/web/debian@{index} AS below\n"
+            'FROM below AS two\nRUN ["/maker"]\nFROM two\nCOPY . /all\n'
+            f"COPY --from={host}/web/tools:1 /bin/tool /tool\n"
+        )
+        tree = DictTree(
+            {
+                "pkg/own/build.yml": "image: own\n",
+                "pkg/own/Dockerfile": dockerfile,
+                "images.lock": f"{host}/web/tools:1 {other}\n",
+                "fleet.yaml": "{}\n",
+            }
+        )
+        package = load(tree)["pkg/own"]
+        store = Store.open(tmp_path / "state")
+        image = BuildahBuilder(store).build(package, tree, load(tree))
+        assert image.layers[0] == sha256(layer) and image.config["Env"][0] == "A=b"
+        own = {name for diff_id in image.layers[1:] for name in members(store, diff_id)}
+        assert own - {f"etc/{name}" for name in ("hostname", "hosts", "resolv.conf")} == {
+            "made/file",
+            "tool",
+            "all/build.yml",
+            "all/Dockerfile",
+        }
+        with tarfile.open(store.blobs.path(image.layers[-2])) as archive:
+            copied = archive.extractfile("all/Dockerfile")
+            assert copied and copied.read() == dockerfile.encode(), "as Git has it"
+    again = Store.open(tmp_path / "again")
+    with pytest.raises(BuildError, match=f"pkg/own: its base image {host}/web/debian@.* is unreachable"):
+        BuildahBuilder(again).build(package, tree, load(tree))
+    BuildahBuilder(store).prune([])
+    store.builds.forget_image(package.key)
+    assert BuildahBuilder(store).build(package, tree, load(tree)) == image, "no registry is asked twice"
+
+
+def test_a_second_build_in_a_clean_store_gives_every_digest_again(site: Site, tmp_path: Path) -> None:
+    """Real builds, twice; only assembling is played. The locked file is on no mirror, the registry with the base image
+    is away: the first store has both."""
     locked = {"pkg/hello/packages.in": "deb thing\n", "pkg/hello/packages.lock": OWN["pkg/own/packages.lock"]}
-    dockerfile = "FROM scratch\nCOPY debs /debs\nCOPY file /file\n"
-    site.commit({**locked, "pkg/hello/Dockerfile": dockerfile})
     store = site.store
     store.blobs.put(DEB)
-    with store.lease.held():
+    with DockerRegistry(tmp_path / "registry") as registry, store.lease.held():
+        there = Pushed(registry.address)
+        index = there.index("debian", "13", amd64=there.push("debian", "13-amd64", tar({"etc/base": b"theirs\n"})))
+        base = f"{registry.address}/debian:13"
+        dockerfile = f"FROM {base}\nCOPY debs /debs\nCOPY file /file\n"
+        site.commit({**locked, "pkg/hello/Dockerfile": dockerfile, "images.lock": f"{base} {index}\n"})
         Controller(site.settings, store, BuildahBuilder(store)).run_once()
     witness = SecondWitness(
         site.settings, site.settings.state, builders_of(site.settings.keys), LocalClone(site.remote.work)

@@ -100,10 +100,16 @@ class Pushed:
             }
             for architecture, digest in members.items()
         ]
-        index = canonical({"schemaVersion": 2, "mediaType": INDEX, "manifests": entries})
-        url, headers = f"http://{self.host}/v2/{name}/manifests/{tag}", {"Content-Type": INDEX}
-        assert requests.put(url, data=index, headers=headers, timeout=10).status_code == requests.codes.created
-        return f"sha256:{sha256(index)}"
+        return self.put(name, tag, canonical({"schemaVersion": 2, "mediaType": INDEX, "manifests": entries}))
+
+    def put(self, name: str, tag: str, manifest: bytes, *blobs: bytes) -> str:
+        """An image or index that was put together elsewhere. Its digest, `sha256:HEX`."""
+        for data in blobs:
+            Registry(self.host).put_blob(name, sha256(data), data)
+        url = f"http://{self.host}/v2/{name}/manifests/{tag}"
+        headers = {"Content-Type": json.loads(manifest)["mediaType"]}
+        assert requests.put(url, data=manifest, headers=headers, timeout=10).status_code == requests.codes.created
+        return f"sha256:{sha256(manifest)}"
 
     def move(self, name: str, tag: str, digest: str) -> None:
         """Have a tag name something that is there."""

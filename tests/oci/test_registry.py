@@ -16,11 +16,13 @@ from gitops.fleet.packages import load_packages
 from gitops.lab.hardware import free_port
 from gitops.model import App, AppImage, Box, Image, Spec, canonical, sha256
 from gitops.oci.cosign import verify_signature
-from gitops.oci.image import Reference, oci_image, pull, push
+from gitops.oci.elsewhere import Elsewhere
+from gitops.oci.image import Reference, for_us, oci_image, pull, push
 from gitops.oci.registry import MANIFEST, Registry, credentials
 from gitops.settings import Settings
 from gitops.source import FolderTree
 from gitops.store import Store
+from gitops.store.notes.documents import AppImages
 from gitops.workflows.import_images import Images, import_layout
 from tests.kit.registry import pem, sign
 from tests.kit.servers import Detour, files
@@ -70,6 +72,8 @@ def test_an_index_is_followed_to_our_platform(host: str, store: Store) -> None:
     )
     assert answer.status_code == 201, answer.text
     assert pull(store, registry, NAME, sha256(index)) == image
+    newer = [{"digest": f"sha256:{'1' * 64}", "platform": {**entries[1]["platform"], "variant": "v3"}}, *entries]  # type: ignore[dict-item]
+    assert for_us({"manifests": newer}, NAME) == image.digest, "what every machine can run"
 
 
 def test_what_is_not_there_and_who_is_away_are_named(host: str, store: Store) -> None:
@@ -188,6 +192,28 @@ def test_an_imported_oci_layout_needs_no_registry(store: Store, tmp_path: Path) 
     assert list(images.of([box], {}, DictTree({})).images.values()) == [image]
     with pytest.raises(RegistryError, match="no registry is named"):
         images.image(f"hlr@sha256:{'0' * 64}")
+
+
+def test_a_tag_means_nothing_that_its_own_repository_does_not_have(host: str, store: Store) -> None:
+    """Whoever may sign images.lock alone may write any digest there: that of somebody else's image is here, too."""
+    registry, image = Registry(host), an_image(store, b"of hlr alone")
+    push(store, registry, NAME, "3", image)
+    push(store, registry, "web/nginx", "1", an_image(store, b"of nginx"))
+    elsewhere = Elsewhere(Settings(), store)
+    assert elsewhere.image(f"{host}/{NAME}:3@sha256:{image.digest}") == image
+    with pytest.raises(RegistryError, match=f"GET web/nginx/manifests/sha256:{image.digest}: 404"):
+        elsewhere.image(f"{host}/web/nginx:1@sha256:{image.digest}")
+    assert elsewhere.image(f"{host}/web/nginx@sha256:{image.digest}") == image, "a person wrote this digest"
+    push(store, registry, "mirror/hlr", "3", image)
+    away = Elsewhere(Settings(registry=f"127.0.0.1:{free_port()}"), store)
+    assert elsewhere.image(f"{host}/mirror/hlr:3@sha256:{image.digest}") == image
+    for name in (NAME, "mirror/hlr"):
+        assert away.image(f"{host}/{name}:3@sha256:{image.digest}") == image, "both are known now"
+    old = f"{host}/other/hlr:3@sha256:{image.digest}"
+    with pytest.raises(RegistryError, match="is unreachable"):
+        away.image(old)
+    store.notes.put(AppImages({old: ()}))
+    assert away.image(old) == image, "it deployed before origins were remembered"
 
 
 def test_pkg_push_publishes_under_the_linuxkit_tag(

@@ -31,6 +31,7 @@ from gitops.store.notes.documents import (
     Exposures,
     FeedState,
     ForgeMemory,
+    ImageOrigins,
     InventoryDocuments,
     LastDeployed,
     LayerInventories,
@@ -59,7 +60,7 @@ LATER = {
     FeedState,
     Exposures,
 }
-LATER |= {Patches, PatchRuns, ReceiptKey, Retries}
+LATER |= {Patches, PatchRuns, ReceiptKey, Retries, ImageOrigins}
 """What 0.1.0 did not keep, or not in its last state."""
 GOLDEN = Path(__file__).parents[1] / "golden" / "store" / "0.1.0.sql"
 """Made by 0.1.0 (`make.py` beside it)."""

@@ -148,6 +148,7 @@ DOCUMENTS: dict[Any, tuple[str, Any, Any]] = {
         documents.AppImageBlobs((BlobRef(A, 1), BlobRef(B, 2))),
         {"blobs": [[A, 1], [B, 2]]},
     ),
+    documents.ImageOrigins: (A, documents.ImageOrigins(("web/nginx", "*")), {"names": ["web/nginx", "*"]}),
     documents.CheckedSignature: (A, documents.CheckedSignature("ada.pub"), {"signer": "ada.pub"}),
     documents.Retries: (
         "",

@@ -73,9 +73,9 @@ def _lock_images(folder: Path, settings: Settings) -> None:
     Raises:
         RegistryError: some cannot be had, or may not be taken; the others are written.
     """
+    from gitops.oci.trust import Trust
     from gitops.workflows.images.ask import Registries
     from gitops.workflows.images.relock import relock
-    from gitops.workflows.images.trust import Trust
 
     tree = FolderTree(folder)
     if not tracked(tree) and IMAGES not in tree.entries():

@@ -1,4 +1,5 @@
-"""Images that a compose file names by a tag: `image: NAME:TAG`, or `track: TAG` beside a digest. Pure.
+"""Images that are named by a tag: `image: NAME:TAG` in a compose file, or `track: TAG` beside a digest, and in a
+Dockerfile `FROM NAME:TAG`. Pure.
 
 In: a service's keys; a tree. Out: `Tracked`, mistakes in words. Rules: what a tag means is said by `images.lock`; with
 `track`, the digest beside it counts until a line of the lock replaces this very digest. By digest without `track`, an
@@ -11,10 +12,12 @@ image never moves.
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from gitops.fleet.documents.yaml import load
 from gitops.fleet.images.lockfile import DIGEST, NAME, TAG
+from gitops.fleet.packages.dockerfile import Dockerfile
 from gitops.model import Tree
 
 COMPOSE = "docker-compose.yml"
@@ -72,12 +75,10 @@ def mistake(keys: Mapping[str, Any]) -> tuple[str, str] | None:
 
 
 def tracked(tree: Tree) -> tuple[Tracked, ...]:
-    """Those of every compose file, sorted. Files with mistakes are passed over: reading the fleet names them."""
-    return tuple(sorted({one for path in tree.entries() if _is_compose(path) for one in _of_file(tree.read(path))}))
-
-
-def _is_compose(path: str) -> bool:
-    return path.endswith(f"/{COMPOSE}")
+    """Those of every compose file and Dockerfile, sorted. Files with mistakes are passed over: reading the fleet names
+    them."""
+    found = {one for path in tree.entries() if path.endswith(f"/{COMPOSE}") for one in _of_file(tree.read(path))}
+    return tuple(sorted(found | {one for path in tree.entries() for one in _of_package(tree, path)}))
 
 
 def _of_file(data: bytes) -> list[Tracked]:
@@ -85,3 +86,20 @@ def _of_file(data: bytes) -> list[Tracked]:
     services = document.value.get("services") if document and isinstance(document.value, dict) else None
     each = services.values() if isinstance(services, dict) else ()
     return [one for keys in each if isinstance(keys, dict) and (one := tracked_of(keys))]
+
+
+def _of_package(tree: Tree, path: str) -> tuple[Tracked, ...]:
+    folder, _, name = path.rpartition("/")
+    dockerfile = f"{folder}/Dockerfile"
+    if name != "build.yml" or dockerfile not in tree.entries():
+        return ()
+    return _of_dockerfile(tree.read(path), tree.read(dockerfile))
+
+
+@lru_cache(maxsize=1024)
+def _of_dockerfile(build: bytes, data: bytes) -> tuple[Tracked, ...]:
+    document = load(build, "build.yml", [])
+    rows = document.value.get("buildArgs") if document and isinstance(document.value, dict) else None
+    pairs = [row.partition("=") for row in rows if isinstance(row, str)] if isinstance(rows, list) else []
+    outside = Dockerfile.parse(data, {name: value for name, _, value in pairs}).outside
+    return tuple(Tracked(one.name, one.tag) for one in outside if one.tag and not one.digest)

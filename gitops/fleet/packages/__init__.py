@@ -11,7 +11,8 @@ import posixpath
 
 from gitops.errors import Problem
 from gitops.fleet.documents.explain import did_you_mean
-from gitops.fleet.packages.folder import BUILD, SIBLING, Folder, read
+from gitops.fleet.packages.dockerfile import SIBLING
+from gitops.fleet.packages.folder import BUILD, Folder, read
 from gitops.fleet.packages.identity import Keys
 from gitops.model import Package, Tree
 

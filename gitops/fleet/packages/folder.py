@@ -1,8 +1,9 @@
 """One package's folder: build.yml (LinuxKit's docs/packages.md), the Dockerfile's bases, the locked inputs.
 
 In: a Tree and the folder's path. Out: a `Folder` with all of the package but its key; mistakes as `Problem`s. Rules: an
-image from outside is named by digest, one of this repo by a build argument (`@lkt:pkg:` and a relative path); what
-LinuxKit takes from elsewhere (network, other folders) is refused, for a build needs nothing but Git and the lock.
+image from outside is named by digest, or by a tag that images.lock pins, one of this repo by a build argument
+(`@lkt:pkg:` and a relative path); what LinuxKit takes from elsewhere (network, other folders) is refused, for a build
+needs nothing but Git and what Git names by digest.
 """
 
 import hashlib
@@ -17,18 +18,17 @@ from gitops.errors import Problem
 from gitops.fleet.documents import yaml
 from gitops.fleet.documents.explain import check
 from gitops.fleet.documents.strict import Strict
+from gitops.fleet.images.lockfile import HINT as PIN
+from gitops.fleet.images.lockfile import pins
+from gitops.fleet.packages.dockerfile import SIBLING, Dockerfile
 from gitops.fleet.packages.lockfile import parse_lock
 from gitops.fleet.packages.wanted import Source, parse_wanted
 from gitops.model import LockedFile, Package, Tree
 
 BUILD = "build.yml"
-SIBLING = "@lkt:pkg:"
 ARMOR = b"-----BEGIN PGP PUBLIC KEY BLOCK-----"
 FETCHED_FOLDER = "fetched"
 """Where a build finds files that were fetched by digest."""
-_FROM = re.compile(r"^\s*FROM\s+(?:--platform=\S+\s+)?(\S+)(?:\s+AS\s+(\S+))?\s*$", re.IGNORECASE)
-_ARG = re.compile(r"^\s*ARG\s+(\w+)", re.IGNORECASE)
-_DIGEST = re.compile(r"\S+@sha256:[0-9a-f]{64}")
 
 
 class BuildFile(Strict):
@@ -49,10 +49,9 @@ class BuildFile(Strict):
 
 @dataclass(frozen=True)
 class Folder:
-    """A package whose key is still empty; the images from outside that it stands on; the line of its `buildArgs`."""
+    """A package whose key is still empty; the line of its `buildArgs`."""
 
     package: Package
-    bases: tuple[str, ...]
     line: int
 
     def problem(self, message: str, hint: str) -> Problem:
@@ -80,7 +79,7 @@ class _Reader:
         self._refuse()
         image = f"{self._build.org}/{self._build.image}"
         arguments = self._arguments()
-        bases = self._bases({name for name, _ in arguments})
+        bases = self._bases(dict(arguments))
         lock, rootfs = self._inputs()
         package = Package(
             path=self._path,
@@ -92,8 +91,9 @@ class _Reader:
             config=self._build.config,
             lock=lock,
             rootfs=rootfs,
+            bases=bases,
         )
-        return Folder(package, bases, self._document.mark(("buildArgs",))[0])
+        return Folder(package, self._document.mark(("buildArgs",))[0])
 
     def _refuse(self) -> None:
         build = self._build
@@ -118,33 +118,22 @@ class _Reader:
             arguments.append((name, value))
         return tuple(arguments)
 
-    def _bases(self, arguments: set[str]) -> tuple[str, ...]:
-        """Images from outside that the Dockerfile begins with: by digest only."""
+    def _bases(self, arguments: dict[str, str]) -> tuple[str, ...]:
+        """Images from outside that the Dockerfile begins with or takes from, by digest."""
         file = f"{self._path}/Dockerfile"
         if file not in self._tree.entries():
             message = "there is no Dockerfile beside it"
             self._problems.append(Problem(f"{self._path}/{BUILD}", 1, 1, message, f"write {file}"))
             return ()
-        stages, declared, bases = {"scratch"}, set(), []
-        for number, line in enumerate(self._tree.read(file).decode(errors="replace").splitlines(), 1):
-            if argument := _ARG.match(line):
-                declared.add(argument[1])
-            if not (begin := _FROM.match(line)):
-                continue
-            image, stage = begin[1], begin[2]
-            variable = re.fullmatch(r"\$\{?(\w+)\}?", image)
-            if variable and variable[1] not in arguments & declared:
-                hint = f"add `ARG {variable[1]}`, and `{variable[1]}={SIBLING}../NAME` to buildArgs in build.yml"
-                message = f"{image} is not given by a build argument"
-                self._problems.append(Problem(file, number, 1, message, hint))
-            elif not variable and image not in stages:
-                if not _DIGEST.fullmatch(image):
-                    hint = "name it by digest: IMAGE@sha256:..., or build on a sibling package"
-                    message = f"{image} can mean another image tomorrow"
-                    self._problems.append(Problem(file, number, 1, message, hint))
-                bases.append(image)
-            stages |= {stage} if stage else set()
-        return tuple(bases)
+        dockerfile, known = Dockerfile.parse(self._tree.read(file), arguments), pins(self._tree)
+        self._problems += [Problem(file, line, 1, message, hint) for line, message, hint in dockerfile.mistakes]
+        for each in dockerfile.outside:
+            if not each.pinned(known):
+                pin = f"a tag is pinned by images.lock: {PIN}; or " if each.tag else ""
+                hint = f"{pin}name it by digest: IMAGE@sha256:..., or build on a sibling package"
+                message = f"{each.image} can mean another image tomorrow"
+                self._problems.append(Problem(file, each.line, 1, message, hint))
+        return tuple(image for each in dockerfile.outside if (image := each.pinned(known)))
 
     def _inputs(self) -> tuple[tuple[LockedFile, ...], str]:
         """What packages.lock names, and the variant of a whole root."""

@@ -9,7 +9,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from gitops.errors import Problem
-from gitops.fleet.packages.folder import SIBLING, Folder
+from gitops.fleet.packages.dockerfile import SIBLING
+from gitops.fleet.packages.folder import Folder
 from gitops.model import Package, canonical, sha256
 
 
@@ -41,7 +42,12 @@ class Keys:
         self._open.append(path)
         arguments = [[name, self._argument(value)] for name, value in folder.package.build_args]
         self._open.pop()
-        identity = {**self._fixed, "tag": folder.package.tag, "bases": list(folder.bases), "arguments": arguments}
+        identity = {
+            **self._fixed,
+            "tag": folder.package.tag,
+            "bases": list(folder.package.bases),
+            "arguments": arguments,
+        }
         key = sha256(canonical(identity))
         self._done[path] = replace(folder.package, key=key)
         return key

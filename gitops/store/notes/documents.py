@@ -179,6 +179,13 @@ class AppImageBlobs:
 
 
 @dataclass(frozen=True)
+class ImageOrigins:
+    """The repositories from which an image was had, as names say them; `*`: out of a folder. Its key: as there."""
+
+    names: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class CheckedSignature:
     """Whose key signed an image. Its key is the digest of what was asked: registry, image, trusted keys."""
 
@@ -325,6 +332,7 @@ NAMES: Mapping[type[Any], str] = {
     ForgeMemory: "forge",
     AppImages: "app-images",
     AppImageBlobs: "app-image/",
+    ImageOrigins: "image-of/",
     CheckedSignature: "signed/",
     AssembledFiles: "assemble/",
     SignedBootFile: "signed:",

@@ -1,8 +1,9 @@
 """What tags of images mean now, as their registries say, and whether what they mean may be taken.
 
 In: tags with what the fleet repo says of them. Out: an `Answer` for each; of one that moved, the key that signed it.
-Rules: one HEAD for each tag; a registry that is away is asked once in a look; every answer is bounded in time and
-bytes, and is that tag's alone, whatever it is; a digest is believed only when its bytes are there. Nothing is kept.
+Rules: one HEAD for each tag; a registry that is away is asked once in a look, one that denies a repository about the
+others too; every answer is bounded in time and bytes, and is that tag's alone, whatever it is; a digest is believed
+only when its bytes are there. Nothing is kept.
 
     registries = Registries(settings, Trust.of(tree))
     for answer in registries.ask(tracked(tree), pins(tree)):
@@ -16,17 +17,14 @@ from functools import partial
 
 from gitops.errors import RegistryError
 from gitops.fleet.images.tracked import Tracked
-from gitops.oci.image import describe
-from gitops.oci.registry import Registry, hex_of, parse
+from gitops.oci.image import describe, suits
+from gitops.oci.registry import DeniedError, Registry, hex_of
+from gitops.oci.trust import Trust, place_of, whose
 from gitops.oci.within import within
 from gitops.settings import Settings
-from gitops.workflows.images.trust import Trust, place_of, whose
 
 ANSWER, LOOK, JUDGE = 45, 300, 180
 """Seconds: for one tag, for all tags, for what one means."""
-MAX_IMAGE = 8 << 30
-"""Bytes of all layers of an image, as they are sent."""
-PLATFORM = ("linux", "amd64")
 
 
 @dataclass(frozen=True)
@@ -77,7 +75,7 @@ class Registries:
                 return answer(why=f"not asked: the others took {LOOK} seconds", known=False)
             found = _asked(ANSWER, partial(registry.digest, repository, tag.tag), registry.host)
         except RegistryError as error:
-            if error.transient:
+            if error.transient and not isinstance(error, DeniedError):
                 self._away[registry.host] = error.message
             return answer(why=error.message, known=False)
         if not found:
@@ -96,12 +94,7 @@ class Registries:
     def _judge(self, registry: Registry, repository: str, tag: Answer) -> str:
         digest = hex_of(tag.found)
         image = describe(registry, repository, digest)
-        config = parse(image.config, repository)
-        if (config.get("os"), config.get("architecture")) != PLATFORM:
-            what = f"{config.get('os')}/{config.get('architecture')}"
-            raise RegistryError(f"it is an image for {what}, not for {'/'.join(PLATFORM)}")
-        if (size := sum(layer.size for layer in image.layers)) > MAX_IMAGE:
-            raise RegistryError(f"its layers have {size} bytes, more than {MAX_IMAGE}")
+        suits(image, "it")
         if any(f"{tag.reference}@{digest}" in self._boxes_pull for digest in tag.now):
             return whose(registry, repository, (image.digest,), self._trust.keys)  # Docker pulls by this digest
         if self._trust.asks(tag.name):

@@ -22,12 +22,13 @@ import structlog
 
 from gitops.assemble.boot.pe import signed_digest
 from gitops.assemble.release import Assembled
-from gitops.builders import BuildahBuilder
+from gitops.builders import Bases, BuildahBuilder
 from gitops.builders.places import Places
 from gitops.errors import RegistryError, SourceError, StoreError, TowerosError
 from gitops.fleet import load_fleet
-from gitops.model import BlobRef, Box, Builders, Claim, Existing, Fleet, Release, Revision, Target
-from gitops.oci.image import Reference
+from gitops.model import BlobRef, Builders, Claim, Existing, Fleet, Release, Revision, Target
+from gitops.oci.elsewhere import ANY
+from gitops.oci.image import Reference, for_us
 from gitops.oci.registry import hex_of, parse
 from gitops.plan import PACKAGE, plan
 from gitops.publish.folder import Folder
@@ -40,7 +41,7 @@ from gitops.store import Store
 from gitops.store.files.attestations import Attestations
 from gitops.store.files.blobs import HEX, Blobs, digest_file
 from gitops.store.files.layout import Layout, Scratch
-from gitops.store.notes.documents import AppImageBlobs
+from gitops.store.notes.documents import AppImageBlobs, ImageOrigins
 from gitops.workflows.provenance.check import of_layer, of_release
 from gitops.workflows.workshop import Workshop
 
@@ -138,14 +139,15 @@ class SecondWitness:
         try:
             with store.lease.held():
                 tree = self._clone.files(claim.commit)
-                builder = BuildahBuilder(store, places=Places.by(settings))
+                builder = BuildahBuilder(store, places=Places.by(settings), bases=Bases(settings, store))
                 workshop = Workshop(settings, store, builder, (revision, tree), alone, listed=False)
                 for step in plan(alone, revision, Existing()).builds:
                     log.info("rebuild.build", package=step.subject)
-                    locked = (file.sha256 for file in fleet.packages[step.subject].lock)
-                    lend_locked(self._blobs, store, locked)
+                    package = fleet.packages[step.subject]
+                    lend_locked(self._blobs, store, (file.sha256 for file in package.lock))
+                    self._lend_images(store, package.bases)
                     workshop.build(step.subject)
-                self._lend_images(store, box)
+                self._lend_images(store, (name for app in box.apps for name in app.images.values()))
                 return workshop.assemble(box.name)
         finally:
             store.close()
@@ -163,13 +165,14 @@ class SecondWitness:
             raise TowerosError(f"the provenance says recipe {claim.asked['recipe']}, the commit {fleet.policy.recipe}")
         return fleet
 
-    def _lend_images(self, store: Store, box: Box) -> None:
-        """Images that no package makes, if they are here under the digest that names them; others are pulled."""
-        names = {name for app in box.apps for name in app.images.values() if not name.startswith(PACKAGE)}
-        for digest in {Reference.parse(name).digest for name in names}:
+    def _lend_images(self, store: Store, names: Iterable[str]) -> None:
+        """Images that no package makes, if they are here under the digest that names them; others are pulled. Whether
+        they may be taken was decided when they were."""
+        for digest in {Reference.parse(name).digest for name in names if not name.startswith(PACKAGE)}:
             if refs := stored_image(self._blobs, digest):
-                lend_locked(self._blobs, store, [ref.sha256 for ref in refs])
+                lend_locked(self._blobs, store, [digest, *(ref.sha256 for ref in refs)])
                 store.notes.put(AppImageBlobs(refs), digest)
+                store.notes.put(ImageOrigins((ANY,)), digest)
 
 
 def _files(offered: Mapping[str, Target], box: str) -> dict[str, str]:
@@ -186,11 +189,13 @@ def lend_locked(blobs: Blobs, store: Store, digests: Iterable[str]) -> None:
             store.blobs.put_file(blobs.path(digest))
 
 
-def stored_image(blobs: Blobs, digest: str) -> tuple[BlobRef, ...]:
+def stored_image(blobs: Blobs, digest: str, depth: int = 1) -> tuple[BlobRef, ...]:
     """Manifest, config, layers; none when one of them is not here, or not what its name says."""
     try:
         data = blobs.read(digest)
         manifest = parse(data, digest)
+        if "manifests" in manifest:  # an index, of which one image was taken
+            return stored_image(blobs, for_us(manifest, digest), depth - 1) if depth else ()
         named = (manifest["config"], *manifest["layers"])
         refs = [BlobRef(hex_of(each["digest"]), int(each["size"])) for each in named]
         whole = all(digest_file(blobs.path(ref.sha256)) == ref for ref in refs)

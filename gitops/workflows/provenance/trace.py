@@ -11,10 +11,9 @@ from urllib.parse import quote, urlsplit
 
 from gitops.assemble.apps import blob_key
 from gitops.assemble.release import TOOLBOX
-from gitops.errors import Problem
-from gitops.fleet.packages.folder import read
 from gitops.model import FETCHED, Box, LockedFile, Material, Release, sha256
-from gitops.oci.image import Reference
+from gitops.oci.elsewhere import stored
+from gitops.oci.image import Reference, layers_of
 from gitops.plan import PACKAGE
 from gitops.store import Store
 from gitops.workflows.workshop import Workshop
@@ -59,16 +58,21 @@ class Trace:
     def _of_image(self, name: str) -> Mapping[str, Source]:
         path = name.removeprefix(PACKAGE)
         if path in self._packages:
-            return {diff_id: Source(owner) for diff_id, owner in self._owners(path).items()}
+            return self._owners(path)
         pulled = self._workshop.pulled.images.get(name)
         return {ref.sha256: Source(image=name) for ref in pulled.layers} if pulled else {}
 
-    def _owners(self, path: str) -> dict[str, str]:
-        """Diff id -> the package whose own layer it is, of all the layers of a package's image."""
-        below: dict[str, str] = {}
+    def _owners(self, path: str) -> dict[str, Source]:
+        """Diff id -> the package whose own layer it is, or the base image that brought it, of all the layers of a
+        package's image."""
+        below = {diff_id: Source(image=base) for base in self._packages[path].bases for diff_id in self._of_base(base)}
         for sibling in self._packages[path].depends:
             below = self._owners(sibling) | below
-        return {diff_id: below.get(diff_id, path) for diff_id in self._layers(path)}
+        return {diff_id: below.get(diff_id, Source(path)) for diff_id in self._layers(path)}
+
+    def _of_base(self, name: str) -> tuple[str, ...]:
+        image = stored(self._store, Reference.parse(name).digest)
+        return layers_of(image) if image else ()
 
     def _layers(self, path: str) -> tuple[str, ...]:
         image = self._workshop.built.get(PACKAGE + path)
@@ -86,9 +90,7 @@ class Trace:
         lock = f"{path}/packages.lock"
         if lock in tree.entries():
             found.append(Material(lock, sha256(tree.read(lock))))
-        problems: list[Problem] = []
-        folder = read(tree, path, problems)
-        found += [Material(name, name.rpartition("@sha256:")[2]) for name in (folder.bases if folder else ())]
+        found += [Material(name, Reference.parse(name).digest) for name in package.bases]
         found += [each for sibling in package.depends for each in self._image_of(sibling)]
         return (*found, *map(_locked, package.lock))
 

@@ -14,8 +14,9 @@ import structlog
 from gitops.assemble.release import BOOTLOADER, INITRD
 from gitops.errors import BuildError, TowerosError
 from gitops.fleet.documents.explain import did_you_mean
-from gitops.model import AppImage, Box, Fleet, Image, Inventory, Package, Release
-from gitops.oci.image import Reference
+from gitops.model import Box, Fleet, Image, Inventory, Package, Release
+from gitops.oci.elsewhere import stored
+from gitops.oci.image import Reference, layers_of
 from gitops.plan import PACKAGE
 from gitops.security.sbom.documents import KINDS, documents
 from gitops.security.sbom.foreign import of_image
@@ -23,7 +24,7 @@ from gitops.security.sbom.index import Index
 from gitops.security.sbom.layers import inventories
 from gitops.security.sbom.parts import Part
 from gitops.store import Store
-from gitops.store.notes.documents import AppImageBlobs, BoxInventories, InventoryDocuments, LayerInventories
+from gitops.store.notes.documents import BoxInventories, InventoryDocuments, LayerInventories
 
 log = structlog.get_logger(__name__)
 
@@ -52,11 +53,28 @@ class Inventories:
         if package.key not in self._known:
             image = self._image(package)
             bases = {diff_id: base for base in self._bases(package) for diff_id in self._image(base).layers}
-            own = tuple(diff_id for diff_id in image.layers if diff_id not in bases)
+            foreign = self._brought((package, *self._bases(package))) & {*image.layers}
+            own = tuple(diff_id for diff_id in image.layers if diff_id not in {*bases, *foreign})
             below = [base for base in self._bases(package) if set(self._image(base).layers) & set(image.layers)]
             layers = self._of_layers(package, own)
+            layers += [self._of_databases(package, image)] if foreign else []
             self._known[package.key] = Inventory.union((*layers, *(self.of_package(base.path) for base in below)))
         return self._known[package.key]
+
+    def _brought(self, packages: Iterable[Package]) -> set[str]:
+        """The layers that images from outside bring."""
+        names = {name for package in packages for name in package.bases}
+        images = (stored(self._store, Reference.parse(name).digest) for name in names)
+        return {diff_id for image in images if image for diff_id in layers_of(image)}
+
+    def _of_databases(self, package: Package, image: Image) -> Inventory:
+        """What somebody else's system lists, with what this package changed in it."""
+        key = f"{package.key}.databases"
+        if known := self._remembered(key, (package.key,)):
+            return known[0]
+        found = of_image(package.path, [self._store.blobs.path(diff_id) for diff_id in image.layers])
+        self._keep(key, {package.key: found})
+        return found
 
     def of_box(self, box: Box) -> Inventory:
         """What is inside of a box.
@@ -86,14 +104,10 @@ class Inventories:
         digest = Reference.parse(name).digest
         if found := self._remembered(digest, (digest,)):
             return found[0]
-        stored = self._store.notes.get(AppImageBlobs, digest) if digest else None
-        refs = stored.blobs if stored else ()
-        if not refs or not all(self._store.blobs.has(ref.sha256) for ref in refs):
+        image = stored(self._store, digest)
+        if image is None:
             return Inventory(unread=(f"{name}: unknown inside: the image is not in the store",))
-        manifest, config, *layers = refs
-        blobs = self._store.blobs
-        image = AppImage(blobs.read(manifest.sha256), blobs.read(config.sha256), tuple(layers))
-        found_now = of_image(name, [blobs.path(ref.sha256) for ref in image.layers])
+        found_now = of_image(name, [self._store.blobs.path(ref.sha256) for ref in image.layers])
         self._keep(digest, {digest: found_now})
         return found_now
 

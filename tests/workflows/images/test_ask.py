@@ -13,11 +13,12 @@ from gitops.errors import RegistryError
 from gitops.fleet.images.tracked import Tracked
 from gitops.lab.hardware import free_port
 from gitops.model import canonical, sha256
+from gitops.oci.image import MAX_IMAGE
 from gitops.oci.registry import MAX_DOCUMENT, Registry
+from gitops.oci.trust import Trust
 from gitops.settings import Settings
 from gitops.workflows.images import ask
 from gitops.workflows.images.ask import Answer, Registries
-from gitops.workflows.images.trust import Trust
 from tests.kit.registry import INDEX, Pushed, image, pem, sign
 from tests.kit.servers import silent
 from tests.simulators.registry import DockerRegistry
@@ -146,7 +147,7 @@ GOOD = {"1": (200, MADE), HEX: (200, MADE), sha256(CONFIG): (200, CONFIG)}
 HUGE = canonical(
     {
         "config": {"digest": f"sha256:{sha256(CONFIG)}"},
-        "layers": [{"digest": f"sha256:{'1' * 64}", "size": ask.MAX_IMAGE + 1}],
+        "layers": [{"digest": f"sha256:{'1' * 64}", "size": MAX_IMAGE + 1}],
     }
 )
 
@@ -169,7 +170,7 @@ NO_INDEX = canonical({"mediaType": INDEX, "manifests": ["x"]})
         (GOOD | {HEX: (200, b"{}")}, f"sha256:{HEX}", "is not what its digest says"),
         (GOOD | {sha256(CONFIG): (200, b"{}")}, f"sha256:{HEX}", "is not what its digest says"),
         (GOOD | {HEX: (200, b"x" * (MAX_DOCUMENT + 1))}, f"sha256:{HEX}", f"more than {MAX_DOCUMENT} bytes"),
-        (GOOD | {sha256(HUGE): (200, HUGE)}, f"sha256:{sha256(HUGE)}", f"more than {ask.MAX_IMAGE}"),
+        (GOOD | {sha256(HUGE): (200, HUGE)}, f"sha256:{sha256(HUGE)}", f"more than {MAX_IMAGE}"),
         (GOOD | {sha256(NO_INDEX): (200, NO_INDEX)}, f"sha256:{sha256(NO_INDEX)}", "has an index that is none"),
         (GOOD | {sha256(DEEP): (200, DEEP)}, f"sha256:{sha256(DEEP)}", "is no JSON"),
         (GOOD | {sha256(BIG): (200, BIG)}, f"sha256:{sha256(BIG)}", "is no image"),
@@ -263,3 +264,11 @@ def test_there_is_an_end_to_the_time_of_all_together(monkeypatch: pytest.MonkeyP
     with played(GOOD) as host:
         _, answer = asked(f"{host}/a")
     assert not answer.known and "not asked" in answer.why
+
+
+def test_one_repository_that_lets_nobody_in_says_nothing_of_the_others_of_its_host() -> None:
+    with played({"secret": (403, b""), **GOOD}) as host:
+        wanted = [Tracked(f"{host}/a", "secret"), Tracked(f"{host}/b", "1")]
+        denied, other = Registries(Settings(), Trust({})).ask(wanted, {})
+    assert not denied.found and not denied.known and "403" in denied.why
+    assert other.found == f"sha256:{HEX}"

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from gitops.builders import Builder
+from gitops.builders import Bases, Builder
 from gitops.builders.places import Places
 from gitops.errors import SourceError, TowerosError
 from gitops.model import Claim, Image, Package, Tree
@@ -44,7 +44,7 @@ def builders(monkeypatch: pytest.MonkeyPatch) -> Builders:
                 self.store.builds.save_image(image)
             return image
 
-    def builder(store: Store, places: Places) -> Builder:
+    def builder(store: Store, places: Places, bases: Bases) -> Builder:
         made.append(Other(store))
         return made[-1]
 
@@ -208,6 +208,11 @@ def test_a_foreign_image_comes_from_the_first_store_if_it_is_whole(site: Site, t
     named = {name: {"digest": f"sha256:{ref.sha256}", "size": ref.size} for name, ref in rows.items()}
     manifest = blobs.put(json.dumps({"config": named["config"], "layers": [named["layers"]]}).encode())
     assert rebuild.stored_image(blobs, manifest.sha256) == (manifest, config, layer)
+    ours = {"digest": f"sha256:{manifest.sha256}", "platform": {"os": "linux", "architecture": "amd64"}}
+    index = blobs.put(json.dumps({"manifests": [ours]}).encode())
+    assert rebuild.stored_image(blobs, index.sha256) == (manifest, config, layer), "named by its index"
+    circle = json.dumps({"manifests": [ours | {"digest": f"sha256:{index.sha256}"}]}).encode()
+    assert rebuild.stored_image(blobs, blobs.put(circle).sha256) == (), "indexes of indexes are nobody's"
     blobs.path(layer.sha256).write_bytes(b"damaged")
     assert rebuild.stored_image(blobs, manifest.sha256) == ()
     assert rebuild.stored_image(blobs, "0" * 64) == ()

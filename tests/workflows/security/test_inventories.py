@@ -1,15 +1,17 @@
 """What is inside is looked up once, kept as long as a box may ask for it, and never guessed."""
 
+import gzip
 import json
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from fastapi.testclient import TestClient
 
 from gitops.errors import BuildError, StoreError
-from gitops.model import AppImage, Inventory, Package
+from gitops.model import AppImage, Image, Inventory, Package
 from gitops.server import create_app
 from gitops.store import Store
 from gitops.store.collect import collect
@@ -82,6 +84,30 @@ def test_what_is_not_built_is_an_error_and_not_empty(store: Store, packages: dic
     store.builds.forget_image(packages["pkg/sshd"].key)
     with pytest.raises(BuildError, match="pkg/sshd is not built"):
         Inventories(store, packages).of_package("pkg/sshd")
+
+
+def test_a_base_of_others_is_known_by_its_database_as_the_package_left_it(store: Store, tmp_path: Path) -> None:
+    """apk and dpkg list what is there: what the package took out is gone, what it brought is listed beside."""
+    status = "Package: {0}\nStatus: install ok installed\nVersion: 1\n\n"
+    theirs = tar({"var/lib/dpkg/status": "".join(map(status.format, ("libssl3", "perl"))).encode(), "etc/theirs": b"x"})
+    own = tar({"var/lib/dpkg/status": status.format("libssl3").encode(), "usr/sbin/sshd": b"sshd", "etc/own": b"own"})
+    below, above = store.blobs.put(theirs), store.blobs.put(own)
+    packed = store.blobs.put(gzip.compress(theirs))
+    config = json.dumps({"rootfs": {"diff_ids": [f"sha256:{below.sha256}"]}}).encode()
+    refs = (store.blobs.put(b"{}"), store.blobs.put(config), packed)
+    store.notes.put(AppImageBlobs(refs), "ab" * 32)
+    sshd = locked(store, deb(tmp_path, "sshd", {"usr/sbin/sshd": b"sshd"}))
+    base = f"web.example/debian:13@sha256:{'ab' * 32}"
+    package = Package("pkg/own", "own", "own:1", "k" * 64, lock=sshd, bases=(base,))
+    store.builds.save_image(Image("own:1", "k" * 64, {}, (below.sha256, above.sha256)))
+    found = Inventories(store, {"pkg/own": package}).of_package("pkg/own")
+    assert names(found) == ["libssl3", "sshd"] and not found.unread
+    assert "etc/theirs" not in {file.path for file in found.files}, "it is theirs, as far as anybody knows"
+    collect(store, [package], now=LATER, grace=0)
+    assert all(store.blobs.has(ref.sha256) for ref in refs), "what the fleet is built on stays"
+    assert Inventories(store, {"pkg/own": package}).of_package("pkg/own") == found
+    collect(store, [replace(package, bases=())], now=LATER, grace=0)
+    assert not store.blobs.has(packed.sha256)
 
 
 def test_a_foreign_image_that_is_not_here_is_unknown(store: Store) -> None:

@@ -19,11 +19,11 @@ from gitops.fleet.images.lockfile import FILE, dump, pins
 from gitops.fleet.images.tracked import tracked
 from gitops.model import Fleet, Tree
 from gitops.model.updates.patching import Grouping, Move, Patching
+from gitops.oci.trust import Trust
 from gitops.security.schedule.choice import Chosen, Facts, Update, groups, set_key
 from gitops.security.schedule.tags import choose_tags, message, parcel_name, short
 from gitops.settings import Settings
 from gitops.workflows.images.ask import Answer, Registries
-from gitops.workflows.images.trust import Trust
 from gitops.workflows.updates.survey import Parcel, Survey
 
 ALL = "images"

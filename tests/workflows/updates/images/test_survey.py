@@ -11,12 +11,12 @@ from gitops.fleet.images.tracked import Tracked
 from gitops.model import PathRule, sha256
 from gitops.model.updates.patching import Failed, Grouping, HeldSet, Move, Patching
 from gitops.oci.registry import Registry
+from gitops.oci.trust import Trust
 from gitops.security.schedule.choice import Facts, set_key
 from gitops.settings import Settings
 from gitops.source.trust.rules import check_limits
 from gitops.store.notes.documents import AppImageBlobs
 from gitops.workflows.images.ask import Answer, Registries
-from gitops.workflows.images.trust import Trust
 from gitops.workflows.updates.images.survey import TagSurvey, Watch
 from tests.kit.registry import Pushed
 from tests.kit.updates import Patched
@@ -118,6 +118,32 @@ def test_a_moved_tag_is_a_commit_of_its_lock_is_held_when_a_box_goes_back_and_go
         tagged.there.move("web/nginx", "1", old)
         tagged.run()
         assert patched.refs["main"] == good and patched.run().outcome == "0 of 1 updates offered, 1 left"
+
+
+def test_a_moved_base_image_is_a_commit_that_rebuilds_what_stands_on_it_and_is_held_as_any_other(
+    tagged: Tagged,
+) -> None:
+    patched = tagged.patched
+    dockerfile = f"FROM {tagged.reference}\nCOPY file /file\n"
+    tagged.says("{how: commit}", **{"pkg/based/Dockerfile": dockerfile, "pkg/based/build.yml": "image: based\n"})
+    tagged.says("{how: commit}", image='"@pkg:../../../pkg/based"')
+    tagged.everybody()
+    patched.built.clear()
+    base = patched.refs["main"]
+    two = tagged.push(b"two")
+    tagged.run()
+    assert patched.show("main") == f"images: {tagged.image} 1 {tagged.one[:19]} -> {two[:19]}"
+    assert patched.changes("main") == ["images.lock"] and patched.show("main", "%P") == base
+    assert patched.built == ["pkg/based"], "tried before it is offered, and nothing else"
+    before = patched.site.offers()
+    patched.look()
+    assert [box for box, offer in patched.site.offers().items() if before[box] != offer] == ["c"]
+    tagged.everybody()
+    patched.fail = "pkg/based"
+    three, good = tagged.push(b"three"), patched.refs["main"]
+    tagged.run()
+    (held,) = patched.patches.held.values()
+    assert [move.new for move in held.moves] == [three] and held.failed == "build" and patched.refs["main"] == good
 
 
 def test_a_registry_that_is_away_takes_nothing_back_and_packages_go_on(tagged: Tagged) -> None:

@@ -8,9 +8,9 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from gitops.errors import RegistryError
 from gitops.model import App, Box, Spec
 from gitops.oci.registry import Registry
+from gitops.oci.trust import Trust
 from gitops.settings import Settings
 from gitops.store import Store
-from gitops.workflows.images.trust import Trust
 from gitops.workflows.import_images import Images
 from tests.kit.registry import Pushed, pem, sign
 from tests.simulators.registry import DockerRegistry

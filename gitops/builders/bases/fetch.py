@@ -1,0 +1,52 @@
+"""Base images come into the store: by digest, checked as images of apps are.
+
+In: a package, its tree; the settings. Out: each of its base images, its blobs in the store. Rules: what is here is not
+asked for again; a registry has an hour for all of an image, however slow it is; whose signature is needed is decided as
+for apps: what is named by a tag, where `keys/cosign/` has a key. Whatever is wrong is this package's alone.
+
+    Bases(settings, store).fetch(package, tree)      # {"web.example/debian:13@sha256:..": AppImage(...)}
+"""
+
+from collections.abc import Mapping
+
+from gitops.builders.builder import TIMEOUT
+from gitops.errors import BuildError, RegistryError
+from gitops.model import AppImage, Package, Tree
+from gitops.oci.elsewhere import Elsewhere
+from gitops.oci.image import layers_of
+from gitops.oci.within import within
+from gitops.settings import Settings
+from gitops.store import Store
+
+
+class MissingBaseError(BuildError):
+    """A base image that cannot be had, or may not be taken. It says nothing of the package, so it is transient."""
+
+
+class Bases:
+    """Fetches for one store. `longest`: seconds for one image."""
+
+    def __init__(self, settings: Settings, store: Store, longest: float = TIMEOUT) -> None:
+        self._elsewhere, self._longest = Elsewhere(settings, store), longest
+
+    def fetch(self, package: Package, tree: Tree) -> Mapping[str, AppImage]:
+        """The base images of a package, by their names.
+
+        Raises:
+            MissingBaseError: one cannot be had, is not for our machines, or must be signed and is not.
+        """
+        return {name: self._fetch(package, name, tree) for name in package.bases}
+
+    def _fetch(self, package: Package, name: str, tree: Tree) -> AppImage:
+        try:
+            image = self._elsewhere.image(name, lambda pull: within(self._longest, pull, name))
+            self._elsewhere.check_tags({name: image}, tree)
+            if not layers_of(image):
+                raise RegistryError("its config does not say what its layers are")
+        except RegistryError as error:
+            message = f"{package.path}: its base image {name} cannot be had: {error.message}"
+            raise MissingBaseError(message, hint=error.hint or HINT, transient=True) from error
+        return image
+
+
+HINT = "is the name right? `toweros image import FOLDER` takes an image out of an OCI layout"

@@ -1,0 +1,72 @@
+"""Base images as builders take them: a folder for buildah, an archive for the Docker engine, a Dockerfile for both.
+
+In: an image of the store. Out: files in a scratch folder. Rules: a builder knows each image by one name of ours that
+holds the digest, whatever the Dockerfile calls it, so that it finds exactly this one and asks nobody; the Dockerfile
+with these names stands beside the build context, never in it: what `COPY . /` takes is what Git has.
+
+    write_folder(store, image, work / "base")                         # for `buildah pull dir:...`
+    write_dockerfile(package, tree, work / "Dockerfile")
+"""
+
+import io
+import json
+import tarfile
+from collections.abc import Mapping
+from pathlib import Path
+
+from gitops.builders.builder import NAME
+from gitops.fleet.images.lockfile import pins
+from gitops.fleet.packages.dockerfile import Dockerfile
+from gitops.model import AppImage, Json, Package, Tree, canonical, sha256
+from gitops.oci.image import Reference
+from gitops.store import Store
+
+
+def name_of(base: str) -> str:
+    """What a builder calls a base image."""
+    return f"{NAME}:base-{Reference.parse(base).digest}"
+
+
+def write_dockerfile(package: Package, tree: Tree, path: Path) -> Path | None:
+    """The Dockerfile with our names of images from outside; None when it names none, and is right as it is."""
+    file = Dockerfile.parse(tree.read(f"{package.path}/Dockerfile"), dict(package.build_args))
+    if not file.uses:
+        return None
+    known = pins(tree)
+    path.write_bytes(file.renamed({each.image: name_of(each.pinned(known)) for each in file.outside}))
+    return path
+
+
+def write_folder(store: Store, image: AppImage, folder: Path) -> None:
+    """An image as containers/image's `dir:` has it; blobs are links, for they are read alone."""
+    manifest, config = json.loads(image.manifest), _with_history(image)
+    manifest["config"] |= {"digest": f"sha256:{sha256(config)}", "size": len(config)}
+    folder.mkdir()
+    (folder / "version").write_text("Directory Transport Version: 1.1\n")
+    (folder / "manifest.json").write_bytes(canonical(manifest))
+    (folder / sha256(config)).write_bytes(config)
+    for digest in {layer.sha256 for layer in image.layers}:
+        (folder / digest).symlink_to(store.blobs.path(digest).resolve())
+
+
+def write_archive(store: Store, image: AppImage, name: str, archive: Path) -> None:
+    """An image as `docker load` takes it; layers may be compressed."""
+    layers = {f"{number}.tar": ref.sha256 for number, ref in enumerate(image.layers)}
+    manifest = [{"Config": "config.json", "RepoTags": [name], "Layers": list(layers)}]
+    with tarfile.open(archive, "w") as output:
+        for file, data in (("manifest.json", json.dumps(manifest).encode()), ("config.json", image.config)):
+            info = tarfile.TarInfo(file)
+            info.size = len(data)
+            output.addfile(info, io.BytesIO(data))
+        for file, digest in layers.items():
+            output.add(store.blobs.path(digest).resolve(), file)
+
+
+def _with_history(image: AppImage) -> bytes:
+    """buildah compares the number of layers with a history that not every maker of images writes."""
+    config: Json = json.loads(image.config)
+    layers, history = len(image.layers), config.get("history")
+    rows = history if isinstance(history, list) else []
+    if sum(isinstance(row, Mapping) and not row.get("empty_layer") for row in rows) == layers:
+        return image.config
+    return canonical(config | {"history": [{"created_by": "not said"}] * layers})

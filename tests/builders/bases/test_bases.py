@@ -1,0 +1,142 @@
+"""Base images come into the store or do not, and builders are given what they can read; against a real registry."""
+
+import json
+import tarfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from gitops.builders.bases.fetch import Bases, MissingBaseError
+from gitops.builders.bases.lending import name_of, write_archive, write_folder
+from gitops.model import Package, canonical, sha256
+from gitops.oci.image import layers_of
+from gitops.oci.registry import Registry
+from gitops.settings import Settings
+from gitops.store import Store
+from gitops.workflows.import_images import Images, import_layout
+from tests.kit.fleets import load, package
+from tests.kit.registry import Pushed, image, pem, sign
+from tests.kit.servers import silent
+from tests.simulators.registry import DockerRegistry
+from tests.simulators.tree import DictTree
+
+ADA = ec.generate_private_key(ec.SECP256R1())
+
+
+@pytest.fixture(scope="module")
+def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DockerRegistry]:
+    with DockerRegistry(tmp_path_factory.mktemp("registry")) as server:
+        yield server
+
+
+@pytest.fixture
+def there(registry: DockerRegistry) -> Pushed:
+    return Pushed(registry.address)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return Store.open(tmp_path / "state")
+
+
+def standing_on(base: str, **files: str) -> tuple[Package, DictTree]:
+    tree = DictTree(package("pkg/a", dockerfile=f"FROM {base}\n") | {"fleet.yaml": "{}"} | files)
+    return load(tree)["pkg/a"], tree
+
+
+def test_an_index_is_followed_to_our_machines_and_asked_for_once(
+    there: Pushed, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ours, theirs = there.push("debian", "a", b"ours"), there.push("debian", "b", b"theirs", "arm64")
+    index = there.index("debian", "13", arm64=theirs, amd64=ours)
+    name = f"{there.host}/debian@{index}"
+    package, tree = standing_on(name)
+    bases = Bases(Settings(), store)
+    (found,) = bases.fetch(package, tree).values()
+    assert layers_of(found) == (sha256(b"ours"),) and store.blobs.has(index.removeprefix("sha256:"))
+    monkeypatch.setattr(Registry, "_ask", lambda *_, **__: pytest.fail("asked again"))
+    assert bases.fetch(package, tree) == {name: found}
+
+
+def test_what_cannot_be_taken_is_this_package_s_and_says_which_image(
+    there: Pushed, store: Store, registry: DockerRegistry
+) -> None:
+    arm = there.push("debian", "arm", b"arm", "arm64")
+    alone = there.index("debian", "arms", arm64=arm)
+    spoilt = there.push("debian", "bad", b"soon other bytes")
+    (data,) = registry.folder.rglob(f"blobs/sha256/*/{sha256(b'soon other bytes')}/data")
+    data.write_bytes(b"just other bytes")
+    nothing = canonical({"architecture": "amd64", "os": "linux"})
+    manifest = json.loads(image(b"x")[0])
+    manifest["config"] |= {"digest": f"sha256:{sha256(nothing)}", "size": len(nothing)}
+    silent_about_layers = there.put("debian", "no", canonical(manifest), nothing, b"x")
+    for digest, said in {
+        arm: "is an image for linux/arm64, not for linux/amd64",
+        alone: "has no image for linux/amd64",
+        spoilt: "is not what its digest says",
+        silent_about_layers: "does not say what its layers are",
+        f"sha256:{'0' * 64}": "404",
+    }.items():
+        name = f"{there.host}/debian@{digest}"
+        with pytest.raises(MissingBaseError, match=said) as caught:
+            Bases(Settings(), store).fetch(*standing_on(name))
+        assert caught.value.message.startswith(f"pkg/a: its base image {name} cannot be had: ")
+        assert caught.value.transient and caught.value.hint, "the package may be good: nothing is held for it"
+    with pytest.raises(MissingBaseError, match="no registry is named") as caught:
+        Bases(Settings(), store).fetch(*standing_on(f"debian@{arm}"))
+    assert "image import" in caught.value.hint
+
+
+def test_a_registry_that_says_nothing_is_outwaited(store: Store) -> None:
+    began = time.monotonic()
+    with silent() as url, pytest.raises(MissingBaseError, match="no answer within"):
+        base = f"{url.split('/')[2]}/debian@sha256:{'0' * 64}"
+        Bases(Settings(), store, longest=0.3).fetch(*standing_on(base))
+    assert time.monotonic() - began < 5
+
+
+def test_a_tag_must_be_signed_where_there_are_keys_and_a_digest_need_not(there: Pushed, store: Store) -> None:
+    digest = there.push("signed/debian", "13", b"a system")
+    name, key = f"{there.host}/signed/debian", {"keys/cosign/ada.pub": pem(ADA).decode()}
+    by_tag = standing_on(f"{name}:13", **key, **{"images.lock": f"{name}:13 {digest}\n"})
+    bases = Bases(Settings(), store)
+    assert bases.fetch(*standing_on(f"{name}@{digest}", **key)), "a person wrote it"
+    with pytest.raises(MissingBaseError, match="is not signed"):
+        bases.fetch(*by_tag)
+    sign(there.host, "signed/debian", digest.removeprefix("sha256:"), ADA)
+    assert bases.fetch(*by_tag)
+
+
+def test_a_base_out_of_a_folder_needs_no_registry(store: Store, tmp_path: Path) -> None:
+    (manifest, config), layer = image(b"a layer"), b"a layer"
+    blobs = tmp_path / "layout/blobs/sha256"
+    blobs.mkdir(parents=True)
+    for data in (manifest, config, layer):
+        (blobs / sha256(data)).write_bytes(data)
+    about = {"digest": f"sha256:{sha256(manifest)}", "annotations": {"org.opencontainers.image.ref.name": "any"}}
+    (tmp_path / "layout/index.json").write_text(json.dumps({"manifests": [about]}))
+    import_layout(Images(Settings(), store), store, tmp_path / "layout")
+    name = f"debian:13@sha256:{sha256(manifest)}"
+    assert Bases(Settings(), store).fetch(*standing_on(name)).keys() == {name}
+
+
+def test_builders_are_given_the_very_bytes_under_one_name(there: Pushed, store: Store, tmp_path: Path) -> None:
+    digest = there.push("debian", "lent", b"lent")
+    name = f"{there.host}/debian:lent@{digest}"
+    (found,) = Bases(Settings(), store).fetch(*standing_on(name)).values()
+    assert name_of(name) == f"localhost/toweros:base-{digest.removeprefix('sha256:')}"
+    write_folder(store, found, tmp_path / "dir")
+    manifest = json.loads((tmp_path / "dir/manifest.json").read_bytes())
+    config = json.loads((tmp_path / "dir" / manifest["config"]["digest"].removeprefix("sha256:")).read_bytes())
+    assert manifest["layers"] == json.loads(found.manifest)["layers"] and len(config.pop("history")) == 1
+    assert config == json.loads(found.config)
+    assert (tmp_path / "dir" / sha256(b"lent")).read_bytes() == b"lent"
+    write_archive(store, found, "local:x", tmp_path / "saved.tar")
+    with tarfile.open(tmp_path / "saved.tar") as saved:
+        files = {member.name: (saved.extractfile(member) or pytest.fail()).read() for member in saved}
+    assert files["0.tar"] == b"lent" and files["config.json"] == found.config
+    (about,) = json.loads(files["manifest.json"])
+    assert about == {"Config": "config.json", "RepoTags": ["local:x"], "Layers": ["0.tar"]}

@@ -1,0 +1,117 @@
+"""What a Dockerfile takes from outside: read as builders read it, renamed line by line."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gitops.fleet.images.tracked import Tracked, tracked
+from gitops.fleet.packages import load_packages
+from gitops.fleet.packages.dockerfile import Dockerfile
+from tests.kit.fleets import load, package
+from tests.simulators.tree import DictTree
+
+A, B = (f"sha256:{letter * 64}" for letter in "ab")
+SIBLING = {"BASE": "@lkt:pkg:pkg/base"}
+
+
+def parse(text: str, **arguments: str) -> Dockerfile:
+    return Dockerfile.parse(text.encode(), SIBLING | arguments)
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("FROM scratch\n", []),
+        ("ARG BASE\nFROM ${BASE}\n", []),
+        ("FROM x:1 AS One\nFROM one\nCOPY --from=ONE / /\nCOPY --from=0 / /\n", [("x:1", 1)]),
+        ("# FROM y:1\n\nfrom \\\n  # why\n\n  x:1 \\\n as one\n", [("x:1", 3)]),
+        ("# escape=`\nFROM `\nx:1\n", [("x:1", 2)]),
+        ("ARG V=13\nARG I=debian:${V}\nFROM $I\n", [("debian:13", 3)]),
+        ("ARG V=13\nFROM debian:${V}\n", [("debian:13", 2)]),
+        ("FROM debian:${V:-13}\n", [("debian:13", 1)]),
+        ("ARG V\nFROM debian:12${V:+.1}\n", [("debian:12", 2)]),
+        ('ARG V="12"\nFROM debian:${V}\n', [("debian:12", 2)]),
+        ("FROM scratch AS build-amd64\nFROM build-${TARGETARCH}\n", []),
+        ("FROM scratch\nCOPY --chown=0:0 --from=x:1 / /\n", [("x:1", 2)]),
+        ("FROM scratch\nRUN --mount=type=bind,from=x:1,target=/m true --from=y:1\n", [("x:1", 2)]),
+        (f"FROM h:5000/x@{A}\nFROM h:5000/x@{A}\nFROM x:1@{B}\n", [(f"h:5000/x@{A}", 1), (f"x:1@{B}", 3)]),
+        ("FROM scratch\nCOPY --from=late / /\nFROM scratch AS late\n", [("late", 2)]),
+    ],
+)
+def test_images_from_outside_with_their_lines(text: str, found: list[tuple[str, int]]) -> None:
+    file = parse(text)
+    assert [(each.image, each.line) for each in file.outside] == found and not file.mistakes
+
+
+def test_an_argument_of_build_yml_counts_more_than_a_default() -> None:
+    assert [each.image for each in parse("ARG I=x:1\nFROM ${I}\n", I="y:2").outside] == ["y:2"]
+    assert [each.image for each in parse("FROM ${I:-x:1}\n", I="y:2").outside] == ["x:1"], "it is not declared"
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "words"),
+    [
+        ("\nFROM ${NOPE}\n", 2, "not given by a build argument"),
+        ("FROM\n", 1, "not understood"),
+        ("FROM x:1 two three\n", 1, "not understood"),
+        ("FROM x:1 AS\n", 1, "not understood"),
+        ("FROM http://x\n", 1, "no name of an image"),
+        ("FROM --platform=linux/arm64 x:1\n", 1, "boxes are linux/amd64"),
+        ("FROM scratch\nCOPY --from=x:\\\n1 / /\n", 2, "goes on in the next line"),
+        ("FROM scratch\nONBUILD COPY --from=${X} / /\n", 2, "not given"),
+    ],
+)
+def test_what_cannot_be_is_a_mistake_with_its_line(text: str, line: int, words: str) -> None:
+    (found,) = parse(text).mistakes
+    assert (found.line, words in found.message) == (line, True) and found.hint
+
+
+def test_other_names_leave_every_instruction_where_it_was() -> None:
+    text = (
+        "FROM --platform=$BUILDPLATFORM \\\n  x:1 AS one\nFROM scratch\n"
+        "COPY --from=one a \\\n  b\nCOPY --chmod=1 \\\n  --from=x:1 x:1 /\n"
+        "RUN --mount=from=y:2,target=/m echo from=y:2\n"
+    )
+    assert parse(text).renamed({"x:1": "local:x", "y:2": "local:y"}).decode() == (
+        "FROM local:x AS one\n\nFROM scratch\n"
+        "COPY --from=one a \\\n  b\nCOPY --chmod=1 \\\n  --from=local:x x:1 /\n"
+        "RUN --mount=from=local:y,target=/m echo from=y:2\n"
+    )
+    assert parse("FROM scratch AS a-amd64\nFROM a-$TARGETARCH AS b\n").renamed({}) == (
+        b"FROM scratch AS a-amd64\nFROM a-amd64 AS b\n"
+    ), "buildah has no such argument"
+
+
+@given(st.binary(max_size=300) | st.text("FROM scratch\\\n#--from= ${}:@AS`", max_size=120).map(str.encode))
+def test_whatever_it_is_it_is_read_and_without_images_it_is_the_same(data: bytes) -> None:
+    file = Dockerfile.parse(data, {})
+    assert file.uses or file.renamed({"x": "y"}) == data
+
+
+TAGGED = package("pkg/a", dockerfile="FROM web.example/debian:13 AS one\nFROM scratch\nCOPY --from=tools:2 / /\n")
+LOCK = f"tools:2 {B}\nweb.example/debian:13 {A}\n"
+
+
+def test_a_tag_needs_a_pin_and_the_pin_is_in_the_key_of_those_on_top_alone() -> None:
+    problems: list[object] = []
+    tree = DictTree(TAGGED | package("pkg/b"))
+    load_packages(tree, 1, "linux/amd64", problems)  # type: ignore[arg-type]
+    assert [str(each).partition(";")[0] for each in problems] == [
+        "pkg/a/Dockerfile:1:1: web.example/debian:13 can mean another image tomorrow",
+        "pkg/a/Dockerfile:3:1: tools:2 can mean another image tomorrow",
+    ]
+    assert all("toweros lock images.lock" in str(each) for each in problems)
+    before = load(tree.with_files({"images.lock": LOCK}))
+    after = load(tree.with_files({"images.lock": LOCK.replace(B, A)}))
+    assert before["pkg/a"].bases == (f"web.example/debian:13@{A}", f"tools:2@{B}")
+    assert [path for path in before if before[path].key != after[path].key] == ["pkg/a"]
+
+
+def test_the_schedule_sees_tags_of_dockerfiles_beside_those_of_apps() -> None:
+    build = "image: b\nbuildArgs: [I=redis:7]\n"
+    text = f"ARG I\nFROM ${{I}}\nFROM x:1@{A}\nFROM y@{A}\n"
+    files = {"x/docker-compose.yml": "services: {web: {image: 'web:1'}}", "pkg/b/build.yml": build}
+    tree = DictTree(TAGGED | files | {"pkg/b/Dockerfile": text, "doc/Dockerfile": "FROM nothing:1\n"})
+    assert tracked(tree) == tuple(
+        Tracked(*each) for each in (("redis", "7"), ("tools", "2"), ("web", "1"), ("web.example/debian", "13"))
+    )
