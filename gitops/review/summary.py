@@ -77,11 +77,20 @@ def _explained(builds: tuple[Step, ...], base: Side | None, head: Side) -> tuple
         return builds
     files = [path for path in (*base.entries, *head.entries) if _differs(base.entries, head.entries, path)]
     files = sorted({*files})
-    return tuple(replace(step, reason=_named(step, files)) if step.reason == CHANGED else step for step in builds)
+    old, new = base.fleet.packages, head.fleet.packages
+
+    def reason(path: str) -> str:
+        before = old[path].bases if path in old else ()
+        return _named(path, files, [name for name in new[path].bases if name not in before])
+
+    return tuple(replace(step, reason=reason(step.subject)) if step.reason == CHANGED else step for step in builds)
 
 
-def _named(step: Step, files: list[str]) -> str:
-    below = [path for path in files if path.startswith(f"{step.subject}/")]
+def _named(package: str, files: list[str], bases: list[str]) -> str:
+    """`bases`: those from outside that are others now."""
+    below = [path for path in files if path.startswith(f"{package}/")]
+    if not below and bases:
+        return f"its base image {', '.join(name.partition('@')[0] for name in bases)} moved"
     if not below:
         return "the recipe or the platform changed"
     more = f" and {len(below) - 2} more files" if len(below) > 2 else ""

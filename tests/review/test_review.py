@@ -122,6 +122,16 @@ def test_new_and_removed_boxes_are_told_apart() -> None:
     )
 
 
+def test_a_base_image_that_moved_is_the_reason_and_its_package_the_cause() -> None:
+    bases = {"pkg/hello/Dockerfile": "FROM web.example/debian:13\n", "images.lock": "web.example/debian:13 sha256:{}\n"}
+    based = TREE.with_files({path: text.format("a" * 64) for path, text in bases.items()})
+    summary = review({"images.lock": bases["images.lock"].format("b" * 64)}, tree=based)
+    assert [(step.subject, step.reason) for step in summary.builds if "stands on" not in step.reason] == [
+        ("pkg/hello", "its base image web.example/debian:13 moved")
+    ]
+    assert (only(summary).change, only(summary).reason) == (Change.services, "pkg/hello changed")
+
+
 def test_a_package_says_which_file_changed_or_what_it_stands_on() -> None:
     builds = review({"pkg/base/file": "x", "pkg/base/new": "y", "pkg/base/more": "z"}).builds
     reasons = {step.subject: step.reason for step in builds}
