@@ -16,6 +16,7 @@ import tarfile
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -32,6 +33,8 @@ PLACE, TARGET = "images", "oci"
 FOLDER = f"containers/{PLACE}/{TARGET}"
 """Where the initrd mounts them."""
 BLOBS = "blobs/sha256"
+PIDS = 1024
+"""Processes and threads of a user container whose compose file does not say."""
 
 
 @dataclass(frozen=True)
@@ -118,12 +121,22 @@ def _reference(app: App, name: str, image: AppImage, mirror: str) -> str:
 
 
 def _compose_file(app: App, references: Mapping[str, str]) -> Json:
-    """The app's compose file, with every image by its final name."""
+    """The app's compose file, with every image by its final name, and a bound on processes."""
     services = {
-        name: {**service, "image": references[app.images[name]]} for name, service in app.compose["services"].items()
+        name: {**service, "image": references[app.images[name]], **_pids(service)}
+        for name, service in app.compose["services"].items()
     }
     text = yaml.safe_dump({**app.compose, "services": services}, sort_keys=False, allow_unicode=True, width=120)
     return {"path": f"{APPS}/{app.name}/docker-compose.yml", "mode": "0644", "contents": text}
+
+
+def _pids(service: Json) -> Json:
+    """The default, where the service has no limit of its own: compose takes only one of the two ways to say it."""
+    limits: Any = service.get("deploy")
+    for key in ("resources", "limits"):
+        limits = limits.get(key) if isinstance(limits, dict) else None
+    own = "pids_limit" in service or (isinstance(limits, dict) and "pids" in limits)
+    return {} if own else {"pids_limit": PIDS}
 
 
 def _info(path: str, kind: bytes, mode: int) -> tarfile.TarInfo:

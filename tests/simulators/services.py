@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass, field
 
+from toweros_agent.health.counters import Counters
+
 
 @dataclass
 class Services:
@@ -10,6 +12,19 @@ class Services:
     running: dict[str, tuple[int, str]] = field(default_factory=dict)
     status: int = 200
     docker: dict[str, tuple[int, str]] = field(default_factory=dict)
+    answering: dict[str, bool] = field(default_factory=dict)
+    counted: dict[str, Counters] = field(default_factory=dict)
+    ended: list[str] = field(default_factory=list)
+
+    def answers(self) -> dict[str, bool]:
+        return self.answering
+
+    def counters(self) -> dict[str, Counters]:
+        return self.counted
+
+    def end(self, name: str) -> bool:
+        self.ended.append(name)
+        return True
 
     def tasks(self) -> dict[str, tuple[int, str]]:
         return self.running

@@ -32,6 +32,8 @@ TRIAL_SILENCE = 5.0
 """The same during probation, where rounds must not wait for a dead server."""
 SERVICES = 20.0
 """For containerd to list its tasks; for Docker to say all of its containers."""
+ANSWER = 5.0
+"""For Docker to say that it is there, and again for the names of what was refused something."""
 CHECK = 20.0
 """The longest that one check may take, whatever it asks for."""
 
@@ -59,7 +61,7 @@ PAUSE = 10.0
 
 def health_round(checks: Iterable[Check]) -> float:
     """The longest that one round of health checks takes."""
-    return 2 * SERVICES + sum(min(check.timeout, CHECK) for check in checks if check.type == "http")
+    return 2 * SERVICES + 2 * ANSWER + sum(min(check.timeout, CHECK) for check in checks if check.type == "http")
 
 
 def step(state: State, checks: Iterable[Check]) -> float:

@@ -23,6 +23,7 @@ MAX_FAILURES = 8
 MAX_RESETS = 8
 TOLD = 3600.0
 """Seconds for which a thing that is over is told."""
+GAVE_UP = "the agent started the box again: "
 UNKNOWN = "nothing that was written down: the agent did not run, or could not write"
 
 
@@ -149,6 +150,15 @@ class History:
             self.memory.resets.append(replace(reset, seen=self.boot_id))
             self.save()
         self.near_reset.unlink(missing_ok=True)
+
+    def ends_itself(self, why: str) -> None:
+        """Tell the next boot why the agent ended this one."""
+        self.memory.resets.append(Reset(self.boot.sequence, int(time.time()), f"{GAVE_UP}{why}", self.boot_id))
+        self.save()
+
+    @property
+    def gave_up(self) -> int:
+        return sum(each.doing.startswith(GAVE_UP) for each in self.memory.resets)
 
     def prove_time(self, offer: Offer, now: int) -> None:
         """Move the proven time on. A commit's date is a claim: past what is signed to hold, it proves nothing."""

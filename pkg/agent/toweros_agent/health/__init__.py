@@ -7,4 +7,6 @@ bad as a check that says no when it goes on.
     system     whom it is asked of: containerd, Docker, the loopback network
     probation  the verdict over the rounds of a trial
     condition  the rounds of this boot
+    keeper     what cannot answer is started again, then the box
+    counters   what services were refused: memory, processes
 """

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Protocol
 
 from toweros_agent import deadlines
+from toweros_agent.health.keeper import Wards
 from toweros_agent.nouns import Check
 
 MAX_RESTARTS = 1
@@ -57,7 +58,7 @@ class Result:
     restarts: int = 0
 
 
-class Surroundings(Protocol):
+class Surroundings(Wards, Protocol):
     """What checks look at."""
 
     def tasks(self) -> Mapping[str, tuple[int, str]]:

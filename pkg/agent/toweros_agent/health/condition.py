@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 from toweros_agent.deadlines import PATIENCE
 from toweros_agent.health.checks import Checker, Kind, Result, Surroundings
+from toweros_agent.health.keeper import Keeper
 from toweros_agent.health.probation import Outcome, Probation
 from toweros_agent.nouns import Release
 
@@ -20,11 +21,12 @@ class Condition:
         self.results: list[Result] = []
         self.probation = Probation(running.probation)
         self._checker = Checker(running.checks, surroundings, tick)
+        self.keeper = Keeper(surroundings)
         self._checked = -HEALTH_EVERY
 
     def try_out(self, reached: Callable[[], bool]) -> Outcome | None:
         """One round of a trial; `reached` says whether the server is, and is asked after the checks."""
-        self.results = self._checker.round()
+        self._round()
         self.probation.add(self.results, reached())
         return self.probation.outcome(time.monotonic() - self.started)
 
@@ -36,7 +38,11 @@ class Condition:
     def refresh(self) -> None:
         """Another round, if one is due."""
         if not self.well or time.monotonic() - self._checked >= HEALTH_EVERY:
-            self.results, self._checked = self._checker.round(), time.monotonic()
+            self._round()
+
+    def _round(self) -> None:
+        self.results, self._checked = self._checker.round(), time.monotonic()
+        self.keeper.look()
 
     @property
     def well(self) -> bool:

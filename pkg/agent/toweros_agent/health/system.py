@@ -5,6 +5,8 @@ Nobody of them is trusted to answer: each question has one end (deadlines.py), h
 
 import contextlib
 import json
+import os
+import signal
 import subprocess
 import time
 from collections.abc import Mapping
@@ -12,13 +14,19 @@ from http.client import HTTPException
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from toweros_agent.deadlines import SERVICES
+from toweros_agent.deadlines import ANSWER, SERVICES
+from toweros_agent.health import counters
 from toweros_agent.health.checks import Task
+from toweros_agent.health.counters import Counters
+from toweros_agent.health.keeper import CONTAINERD
+from toweros_agent.health.keeper import DOCKER as ENGINE
 from toweros_agent.host.connections import Limits, Plain, Unix
 
 MAX_BODY = 1 << 20
 NAMESPACE = "services.linuxkit"
 DOCKER = "/run/docker/docker.sock"
+CONTAINERD_PID = "/run/containerd/pid"
+"""Written by pkg/init."""
 APPS_UP = "/run/docker/apps-up"
 """Written by pkg/compose in each boot, once every app of the release was started."""
 
@@ -26,12 +34,19 @@ APPS_UP = "/run/docker/apps-up"
 class System:
     """The real surroundings."""
 
+    def __init__(self) -> None:
+        self._tasks: Mapping[str, tuple[int, str]] | None = None
+
     def tasks(self) -> Mapping[str, tuple[int, str]]:
+        self._tasks = self._ask_containerd()
+        return self._tasks or {}
+
+    def _ask_containerd(self) -> Mapping[str, tuple[int, str]] | None:
         command = ["ctr", "-n", NAMESPACE, "tasks", "ls"]
         try:
             output = subprocess.run(command, capture_output=True, timeout=SERVICES, check=True).stdout
         except (OSError, subprocess.SubprocessError):
-            return {}
+            return None
         rows = [line.split() for line in output.decode(errors="replace").splitlines()[1:]]
         return {row[0]: (int(row[1]), row[2]) for row in rows if len(row) == 3 and row[1].isdigit()}
 
@@ -44,8 +59,42 @@ class System:
                 names = [name.lstrip("/") for name in row["Names"]]
                 names.append(row["Labels"].get("com.docker.compose.service", ""))
                 status = Task.RUNNING if state["Status"] == "running" else str(state["Status"]).upper()
+                status += ", oom killed" if status != Task.RUNNING and state.get("OOMKilled") else ""
                 found |= dict.fromkeys(filter(None, names), (int(state["Pid"]), status))
         return found if Path(APPS_UP).exists() else {}
+
+    def answers(self) -> Mapping[str, bool]:
+        """As containerd did when it was last asked for its tasks."""
+        found = {CONTAINERD: self._tasks is not None}
+        if self._tasks and self._tasks.get(ENGINE, (0, ""))[1] == Task.RUNNING:
+            try:
+                self._docker("/_ping", time.monotonic() + ANSWER)
+                found[ENGINE] = True
+            except OSError:
+                found[ENGINE] = False
+        return found
+
+    def counters(self) -> Mapping[str, Counters]:
+        found, end = dict(counters.services()), time.monotonic() + ANSWER
+        for identity, each in counters.user_containers().items():
+            if each.killed or each.refused:
+                found[f"user container {self._name(identity, end)}"] = each
+        return found
+
+    def _name(self, identity: str, end: float) -> str:
+        with contextlib.suppress(OSError, ValueError, LookupError, TypeError, AttributeError):
+            return str(json.loads(self._docker(f"/containers/{identity}/json", end))["Name"]).lstrip("/")
+        return identity[:12]
+
+    def end(self, name: str) -> bool:
+        """A service's first process takes all others of its pid namespace with it, or its shim does that."""
+        pid = _pid_of_containerd() if name == CONTAINERD else (self._tasks or {}).get(name, (0, ""))[0]
+        if pid <= 1:
+            return False
+        with contextlib.suppress(OSError):
+            os.kill(pid, signal.SIGKILL)
+            return True
+        return False
 
     def _docker(self, path: str, end: float) -> bytes:
         """A GET. Raises `OSError`."""
@@ -62,6 +111,15 @@ class System:
             raise OSError(f"{url}: {error}") from error
         path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
         return _ask(Plain(host, port, Limits(time.monotonic() + timeout, timeout)), path)
+
+
+def _pid_of_containerd() -> int:
+    """0: it does not run, or that number is another's by now."""
+    with contextlib.suppress(OSError, ValueError):
+        pid = int(Path(CONTAINERD_PID).read_text())
+        if Path(f"/proc/{pid}/comm").read_text().strip() == CONTAINERD:
+            return pid
+    return 0
 
 
 def _ask(connection: Plain, path: str) -> tuple[int, bytes]:

@@ -5,6 +5,14 @@ CONTAINERS=/containers
 HANDOVER=/run/toweros
 NAMESPACE=services.linuxkit
 LOG_LIMIT=65536  # bytes of a boot's log that stay on the disk
+CGROUPS=/sys/fs/cgroup
+MEMINFO=/proc/meminfo
+
+# What a container may take unless its spec says otherwise (docs/spec.md, "Limits").
+PIDS=1024          # processes and threads
+MEMORY=50          # per cent of the box's memory
+TMPFS=size=10%     # of memory, each tmpfs
+WRITABLE=size=25%  # what is written into the root of a container that is not read-only
 
 # Every line begins with the seconds since power-on, as the kernel's own do: the clock may still jump.
 say() {
@@ -20,6 +28,72 @@ save_log() {
 	cat $HANDOVER/initrd.log $HANDOVER/init.log 2>/dev/null |
 		tail -c $LOG_LIMIT >"$HANDOVER/disk/state/boot-${sequence:-unknown}.log"
 }
+
+# --- what everybody may take ---
+
+# share PERCENT: so much of the box's memory, in bytes.
+share() {
+	echo $(($(sed -n 's/^MemTotal: *\([0-9]*\) kB/\1/p' $MEMINFO) * 1024 / 100 * $1))
+}
+
+# limit FOLDER FILE VALUE: a kernel without that controller has no such file.
+limit() {
+	echo "$3" 2>/dev/null >"$CGROUPS$1/$2" || say "cannot set $2 of $1 to $3"
+}
+
+# make_group PATH: a cgroup, and that those above it give it every controller. With processes in it, it could give none.
+make_group() {
+	place=
+	for part in $(echo "$1" | tr / ' '); do
+		delegate "$place"
+		place=$place/$part
+		mkdir -p "$CGROUPS$place"
+	done
+}
+
+delegate() {
+	read -r controllers <"$CGROUPS$1/cgroup.controllers" || return
+	for controller in $controllers; do
+		echo "+$controller" 2>/dev/null >"$CGROUPS$1/cgroup.subtree_control"
+	done
+}
+
+# bound GROUP FOLDER NAME OUT: write the config.json of FOLDER to OUT, in a cgroup of GROUP unless it names one itself, and
+# bound that. The container is in `run` below it, which goes with it: what it was refused stays counted in ours.
+#
+# Without a score of its own it would have that of containerd's shims, which nothing ends. What runs out of memory ends as
+# a whole: half a service is worse than one that is started again.
+bound() {
+	jq -r --arg group "$1" --arg name "$3" --arg root "$2/rootfs" --arg size $TMPFS --arg kept "$(share 10)" \
+		--argjson pids $PIDS --argjson memory "$(share $MEMORY)" '
+		(.linux.cgroupsPath // "" | if startswith("/") then . elif . == "" then "/\($group)/\($name)" else "/\($group)/\(.)" end) as $path
+		| ($path | startswith("/core/")) as $core
+		| .root.path = $root | .linux.cgroupsPath = $path + "/run" | .process.oomScoreAdj //= 0
+		| .linux.resources.unified."memory.oom.group" //= "1"
+		| if $core then .linux.resources.unified."memory.min" //= $kept else . end
+		| .mounts |= map(if .type == "tmpfs" and (any(.options[]?; startswith("size=")) | not) then .options += [$size] else . end)
+		| .linux.resources as $said | ($said.unified | {"memory.oom.group", "memory.min"}) as $more
+		| $path, ($said.pids.limit // $pids), ($said.memory.limit // if $core then -1 else $memory end),
+			$more."memory.oom.group", ($more."memory.min" // 0), .' "$2/config.json" | {
+		read -r path && read -r pids && read -r memory && read -r whole && read -r kept && cat >"$4" || return
+		make_group "$path"
+		limit "$path" pids.max "$(positive "$pids")"
+		limit "$path" memory.max "$(positive "$memory")"
+		limit "$path" memory.oom.group "$whole"
+		limit "$path" memory.min "$kept"
+	}
+}
+
+positive() {
+	[ "$1" -gt 0 ] && echo "$1" || echo max
+}
+
+# Until the agent runs, nobody else does. `boot` has it open as 9.
+feed_watchdog() {
+	{ printf . >&9; } 2>/dev/null
+}
+
+# --- containers ---
 
 # prepare FOLDER: carry out runtime.json, as LinuxKit's init does: mounts, then folders.
 prepare() {
@@ -53,7 +127,9 @@ mount_one() {
 	*,rbind,*) mount --rbind "$1" "$2" ;;
 	*,bind,*) mount --bind "$1" "$2" ;;
 	*)
-		mount ${3:+-t "$3"} ${4:+-o "$4"} "$1" "$2"
+		options=$4
+		case $3,$4 in tmpfs,*size=*) ;; tmpfs,*) options=$4${4:+,}$WRITABLE ;; esac
+		mount ${3:+-t "$3"} ${options:+-o "$options"} "$1" "$2"
 		return
 		;;
 	esac || return
@@ -72,31 +148,61 @@ bind_namespaces() {
 		done
 }
 
-# run_once GROUP: run the containers of onboot or onshutdown, one after another; a failing one stops nothing.
+# run_once GROUP SECONDS: run the containers of onboot or onshutdown, one after another; a failing one stops nothing, and
+# neither does one that hangs: each has SECONDS, or what its annotation says.
 run_once() {
 	mkdir -p "$HANDOVER/$1" "$HANDOVER/log"
 	for folder in $CONTAINERS/"$1"/*; do
 		[ -f "$folder/config.json" ] || continue
 		name=${folder##*/}
 		log=$HANDOVER/log/$1-$name
+		bundle=/run/once/$name
+		mkdir -p "$bundle"
 		prepare "$folder"
+		bound "once" "$folder" "$name" "$bundle/config.json"
+		seconds=$(sed -n 's/.*"org.toweros.timeout": *"\([0-9]*\)".*/\1/p' "$folder/config.json")
+		seconds=${seconds:-$2}
 		# A pipe, so that what it says has bounds; a name, so that the exit code is runc's.
 		mkfifo "/run/$name.out"
-		/usr/lib/toweros/keep "$log" <"/run/$name.out" &
+		/usr/lib/toweros/keep "$log" <"/run/$name.out" 9>&- &
 		keeper=$!
-		runc run --bundle "$folder" --pid-file "/run/$name.pid" "$name" </dev/null >"/run/$name.out" 2>&1 &
+		runc run --bundle "$bundle" --pid-file "/run/$name.pid" "$name" </dev/null >"/run/$name.out" 2>&1 9>&- &
 		runner=$!
+		end_late "$name" $runner "$seconds" &
+		guard=$!
 		if grep -q '"bindNS"' "$folder/runtime.json" && jq -e '.bindNS | any(. != "")' "$folder/runtime.json" >/dev/null; then
 			wait_for_file "/run/$name.pid" && bind_namespaces "$folder" "$(cat "/run/$name.pid")"
 		fi
 		wait $runner
 		code=$?
-		echo $code >"$HANDOVER/$1/$name"
+		kill $guard 2>/dev/null
+		[ ! -e "/run/$name.late" ] || code="$code (it did not end within $seconds s)"
+		out_of_memory "$name" && code="$code (out of memory)"
+		echo "$code" >"$HANDOVER/$1/$name"
 		wait_until_gone $keeper
-		rm "/run/$name.out"
+		rm -rf "/run/$name.out" "/run/$name.late" "$bundle"
 		head -c 4096 "$log" >>$HANDOVER/init.log
 		say "$1 $name: exit $code"
 	done
+}
+
+# end_late NAME RUNNER SECONDS: until then the watchdog is fed. What not even SIGKILL ends is left where it is.
+end_late() {
+	left=$3
+	while [ "$left" -gt 0 ]; do
+		feed_watchdog
+		nap=$((left < 10 ? left : 10))
+		sleep $nap
+		left=$((left - nap))
+	done
+	: >"/run/$1.late"
+	timeout 5 runc kill "$1" KILL 2>/dev/null
+	wait_until_gone "$2"
+	kill -9 "$2" 2>/dev/null
+}
+
+out_of_memory() {
+	grep -qs '^oom_kill [1-9]' "$CGROUPS/once/$1/memory.events"
 }
 
 # Its last words are on their way; a program that it left behind may hold the pipe for ever.

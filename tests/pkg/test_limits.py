@@ -1,0 +1,142 @@
+"""What a container may take, as init says it: the shell's functions on folders that stand for cgroups.
+
+A real kernel keeps services within these bounds in `tests/e2e/test_box.py`.
+"""
+
+import json
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+from gitops.assemble.root.runtime_spec import describe
+from gitops.fleet.linuxkit.spec import load
+from gitops.model import Container, Json
+from gitops.source import FolderTree
+
+CHECKOUT = Path(__file__).resolve().parents[2]
+INIT = CHECKOUT / "pkg/init/files/usr/lib/toweros"
+MIB = 1 << 20
+MEMORY = 1000 * MIB
+
+
+def sh(folder: Path, script: str) -> str:
+    """Run functions of common.sh; what they wrote."""
+    head = f". {INIT}/common.sh; CGROUPS={folder}/cgroups HANDOVER={folder} CONTAINERS={folder}/containers"
+    head += f" MEMINFO={folder}/meminfo PATH={folder}/bin:$PATH\n"
+    (folder / "cgroups").mkdir(exist_ok=True)
+    (folder / "cgroups/cgroup.controllers").write_text("cpu memory pids\n")
+    (folder / "meminfo").write_text(f"MemTotal:       {MEMORY // 1024} kB\nMemFree: 7 kB\n")
+    done = subprocess.run(["busybox", "sh", "-c", head + script], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done
+    return done.stdout
+
+
+def bound(folder: Path, settings: Json, name: str = "web") -> tuple[Json, dict[str, str]]:
+    """The config.json of a service on a box, and what is in its cgroup."""
+    bundle = folder / "bundle"
+    bundle.mkdir()
+    config, _ = describe(Container(name, "i", settings), {"Cmd": ["run"]}, volumes={}, ids={})
+    (bundle / "config.json").write_text(json.dumps(config))
+    sh(folder, f"bound services {bundle} {name} {folder}/out.json")
+    made: Json = json.loads((folder / "out.json").read_text())
+    group = folder / "cgroups" / made["linux"]["cgroupsPath"].lstrip("/").removesuffix("/run")
+    return made, {path.name: path.read_text().strip() for path in group.iterdir() if "." in path.name}
+
+
+def test_a_service_that_says_nothing_gets_the_defaults(tmp_path: Path) -> None:
+    made, group = bound(tmp_path, {})
+    assert made["linux"]["cgroupsPath"] == "/services/web/run"
+    assert made["root"]["path"] == f"{tmp_path}/bundle/rootfs"
+    assert made["process"]["oomScoreAdj"] == 0, "else it has that of containerd's shims"
+    assert made["linux"]["resources"] == {"unified": {"memory.oom.group": "1"}}
+    half = str(MEMORY // 100 * 50)
+    assert group == {"pids.max": "1024", "memory.max": half, "memory.oom.group": "1", "memory.min": "0"}
+
+
+def test_what_a_spec_says_counts(tmp_path: Path) -> None:
+    resources = {"pids": {"limit": 7}, "memory": {"limit": -1}, "unified": {"memory.oom.group": "0"}}
+    made, group = bound(tmp_path, {"resources": resources, "oomScoreAdj": -5, "cgroupsPath": "apps/one"})
+    assert made["linux"]["cgroupsPath"] == "/services/apps/one/run"
+    assert made["linux"]["resources"] == resources and made["process"]["oomScoreAdj"] == -5
+    assert group == {"pids.max": "7", "memory.max": "max", "memory.oom.group": "0", "memory.min": "0"}
+
+
+def test_what_keeps_the_box_within_reach_is_protected_and_has_no_limit_of_memory(tmp_path: Path) -> None:
+    made, group = bound(tmp_path, {"cgroupsPath": "/core/agent"}, "agent")
+    kept = str(MEMORY // 100 * 10)
+    assert made["linux"]["resources"]["unified"]["memory.min"] == kept
+    assert group == {"pids.max": "1024", "memory.max": "max", "memory.oom.group": "1", "memory.min": kept}
+
+
+def test_a_tmpfs_without_a_size_gets_one_and_another_keeps_its_own(tmp_path: Path) -> None:
+    made, _ = bound(tmp_path, {"tmpfs": ["/tmp:nosuid", "/big:size=90%", "/plain"]})
+    options = {mount["destination"]: mount["options"] for mount in made["mounts"] if mount["type"] == "tmpfs"}
+    assert options["/tmp"] == ["nosuid", "size=10%"] and options["/plain"] == ["size=10%"]
+    assert options["/big"] == ["size=90%"] and options["/dev"][-1] == "size=65536k"
+
+
+def test_the_groups_above_give_their_controllers_and_the_last_one_keeps_them(tmp_path: Path) -> None:
+    """A cgroup 2 that gives controllers away may hold no process."""
+    sh(tmp_path, "make_group /core/containerd")
+    given = {path.parent.name for path in (tmp_path / "cgroups").rglob("cgroup.subtree_control")}
+    assert (tmp_path / "cgroups/core/containerd").is_dir() and given == {"cgroups"}
+
+
+def test_our_own_specs_protect_agent_and_login_and_let_docker_have_more_processes() -> None:
+    problems: list = []
+    spec = load(FolderTree(CHECKOUT), ["boot/oc-minimal.yml", "boot/docker.yml"], problems)
+    assert problems == []
+    said = {each.name: each.settings.get("resources") for each in spec.services}
+    assert said.pop("docker") == {
+        "pids": {"limit": 4096}, "memory": {"limit": -1}, "unified": {"memory.oom.group": "0"},
+    }  # fmt: skip
+    assert set(said.values()) == {None}
+    for name in ("agent", "sshd"):
+        text = (CHECKOUT / "pkg" / name / "build.yml").read_text()
+        assert f"cgroupsPath: /core/{name}" in text and "oomScoreAdj: -900" in text
+
+
+# --- containers that run once ---
+
+
+def once(folder: Path, containers: dict[str, str], seconds: int, annotations: Json | None = None) -> dict[str, str]:
+    """Run a group of onboot containers, whose program a shell script stands for; what is left for the agent."""
+    for name, script in containers.items():
+        bundle = folder / "containers/onboot" / name
+        bundle.mkdir(parents=True)
+        settings = {"command": [script], "annotations": annotations or {}}
+        config, runtime = describe(Container(name, "i", settings), {}, volumes={}, ids={})
+        (bundle / "config.json").write_text(json.dumps(config, indent=2))
+        (bundle / "runtime.json").write_text(json.dumps(runtime))
+    (folder / "bin").mkdir()
+    runc = folder / "bin/runc"
+    runc.write_text('#!/bin/sh\n[ "$1" = run ] && exec sh -c "$(jq -r ".process.args[0]" "$3/config.json")"\n')
+    runc.chmod(0o755)
+    script = (
+        (INIT / "common.sh").read_text().replace("/usr/lib/toweros/", f"{INIT}/").replace("/run/", f"{folder}/run/")
+    )
+    (folder / "common.sh").write_text(script.replace("/dev/console", f"{folder}/console"))
+    (folder / "run").mkdir()
+    sh(folder, f". {folder}/common.sh; CGROUPS={folder}/cgroups HANDOVER={folder} CONTAINERS={folder}/containers\n"
+       f"PATH={folder}/bin:$PATH\nexec 9>{folder}/watchdog\nrun_once onboot {seconds}")  # fmt: skip
+    return {path.name: path.read_text().strip() for path in sorted((folder / "onboot").iterdir())}
+
+
+def test_an_onboot_container_that_hangs_is_ended_and_named_and_the_next_one_runs(tmp_path: Path) -> None:
+    began = time.monotonic()
+    left = once(tmp_path, {"000-hangs": "echo so far; exec sleep 99", "001-next": "exit 3"}, 2)
+    assert left == {"000-hangs": "137 (it did not end within 2 s)", "001-next": "3"}
+    assert time.monotonic() - began < 20
+    assert (tmp_path / "log/onboot-000-hangs").read_text() == "so far\n"
+    assert (tmp_path / "watchdog").read_text(), "the watchdog is fed meanwhile"
+
+
+def test_a_container_may_say_how_long_it_takes(tmp_path: Path) -> None:
+    assert once(tmp_path, {"000-slow": "sleep 1.2"}, 1, {"org.toweros.timeout": "30"}) == {"000-slow": "0"}
+
+
+@pytest.mark.parametrize(("name", "seconds"), [("mount", "1800"), ("format", "600")])
+def test_a_large_file_system_has_its_time(name: str, seconds: str) -> None:
+    assert f'org.toweros.timeout: "{seconds}"' in (CHECKOUT / "pkg" / name / "build.yml").read_text()
