@@ -85,7 +85,7 @@ def test_the_box_that_started_again_in_vain_waits_longer_each_time(clock: Clock)
     assert keeper.give_up()
 
 
-def test_what_ran_out_of_memory_is_named_for_an_hour(clock: Clock) -> None:
+def test_what_ran_out_of_memory_is_named_for_some_time(clock: Clock) -> None:
     keeper = Keeper(Services(counted=FULL))
     keeper.look()
     assert keeper.problems == ["service web: oom killed, 2 times (memory limit 64 MiB)"]

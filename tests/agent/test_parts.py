@@ -59,9 +59,9 @@ def test_the_drawing_is_the_code() -> None:
     assert {(State(a), Event(event)): State(b) for a, event, b in drawn} == TRANSITIONS
 
 
-def test_only_a_verdict_or_a_staged_release_leads_to_a_reboot() -> None:
+def test_only_a_verdict_a_staged_release_or_what_nothing_helps_leads_to_a_reboot() -> None:
     ways = {event for (_, event), to in TRANSITIONS.items() if to == State.REBOOTING}
-    assert ways == {Event.GO_BACK, Event.STAGED}
+    assert ways == {Event.GO_BACK, Event.STAGED, Event.DESPAIR}
     assert all(state != State.REBOOTING for state, _ in TRANSITIONS)
 
 

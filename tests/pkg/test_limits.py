@@ -77,6 +77,21 @@ def test_a_tmpfs_without_a_size_gets_one_and_another_keeps_its_own(tmp_path: Pat
     assert options["/big"] == ["size=90%"] and options["/dev"][-1] == "size=65536k"
 
 
+def test_all_services_together_leave_memory_and_processes_to_the_core(tmp_path: Path) -> None:
+    boot = (INIT / "boot").read_text().replace("\nmain\n", "\n").replace("/usr/lib/toweros/", f"{INIT}/")
+    (tmp_path / "boot").write_text(boot)
+    again = f"CGROUPS={tmp_path}/cgroups MEMINFO={tmp_path}/meminfo HANDOVER={tmp_path}"
+    sh(tmp_path, f". {tmp_path}/boot; {again}\nshare_the_box")
+    cgroups = tmp_path / "cgroups"
+    threads = min(int(Path("/proc/sys/kernel", name).read_text()) for name in ("pid_max", "threads-max"))
+    assert int((cgroups / "services/pids.max").read_text()) == threads * 3 // 4
+    assert int((cgroups / "services/memory.max").read_text()) == MEMORY - MEMORY // 100 * 12
+    assert int((cgroups / "core/memory.min").read_text()) == MEMORY // 100 * 10
+    assert (cgroups / "core/cpu.weight").read_text() == "1000\n"
+    sh(tmp_path, f"echo 'MemTotal: 262144 kB' >{tmp_path}/meminfo; . {tmp_path}/boot; {again}\nshare_the_box")
+    assert int((cgroups / "services/memory.max").read_text()) < 160 * MIB, "96 MiB of a small one"
+
+
 def test_the_groups_above_give_their_controllers_and_the_last_one_keeps_them(tmp_path: Path) -> None:
     """A cgroup 2 that gives controllers away may hold no process."""
     sh(tmp_path, "make_group /core/containerd")

@@ -26,6 +26,7 @@ class Places:
     run: Path = Path("/run/toweros")
     etc: Path = Path("/etc/toweros")
     lib: Path = Path("/usr/lib/toweros")
+    state: Path = Path("/state")
     sys: Path = Path("/sys")
     efivars: Path = Path("/sys/firmware/efi/efivars")
     pstore: Path = Path("/sys/fs/pstore")

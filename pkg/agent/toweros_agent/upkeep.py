@@ -12,6 +12,7 @@ from toweros_agent.history import History
 from toweros_agent.host.disk import Disk
 from toweros_agent.host.efivars import Variables, keep_fallback, partition_of
 from toweros_agent.host.esp import Esp
+from toweros_agent.host.room import trouble
 from toweros_agent.nouns import Entry, Release
 from toweros_agent.settings import Places
 
@@ -27,7 +28,8 @@ class Upkeep:
     @property
     def problems(self) -> list[str]:
         clock = self._clock if time.time() < self.history.memory.time else ""
-        return [problem for problem in (self._fallback, clock, *self._chores.values()) if problem]
+        disks = (trouble("TOWEROS", self.disk.root), trouble("STATE", self.places.state))
+        return [problem for problem in (self._fallback, clock, *disks, *self._chores.values()) if problem]
 
     def chore(self, name: str, work: Callable[[], object]) -> None:
         self._chores.pop(name, None)

@@ -8,7 +8,7 @@ again. Rules:
 - A service that sits at its limit of processes, and is still refused more, cannot help itself: it is ended as a whole.
 - What `TRIES` such starts did not mend is mended by none: the box starts again. When that does not help either, it
   takes twice as long each time until the next: a box that answers to its server is worth more than one that restarts.
-- Whatever happened is told for an hour.
+- Whatever happened is told for ten minutes.
 """
 
 import time
@@ -29,8 +29,8 @@ STEADY = 600.0
 GIVE_UP = 600.0
 """Seconds that the box has to be up before it starts again for this; doubled for each time that this happened."""
 MAX_DOUBLINGS = 6
-TOLD = 3600.0
-"""Seconds for which a thing that is over is told."""
+TOLD = 600.0
+"""Seconds for which a thing that is over is told: a healed box is not red."""
 MIB = 1 << 20
 
 

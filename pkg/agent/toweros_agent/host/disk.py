@@ -6,10 +6,10 @@ A file is written beside its name, synced, and renamed: after a power cut there 
 import contextlib
 import hashlib
 import os
-import shutil
 from collections.abc import Iterable
 from pathlib import Path
 
+from toweros_agent.host import room
 from toweros_agent.host.verity import tree_size
 from toweros_agent.nouns import Layer, Refused, Release
 
@@ -83,9 +83,7 @@ class Disk:
 
     def demand(self, size: int) -> None:
         """Raises `Refused` when `size` more bytes do not fit."""
-        free = shutil.disk_usage(self.root).free
-        if free < size + HEADROOM:
-            raise Refused(f"no space on TOWEROS: {(size + HEADROOM) >> 20} MiB needed, {free >> 20} MiB free")
+        room.demand("TOWEROS", self.root, size + HEADROOM)
 
     def add_release(self, data: bytes, release: Release) -> None:
         write(self.releases / f"{release.digest}.json", data)

@@ -12,6 +12,7 @@ import shutil
 from dataclasses import replace
 from pathlib import Path
 
+from toweros_agent.host import room
 from toweros_agent.host.disk import file_digest, sync_folder
 from toweros_agent.nouns import Entry, Refused, Staged, Target
 
@@ -45,9 +46,7 @@ class Esp:
 
     def demand(self, size: int) -> None:
         """Raises `Refused` when `size` more bytes do not fit."""
-        free = shutil.disk_usage(self.folder).free
-        if free < size + HEADROOM:
-            raise Refused(f"no space on the ESP: {(size + HEADROOM) >> 10} KiB needed, {free >> 10} KiB free")
+        room.demand("the ESP", self.folder, size + HEADROOM)
 
     def stage(self, sequence: int, uki: Path, addon: Path) -> None:
         """Gather an entry's files under names that no boot loader looks at, in the place of an older try."""

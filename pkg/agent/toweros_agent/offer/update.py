@@ -62,6 +62,7 @@ class Update:
         self.provenance.release(self._offer)
         self.provenance.layers(self.fetcher.missing(release))
         self.upkeep.chore("collect", lambda: self.upkeep.collect(release))
+        self.esp.demand(self._offer.uki.length + self._offer.addon.length)
         layers = self.fetcher.release_layers(release, self.upkeep.running)
         self.disk.add_release(data, release)
         self._candidate = release

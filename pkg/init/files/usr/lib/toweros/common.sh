@@ -84,6 +84,7 @@ bound() {
 	}
 }
 
+# positive NUMBER: what makes no sense is no limit. One of 0 would end the box.
 positive() {
 	[ "$1" -gt 0 ] && echo "$1" || echo max
 }

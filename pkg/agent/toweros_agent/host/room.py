@@ -1,0 +1,51 @@
+"""Is there room to write, and may anybody? Asked before anything is written: what is refused in time breaks nothing.
+
+A file system that met an error of its disk is read-only from then on (ext4's `errors=remount-ro`); one that has blocks
+may have no inodes. Both look like room to who counts bytes alone.
+"""
+
+import os
+from pathlib import Path
+
+from toweros_agent.nouns import Refused
+
+FEW_BYTES = 4 << 20
+FEW_INODES = 64
+MOUNTS = Path("/proc/self/mountinfo")
+OF_THE_ROOT = ("overlay", "erofs")
+"""What a folder is on that has no file system of its own: the verified root."""
+
+
+def demand(name: str, folder: Path, size: int, inodes: int = FEW_INODES) -> None:
+    """Raises `Refused` when `size` more bytes, or that many more files, do not fit; `OSError` when nobody can tell."""
+    about = os.statvfs(folder)
+    free = about.f_bavail * about.f_frsize
+    if about.f_flag & os.ST_RDONLY:
+        raise Refused(f"{name} is read-only: the disk has errors, or the file system has")
+    if free < size:
+        raise Refused(f"no space on {name}: {_amount(size)} needed, {_amount(free)} free")
+    if about.f_files and about.f_favail < inodes:
+        raise Refused(f"no space on {name}: {inodes} more files needed, {about.f_favail} possible")
+
+
+def trouble(name: str, folder: Path) -> str:
+    """What is wrong with a file system already, "" when nothing is, or when there is none of its own."""
+    try:
+        if _kind(folder) not in OF_THE_ROOT:
+            demand(name, folder, FEW_BYTES)
+    except Refused as error:
+        return str(error)
+    except OSError as error:
+        return f"{name} cannot be asked: {error}"
+    return ""
+
+
+def _kind(folder: Path) -> str:
+    """The type of the file system mounted at a folder; that of the root when none is."""
+    rows = (line.split() for line in MOUNTS.read_text(errors="replace").splitlines())
+    kinds = {row[4]: row[row.index("-") + 1] for row in rows}
+    return next((kinds[str(each)] for each in (folder, *folder.parents) if str(each) in kinds), OF_THE_ROOT[0])
+
+
+def _amount(size: int) -> str:
+    return f"{size >> 20} MiB" if size >= 1 << 20 else f"{size >> 10} KiB"
