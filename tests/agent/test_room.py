@@ -161,6 +161,17 @@ def test_a_full_state_is_reported_and_keeps_no_release_away(box: Box, server: Up
     assert "no space on STATE: 4 MiB needed, 0 KiB free" in said  # type: ignore[operator]
 
 
+def test_a_read_only_view_of_a_good_file_system_is_no_trouble(tmp_path: Path, mount: Mount) -> None:
+    state, view = mount(tmp_path / "state", "size=8m"), tmp_path / "view"
+    view.mkdir()
+    subprocess.run(["mount", "--bind", state, view], check=True)
+    try:
+        subprocess.run(["mount", "-o", "remount,bind,ro", view], check=True)
+        assert room.trouble("STATE", view) == ""
+    finally:
+        subprocess.run(["umount", view], check=True)
+
+
 @pytest.mark.parametrize("options", ["size=8m,nr_inodes=9", "size=8m,ro"])
 def test_a_state_without_inodes_or_read_only_is_trouble(tmp_path: Path, mount: Mount, options: str) -> None:
     assert "STATE" in room.trouble("STATE", mount(tmp_path / "state", options))

@@ -86,7 +86,7 @@ def test_all_services_together_leave_memory_and_processes_to_the_core(tmp_path: 
     threads = min(int(Path("/proc/sys/kernel", name).read_text()) for name in ("pid_max", "threads-max"))
     assert int((cgroups / "services/pids.max").read_text()) == threads * 3 // 4
     assert int((cgroups / "services/memory.max").read_text()) == MEMORY - MEMORY // 100 * 12
-    assert int((cgroups / "core/memory.min").read_text()) == MEMORY // 100 * 10
+    assert int((cgroups / "core/memory.min").read_text()) == MEMORY // 100 * 20
     assert (cgroups / "core/cpu.weight").read_text() == "1000\n"
     sh(tmp_path, f"echo 'MemTotal: 262144 kB' >{tmp_path}/meminfo; . {tmp_path}/boot; {again}\nshare_the_box")
     assert int((cgroups / "services/memory.max").read_text()) < 160 * MIB, "96 MiB of a small one"

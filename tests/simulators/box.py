@@ -85,8 +85,8 @@ class Box:
         (root / "watchdog").touch()
         self._firmware()
         self.places = Places(
-            run=self.run, etc=root / "etc", lib=root / "lib", sys=root / "sys", state=root / "state", efivars=root / "efivars",
-            pstore=root / "pstore", watchdog=root / "watchdog", boot_id=root / "boot_id",
+            run=self.run, etc=root / "etc", lib=root / "lib", sys=root / "sys", state=root / "state",
+            efivars=root / "efivars", pstore=root / "pstore", watchdog=root / "watchdog", boot_id=root / "boot_id",
         )  # fmt: skip
 
     def _firmware(self) -> None:

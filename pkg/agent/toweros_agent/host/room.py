@@ -6,6 +6,7 @@ may have no inodes. Both look like room to who counts bytes alone.
 
 import os
 from pathlib import Path
+from typing import NamedTuple
 
 from toweros_agent.nouns import Refused
 
@@ -16,11 +17,18 @@ OF_THE_ROOT = ("overlay", "erofs")
 """What a folder is on that has no file system of its own: the verified root."""
 
 
+class Mounted(NamedTuple):
+    """Type and state of a file system, as mountinfo (proc(5)) has them."""
+
+    kind: str = OF_THE_ROOT[0]
+    read_only: bool = False
+
+
 def demand(name: str, folder: Path, size: int, inodes: int = FEW_INODES) -> None:
     """Raises `Refused` when `size` more bytes, or that many more files, do not fit; `OSError` when nobody can tell."""
     about = os.statvfs(folder)
     free = about.f_bavail * about.f_frsize
-    if about.f_flag & os.ST_RDONLY:
+    if _mounted(folder).read_only:
         raise Refused(f"{name} is read-only: the disk has errors, or the file system has")
     if free < size:
         raise Refused(f"no space on {name}: {_amount(size)} needed, {_amount(free)} free")
@@ -31,7 +39,7 @@ def demand(name: str, folder: Path, size: int, inodes: int = FEW_INODES) -> None
 def trouble(name: str, folder: Path) -> str:
     """What is wrong with a file system already, "" when nothing is, or when there is none of its own."""
     try:
-        if _kind(folder) not in OF_THE_ROOT:
+        if _mounted(folder).kind not in OF_THE_ROOT:
             demand(name, folder, FEW_BYTES)
     except Refused as error:
         return str(error)
@@ -40,11 +48,11 @@ def trouble(name: str, folder: Path) -> str:
     return ""
 
 
-def _kind(folder: Path) -> str:
-    """The type of the file system mounted at a folder; that of the root when none is."""
+def _mounted(folder: Path) -> Mounted:
+    """The file system that a folder is on. A bind mount may be read-only where the file system itself is not."""
     rows = (line.split() for line in MOUNTS.read_text(errors="replace").splitlines())
-    kinds = {row[4]: row[row.index("-") + 1] for row in rows}
-    return next((kinds[str(each)] for each in (folder, *folder.parents) if str(each) in kinds), OF_THE_ROOT[0])
+    found = {row[4]: Mounted(row[row.index("-") + 1], "ro" in row[-1].split(",")) for row in rows}
+    return next((found[str(each)] for each in (folder, *folder.parents) if str(each) in found), Mounted())
 
 
 def _amount(size: int) -> str:
