@@ -1,5 +1,6 @@
 """Power lost at any change of the disk, with everything unsynced gone: a good release boots, and the update ends."""
 
+import json
 import shutil
 from pathlib import Path
 
@@ -37,8 +38,11 @@ def test_a_power_cut_anywhere_loses_nothing(tmp_path: Path) -> None:
             box = Box(folder, server.url, server.root)
             box.install(make(6, service=b"zero", probation=0))
             box.install(make(7, probation=0))
-            cut = cut_at(point, (box.disk, box.esp, box.root / "efivars"), lambda box=box: _update_and_bless(box))
+            disks = (box.disk, box.esp, box.root / "efivars")
+            cut = cut_at(point, disks, lambda box=box: _update_and_bless(box), vfat=box.esp)
             assert set(box.bootable()) & {7, 8}, f"nothing boots after a cut at change {point}"
+            if json.loads((box.run / "boot.json").read_bytes())["sequence"] == 8:
+                assert 8 in box.bootable(), f"the new release is gone after a cut at change {point}"
             plain_and_counted = [name.split("+")[0].removesuffix(".efi") for name in box.entries()]
             assert len(set(plain_and_counted)) == len(plain_and_counted), f"twins after a cut at change {point}"
             _update_and_bless(box)

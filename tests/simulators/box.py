@@ -124,7 +124,8 @@ class Box:
     # --- what is on the disk ---
 
     def entries(self) -> list[str]:
-        return sorted(path.name for path in self.linux.iterdir() if path.suffix == ".efi")
+        """systemd-boot lists what begins as a program does: an empty file does not."""
+        return sorted(path.name for path in self.linux.iterdir() if path.suffix == ".efi" and path.stat().st_size)
 
     def bootable(self) -> list[int]:
         """Sequences of the entries whose UKI, addon, release and layers are all there and right."""

@@ -106,13 +106,13 @@ class History:
         return same and self.boot.sequence not in self.memory.staged
 
     def fail(self, staged: Staged, verdict: Verdict, reason: str, said: str = "") -> None:
-        """Remember why the box goes back from a release, and leave its entry no tries."""
-        self.esp.condemn(staged.sequence)
+        """Remember why the box goes back from a release; then leave its entry no tries, which may not work."""
         log = "\n".join(filter(None, [self.disk.why(staged.sequence)[1], said]))
         which = (staged.sequence, staged.release, staged.content, staged.uki)
         self.memory.failures.append(Failure(*which, verdict, reason, int(time.time()), log))
         self.memory.staged.pop(staged.sequence, None)
         self.save()
+        self.esp.condemn(staged.sequence)
 
     def look_back(self, places: Places) -> None:
         """Was there a newer release, and why does it not run?"""

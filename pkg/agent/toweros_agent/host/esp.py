@@ -3,17 +3,19 @@
     toweros-8.efi        plain: blessed             toweros-8+2-1.efi    counted: 2 tries left, 1 done
     toweros-8+0-3.efi    bad: no tries left         toweros-8.efi.extra.d/release.addon.efi    names its release
 
-There is never a plain and a counted entry of one sequence. A new entry appears in one rename, after its addon and its
-content are on the disk and read back; it disappears before its addon does.
+There is never a plain and a counted entry of one sequence. A new entry appears when its addon and its content are on
+the disk and read back, and gets its name as every other does (renaming.py); it disappears before its addon does. A file
+of no bytes is no entry: a power cut left it. What was removed is synced before anything else is written, as vfat would
+give its clusters away again.
 """
 
-import os
 import shutil
 from dataclasses import replace
 from pathlib import Path
 
 from toweros_agent.host import room
 from toweros_agent.host.disk import file_digest, sync_folder
+from toweros_agent.host.renaming import rename, settle
 from toweros_agent.nouns import Entry, Refused, Staged, Target
 
 TRIES = 3
@@ -27,7 +29,7 @@ class Esp:
         self.folder = root / "EFI" / "Linux"
 
     def entries(self) -> list[Entry]:
-        found = [Entry.parse(path.name) for path in self.folder.iterdir()]
+        found = [Entry.parse(path.name) for path in self.folder.iterdir() if path.stat().st_size]
         return sorted((entry for entry in found if entry), key=lambda entry: entry.sequence)
 
     def get(self, sequence: int) -> Entry | None:
@@ -64,13 +66,15 @@ class Esp:
         """
         gathered, addon = self.folder / f"toweros-{staged.sequence}.efi.new", self.addon(staged.sequence)
         for path, expected in ((addon, staged.addon), (gathered, staged.uki)):
-            _settle(path)
+            settle(path)
             if file_digest(path) != expected:
                 raise Refused(f"the ESP does not give back {path.name} as it was written")
         sync_folder(addon.parent)
         sync_folder(self.folder)
-        gathered.replace(self.folder / Entry(staged.sequence, TRIES).name)
-        sync_folder(self.folder)
+        entry = self.folder / Entry(staged.sequence, TRIES).name
+        rename(gathered, entry, check=False)
+        if file_digest(entry) != staged.uki:
+            raise Refused(f"the ESP does not give back {entry.name} as it was written")
 
     def intact(self, staged: Staged) -> bool:
         """Do an entry's boot files read back as they were written?"""
@@ -83,13 +87,13 @@ class Esp:
 
     def bless(self, sequence: int) -> None:
         """Make an entry plain, from any count (the third try runs as `+0-3`)."""
-        self._rename(sequence, Entry(sequence))
+        self._rename(sequence, Entry(sequence), check=True)
 
     def condemn(self, sequence: int) -> None:
         """Leave an entry no tries: the boot loader then takes any other first."""
         entry = self.get(sequence)
         if entry and not entry.bad:
-            self._rename(sequence, replace(entry, left=0, done=entry.done or TRIES))
+            self._rename(sequence, replace(entry, left=0, done=entry.done or TRIES), check=False)
 
     def remove(self, sequence: int) -> None:
         """Entry first, addon after it."""
@@ -98,28 +102,20 @@ class Esp:
                 (self.folder / entry.name).unlink()
         sync_folder(self.folder)
         shutil.rmtree(self.addon(sequence).parent, ignore_errors=True)
+        sync_folder(self.folder)
 
     def clean(self) -> None:
         """Drop what an interrupted update left."""
         named = {f"toweros-{entry.sequence}.efi.extra.d" for entry in self.entries()}
         for path in self.folder.iterdir():
-            if path.name.endswith(".new"):
+            empty = Entry.parse(path.name) and not path.stat().st_size
+            if path.name.endswith(".new") or empty:
                 path.unlink()
             elif path.name.endswith(".extra.d") and path.name not in named:
                 shutil.rmtree(path)
-
-    def _rename(self, sequence: int, to: Entry) -> None:
-        for entry in self.entries():
-            if entry.sequence == sequence and entry != to:
-                (self.folder / entry.name).replace(self.folder / to.name)
         sync_folder(self.folder)
 
-
-def _settle(path: Path) -> None:
-    """To the disk and out of the page cache: what is read next comes from the disk."""
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-        os.posix_fadvise(handle, 0, 0, os.POSIX_FADV_DONTNEED)
-    finally:
-        os.close(handle)
+    def _rename(self, sequence: int, to: Entry, *, check: bool) -> None:
+        for entry in self.entries():
+            if entry.sequence == sequence and entry != to:
+                rename(self.folder / entry.name, self.folder / to.name, check=check)
