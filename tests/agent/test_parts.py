@@ -13,9 +13,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from toweros_agent import machine, rules
-from toweros_agent.history import Memory
 from toweros_agent.host.disk import Disk
 from toweros_agent.host.efivars import GLOBAL, Partition, Variables, keep_fallback, load_option
+from toweros_agent.host.memory import Memory
 from toweros_agent.host.verity import hash_tree, seal, tree_size
 from toweros_agent.machine import TRANSITIONS, Event, State
 from toweros_agent.nouns import Entry, Failure, Layer, Offer, Refused, Release, Staged, Target, Verdict
@@ -113,19 +113,20 @@ def test_an_older_offer_is_refused() -> None:
 
 
 @pytest.mark.parametrize(
-    ("entry", "intact", "why", "verdict", "reason"),
+    ("entry", "intact", "why", "changed", "reason"),
     [
-        (Entry(8, 2, 1), False, "", Verdict.INDETERMINATE, "read back"),
-        (Entry(8, 2, 1), True, "", Verdict.FAILED, "refused by the firmware"),
-        (Entry(8), True, "", Verdict.FAILED, "refused by the firmware"),
-        (Entry(8, 0, 3), True, "", Verdict.INDETERMINATE, "tries are used up"),
-        (Entry(8, 0, 3), True, "no disk", Verdict.INDETERMINATE, "no disk"),
-        (Entry(8, 3), True, "", Verdict.INDETERMINATE, "never tried"),
+        (Entry(8, 2, 1), False, "", "loader.conf", "read back"),
+        (Entry(8, 2, 1), True, "", "", "refused by the firmware"),
+        (Entry(8), True, "", "", "refused by the firmware"),
+        (Entry(8), True, "", "loader.conf", "another entry was started: loader.conf"),
+        (Entry(8, 0, 3), True, "", "loader.conf", "tries are used up"),
+        (Entry(8, 0, 3), True, "no disk", "", "no disk"),
+        (Entry(8, 3), True, "", "", "never tried"),
+        (Entry(8, 3), True, "", "loader.conf", "another entry was started: loader.conf"),
     ],
 )
-def test_why_a_release_does_not_run(entry: Entry, intact: bool, why: str, verdict: Verdict, reason: str) -> None:
-    got = rules.diagnose(entry, intact, why)
-    assert got[0] == verdict and reason in got[1]
+def test_why_a_release_does_not_run(entry: Entry, intact: bool, why: str, changed: str, reason: str) -> None:
+    assert reason in rules.diagnose(entry, intact, why, changed)
 
 
 @pytest.mark.parametrize(

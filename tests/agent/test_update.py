@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from toweros_agent.box import history, log, status
 from toweros_agent.health.system import System
-from toweros_agent.history import Memory
+from toweros_agent.host.memory import Memory
 from toweros_agent.host.watchdog import Watchdog
 from toweros_agent.nouns import Verdict
 
@@ -306,7 +306,7 @@ def test_a_refused_uki_is_left_without_hands(box: Box, server: UpdateServer) -> 
     drive(agent, State.IDLE)
     agent.step()
     (failure,) = box.report(server)["failures"]
-    assert (failure["verdict"], failure["reason"]) == ("failed", "refused by the firmware")
+    assert (failure["verdict"], failure["reason"]) == ("indeterminate", "refused by the firmware")
     assert agent.state == State.IDLE
 
 

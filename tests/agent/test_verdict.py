@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from toweros_agent.deadlines import GOOD, PATIENCE
 from toweros_agent.health.checks import Result
 from toweros_agent.health.probation import BAD, Outcome, Probation
-from toweros_agent.history import Memory
+from toweros_agent.host.memory import Memory
 from toweros_agent.loop import Agent
 from toweros_agent.nouns import Verdict
 from toweros_agent.rules import MAX_INDETERMINATE

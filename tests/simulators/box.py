@@ -49,6 +49,10 @@ class Made:
     def digest(self) -> str:
         return sha256(self.document).hexdigest()
 
+    @property
+    def content(self) -> str:
+        return nouns.Release.parse(self.document).content
+
 
 def make(sequence: int, *, service: bytes = b"one", uki: bytes = SIGNED + b"kernel 1", box: str = "demo-1",
          probation: int = 1, checks: tuple[HealthCheck, ...] = (),
@@ -149,10 +153,13 @@ class Box:
             return self.power_on()
         if self.hang and not entry.plain:
             return self.power_on()
-        return self._start(entry)
+        return self.start(entry)
+
+    def loader_entries(self) -> list[nouns.Entry]:
+        return [entry for name in self.entries() if (entry := nouns.Entry.parse(name))]
 
     def _systemd_boot(self) -> nouns.Entry | None:
-        entries = [entry for name in self.entries() if (entry := nouns.Entry.parse(name))]
+        entries = self.loader_entries()
         entries.sort(key=lambda entry: (not entry.bad, entry.sequence))
         if not entries:
             return None
@@ -192,10 +199,12 @@ class Box:
             return f"{type(error).__name__}: {error}"
         return ""
 
-    def _start(self, entry: nouns.Entry) -> Agent:
+    def start(self, entry: nouns.Entry) -> Agent:
+        """The agent of a boot from this entry: what runs is what the addon beside it says."""
         addon = self.linux / f"toweros-{entry.sequence}.efi.extra.d" / "release.addon.efi"
         digest = addon.read_bytes().split(b"toweros.release=")[1].decode()
-        runs = {"box": "demo-1", "release": digest, "sequence": entry.sequence, "server": self.server}
+        sequence = json.loads((self.disk / "releases" / f"{digest}.json").read_bytes())["sequence"]
+        runs = {"box": "demo-1", "release": digest, "sequence": sequence, "server": self.server}
         boot = good("boot", "blessed", **runs, entry=entry.name, trial=not entry.plain)
         (self.run / "boot.json").write_text(json.dumps(boot))
         (self.run / "release.json").write_bytes((self.disk / "releases" / f"{digest}.json").read_bytes())

@@ -32,7 +32,7 @@ EPOCH = 1_700_000_000
 """Seconds: the one time that everything on a new disk carries."""
 NAMESPACE = uuid.UUID("b6f4c1f2-4f3c-5b52-9d6e-746f7765726f")
 TYPES = {"ESP": "EF00", "TOWEROS": "8300", "STATE": "8300"}
-LOADER_CONF = "timeout 0\neditor no\n"
+LOADER_CONF = "timeout menu-disabled\neditor no\nauto-firmware no\nauto-entries no\nsecure-boot-enroll off\n"
 FOLDERS = ("layers", "releases", "state", "tuf", "identity")
 
 

@@ -3,9 +3,9 @@
 import sys
 import time
 
-from toweros_agent.history import Memory
 from toweros_agent.host.disk import Disk, last_lines
 from toweros_agent.host.esp import Esp
+from toweros_agent.host.memory import Memory
 from toweros_agent.nouns import Boot, Release
 from toweros_agent.settings import Places
 

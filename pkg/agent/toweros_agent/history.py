@@ -1,76 +1,28 @@
-"""What the box remembers from one boot to the next: what was staged, what failed and why, and the proven time.
+"""What happened to the releases of before, as far as this boot can tell: why they do not run, and how a boot ended.
 
-The memory is one JSON document on `TOWEROS`; one that cannot be read is put aside and the box starts afresh, which
-costs at most a retry, because what boots is decided by the ESP alone.
+What it remembers is a document on `TOWEROS` (memory.py). What boots is decided by the ESP alone.
 """
 
 import contextlib
-import json
 import sys
 import time
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 
 from toweros_agent import rules
 from toweros_agent.host.disk import Disk, take_crash, write
 from toweros_agent.host.esp import Esp
+from toweros_agent.host.memory import Memory, path_of
 from toweros_agent.host.watchdog import reset_the_machine
-from toweros_agent.nouns import FORMAT, Boot, Failure, Json, Offer, Refused, Reset, Staged, Verdict, text
-from toweros_agent.settings import Places
+from toweros_agent.nouns import Boot, Failure, Offer, Refused, Reset, Staged, Verdict
 
-MAX_FAILURES = 8
-MAX_RESETS = 8
+MAX_CUTS = 4
+"""How often one content is forgiven that its tries ended by loss of power: a kernel that dies mute looks the same."""
 TOLD = 3600.0
 """Seconds for which a thing that is over is told."""
 GAVE_UP = "the agent started the box again: "
 UNKNOWN = "nothing that was written down: the agent did not run, or could not write"
-
-
-@dataclass
-class Memory:
-    """`time` is the greatest moment that the box has proof of; `fetched` speaks of the last update."""
-
-    staged: dict[int, Staged] = field(default_factory=dict)
-    failures: list[Failure] = field(default_factory=list)
-    fetched: Json = field(default_factory=dict)
-    time: int = 0
-    resets: list[Reset] = field(default_factory=list)
-    retried: dict[str, list[str]] = field(default_factory=dict)
-    """Content -> the reasons for which it was tried again. Beside the failures, as an older agent reads those too."""
-
-    @classmethod
-    def parse(cls, data: bytes) -> "Memory":
-        document = json.loads(data)
-        if document["format"] not in (FORMAT, FORMAT - 1):
-            raise ValueError(f"memory format {document['format']}")
-        staged = [Staged(**each) for each in document["staged"]]
-        failures = [Failure(**each | {"verdict": Verdict(each["verdict"])}) for each in document["failures"]]
-        resets = [Reset(**each) for each in document.get("resets", ())]
-        fetched, moment = dict(document["fetched"]), int(document["time"])
-        retried = {content: [text(each) for each in why] for content, why in document.get("retried", {}).items()}
-        return cls({each.sequence: each for each in staged}, failures, fetched, moment, resets, retried)
-
-    def encode(self) -> bytes:
-        staged = [asdict(each) for each in self.staged.values()]
-        failures = [asdict(each) for each in self.failures[-MAX_FAILURES:]]
-        resets = [asdict(each) for each in self.resets[-MAX_RESETS:]]
-        document = {"format": FORMAT, "staged": staged, "failures": failures, "resets": resets}
-        document["retried"] = dict([*self.retried.items()][-MAX_FAILURES:])
-        return json.dumps(document | {"fetched": self.fetched, "time": self.time}, indent=1).encode()
-
-    @classmethod
-    def load(cls, disk: Disk) -> tuple["Memory", str]:
-        """The memory, and what was wrong with it ("" when nothing was)."""
-        path = _path(disk)
-        try:
-            return cls.parse(path.read_bytes()), ""
-        except FileNotFoundError:
-            return cls(), ""
-        except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
-            with contextlib.suppress(OSError):
-                path.replace(path.with_suffix(".bad"))
-            return cls(), f"the memory was unreadable and is put aside: {type(error).__name__}: {error}"
 
 
 class History:
@@ -93,7 +45,7 @@ class History:
         self.disk.log(self.boot.sequence, line)
 
     def save(self) -> None:
-        write(_path(self.disk), self.memory.encode())
+        write(path_of(self.disk), self.memory.encode())
 
     def waiting(self) -> Iterator[Staged]:
         """What was staged and is newer than what runs."""
@@ -114,8 +66,11 @@ class History:
         self.save()
         self.esp.condemn(staged.sequence)
 
-    def look_back(self, places: Places) -> None:
-        """Was there a newer release, and why does it not run?"""
+    def look_back(self, pstore: Path, changed: str) -> None:
+        """Was there a newer release, and why does it not run? Nothing here proves it bad: only its own trial can.
+
+        `changed` is what was wrong with the boot loader's choice.
+        """
         resets = {each.sequence: f"the watchdog reset it; it was doing: {each.doing}" for each in self.memory.resets}
         for staged in list(self.waiting()):
             entry = self.esp.get(staged.sequence)
@@ -124,9 +79,25 @@ class History:
                 self.memory.retried.pop(staged.content, None)
                 continue
             why = self.disk.why(staged.sequence)[0] or resets.get(staged.sequence, "")
-            verdict, reason = rules.diagnose(entry, self.esp.intact(staged), why)
-            self.log(f"release {staged.sequence} does not run: {verdict}: {reason}")
-            self.fail(staged, verdict, reason, take_crash(places.pstore))
+            reason, crash = rules.diagnose(entry, self.esp.intact(staged), why, changed), take_crash(pstore)
+            self.log(f"release {staged.sequence} does not run: {reason}")
+            if entry.bad and not why and not crash and self._lost_power(staged):
+                continue
+            self.fail(staged, Verdict.INDETERMINATE, reason, crash)
+
+    def _lost_power(self, staged: Staged) -> bool:
+        """Its last try had come to its trial, and then neither said no, nor panicked, nor was reset: power was lost.
+
+        That says nothing of the release, so it is as if it had not been tried, a bounded number of times.
+        """
+        cuts = self.memory.cuts.get(staged.content, 0)
+        if cuts >= MAX_CUTS or not self.disk.in_trial(staged.sequence):
+            return False
+        self.memory.cuts[staged.content] = cuts + 1
+        del self.memory.staged[staged.sequence]
+        self.save()
+        self.log(f"release {staged.sequence} lost power in its trial: that does not count")
+        return True
 
     def look_for_reset(self, sys_folder: Path) -> None:
         """What the last boot wrote down when a reset was near, or else what the device says; each once.
@@ -164,7 +135,3 @@ class History:
         """Move the proven time on. A commit's date is a claim: past what is signed to hold, it proves nothing."""
         before = self.memory.time if self.memory.time <= offer.expires else 0
         self.memory.time = max(before, min(offer.time, offer.expires), now)
-
-
-def _path(disk: Disk) -> Path:
-    return disk.state / "memory.json"

@@ -127,7 +127,9 @@ class Agent:
     def start(self) -> float:
         self.upkeep.set_clock()
         self.upkeep.chore("look for a reset", lambda: self.history.look_for_reset(self.places.sys))
-        self.upkeep.chore("look back", lambda: self.history.look_back(self.places))
+        self.upkeep.restore()
+        changed = "; ".join(self.upkeep.loader.problems)
+        self.upkeep.chore("look back", lambda: self.history.look_back(self.places.pstore, changed))
         self.upkeep.keep_way_back()
         if self.trial:
             return self.go(Event.BEGIN_TRIAL)
@@ -158,6 +160,7 @@ class Agent:
         if why := self.condition.keeper.give_up():
             self.history.ends_itself(why)
             return self.go(Event.DESPAIR)
+        self.upkeep.restore()
         offer, failures = self.update.look(), self.history.memory.failures
         self.reporter.receipts = offer.receipts
         retried = self.history.memory.retried.get(offer.content, ())

@@ -170,6 +170,13 @@ class Boot:
     server: str
     trial: bool
     repaired: tuple[str, ...] = ()
+    entry: str = ""
+
+    @property
+    def started(self) -> int:
+        """The entry that the boot loader started, by its name. An addon beside it may speak of another release."""
+        entry = Entry.parse(self.entry)
+        return entry.sequence if entry else self.sequence
 
     @classmethod
     def parse(cls, data: bytes) -> "Boot":
@@ -186,6 +193,7 @@ class Boot:
                 server=text(document["server"]),
                 trial=document["trial"],
                 repaired=tuple(map(digest, document.get("repaired", ()))),
+                entry=text(document.get("entry", "")),
             )
         except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
             raise Refused(f"boot.json is not what an initrd writes: {type(error).__name__}: {error}") from error

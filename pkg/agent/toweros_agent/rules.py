@@ -1,7 +1,7 @@
 """Pure decisions. Nothing here reads a clock, a file or the network: what they need comes as arguments.
 
 - decide: may this offer be tried now?
-- diagnose: an installed release does not run: what went wrong with it?
+- diagnose: an installed release does not run: what went wrong?
 - rollback: which installed release is the way back?
 - keep: which boot entries stay?
 """
@@ -47,20 +47,22 @@ def decide(
     return None
 
 
-def diagnose(entry: Entry, intact: bool, why: str) -> tuple[Verdict, str]:
-    """Verdict and reason for an installed release that the firmware or the boot loader went past.
+def diagnose(entry: Entry, intact: bool, why: str, changed: str = "") -> str:
+    """Why an installed release does not run that the firmware or the boot loader went past: nothing that proves it bad.
 
-    `why` is what the initrd wrote before it gave up, if it did.
+    `why` is what the initrd wrote before it gave up, if it did; `changed`: what was wrong with the loader's choice.
     """
     if not intact:
-        return Verdict.INDETERMINATE, "its boot files do not read back as they were written"
+        return "its boot files do not read back as they were written"
     if entry.left == 0:
-        return Verdict.INDETERMINATE, why or "its tries are used up: it panicked, hung or lost power"
+        return why or "its tries are used up: it panicked, hung or lost power"
     if why:
-        return Verdict.INDETERMINATE, why
+        return why
+    if changed:
+        return f"another entry was started: {changed}"
     if entry.left is not None and not entry.done:
-        return Verdict.INDETERMINATE, "the boot loader never tried it"
-    return Verdict.FAILED, "refused by the firmware"
+        return "the boot loader never tried it"
+    return "refused by the firmware"
 
 
 def rollback(entries: Iterable[Entry], running: int) -> Entry | None:

@@ -26,7 +26,9 @@ class Teller:
         """`error`: why the last offer was not taken; `problems`: what else is wrong with the box."""
         degraded = [each for each in (*problems, self.history.problem, *self.upkeep.problems) if each]
         memory = self.history.memory
-        entry, back = self.esp.get(self.boot.sequence), self.upkeep.rollback()
+        entry, back = self.esp.get(self.boot.started), self.upkeep.rollback()
+        if self.boot.started != self.boot.sequence:
+            degraded.append(f"{self.boot.entry} starts release {self.boot.sequence}: its addon is another release's")
         return Report(
             sequence=self.boot.sequence,
             release=self.boot.release,

@@ -12,6 +12,7 @@ from toweros_agent.history import History
 from toweros_agent.host.disk import Disk
 from toweros_agent.host.efivars import Variables, keep_fallback, partition_of
 from toweros_agent.host.esp import Esp
+from toweros_agent.host.loader import Loader
 from toweros_agent.host.room import trouble
 from toweros_agent.nouns import Entry, Release
 from toweros_agent.settings import Places
@@ -22,6 +23,7 @@ class Upkeep:
 
     def __init__(self, places: Places, disk: Disk, esp: Esp, history: History, running: Release) -> None:
         self.places, self.disk, self.esp, self.history, self.running = places, disk, esp, history, running
+        self.loader = Loader(places.run / "esp", esp, Variables(places.efivars))
         self._fallback = self._clock = ""
         self._chores: dict[str, str] = {}
 
@@ -29,7 +31,12 @@ class Upkeep:
     def problems(self) -> list[str]:
         clock = self._clock if time.time() < self.history.memory.time else ""
         disks = (trouble("TOWEROS", self.disk.root), trouble("STATE", self.places.state))
-        return [problem for problem in (self._fallback, clock, *disks, *self._chores.values()) if problem]
+        told = (self._fallback, clock, *disks, *self._chores.values(), *self.loader.problems)
+        return [problem for problem in told if problem]
+
+    def restore(self) -> None:
+        """What decides about the next boot is as it must be."""
+        self.chore("put the boot loader right", self.loader.restore)
 
     def chore(self, name: str, work: Callable[[], object]) -> None:
         self._chores.pop(name, None)
@@ -57,7 +64,7 @@ class Upkeep:
         self._fallback = ""
         try:
             if entry:
-                variables = Variables(self.places.efivars)
+                variables = self.loader.variables
                 partition = partition_of(self.places.run / "esp", self.places.sys, variables)
                 keep_fallback(variables, partition, entry.name)
         except (OSError, ValueError) as error:
@@ -67,11 +74,14 @@ class Upkeep:
         """Drop the boot entries that nothing needs any more; return those that stay."""
         entries, memory = self.esp.entries(), self.history.memory
         stay = rules.keep(entries, self.history.boot.sequence, memory.staged, memory.failures)
-        for sequence in {entry.sequence for entry in entries} - stay:
+        stay.add(self.history.boot.started)
+        present = {entry.sequence for entry in entries}
+        for sequence in present - stay if present & stay else ():  # never the last way in
             self.esp.remove(sequence)
             memory.staged.pop(sequence, None)
             self.disk.forget(sequence)
-        self.esp.clean()
+        for name in self.esp.clean():
+            self.loader.say(f"{name!a} on the ESP is not ours, and is removed")
         return {entry.sequence for entry in entries} & stay
 
     def collect(self, coming: Release | None = None) -> None:

@@ -192,10 +192,11 @@ def states(epoch: Sequence[Write], chance: random.Random, extent: Extent) -> Ite
 
 def _cut_out(disk: Path, to: Path, start: int, size: int) -> Region:
     """A partition of a sparse disk, as a file of its own."""
+    zeros = bytes(1 << 20)
     with disk.open("rb") as source, to.open("wb") as target:
         source.seek(start)
         for place in range(0, size, 1 << 20):
-            if any(data := source.read(1 << 20)):
+            if (data := source.read(1 << 20)) != zeros[: len(data)]:
                 target.seek(place)
                 target.write(data)
         target.truncate(size)

@@ -113,11 +113,11 @@ class Fat:
             self._digests[key] = "" if data is None else hashlib.sha256(data).hexdigest()
         return self._digests[key]
 
-    def metadata(self) -> bytes:
-        """Everything but the content of files."""
+    def metadata(self) -> list[tuple[int, bytes]]:
+        """Everything but the content of files, with its places."""
         folders = [record.first for record in self.tree().values() if record.folder]
         runs = [(0, self.begin), *self._runs(self.root), *(run for first in folders for run in self._runs(first))]
-        return hashlib.sha256(b"".join(self.region.read(*run) for run in runs)).digest()
+        return [(start, self.region.read(start, size)) for start, size in runs]
 
     def shared(self, tree: Mapping[str, Record]) -> list[str]:
         """Files that have a cluster with another in common."""
@@ -136,6 +136,7 @@ def _name(slot: bytes, long: Mapping[int, bytes]) -> str:
         text = b"".join(long[each] for each in sorted(long)).decode("utf-16-le", errors="replace")
         return text.partition("\0")[0]
     base, end = (part.rstrip(b" ").decode("cp437") for part in (slot[:8], slot[8:11]))
+    base, end = base.lower() if slot[12] & 0x08 else base, end.lower() if slot[12] & 0x10 else end
     return base + (f".{end}" if end else "")
 
 

@@ -50,16 +50,14 @@ class Esp:
     def repaired(self) -> View:
         """What it is after init's check; everything is put back."""
         self.fat.look()
-        key = self.fat.metadata()
+        metadata = self.fat.metadata()
+        key = hashlib.sha256(b"".join(data for _, data in metadata)).digest()
         if key not in self._repaired:
-            kept = bytes(self.region.data)
             done = subprocess.run(["fsck.vfat", "-a", self.region.path], capture_output=True, text=True)
             assert done.returncode in (0, 1), done.stdout
             self._repaired[key] = (self.view(), done.returncode)
-            after = bytes(self.region.data)
-            for start in range(0, len(kept), 1 << 16):
-                if kept[start : start + (1 << 16)] != after[start : start + (1 << 16)]:
-                    self.region.data[start : start + (1 << 16)] = kept[start : start + (1 << 16)]
+            for start, data in metadata:  # nothing else is repaired
+                self.region.data[start : start + len(data)] = data
         return self._repaired[key][0]
 
     @property
@@ -113,6 +111,8 @@ class Toweros:
         key = hashlib.sha256(size[1].encode() + repr(leaves).encode()
                              + b"".join(self.region.stamp(*run) for run in runs)).digest()  # fmt: skip
         if key not in self._digests:
-            data = b"".join(self.region.read(*run) for run in runs)
+            data = bytearray(int(size[1]))  # with holes
+            for first, place, count in leaves:
+                data[first * BLOCK : (first + count) * BLOCK] = self.region.read(place * BLOCK, count * BLOCK)
             self._digests[key] = hashlib.sha256(data[: int(size[1])]).hexdigest()
         return self._digests[key]

@@ -123,6 +123,12 @@ class Disk:
         why = last_lines(self.state / f"why-{sequence}").strip()
         return why, "\n".join(filter(None, [last_lines(self.state / f"boot-{sequence}.log"), why]))
 
+    def in_trial(self, sequence: int) -> bool:
+        """Had a release's last boot come as far as its trial?"""
+        with contextlib.suppress(OSError):
+            return b"--begin_trial-->" in (self.state / f"boot-{sequence}.log").read_bytes()
+        return False
+
     def forget(self, sequence: int) -> None:
         """Drop the traces of a release's earlier boots, so that the next one tells its own story."""
         for name in (f"boot-{sequence}.log", f"why-{sequence}"):

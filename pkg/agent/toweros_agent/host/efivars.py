@@ -73,6 +73,12 @@ class Variables:
         finally:
             os.close(handle)
 
+    def delete(self, name: str, vendor: str) -> None:
+        """Remove a variable. Raises `OSError`."""
+        path = self.folder / f"{name}-{vendor}"
+        _make_mutable(path)
+        path.unlink()
+
     def options(self) -> dict[int, bytes]:
         """Every Boot#### there is."""
         names = [path.name for path in self.folder.glob(f"Boot????-{GLOBAL}")]

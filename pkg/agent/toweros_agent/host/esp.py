@@ -9,6 +9,7 @@ of no bytes is no entry: a power cut left it. What was removed is synced before 
 give its clusters away again.
 """
 
+import re
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -20,6 +21,8 @@ from toweros_agent.nouns import Entry, Refused, Staged, Target
 
 TRIES = 3
 HEADROOM = 1 << 20
+LEFT_OVER = re.compile(r"toweros-\d+(\+\d+(-\d+)?)?\.efi(\.new|\.extra\.d)?", re.ASCII)
+"""Names that our own interrupted work leaves."""
 
 
 class Esp:
@@ -52,6 +55,9 @@ class Esp:
 
     def stage(self, sequence: int, uki: Path, addon: Path) -> None:
         """Gather an entry's files under names that no boot loader looks at, in the place of an older try."""
+        entries = self.entries()
+        if len({entry.sequence for entry in entries} - {sequence}) < bool(entries):
+            raise Refused(f"release {sequence} is the only one on the ESP: it cannot be replaced by itself")
         gathered = self.folder / f"toweros-{sequence}.efi.new"
         shutil.copyfile(uki, gathered)
         self.remove(sequence)
@@ -104,16 +110,19 @@ class Esp:
         shutil.rmtree(self.addon(sequence).parent, ignore_errors=True)
         sync_folder(self.folder)
 
-    def clean(self) -> None:
-        """Drop what an interrupted update left."""
-        named = {f"toweros-{entry.sequence}.efi.extra.d" for entry in self.entries()}
+    def clean(self) -> list[str]:
+        """Drop what an interrupted update left, and what is not ours: the names of that."""
+        entries = self.entries()
+        ours = {entry.name for entry in entries} | {f"toweros-{entry.sequence}.efi.extra.d" for entry in entries}
+        foreign = []
         for path in self.folder.iterdir():
-            empty = Entry.parse(path.name) and not path.stat().st_size
-            if path.name.endswith(".new") or empty:
-                path.unlink()
-            elif path.name.endswith(".extra.d") and path.name not in named:
-                shutil.rmtree(path)
+            if path.name in ours:
+                continue
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+            if not LEFT_OVER.fullmatch(path.name):
+                foreign.append(path.name)
         sync_folder(self.folder)
+        return sorted(foreign)
 
     def _rename(self, sequence: int, to: Entry, *, check: bool) -> None:
         for entry in self.entries():

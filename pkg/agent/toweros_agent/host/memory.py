@@ -1,0 +1,70 @@
+"""What the box remembers from one boot to the next: what was staged, what failed and why, and the proven time.
+
+One JSON document on `TOWEROS`; one that cannot be read is put aside and the box starts afresh, which costs at most a
+retry. What came later stands beside what was there first, as an older agent reads that too.
+"""
+
+import contextlib
+import json
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+from toweros_agent.host.disk import Disk
+from toweros_agent.nouns import FORMAT, Failure, Json, Reset, Staged, Verdict, number, text
+
+MAX_FAILURES = 8
+MAX_RESETS = 8
+
+
+@dataclass
+class Memory:
+    """`time` is the greatest moment that the box has proof of; `fetched` speaks of the last update."""
+
+    staged: dict[int, Staged] = field(default_factory=dict)
+    failures: list[Failure] = field(default_factory=list)
+    fetched: Json = field(default_factory=dict)
+    time: int = 0
+    resets: list[Reset] = field(default_factory=list)
+    retried: dict[str, list[str]] = field(default_factory=dict)
+    """Content -> the reasons for which it was tried again. Beside the failures, as an older agent reads those too."""
+    cuts: dict[str, int] = field(default_factory=dict)
+    """Content -> how often its tries ended by loss of power."""
+
+    @classmethod
+    def parse(cls, data: bytes) -> "Memory":
+        document = json.loads(data)
+        if document["format"] not in (FORMAT, FORMAT - 1):
+            raise ValueError(f"memory format {document['format']}")
+        staged = [Staged(**each) for each in document["staged"]]
+        failures = [Failure(**each | {"verdict": Verdict(each["verdict"])}) for each in document["failures"]]
+        resets = [Reset(**each) for each in document.get("resets", ())]
+        fetched, moment = dict(document["fetched"]), int(document["time"])
+        retried = {content: [text(each) for each in why] for content, why in document.get("retried", {}).items()}
+        cuts = {content: number(count) for content, count in document.get("cuts", {}).items()}
+        return cls({each.sequence: each for each in staged}, failures, fetched, moment, resets, retried, cuts)
+
+    def encode(self) -> bytes:
+        staged = [asdict(each) for each in self.staged.values()]
+        failures = [asdict(each) for each in self.failures[-MAX_FAILURES:]]
+        resets = [asdict(each) for each in self.resets[-MAX_RESETS:]]
+        document = {"format": FORMAT, "staged": staged, "failures": failures, "resets": resets}
+        document["retried"] = dict([*self.retried.items()][-MAX_FAILURES:])
+        document["cuts"] = dict([*self.cuts.items()][-MAX_FAILURES:])
+        return json.dumps(document | {"fetched": self.fetched, "time": self.time}, indent=1).encode()
+
+    @classmethod
+    def load(cls, disk: Disk) -> tuple["Memory", str]:
+        """The memory, and what was wrong with it ("" when nothing was)."""
+        path = path_of(disk)
+        try:
+            return cls.parse(path.read_bytes()), ""
+        except FileNotFoundError:
+            return cls(), ""
+        except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+            with contextlib.suppress(OSError):
+                path.replace(path.with_suffix(".bad"))
+            return cls(), f"the memory was unreadable and is put aside: {type(error).__name__}: {error}"
+
+
+def path_of(disk: Disk) -> Path:
+    return disk.state / "memory.json"
