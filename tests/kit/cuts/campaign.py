@@ -27,7 +27,7 @@ class Recording:
     """One update. `layers`: a layer's name -> the digest of its file; `releases`: a release -> its layers."""
 
     before: Path
-    log: Path
+    logs: Path
     sizes: Sizes
     known: Sequence[Known]
     releases: dict[str, tuple[str, ...]]
@@ -80,13 +80,16 @@ class Campaign:
     """One recording, in a folder of its own."""
 
     def __init__(self, recording: Recording, folder: Path) -> None:
-        self.recording, self.log = recording, Log(recording.log)
+        self.recording, self.log = recording, Log(recording.logs)
         folder.mkdir(parents=True, exist_ok=True)
         self._places = {name: recording.sizes.starts()[name] for name in ("ESP", "TOWEROS")}
         regions = {name: _cut_out(recording.before, folder / name, *place) for name, place in self._places.items()}
         self.regions = regions
         self.esp = Esp(regions["ESP"])
-        self.toweros = Toweros(regions["TOWEROS"], recording.releases, recording.layers)
+        self.parts = {name: list(within(self.log.epochs, *place)) for name, place in self._places.items()}
+        writes = [each for epoch in self.parts["TOWEROS"] for each in epoch]
+        places = [(each.sector * SECTOR, each.count * SECTOR) for each in writes]
+        self.toweros = Toweros(regions["TOWEROS"], recording.releases, recording.layers, places)
         self._views: dict[object, tuple[View, View]] = {}
         self._whole: dict[object, frozenset[str]] = {}
         self._judged: dict[object, tuple[Known | None, int]] = {}
@@ -94,11 +97,10 @@ class Campaign:
 
     def run(self, extent: Extent) -> Figures:
         chance = random.Random(extent.seed)
-        parts = {name: list(within(self.log.epochs, *place)) for name, place in self._places.items()}
         self.figures.flushes = self.log.flushes
         settled = {"ESP": 0, "TOWEROS": 0}
         step, newest = 0, 0
-        for esp, toweros in zip(parts["ESP"], parts["TOWEROS"], strict=True):
+        for esp, toweros in zip(self.parts["ESP"], self.parts["TOWEROS"], strict=True):
             epoch = {each.number: ("ESP", each) for each in esp} | {each.number: ("TOWEROS", each) for each in toweros}
             order = [epoch[number] for number in sorted(epoch)]
             self.figures.writes += len(order)

@@ -67,52 +67,76 @@ class Esp:
 
 
 class Toweros:
-    """`releases`: a release's digest -> its layers by name; `layers`: a layer's name -> the digest of its file."""
+    """`releases`: a release's digest -> its layers by name; `layers`: a layer's name -> the digest of its file.
 
-    def __init__(self, region: Region, releases: Mapping[str, Sequence[str]], layers: Mapping[str, str]) -> None:
+    e2fsck works on a copy without the content of the layers, which it does not look at; that is read from the region.
+    `written` are the places (bytes: start, size) that any state may have written to.
+    """
+
+    def __init__(self, region: Region, releases: Mapping[str, Sequence[str]], layers: Mapping[str, str],
+                 written: Sequence[tuple[int, int]]) -> None:  # fmt: skip
         self.region, self.releases, self.layers = region, releases, layers
         self._digests: dict[bytes, str] = {}
-        self.undo = region.path.with_suffix(".undo")
+        self.copy = region.path
+        said = self._said([f"/layers/{name}" for name in layers])
+        content = {(place, count) for text in said for _, place, count in _extents(text)}
+        blocks = {block for place, count in content for block in range(place, place + count)}
+        free = {block for block in range(len(region.data) // BLOCK)} - blocks
+        used = {block for block in free if region.data[block * BLOCK : (block + 1) * BLOCK] != bytes(BLOCK)}
+        for start, size in written:
+            used |= set(range(start // BLOCK, -(-(start + size) // BLOCK)))
+        self._bones = sorted(used)
+        self.copy = region.path.with_suffix(".copy")
 
     def whole(self) -> frozenset[str]:
         """The releases that could be started."""
-        self.undo.unlink(missing_ok=True)
-        done = subprocess.run(["e2fsck", "-fy", "-z", self.undo, self.region.path], capture_output=True, text=True)
-        try:
-            return self._read() if done.returncode < 4 else frozenset()
-        finally:
-            if self.undo.exists():
-                subprocess.run(["e2undo", self.undo, self.region.path], capture_output=True, check=True)
+        with self.copy.open("wb") as file:
+            file.truncate(len(self.region.data))
+            for block in self._bones:
+                file.seek(block * BLOCK)
+                file.write(self.region.read(block * BLOCK, BLOCK))
+        done = subprocess.run(["e2fsck", "-fy", self.copy], capture_output=True, text=True)
+        return self._read() if done.returncode < 4 else frozenset()
+
+    def _said(self, paths: Sequence[str]) -> list[str]:
+        """What debugfs says of each file's inode and extents."""
+        words = "".join(f"{verb} {path}\n" for path in paths for verb in ("stat", "ex"))
+        command = ["debugfs", "-f", "-", self.copy]
+        said = subprocess.run(command, input=words, capture_output=True, text=True, check=True).stdout
+        return said.split("debugfs: stat ")[1:]
 
     def _read(self) -> frozenset[str]:
         wanted = [f"/layers/{name}" for name in self.layers] + [f"/releases/{name}.json" for name in self.releases]
-        words = "".join(f"{verb} {path}\n" for path in wanted for verb in ("stat", "ex"))
-        said = subprocess.run(
-            ["debugfs", "-f", "-", self.region.path], input=words, capture_output=True, text=True, check=True
-        ).stdout
-        digests = {
-            path: self._digest(part) for path, part in zip(wanted, said.split("debugfs: stat ")[1:], strict=True)
-        }
+        digests = {path: self._digest(text) for path, text in zip(wanted, self._said(wanted), strict=True)}
         good = {name for name, digest in self.layers.items() if digests[f"/layers/{name}"] == digest}
         return frozenset(
-            name for name, layers in self.releases.items()
+            name
+            for name, layers in self.releases.items()
             if digests[f"/releases/{name}.json"] == name and good.issuperset(layers)
-        )  # fmt: skip
+        )
 
     def _digest(self, said: str) -> str:
-        """Of a file, from what debugfs says of its inode and its extents; "" when it is not there."""
+        """Of a file, from what debugfs says of it; "" when it is not there."""
         size = re.search(r"Size: (\d+)", said)
         if not size:
             return ""
-        rows = re.findall(r"^ *(\d+)/ *(\d+) +\d+/ *\d+ +(\d+) - +\d+ +(\d+) - +\d+ +(\d+)(.*)$", said, re.MULTILINE)
-        leaves = [(int(first), int(place), int(count)) for level, depth, first, place, count, flags in rows
-                  if level == depth and "Uninit" not in flags]  # fmt: skip
-        runs = [(place * BLOCK, count * BLOCK) for _, place, count in sorted(leaves)]
-        key = hashlib.sha256(size[1].encode() + repr(leaves).encode()
-                             + b"".join(self.region.stamp(*run) for run in runs)).digest()  # fmt: skip
+        extents = _extents(said)
+        stamps = [self.region.stamp(place * BLOCK, count * BLOCK) for _, place, count in extents]
+        key = hashlib.sha256(size[1].encode() + repr(extents).encode() + b"".join(stamps)).digest()
         if key not in self._digests:
             data = bytearray(int(size[1]))  # with holes
-            for first, place, count in leaves:
+            for first, place, count in extents:
                 data[first * BLOCK : (first + count) * BLOCK] = self.region.read(place * BLOCK, count * BLOCK)
             self._digests[key] = hashlib.sha256(data[: int(size[1])]).hexdigest()
         return self._digests[key]
+
+
+def _extents(said: str) -> list[tuple[int, int, int]]:
+    """(first block of the file, its place on the disk, how many), of what debugfs says of a file."""
+    row = r"^ *(\d+)/ *(\d+) +\d+/ *\d+ +(\d+) - +\d+ +(\d+) - +\d+ +(\d+)(.*)$"
+    found = re.findall(row, said, re.MULTILINE)
+    return sorted(
+        (int(first), int(place), int(count))
+        for level, depth, first, place, count, flags in found
+        if level == depth and "Uninit" not in flags
+    )

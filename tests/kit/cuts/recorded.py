@@ -2,7 +2,7 @@
 
 QEMU does it (its block driver `blklogwrites`, whose format is that of dm-log-writes): no module of the host is needed.
 
-    Recorded.of(machine.hardware, folder / "writes.log")
+    Recorded.of(machine.hardware, folder / "writes")
 """
 
 from dataclasses import dataclass, fields
@@ -13,20 +13,21 @@ from gitops.lab.hardware import Hardware
 
 @dataclass(frozen=True)
 class Recorded(Hardware):
-    """`log` begins empty, and goes on over resets: each of them is a new QEMU."""
+    """Each start of QEMU, so each reset, has a log of its own in `logs`: appending (7.2) writes over the last ones."""
 
-    log: Path = Path("writes.log")
+    logs: Path = Path("writes")
 
     @classmethod
-    def of(cls, hardware: Hardware, log: Path) -> "Recorded":
-        log.write_bytes(b"")
-        return cls(**{each.name: getattr(hardware, each.name) for each in fields(Hardware)}, log=log)
+    def of(cls, hardware: Hardware, logs: Path) -> "Recorded":
+        logs.mkdir()
+        return cls(**{each.name: getattr(hardware, each.name) for each in fields(Hardware)}, logs=logs)
 
     def command(self, name: str) -> list[str | Path]:
         words = super().command(name)
+        log = self.logs.resolve() / f"{len([*self.logs.iterdir()]):03}"
+        log.touch()
         place = next(place for place, word in enumerate(words) if str(word).startswith("if=none,id=disk"))
-        append = "on" if self.log.stat().st_size else "off"
         disk = f"file.driver=file,file.discard=unmap,file.filename={self.disk.resolve()}"
-        log = f"log.driver=file,log.filename={self.log.resolve()},log-append={append},log-super-update-interval=1"
-        words[place - 1 : place + 1] = ["-blockdev", f"driver=blklogwrites,node-name=disk,discard=unmap,{disk},{log}"]
+        node = f"driver=blklogwrites,node-name=disk,discard=unmap,{disk},log.driver=file,log.filename={log}"
+        words[place - 1 : place + 1] = ["-blockdev", node]
         return words

@@ -16,14 +16,14 @@ from tests.kit.cuts.campaign import Recording
 from tests.kit.cuts.loader import Known
 from tests.kit.cuts.recorded import Recorded
 
-BEFORE, LOG = "before.raw", "writes.log"
+BEFORE, LOGS = "before.raw", "writes"
 
 
 def recorded(machine: Machine) -> Machine:
     """The same machine, off, whose disk is recorded from now on."""
     folder = machine.folder
     subprocess.run(["cp", "--sparse=always", machine.hardware.disk, folder / BEFORE], check=True)
-    return Machine(folder, Recorded.of(machine.hardware, folder / LOG))
+    return Machine(folder, Recorded.of(machine.hardware, folder / LOGS))
 
 
 def recording(folder: Path, sizes: Sizes, store: Store, publications: list[Publication]) -> Recording:
@@ -31,7 +31,7 @@ def recording(folder: Path, sizes: Sizes, store: Store, publications: list[Publi
     known = [Known(p.release.sequence, p.document.sha256, p.uki.sha256, p.addon.sha256) for p in publications]
     releases = {p.document.sha256: tuple(each.root for each in p.release.layers()) for p in publications}
     layers = {root: _sealed(store, root, folder) for roots in releases.values() for root in roots}
-    return Recording(folder / BEFORE, folder / LOG, sizes, known, releases, layers)
+    return Recording(folder / BEFORE, folder / LOGS, sizes, known, releases, layers)
 
 
 def _sealed(store: Store, root: str, folder: Path) -> str:
@@ -54,5 +54,5 @@ def kept(path: Path) -> Recording:
     values = json.loads(path.read_text())
     known = [Known(**each) for each in values["known"]]
     releases = {name: tuple(roots) for name, roots in values["releases"].items()}
-    places = {name: Path(values[name]) for name in ("before", "log")}
+    places = {name: Path(values[name]) for name in ("before", "logs")}
     return Recording(**places, sizes=Sizes(**values["sizes"]), known=known, releases=releases, layers=values["layers"])
