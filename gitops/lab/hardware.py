@@ -8,7 +8,7 @@ loopback alone; 10.0.2.2 inside is the host's loopback; the sockets and the seri
 
 import json
 import socket
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -37,6 +37,8 @@ class Hardware:
     accelerator: str = "tcg"
     attachable: bool = False
     """Whether somebody may type on the serial console; what it says is in the log either way."""
+    more: Sequence[str] = ()
+    """Words behind the command line: more devices, SMBIOS strings."""
 
     def command(self, name: str) -> list[str | Path]:
         """QEMU's command line, for a machine of this name."""
@@ -57,6 +59,7 @@ class Hardware:
             "-device", "i6300esb", "-action", "watchdog=reset", "-action", "reboot=shutdown",
             "-chardev", self._serial(), "-serial", "chardev:serial",
             "-qmp", f"unix:{COMMANDS},server=on,wait=off", "-qmp", f"unix:{EVENTS},server=on,wait=off",
+            *self.more,
         ]  # fmt: skip
 
     def _serial(self) -> str:

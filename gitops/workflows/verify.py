@@ -8,7 +8,7 @@ Rules: nothing that the controller remembers is believed, and no link is skipped
     git        the commit, and the release tag if one deployed it, are whole and signed by whom the statement names
     statement  the signed targets bind that revision and these signers to this release
     release    the document is the one that the targets name
-    uki        signed for Secure Boot; kernel and initrd are the release's
+    uki        signed for Secure Boot; kernel, initrd and arguments are the release's
     addon      signed for Secure Boot; names this release and this box
     provenance the builder signed where the release and each layer come from (where we have a builder.json)
     layer      the dm-verity root, computed again from every block
@@ -27,6 +27,7 @@ from tuf.api.exceptions import DownloadHTTPError, RepositoryError
 from tuf.ngclient import FetcherInterface, TargetFile, Updater
 
 from gitops.assemble.boot.pe import sections
+from gitops.assemble.boot.uki import signed_line
 from gitops.assemble.verity import root_hash
 from gitops.errors import SourceError, TowerosError
 from gitops.model import BlobRef, Builders, Layer, Release, Statement, sha256
@@ -212,11 +213,20 @@ class Verification:
         return release
 
     def _uki(self, release: Release, target: TargetFile) -> None:
-        parts = self._boot_file(target)
-        for section, ref in ((".linux", release.content.kernel), (".initrd", release.content.initrd)):
-            data = parts.get(section, b"")
+        parts, content = self._boot_file(target), release.content
+        size = content.initrd.size
+        initrd, line = parts.get(".initrd", b"")[:size], parts.get(".initrd", b"")[size:]
+        for section, data, ref in (
+            (".linux", parts.get(".linux", b""), content.kernel),
+            (".initrd", initrd, content.initrd),
+        ):
             if BlobRef(sha256(data), len(data)) != ref:
                 raise TowerosError(f"its {section} is not the release's")
+        # An older controller's has nothing behind it.
+        if line and line != signed_line(size, content.cmdline):
+            raise TowerosError("its .initrd goes on behind the release's")
+        if parts.get(".cmdline", b"").rstrip(b"\0").decode(errors="replace") != content.cmdline:
+            raise TowerosError("its .cmdline is not the release's")
         self._say("uki", f"signed by {self._believed.certificate}; kernel and initrd are the release's")
 
     def _addon(self, release: Release, target: TargetFile) -> None:

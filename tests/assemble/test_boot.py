@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from gitops.assemble.boot import modules
 from gitops.assemble.boot.cpio import Node, archive
 from gitops.assemble.boot.pe import Section, add_sections
-from gitops.assemble.boot.uki import OS_RELEASE, arguments, make_addon, make_uki
+from gitops.assemble.boot.uki import OS_RELEASE, arguments, make_addon, make_uki, signed_line
 from gitops.assemble.tars import extract, tree_of
 from gitops.errors import AssembleError
 from gitops.model import BlobRef, Content, HealthSpec, Network, Release
@@ -168,8 +168,7 @@ def test_the_list_of_an_initrd_is_read_without_its_comments() -> None:
 
 
 def stub(name: str) -> bytes:
-    built.toolbox()
-    return (built.toolbox_root() / "usr/lib/systemd/boot/efi" / name).read_bytes()
+    return built.boot_files()[name].read_bytes()
 
 
 def sections(image: bytes) -> dict[str, bytes]:
@@ -182,10 +181,21 @@ def sections(image: bytes) -> dict[str, bytes]:
 def test_pefile_reads_the_sections_of_a_uki() -> None:
     image = make_uki(stub("linuxx64.efi.stub"), b"K" * 5000, b"I" * 700, " console=ttyS0\n panic=10 ")
     found = sections(image)
-    assert found[".linux"] == b"K" * 5000 and found[".initrd"] == b"I" * 700
+    assert found[".linux"] == b"K" * 5000 and found[".initrd"] == b"I" * 700 + signed_line(
+        700, "console=ttyS0 panic=10"
+    )
     assert found[".osrel"] == OS_RELEASE and found[".cmdline"] == b"console=ttyS0 panic=10\0"
     assert image == make_uki(stub("linuxx64.efi.stub"), b"K" * 5000, b"I" * 700, "console=ttyS0 panic=10")
     assert {name: data for name, data in sections(stub("linuxx64.efi.stub")).items()}.items() <= found.items()
+
+
+@pytest.mark.skipif(not shutil.which("cpio"), reason="needs cpio")
+@pytest.mark.parametrize("size", [0, 1, 2, 3, 4])
+def test_behind_the_initrd_stands_the_line_where_the_kernel_looks_for_it(tmp_path: Path, size: int) -> None:
+    more = signed_line(size, " quiet\n panic=10 ")
+    assert (size + more.index(b"070701")) % 4 == 0
+    subprocess.run(["cpio", "-id", "--quiet"], input=more.lstrip(b"\0"), cwd=tmp_path, check=True)
+    assert (tmp_path / "etc/cmdline").read_text() == "quiet panic=10\n"
 
 
 @pytest.mark.e2e

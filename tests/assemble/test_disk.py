@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from gitops.assemble.formats.disk import MIB, SECTOR, Contents, Format, Sizes, disk_image
+from gitops.assemble.formats.disk import LOADER_CONF, MIB, SECTOR, Contents, Format, Sizes, disk_image
 from gitops.assemble.verity import root_hash
 from gitops.errors import AssembleError
 from gitops.model import BLOCK, BlobRef, Content, HealthSpec, Layer, Release
@@ -79,7 +79,7 @@ def test_the_esp_boots_this_release(tmp_path: Path, store: Store) -> None:
     assert on_esp(disk, "/EFI/BOOT/BOOTX64.EFI") == contents.loader
     assert on_esp(disk, "/EFI/Linux/toweros-7.efi") == contents.uki
     assert on_esp(disk, "/EFI/Linux/toweros-7.efi.extra.d/release.addon.efi") == contents.addon
-    assert on_esp(disk, "/loader/loader.conf") == b"timeout 0\neditor no\n"
+    assert on_esp(disk, "/loader/loader.conf") == LOADER_CONF.encode()
     assert on_esp(disk, "/loader/keys/toweros/db.crt") == b"crt"
 
 

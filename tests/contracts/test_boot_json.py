@@ -1,7 +1,6 @@
 """boot.json as the initrd's own shell writes it, with the shell and the jq of this machine."""
 
 import json
-import shlex
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -9,21 +8,7 @@ from typing import Any
 import pytest
 
 from tests.kit.contracts import CONTRACTS, good, load, problems, vectors
-
-PKG = CONTRACTS.parent / "pkg"
-SHELLS = ("dash", "busybox sh")
-
-
-def initrd(shell: str, run: Path, work: str, **values: str) -> str:
-    """Do `work` with the initrd's functions; `run` is its /run/toweros, and has its temporary files."""
-    script = (PKG / "initrd" / "init").read_text()
-    start = "\nmain\n"
-    assert script.endswith(start)
-    functions = script.removesuffix(start).replace("/tmp/", f"{run}/")
-    settings = "\n".join(f"{name}={shlex.quote(value)}" for name, value in {"HANDOVER": str(run), **values}.items())
-    fail = 'fail() { echo "FAILED: $*" >&2; exit 1; }'
-    program = f"{functions}\n{settings}\n{fail}\n{work}\n"
-    return subprocess.run([*shell.split(), "-c", program], capture_output=True, text=True, check=True).stdout
+from tests.kit.initrd import SHELLS, initrd
 
 
 @pytest.mark.parametrize("shell", SHELLS)
@@ -95,7 +80,7 @@ def test_init_names_the_log_of_a_boot_after_its_sequence(tmp_path: Path, vector:
     (tmp_path / "disk" / "state").mkdir(parents=True)
     (tmp_path / "boot.json").write_bytes(vector.read_bytes())
     (tmp_path / "init.log").write_text("started\n")
-    common = PKG / "init" / "files" / "usr" / "lib" / "toweros" / "common.sh"
+    common = CONTRACTS.parent / "pkg" / "init" / "files" / "usr" / "lib" / "toweros" / "common.sh"
     program = f". {common}\nHANDOVER={tmp_path}\nsave_log\n"
     subprocess.run(["sh", "-c", program], check=True)
     log = tmp_path / "disk" / "state" / f"boot-{load(vector)['sequence']}.log"

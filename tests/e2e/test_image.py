@@ -1,15 +1,19 @@
-"""Assembled disks under real firmware: what boots, and what Secure Boot keeps out."""
+"""Assembled disks under real firmware: what boots, what Secure Boot keeps out, and that kernel arguments and initrd
+come from signed parts alone (docs/security.md, "Ways to the kernel's arguments")."""
 
 import json
 import re
 import shutil
 import subprocess
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pytest
 from virt.firmware.efi.devpath import DevicePath, DevicePathElem
 from virt.firmware.varstore.edk2 import Edk2VarStore
 
+from gitops.assemble.boot.cpio import Node, archive
+from gitops.assemble.boot.pe import Section, add_sections
 from gitops.assemble.formats.disk import Contents, Sizes, _id, disk_image
 from gitops.assemble.release import Assembled, Assembler
 from gitops.assemble.toolbox import Toolbox
@@ -32,6 +36,8 @@ INIT = b"""#!/bin/busybox sh
 while read -r module; do /bin/busybox insmod "$module" || echo "FAILED $module"; done < /etc/modules.load
 /bin/busybox mount -t efivarfs efivars /sys/firmware/efi/efivars
 echo "CMDLINE $(/bin/busybox cat /proc/cmdline)"
+echo "SIGNED $(/bin/busybox cat /etc/cmdline)"
+echo "TREE" /* /.[!.]*
 for path in /sys/firmware/efi/efivars/Loader* /sys/firmware/efi/efivars/Stub* /sys/firmware/efi/efivars/Boot[0O]*; do
     value=$(/bin/busybox tail -c +5 "$path" | /bin/busybox tr -d '\\000' | /bin/busybox tr -c '\\040-\\176' .)
     echo "VAR ${path##*/} $value"
@@ -42,6 +48,11 @@ echo "DISK $(/bin/busybox cat /disk/identity/box.json) $(cd /disk; echo releases
 echo "THE-END"
 /bin/busybox poweroff -f
 """
+
+EVIL = "rdinit=/bin/sh init=/bin/sh root=/dev/vda1 FROM-"
+"""What an attacker wants the kernel to read, and from where."""
+SMBIOS = ("io.systemd.stub.kernel-cmdline-extra={}SMBIOS", "io.systemd.boot.kernel-cmdline-extra={}BOOT",
+          "io.systemd.credential:evil={}CREDENTIAL")  # fmt: skip
 
 pytestmark = [pytest.mark.e2e, pytest.mark.boot]
 
@@ -79,8 +90,7 @@ class Bench:
         self.keys, self.foreign = Keys(folder / "keys"), Keys(folder / "foreign")
         self.images = self._images()
         self.assembled = self.assemble(7)
-        efi = built.toolbox_root() / "usr/lib/systemd/boot/efi"
-        self.loader = self.keys.sign((efi / "systemd-bootx64.efi").read_bytes())
+        self.loader = self.keys.sign(built.boot_files()["systemd-bootx64.efi"].read_bytes())
 
     def assemble(self, sequence: int) -> Assembled:
         spec = Spec(kernel="@pkg:pkg/kernel", cmdline="console=ttyS0 panic=10", init=("@pkg:pkg/init",))
@@ -101,26 +111,41 @@ class Bench:
         extra.mkdir(parents=True)
         (folder / entry).write_bytes(uki)
         (extra / "release.addon.efi").write_bytes(addon)
+        self._copy(disk, folder, "EFI/Linux")
+
+    def put(self, disk: Path, files: Mapping[str, bytes]) -> None:
+        """Write files onto a disk's ESP."""
+        folder = self.folder / "esp"
+        for name, data in files.items():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            (folder / name).write_bytes(data)
+        self._copy(disk, folder, "")
+
+    def _copy(self, disk: Path, folder: Path, to: str) -> None:
         esp = f"{disk}@@{SIZES.starts()['ESP'][0]}"
-        run(["mcopy", "-i", esp, "-s", "-Q", *folder.iterdir(), "::/EFI/Linux/"], env={"MTOOLS_SKIP_CHECK": "1"})
+        env = {"MTOOLS_SKIP_CHECK": "1"}
+        run(["mcopy", "-i", esp, "-s", "-o", "-Q", *sorted(folder.iterdir()), f"::/{to}"], env=env)
         shutil.rmtree(folder)
 
-    def machine(self, disk: Path) -> Machine:
+    def addon(self, cmdline: str) -> bytes:
+        """A signed addon that says something else than which release it is."""
+        stub = built.boot_files()["addonx64.efi.stub"].read_bytes()
+        return self.keys.sign(add_sections(stub, [Section(".cmdline", cmdline.encode() + b"\0")]))
+
+    def machine(self, disk: Path, more: Sequence[str] = ()) -> Machine:
         folder = disk.with_suffix("")
         folder.mkdir()
         variables = enroll_keys(folder / "vars.fd", self.keys.certificates)
-        return Machine(folder, Hardware(overlay(disk, folder / "disk.qcow2"), variables, memory=512))
+        return Machine(folder, Hardware(overlay(disk, folder / "disk.qcow2"), variables, memory=512, more=more))
 
     def _images(self) -> dict[str, Image]:
-        efi = built.toolbox_root() / "usr/lib/systemd/boot/efi"
-        names = ("systemd-bootx64.efi", "linuxx64.efi.stub", "addonx64.efi.stub")
         modules = b"virtio_pci\nvirtio_blk\nefivarfs\n"
         files = {"init": INIT, "bin/busybox": BUSYBOX, "bin/sh": "busybox", "etc/modules": modules}
         contents: dict[str, dict[str, oci.File]] = {
             "pkg/kernel": {"kernel": built.kernel() / "kernel", "kernel.tar": built.kernel() / "kernel.tar"},
             "pkg/init": {"etc/": b"", "etc/issue": b"hello"},
             "pkg/initrd": dict(files),
-            "pkg/bootloader": {name: efi / name for name in names},
+            "pkg/bootloader": dict(built.boot_files()),
         }
         return {f"@pkg:{name}": oci.image(self.store, name, files) for name, files in contents.items()}
 
@@ -130,32 +155,86 @@ def bench(tmp_path_factory: pytest.TempPathFactory) -> Bench:
     return Bench(tmp_path_factory.mktemp("bench"))
 
 
-def test_a_signed_release_boots_with_its_addon(bench: Bench) -> None:
+def line_of(console: str) -> str:
+    """The kernel's arguments, as a running system reads them."""
+    (line,) = re.findall(r"^CMDLINE (.*?)\r?$", console, re.MULTILINE)
+    return line
+
+
+def signed_line(assembled: Assembled) -> str:
+    release = assembled.release
+    words = f"toweros.release={release.digest} toweros.sequence={release.sequence} toweros.box=demo-1"
+    return f"console=ttyS0 panic=10 {words} toweros.server=http://10.0.2.2:8080 toweros.net=dhcp"
+
+
+@pytest.fixture(scope="module")
+def besieged(bench: Bench) -> str:
+    """The console of a good release on an ESP, and in a machine, full of what systemd's stub would have taken."""
     keys, made = bench.keys, bench.assembled
-    with bench.machine(bench.disk("good", keys.sign(made.uki), keys.sign(made.addon))) as machine:
-        machine.wait_for("THE-END", BOOT_TIMEOUT)
-        said = machine.output()
-    assert "console=ttyS0 panic=10" in said
-    assert f"toweros.release={made.release.digest} toweros.sequence=7 toweros.box=demo-1" in said
-    assert "FAILED" not in said
-    assert f'DISK {{"box":"demo-1"}} releases/{made.release.digest}.json' in said
+    disk = bench.disk("good", keys.sign(made.uki), keys.sign(made.addon))
+    extra = "EFI/Linux/toweros-7.efi.extra.d"
+    bench.put(disk, {
+        "loader/addons/evil.addon.efi": bench.addon(EVIL + "ADDONS"),
+        f"{extra}/a.addon.efi": bench.addon(EVIL + "BESIDE"),
+        "loader/credentials/evil.cred": b"x",
+        f"{extra}/evil.cred": b"x", f"{extra}/evil.sysext.raw": b"x" * 512, f"{extra}/evil.confext.raw": b"x" * 512,
+    })  # fmt: skip
+    strings = ",".join(f"value={each.format(EVIL)}" for each in SMBIOS)
+    with bench.machine(disk, ["-smbios", f"type=11,{strings}"]) as machine:
+        machine.wait_for("THE-END|can't access tty|Kernel panic", BOOT_TIMEOUT)
+        return machine.output()
 
 
-def test_an_unsigned_addon_is_dropped(bench: Bench) -> None:
+def test_a_signed_release_boots_with_its_addon(bench: Bench, besieged: str) -> None:
+    assert "FAILED" not in besieged
+    assert f'DISK {{"box":"demo-1"}} releases/{bench.assembled.release.digest}.json' in besieged
+
+
+def test_nothing_but_the_signed_parts_is_on_the_command_line(bench: Bench, besieged: str) -> None:
+    assert line_of(besieged) == signed_line(bench.assembled)
+    assert re.search(r"^SIGNED console=ttyS0 panic=10\r?$", besieged, re.MULTILINE)
+
+
+def test_no_credential_and_no_extension_gets_into_the_initrd(besieged: str) -> None:
+    (tree,) = re.findall(r"^TREE (.*?)\r?$", besieged, re.MULTILINE)
+    assert not [path for path in tree.split() if path.startswith("/.") and path != "/.[!.]*"], tree
+
+
+TYPE_1 = f"""title evil
+linux /EFI/Linux/toweros-7.efi
+initrd /evil.cpio
+options {EVIL}TYPE-1
+"""
+FOREIGN_CONF = "default evil.conf\neditor yes\ntimeout 1\n"
+
+
+def test_a_type_1_entry_chooses_no_arguments_and_no_initrd_and_an_unsigned_addon_is_dropped(bench: Bench) -> None:
     made = bench.assembled
-    with bench.machine(bench.disk("unsigned", bench.keys.sign(made.uki), made.addon)) as machine:
-        machine.wait_for("THE-END", BOOT_TIMEOUT)
+    disk = bench.disk("unsigned", bench.keys.sign(made.uki), made.addon)
+    evil = archive({"init": Node(0o100755, data=b"#!/bin/busybox sh\necho THE-END of all\n")})
+    bench.put(disk, {"loader/entries/evil.conf": TYPE_1.encode(), "loader/loader.conf": FOREIGN_CONF.encode(),
+                     "evil.cpio": evil})  # fmt: skip
+    with bench.machine(disk) as machine:
+        machine.wait_for("THE-END|can't access tty|Kernel panic", BOOT_TIMEOUT)
         said = machine.output()
-    assert "console=ttyS0 panic=10" in said
-    assert "toweros.release" not in said
+    assert variables_of(said)["LoaderEntrySelected"] == "evil.conf"
+    assert line_of(said) == "console=ttyS0 panic=10"
+    assert "the firmware refused the release's addon" in said
+    assert "an initrd of somebody else is taken away" in said
 
 
-def test_a_foreign_uki_does_not_run(bench: Bench) -> None:
+def test_a_foreign_uki_does_not_run_and_one_from_the_network_names_no_release(bench: Bench) -> None:
     made = bench.assembled
     disk = bench.disk("foreign-uki", bench.foreign.sign(made.uki), bench.keys.sign(made.addon))
-    with bench.machine(disk) as machine:
-        machine.wait_for(r"Access denied|Security Policy Violation|access denied", BOOT_TIMEOUT)
-        assert "CMDLINE" not in machine.output()
+    served = bench.folder / "tftp"
+    served.mkdir()
+    (served / "uki.efi").write_bytes(bench.keys.sign(made.uki))
+    network = ["-netdev", f"user,id=pxe,tftp={served},bootfile=uki.efi"]
+    with bench.machine(disk, [*network, "-device", "virtio-net-pci,netdev=pxe,romfile=,bootindex=1"]) as machine:
+        machine.wait_for("THE-END|can't access tty|Kernel panic", BOOT_TIMEOUT)
+        said = machine.output()
+    assert re.search(r"Access denied|Security Policy Violation|access denied", said)
+    assert said.count("CMDLINE") == 1 and line_of(said) == "console=ttyS0 panic=10"
 
 
 def variables_of(console: str) -> dict[str, str]:
@@ -177,8 +256,8 @@ def test_the_newest_counted_entry_goes_first(bench: Bench) -> None:
     assert found["StubImageIdentifier"] == r"\EFI\Linux\toweros-10+2-1.efi"
 
 
-def add_boot_entries(variables: Path, files: list[str]) -> None:
-    """Put firmware boot entries for files on the ESP into a variable store, first of all."""
+def add_boot_entries(variables: Path, files: Sequence[str], options: str) -> None:
+    """Put firmware boot entries for files on the ESP into a variable store, first of all, with options for each."""
     start, size = SIZES.starts()["ESP"]
     store = Edk2VarStore(str(variables))
     found = store.get_varlist()
@@ -187,7 +266,7 @@ def add_boot_entries(variables: Path, files: list[str]) -> None:
         partition.set_gpt(1, start // 512, size // 512, str(_id("demo-1", "ESP")))
         path.set_filepath(file)
         whole.extend([partition, path])
-        found.append_boot_order(found.add_boot_entry(file, whole))
+        found.append_boot_order(found.add_boot_entry(file, whole, optdata=options.encode("utf-16-le")))
     store.write_varstore(str(variables), found)
 
 
@@ -196,10 +275,11 @@ def test_the_second_boot_entry_runs_when_the_firmware_refuses_the_newest(bench: 
     disk = bench.disk("refused", keys.sign(old.uki), keys.sign(old.addon))
     bench.add_entry(disk, "toweros-10+3.efi", bench.foreign.sign(new.uki), keys.sign(new.addon))
     machine = bench.machine(disk)
-    add_boot_entries(machine.hardware.variables, [r"\EFI\BOOT\BOOTX64.EFI", r"\EFI\Linux\toweros-7.efi"])
+    files = [r"\EFI\BOOT\BOOTX64.EFI", r"\EFI\Linux\toweros-7.efi"]
+    add_boot_entries(machine.hardware.variables, files, f"{EVIL}LOAD-OPTIONS\0")
     with machine:
         machine.wait_for("THE-END", BOOT_TIMEOUT)
         said = machine.output()
     print(json.dumps(variables_of(said), indent=1))
-    assert f"toweros.release={old.release.digest}" in said
+    assert line_of(said) == signed_line(old)
     assert said.index("Access denied") < said.index("CMDLINE")

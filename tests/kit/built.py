@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from gitops.assemble.release import Assembler
+from gitops.assemble.release import BOOTLOADER, Assembler
 from gitops.assemble.toolbox import Toolbox
 from gitops.builders import BuildahBuilder
 from gitops.fleet.packages import load_packages
@@ -82,6 +82,15 @@ def toolbox() -> Toolbox:
 
 def toolbox_root() -> Path:
     return store().paths.toolbox / toolbox().key
+
+
+@functools.cache
+def boot_files() -> dict[str, Path]:
+    """systemd-boot, our stub and the addon's, by name."""
+    built = image("pkg/bootloader")
+    with alone():
+        found = Assembler(store(), toolbox(), {BOOTLOADER: built}).boot_files()
+    return {name: store().blobs.path(ref.sha256) for name, ref in found.items()}
 
 
 @functools.cache

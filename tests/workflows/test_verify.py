@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from gitops.assemble.boot.pe import Section, add_sections
 from gitops.assemble.boot.uki import make_addon, make_uki
 from gitops.assemble.verity import root_hash
 from gitops.errors import TowerosError
@@ -85,8 +86,8 @@ def claims(kit: Kit, made: Publication) -> dict[str, Claim]:
     return found | {made.document.sha256: Claim(RELEASE, fleet, commit, subjects)}
 
 
-def a_uki(kernel: bytes = b"kernel") -> bytes:
-    return make_uki(a_pe_file(), kernel, b"initrd", "quiet")
+def a_uki(kernel: bytes = b"kernel", initrd: bytes = b"initrd", cmdline: str = "quiet") -> bytes:
+    return make_uki(a_pe_file(), kernel, initrd, cmdline)
 
 
 def an_addon(release: Release) -> bytes:
@@ -165,6 +166,33 @@ def test_a_uki_with_another_kernel_is_refused(tmp_path: Path, head: Story) -> No
         return replace(made, uki=here.store.blobs.put(here.signer.sign_boot(a_uki(b"another"))))
 
     assert chain_of(tmp_path, head, change).broken() == ["uki: its .linux is not the release's"]
+
+
+@pytest.mark.parametrize(
+    ("uki", "why"),
+    [
+        (a_uki(initrd=b"initrd" + bytes(2) + b"0707"), "its .initrd goes on behind the release's"),
+        (a_uki(cmdline="quiet rdinit=/bin/sh"), "its .initrd goes on behind the release's"),
+        (add_sections(a_pe_file(), [Section(".cmdline", b"rdinit=/bin/sh\0"), Section(".linux", b"kernel"),
+                                    Section(".initrd", b"initrd")]), "its .cmdline is not the release's"),
+    ],
+)  # fmt: skip
+def test_a_uki_with_other_arguments_or_a_longer_initrd_is_refused(
+    tmp_path: Path, head: Story, uki: bytes, why: str
+) -> None:
+    def change(here: Kit, made: Publication) -> Publication:
+        return replace(made, uki=here.store.blobs.put(here.signer.sign_boot(uki)))
+
+    assert chain_of(tmp_path, head, change).broken() == [f"uki: {why}"]
+
+
+def test_a_uki_of_an_older_controller_has_the_initrd_alone(tmp_path: Path, head: Story) -> None:
+    def change(here: Kit, made: Publication) -> Publication:
+        parts = [Section(".cmdline", b"quiet\0"), Section(".linux", b"kernel"), Section(".initrd", b"initrd")]
+        return replace(made, uki=here.store.blobs.put(here.signer.sign_boot(add_sections(a_pe_file(), parts))))
+
+    # The builder speaks of the UKI that was made first.
+    assert [each for each in chain_of(tmp_path, head, change).broken() if each.startswith("uki")] == []
 
 
 def test_the_addon_of_another_release_is_refused(tmp_path: Path, head: Story) -> None:

@@ -2,17 +2,24 @@
 
 In: the bootloader package's stubs, kernel, initrd, base arguments; a Release, the server's URL, a Network. Out: PE
 images, the same for the same input. Rules: `.osrel` is one constant, so that systemd-boot sorts entries by file name
-(UAPI.1, Sorting); the addon holds nothing but a command line (docs/formats.md, "Boot files").
+(UAPI.1, Sorting); the addon holds nothing but a command line; the UKI's initrd ends with the UKI's own arguments, so
+that what it starts with can be compared with what is signed (docs/formats.md, "Boot files").
 
     make_uki(stub, kernel, initrd, "console=ttyS0")
     make_addon(addon_stub, release, "http://10.0.2.2:8080", Network())
 """
 
+import stat
+
+from gitops.assemble.boot.cpio import Node, archive
 from gitops.assemble.boot.pe import Section, add_sections
 from gitops.errors import AssembleError
 from gitops.model import Network, Release
 
 OS_RELEASE = b'ID=toweros\nNAME="TowerOS"\nPRETTY_NAME="TowerOS"\n'
+SIGNED_LINE = "etc/cmdline"
+"""Where the initrd finds the UKI's own arguments."""
+CPIO_ALIGNMENT = 4
 MAX_CMDLINE = 1500
 """Bytes. The kernel's own limit is 2048, and the UKI's and the addon's arguments share it."""
 
@@ -28,10 +35,16 @@ def make_uki(stub: bytes, kernel: bytes, initrd: bytes, cmdline: str) -> bytes:
         [
             Section(".osrel", OS_RELEASE),
             Section(".cmdline", _text(cmdline)),
-            Section(".initrd", initrd),
+            Section(".initrd", initrd + signed_line(len(initrd), cmdline)),
             Section(".linux", kernel),
         ],
     )
+
+
+def signed_line(size: int, cmdline: str) -> bytes:
+    """What follows an initrd of `size` bytes: a second archive, with the UKI's own arguments in a file."""
+    line = {SIGNED_LINE: Node(stat.S_IFREG | 0o644, data=_text(cmdline).rstrip(b"\0") + b"\n")}
+    return bytes(-size % CPIO_ALIGNMENT) + archive(line)
 
 
 def make_addon(stub: bytes, release: Release, server: str, network: Network) -> bytes:

@@ -33,6 +33,7 @@ EPOCH = 1_700_000_000
 NAMESPACE = uuid.UUID("b6f4c1f2-4f3c-5b52-9d6e-746f7765726f")
 TYPES = {"ESP": "EF00", "TOWEROS": "8300", "STATE": "8300"}
 LOADER_CONF = "timeout menu-disabled\neditor no\nauto-firmware no\nauto-entries no\nsecure-boot-enroll off\n"
+"""systemd-boot's: no key and no noise on a serial line brings a menu or stops it, and there is nothing to choose."""
 FOLDERS = ("layers", "releases", "state", "tuf", "identity")
 
 
