@@ -124,9 +124,18 @@ def test_a_moved_base_image_is_a_commit_that_rebuilds_what_stands_on_it_and_is_h
     tagged: Tagged,
 ) -> None:
     patched = tagged.patched
-    dockerfile = f"FROM {tagged.reference}\nCOPY file /file\n"
-    tagged.says("{how: commit}", **{"pkg/based/Dockerfile": dockerfile, "pkg/based/build.yml": "image: based\n"})
-    tagged.says("{how: commit}", image='"@pkg:../../../pkg/based"')
+    spec = 'kernel: {image: "@pkg:../pkg/kernel", cmdline: quiet}\ninit: ["@pkg:../pkg/init"]\nservices:\n'
+    names = {"docker": "hello", "compose": "hello", "based": "based"}
+    services = "".join(f'  - {{name: {name}, image: "@pkg:../pkg/{one}"}}\n' for name, one in names.items())
+    tagged.says(
+        "{how: commit}",
+        image='"@pkg:../../../pkg/hello"',
+        **{
+            "pkg/based/build.yml": "image: based\n",
+            "pkg/based/Dockerfile": f"FROM {tagged.reference}\n",
+            "boot/web.yml": spec + services,
+        },
+    )
     tagged.everybody()
     patched.built.clear()
     base = patched.refs["main"]
