@@ -11,7 +11,7 @@ import pytest
 from toweros_agent import deadlines
 from toweros_agent.health import counters, system
 from toweros_agent.health.counters import Counters
-from toweros_agent.health.keeper import CROWDED, GIVE_UP, SILENT, STEADY, TOLD, TRIES, Keeper
+from toweros_agent.health.keeper import CROWDED, SILENT, STEADY, TOLD, TRIES, Keeper
 from toweros_agent.health.system import System
 
 from tests.simulators.box import Box, State, drive, make
@@ -57,10 +57,10 @@ def test_what_does_not_answer_is_started_again_and_then_the_box(clock: Clock, na
     assert keeper.problems == [f"{name} does not answer: started again, 1 of 3 times"]
     looks(keeper, clock, SILENT[name] * TRIES + 120)
     assert wards.ended == [name] * TRIES
-    assert keeper.give_up() == f"{name} does not answer, and 3 new starts did not help"
+    assert keeper.hopeless == f"{name} does not answer, and 3 new starts did not help"
     wards.answering[name] = True
     keeper.look()
-    assert keeper.give_up() == "", "it does now"
+    assert keeper.hopeless == "", "it does now"
 
 
 def test_what_answers_again_for_long_has_all_its_tries_again(clock: Clock) -> None:
@@ -71,18 +71,11 @@ def test_what_answers_again_for_long_has_all_its_tries_again(clock: Clock) -> No
         looks(keeper, clock, SILENT["containerd"] + 60)
         wards.answering["containerd"] = True
         looks(keeper, clock, STEADY + 60)
-    assert len(wards.ended) == 2 * TRIES and keeper.give_up() == ""
+    assert len(wards.ended) == 2 * TRIES and keeper.hopeless == ""
 
 
-def test_the_box_that_started_again_in_vain_waits_longer_each_time(clock: Clock) -> None:
-    clock.now = 0.0
-    keeper = Keeper(Services(answering={"containerd": False}), gave_up=2)
-    looks(keeper, clock, 4 * GIVE_UP)
-    assert keeper.hopeless
-    clock.now = 4 * GIVE_UP - 1
-    assert keeper.give_up() == ""
-    clock.now = 4 * GIVE_UP
-    assert keeper.give_up()
+def test_a_box_that_started_again_in_vain_waits_longer_each_time() -> None:
+    assert [deadlines.give_up(before) / 60 for before in (0, 1, 2, 6, 99)] == [10, 20, 40, 640, 640]
 
 
 def test_what_ran_out_of_memory_is_named_for_some_time(clock: Clock) -> None:
@@ -237,16 +230,17 @@ def test_a_box_that_nothing_helps_starts_again_and_says_why(
     assert agent
     drive(agent, State.IDLE)
     keeper = agent.condition.keeper
-    keeper.hopeless, keeper.gave_up = "containerd does not answer, and 3 new starts did not help", 99
+    keeper.hopeless = "containerd does not answer, and 3 new starts did not help"
+    monkeypatch.setattr(deadlines, "GIVE_UP", 1e9)
     agent.step()
-    assert agent.state == State.IDLE, "it did so often already"
-    monkeypatch.setattr("toweros_agent.health.keeper.GIVE_UP", 0.0)
+    assert agent.state == State.IDLE, "not yet"
+    monkeypatch.setattr(deadlines, "GIVE_UP", 0.0)
     agent.step()
     assert agent.state == State.REBOOTING
     agent.step()
     assert box.rebooted == 1
     again = box.power_on()
-    assert again and again.condition.keeper.gave_up == 1
+    assert again
     drive(again, State.IDLE)
     again.step()
     report = box.report(server)

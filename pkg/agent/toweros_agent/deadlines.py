@@ -57,6 +57,12 @@ GOOD = 6
 """Rounds in a row in which a check of a trial must hold; a trial has at least so many, however long they take."""
 PAUSE = 10.0
 """The longest between two rounds of a trial."""
+GIVE_UP, MAX_DOUBLINGS = 600.0, 6
+"""How long a box is up before it starts again for what nothing else helps; doubled for each time that this happened."""
+
+
+def give_up(before: int) -> float:
+    return GIVE_UP * (1 << min(before, MAX_DOUBLINGS))
 
 
 def health_round(checks: Iterable[Check]) -> float:

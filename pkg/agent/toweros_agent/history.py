@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from toweros_agent import rules
+from toweros_agent import deadlines, rules
 from toweros_agent.host.disk import Disk, take_crash, write
 from toweros_agent.host.esp import Esp
 from toweros_agent.host.memory import Memory, path_of
@@ -122,14 +122,14 @@ class History:
             self.save()
         self.near_reset.unlink(missing_ok=True)
 
-    def ends_itself(self, why: str) -> None:
-        """Tell the next boot why the agent ended this one."""
+    def ends_itself(self, why: str) -> bool:
+        """Whether it is time to end this boot for a reason, which the next one then tells. "": there is none."""
+        before = sum(each.doing.startswith(GAVE_UP) for each in self.memory.resets)
+        if not why or time.monotonic() < deadlines.give_up(before):
+            return False
         self.memory.resets.append(Reset(self.boot.sequence, int(time.time()), f"{GAVE_UP}{why}", self.boot_id))
         self.save()
-
-    @property
-    def gave_up(self) -> int:
-        return sum(each.doing.startswith(GAVE_UP) for each in self.memory.resets)
+        return True
 
     def prove_time(self, offer: Offer, now: int) -> None:
         """Move the proven time on. A commit's date is a claim: past what is signed to hold, it proves nothing."""

@@ -65,7 +65,6 @@ class Agent:
         key = self.disk.identity / "box.key"
         self.reporter = Reporter(self.http, self.settings.server, self.boot.box, key, places.boot_id)
         self.condition = Condition(self.running, surroundings, self.watchdog.feed, started)
-        self.condition.keeper.gave_up = self.history.gave_up
         self.teller = Teller(self.boot, self.running, self.esp, self.history, self.upkeep, self.condition)
 
     def run(self) -> None:
@@ -157,8 +156,7 @@ class Agent:
     def poll(self) -> float:
         """Idle: one conditional GET, unless something is new."""
         self.condition.refresh()
-        if why := self.condition.keeper.give_up():
-            self.history.ends_itself(why)
+        if self.history.ends_itself(self.condition.keeper.hopeless):
             return self.go(Event.DESPAIR)
         self.upkeep.restore()
         offer, failures = self.update.look(), self.history.memory.failures
@@ -230,13 +228,9 @@ class Agent:
         self.history.fail(staged, verdict, reason, said)
         return self.go(Event.GO_BACK)
 
-    # --- the report ---
-
     def tell(self) -> Report:
-        local = [*self.settings.problems, *onboot_failures(self.places.run / "onboot")]
+        local = [*self.settings.problems, *onboot_failures(self.places.run / "onboot"), self.reporter.clock]
         local += [] if self.watchdog.armed else ["no watchdog"]
-        local += self.condition.keeper.problems
-        local += [self.reporter.clock] if self.reporter.clock else []
         return self.teller.tell(self.state, self.error, local)
 
     def send_report(self) -> None:

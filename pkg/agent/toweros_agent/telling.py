@@ -24,7 +24,8 @@ class Teller:
 
     def tell(self, state: State, error: str, problems: Sequence[str]) -> Report:
         """`error`: why the last offer was not taken; `problems`: what else is wrong with the box."""
-        degraded = [each for each in (*problems, self.history.problem, *self.upkeep.problems) if each]
+        own = (self.history.problem, *self.upkeep.problems, *self.condition.keeper.problems)
+        degraded = [each for each in (*problems, *own) if each]
         memory = self.history.memory
         entry, back = self.esp.get(self.boot.started), self.upkeep.rollback()
         if self.boot.started != self.boot.sequence:

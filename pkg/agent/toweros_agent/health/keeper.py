@@ -26,9 +26,6 @@ CROWDED = 60.0
 TRIES = 3
 STEADY = 600.0
 """Seconds after which an answer forgets what was before."""
-GIVE_UP = 600.0
-"""Seconds that the box has to be up before it starts again for this; doubled for each time that this happened."""
-MAX_DOUBLINGS = 6
 TOLD = 600.0
 """Seconds for which a thing that is over is told: a healed box is not red."""
 MIB = 1 << 20
@@ -70,12 +67,11 @@ class Ward:
 
 @dataclass
 class Keeper:
-    """`gave_up`: how often boots before this one were ended for such a reason."""
+    """The keeper of one boot."""
 
     wards: Wards
-    gave_up: int = 0
     hopeless: str = ""
-    """Why the box should start again."""
+    """Why the box should start again; "" while it should not."""
     _wards: dict[str, Ward] = field(default_factory=dict)
     _seen: dict[str, tuple[int, int]] = field(default_factory=dict)
     _told: dict[str, tuple[str, float]] = field(default_factory=dict)
@@ -91,11 +87,6 @@ class Keeper:
     def problems(self) -> list[str]:
         now = time.monotonic()
         return [words for words, moment in self._told.values() if now - moment < TOLD]
-
-    def give_up(self) -> str:
-        """Why the box is to start again now; "" while it is not."""
-        patience = GIVE_UP * 2 ** min(self.gave_up, MAX_DOUBLINGS)
-        return self.hopeless if time.monotonic() >= patience else ""
 
     def _answer(self, name: str, answers: bool, now: float) -> None:
         ward = self._wards.setdefault(name, Ward())
