@@ -37,7 +37,7 @@ class Verdict(StrEnum):
     """Why a box went back from a release."""
 
     FAILED = "failed"
-    """A health check said no, or the firmware: it is never tried again."""
+    """A health check said no: it is never tried again."""
     INDETERMINATE = "indeterminate"
     """Nobody could tell: it is tried again later."""
 

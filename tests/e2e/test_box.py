@@ -13,7 +13,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from gitops.lab.machine import Machine
-from gitops.model import Phase, Verdict
+from gitops.model import Phase, Publication, Verdict
 from gitops.process import run
 from gitops.publish import Publisher
 from gitops.rollout import holds
@@ -22,8 +22,10 @@ from gitops.sign import Signer, keys
 from gitops.source.trust.signatures import Trust
 from gitops.store import Store
 from gitops.workflows.verify import Believed, Verification
-from tests.e2e.field import BOX, GREETING, LONG, Field
+from tests.e2e.field import BOX, GREETING, LONG, SIZES, Field
 from tests.e2e.patching import CVE, LOCK, Patching
+from tests.kit.cuts.campaign import Campaign, Extent
+from tests.kit.cuts.updates import recorded, recording
 from tests.kit.debian import Debian
 
 pytestmark = [pytest.mark.e2e, pytest.mark.boot]
@@ -48,8 +50,17 @@ def patching(field: Field) -> Iterator[Patching]:
 
 
 @pytest.fixture(scope="module")
-def machine(field: Field, patching: Patching, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
-    made = field.new_disk(tmp_path_factory.mktemp("machine"))
+def first(field: Field, patching: Patching) -> Publication:
+    """What is on the box's disk before its first boot."""
+    published = field.store.offers.published(BOX)
+    assert published
+    return published
+
+
+@pytest.fixture(scope="module")
+def machine(field: Field, first: Publication, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
+    """Every write of its disk is recorded, for the power cuts."""
+    made = recorded(field.new_disk(tmp_path_factory.mktemp("machine")))
     made.serial.unlink(missing_ok=True)
     with made:
         yield made
@@ -151,6 +162,18 @@ def test_one_line_of_one_service_is_one_package_one_layer_and_nothing_else_on_th
     assert set(report.fetched["layers"]) == added and len(added) == 1
     assert report.fetched["bytes"] < 256 * 1024, report.fetched
     assert report.entry == f"toweros-{report.sequence}.efi", "blessed: the counter is gone"
+
+
+def test_power_lost_at_any_write_of_that_update_leaves_a_box_that_starts(
+    field: Field, machine: Machine, first: Publication, tmp_path: Path
+) -> None:
+    """A part of the states of bench/power_cuts.py, which has all of them."""
+    taken = field.store.offers.published(BOX)
+    assert taken and taken.release.sequence == field.report().sequence
+    made = recording(machine.folder, SIZES, field.store, [first, taken])
+    figures = Campaign(made, tmp_path).run(Extent(shuffled=12, torn=1, stride=60))
+    assert figures.lost == [] and figures.gone == [], figures
+    assert figures.states > 100 and figures.runs.keys() == {first.release.sequence, taken.release.sequence}, figures
 
 
 def names_the_error(field: Field, *words: str) -> bool:

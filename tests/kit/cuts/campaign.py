@@ -64,7 +64,7 @@ class Figures:
     repairs: int = 0
     lost: list[str] = field(default_factory=list)
     gone: list[str] = field(default_factory=list)
-    """States in which the newest release was bootable or blessed before, and is not there any more."""
+    """States in which a release was blessed before, and does not run any more."""
 
     def __str__(self) -> str:
         boots = ", ".join(f"{count} in boot {number}" for number, count in sorted(self.boots.items()))
@@ -72,7 +72,7 @@ class Figures:
         return (
             f"{self.writes} writes, {self.flushes} flushes; {self.states} states ({kinds}); {self.views} different "
             f"ESPs, {self.disks} different TOWEROS, {self.repairs} ESPs repaired; runs: {dict(self.runs)}; "
-            f"{boots}; {len(self.gone)} without the new release after it was there; {len(self.lost)} lost"
+            f"{boots}; {len(self.gone)} without the new release after it was blessed; {len(self.lost)} lost"
         )
 
 
@@ -115,9 +115,8 @@ class Campaign:
             for name, writes in (("ESP", esp), ("TOWEROS", toweros)):
                 self.regions[name].settle([self._piece((each, 0, each.count)) for each in writes])
                 settled[name] = max([settled[name], *(each.number for each in writes)])
-            if order:
-                ends = self._end(((), ()), settled)
-                newest = max(newest, ends.sequence if ends else 0)
+            if esp:
+                newest = max(newest, self._blessed(settled["ESP"]))
         self.figures.views, self.figures.disks = len(self._views), len(self._whole)
         self.figures.repairs = self.esp.repairs
         return self.figures
@@ -138,9 +137,12 @@ class Campaign:
                 figures.boots[boots] += 1
                 figures.runs[ends.sequence if ends else 0] += 1
 
-    def _end(self, _: object, settled: dict[str, int]) -> Known | None:
-        (view, _repaired), _key = self._view((), settled["ESP"])
-        return self._boot(view, self._releases((), settled["TOWEROS"])[0])[0]
+    def _blessed(self, settled: int) -> int:
+        """The newest release that is blessed from here on."""
+        (view, _), _ = self._view((), settled)
+        ends, _ = self._boot(view, frozenset(self.recording.releases))
+        blessed = ends and any(each.name == f"toweros-{ends.sequence}.efi" for each in view.files)
+        return ends.sequence if ends and blessed else 0
 
     def _boot(self, view: View, whole: frozenset[str]) -> tuple[Known | None, int]:
         key = (view, whole)
