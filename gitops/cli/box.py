@@ -1,5 +1,7 @@
 """`toweros box image`, `box enroll`, `box revoke`, `box ssh`: a box's disk, whose reports count, and a login."""
 
+import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -8,15 +10,20 @@ import typer
 from gitops.assemble.formats.disk import Sizes
 from gitops.cli import context
 from gitops.cli.context import ConfigOption, NameArgument, StateOption
-from gitops.cli.output import talk
+from gitops.cli.output import Output, OutputOption, emit, table, talk
 from gitops.errors import StoreError, TowerosError
 from gitops.fleet import load_fleet
 from gitops.lab.stand_in import StandIn, known_hosts
 from gitops.process import become
+from gitops.review.words import ago
 from gitops.settings import Settings
+from gitops.sign.box import fingerprint as fingerprint_of
 from gitops.sign.box import public_key
+from gitops.workflows.enrolment import desk
 from gitops.workflows.provision import provision
 from gitops.workflows.question import deployed_point
+
+ReplaceOption = Annotated[bool, typer.Option("--replace", help="Although the box lives: it gets another key.")]
 
 
 def register(app: typer.Typer) -> None:
@@ -33,27 +40,51 @@ def image(
     out: Annotated[Path, typer.Option("--out", help="The disk image to write: raw, or qcow2 by its name's ending.")],
     state_size: Annotated[int, typer.Option(help="MiB for user data (STATE).")] = Sizes.state,
     layers_size: Annotated[int, typer.Option(help="MiB for layers and releases (TOWEROS).")] = Sizes.toweros,
+    replace: ReplaceOption = False,
     config: ConfigOption = None,
     state: StateOption = None,
 ) -> None:
     """Write a new disk for a box, with the release that it is asked to run and a new key of its own."""
-    settings = context.settings(config, state)
+    settings, store = context.settings(config, state), context.store(config, state)
+    desk.demand(store, name, replace=replace, now=int(time.time()))
     sizes = Sizes(toweros=layers_size, state=state_size)
-    provision(settings, context.store(config, state), name, out, sizes)
-    talk.print(f"{out}: disk of {name}; enrol the certificates of {settings.keys} in its firmware")
+    made = provision(settings, store, name, out, sizes)
+    talk.print(f"{out}: disk of {name}, key {made}; enrol the certificates of {settings.keys} in its firmware")
 
 
 def enroll(
-    name: NameArgument,
-    key: Annotated[str, typer.Option("--key", help="The public key: 64 hex digits, or a PEM file.")],
+    name: Annotated[str, typer.Argument(metavar="[NAME]", help="The box's name, as in boxes/NAME.yaml.")] = "",
+    key: Annotated[str, typer.Option("--key", help="The public key: 64 hex digits, or a PEM file.")] = "",
+    fingerprint: Annotated[str, typer.Option(help="The key that asks and has this fingerprint.")] = "",
+    list_: Annotated[bool, typer.Option("--list", help="Who asks to be let in.")] = False,
+    replace: ReplaceOption = False,
     config: ConfigOption = None,
     state: StateOption = None,
+    output: OutputOption = Output.table,
 ) -> None:
-    """Take reports of this box from now on."""
-    path = Path(key)
-    public = public_key(path.read_bytes() if path.is_file() else key.encode())
-    context.store(config, state).boxes.enroll(name, public)
-    talk.print(f"{name} is enrolled")
+    """Take reports of this box from now on: of the key that you name, or of one that asks, by its fingerprint."""
+    store, now = context.store(config, state), int(time.time())
+    if list_ or not name:
+        _show(desk.requests(store, now, name), now, output)
+        return
+    if bool(key) == bool(fingerprint):
+        _show(desk.requests(store, now, name), now, output)
+        hint = f"compare with `toweros-box status` on {name}; then pass --fingerprint (or --key, with its public key)"
+        raise StoreError("which key is it?", hint=hint)
+    if key:
+        path = Path(key)
+        public = public_key(path.read_bytes() if path.is_file() else key.encode())
+        desk.demand(store, name, replace=replace, now=now)
+        desk.let_in(store, name, public)
+    else:
+        public = desk.accept(store, name, fingerprint, now, replace=replace)
+    talk.print(f"{name} is enrolled: what its key {fingerprint_of(public)} reports counts from now on")
+
+
+def _show(requests: Sequence[desk.Request], now: int, output: Output) -> None:
+    rows = [[each.box, each.fingerprint, ago(each.first, now), ago(each.last, now)] for each in requests]
+    heads = ["BOX", "FINGERPRINT", "ASKS SINCE", "HEARD"]
+    emit([each.as_json() for each in requests], output, lambda: table(heads, rows) if rows else "Nobody asks.")
 
 
 def revoke(name: NameArgument, config: ConfigOption = None, state: StateOption = None) -> None:
@@ -61,7 +92,7 @@ def revoke(name: NameArgument, config: ConfigOption = None, state: StateOption =
     store = context.store(config, state)
     if store.boxes.row(name) is None:
         raise StoreError(f"there is no box {name}", hint="`toweros status` lists them")
-    store.boxes.revoke(name)
+    desk.revoke(store, name)
     talk.print(f"{name} is revoked")
 
 

@@ -12,6 +12,7 @@ from gitops.errors import StoreError
 from gitops.model import Health, Sync
 from gitops.review.words import ago, moment, short
 from gitops.rollout.status import BoxStatus, FleetStatus, box_status, fleet_status
+from gitops.workflows.enrolment.desk import requests
 
 COLOURS: dict[str, str] = {
     Sync.SYNCED: "green",
@@ -38,6 +39,9 @@ def status(
         fleet = fleet_status(store, now)
         emit(fleet.as_json(), output, lambda: _table(fleet, now))
         _tell(fleet)
+        for each in requests(store, now):
+            words = f"asks to be {each.box}, with the key {each.fingerprint}: `toweros box enroll {each.box}`"
+            talk.print(f"[yellow]somebody[/yellow] {words}")
         return
     row = box_status(store, box, now)
     if row is None:

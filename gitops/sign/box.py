@@ -9,6 +9,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 from gitops.errors import SignError
+from gitops.model import sha256
 
 
 def make() -> tuple[bytes, str]:
@@ -39,6 +40,17 @@ def public_key(text: bytes) -> str:
     except (ValueError, TypeError):
         pass
     raise SignError("this is not an Ed25519 key", hint="give 64 hex digits, or a PEM file")
+
+
+def text_of(private: bytes, public: str) -> bytes:
+    """The key's file on the box: below its public half, which tells damage (docs/formats.md, "Disk")."""
+    return b"public: " + public.encode() + b"\n" + private
+
+
+def fingerprint(public: str) -> str:
+    """What people compare, as `toweros-box status` shows it: 128 bits of the key's SHA-256."""
+    digest = sha256(bytes.fromhex(public))
+    return "-".join(digest[start : start + 4] for start in range(0, 32, 4))
 
 
 def proves(public: str, data: bytes, signature: str) -> bool:

@@ -50,6 +50,13 @@ class Boxes:
         with self._database.write() as connection:
             upsert(connection, tables.boxes, {"name": name}, columns)
 
+    def replace_key(self, name: str, old: str, new: str) -> bool:
+        """Put `new` in the place of `old`, if that is still the key and counts."""
+        same, columns = tables.boxes.c, {"public_key": new, "enrolled": int(time.time())}
+        where = (same.name == name, same.public_key == old, same.revoked == 0)
+        with self._database.write() as connection:
+            return bool(connection.execute(update(tables.boxes).where(*where).values(columns)).rowcount)
+
     def revoke(self, name: str) -> None:
         with self._database.write() as connection:
             connection.execute(update(tables.boxes).where(tables.boxes.c.name == name).values(revoked=int(time.time())))

@@ -1,8 +1,8 @@
 """A new box's disk: what it is asked to run, its own new key, and nothing that it would have to fetch.
 
 In: the settings, a store in which the box's release is published. Out: a disk image, and the box's public key in the
-store. Rules: the private key is on the disk and nowhere else; the box is enrolled only when the disk is whole; doing it
-again makes a new key and retires the old one, unless `enroll` is False: then nobody listens to what this disk reports.
+store. Rules: the private key is on the disk (twice) and nowhere else; it is let in only when the disk is whole; where a
+box has a key, the new one takes its place with its first report. `enroll` False: nobody listens to what this disk says.
 
     provision(settings, store, "demo-1", Path("demo-1.qcow2"))
 """
@@ -15,13 +15,14 @@ from gitops.model import EventType, Happened
 from gitops.settings import Settings
 from gitops.sign import Signer, box, keys
 from gitops.store import Store
+from gitops.workflows.enrolment import desk
 from gitops.workflows.workshop import APPLY, boot_loader
 
 
 def provision(
     settings: Settings, store: Store, name: str, out: Path, sizes: Sizes | None = None, *, enroll: bool = True
-) -> None:
-    """Write the disk of a box; `.qcow2` or raw by the name of `out`.
+) -> str:
+    """Write the disk of a box; `.qcow2` or raw by the name of `out`. Returns the fingerprint of its key.
 
     Raises:
         StoreError: the box has no published release. AssembleError, SignError: see the stages.
@@ -35,12 +36,12 @@ def provision(
         store.blobs.read(publication.uki.sha256),
         store.blobs.read(publication.addon.sha256),
         signer.sign_boot(boot_loader(store)),
-        private,
+        box.text_of(private, public),
         {place: data for place, data in keys.public_halves(settings.keys).items() if place.endswith(".crt")},
     )
     disk_image(out, store, contents, sizes, Format.of(out))
     if enroll:
-        store.boxes.enroll(name, public)
-        store.events.add(
-            name, EventType.NORMAL, Happened.PROVISIONED, f"disk with release {publication.release.sequence}"
-        )
+        desk.let_in(store, name, public)
+        words = f"disk with release {publication.release.sequence} and the key {box.fingerprint(public)}"
+        store.events.add(name, EventType.NORMAL, Happened.PROVISIONED, words)
+    return box.fingerprint(public)

@@ -13,6 +13,7 @@ from toweros_agent.machine import State
 from toweros_agent.nouns import Boot, Failure, Offer, Receipt, Refused, Release, Target, Verdict
 from toweros_agent.offer.net import Http
 from toweros_agent.offer.provenance import WRONG, Builders, about
+from toweros_agent.outgoing.identity import Identity
 from toweros_agent.report import CheckRow, FailureRow, Health, Report, Reporter, ResetRow
 from toweros_agent.settings import Places, load
 
@@ -236,12 +237,13 @@ def went_back() -> Report:
 def test_a_report_is_written_as_its_vector(tmp_path: Path, vector: str, made: Callable[[], Report]) -> None:
     key = Ed25519PrivateKey.generate()
     pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-    (tmp_path / "box.key").write_bytes(pem)
+    (tmp_path / "toweros").mkdir()
+    (tmp_path / "toweros" / "box.key").write_bytes(pem)
     (tmp_path / "boot_id").write_text("0b5e6f8a-9d4b-4f8e-8d59-0a5a2f0a7d11\n")
-    http = Http(lambda: None, lambda _: None)
-    reporter = Reporter(http, "http://192.0.2.9", "demo-1", tmp_path / "box.key", tmp_path / "boot_id")
+    http, identity = Http(lambda: None, lambda _: None), Identity(tmp_path / "toweros", tmp_path / "esp")
+    reporter = Reporter(http, "http://192.0.2.9", "demo-1", identity, tmp_path / "boot_id")
     envelope = json.loads(reporter.envelope(reporter.text(made())))
-    assert problems("envelope", envelope) == []
+    assert problems("envelope", envelope) == [] and envelope["key"] == key.public_key().public_bytes_raw().hex()
     key.public_key().verify(bytes.fromhex(envelope["signature"]), envelope["report"].encode())
     document = json.loads(envelope["report"])
     assert problems("report", document) == []

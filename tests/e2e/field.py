@@ -83,7 +83,8 @@ class Field(Setup):
         return self.apply()
 
     def new_disk(self, folder: Path, sizes: Sizes = SIZES) -> Machine:
-        """Provision the box and give its machine, off."""
+        """Provision the box and give its machine, off. Whatever disk it had before is gone."""
+        self.store.boxes.revoke(BOX)
         self.disk = folder / "disk.raw"
         provision(self.settings, self.store, BOX, self.disk, sizes)
         return self.machine_in(folder)

@@ -135,19 +135,22 @@ def test_a_blessed_uki_of_another_signer_never_runs_and_the_second_boot_entry_do
     assert field.report().entry == f"toweros-{bad.publication.release.sequence}.efi"
 
 
-def test_a_flipped_byte_in_the_newest_uki_is_left_behind_and_one_in_a_layer_is_repaired_from_the_server(
+def test_a_flipped_byte_in_the_newest_uki_is_left_behind_and_a_layer_and_a_lost_key_come_back(
     field: Field, bad: Bad, healthy: Path, tmp_path: Path
 ) -> None:
     folder = copy(healthy, tmp_path / "machine")
     bad.stage(folder / "disk.raw", f"toweros-{bad.publication.release.sequence + 1}+3.efi", flip(bad.uki()))
     layer = max(bad.publication.release.layers(), key=lambda each: each.size)
     damage(folder / "disk.raw", layer.root, layer.size // 2)
+    toweros = f"{folder / 'disk.raw'}?offset={SIZES.starts()['TOWEROS'][0]}"
+    run(["debugfs", "-w", "-R", "rm /identity/box.key", toweros])
     boot = field.report().boot_id
     with field.machine_in(folder) as machine:
         field.wait_until("the other release", lambda: field.report().boot_id != boot)
         field.wait_healthy(0)
         assert "access denied" in machine.output().lower()
         assert field.boot_json()["repaired"] == [layer.root]
+        assert field.ssh("cat /run/toweros/disk/identity/box.key").startswith("public: "), "from its copy on the ESP"
     assert field.report().release == bad.publication.document.sha256
 
 

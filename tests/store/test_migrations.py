@@ -26,6 +26,7 @@ from gitops.store.notes.documents import (
     NAMES,
     AssembledFiles,
     BoxInventories,
+    BoxKeys,
     BuiltAt,
     CheckedSignature,
     Exposures,
@@ -54,13 +55,14 @@ LATER = {
     LastDeployed,
     LayerInventories,
     BoxInventories,
+    BoxKeys,
     InventoryDocuments,
     PartIndex,
     BuiltAt,
     FeedState,
     Exposures,
 }
-LATER |= {Patches, PatchRuns, ReceiptKey, Retries, ImageOrigins}
+LATER |= {Patches, PatchRuns, ReceiptKey, Retries, ImageOrigins, BoxKeys}
 """What 0.1.0 did not keep, or not in its last state."""
 GOLDEN = Path(__file__).parents[1] / "golden" / "store" / "0.1.0.sql"
 """Made by 0.1.0 (`make.py` beside it)."""

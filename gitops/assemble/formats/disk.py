@@ -141,6 +141,7 @@ def _write_esp(disk: Path, stage: Path, contents: Contents, sizes: Sizes) -> Non
     entry = f"toweros-{contents.release.sequence}.efi"
     files = {
         "EFI/BOOT/BOOTX64.EFI": contents.loader,
+        "EFI/toweros/box.key": contents.box_key,
         f"EFI/Linux/{entry}": contents.uki,
         f"EFI/Linux/{entry}.extra.d/release.addon.efi": contents.addon,
         "loader/loader.conf": LOADER_CONF.encode(),

@@ -1,8 +1,8 @@
 """What boxes say: one signed document per report (contracts/report).
 
 Rules: the body is bounded; nothing is believed before the signature of the named box holds; a foreign, unknown or
-revoked box gets one and the same answer; what was seen is not taken twice; every text is cut to a length;
-every report is answered with a signed receipt, whether it is taken or not.
+revoked box gets one and the same answer, and may ask to be let in; what was seen is not taken twice; every text is cut
+to a length; every report is answered with a signed receipt, whether it is taken or not.
 """
 
 import re
@@ -18,9 +18,9 @@ from starlette.exceptions import HTTPException
 from gitops.errors import DocumentError
 from gitops.model import REPORT_FORMAT, EventType, Failure, Happened, Health, Json, Phase, Report, Reset, Verdict
 from gitops.model.reading import read
-from gitops.sign.box import proves
 from gitops.sign.receipts import Receipts
 from gitops.store import Store
+from gitops.workflows.enrolment import desk
 
 log = structlog.get_logger(__name__)
 
@@ -45,6 +45,7 @@ class Envelope(Wire):
 
     report: Annotated[str, Field(max_length=MAX_BODY)]
     signature: Annotated[str, Field(pattern=r"^[0-9a-f]{128}$")]
+    key: Annotated[str, Field(pattern=r"^([0-9a-f]{64})?$")] = ""
 
 
 class FailureIn(Wire):
@@ -144,9 +145,11 @@ def take(store: Store, name: str, body: bytes) -> None:
         envelope = Envelope.model_validate_json(body)
     except ValidationError as error:
         raise HTTPException(400, "the body is not a signed report") from error
-    row = store.boxes.row(name)
-    if row is None or row.revoked or not proves(row.public_key, envelope.report.encode(), envelope.signature):
+    text, signature = envelope.report.encode(), envelope.signature
+    if not desk.believed(store, name, text, signature):
         log.warning("report.refused", box=name[:63], reason="signature")
+        if envelope.key and BOX.fullmatch(name):
+            desk.ask(store, name, text, signature, envelope.key, int(time.time()))
         raise HTTPException(403, "the signature is not that of an enrolled box of this name")
     report = _parse(envelope.report)
     if report.box != name:

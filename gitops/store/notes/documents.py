@@ -110,6 +110,25 @@ class ReceiptKey:
 
 
 @dataclass(frozen=True)
+class Asking:
+    """A key (Ed25519, hex) that reports under a box's name, though nobody let it in: since when, and when it was last
+    heard (Unix seconds)."""
+
+    key: str
+    first: int
+    last: int
+
+
+@dataclass(frozen=True)
+class BoxKeys:
+    """Beside the key of a box: the one that takes its place with its first report, and those that ask. Its key is the
+    box."""
+
+    coming: str = ""
+    asking: tuple[Asking, ...] = ()
+
+
+@dataclass(frozen=True)
 class Suspension:
     """Who holds a box, why, and since when (Unix seconds)."""
 
@@ -329,6 +348,7 @@ NAMES: Mapping[type[Any], str] = {
     Suspended: "suspended",
     ReceiptKey: "receipts",
     Retries: "retries",
+    BoxKeys: "box-keys/",
     ForgeMemory: "forge",
     AppImages: "app-images",
     AppImageBlobs: "app-image/",

@@ -7,6 +7,7 @@ from toweros_agent.host.disk import Disk, last_lines
 from toweros_agent.host.esp import Esp
 from toweros_agent.host.memory import Memory
 from toweros_agent.nouns import Boot, Release
+from toweros_agent.outgoing.identity import ON_ESP, fingerprint, public_of, read
 from toweros_agent.settings import Places
 
 USAGE = "usage: toweros-box status|log|history\n"
@@ -21,9 +22,16 @@ def status(places: Places) -> str:
         f"content   sha256:{release.content}",
         f"trial     {'yes' if boot.trial else 'no'}",
         f"server    {boot.server}",
+        f"key       {_key(places)}",
         *(f"entry     {entry.name}" for entry in Esp(places.run / "esp").entries()),
     ]
     return "\n".join(lines) + "\n"
+
+
+def _key(places: Places) -> str:
+    """What `toweros box enroll` asks for."""
+    found = [read(path) for path in (places.run / "disk" / "identity" / "box.key", places.run / "esp" / ON_ESP)]
+    return next((fingerprint(public_of(each[0])) for each in found if isinstance(each, tuple)), "none")
 
 
 def log(places: Places) -> str:

@@ -29,6 +29,7 @@ from toweros_agent.offer.net import Http, NetError
 from toweros_agent.offer.provenance import Provenance
 from toweros_agent.offer.trust import Trust
 from toweros_agent.offer.update import Update
+from toweros_agent.outgoing.identity import Identity
 from toweros_agent.report import Report, Reporter
 from toweros_agent.settings import Places, load
 from toweros_agent.telling import Teller
@@ -62,8 +63,8 @@ class Agent:
         fetcher = Fetcher(self.http, self.disk, self.settings.bases)
         provenance = Provenance(self.http, self.settings.server, places.etc / "builder.json")
         self.update = Update(self.trust, provenance, fetcher, self.esp, self.history, self.upkeep)
-        key = self.disk.identity / "box.key"
-        self.reporter = Reporter(self.http, self.settings.server, self.boot.box, key, places.boot_id)
+        self.identity = Identity(self.disk.identity, places.run / "esp", self.history.log)
+        self.reporter = Reporter(self.http, self.settings.server, self.boot.box, self.identity, places.boot_id)
         self.condition = Condition(self.running, surroundings, self.watchdog.feed, started)
         self.teller = Teller(self.boot, self.running, self.esp, self.history, self.upkeep, self.condition)
 
@@ -229,7 +230,8 @@ class Agent:
         return self.go(Event.GO_BACK)
 
     def tell(self) -> Report:
-        local = [*self.settings.problems, *onboot_failures(self.places.run / "onboot"), self.reporter.clock]
+        local = [*self.settings.problems, *onboot_failures(self.places.run / "onboot")]
+        local += [*self.identity.problems, self.reporter.clock]
         local += [] if self.watchdog.armed else ["no watchdog"]
         return self.teller.tell(self.state, self.error, local)
 

@@ -11,7 +11,6 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import Any
 
 from toweros_agent import VERSION
 from toweros_agent.health.checks import Result
@@ -19,6 +18,7 @@ from toweros_agent.machine import State
 from toweros_agent.nouns import FORMAT, Failure, Json, Receipt, Refused, Reset, Verdict, canonical, sha256
 from toweros_agent.offer.net import RECEIPT, Http, NetError
 from toweros_agent.outgoing.fitting import fitting
+from toweros_agent.outgoing.identity import Identity, fingerprint
 
 REPEAT = 600.0
 CLOCK = 300
@@ -105,20 +105,19 @@ def clock_problem(ahead: float) -> str:
 
 
 class Reporter:
-    """Posts the reports of `box`; `key` is its Ed25519 key in PKCS 8 PEM.
+    """Posts the reports of `box`, signed with the key of `identity`.
 
     `receipts` is the key (hex) by which the server signs that it got one, "" when it does not. `reached` is when it was
     last proven to have got one (monotonic); `clock` is what is wrong with ours by the server's signed word.
     """
 
-    def __init__(self, http: Http, server: str, box: str, key: Path, boot_id: Path) -> None:
-        self.http, self.box, self.key, self.boot_id = http, box, key, boot_id
+    def __init__(self, http: Http, server: str, box: str, identity: Identity, boot_id: Path) -> None:
+        self.http, self.box, self.identity, self.boot_id = http, box, identity, boot_id
         self.url = f"{server}/api/v1/boxes/{box}/report"
         self._sent: Report | None = None
         self._at = 0.0
         self.receipts = ""
         self.reached, self.clock = float("-inf"), ""
-        self._signer: Any = None
 
     def offer(self, report: Report) -> str:
         """Send `report` if it is due; return what went wrong ("" when nothing did)."""
@@ -133,7 +132,9 @@ class Reporter:
             text = self.text(report)
             self._post(text)
         except (NetError, Refused, OSError, ValueError) as error:
-            return f"the report was not taken: {error}"
+            unknown = isinstance(error, NetError) and error.status == 403
+            ours = f"; this box's key is {fingerprint(self.identity.public)}" if unknown else ""
+            return f"the report was not taken: {error}{ours}"
         self._sent, self._at = report, now
         return ""
 
@@ -179,13 +180,6 @@ class Reporter:
         return canonical(fitting({**asdict(report), **head, "time": int(time.time())}))
 
     def envelope(self, text: bytes) -> bytes:
-        """The whole request: report text and signature."""
-        return canonical({"report": text.decode(), "signature": self._sign(text).hex()})
-
-    def _sign(self, text: bytes) -> bytes:
-        if self._signer is None:
-            from cryptography.hazmat.primitives.serialization import load_pem_private_key
-
-            self._signer = load_pem_private_key(self.key.read_bytes(), None)
-        signature: bytes = self._signer.sign(text)
-        return signature
+        """The whole request: report text, signature, and whose it is: a server that does not know the key can ask."""
+        signature = self.identity.sign(text).hex()
+        return canonical({"report": text.decode(), "signature": signature, "key": self.identity.public})

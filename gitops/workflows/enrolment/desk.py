@@ -1,0 +1,157 @@
+"""Keys of boxes are let in, replaced when the new one is seen, and taken away.
+
+In: a store. Out: whether a report counts; who asks. Rules:
+
+- A key that is let in while another one counts is `coming`: it counts from its first report on, and the one before
+  ends then, not earlier. So an image that nobody boots silences no box.
+- A box that reported within `LIVE` keeps its key unless somebody says `replace`.
+- Nothing that comes over the network lets a key in: a request needs an operator, who names its fingerprint.
+
+    demand(store, "demo-1", replace=False, now=now)
+    let_in(store, "demo-1", public)
+    believed(store, "demo-1", text, signature)
+"""
+
+import json
+from dataclasses import asdict, dataclass, replace
+
+from gitops.errors import StoreError
+from gitops.model import EventType, Happened, Json
+from gitops.sign.box import fingerprint, proves
+from gitops.store import Store
+from gitops.store.notes.documents import BoxKeys
+from gitops.workflows.enrolment.requests import living, with_request
+
+LIVE = 86400
+"""Seconds since its last report during which a box counts as one that lives."""
+MINUTE = 60
+
+
+@dataclass(frozen=True)
+class Request:
+    """Who asks to be `box`, since when, and when it was last heard (Unix seconds)."""
+
+    box: str
+    key: str
+    first: int
+    last: int
+
+    @property
+    def fingerprint(self) -> str:
+        return fingerprint(self.key)
+
+    def as_json(self) -> Json:
+        return {**asdict(self), "fingerprint": self.fingerprint}
+
+
+def believed(store: Store, box: str, text: bytes, signature: str) -> bool:
+    """Whether a report is the box's own; the first one by the key that is coming makes that the box's key."""
+    row = store.boxes.row(box)
+    if row is None or row.revoked:
+        return False
+    if proves(row.public_key, text, signature):
+        return True
+    coming = _keys(store, box).coming
+    if not coming or not proves(coming, text, signature):
+        return False
+    if store.boxes.replace_key(box, row.public_key, coming):
+        words = f"the new key {fingerprint(coming)} reported; {fingerprint(row.public_key)} counts no more"
+        store.events.add(box, EventType.NORMAL, Happened.ENROLLED, words)
+    return True
+
+
+def ask(store: Store, box: str, text: bytes, signature: str, key: str, now: int) -> None:
+    """Keep that whoever has `key` wants to be `box`, if that is proven and there is room."""
+    if with_request(_keys(store, box).asking, key, now) is None or store.states.one(box) is None:
+        return
+    if not proves(key, text, signature) or _named(text) != box:
+        return
+    news: list[bool] = []
+
+    def noted(keys: BoxKeys) -> BoxKeys:
+        asking = with_request(keys.asking, key, now)
+        news.append(asking is not None and key not in {each.key for each in living(keys.asking, now)})
+        return keys if asking is None else replace(keys, asking=asking)
+
+    store.notes.change(BoxKeys, noted, box)
+    if news[-1]:
+        words = f"a stranger's key {fingerprint(key)} reports: if it is the box's, `toweros box enroll {box}`"
+        store.events.add(box, EventType.WARNING, Happened.ASKS, words)
+
+
+def requests(store: Store, now: int, box: str = "") -> list[Request]:
+    """Who asks, by box and time; of one box with `box`."""
+    known = {box: _keys(store, box)} if box else store.notes.each(BoxKeys)
+    rows = [(name, each) for name, keys in known.items() for each in living(keys.asking, now)]
+    return sorted(
+        (Request(name, each.key, each.first, each.last) for name, each in rows), key=lambda it: (it.box, it.first)
+    )
+
+
+def accept(store: Store, box: str, wanted: str, now: int, *, replace: bool = False) -> str:
+    """Let in the key that asks with this fingerprint, and return it.
+
+    Raises:
+        StoreError: none does; or the box reported with its own key since that one asked: there are two.
+    """
+    asked = requests(store, now, box)
+    found = next((each for each in asked if _bare(each.fingerprint) == _bare(wanted)), None)
+    if found is None:
+        raise StoreError(f"no key with this fingerprint asks to be {box}", hint="`toweros box enroll --list`")
+    state = store.states.one(box)
+    if state and state.enrolled and not state.revoked and state.received > found.first and not replace:
+        ago = max(now - state.received, 0) // MINUTE
+        message = f"{box} reported with its own key {ago} minutes ago, after this one asked: there are two of that name"
+        raise StoreError(message, hint="find out which is which; then pass --replace")
+    let_in(store, box, found.key)
+    return found.key
+
+
+def demand(store: Store, box: str, *, replace: bool, now: int) -> None:
+    """Nobody gets another key for a box that lives without saying so.
+
+    Raises:
+        StoreError: it lives.
+    """
+    state = store.states.one(box)
+    if replace or state is None or not state.enrolled or state.revoked or not state.received:
+        return
+    if (silent := now - state.received) < LIVE:
+        hint = "pass --replace: its own key counts until the new one reports for the first time, and not after that"
+        raise StoreError(f"{box} is alive: it reported {max(silent, 0) // MINUTE} minutes ago", hint=hint)
+
+
+def let_in(store: Store, box: str, key: str) -> bool:
+    """Reports by `key` (hex) count: at once where no other one does, else from its first report on. True: at once."""
+    row = store.boxes.row(box)
+    at_once = row is None or bool(row.revoked) or row.public_key == key
+    if at_once:
+        store.boxes.enroll(box, key)
+    coming = "" if at_once else key
+
+    def noted(keys: BoxKeys) -> BoxKeys:
+        return BoxKeys(coming, tuple(each for each in keys.asking if each.key != key))
+
+    store.notes.change(BoxKeys, noted, box)
+    return at_once
+
+
+def revoke(store: Store, box: str) -> None:
+    """No key of this box counts any more, nor the one that was to come."""
+    store.boxes.revoke(box)
+    store.notes.change(BoxKeys, lambda keys: replace(keys, coming=""), box)
+
+
+def _keys(store: Store, box: str) -> BoxKeys:
+    return store.notes.get(BoxKeys, box) or BoxKeys()
+
+
+def _named(text: bytes) -> str:
+    try:
+        return str(json.loads(text)["box"])
+    except (ValueError, TypeError, KeyError, RecursionError):
+        return ""
+
+
+def _bare(text: str) -> str:
+    return "".join(each for each in text.lower() if each.isalnum())

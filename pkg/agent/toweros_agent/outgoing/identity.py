@@ -1,0 +1,128 @@
+"""The box's own key: on `TOWEROS`, with a copy on the ESP, so that whoever loses one of them is not mute.
+
+In: both places. Out: the key, whole again in both. A file is PKCS 8 PEM below its own public half, which tells damage:
+
+    public: 3b6a27bc...            (64 hex digits; a key of before has no such line)
+    -----BEGIN PRIVATE KEY-----
+
+Rules: a key that proves itself comes before one that only parses, TOWEROS before the ESP; what is missing or damaged
+is written again, what cannot be read is left alone. Where none is left the box makes one: its reports name it, and
+somebody who compares the fingerprint lets it in (`toweros box enroll`).
+"""
+
+import os
+from collections.abc import Callable
+from hashlib import sha256
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from toweros_agent.host.disk import sync_folder
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+ON_ESP = Path("EFI", "toweros", "box.key")
+LABEL = b"public: "
+MAX_FILE = 4096
+
+
+class Identity:
+    """The key of this boot. `problems`: why a copy is missing."""
+
+    def __init__(self, toweros: Path, esp: Path, log: Callable[[str], None] = lambda _: None) -> None:
+        self.own, self.copy, self._log = toweros / "box.key", esp / ON_ESP, log
+        self.problems: list[str] = []
+        self._key: Ed25519PrivateKey | None = None
+
+    @property
+    def public(self) -> str:
+        """The public half (hex)."""
+        return self._private().public_key().public_bytes_raw().hex()
+
+    def sign(self, text: bytes) -> bytes:
+        return self._private().sign(text)
+
+    def _private(self) -> "Ed25519PrivateKey":
+        """Looked for once a boot: it costs a slow box a second to load what reads it."""
+        if self._key is None:
+            self._key = self._settle()
+        return self._key
+
+    def _settle(self) -> "Ed25519PrivateKey":
+        from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+        places = {path: read(path) for path in (self.own, self.copy)}
+        found = [each for each in places.values() if isinstance(each, tuple)]
+        if found:
+            key = max(found, key=lambda each: each[1])[0]  # the first of those that are best
+        else:
+            key = Ed25519PrivateKey.generate()
+            self._log(f"the box's key is lost; a new one is made: {fingerprint(public_of(key))}")
+        for path, there in places.items():
+            if there is False or (isinstance(there, tuple) and public_of(there[0]) == public_of(key)):
+                continue
+            try:
+                write(path, text_of(key))
+                self._log(f"{path} is written again")
+            except OSError as error:
+                self.problems.append(f"the box's key is not in {path}: {error}")
+        return key
+
+
+def fingerprint(public: str) -> str:
+    """What people compare: 128 bits of the key's SHA-256, for reading aloud."""
+    digest = sha256(bytes.fromhex(public)).hexdigest()
+    return "-".join(digest[start : start + 4] for start in range(0, 32, 4))
+
+
+def public_of(key: Any) -> str:
+    public: str = key.public_key().public_bytes_raw().hex()
+    return public
+
+
+def text_of(key: "Ed25519PrivateKey") -> bytes:
+    from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+
+    pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    return LABEL + public_of(key).encode() + b"\n" + pem
+
+
+def read(path: Path) -> "tuple[Ed25519PrivateKey, bool] | bool":
+    """The key, and whether it proves itself. True: there is none, or it is damaged; False: nobody knows."""
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+    from cryptography.hazmat.primitives.serialization import load_pem_private_key
+
+    try:
+        with path.open("rb") as file:
+            data = file.read(MAX_FILE)
+        key = load_pem_private_key(data, None)
+    except (FileNotFoundError, NotADirectoryError):
+        return True
+    except OSError:
+        return False
+    except (ValueError, TypeError):
+        return True
+    if not isinstance(key, Ed25519PrivateKey):
+        return True
+    said = data.partition(b"\n")[0]
+    if not said.startswith(LABEL):
+        return key, False
+    return (key, True) if said == LABEL + public_of(key).encode() else True
+
+
+def write(path: Path, data: bytes) -> None:
+    """So that a power cut leaves what was there or the new one, for nobody else's eyes. Raises `OSError`."""
+    if not path.parents[1].is_dir():
+        raise FileNotFoundError(f"there is no {path.parents[1]}")
+    path.parent.mkdir(mode=0o700, exist_ok=True)
+    beside = path.with_name(path.name + ".new")
+    beside.unlink(missing_ok=True)
+    with os.fdopen(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+    beside.replace(path)
+    with path.open("r+b") as file:
+        os.fsync(file.fileno())  # vfat renames to a record of no bytes; its inode brings the size
+    sync_folder(path.parent)
+    sync_folder(path.parents[1])

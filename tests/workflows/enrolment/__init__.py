@@ -1,0 +1,1 @@
+"""Whose reports count under a box's name."""
