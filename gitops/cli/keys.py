@@ -1,4 +1,4 @@
-"""`toweros keys init`, `keys status`, `keys rotate`."""
+"""`toweros keys`: init, status; rotate and renew; make, sign and import for roots whose keys are in many places."""
 
 from datetime import UTC, datetime
 from pathlib import Path
@@ -9,12 +9,17 @@ import typer
 from gitops.cli import context
 from gitops.cli.context import ConfigOption
 from gitops.cli.output import Output, OutputOption, emit, table, talk
-from gitops.errors import SettingsError
+from gitops.errors import SettingsError, SignError
 from gitops.sign import keys
 from gitops.sign.commits import CommitKey
+from gitops.sign.receipts import Receipts
+from gitops.sign.roots import draft as drafts
+from gitops.sign.roots import rotation
+from gitops.sign.tuf import ONLINE
 
 PassphraseOption = Annotated[Path | None, typer.Option("--passphrase-file", help="Holds the root keys' passphrase.")]
 KeysArgument = Annotated[Path | None, typer.Argument(help="The keys folder (default: the setting `keys`).")]
+PublicOption = Annotated[Path | None, typer.Option("--public", help="The fleet repo's keys/: gets the public halves.")]
 
 
 def register(app: typer.Typer) -> None:
@@ -22,6 +27,10 @@ def register(app: typer.Typer) -> None:
     group.command()(init)
     group.command()(status)
     group.command()(rotate)
+    group.command()(renew)
+    group.command()(make)
+    group.command()(sign)
+    group.command("import")(take)
     app.add_typer(group, name="keys")
 
 
@@ -30,7 +39,7 @@ def init(
     root_keys: Annotated[int, typer.Option(help="How many root keys to make.")] = 1,
     threshold: Annotated[int, typer.Option(help="How many of them must sign a new root.")] = 1,
     passphrase_file: PassphraseOption = None,
-    public: Annotated[Path | None, typer.Option(help="The fleet repo's keys/: gets the public halves.")] = None,
+    public: PublicOption = None,
 ) -> None:
     """Make all keys: TUF root, targets, snapshot, timestamp; the builder's; Secure Boot PK, KEK, db."""
     keys.init(folder, _passphrase(passphrase_file, new=True), root_keys=root_keys, threshold=threshold, public=public)
@@ -52,23 +61,85 @@ def status(folder: KeysArgument = None, config: ConfigOption = None, output: Out
 
 
 def rotate(
-    role: Annotated[str, typer.Argument(help="root (a new lifetime), targets, snapshot, timestamp or builder.")],
+    role: Annotated[str, typer.Argument(help="root, targets, snapshot, timestamp, builder or receipts.")],
     folder: KeysArgument = None,
     passphrase_file: PassphraseOption = None,
-    public: Annotated[Path | None, typer.Option(help="The fleet repo's keys/.")] = None,
+    public: PublicOption = None,
+    root_key: Annotated[list[Path] | None, typer.Option(help="root: a public half of `toweros keys make`.")] = None,
+    root_keys: Annotated[int, typer.Option(help="root: how many keys to make here (default: as many as now).")] = 0,
+    threshold: Annotated[int, typer.Option(help="root: how many must sign the next one (default: as now).")] = 0,
     config: ConfigOption = None,
 ) -> None:
-    """Sign a new root that names a new key; boxes learn it by the next refresh. A builder's key needs no root."""
-    if role not in ("root", "targets", "snapshot", "timestamp", "builder"):
-        raise SettingsError(f"there is no role {role}", hint="root, targets, snapshot, timestamp or builder")
+    """A new key for a role, named by a new root; boxes learn it by the next refresh. (builder, receipts: no root.)"""
     place = folder or context.settings(config).keys
     if role == "builder":
-        _rotate_builder(place, public)
-        return
-    keys.rotate(place, role, _passphrase(passphrase_file, new=False), datetime.now(UTC))
+        return _rotate_builder(place, public)
+    if role == "receipts":
+        Receipts.rotated(context.store(config))
+        return talk.print("receipts rotated; the controller's next pass names the new key to boxes")
+    if role not in ("root", *ONLINE):
+        raise SettingsError(f"there is no role {role}", hint=f"root, {', '.join(ONLINE)}, builder or receipts")
+    wanted = rotation.RootKeys(root_keys, tuple(root_key or ()), threshold)
+    passphrase = _passphrase(passphrase_file, new=False)
+    _settled(place, public, rotation.rotate(place, role, passphrase, datetime.now(UTC), wanted))
+
+
+def renew(
+    folder: KeysArgument = None,
+    passphrase_file: PassphraseOption = None,
+    public: PublicOption = None,
+    config: ConfigOption = None,
+) -> None:
+    """The root with the same keys for two more years."""
+    place = folder or context.settings(config).keys
+    _settled(place, public, rotation.renew(place, _passphrase(passphrase_file, new=False), datetime.now(UTC)))
+
+
+def make(
+    file: Annotated[Path, typer.Argument(help="The new root key; FILE.pub is its public half.")],
+    passphrase_file: PassphraseOption = None,
+) -> None:
+    """A root key on a machine of its own: FILE stays there, FILE.pub goes to `toweros keys rotate root --root-key`."""
+    half = rotation.make_key(file, _passphrase(passphrase_file, new=True))
+    talk.print(f"{file} stays here, and in a backup; {half} is for the others")
+
+
+def sign(
+    draft: Annotated[Path, typer.Argument(help="next.root.json, or a copy of it.")],
+    key: Annotated[Path, typer.Option(help="A root key.")],
+    passphrase_file: PassphraseOption = None,
+) -> None:
+    """Add a signature to a new root, on any machine. Compare the digest with the others before."""
+    signed = rotation.sign_file(draft, key, _passphrase(passphrase_file, new=False))
+    for line in drafts.words(signed):
+        typer.echo(line)
+
+
+def take(
+    draft: Annotated[Path, typer.Argument(help="What came back from `toweros keys sign`.")],
+    folder: KeysArgument = None,
+    public: PublicOption = None,
+    config: ConfigOption = None,
+) -> None:
+    """Take the signatures of a new root; with enough of them it is the root."""
+    place = folder or context.settings(config).keys
+    try:
+        data = draft.read_bytes()
+    except OSError as error:
+        raise SettingsError(f"{draft}: {error.strerror}") from error
+    _settled(place, public, rotation.take(place, data))
+
+
+def _settled(place: Path, public: Path | None, missing: str) -> None:
+    if missing:
+        draft = place / rotation.NEXT
+        for line in drafts.words(drafts.read(draft.read_bytes())):
+            typer.echo(line)
+        hint = f"take {draft} there: `toweros keys sign`; bring it back: `toweros keys import`"
+        raise SignError(f"the new root waits for signatures: {missing}", hint=hint)
     if public:
         keys.export(place, public)
-    talk.print(f"{role} rotated; the next pass of the controller publishes it")
+    talk.print("the new root is signed; the next pass of the controller publishes it")
 
 
 def _rotate_builder(place: Path, public: Path | None) -> None:

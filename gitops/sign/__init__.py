@@ -34,6 +34,7 @@ class Signer:
 
     def __init__(self, folder: Path, store: Store | None = None) -> None:
         self._folder, self._store = folder, store
+        self._stamp = keys.stamp(folder)
         self._online = keys.load_online(folder)
         self._roots = keys.load_roots(folder)
         self._bins = Bins()
@@ -49,7 +50,13 @@ class Signer:
         return cls(folder, store)
 
     def metadata(self, published: Published, targets: Mapping[str, Target], now: int) -> list[tuple[str, bytes]]:
-        """The files to write, first to last, so that `targets` is what boxes may take; none when nothing is due."""
+        """The files to write, first to last, so that `targets` is what boxes may take; none when nothing is due.
+
+        A controller runs for months, and `toweros keys rotate` beside it: keys that changed are read again.
+        """
+        if (stamp := keys.stamp(self._folder)) != self._stamp:
+            self._online, self._roots = keys.load_online(self._folder), keys.load_roots(self._folder)
+            self._stamp = stamp
         return tuf.update(published, targets, tuf.Authority(self._roots, self._online), now, self._bins)
 
     def targets(self, published: Published) -> dict[str, Target]:

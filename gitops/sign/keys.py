@@ -108,6 +108,13 @@ def load_online(folder: Path) -> dict[str, CryptoSigner]:
     return {role: _signer(folder / f"{role}.pem", None) for role in tuf.ONLINE}
 
 
+def stamp(folder: Path) -> tuple[tuple[str, int, int], ...]:
+    """What changes when a root or an online key does."""
+    paths = sorted([*folder.glob("*.root.json"), *(folder / f"{role}.pem" for role in tuf.ONLINE)])
+    states = [(path.name, path.stat()) for path in paths if path.exists()]
+    return tuple((name, state.st_ino, state.st_mtime_ns) for name, state in states)
+
+
 def load_builders(folder: Path) -> list[CryptoSigner]:
     """The builder's key, and after a rotation the one before it; none when an older version made the folder.
 
@@ -166,37 +173,14 @@ def load_roots(folder: Path) -> dict[int, bytes]:
     return found
 
 
+def load_key(path: Path) -> CryptoSigner:
+    """An online key, wherever it lies. Raises as `load_online` does."""
+    return _signer(path, None)
+
+
 def load_root_keys(places: Sequence[Path], passphrase: bytes) -> list[CryptoSigner]:
     """Root keys, unlocked."""
     return [_signer(path, passphrase) for path in places]
-
-
-def rotate(folder: Path, role: str, passphrase: bytes, now: datetime) -> None:
-    """A new key for `role` (or, for root, a new lifetime with the same keys), named by a new root version.
-
-    The key file is replaced last; a run that is stopped midway is made good by running it again.
-
-    Raises:
-        SignError: root's keys are offline, or fewer than the threshold can be unlocked.
-    """
-    roots = load_roots(folder)
-    previous = Metadata[Root].from_bytes(roots[max(roots)]).signed
-    root_keys = load_root_keys(sorted((folder / "root").glob("root-*.pem")), passphrase)
-    if len(root_keys) < previous.roles["root"].threshold:
-        raise SignError("not enough root keys are here", hint=f"put them back into {folder / 'root'} for this command")
-    online = load_online(folder)
-    pem = b""
-    if role in tuf.ONLINE:
-        key = Ed25519PrivateKey.generate()
-        pem, online[role] = _pem(key, NoEncryption()), CryptoSigner(key)
-    names = {"root": root_keys, **{name: [signer] for name, signer in online.items()}}
-    document = tuf.make_root(names, previous.roles["root"].threshold, now, previous)
-    if pem:
-        write(folder / f"{role}.pem.new", pem)
-    for name in (f"{document.signed.version}.root.json", "root.json"):
-        write(folder / name, document.to_bytes(), mode=0o644)
-    if pem:
-        (folder / f"{role}.pem.new").replace(folder / f"{role}.pem")
 
 
 def status(folder: Path, now: datetime) -> list[KeyStatus]:
@@ -253,11 +237,12 @@ def _fill(folder: Path, passphrase: bytes, root_keys: int, threshold: int) -> No
 
 def _make_key(path: Path, encryption: KeySerializationEncryption) -> CryptoSigner:
     key = Ed25519PrivateKey.generate()
-    write(path, _pem(key, encryption))
+    write(path, pem(key, encryption))
     return CryptoSigner(key)
 
 
-def _pem(key: Ed25519PrivateKey, encryption: KeySerializationEncryption) -> bytes:
+def pem(key: Ed25519PrivateKey, encryption: KeySerializationEncryption) -> bytes:
+    """A private key as it is kept."""
     return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, encryption)
 
 

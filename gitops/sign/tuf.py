@@ -82,7 +82,7 @@ def make_root(
 ) -> Metadata[Root]:
     """Root metadata that names `keys` per role, signed by the root keys (the caller adds the old ones' signatures)."""
     version = previous.version + 1 if previous else 1
-    root = Root(version=version, expires=_expiry("root", now), consistent_snapshot=True)
+    root = Root(version=version, expires=expiry("root", now), consistent_snapshot=True)
     for role, signers in keys.items():
         for signer in signers:
             root.add_key(signer.public_key, role)
@@ -206,7 +206,7 @@ class _Run:
         return near or not {*keyids} & set(self._root.roles[role].keyids)
 
     def _sign(self, role: str, signed: Signed, name: str) -> MetaFile:
-        signed.expires = _expiry(role, self._time)
+        signed.expires = expiry(role, self._time)
         document = Metadata(signed)  # type: ignore[type-var]
         document.sign(self._authority.online[role])
         data = document.to_bytes(JSONSerializer(compact=True))
@@ -225,7 +225,7 @@ def _damaged(name: str, error: RepositoryError) -> SignError:
 
 def _check_keys(root: Root, authority: Authority, time: datetime) -> None:
     if root.is_expired(time):
-        raise SignError("the TUF root has expired: no box can take anything", hint="run `toweros keys rotate root`")
+        raise SignError("the TUF root has expired: no box can take anything", hint="run `toweros keys renew`")
     for role in ONLINE:
         if authority.online[role].public_key.keyid not in root.roles[role].keyids:
             raise SignError(f"{role}.pem is not the key that root.json names", hint="restore the backup of the keys")
@@ -249,5 +249,6 @@ def _length_and_hash(data: bytes | None) -> tuple[int, dict[str, str]]:
     return len(data or b""), {"sha256": sha256(data or b"")}
 
 
-def _expiry(role: str, time: datetime) -> datetime:
+def expiry(role: str, time: datetime) -> datetime:
+    """Until when what is signed at `time` holds."""
     return (time + timedelta(days=LIFETIMES[role].days)).replace(microsecond=0)

@@ -25,7 +25,8 @@ from gitops.model import Health, Phase, Report
 from gitops.publish.transfers import pairs
 from gitops.server import create_app, serve
 from gitops.settings import Settings
-from gitops.sign import Signer, keys
+from gitops.sign import Signer
+from gitops.sign.roots import rotation
 from tests.kit.published import NOW, PASSPHRASE, Kit, kit
 
 DAY = 86400
@@ -134,9 +135,9 @@ def test_metadata_is_signed_again_before_it_ends(here: Kit) -> None:
 def test_a_new_targets_key_reaches_old_clients(tmp_path: Path, here: Kit, url: str) -> None:
     here.publisher.publish([here.publication("demo-1", 1)])
     assert sees(tmp_path, here, url) == 1
-    keys.rotate(here.folder / "keys", "targets", PASSPHRASE, datetime.now(UTC))
+    rotation.rotate(here.folder / "keys", "targets", PASSPHRASE, datetime.now(UTC))
     with pytest.raises(SignError, match="cannot be unlocked"):
-        keys.rotate(here.folder / "keys", "root", b"wrong", datetime.now(UTC))
+        rotation.rotate(here.folder / "keys", "root", b"wrong", datetime.now(UTC))
     again = type(here.publisher)(here.store, Signer.open(here.folder / "keys"))
     assert "2.root.json" in again.refresh()
     assert sees(tmp_path, here, url) == 1

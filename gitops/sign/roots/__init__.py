@@ -1,0 +1,5 @@
+"""A new root, signed in one place or in many.
+
+draft       what the next root says, who has signed it, who has still to (pure but for the keys)
+rotation    the keys folder: a draft is made, signed with what is here, and taken when enough have signed
+"""

@@ -1,0 +1,186 @@
+"""The keys folder gets a new root: drafted, signed with the keys that are here, taken when enough have signed.
+
+In: the folder, what changes, a passphrase. Out: N.root.json, the key that goes with it, and `next.root.json` while
+signatures are missing. Rules: nothing that is in use changes before a draft has all its signatures; then the root comes
+first and the online key after it; whoever was stopped in between goes on by any of these verbs; root keys that the
+newest root does not name are moved aside, never removed.
+
+    rotate(folder, "timestamp", Change(), passphrase, now)      # "" or who has still to sign
+    take(folder, Path("next.root.json").read_bytes())
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from cryptography.hazmat.primitives.serialization import (
+    BestAvailableEncryption,
+    Encoding,
+    NoEncryption,
+    PublicFormat,
+    load_pem_public_key,
+)
+from securesystemslib.signer import CryptoSigner, Key, SSlibKey
+from tuf.api.metadata import Metadata, Root
+
+from gitops.errors import SignError
+from gitops.sign import keys, tuf
+from gitops.sign.roots import draft as drafts
+from gitops.sign.roots.draft import Change
+
+NEXT = "next.root.json"
+RETIRED = "retired"
+
+
+@dataclass(frozen=True)
+class RootKeys:
+    """New root keys: `made` of them in the folder, `others` made elsewhere (their public halves); and the threshold."""
+
+    made: int = 0
+    others: tuple[Path, ...] = ()
+    threshold: int = 0
+
+
+def rotate(folder: Path, role: str, passphrase: bytes, now: datetime, wanted: RootKeys | None = None) -> str:
+    """A new key for an online role, or new keys for root; returns who has still to sign ("": it is done).
+
+    A draft that waits for signatures is given up for the new one.
+
+    Raises:
+        SignError: a key cannot be unlocked, or none is here that may sign.
+    """
+    previous = _newest(folder)
+    change = _new_root_keys(folder, previous, wanted or RootKeys(), passphrase) if role == "root" else Change()
+    if role in tuf.ONLINE:
+        change = Change({role: _made(folder / f"{role}.pem.new", b"").public_key})
+    return _carry_out(folder, drafts.make(previous, now, change), passphrase)
+
+
+def renew(folder: Path, passphrase: bytes, now: datetime) -> str:
+    """The same keys for longer; returns as `rotate` does."""
+    return _carry_out(folder, drafts.make(_newest(folder), now, Change()), passphrase)
+
+
+def take(folder: Path, data: bytes) -> str:
+    """Signatures that were made elsewhere; returns as `rotate` does.
+
+    Raises:
+        SignError: there is no draft here, or this one is another.
+    """
+    previous = _newest(folder)
+    try:
+        ours = drafts.read((folder / NEXT).read_bytes())
+    except OSError as error:
+        raise SignError("no draft waits for signatures here", hint="`toweros keys rotate` makes one") from error
+    if ours.signed.version == previous.version:  # stopped after the root, before the rest
+        finish(folder)
+        (folder / NEXT).unlink()
+        return ""
+    drafts.take(ours, drafts.read(data), previous)
+    return _settle(folder, ours, previous)
+
+
+def make_key(place: Path, passphrase: bytes) -> Path:
+    """A root key for a ceremony, anywhere: PLACE is encrypted, PLACE.pub is for the others. Returns the latter.
+
+    Raises:
+        SignError: there is one, or the passphrase is empty.
+    """
+    if place.exists() or not passphrase:
+        raise SignError(f"{place} is there already" if place.exists() else "a root key needs a passphrase")
+    key = _made(place, passphrase)
+    public = Ed25519PublicKey.from_public_bytes(bytes.fromhex(key.public_key.keyval["public"]))
+    half = place.with_name(f"{place.name}.pub")
+    keys.write(half, public.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo), mode=0o644)
+    return half
+
+
+def sign_file(file: Path, key: Path, passphrase: bytes) -> Metadata[Root]:
+    """Add a signature to a draft in a file, on any machine.
+
+    Raises:
+        SignError: the file is no draft, or the key cannot be unlocked.
+    """
+    try:
+        draft = drafts.read(file.read_bytes())
+    except OSError as error:
+        raise SignError(f"{file}: {error.strerror}") from error
+    # Of the root before, which is not here, any key may be one: whether it counts is seen when it comes back.
+    signers = keys.load_root_keys([key], passphrase)
+    drafts.sign(draft, [each.public_key for each in signers], signers)
+    keys.write(file, draft.to_bytes(), mode=0o644)
+    return draft
+
+
+def finish(folder: Path) -> None:
+    """Go on where a run was stopped: a root names a key that is beside its place."""
+    root = _newest(folder)
+    for role in tuf.ONLINE:
+        beside = folder / f"{role}.pem.new"
+        if beside.exists() and keys.load_key(beside).public_key.keyid in root.roles[role].keyids:
+            beside.replace(folder / f"{role}.pem")
+
+
+def _newest(folder: Path) -> Root:
+    roots = keys.load_roots(folder)
+    return Metadata[Root].from_bytes(roots[max(roots)]).signed
+
+
+def _new_root_keys(folder: Path, previous: Root, wanted: RootKeys, passphrase: bytes) -> Change:
+    """As many as there were, unless it is said otherwise. Whoever has not the right passphrase makes none."""
+    _here(folder, passphrase)
+    others = tuple(_public(path) for path in wanted.others)
+    count = wanted.made or (0 if others else len(previous.roles["root"].keyids))
+    version, names = previous.version + 1, range(1, count + 1)
+    places = [folder / "root" / f"root-{version}-{number}.pem" for number in names]
+    made = [_made(place, passphrase).public_key for place in places]
+    return Change(root=(*made, *others), threshold=wanted.threshold)
+
+
+def _made(place: Path, passphrase: bytes) -> CryptoSigner:
+    key = Ed25519PrivateKey.generate()
+    place.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    keys.write(place, keys.pem(key, BestAvailableEncryption(passphrase) if passphrase else NoEncryption()))
+    return CryptoSigner(key)
+
+
+def _public(path: Path) -> Key:
+    try:
+        found = load_pem_public_key(path.read_bytes())
+    except (OSError, ValueError) as error:
+        raise SignError(f"{path} is no public key", hint="`toweros keys make FILE` makes both halves") from error
+    if not isinstance(found, Ed25519PublicKey):
+        raise SignError(f"{path} is not an Ed25519 key")
+    return SSlibKey.from_crypto(found)
+
+
+def _here(folder: Path, passphrase: bytes) -> dict[Path, CryptoSigner]:
+    """The root keys that are not offline."""
+    places = sorted((folder / "root").glob("root-*.pem"))
+    return dict(zip(places, keys.load_root_keys(places, passphrase), strict=True))
+
+
+def _carry_out(folder: Path, draft: Metadata[Root], passphrase: bytes) -> str:
+    finish(folder)
+    previous, here = _newest(folder), _here(folder, passphrase)
+    drafts.sign(draft, drafts.root_keys(previous, draft.signed), here.values())
+    if missing := _settle(folder, draft, previous):
+        return missing
+    for path, signer in here.items():
+        if signer.public_key.keyid not in draft.signed.roles["root"].keyids:
+            (folder / "root" / RETIRED).mkdir(mode=0o700, exist_ok=True)
+            path.replace(folder / "root" / RETIRED / path.name)
+    return ""
+
+
+def _settle(folder: Path, draft: Metadata[Root], previous: Root) -> str:
+    """Keep a draft until it has its signatures; then it is the root."""
+    keys.write(folder / NEXT, draft.to_bytes(), mode=0o644)
+    if missing := drafts.lacking(draft, previous):
+        return missing
+    for name in (f"{draft.signed.version}.root.json", "root.json"):
+        keys.write(folder / name, draft.to_bytes(), mode=0o644)
+    finish(folder)
+    (folder / NEXT).unlink()
+    return ""

@@ -1,0 +1,1 @@
+"""Roots: new keys, new lifetimes, and ceremonies."""
