@@ -25,6 +25,7 @@ from gitops.model import Fleet, Plan, Revision
 from gitops.plan import plan
 from gitops.settings import Settings
 from gitops.sign import Signer
+from gitops.sign.enrolled import remember
 from gitops.source import GitSource
 from gitops.source.memory import StoredMemory
 from gitops.store import LeaseError, Store
@@ -100,6 +101,7 @@ class Controller:
 
     def _pass(self) -> Pass:
         watch = Stopwatch()
+        remember(self._store, self._settings.keys)
         self._offer.hold_at_once()
         with watch.stage("source"):
             revision = self._follow()

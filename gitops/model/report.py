@@ -88,3 +88,5 @@ class Report:
     resets: tuple[Reset, ...] = ()
     retried: tuple[str, ...] | None = None
     """The reasons to retry that it used; None: its agent knows of none."""
+    firmware: Json | None = None
+    """Secure Boot's state and keys; None: an older agent, or no UEFI."""

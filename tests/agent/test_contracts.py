@@ -183,6 +183,7 @@ def test_the_controllers_drop_in_counts(places: Places) -> None:
 CHANGES_BY_ITSELF = ("boot_id", "counter", "time")
 FAILED = "health check hello: status 500"
 LOG = f"starting --begin_trial--> probation\nfailed: {FAILED}"
+KEYS = {"PK": "1" * 64, "KEK": "2" * 64, "db": "3" * 64, "dbx": ""}
 LOST = "its tries are used up: it panicked, hung or lost power"
 
 
@@ -206,12 +207,13 @@ def idle() -> Report:
         checks=(CheckRow.of(Result("hello", True)),),
         fetched={"bytes": 16400, "layers": ["1" * 64], "deltas": 1, "repaired": 0, "seconds": 2},
         failures=(),
+        firmware={"secure_boot": True, "setup_mode": False, "keys": KEYS},
     )
 
 
 def first_boot() -> Report:
     odd = {"phase": State.STARTING, "health": Health.PROGRESSING, "checks": (), "fetched": {"repaired": 0}}
-    return replace(idle(), rollback=0, **odd)
+    return replace(idle(), rollback=0, firmware=None, **odd)
 
 
 def went_back() -> Report:

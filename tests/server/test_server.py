@@ -22,9 +22,10 @@ from gitops.server import create_app, serve
 from gitops.server.boxes.reports import MAX_BODY
 from gitops.settings import Settings
 from gitops.sign.box import proves
-from gitops.store.notes.documents import Status
+from gitops.sign.enrolled import remember
+from gitops.store.notes.documents import Enrolled, Status
 from tests.kit.contracts import good
-from tests.kit.published import Kit, kit
+from tests.kit.published import Kit, kit, shared_keys
 
 EVIL = "<script>alert(1)</script>"
 
@@ -226,6 +227,24 @@ def test_a_reset_by_the_watchdog_is_an_event_once(here: Kit, web: TestClient, ke
     said = [event.message for event in here.store.events.latest("demo-1") if event.reason == "Reset"]
     assert said == [f"the watchdog reset release 9; it was doing: {reset['doing']}"]
     assert here.store.boxes.report("demo-1").resets[0].time == reset["time"]  # type: ignore[union-attr]
+
+
+def test_secure_boot_that_is_off_degrades_a_box_that_says_it_is_healthy(
+    here: Kit, web: TestClient, key: Ed25519PrivateKey
+) -> None:
+    remember(here.store, shared_keys())
+    known = here.store.notes.get(Enrolled)
+    assert known
+    told = []
+    for counter, secure in enumerate((True, False, True), 1):
+        firmware = {"secure_boot": secure, "setup_mode": False, "keys": {**known.rows, "dbx": "4" * 64}}
+        assert post(web, body(key, counter=counter, health="Healthy", degraded=[], firmware=firmware)) == 204
+        status = box_status(here.store, "demo-1", int(time.time()))
+        assert status
+        told.append((str(status.health), here.store.events.latest("demo-1")[0].message))
+    assert told[1] == ("Degraded", "Secure Boot is off")
+    assert [health for health, _ in told] == ["Healthy", "Degraded", "Healthy"]
+    assert post(web, body(key, counter=4, health="Healthy", firmware=None)) == 204, "a machine without UEFI variables"
 
 
 def test_the_page_escapes_what_boxes_say(here: Kit, web: TestClient, key: Ed25519PrivateKey) -> None:

@@ -81,6 +81,8 @@ class Box:
         for folder in ("layers", "releases", "state", "tuf", "identity"):
             (self.disk / folder).mkdir(parents=True)
         self.linux.mkdir(parents=True)
+        (self.esp / "EFI" / "BOOT").mkdir()
+        (self.esp / "EFI" / "BOOT" / "BOOTX64.EFI").touch()
         (root / "etc").mkdir()
         (root / "etc" / "root.json").write_bytes(tuf_root)
         self.key = Ed25519PrivateKey.generate()

@@ -29,6 +29,7 @@ from gitops.store.notes.documents import (
     BoxKeys,
     BuiltAt,
     CheckedSignature,
+    Enrolled,
     Exposures,
     FeedState,
     ForgeMemory,
@@ -62,7 +63,7 @@ LATER = {
     FeedState,
     Exposures,
 }
-LATER |= {Patches, PatchRuns, ReceiptKey, Retries, ImageOrigins, BoxKeys}
+LATER |= {Patches, PatchRuns, ReceiptKey, Retries, ImageOrigins, BoxKeys, Enrolled}
 """What 0.1.0 did not keep, or not in its last state."""
 GOLDEN = Path(__file__).parents[1] / "golden" / "store" / "0.1.0.sql"
 """Made by 0.1.0 (`make.py` beside it)."""

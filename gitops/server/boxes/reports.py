@@ -18,8 +18,10 @@ from starlette.exceptions import HTTPException
 from gitops.errors import DocumentError
 from gitops.model import REPORT_FORMAT, EventType, Failure, Happened, Health, Json, Phase, Report, Reset, Verdict
 from gitops.model.reading import read
+from gitops.sign.enrolled import judged
 from gitops.sign.receipts import Receipts
 from gitops.store import Store
+from gitops.store.notes.documents import Enrolled
 from gitops.workflows.enrolment import desk
 
 log = structlog.get_logger(__name__)
@@ -63,6 +65,12 @@ class ResetIn(Wire):
     doing: Line
 
 
+class FirmwareIn(Wire):
+    secure_boot: bool
+    setup_mode: bool
+    keys: Annotated[dict[Word, Digest], Field(max_length=20)]
+
+
 class ReportIn(Wire):
     """The signed document."""
 
@@ -87,6 +95,7 @@ class ReportIn(Wire):
     fetched: Json = {}
     resets: Annotated[list[ResetIn], Field(max_length=100)] = []
     retried: Annotated[list[Line], Field(max_length=200)] | None = None
+    firmware: FirmwareIn | None = None
 
     def noun(self) -> Report:
         values = self.model_dump(exclude={"format", "failures", "checks", "degraded", "resets", "retried"})
@@ -154,7 +163,7 @@ def take(store: Store, name: str, body: bytes) -> None:
     report = _parse(envelope.report)
     if report.box != name:
         raise HTTPException(403, "the report is another box's")
-    if not store.boxes.save_report(report, news=changes):
+    if not store.boxes.save_report(judged(report, store.notes.get(Enrolled)), news=changes):
         raise HTTPException(409, "this report was seen already")
 
 

@@ -129,6 +129,13 @@ class BoxKeys:
 
 
 @dataclass(frozen=True)
+class Enrolled:
+    """PK, KEK, db -> the digest of what boxes' firmware is enrolled with."""
+
+    rows: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class Suspension:
     """Who holds a box, why, and since when (Unix seconds)."""
 
@@ -347,6 +354,7 @@ NAMES: Mapping[type[Any], str] = {
     LastDeployed: "deployed",
     Suspended: "suspended",
     ReceiptKey: "receipts",
+    Enrolled: "enrolled",
     Retries: "retries",
     BoxKeys: "box-keys/",
     ForgeMemory: "forge",

@@ -94,6 +94,7 @@ class Report:
     failures: Sequence[FailureRow]
     resets: Sequence[ResetRow] = ()
     retried: Sequence[str] = ()
+    firmware: Json | None = None
 
 
 def clock_problem(ahead: float) -> str:
