@@ -23,6 +23,8 @@ from gitops.sign.enrolled import problems, remember
 from gitops.store import Store
 from gitops.store.notes.documents import Enrolled
 from tests.kit.published import shared_keys
+from tests.simulators.box import Box, State, drive, make
+from tests.simulators.update_server import UpdateServer
 
 PARTITION = Partition(1, 2048, 131072, uuid.UUID(int=1))
 
@@ -138,3 +140,25 @@ def test_a_way_back_that_is_gone_is_noticed(tmp_path: Path, enrolled: Path, what
 
 def test_a_machine_without_uefi_variables_says_nothing(tmp_path: Path) -> None:
     assert Firmware(tmp_path, Variables(tmp_path / "none")).facts() is None
+
+
+def test_the_report_says_it(tmp_path: Path) -> None:
+    with UpdateServer("demo-1") as server:
+        made = make(7)
+        server.publish(made.document, made.uki, made.addon)
+        box = Box(tmp_path, server.url, server.root)
+        box.install(made)
+        for flag in ("SecureBoot", "SetupMode"):
+            (box.places.efivars / f"{flag}-{GLOBAL}").write_bytes(struct.pack("<IB", 6, flag == "SetupMode"))
+        agent = box.power_on()
+        assert agent
+        drive(agent, State.IDLE)
+        agent.step()
+        said = box.report(server)
+        none = dict.fromkeys(("PK", "KEK", "db", "dbx"), "")
+        assert said["firmware"] == {"secure_boot": False, "setup_mode": True, "keys": none}
+        assert (said["health"], said["degraded"]) == ("Healthy", []), "the controller knows whether that is right"
+        (box.esp / "EFI" / "BOOT" / "BOOTX64.EFI").unlink()
+        agent.step()
+        said = box.report(server)
+        assert said["health"] == "Degraded" and "systemd-boot is gone from the ESP" in str(said["degraded"])

@@ -94,7 +94,7 @@ class Field(Setup):
         hardware, variables = self.machine().hardware, folder / "vars.fd"
         if not variables.exists():
             shutil.copyfile(hardware.variables, variables)
-        return Machine(folder, Hardware(folder / "disk.raw", variables, hardware.ports))
+        return Machine(folder, Hardware(folder / "disk.raw", variables, hardware.ports, attachable=True))
 
     # --- what the box says ------------------------------------------------------------------------------------------
 

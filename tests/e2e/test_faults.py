@@ -18,6 +18,7 @@ from gitops.model import Publication
 from gitops.process import run
 from gitops.sign import Signer, keys
 from tests.e2e.field import BOX, SIZES, Field
+from tests.e2e.noise import noise_on
 from tests.kit import built
 
 pytestmark = [pytest.mark.e2e, pytest.mark.boot]
@@ -145,7 +146,7 @@ def test_a_flipped_byte_in_the_newest_uki_is_left_behind_and_a_layer_and_a_lost_
     toweros = f"{folder / 'disk.raw'}?offset={SIZES.starts()['TOWEROS'][0]}"
     run(["debugfs", "-w", "-R", "rm /identity/box.key", toweros])
     boot = field.report().boot_id
-    with field.machine_in(folder) as machine:
+    with field.machine_in(folder) as machine, noise_on(machine, until="initrd: "):
         field.wait_until("the other release", lambda: field.report().boot_id != boot)
         field.wait_healthy(0)
         assert "access denied" in machine.output().lower()

@@ -11,7 +11,6 @@ import signal
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 from toweros_agent import deadlines, rules
@@ -20,9 +19,7 @@ from toweros_agent.health.condition import Condition
 from toweros_agent.health.system import System
 from toweros_agent.history import History
 from toweros_agent.host.disk import Disk
-from toweros_agent.host.efivars import Variables
 from toweros_agent.host.esp import Esp
-from toweros_agent.host.firmware import Firmware
 from toweros_agent.host.logs import onboot_said, said_last
 from toweros_agent.host.watchdog import Watchdog
 from toweros_agent.machine import Event, State, after
@@ -69,7 +66,6 @@ class Agent:
         self.identity = Identity(self.disk.identity, places.run / "esp", self.history.log)
         self.reporter = Reporter(self.http, self.settings.server, self.boot.box, self.identity, places.boot_id)
         self.condition = Condition(self.running, surroundings, self.watchdog.feed, started)
-        self.firmware = Firmware(places.run / "esp", Variables(places.efivars))
         self.teller = Teller(self.boot, self.running, self.esp, self.history, self.upkeep, self.condition)
 
     def run(self) -> None:
@@ -170,8 +166,6 @@ class Agent:
         held = rules.decide(offer, self.running, failures, int(time.time()), retried)
         if held is None:
             return self.go(Event.TAKE)
-        if self.firmware.problems():
-            self.upkeep.keep_way_back()
         self.error, self.stretch = held, 0
         return self.settings.poll
 
@@ -239,9 +233,7 @@ class Agent:
         local = [*self.settings.problems, *onboot_failures(self.places.run / "onboot")]
         local += [*self.identity.problems, self.reporter.clock]
         local += [] if self.watchdog.armed else ["no watchdog"]
-        # Before the trial is over, the way back is another release's, and still being made.
-        local += [] if self.trial or self.state == State.STARTING else self.firmware.problems()
-        return replace(self.teller.tell(self.state, self.error, local), firmware=self.firmware.facts())
+        return self.teller.tell(self.state, self.error, local)
 
     def send_report(self) -> None:
         """Trouble with the report is never trouble for the box."""

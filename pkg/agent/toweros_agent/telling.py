@@ -26,6 +26,8 @@ class Teller:
         """`error`: why the last offer was not taken; `problems`: what else is wrong with the box."""
         own = (self.history.problem, *self.upkeep.problems, *self.condition.keeper.problems)
         degraded = [each for each in (*problems, *own) if each]
+        if state in SETTLED:  # in a trial the way back is still being made
+            degraded += self.upkeep.firmware.problems()
         memory = self.history.memory
         entry, back = self.esp.get(self.boot.started), self.upkeep.rollback()
         if self.boot.started != self.boot.sequence:
@@ -46,6 +48,7 @@ class Teller:
             failures=[FailureRow.of(failure) for failure in memory.failures],
             resets=[ResetRow.of(reset) for reset in memory.resets],
             retried=sorted({why for reasons in memory.retried.values() for why in reasons}),
+            firmware=self.upkeep.firmware.facts(),
         )
 
     def health(self, state: State, degraded: Sequence[str]) -> Health:

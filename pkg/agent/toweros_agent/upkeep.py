@@ -12,6 +12,7 @@ from toweros_agent.history import History
 from toweros_agent.host.disk import Disk
 from toweros_agent.host.efivars import Variables, keep_fallback, partition_of
 from toweros_agent.host.esp import Esp
+from toweros_agent.host.firmware import Firmware
 from toweros_agent.host.loader import Loader
 from toweros_agent.host.room import trouble
 from toweros_agent.nouns import Entry, Release
@@ -24,6 +25,7 @@ class Upkeep:
     def __init__(self, places: Places, disk: Disk, esp: Esp, history: History, running: Release) -> None:
         self.places, self.disk, self.esp, self.history, self.running = places, disk, esp, history, running
         self.loader = Loader(places.run / "esp", esp, Variables(places.efivars))
+        self.firmware = Firmware(places.run / "esp", Variables(places.efivars))
         self._fallback = self._clock = ""
         self._chores: dict[str, str] = {}
 
