@@ -5,7 +5,7 @@ states, or a blessed release gone. A real box in QEMU takes an update while ever
 recorded; then each boundary between two writes, torn writes, and any writes missing since the last flush are laid over
 the disk of before, and judged (tests/kit/cuts). Needs root, as every build does.
 
-    python bench/power_cuts.py [--keep FOLDER] [--shuffled 120] [--torn 24]      # `make soak`
+    python bench/power_cuts.py [--keep FOLDER] [--shuffled 300] [--torn 1500]      # `make soak`
     python bench/power_cuts.py --again FOLDER
 """
 
@@ -48,8 +48,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--keep", type=Path, help="a new folder for the recording")
     parser.add_argument("--again", type=Path, help="a folder with a recording")
-    parser.add_argument("--shuffled", type=int, default=120, help="states with writes missing, per flush")
-    parser.add_argument("--torn", type=int, default=24, help="states with a torn write, per write")
+    parser.add_argument("--shuffled", type=int, default=300, help="states with writes missing, per flush")
+    parser.add_argument("--torn", type=int, default=1500, help="states with a torn write, per write")
     parser.add_argument("--stride", type=int, default=1, help="of what changes TOWEROS alone, every how manyth")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:

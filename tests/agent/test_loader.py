@@ -27,8 +27,6 @@ def box(tmp_path: Path, server: UpdateServer) -> Box:
     """Runs release 7; the server offers 8."""
     made = Box(tmp_path, server.url, server.root)
     made.install(make(7, probation=0))
-    (made.esp / "loader").mkdir()
-    (made.esp / "loader" / "loader.conf").write_text(LOADER_CONF)
     new = make(8, service=b"two", uki=SIGNED + b"kernel 2", probation=0)
     for root, data in new.blobs.items():
         server.add_layer(data, root)

@@ -23,6 +23,7 @@ from toweros_agent.loop import Agent
 from toweros_agent.machine import State
 from toweros_agent.settings import Places
 
+from gitops.assemble.formats.disk import LOADER_CONF
 from gitops.model import BlobRef, Content, HealthCheck, HealthSpec, Layer, Mounted, Release
 from tests.kit.contracts import good
 from tests.simulators.services import Services
@@ -83,6 +84,8 @@ class Box:
         self.linux.mkdir(parents=True)
         (self.esp / "EFI" / "BOOT").mkdir()
         (self.esp / "EFI" / "BOOT" / "BOOTX64.EFI").touch()
+        (self.esp / "loader").mkdir()
+        (self.esp / "loader" / "loader.conf").write_text(LOADER_CONF)
         (root / "etc").mkdir()
         (root / "etc" / "root.json").write_bytes(tuf_root)
         self.key = Ed25519PrivateKey.generate()
