@@ -59,6 +59,7 @@ BOTH, GONE = text_of(KEY), b""
         (bytes(len(BOTH)), BOTH),
         (b"\xff" * 9000, BOTH),
     ],
+    ids=range(12),
 )
 def test_one_whole_key_makes_both_whole(identity: Identity, toweros: bytes, esp: bytes) -> None:
     for path, data in ((identity.own, toweros), (identity.copy, esp)):
