@@ -125,11 +125,7 @@ class Agent:
     # --- one method per state ---
 
     def start(self) -> float:
-        self.upkeep.set_clock()
-        self.upkeep.chore("look for a reset", lambda: self.history.look_for_reset(self.places.sys))
-        self.upkeep.restore()
-        changed = "; ".join(self.upkeep.loader.problems)
-        self.upkeep.chore("look back", lambda: self.history.look_back(self.places.pstore, changed))
+        self.upkeep.look_around()
         self.upkeep.keep_way_back()
         if self.trial:
             return self.go(Event.BEGIN_TRIAL)

@@ -47,6 +47,14 @@ class Upkeep:
         except OSError as error:
             self._chores[name] = f"cannot {name}: {error}"
 
+    def look_around(self) -> None:
+        """What a boot begins with: the clock, how the last boot ended, and why a newer release does not run."""
+        self.set_clock()
+        self.chore("look for a reset", lambda: self.history.look_for_reset(self.places.sys))
+        self.restore()
+        changed = "; ".join(self.loader.problems)
+        self.chore("look back", lambda: self.history.look_back(self.places.pstore, changed))
+
     def set_clock(self) -> None:
         """A clock may not be behind the last moment that signed metadata proved."""
         proven = self.history.memory.time
