@@ -205,7 +205,7 @@ def test_what_is_pulled_from_a_registry_names_the_mirror_and_the_digest(store: S
     digest = oci_image(store, image).digest
     assert file["path"] == "etc/compose/net/docker-compose.yml"
     service = yaml.safe_load(file["contents"])["services"]["core"]
-    assert service == {"image": f"mirror.example:5000/core@sha256:{digest}", "cpus": 0.5}
+    assert service == {"image": f"mirror.example:5000/core@sha256:{digest}", "cpus": 0.5, "pids_limit": 1024}
     with pytest.raises(AssembleError, match="none is named"):
         apps.stage([app], {"@pkg:pkg/core": image}, {}, "")
     with pytest.raises(AssembleError, match="there is no image @pkg:pkg/core"):
