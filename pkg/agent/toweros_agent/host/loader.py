@@ -11,7 +11,7 @@ from pathlib import Path
 from toweros_agent.host.disk import sync_folder
 from toweros_agent.host.efivars import LOADER, Variables
 from toweros_agent.host.esp import Esp
-from toweros_agent.host.renaming import exchange, rename, settle
+from toweros_agent.host.renaming import rename, replace, settle
 
 CONF = "timeout menu-disabled\neditor no\nauto-firmware no\nauto-entries no\nsecure-boot-enroll off\n"
 CONFS_BEFORE = ("timeout 0\neditor no\n",)
@@ -66,10 +66,7 @@ class Loader:
         beside.write_text(CONF)
         settle(beside)
         if found:
-            exchange(beside, path)
-            settle(path)
-            beside.unlink()
-            sync_folder(path.parent)
+            replace(beside, path)
         else:
             rename(beside, path, check=True)
         if found not in CONFS_BEFORE:

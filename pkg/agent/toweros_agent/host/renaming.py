@@ -42,6 +42,19 @@ def rename(old: Path, new: Path, *, check: bool) -> None:
         raise OSError(errno.EIO, "the disk does not give back what it had before", new.name)
 
 
+def replace(new: Path, old: Path) -> None:
+    """Let a settled file take the place of another in the same folder. Raises `OSError`."""
+    try:
+        exchange(new, old)
+    except OSError as error:
+        if error.errno not in MISSING:
+            raise
+        new.replace(old)
+    settle(old)
+    new.unlink(missing_ok=True)
+    sync_folder(old.parent)
+
+
 def exchange(one: Path, other: Path) -> None:
     """Let two files change their names with each other."""
     import ctypes  # a megabyte that an idle agent does not need
