@@ -87,9 +87,9 @@ def toolbox_root() -> Path:
 @functools.cache
 def boot_files() -> dict[str, Path]:
     """systemd-boot, our stub and the addon's, by name."""
-    built = image("pkg/bootloader")
+    assembler = Assembler(store(), toolbox(), {BOOTLOADER: image("pkg/bootloader")})
     with alone():
-        found = Assembler(store(), toolbox(), {BOOTLOADER: built}).boot_files()
+        found = assembler.boot_files()
     return {name: store().blobs.path(ref.sha256) for name, ref in found.items()}
 
 

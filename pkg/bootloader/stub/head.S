@@ -43,7 +43,8 @@ section_table:
 	.ascii ".reloc\0\0"
 	.long 12, reloc - image, 4096, reloc - image, 0, 0, 0, 0x42000040
 
-	/* One block that moves nothing: without a table firmware takes an image for one that cannot be moved. */
+	/* One block whose two entries (type 0, ABSOLUTE) move nothing: without a table firmware takes an image for one that
+	 * cannot be moved. */
 	.section .reloc, "a"
-	.long 0, 12, 0
+	.long 0, 12, 0x00010000
 	.section .note.GNU-stack, "", @progbits
