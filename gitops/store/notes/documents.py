@@ -19,6 +19,7 @@ from gitops.errors import StoreError
 from gitops.model import BlobRef, Json, Revision, Step, canonical
 from gitops.model.digest import Digest
 from gitops.model.updates.patching import HeldSet, Proposal, WindowRun
+from gitops.store.notes.box_keys import BoxKeys
 
 HINT = "restore the database from a backup: docs/operations.md, Store"
 ROWS = "rows"
@@ -107,25 +108,6 @@ class ReceiptKey:
     """The Ed25519 key (hex) by which servers sign that a report arrived."""
 
     private: str = field(default="", repr=False)
-
-
-@dataclass(frozen=True)
-class Asking:
-    """A key (Ed25519, hex) that reports under a box's name, though nobody let it in: since when, and when it was last
-    heard (Unix seconds)."""
-
-    key: str
-    first: int
-    last: int
-
-
-@dataclass(frozen=True)
-class BoxKeys:
-    """Beside the key of a box: the one that takes its place with its first report, and those that ask. Its key is the
-    box."""
-
-    coming: str = ""
-    asking: tuple[Asking, ...] = ()
 
 
 @dataclass(frozen=True)

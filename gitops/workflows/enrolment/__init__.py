@@ -1,5 +1,5 @@
 """Whose reports count under a box's name: the key there is, the key that comes, and who asks.
 
-requests    strangers' requests, bounded (pure)
+requests    strangers' requests, bounded
 desk        keys are let in, replaced when the new one is seen, and taken away
 """

@@ -19,7 +19,7 @@ from gitops.errors import StoreError
 from gitops.model import EventType, Happened, Json
 from gitops.sign.box import fingerprint, proves
 from gitops.store import Store
-from gitops.store.notes.documents import BoxKeys
+from gitops.store.notes.box_keys import BoxKeys
 from gitops.workflows.enrolment.requests import living, with_request
 
 LIVE = 86400

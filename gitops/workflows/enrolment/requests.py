@@ -1,4 +1,4 @@
-"""Requests to be let in: anybody can send them, so what is kept of them is bounded. Pure.
+"""Requests to be let in: anybody can send them, so what is kept of them is bounded: rules alone.
 
 In: what is kept for a box, a key that proved itself, the time. Out: what is to be kept; None: nothing is to be written.
 Rules: a box has at most `MOST`; who came first stays, as long as it comes again within `FORGET`; a request that is
@@ -7,7 +7,7 @@ repeated is written at most every `AGAIN`. So a stranger costs `MOST` rows for a
 
 from dataclasses import replace
 
-from gitops.store.notes.documents import Asking
+from gitops.store.notes.box_keys import Asking
 
 MOST = 4
 FORGET = 86400

@@ -20,7 +20,7 @@ from gitops.server import create_app, serve
 from gitops.settings import Settings
 from gitops.sign import box as box_keys
 from gitops.store import Store
-from gitops.store.notes.documents import Asking, BoxKeys
+from gitops.store.notes.box_keys import Asking, BoxKeys
 from gitops.workflows.enrolment import desk
 from gitops.workflows.enrolment.requests import MOST
 from tests.kit.console import toweros

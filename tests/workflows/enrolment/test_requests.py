@@ -1,6 +1,6 @@
 """What is kept of strangers' requests has bounds that no stranger moves."""
 
-from gitops.store.notes.documents import Asking
+from gitops.store.notes.box_keys import Asking
 from gitops.workflows.enrolment.requests import AGAIN, FORGET, MOST, living, with_request
 
 NOW = 1_790_000_000

@@ -1,0 +1,22 @@
+"""The documents on keys of boxes: which one comes, and who asks to be let in."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Asking:
+    """A key (Ed25519, hex) that reports under a box's name, though nobody let it in: since when, and when it was last
+    heard (Unix seconds)."""
+
+    key: str
+    first: int
+    last: int
+
+
+@dataclass(frozen=True)
+class BoxKeys:
+    """Beside the key of a box: the one that takes its place with its first report, and those that ask. Its key is the
+    box."""
+
+    coming: str = ""
+    asking: tuple[Asking, ...] = ()
