@@ -116,6 +116,30 @@ def test_a_step_without_an_end_is_not_fed_for_ever(tmp_path: Path) -> None:
     assert len((tmp_path / "watchdog").read_bytes()) == len(before) + 1
 
 
+def test_a_watchdog_that_somebody_still_holds_is_opened_as_soon_as_it_can_be(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    device = tmp_path / "watchdog"
+    monkeypatch.setattr("toweros_agent.host.watchdog.AGAIN", 0.0)
+    dog = Watchdog(device, None)
+    dog.feed()
+    assert not dog.armed
+    device.touch()
+    dog.feed()
+    assert dog.armed and device.read_bytes() == b"\0"
+    late = Watchdog(tmp_path / "other", time.monotonic())
+    (tmp_path / "other").touch()
+    late.feed()
+    assert not late.armed, "past the deadline not even that"
+
+
+def test_a_box_without_a_watchdog_writes_no_record_of_a_reset(tmp_path: Path, bark: None) -> None:
+    dog = Watchdog(tmp_path / "none", None)
+    dog.guard(tmp_path / "record", dict)
+    time.sleep(2 * BARK)
+    assert not (tmp_path / "record").exists()
+
+
 def test_the_device_knows_of_a_reset_that_nobody_could_write_down(box: Box, server: UpdateServer) -> None:
     device = box.root / "sys" / "class" / "watchdog" / "watchdog0"
     device.mkdir(parents=True)
@@ -197,7 +221,6 @@ def test_the_guard_outlives_a_disk_that_takes_nothing(tmp_path: Path, bark: None
     (tmp_path / "record").mkdir()
     dog = Watchdog(tmp_path / "watchdog", None)
     guard = dog.guard(tmp_path / "record", dict)
-    assert guard
     time.sleep(2 * BARK)
     dog.feed()
     guard.join(BARK)

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 from toweros_agent.box import history, log, status
+from toweros_agent.health.checks import onboot_verdict
 from toweros_agent.health.system import System
 from toweros_agent.host.memory import Memory
 from toweros_agent.host.watchdog import Watchdog
@@ -257,6 +258,15 @@ def test_a_service_that_keeps_restarting_is_a_failure(box: Box, server: UpdateSe
         drive(agent, *State)
     assert agent.state == State.REBOOTING
     assert "health check web: restarted" in agent.history.memory.failures[-1].reason
+
+
+@pytest.mark.parametrize(
+    ("code", "verdict"),
+    [("137 (it did not end within 120 s)", Verdict.INDETERMINATE), ("137 (out of memory)", Verdict.FAILED)],
+)
+def test_an_onboot_container_that_hung_proves_nothing_against_the_release(code: str, verdict: Verdict) -> None:
+    """`dhcpcd -1` while there is no DHCP server."""
+    assert onboot_verdict(f"onboot 000-dhcpcd: exit code {code}") == verdict
 
 
 def test_a_failed_onboot_container_ends_the_trial_at_once(box: Box, server: UpdateServer) -> None:

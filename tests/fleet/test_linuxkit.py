@@ -70,7 +70,7 @@ onboot:
     noNewPrivileges: true
     oomScoreAdj: -5
     rootfsPropagation: shared
-    cgroupsPath: /c
+    cgroupsPath: /core/c
     resources: {memory: {limit: 1}, pids: {limit: 2}, cpu: {shares: 3}}
     sysctl: {a.b: "1"}
     rlimits: ["nofile,1,unlimited"]

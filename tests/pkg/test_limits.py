@@ -9,8 +9,11 @@ import time
 from pathlib import Path
 
 import pytest
+import yaml
+from pydantic import ValidationError
 
 from gitops.assemble.root.runtime_spec import describe
+from gitops.fleet.linuxkit.schema import Settings
 from gitops.fleet.linuxkit.spec import load
 from gitops.model import Container, Json
 from gitops.source import FolderTree
@@ -58,9 +61,20 @@ def test_a_service_that_says_nothing_gets_the_defaults(tmp_path: Path) -> None:
 def test_what_a_spec_says_counts(tmp_path: Path) -> None:
     resources = {"pids": {"limit": 7}, "memory": {"limit": -1}, "unified": {"memory.oom.group": "0"}}
     made, group = bound(tmp_path, {"resources": resources, "oomScoreAdj": -5, "cgroupsPath": "apps/one"})
-    assert made["linux"]["cgroupsPath"] == "/services/apps/one/run"
+    assert made["linux"]["cgroupsPath"] == "/services/apps/one/web/run"
     assert made["linux"]["resources"] == resources and made["process"]["oomScoreAdj"] == -5
     assert group == {"pids.max": "7", "memory.max": "max", "memory.oom.group": "0", "memory.min": "0"}
+
+
+def test_on_a_small_box_no_service_may_have_all_processes_of_all(tmp_path: Path) -> None:
+    (tmp_path / "cgroups/services").mkdir(parents=True)
+    (tmp_path / "cgroups/services/pids.max").write_text("2000\n")
+    _, group = bound(tmp_path, {"resources": {"pids": {"limit": 4096}}})
+    assert group["pids.max"] == "1750"
+    start = (CHECKOUT / "pkg/docker/files/usr/bin/start-docker").read_text().replace("${1:-main}", "")
+    (tmp_path / "start").write_text(start)
+    words = "; ".join(f'percent 87 "{number}"' for number in ("1750", "max", ""))
+    assert sh(tmp_path, f". {tmp_path}/start; {words}") == "1522\nmax\nmax\n"
 
 
 def test_what_keeps_the_box_within_reach_is_protected_and_has_no_limit_of_memory(tmp_path: Path) -> None:
@@ -68,6 +82,25 @@ def test_what_keeps_the_box_within_reach_is_protected_and_has_no_limit_of_memory
     kept = str(MEMORY // 100 * 10)
     assert made["linux"]["resources"]["unified"]["memory.min"] == kept
     assert group == {"pids.max": "1024", "memory.max": "max", "memory.oom.group": "1", "memory.min": kept}
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/x", "/core", "/core/", "/core/containerd", "/core/..", "/core/a/b", "../core/containerd", "a//b", "a/run"],
+)
+def test_a_cgroup_of_somebody_else_is_neither_taken_nor_given(tmp_path: Path, path: str) -> None:
+    with pytest.raises(ValidationError, match="neither /core/NAME"):
+        Settings.model_validate({"cgroupsPath": path})
+    bundle = tmp_path / "bundle"
+    bundle.mkdir()
+    (bundle / "config.json").write_text(json.dumps({"linux": {"cgroupsPath": path}}))
+    sh(tmp_path, f"bound services {bundle} web {tmp_path}/out.json")
+    assert json.loads((tmp_path / "out.json").read_text())["linux"]["cgroupsPath"] == "/services/web/run"
+
+
+@pytest.mark.parametrize(("path", "made"), [("web", "web"), ("group/web", "group/web"), ("group", "group/web")])
+def test_a_cgroup_ends_in_the_name_that_it_is_counted_under(tmp_path: Path, path: str, made: str) -> None:
+    assert bound(tmp_path, {"cgroupsPath": path})[0]["linux"]["cgroupsPath"] == f"/services/{made}/run"
 
 
 def test_a_tmpfs_without_a_size_gets_one_and_another_keeps_its_own(tmp_path: Path) -> None:
@@ -103,11 +136,11 @@ def test_our_own_specs_protect_agent_and_login_and_let_docker_have_more_processe
     problems: list = []
     spec = load(FolderTree(CHECKOUT), ["boot/oc-minimal.yml", "boot/docker.yml"], problems)
     assert problems == []
-    said = {each.name: each.settings.get("resources") for each in spec.services}
-    assert said.pop("docker") == {
+    assert {each.settings.get("resources") for each in spec.services} == {None}, "a fleet's own spec has them as well"
+    label = yaml.safe_load((CHECKOUT / "pkg/docker/build.yml").read_text())["config"]
+    assert label["resources"] == {
         "pids": {"limit": 4096}, "memory": {"limit": -1}, "unified": {"memory.oom.group": "0"},
     }  # fmt: skip
-    assert set(said.values()) == {None}
     for name in ("agent", "sshd"):
         text = (CHECKOUT / "pkg" / name / "build.yml").read_text()
         assert f"cgroupsPath: /core/{name}" in text and "oomScoreAdj: -900" in text
@@ -150,6 +183,29 @@ def test_an_onboot_container_that_hangs_is_ended_and_named_and_the_next_one_runs
 
 def test_a_container_may_say_how_long_it_takes(tmp_path: Path) -> None:
     assert once(tmp_path, {"000-slow": "sleep 1.2"}, 1, {"org.toweros.timeout": "30"}) == {"000-slow": "0"}
+
+
+def test_what_is_left_behind_does_not_hold_the_watchdog_that_the_agent_opens_next(tmp_path: Path) -> None:
+    """It can be opened once only: while any process has it, nobody feeds it."""
+    began = time.monotonic()
+    assert once(tmp_path, {"000-quick": "sleep 77 >/dev/null 2>&1 & true"}, 30) == {"000-quick": "0"}
+    assert time.monotonic() - began < 5, "nothing waits for the guard's nap"
+    holders = [path.parents[1] for path in Path("/proc").glob("[0-9]*/fd/9") if path.resolve() == tmp_path / "watchdog"]
+    assert [(path / "cmdline").read_bytes() for path in holders] == []
+    with (tmp_path / "boot").open("w") as boot:
+        boot.write((INIT / "boot").read_text().replace("\nmain\n", "\n").replace("/usr/lib/toweros/", f"{INIT}/"))
+        boot.write(
+            "for name in mount_filesystems share_the_box name_the_box load_drivers prepare_volumes save_log; do\n"
+        )
+        boot.write('eval "$name() { :; }"; done; say() { :; }\n')
+        boot.write("mount_esp() { fed; sleep 0 & fed; }; run_once() { fed; }\n")
+        boot.write(f"fed() {{ wc -c <{tmp_path}/dog; }}; feed_watchdog() {{ printf . >&9; }}\nmain\n")
+    text = Path(tmp_path, "boot").read_text()
+    assert text.count("/dev/watchdog") == 2
+    Path(tmp_path, "boot").write_text(
+        text.replace("-c /dev/watchdog", "-e /dev/null").replace("/dev/watchdog", f"{tmp_path}/dog")
+    )
+    assert sh(tmp_path, f". {tmp_path}/boot") == "0\n0\n1\n", "opened before the ESP is checked, fed after it"
 
 
 @pytest.mark.parametrize(("name", "seconds"), [("mount", "1800"), ("format", "600")])

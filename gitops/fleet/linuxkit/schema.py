@@ -82,6 +82,16 @@ def _tmpfs(text: str) -> str:
     return text
 
 
+def _cgroup(path: str) -> str:
+    core = re.fullmatch("/core/([^/]+)", path)
+    parts = core.groups() if core else tuple(path.split("/"))
+    if {"", ".", "..", "run"} & set(parts) or (core and core[1] == "containerd"):
+        raise ValueError(
+            f"{path} is neither /core/NAME (of a service that keeps the box within reach) nor a relative path"
+        )
+    return path
+
+
 def _mode(text: str) -> str:
     if not re.fullmatch("[0-7]{3,5}", text):
         raise ValueError('an octal mode such as "0644" is expected')
@@ -196,7 +206,7 @@ class Settings(Strict):
     noNewPrivileges: bool | None = None
     oomScoreAdj: Annotated[int, Field(ge=-1000, le=1000)] | None = None
     rootfsPropagation: str | None = None
-    cgroupsPath: str | None = None
+    cgroupsPath: Annotated[str, AfterValidator(_cgroup)] | None = None
     resources: Resources | None = None
     sysctl: dict[str, str] | None = None
     rlimits: tuple[Annotated[str, AfterValidator(_rlimit)], ...] | None = None

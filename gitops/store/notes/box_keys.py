@@ -1,6 +1,7 @@
-"""The documents on keys of boxes: which one comes, and who asks to be let in."""
+"""The documents on keys of boxes: which one comes, who asks to be let in, and whom their firmware trusts."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True)
@@ -20,3 +21,10 @@ class BoxKeys:
 
     coming: str = ""
     asking: tuple[Asking, ...] = ()
+
+
+@dataclass(frozen=True)
+class Enrolled:
+    """PK, KEK, db -> the digest of what boxes' firmware is enrolled with."""
+
+    rows: Mapping[str, str] = field(default_factory=dict)

@@ -19,7 +19,7 @@ from gitops.errors import StoreError
 from gitops.model import BlobRef, Json, Revision, Step, canonical
 from gitops.model.digest import Digest
 from gitops.model.updates.patching import HeldSet, Proposal, WindowRun
-from gitops.store.notes.box_keys import BoxKeys
+from gitops.store.notes.box_keys import BoxKeys, Enrolled
 
 HINT = "restore the database from a backup: docs/operations.md, Store"
 ROWS = "rows"
@@ -108,13 +108,6 @@ class ReceiptKey:
     """The Ed25519 key (hex) by which servers sign that a report arrived."""
 
     private: str = field(default="", repr=False)
-
-
-@dataclass(frozen=True)
-class Enrolled:
-    """PK, KEK, db -> the digest of what boxes' firmware is enrolled with."""
-
-    rows: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -123,12 +123,20 @@ class History:
         self.near_reset.unlink(missing_ok=True)
 
     def ends_itself(self, why: str) -> bool:
-        """Whether it is time to end this boot for a reason, which the next one then tells. "": there is none."""
+        """Whether it is time to end this boot for a reason, which the next one then tells. "": there is none.
+
+        What cannot be told is not done: nobody would count it.
+        """
         before = sum(each.doing.startswith(GAVE_UP) for each in self.memory.resets)
         if not why or time.monotonic() < deadlines.give_up(before):
             return False
         self.memory.resets.append(Reset(self.boot.sequence, int(time.time()), f"{GAVE_UP}{why}", self.boot_id))
-        self.save()
+        try:
+            self.save()
+        except OSError as error:
+            self.memory.resets.pop()
+            self.log(f"the box is not started again, as that cannot be written down: {error}")
+            return False
         return True
 
     def prove_time(self, offer: Offer, now: int) -> None:

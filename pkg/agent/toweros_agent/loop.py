@@ -14,7 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from toweros_agent import deadlines, rules
-from toweros_agent.health.checks import Surroundings, onboot_failures
+from toweros_agent.health.checks import Surroundings, onboot_failures, onboot_verdict
 from toweros_agent.health.condition import Condition
 from toweros_agent.health.system import System
 from toweros_agent.history import History
@@ -138,7 +138,7 @@ class Agent:
             return self.go(Event.GO_BACK)
         if failed := onboot_failures(self.places.run / "onboot"):
             name = failed[0].removeprefix("onboot ").partition(":")[0]
-            return self.give_up(Verdict.FAILED, failed[0], onboot_said(self.places.run / "log", name))
+            return self.give_up(onboot_verdict(failed[0]), failed[0], onboot_said(self.places.run / "log", name))
         outcome = self.condition.try_out(self.reached)
         if outcome is None:
             return min(max(self.running.probation / 8, 0.1), deadlines.PAUSE)

@@ -14,7 +14,7 @@ from typing import Protocol
 
 from toweros_agent import deadlines
 from toweros_agent.health.keeper import Wards
-from toweros_agent.nouns import Check
+from toweros_agent.nouns import Check, Verdict
 
 MAX_RESTARTS = 1
 """How often a service may come up anew within `RECENT`."""
@@ -40,6 +40,8 @@ class Task(StrEnum):
     """It has not begun yet."""
 
 
+LATE = "it did not end within"
+"""pkg/init says so of an onboot container that it ended (common.sh, `run_once`)."""
 SILENT = (Task.UNKNOWN, Task.CREATED)
 MISSING: dict[str, str] = {
     Kind.SERVICE: "there is no such service",
@@ -124,6 +126,11 @@ class Checker:
         if recent > MAX_RESTARTS:
             return Result(check.name, False, f"restarted {recent} times", restarts=len(times))
         return Result(check.name, True, restarts=len(times))
+
+
+def onboot_verdict(failure: str) -> Verdict:
+    """What hung may wait for something outside, such as a DHCP server: that says nothing of the release."""
+    return Verdict.INDETERMINATE if LATE in failure else Verdict.FAILED
 
 
 def onboot_failures(folder: Path) -> list[str]:

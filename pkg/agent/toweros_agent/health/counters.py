@@ -2,17 +2,19 @@
 
 init bounds each container in a cgroup that stays when the container ends (pkg/init, `bound`): /services/NAME, and
 /core/NAME for what keeps the box within reach. Docker's containers are further down, and their cgroups go with them;
-what all of them were refused stays counted above. (Kernel: Documentation/admin-guide/cgroup-v2.rst, memory.events and
-pids.events, which count what is below, too.)
+what all of them were refused stays counted above. (Kernel: Documentation/admin-guide/cgroup-v2.rst: memory.events and,
+since Linux 6.11, pids.events count what is below, too; pids.events.local does not. There is no such count of processes
+that were killed: it belongs to the cgroup that they were in, which is gone. So what a level below explains is taken off.)
 """
 
 import contextlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 CGROUPS = Path("/sys/fs/cgroup")
 GROUPS = ("services", "core")
+ALL, ALL_APPS = "all services", "user containers"
 APPS = Path("services/docker/run/inside/docker")
 """Where pkg/docker lets the engine put what it starts."""
 
@@ -33,7 +35,8 @@ class Counters:
     @classmethod
     def of(cls, folder: Path) -> "Counters":
         numbers = [_number(folder / name) for name in ("pids.max", "memory.max")]
-        killed, refused = _event(folder / "memory.events", "oom_kill"), _event(folder / "pids.events", "max")
+        killed, own = _event(folder / "memory.events", "oom_kill"), folder / "pids.events.local"
+        refused = _event(own if own.exists() else folder / "pids.events", "max")
         return cls(killed, refused, _number(folder / "pids.current") or 0, *numbers)
 
     @property
@@ -43,11 +46,32 @@ class Counters:
 
 
 def services(root: Path = CGROUPS) -> Mapping[str, Counters]:
-    """Of every service, by its name; `user containers` is all of them together."""
-    folders = [folder for group in GROUPS for folder in sorted((root / group).glob("*/"))]
-    found = {folder.name: Counters.of(folder) for folder in folders}
+    """Of every service, by its name; of all user containers, and of all that is not of the core."""
+    found = {name: Counters.of(folder) for group in GROUPS for name, folder in _services(root / group)}
     if (root / APPS).is_dir():
-        found["user containers"] = Counters.of(root / APPS)
+        apps = Counters.of(root / APPS)
+        below = sum(each.killed for each in user_containers(root).values())
+        engine = found.get("docker", Counters())
+        found["docker"] = replace(engine, killed=max(0, engine.killed - apps.killed))
+        found[ALL_APPS] = replace(apps, killed=max(0, apps.killed - below))
+    if (root / "services").is_dir():
+        found[ALL] = replace(Counters.of(root / "services"), killed=0)
+    return found
+
+
+def fattest(root: Path = CGROUPS) -> str:
+    """The service with the most processes that is not of the core; "" when there is none."""
+    each = {name: _number(folder / "pids.current") or 0 for name, folder in _services(root / "services")}
+    return max(each, key=lambda name: each[name], default="")
+
+
+def _services(folder: Path) -> list[tuple[str, Path]]:
+    """The last part of the path is the service's name (pkg/init, `bound`)."""
+    found = []
+    for each in sorted(folder.glob("*/")):
+        if each.name != "run" or each.parent.name in GROUPS:
+            inner = each.name != "run" and _services(each)
+            found += inner or [(each.name, each)]
     return found
 
 

@@ -4,7 +4,8 @@ In: one look after each round of health checks. Out: words for the report, and i
 again. Rules:
 
 - containerd that has not answered for `SILENT` seconds is ended, and init starts it; so is Docker's service, and
-  containerd starts that. Neither is asked to end: what does not answer would not hear it.
+  containerd starts that. Neither is asked to end: what does not answer would not hear it. Each new start gets twice
+  the time of the one before.
 - A service that sits at its limit of processes, and is still refused more, cannot help itself: it is ended as a whole.
 - What `TRIES` such starts did not mend is mended by none: the box starts again. When that does not help either, it
   takes twice as long each time until the next: a box that answers to its server is worth more than one that restarts.
@@ -21,6 +22,8 @@ from toweros_agent.health.counters import Counters
 CONTAINERD, DOCKER = "containerd", "docker"
 SILENT = {CONTAINERD: 90.0, DOCKER: 300.0}
 """Seconds. An engine that has many containers to start, on a slow box, does not answer meanwhile."""
+MISSES = 5
+"""Looks in a row without an answer, however long they are apart: a box that cannot reach its server looks rarely."""
 CROWDED = 60.0
 """Seconds for which a service sits at its limit of processes before it is ended."""
 TRIES = 3
@@ -49,18 +52,19 @@ class Ward:
     """Times are monotonic; `since`: silent or crowded from then on. `tries`: since it was last well for long."""
 
     since: float | None = None
+    misses: int = 0
     well: float | None = None
     tries: int = 0
 
     def fine(self, now: float) -> None:
-        self.since = None
+        self.since, self.misses = None, 0
         self.well = now if self.well is None else self.well
         if now - self.well >= STEADY:
             self.tries = 0
 
     def trouble(self, now: float) -> float:
         """Seconds for which there is some."""
-        self.well = None
+        self.well, self.misses = None, self.misses + 1
         self.since = now if self.since is None else self.since
         return now - self.since
 
@@ -93,7 +97,7 @@ class Keeper:
         if answers:
             ward.fine(now)
             self.hopeless = "" if self.hopeless.startswith(name) else self.hopeless
-        elif ward.trouble(now) >= SILENT[name]:
+        elif ward.trouble(now) >= SILENT[name] * 2**ward.tries and ward.misses >= MISSES:
             self._again(name, ward, f"{name} does not answer", now)
 
     def _count(self, name: str, counters: Counters, now: float) -> None:
@@ -116,7 +120,7 @@ class Keeper:
             self.hopeless = f"{why}, and {ward.tries} new starts did not help"
             self._tell(name, self.hopeless, now)
             return
-        ward.since, ward.tries = now, ward.tries + 1
+        ward.since, ward.misses, ward.tries = now, 0, ward.tries + 1
         done = "started again" if self.wards.end(name) else "cannot be started again"
         self._tell(name, f"{why}: {done}, {ward.tries} of {TRIES} times", now)
 
@@ -125,4 +129,4 @@ class Keeper:
 
 
 def _title(name: str) -> str:
-    return name if name.startswith("user container") else f"service {name}"
+    return name if name.startswith(("user container", "all services")) else f"service {name}"

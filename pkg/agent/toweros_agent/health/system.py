@@ -27,6 +27,8 @@ NAMESPACE = "services.linuxkit"
 DOCKER = "/run/docker/docker.sock"
 CONTAINERD_PID = "/run/containerd/pid"
 """Written by pkg/init."""
+ENGINE_HERE = "/run/docker/engine"
+"""Written by pkg/docker before it starts the engine."""
 APPS_UP = "/run/docker/apps-up"
 """Written by pkg/compose in each boot, once every app of the release was started."""
 
@@ -36,6 +38,8 @@ class System:
 
     def __init__(self) -> None:
         self._tasks: Mapping[str, tuple[int, str]] | None = None
+        self._ids: dict[str, str] = {}
+        self._end = 0.0
 
     def tasks(self) -> Mapping[str, tuple[int, str]]:
         self._tasks = self._ask_containerd()
@@ -64,21 +68,23 @@ class System:
         return found if Path(APPS_UP).exists() else {}
 
     def answers(self) -> Mapping[str, bool]:
-        """As containerd did when it was last asked for its tasks."""
+        """As containerd did when it was last asked for its tasks; another service of that name has another socket."""
         found = {CONTAINERD: self._tasks is not None}
-        if self._tasks and self._tasks.get(ENGINE, (0, ""))[1] == Task.RUNNING:
-            try:
-                self._docker("/_ping", time.monotonic() + ANSWER)
+        if Path(ENGINE_HERE).exists() and self._tasks and self._tasks.get(ENGINE, (0, ""))[1] == Task.RUNNING:
+            try:  # whatever it says, of whatever version it is: it answers
+                _ask(Unix(DOCKER, Limits(time.monotonic() + ANSWER, SERVICES)), "/_ping")
                 found[ENGINE] = True
             except OSError:
                 found[ENGINE] = False
         return found
 
     def counters(self) -> Mapping[str, Counters]:
-        found, end = dict(counters.services()), time.monotonic() + ANSWER
+        """`_end`: of all that Docker is asked in this round about them, ends of containers included."""
+        found, self._end, self._ids = dict(counters.services()), time.monotonic() + ANSWER, {}
         for identity, each in counters.user_containers().items():
             if each.killed or each.refused:
-                found[f"user container {self._name(identity, end)}"] = each
+                name = f"user container {self._name(identity, self._end)}"
+                found[name], self._ids[name] = each, identity
         return found
 
     def _name(self, identity: str, end: float) -> str:
@@ -87,13 +93,31 @@ class System:
         return identity[:12]
 
     def end(self, name: str) -> bool:
-        """A service's first process takes all others of its pid namespace with it, or its shim does that."""
+        """A service's first process takes all others of its pid namespace with it, or its shim does that.
+
+        Docker starts a user container again. Of many together, the one with the most processes ends.
+        """
+        if name == counters.ALL:
+            name = counters.fattest()
+            if name == ENGINE and self.end(counters.ALL_APPS):
+                return True
+        if name == counters.ALL_APPS:
+            each = counters.user_containers()
+            return bool(each) and self._restart(max(each, key=lambda identity: each[identity].pids))
+        if name in self._ids:
+            return self._restart(self._ids[name])
         pid = _pid_of_containerd() if name == CONTAINERD else (self._tasks or {}).get(name, (0, ""))[0]
         if pid <= 1:
             return False
         with contextlib.suppress(OSError):
             os.kill(pid, signal.SIGKILL)
             return True
+        return False
+
+    def _restart(self, identity: str) -> bool:
+        with contextlib.suppress(OSError):
+            path = f"/v1.41/containers/{identity}/restart?t=0"
+            return _ask(Unix(DOCKER, Limits(self._end, SERVICES)), path, "POST")[0] == 204
         return False
 
     def _docker(self, path: str, end: float) -> bytes:
@@ -122,11 +146,11 @@ def _pid_of_containerd() -> int:
     return 0
 
 
-def _ask(connection: Plain, path: str) -> tuple[int, bytes]:
-    """One HTTP GET: status, and at most `MAX_BODY` of the content. Raises `OSError`."""
+def _ask(connection: Plain, path: str, method: str = "GET") -> tuple[int, bytes]:
+    """One HTTP request: status, and at most `MAX_BODY` of the content. Raises `OSError`."""
     try:
         with contextlib.closing(connection):
-            connection.request("GET", path)
+            connection.request(method, path)
             response = connection.getresponse()
             return response.status, response.read(MAX_BODY)
     except (HTTPException, ValueError) as error:

@@ -23,6 +23,8 @@ from toweros_agent import deadlines
 from toweros_agent.host.disk import write
 
 SET_TIMEOUT = 0xC0045706
+AGAIN = 1.0
+"""Seconds between two tries to open the device: one that somebody else still has is free later."""
 CARD_RESET = 0x20
 """WDIOF_CARDRESET: the device says that it was it that reset the machine."""
 
@@ -32,12 +34,10 @@ class Watchdog:
 
     def __init__(self, device: Path, until: float | None) -> None:
         self.until, self.step_end = until, float("inf")
-        self.fed, self._handle = float("-inf"), -1
-        # Opening feeds: past the deadline not even that.
+        self.fed, self._tried, self._handle = float("-inf"), float("-inf"), -1
+        self._device = device
         if until is None or time.monotonic() < until:
-            with contextlib.suppress(OSError):
-                self._handle = os.open(device, os.O_WRONLY)
-                fcntl.ioctl(self._handle, SET_TIMEOUT, struct.pack("i", int(deadlines.BITE)))
+            self._open()
 
     @property
     def armed(self) -> bool:
@@ -50,17 +50,26 @@ class Watchdog:
 
     def feed(self) -> None:
         now = time.monotonic()
-        if not self.armed or now >= self.step_end or (self.until is not None and now >= self.until):
+        if now >= self.step_end or (self.until is not None and now >= self.until):
+            return
+        if not self.armed and not self._open():
             return
         if now - self.fed >= deadlines.FED_EVERY:
             self.fed = now
             with contextlib.suppress(OSError):
                 os.write(self._handle, b"\0")
 
-    def guard(self, record: Path, head: Callable[[], dict[str, object]]) -> threading.Thread | None:
-        """Write `record` while a reset is near: `head()`, and what the calling thread does. Nothing to guard: None."""
-        if not self.armed:
-            return None
+    def _open(self) -> bool:
+        """Opening feeds, so it is for those who may. The kernel lets only one have it at a time."""
+        if time.monotonic() - self._tried >= AGAIN:
+            self._tried = time.monotonic()
+            with contextlib.suppress(OSError):
+                self._handle = os.open(self._device, os.O_WRONLY)
+                fcntl.ioctl(self._handle, SET_TIMEOUT, struct.pack("i", int(deadlines.BITE)))
+        return self.armed
+
+    def guard(self, record: Path, head: Callable[[], dict[str, object]]) -> threading.Thread:
+        """Write `record` while a reset is near: `head()`, and what the calling thread does."""
         ident = threading.get_ident()
         guard = threading.Thread(target=self._guard, args=(record, head, ident), name="guard", daemon=True)
         guard.start()
@@ -69,7 +78,7 @@ class Watchdog:
     def _guard(self, record: Path, head: Callable[[], dict[str, object]], ident: int) -> None:
         barked, began = False, time.monotonic()
         while True:
-            hungry = time.monotonic() - max(self.fed, began)
+            hungry = time.monotonic() - max(self.fed, began) if self.armed else 0.0
             if hungry >= deadlines.BARK and not barked:
                 barked = True
                 words = {"time": int(time.time()), "doing": f"{stack(ident)}, not fed for {hungry:.0f} s"}

@@ -58,16 +58,20 @@ delegate() {
 	done
 }
 
-# bound GROUP FOLDER NAME OUT: write the config.json of FOLDER to OUT, in a cgroup of GROUP unless it names one itself, and
-# bound that. The container is in `run` below it, which goes with it: what it was refused stays counted in ours.
+# bound GROUP FOLDER NAME OUT: write the config.json of FOLDER to OUT, in a cgroup of GROUP unless it names one of the core,
+# and bound that. It ends in the name of the container, by which the agent counts; another path than the schema takes is
+# as if nothing were said. The container is in `run` below it, which goes with it: what it was refused stays counted in ours.
 #
 # Without a score of its own it would have that of containerd's shims, which nothing ends. What runs out of memory ends as
 # a whole: half a service is worse than one that is started again.
 bound() {
 	jq -r --arg group "$1" --arg name "$3" --arg root "$2/rootfs" --arg size $TMPFS --arg kept "$(share 10)" \
 		--argjson pids $PIDS --argjson memory "$(share $MEMORY)" '
-		(.linux.cgroupsPath // "" | if startswith("/") then . elif . == "" then "/\($group)/\($name)" else "/\($group)/\(.)" end) as $path
-		| ($path | startswith("/core/")) as $core
+		(.linux.cgroupsPath // "" | split("/")) as $said
+		| ($said | any(. == "" or . == "." or . == ".." or . == "run")) as $odd
+		| ($said[:2] == ["", "core"] and ($said | length) == 3 and ($said[2] | IN("", ".", "..", "containerd") | not)) as $core
+		| (if $core then $said | join("/") elif $odd or $said == [] then "/\($group)/\($name)"
+			else "/" + ([$group] + $said + (if $said[-1] == $name then [] else [$name] end) | join("/")) end) as $path
 		| .root.path = $root | .linux.cgroupsPath = $path + "/run" | .process.oomScoreAdj //= 0
 		| .linux.resources.unified."memory.oom.group" //= "1"
 		| if $core then .linux.resources.unified."memory.min" //= $kept else . end
@@ -77,7 +81,7 @@ bound() {
 			$more."memory.oom.group", ($more."memory.min" // 0), .' "$2/config.json" | {
 		read -r path && read -r pids && read -r memory && read -r whole && read -r kept && cat >"$4" || return
 		make_group "$path"
-		limit "$path" pids.max "$(positive "$pids")"
+		limit "$path" pids.max "$(below_all "$path" "$(positive "$pids")")"
 		limit "$path" memory.max "$(positive "$memory")"
 		limit "$path" memory.oom.group "$whole"
 		limit "$path" memory.min "$kept"
@@ -87,6 +91,18 @@ bound() {
 # positive NUMBER: what makes no sense is no limit. One of 0 would end the box.
 positive() {
 	[ "$1" -gt 0 ] && echo "$1" || echo max
+}
+
+# below_all PATH PIDS: no service alone takes all that the services together may have: of a small box, that is little.
+below_all() {
+	all=$(cat "$CGROUPS/services/pids.max" 2>/dev/null)
+	case $1,$all in
+	/services/*,[0-9]*)
+		most=$((all * 7 / 8))
+		[ "$2" != max ] && [ "$2" -lt $most ] && echo "$2" || echo $most
+		;;
+	*) echo "$2" ;;
+	esac
 }
 
 # Until the agent runs, nobody else does. `boot` has it open as 9.
@@ -159,7 +175,7 @@ run_once() {
 		log=$HANDOVER/log/$1-$name
 		bundle=/run/once/$name
 		mkdir -p "$bundle"
-		prepare "$folder"
+		prepare "$folder" 9>&-
 		bound "once" "$folder" "$name" "$bundle/config.json"
 		seconds=$(sed -n 's/.*"org.toweros.timeout": *"\([0-9]*\)".*/\1/p' "$folder/config.json")
 		seconds=${seconds:-$2}
@@ -177,6 +193,7 @@ run_once() {
 		wait $runner
 		code=$?
 		kill $guard 2>/dev/null
+		wait $guard 2>/dev/null
 		[ ! -e "/run/$name.late" ] || code="$code (it did not end within $seconds s)"
 		out_of_memory "$name" && code="$code (out of memory)"
 		echo "$code" >"$HANDOVER/$1/$name"
@@ -193,11 +210,12 @@ end_late() {
 	while [ "$left" -gt 0 ]; do
 		feed_watchdog
 		nap=$((left < 10 ? left : 10))
-		sleep $nap
+		# Ended with us it is not, and nobody can open the watchdog while it has it.
+		sleep $nap 9>&- >/dev/null 2>&1
 		left=$((left - nap))
 	done
 	: >"/run/$1.late"
-	timeout 5 runc kill "$1" KILL 2>/dev/null
+	timeout 5 runc kill "$1" KILL 2>/dev/null 9>&-
 	wait_until_gone "$2"
 	kill -9 "$2" 2>/dev/null
 }
