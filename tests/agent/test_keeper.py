@@ -6,7 +6,6 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
-from functools import partial
 from pathlib import Path
 
 import pytest
@@ -169,7 +168,7 @@ def test_a_user_container_is_started_again_by_the_engine_which_lives_on(
     group(tmp_path / counters.APPS / "ab", pids_events="max 9", pids_current="9")
     group(tmp_path / counters.APPS / "cd", pids_current="5")
     for name in ("services", "user_containers", "fattest"):
-        monkeypatch.setattr(counters, name, partial(getattr(counters, name), tmp_path))
+        monkeypatch.setattr(getattr(counters, name), "__defaults__", (tmp_path,))
     asked: list[bytes] = []
     with socket.socket(socket.AF_UNIX) as server:
         server.bind(system.DOCKER)

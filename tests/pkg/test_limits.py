@@ -93,7 +93,7 @@ def test_a_cgroup_of_somebody_else_is_neither_taken_nor_given(tmp_path: Path, pa
         Settings.model_validate({"cgroupsPath": path})
     bundle = tmp_path / "bundle"
     bundle.mkdir()
-    (bundle / "config.json").write_text(json.dumps({"linux": {"cgroupsPath": path}}))
+    (bundle / "config.json").write_text(json.dumps({"linux": {"cgroupsPath": path}, "mounts": []}))
     sh(tmp_path, f"bound services {bundle} web {tmp_path}/out.json")
     assert json.loads((tmp_path / "out.json").read_text())["linux"]["cgroupsPath"] == "/services/web/run"
 

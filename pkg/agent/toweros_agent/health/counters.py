@@ -4,7 +4,7 @@ init bounds each container in a cgroup that stays when the container ends (pkg/i
 /core/NAME for what keeps the box within reach. Docker's containers are further down, and their cgroups go with them;
 what all of them were refused stays counted above. (Kernel: Documentation/admin-guide/cgroup-v2.rst: memory.events and,
 since Linux 6.11, pids.events count what is below, too; pids.events.local does not. There is no such count of processes
-that were killed: it belongs to the cgroup that they were in, which is gone. So what a level below explains is taken off.)
+that were killed: it is the cgroup's that they were in, which is gone. So what a level below explains is taken off.)
 """
 
 import contextlib
