@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from gitops.model import Health, Json, Report, sha256
 from gitops.sign.certificates import NAMES
 from gitops.store import Store
-from gitops.store.notes.documents import Enrolled
+from gitops.store.notes.box_keys import Enrolled
 
 
 def remember(store: Store, keys: Path) -> None:

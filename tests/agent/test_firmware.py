@@ -21,7 +21,7 @@ from virt.firmware.varstore.edk2 import Edk2VarStore
 from gitops.lab.firmware import VARIABLES, Certificates, enroll_keys
 from gitops.sign.enrolled import problems, remember
 from gitops.store import Store
-from gitops.store.notes.documents import Enrolled
+from gitops.store.notes.box_keys import Enrolled
 from tests.kit.published import shared_keys
 from tests.simulators.box import Box, State, drive, make
 from tests.simulators.update_server import UpdateServer

@@ -23,7 +23,8 @@ from gitops.server.boxes.reports import MAX_BODY
 from gitops.settings import Settings
 from gitops.sign.box import proves
 from gitops.sign.enrolled import remember
-from gitops.store.notes.documents import Enrolled, Status
+from gitops.store.notes.box_keys import Enrolled
+from gitops.store.notes.documents import Status
 from tests.kit.contracts import good
 from tests.kit.published import Kit, kit, shared_keys
 

@@ -22,14 +22,13 @@ from gitops.errors import StoreError
 from gitops.model import BlobRef, Health, Phase
 from gitops.store import Store, schema, tables
 from gitops.store.database import Database
-from gitops.store.notes.box_keys import BoxKeys
+from gitops.store.notes.box_keys import BoxKeys, Enrolled
 from gitops.store.notes.documents import (
     NAMES,
     AssembledFiles,
     BoxInventories,
     BuiltAt,
     CheckedSignature,
-    Enrolled,
     Exposures,
     FeedState,
     ForgeMemory,

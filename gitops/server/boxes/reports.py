@@ -21,7 +21,7 @@ from gitops.model.reading import read
 from gitops.sign.enrolled import judged
 from gitops.sign.receipts import Receipts
 from gitops.store import Store
-from gitops.store.notes.documents import Enrolled
+from gitops.store.notes.box_keys import Enrolled
 from gitops.workflows.enrolment import desk
 
 log = structlog.get_logger(__name__)
