@@ -87,6 +87,7 @@ class Box:
         (self.esp / "loader").mkdir()
         (self.esp / "loader" / "loader.conf").write_text(LOADER_CONF)
         (root / "etc").mkdir()
+        (root / "state").mkdir()
         (root / "etc" / "root.json").write_bytes(tuf_root)
         self.key = Ed25519PrivateKey.generate()
         pem = self.key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
@@ -154,7 +155,7 @@ class Box:
         if why:
             (self.disk / "state" / f"why-{entry.sequence}").write_text(why)
             if entry.plain:
-                (self.linux / entry.name).rename(self.linux / f"toweros-{entry.sequence}+0-3.efi")
+                self._rename(entry, f"toweros-{entry.sequence}+0-3.efi")  # and unmounts
             return self.power_on()
         if self.hang and not entry.plain:
             return self.power_on()
@@ -171,9 +172,14 @@ class Box:
         best = entries[-1]
         if best.left:
             counted = nouns.Entry(best.sequence, best.left - 1, best.done + 1)
-            (self.linux / best.name).rename(self.linux / counted.name)
+            self._rename(best, counted.name)
             return counted
         return best
+
+    def _rename(self, entry: nouns.Entry, name: str) -> None:
+        """By the firmware's own driver, which keeps nothing back; or by Linux, with all of it written at once."""
+        (self.linux / entry.name).rename(self.linux / name)
+        settle(self.linux / name)
 
     def _fallback(self) -> nouns.Entry | None:
         """The second of BootOrder, if its file is there."""
