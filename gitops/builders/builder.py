@@ -11,6 +11,8 @@ from gitops.store import Store
 LABEL = "org.mobyproject.config"
 NAME = "localhost/toweros"
 """The repository of our images in an engine's own storage; the tag is the package's key."""
+CONFIG = ("Cmd", "Entrypoint", "Env", "ExposedPorts", "Labels", "StopSignal", "User", "Volumes", "WorkingDir")
+"""The members of an image's config that the OCI image specification knows; the engine adds others of its own."""
 TIMEOUT = 3600.0
 """Seconds that one build may take."""
 

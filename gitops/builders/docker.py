@@ -24,7 +24,7 @@ from requests.exceptions import RequestException
 
 from gitops.builders.bases import lending
 from gitops.builders.bases.fetch import Bases
-from gitops.builders.builder import LABEL, NAME, TIMEOUT, arguments, existing, log_file
+from gitops.builders.builder import CONFIG, LABEL, NAME, TIMEOUT, arguments, existing, log_file
 from gitops.builders.context import write_context
 from gitops.builders.inputs import fetch_inputs
 from gitops.builders.places import Places
@@ -35,8 +35,6 @@ from gitops.store import Store
 
 log = structlog.get_logger(__name__)
 
-CONFIG = ("Cmd", "Entrypoint", "Env", "ExposedPorts", "Labels", "StopSignal", "User", "Volumes", "WorkingDir")
-"""The members of an image's config that the OCI image specification knows; the engine adds others of its own."""
 CHUNK = 1 << 20
 
 

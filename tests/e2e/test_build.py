@@ -14,18 +14,20 @@ from pathlib import Path
 import pytest
 
 from gitops.builders import BuildahBuilder
+from gitops.builders.builder import NAME
 from gitops.controller import Controller
 from gitops.errors import BuildError
 from gitops.fleet.packages import load_packages
 from gitops.fleet.packages.lockfile import dump_lock
 from gitops.model import Image, LockedFile, Package, canonical, sha256
+from gitops.oci.image import CONFIG
 from gitops.oci.registry import DOCKER_MANIFEST
 from gitops.source import FolderTree
 from gitops.source.clone.commits import LocalClone
 from gitops.store import Store
 from gitops.workflows.provenance.rebuild import SecondWitness, builders_of
 from tests.kit.oci import tar
-from tests.kit.registry import Pushed
+from tests.kit.registry import Pushed, image
 from tests.kit.site import Site
 from tests.simulators.registry import DockerRegistry
 from tests.simulators.tree import DictTree
@@ -231,6 +233,33 @@ def test_a_base_image_of_others_is_stood_on_and_taken_from(tmp_path: Path, maker
     BuildahBuilder(store).prune([])
     store.builds.forget_image(package.key)
     assert BuildahBuilder(store).build(package, tree, load(tree)) == image, "no registry is asked twice"
+
+
+def test_no_base_image_is_taken_for_a_step_of_another_package(tmp_path: Path) -> None:
+    """A base whose author wrote, as the last thing that happened to it, what pkg/base is made by."""
+    store, _ = build(tmp_path / "one")
+    base = load()["pkg/base"]
+    storage = ("--root", store.paths.builder / "storage", "--runroot", store.paths.builder / "run")
+    asked = ("inspect", "--type", "image", "--format", "{{json .OCIv1}}", f"{NAME}:{base.key}")
+    said = subprocess.run(["buildah", *storage, *asked], check=True, capture_output=True).stdout
+    step = next(row for row in json.loads(said)["history"] if not row.get("empty_layer"))
+    assert "COPY file:" in step["created_by"]
+    evil = tar({"etc/file": b"theirs\n"})
+    manifest, config = image(evil)
+    config = canonical(json.loads(config) | {"history": [step]})
+    about = {"mediaType": CONFIG, "digest": f"sha256:{sha256(config)}", "size": len(config)}
+    with DockerRegistry(tmp_path / "registry") as registry:
+        there = Pushed(registry.address)
+        digest = there.put("vendor/x", "1", canonical(json.loads(manifest) | {"config": about}), config, evil)
+        dockerfile = f"FROM {registry.address}/vendor/x@{digest}\nCOPY own /own\n"
+        theirs = {"pkg/evil/build.yml": "image: evil\n", "pkg/evil/Dockerfile": dockerfile, "pkg/evil/own": "own\n"}
+        tree, other = DictTree(BASE | theirs), Store.open(tmp_path / "two")
+        packages = load(tree)
+        stood = BuildahBuilder(other).build(packages["pkg/evil"], tree, packages)
+        made = BuildahBuilder(other).build(packages["pkg/base"], tree, packages)
+    ours = store.builds.image(base.key)
+    assert stood.layers[0] == sha256(evil)
+    assert ours and made.layers == ours.layers
 
 
 def test_a_second_build_in_a_clean_store_gives_every_digest_again(site: Site, tmp_path: Path) -> None:

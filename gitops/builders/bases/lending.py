@@ -2,7 +2,8 @@
 
 In: an image of the store. Out: files in a scratch folder. Rules: a builder knows each image by one name of ours that
 holds the digest, whatever the Dockerfile calls it, so that it finds exactly this one and asks nobody; the Dockerfile
-with these names stands beside the build context, never in it: what `COPY . /` takes is what Git has.
+with these names stands beside the build context, never in it: what `COPY . /` takes is what Git has. A builder's cache
+looks at what images say of themselves, so a lent image says what we know of it.
 
     write_folder(store, image, work / "base")                         # for `buildah pull dir:...`
     write_dockerfile(package, tree, work / "Dockerfile")
@@ -14,7 +15,7 @@ import tarfile
 from collections.abc import Mapping
 from pathlib import Path
 
-from gitops.builders.builder import NAME
+from gitops.builders.builder import CONFIG, NAME
 from gitops.fleet.images.lockfile import pins
 from gitops.fleet.packages.dockerfile import Dockerfile
 from gitops.model import AppImage, Json, Package, Tree, canonical, sha256
@@ -39,7 +40,7 @@ def write_dockerfile(package: Package, tree: Tree, path: Path) -> Path | None:
 
 def write_folder(store: Store, image: AppImage, folder: Path) -> None:
     """An image as containers/image's `dir:` has it; blobs are links, for they are read alone."""
-    manifest, config = json.loads(image.manifest), _with_history(image)
+    manifest, config = json.loads(image.manifest), _config(image)
     manifest["config"] |= {"digest": f"sha256:{sha256(config)}", "size": len(config)}
     folder.mkdir()
     (folder / "version").write_text("Directory Transport Version: 1.1\n")
@@ -54,7 +55,7 @@ def write_archive(store: Store, image: AppImage, name: str, archive: Path) -> No
     layers = {f"{number}.tar": ref.sha256 for number, ref in enumerate(image.layers)}
     manifest = [{"Config": "config.json", "RepoTags": [name], "Layers": list(layers)}]
     with tarfile.open(archive, "w") as output:
-        for file, data in (("manifest.json", json.dumps(manifest).encode()), ("config.json", image.config)):
+        for file, data in (("manifest.json", json.dumps(manifest).encode()), ("config.json", _config(image))):
             info = tarfile.TarInfo(file)
             info.size = len(data)
             output.addfile(info, io.BytesIO(data))
@@ -62,11 +63,16 @@ def write_archive(store: Store, image: AppImage, name: str, archive: Path) -> No
             output.add(store.blobs.path(digest).resolve(), file)
 
 
-def _with_history(image: AppImage) -> bytes:
-    """buildah compares the number of layers with a history that not every maker of images writes."""
-    config: Json = json.loads(image.config)
-    layers, history = len(image.layers), config.get("history")
-    rows = history if isinstance(history, list) else []
-    if sum(isinstance(row, Mapping) and not row.get("empty_layer") for row in rows) == layers:
-        return image.config
-    return canonical(config | {"history": [{"created_by": "not said"}] * layers})
+def _config(image: AppImage) -> bytes:
+    """An image's config with what a container needs of it, and with a history of ours.
+
+    Builders take an image of their storage for a step that was done before when its last row of history is that step
+    (in the Docker engine, `container_config`), and whoever makes an image writes what he likes there: so not one word
+    of it is lent. buildah counts the rows, too: one for each layer.
+    """
+    known: Json = json.loads(image.config)
+    inside = known.get("config")
+    config = {key: value for key, value in inside.items() if key in CONFIG} if isinstance(inside, Mapping) else {}
+    rows = [{"created_by": f"base sha256:{image.digest} {number}"} for number in range(len(image.layers))]
+    kept = {key: known[key] for key in ("architecture", "os", "rootfs")}
+    return canonical(kept | {"config": config, "history": rows})

@@ -18,6 +18,7 @@ from gitops.settings import Settings
 from gitops.store import Store
 from gitops.workflows.import_images import Images, import_layout
 from tests.kit.fleets import load, package
+from tests.kit.oci import tar
 from tests.kit.registry import Pushed, image, pem, sign
 from tests.kit.servers import silent
 from tests.simulators.registry import DockerRegistry
@@ -131,12 +132,34 @@ def test_builders_are_given_the_very_bytes_under_one_name(there: Pushed, store: 
     write_folder(store, found, tmp_path / "dir")
     manifest = json.loads((tmp_path / "dir/manifest.json").read_bytes())
     config = json.loads((tmp_path / "dir" / manifest["config"]["digest"].removeprefix("sha256:")).read_bytes())
-    assert manifest["layers"] == json.loads(found.manifest)["layers"] and len(config.pop("history")) == 1
-    assert config == json.loads(found.config)
+    assert manifest["layers"] == json.loads(found.manifest)["layers"]
+    history = config.pop("history")
+    assert history == [{"created_by": f"base {digest} 0"}] and config == json.loads(found.config)
     assert (tmp_path / "dir" / sha256(b"lent")).read_bytes() == b"lent"
     write_archive(store, found, "local:x", tmp_path / "saved.tar")
     with tarfile.open(tmp_path / "saved.tar") as saved:
         files = {member.name: (saved.extractfile(member) or pytest.fail()).read() for member in saved}
-    assert files["0.tar"] == b"lent" and files["config.json"] == found.config
+    assert files["0.tar"] == b"lent" and files["config.json"] == canonical(config | {"history": history})
     (about,) = json.loads(files["manifest.json"])
     assert about == {"Config": "config.json", "RepoTags": ["local:x"], "Layers": ["0.tar"]}
+
+
+def test_nothing_that_an_image_says_of_how_it_was_made_is_lent(there: Pushed, store: Store, tmp_path: Path) -> None:
+    """It is what a builder's cache compares; the Docker engine's reads `container_config`."""
+    layer = tar({"etc/file": b"theirs"})
+    manifest, config = image(layer)
+    step = "/bin/sh -c #(nop) COPY dir:1 in / "
+    said = {"history": [{"created_by": step}], "container_config": {"Cmd": [step]}, "parent": "x"}
+    inside = {"Env": ["A=b"], "Image": "x"}
+    spoilt = canonical(json.loads(config) | said | {"config": inside})
+    about = {**json.loads(manifest)["config"], "digest": f"sha256:{sha256(spoilt)}", "size": len(spoilt)}
+    digest = there.put("debian", "says", canonical(json.loads(manifest) | {"config": about}), spoilt, layer)
+    (found,) = Bases(Settings(), store).fetch(*standing_on(f"{there.host}/debian@{digest}")).values()
+    write_folder(store, found, tmp_path / "dir")
+    write_archive(store, found, "local:x", tmp_path / "saved.tar")
+    named = json.loads((tmp_path / "dir/manifest.json").read_bytes())["config"]["digest"].removeprefix("sha256:")
+    lent = json.loads((tmp_path / "dir" / named).read_bytes())
+    with tarfile.open(tmp_path / "saved.tar") as saved:
+        assert json.load(saved.extractfile("config.json") or pytest.fail()) == lent
+    kept = {"config": {"Env": ["A=b"]}, "history": [{"created_by": f"base {digest} 0"}]}
+    assert lent == json.loads(config) | kept
