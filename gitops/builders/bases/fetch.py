@@ -7,6 +7,7 @@ for apps: what is named by a tag, where `keys/cosign/` has a key. Whatever is wr
     Bases(settings, store).fetch(package, tree)      # {"web.example/debian:13@sha256:..": AppImage(...)}
 """
 
+import json
 from collections.abc import Mapping
 
 from gitops.builders.builder import TIMEOUT
@@ -43,10 +44,19 @@ class Bases:
             self._elsewhere.check_tags({name: image}, tree)
             if not layers_of(image):
                 raise RegistryError("its config does not say what its layers are")
+            if _has_triggers(image):
+                hint = "write what its ONBUILD does into the Dockerfile, and take the image below it"
+                raise RegistryError("it has steps of its own for whoever stands on it (ONBUILD)", hint=hint)
         except RegistryError as error:
             message = f"{package.path}: its base image {name} cannot be had: {error.message}"
             raise MissingBaseError(message, hint=error.hint or HINT, transient=True) from error
         return image
+
+
+def _has_triggers(image: AppImage) -> bool:
+    """Engines read members of JSON whatever their case is."""
+    inside = json.loads(image.config).get("config")
+    return isinstance(inside, Mapping) and any(inside[key] for key in inside if key.lower() == "onbuild")
 
 
 HINT = "is the name right? `toweros image import FOLDER` takes an image out of an OCI layout"

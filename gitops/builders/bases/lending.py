@@ -16,6 +16,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from gitops.builders.builder import CONFIG, NAME
+from gitops.errors import BuildError
 from gitops.fleet.images.lockfile import pins
 from gitops.fleet.packages.dockerfile import Dockerfile
 from gitops.model import AppImage, Json, Package, Tree, canonical, sha256
@@ -29,12 +30,24 @@ def name_of(base: str) -> str:
 
 
 def write_dockerfile(package: Package, tree: Tree, path: Path) -> Path | None:
-    """The Dockerfile with our names of images from outside; None when it names none, and is right as it is."""
-    file = Dockerfile.parse(tree.read(f"{package.path}/Dockerfile"), dict(package.build_args))
+    """The Dockerfile with our names of images from outside; None when it names none, and is right as it is.
+
+    Raises:
+        BuildError: it would have a builder look for an image that we do not lend; the Docker engine would pull it.
+    """
+    given, known = dict(package.build_args), pins(tree)
+    file = Dockerfile.parse(tree.read(f"{package.path}/Dockerfile"), given)
+    data = file.renamed({each.image: name_of(each.pinned(known)) for each in file.outside})
+    after = Dockerfile.parse(data, given)
+    for mistake in (*file.mistakes, *after.mistakes):
+        raise BuildError(f"{package.path}/Dockerfile:{mistake.line}: {mistake.message}", hint=mistake.hint)
+    for each in after.outside:
+        if not each.image.startswith(f"{NAME}:"):
+            message = f"{package.path}/Dockerfile:{each.line}: {each.image} is not replaced by what we have of it"
+            raise BuildError(message, hint="write the flag that names it first, in a line of its own")
     if not file.uses:
         return None
-    known = pins(tree)
-    path.write_bytes(file.renamed({each.image: name_of(each.pinned(known)) for each in file.outside}))
+    path.write_bytes(data)
     return path
 
 

@@ -28,7 +28,9 @@ BY_ITSELF = {
 """Arguments that nobody need give (Dockerfile reference, "Automatic platform ARGs in the global scope")."""
 _IMAGE = re.compile(rf"(?P<name>{NAME})(?::(?P<tag>{TAG}))?(?:@(?P<digest>{DIGEST}))?")
 _VARIABLE = re.compile(r"\$(?:\{(\w+)(?::([-+])([^}]*))?\}|(\w+))")
-_ESCAPE = re.compile(r"#\s*escape\s*=\s*([`\\])\s*", re.IGNORECASE)
+_DIRECTIVE = re.compile(r"#\s*([a-z][a-z0-9]*)\s*=\s*(.+?)\s*", re.IGNORECASE)
+_STRANGE = re.compile(r"[\x00-\x08\x0b-\x0c\x0e-\x1f]|\r(?!\n|\Z)")
+_HERE = re.compile(r"\d*<<-?[^<]+")
 _MOUNT = re.compile(r"--mount=(?:.*,)?from=([^,]+)(?:,.*)?")
 
 
@@ -78,11 +80,12 @@ class Dockerfile:
     outside: list[Outside] = field(default_factory=list)
     mistakes: list[Mistake] = field(default_factory=list)
     uses: list[_Use] = field(default_factory=list)
+    mark: str = ""
 
     @classmethod
     def parse(cls, data: bytes, arguments: Mapping[str, str]) -> "Dockerfile":
-        lines = data.decode(errors="surrogateescape").split("\n")
-        file = cls(lines)
+        text = data.decode(errors="surrogateescape")
+        file = cls(text.removeprefix("\ufeff").split("\n"), mark=text[:1] if text.startswith("\ufeff") else "")
         _Reader(file, arguments).read()
         return file
 
@@ -95,10 +98,10 @@ class Dockerfile:
                 lines[use.first : use.last + 1] = [f"FROM {new}{use.end}", *[""] * (use.last - use.first)]
                 continue
             for number in range(use.first, use.last + 1):
-                if use.flag in lines[number]:
+                if use.flag in lines[number] and not _is_comment(lines[number]):
                     lines[number] = lines[number].replace(use.flag, f"from={new}", 1)
                     break
-        return "\n".join(lines).encode(errors="surrogateescape")
+        return (self.mark + "\n".join(lines)).encode(errors="surrogateescape")
 
 
 class _Reader:
@@ -106,10 +109,12 @@ class _Reader:
 
     def __init__(self, file: Dockerfile, arguments: Mapping[str, str]) -> None:
         self._file, self._given = file, arguments
-        self._known = dict(BY_ITSELF)
+        self._global = dict(BY_ITSELF)
+        self._known = self._global
         self._stages: list[str] = []
 
     def read(self) -> None:
+        self._refuse_ambiguous()
         for first, last, text in _instructions(self._file.lines):
             keyword, *words = text.split()
             match keyword.upper():
@@ -122,6 +127,17 @@ class _Reader:
                 case "ONBUILD" if words[:1] and words[0].upper() in ("COPY", "RUN", "ADD"):
                     self._flags(first, last, words[1:])
 
+    def _refuse_ambiguous(self) -> None:
+        """What one builder reads so, and the other one otherwise: what is an instruction for one is none for us."""
+        escape, where = _escape(self._file.lines)
+        if where:
+            self._note(where, "`# escape=` is known to some builders in line 1 alone", "make it the first line")
+        for number, line in enumerate(self._file.lines):
+            if _STRANGE.search(line + "\n"):
+                self._note(number, "a control character is in this line", "take it out")
+            if not _is_comment(line) and line.rstrip().endswith(2 * escape):
+                self._note(number, f"`{2 * escape}` at the end goes on or not, as builders like", "write it otherwise")
+
     def _declare(self, words: list[str]) -> None:
         for word in words:
             name, equals, default = word.partition("=")
@@ -129,8 +145,11 @@ class _Reader:
                 self._known[name] = self._given[name]
             elif equals:
                 self._known[name] = self._filled(default.strip("\"'"))
+            elif name in self._global:
+                self._known[name] = self._global[name]
 
     def _from(self, first: int, last: int, words: list[str]) -> None:
+        self._known = self._global  # what is declared inside a stage means nothing here
         flags = [word for word in words if word.startswith("--")]
         image, *rest = [word for word in words if not word.startswith("--")] or [""]
         if not image or rest[2:] or (rest and (len(rest) != 2 or rest[0].upper() != "AS")):
@@ -141,9 +160,11 @@ class _Reader:
         if wanted != "scratch" and not self._is_stage(wanted) and (found := self._image(first, image, wanted)):
             self._platform(first, flags)
             self._file.uses.append(_Use(first, last, found, end=f" AS {name}" if name else ""))
-        elif wanted != image and self._is_stage(wanted):  # `build-${TARGETARCH}`: buildah has no such argument
+        elif wanted != image and (wanted == "scratch" or self._is_stage(wanted)):
+            # `build-${TARGETARCH}`: buildah has no such argument.
             self._file.uses.append(_Use(first, last, wanted, end=f" AS {name}" if name else ""))
         self._stages.append(name.lower())
+        self._known = dict(BY_ITSELF)
 
     def _platform(self, line: int, flags: list[str]) -> None:
         for flag in flags:
@@ -152,20 +173,26 @@ class _Reader:
                 self._note(line, f"boxes are {PLATFORM}, and this asks for {value}", "leave `--platform` out")
 
     def _flags(self, first: int, last: int, words: list[str]) -> None:
-        """What stands between an instruction and its own words."""
+        """What stands between an instruction and its own words. A stage is no stage for itself, but an image."""
+        if any(map(_HERE.fullmatch, words)):
+            self._note(first, "here-documents are not known to buildah", "put the text into a file")
         for word in words:
             if not word.startswith("--"):
                 return
+            if set(word) & set("\"'\\`"):
+                self._note(first, f"{word} has quotes or escapes", "write the flag without them")
             written = word.removeprefix("--from=") if word.startswith("--from=") else ""
             if mount := _MOUNT.fullmatch(word):
                 written = mount[1]
             wanted = self._filled(written)
-            if not written or self._is_stage(wanted) or (wanted.isdecimal() and int(wanted) < len(self._stages)):
+            before = self._stages[:-1]
+            if not written or wanted.lower() in filter(None, before) or wanted in map(str, range(len(before))):
                 continue
             flag = f"from={written}"
             if not (found := self._image(first, written, wanted)):
                 continue
-            if not any(flag in self._file.lines[number] for number in range(first, last + 1)):
+            lines = self._file.lines[first : last + 1]
+            if not any(flag in line and not _is_comment(line) for line in lines):
                 self._note(first, f"the name of {found} goes on in the next line", "write it in one line")
             self._file.uses.append(_Use(first, last, found, flag=flag))
 
@@ -174,7 +201,7 @@ class _Reader:
 
     def _image(self, line: int, written: str, wanted: str) -> str:
         """An image from outside, noted; empty: it is a sibling, or it is not known which one it is."""
-        if wanted.startswith(SIBLING):
+        if wanted.startswith(SIBLING) and wanted in self._given.values():
             return ""
         if open_ := _VARIABLE.search(wanted):
             name = open_[1] or open_[4]
@@ -209,11 +236,11 @@ class _Reader:
 
 def _instructions(lines: list[str]) -> Iterator[tuple[int, int, str]]:
     """First and last line, and the text without its line ends; comments and empty lines inside do not count."""
-    escape = next((found[1] for line in lines[:1] if (found := _ESCAPE.fullmatch(line.strip()))), "\\")
+    escape, _ = _escape(lines)
     goes_on = re.compile(rf"{re.escape(escape)}[ \t]*\r?$")
     first, parts = 0, list[str]()
     for number, line in enumerate(lines):
-        if not line.strip() or line.lstrip().startswith("#"):
+        if not line.strip() or _is_comment(line):
             continue
         first = first if parts else number
         parts.append(goes_on.sub("", line))
@@ -222,3 +249,19 @@ def _instructions(lines: list[str]) -> Iterator[tuple[int, int, str]]:
             parts = []
     if parts and "".join(parts).strip():
         yield first, len(lines) - 1, "".join(parts)
+
+
+def _is_comment(line: str) -> bool:
+    return line.lstrip().startswith("#")
+
+
+def _escape(lines: list[str]) -> tuple[str, int]:
+    """What makes a line go on in the next one, and where that is said, counted from 0: directives end with the first
+    line that is none (Dockerfile reference, "Parser directives")."""
+    for number, line in enumerate(lines):
+        directive = _DIRECTIVE.fullmatch(line.strip())
+        if directive is None:
+            break
+        if directive[1].lower() == "escape" and directive[2] in ("\\", "`"):
+            return directive[2], number
+    return "\\", 0

@@ -10,7 +10,8 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from gitops.builders.bases.fetch import Bases, MissingBaseError
-from gitops.builders.bases.lending import name_of, write_archive, write_folder
+from gitops.builders.bases.lending import name_of, write_archive, write_dockerfile, write_folder
+from gitops.errors import BuildError
 from gitops.model import Package, canonical, sha256
 from gitops.oci.image import layers_of
 from gitops.oci.registry import Registry
@@ -163,3 +164,26 @@ def test_nothing_that_an_image_says_of_how_it_was_made_is_lent(there: Pushed, st
         assert json.load(saved.extractfile("config.json") or pytest.fail()) == lent
     kept = {"config": {"Env": ["A=b"]}, "history": [{"created_by": f"base {digest} 0"}]}
     assert lent == json.loads(config) | kept
+
+
+def test_a_dockerfile_is_lent_with_our_names_or_not_at_all(tmp_path: Path) -> None:
+    base, ours = f"debian@sha256:{'a' * 64}", f"localhost/toweros:base-{'a' * 64}"
+    package, tree = standing_on(base)
+    lent = write_dockerfile(package, tree, tmp_path / "Dockerfile")
+    assert lent and lent.read_text() == f"FROM {ours}\n"
+    decoy = f"FROM scratch\nCOPY --chown=from={base} --from={base} / /\n"
+    for text, said in ((decoy, "3: .* is not replaced"), ("RUN a \\\\\n", "2: .* goes on or not")):
+        spoilt = tree.with_files({"pkg/a/Dockerfile": f"FROM {base}\n{text}".replace("FROM scratch\n", "RUN a\n")})
+        with pytest.raises(BuildError, match=f"pkg/a/Dockerfile:{said}"):
+            write_dockerfile(package, spoilt, tmp_path / "Dockerfile")
+
+
+def test_a_base_with_steps_for_others_is_refused(there: Pushed, store: Store) -> None:
+    layer = tar({"etc/file": b"theirs"})
+    manifest, config = image(layer)
+    for member in ("OnBuild", "onbuild"):
+        spoilt = canonical(json.loads(config) | {"config": {member: ["COPY --from=x:1 / /"]}})
+        about = {**json.loads(manifest)["config"], "digest": f"sha256:{sha256(spoilt)}", "size": len(spoilt)}
+        digest = there.put("debian", member, canonical(json.loads(manifest) | {"config": about}), spoilt, layer)
+        with pytest.raises(MissingBaseError, match="ONBUILD"):
+            Bases(Settings(), store).fetch(*standing_on(f"{there.host}/debian@{digest}"))

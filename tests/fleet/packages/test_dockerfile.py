@@ -36,6 +36,11 @@ def parse(text: str, **arguments: str) -> Dockerfile:
         ("FROM scratch\nRUN --mount=type=bind,from=x:1,target=/m true --from=y:1\n", [("x:1", 2)]),
         (f"FROM h:5000/x@{A}\nFROM h:5000/x@{A}\nFROM x:1@{B}\n", [(f"h:5000/x@{A}", 1), (f"x:1@{B}", 3)]),
         ("FROM scratch\nCOPY --from=late / /\nFROM scratch AS late\n", [("late", 2)]),
+        ("\ufeffFROM x:1\n", [("x:1", 1)]),
+        ("\ufeff# escape=`\nRUN c:\\\nFROM x:1\n", [("x:1", 3)]),
+        ("FROM scratch AS own\nCOPY --from=own / /\n", [("own", 2)]),
+        ("FROM scratch\nARG BASE\nFROM ${BASE:-x:1}\n", [("x:1", 3)]),
+        ("ARG X=1\nFROM scratch\nARG X\nCOPY --from=x:$X / /\n", [("x:1", 4)]),
     ],
 )
 def test_images_from_outside_with_their_lines(text: str, found: list[tuple[str, int]]) -> None:
@@ -59,6 +64,12 @@ def test_an_argument_of_build_yml_counts_more_than_a_default() -> None:
         ("FROM --platform=linux/arm64 x:1\n", 1, "boxes are linux/amd64"),
         ("FROM scratch\nCOPY --from=x:\\\n1 / /\n", 2, "goes on in the next line"),
         ("FROM scratch\nONBUILD COPY --from=${X} / /\n", 2, "not given"),
+        ("# syntax=x\n# escape=`\nRUN c:\\\n", 2, "in line 1 alone"),
+        ("FROM scratch\nRUN a \\\\\nb\n", 2, "goes on or not"),
+        ("FROM scratch\nRUN a \\\n\x1c#\nb\n", 3, "control character"),
+        ("FROM scratch\nCOPY \\\r\r\n--from=x:1 / /\n", 2, "control character"),
+        ('FROM scratch\nCOPY --f"rom=1" / /\n', 2, "quotes or escapes"),
+        ("FROM scratch\nRUN sh <<'E\\'\n", 2, "here-documents"),
     ],
 )
 def test_what_cannot_be_is_a_mistake_with_its_line(text: str, line: int, words: str) -> None:
@@ -77,6 +88,9 @@ def test_other_names_leave_every_instruction_where_it_was() -> None:
         "COPY --from=one a \\\n  b\nCOPY --chmod=1 \\\n  --from=local:x x:1 /\n"
         "RUN --mount=from=local:y,target=/m echo from=y:2\n"
     )
+    hidden = "FROM scratch\nCOPY \\\n# --from=x:1\n--from=x:1 /a /b\n"
+    assert parse(hidden).renamed({"x:1": "l:x"}).decode() == "FROM scratch\nCOPY \\\n# --from=x:1\n--from=l:x /a /b\n"
+    assert parse("# syntax=x\n# escape=`\nRUN c:\\\nFROM x:1\n").outside[0].line == 4, "as Docker reads it"
     assert parse("FROM scratch AS a-amd64\nFROM a-$TARGETARCH AS b\n").renamed({}) == (
         b"FROM scratch AS a-amd64\nFROM a-amd64 AS b\n"
     ), "buildah has no such argument"
