@@ -2,7 +2,8 @@
 
 In: a package, its tree; the settings. Out: each of its base images, its blobs in the store. Rules: what is here is not
 asked for again; a registry has an hour for all of an image, however slow it is; whose signature is needed is decided as
-for apps: what is named by a tag, where `keys/cosign/` has a key. Whatever is wrong is this package's alone.
+for apps: what is named by a tag, where `keys/cosign/` has a key. Layers are what the config says, and end.
+Whatever is wrong is this package's alone.
 
     Bases(settings, store).fetch(package, tree)      # {"web.example/debian:13@sha256:..": AppImage(...)}
 """
@@ -14,7 +15,7 @@ from gitops.builders.builder import TIMEOUT
 from gitops.errors import BuildError, RegistryError
 from gitops.model import AppImage, Package, Tree
 from gitops.oci.elsewhere import Elsewhere
-from gitops.oci.image import layers_of
+from gitops.oci.unpacked import check_layers
 from gitops.oci.within import within
 from gitops.settings import Settings
 from gitops.store import Store
@@ -28,7 +29,8 @@ class Bases:
     """Fetches for one store. `longest`: seconds for one image."""
 
     def __init__(self, settings: Settings, store: Store, longest: float = TIMEOUT) -> None:
-        self._elsewhere, self._longest = Elsewhere(settings, store), longest
+        self._elsewhere, self._longest, self._store = Elsewhere(settings, store), longest, store
+        self._checked = set[str]()
 
     def fetch(self, package: Package, tree: Tree) -> Mapping[str, AppImage]:
         """The base images of a package, by their names.
@@ -42,8 +44,9 @@ class Bases:
         try:
             image = self._elsewhere.image(name, lambda pull: within(self._longest, pull, name))
             self._elsewhere.check_tags({name: image}, tree)
-            if not layers_of(image):
-                raise RegistryError("its config does not say what its layers are")
+            if image.digest not in self._checked:
+                within(self._longest, lambda: check_layers(self._store, image), name)
+                self._checked.add(image.digest)
             if _has_triggers(image):
                 hint = "write what its ONBUILD does into the Dockerfile, and take the image below it"
                 raise RegistryError("it has steps of its own for whoever stands on it (ONBUILD)", hint=hint)

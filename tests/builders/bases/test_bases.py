@@ -75,7 +75,11 @@ def test_what_cannot_be_taken_is_this_package_s_and_says_which_image(
     manifest = json.loads(image(b"x")[0])
     manifest["config"] |= {"digest": f"sha256:{sha256(nothing)}", "size": len(nothing)}
     silent_about_layers = there.put("debian", "no", canonical(manifest), nothing, b"x")
+    lying = canonical(json.loads(image(b"x")[1]) | {"rootfs": {"diff_ids": [f"sha256:{'1' * 64}"]}})
+    manifest["config"] |= {"digest": f"sha256:{sha256(lying)}", "size": len(lying)}
+    of_a_sibling = there.put("debian", "lies", canonical(manifest), lying, b"x")
     for digest, said in {
+        of_a_sibling: "is not what its config says",
         arm: "is an image for linux/arm64, not for linux/amd64",
         alone: "has no image for linux/amd64",
         spoilt: "is not what its digest says",

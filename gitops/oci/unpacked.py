@@ -1,0 +1,67 @@
+"""Layers as they are unpacked: counted, hashed, and compared with what the image's config says of them.
+
+In: an image whose layers are in the store. Out: nothing, or an error. Rules: a layer is read once, a piece at a time,
+and no further than the limit; the compression is seen by the first bytes, as engines see it, whatever the manifest says.
+
+    check_layers(store, image)
+"""
+
+import bz2
+import gzip
+import hashlib
+import lzma
+import zlib
+from pathlib import Path
+from typing import IO
+
+from gitops.errors import RegistryError
+from gitops.model import AppImage
+from gitops.oci.image import layers_of
+from gitops.store import Store
+
+MAX_UNPACKED = 16 << 30
+"""Bytes of all layers of an image as plain tars."""
+CHUNK = 1 << 20
+ZSTD = b"\x28\xb5\x2f\xfd"
+
+
+def check_layers(store: Store, image: AppImage, limit: int = MAX_UNPACKED) -> None:
+    """Raises RegistryError: the layers are more than `limit` bytes, are not what the config says, or unreadable."""
+    said = layers_of(image)
+    if not said:
+        raise RegistryError("its config does not say what its layers are")
+    left = limit
+    for layer, diff_id in zip(image.layers, said, strict=True):
+        try:
+            found, size = _digest(store.blobs.path(layer.sha256), left)
+        except (OSError, EOFError, zlib.error, lzma.LZMAError) as error:
+            raise RegistryError(f"its layer {layer.sha256[:12]} cannot be unpacked: {error}") from error
+        if size > left:
+            raise RegistryError(f"its layers have more than {limit} bytes when they are unpacked")
+        if found != diff_id:
+            raise RegistryError(f"its layer {layer.sha256[:12]} is not what its config says: {found[:12]}")
+        left -= size
+
+
+def _digest(file: Path, limit: int) -> tuple[str, int]:
+    """Of what is inside, no more than a piece beyond the limit."""
+    digest, size = hashlib.sha256(), 0
+    with file.open("rb") as raw, _plain(raw) as stream:
+        while size <= limit and (chunk := stream.read(CHUNK)):
+            digest.update(chunk)
+            size += len(chunk)
+    return digest.hexdigest(), size
+
+
+def _plain(raw: IO[bytes]) -> IO[bytes]:
+    first = raw.read(6)
+    raw.seek(0)
+    if first.startswith(b"\x1f\x8b"):
+        return gzip.GzipFile(fileobj=raw)  # type: ignore[return-value]
+    if first.startswith(b"BZh"):
+        return bz2.BZ2File(raw)  # type: ignore[return-value]
+    if first.startswith(b"\xfd7zXZ\0"):
+        return lzma.LZMAFile(raw)  # type: ignore[return-value]
+    if first.startswith(ZSTD) or (first[:1] and 0x50 <= first[0] <= 0x5F and first[1:4] == b"\x2a\x4d\x18"):
+        raise RegistryError("a layer is compressed by zstd, which is not known here", hint="push it with gzip")
+    return raw

@@ -1,0 +1,49 @@
+"""Layers are counted and hashed as they are unpacked, before anybody unpacks them."""
+
+import bz2
+import gzip
+import lzma
+from pathlib import Path
+
+import pytest
+
+from gitops.errors import RegistryError
+from gitops.model import AppImage, canonical, sha256
+from gitops.oci.unpacked import check_layers
+from gitops.store import Store
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return Store.open(tmp_path / "state")
+
+
+def image(store: Store, *layers: bytes, said: tuple[bytes, ...]) -> AppImage:
+    config = {"rootfs": {"diff_ids": [f"sha256:{sha256(each)}" for each in said]}}
+    return AppImage(b"{}", canonical(config), tuple(map(store.blobs.put, layers)))
+
+
+def test_however_a_layer_is_packed_it_is_what_the_config_says(store: Store) -> None:
+    plain = b"one" * 100_000
+    packed = (plain, gzip.compress(plain), bz2.compress(plain), lzma.compress(plain))
+    check_layers(store, image(store, *packed, said=(plain,) * 4))
+    for layer in packed:
+        with pytest.raises(RegistryError, match="is not what its config says"):
+            check_layers(store, image(store, layer, said=(b"a sibling's",)))
+
+
+def test_a_layer_that_grows_without_end_is_left(store: Store) -> None:
+    zeros = bytes(8 << 20)
+    bomb = image(store, gzip.compress(zeros), gzip.compress(zeros), said=(zeros, zeros))
+    check_layers(store, bomb, limit=16 << 20)
+    with pytest.raises(RegistryError, match="more than 16777215 bytes"):
+        check_layers(store, bomb, limit=(16 << 20) - 1)
+
+
+def test_what_cannot_be_unpacked_is_refused(store: Store) -> None:
+    plain = b"one" * 100
+    cut = gzip.compress(plain)[:-9]
+    for layer, said in ((cut, "cannot be unpacked"), (b"\x28\xb5\x2f\xfd....", "zstd"), (b"x", "does not say")):
+        diff_ids = () if layer == b"x" else (plain,)
+        with pytest.raises(RegistryError, match=said):
+            check_layers(store, image(store, layer, said=diff_ids))
