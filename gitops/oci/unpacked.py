@@ -59,9 +59,9 @@ def _plain(raw: IO[bytes]) -> IO[bytes]:
     if first.startswith(b"\x1f\x8b"):
         return gzip.GzipFile(fileobj=raw)  # type: ignore[return-value]
     if first.startswith(b"BZh"):
-        return bz2.BZ2File(raw)  # type: ignore[return-value]
+        return bz2.BZ2File(raw)
     if first.startswith(b"\xfd7zXZ\0"):
-        return lzma.LZMAFile(raw)  # type: ignore[return-value]
+        return lzma.LZMAFile(raw)
     if first.startswith(ZSTD) or (first[:1] and 0x50 <= first[0] <= 0x5F and first[1:4] == b"\x2a\x4d\x18"):
         raise RegistryError("a layer is compressed by zstd, which is not known here", hint="push it with gzip")
     return raw
