@@ -19,6 +19,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from toweros_agent import nouns
 from toweros_agent.host import verity
+from toweros_agent.host.renaming import settle
 from toweros_agent.loop import Agent
 from toweros_agent.machine import State
 from toweros_agent.settings import Places
