@@ -1,7 +1,7 @@
 """Layers as they are unpacked: counted, hashed, and compared with what the image's config says of them.
 
 In: an image whose layers are in the store. Out: nothing, or an error. Rules: a layer is read once, a piece at a time,
-and no further than the limit; the compression is seen by the first bytes, as engines see it, whatever the manifest says.
+and no further than the limit; the compression is seen by the first bytes, as engines see it, not by the manifest.
 
     check_layers(store, image)
 """
