@@ -112,3 +112,37 @@ def test_no_damaged_image_is_read_beyond_its_end(stub: Functions) -> None:
             at = chance.choice((60, 64, 68, 70, 84, 88, chance.randrange(328, 408)))
             bad[at : at + 4] = chance.choice((bytes(4), b"\xff" * 4, chance.randbytes(4)))
         stub("image", data=bytes(bad))
+
+
+LEAVES = {
+    "returns": bytes.fromhex("b801000000 c3"),
+    "exits": bytes.fromhex("488b4260 488b80d8000000 4883ec28 ffd0 4883c428 c3"),  # system->boot->exit()
+}
+"""What a kernel's own stub does when it gives up: it returns, or leaves by the image's handle (UEFI 7.4, Exit)."""
+
+
+def a_kernel(code: bytes) -> bytes:
+    """An image for this machine, all of it headers."""
+    made = bytearray(8192)
+    made[:2], made[0x3C] = b"MZ", 64
+    made[64:72] = b"PE\0\0\x64\x86\0\0"
+    made[88:90] = b"\x0b\x02"
+    for at, number in ((40, 2048), (80, 8192), (84, 4096)):
+        made[64 + at : 68 + at] = number.to_bytes(4, "little")
+    made[2048 : 2048 + len(code)] = code
+    return bytes(made)
+
+
+@pytest.mark.parametrize(
+    ("kernel", "left"),
+    [
+        (b"no kernel", "return 0"),
+        (a_kernel(LEAVES["returns"]), "reset 0"),
+        (a_kernel(LEAVES["exits"]), "reset 0"),
+    ],
+    ids=["none", "returns", "exits"],
+)
+def test_a_kernel_that_gives_up_leaves_no_initrd_to_the_next_entry(stub: Functions, kernel: bytes, left: str) -> None:
+    """systemd's stub of the entry before refuses to start beside one: EFI_ALREADY_STARTED."""
+    parts = [Section(".cmdline", b"quiet\0"), Section(".initrd", b"initrd"), Section(".linux", kernel)]
+    assert stub("start", data=loaded(*parts)) == left

@@ -44,7 +44,8 @@ typedef struct {
 	Status (EFIAPI *locate_path)(const Guid *guid, const Path **path, Handle *handle);
 	unused install_table;
 	Status (EFIAPI *load_image)(int policy, Handle parent, const Path *path, const void *source, size_t size, Handle *handle);
-	unused start_image, exit;
+	unused start_image;
+	Status (EFIAPI *exit)(Handle image, Status status, size_t size, const uint16_t *data);
 	Status (EFIAPI *unload_image)(Handle handle);
 	unused exit_boot_services, monotonic_count, stall;
 	Status (EFIAPI *set_watchdog)(size_t seconds, uint64_t code, size_t size, const uint16_t *data);
@@ -56,6 +57,8 @@ typedef struct {
 typedef struct {
 	unused header[3], time[4], address[2], get_variable, next_variable;
 	Status (EFIAPI *set_variable)(const uint16_t *name, const Guid *vendor, uint32_t attributes, size_t size, const void *data);
+	unused counter;
+	void (EFIAPI *reset)(int kind, Status status, size_t size, const void *data);
 } RuntimeServices;
 
 /* 12.4 */
@@ -100,6 +103,7 @@ typedef struct MemoryAttributes {
 	Status (EFIAPI *clear)(struct MemoryAttributes *self, uint64_t base, uint64_t length, uint64_t attributes);
 } MemoryAttributes;
 
+enum { COLD = 0 };
 enum { ANY_PAGES = 0, LOADER_CODE = 1, LOADER_DATA = 2 };
 #define FOR_BOOT_AND_RUNTIME 6
 #define NOT_EXECUTABLE 0x4000ull

@@ -10,7 +10,8 @@
  * - What was checked is what is used: sections are read where the firmware loaded them, no file is read twice.
  * - Nobody else gives the initrd: another one under its device path is taken away, or nothing is started.
  * - An addon that is missing or refused is left out, and said so: the initrd then starts nothing, tells why, and lets
- *   another entry go first. All else that fails returns to the boot manager, which takes its next entry.
+ *   another entry go first. All else that fails before the kernel runs takes its initrd back and returns to the boot
+ *   manager, which takes its next entry; a kernel that gives up restarts the machine, which counts as a try.
  * - Five minutes after the stub began, firmware that has not handed over to the kernel starts again.
  *
  * It is written for UEFI 2.10, the kernel's admin-guide/efi-stub and systemd.io/BOOT_LOADER_INTERFACE.
@@ -29,6 +30,7 @@ static SystemTable *system;
 static BootServices *boot;
 static Part initrd;
 static LoadFile2 initrd_file;
+static Handle initrd_handle;
 
 /* The compiler may ask for these wherever it likes. */
 void *memcpy(void *to, const void *from, size_t size) {
@@ -316,7 +318,7 @@ static Handle initrd_giver(void) {
 }
 
 static Status give_initrd(void) {
-	Handle other, own = NULL;
+	Handle other;
 	void *path, *file;
 	for (int i = 0; i < 16 && (other = initrd_giver()); i++) {
 		say(L"an initrd of somebody else is taken away");
@@ -326,10 +328,19 @@ static Status give_initrd(void) {
 			boot->uninstall_protocol(other, &DEVICE_PATH, path);
 	}
 	initrd_file.load = load_initrd;
-	Status status = boot->install_protocol(&own, &DEVICE_PATH, 0, (void *)&INITRD_PATH);
+	Status status = boot->install_protocol(&initrd_handle, &DEVICE_PATH, 0, (void *)&INITRD_PATH);
 	if (!status)
-		status = boot->install_protocol(&own, &LOAD_FILE2, 0, &initrd_file);
-	return status ? status : initrd_giver() == own ? SUCCESS : SECURITY_VIOLATION;
+		status = boot->install_protocol(&initrd_handle, &LOAD_FILE2, 0, &initrd_file);
+	return status ? status : initrd_giver() == initrd_handle ? SUCCESS : SECURITY_VIOLATION;
+}
+
+/* Whoever starts next would find an initrd that lies in freed memory, and systemd's stub would not start at all. */
+static void take_initrd_back(void) {
+	if (!initrd_handle)
+		return;
+	boot->uninstall_protocol(initrd_handle, &LOAD_FILE2, &initrd_file);
+	boot->uninstall_protocol(initrd_handle, &DEVICE_PATH, (void *)&INITRD_PATH);
+	initrd_handle = NULL;
 }
 
 /* --- the kernel --------------------------------------------------------------------------------------------------- */
@@ -371,6 +382,15 @@ static Status place(Part linux, uint8_t **base, size_t *size, Entry *entry) {
 	return SUCCESS;
 }
 
+/* What a kernel did before it gave up nobody knows, and the watchdog ends with the image: all begins anew. */
+static Status EFIAPI give_up(Handle image, Status status, size_t size, const uint16_t *data) {
+	(void)image, (void)size, (void)data;
+	say(L"the kernel gave up");
+	take_initrd_back();
+	system->runtime->reset(COLD, status, 0, NULL);
+	return status;
+}
+
 static Status start(Handle handle, LoadedImage *self) {
 	Part cmdline = section(self, ".cmdline"), linux = section(self, ".linux\0");
 	Entry entry;
@@ -386,11 +406,13 @@ static Status start(Handle handle, LoadedImage *self) {
 	Status status = give_initrd();
 	if (status) {
 		say(L"the initrd cannot be handed over");
+		take_initrd_back();
 		return status;
 	}
 	status = place(linux, &base, &size, &entry);
 	if (status) {
 		say(L"the kernel cannot be loaded");
+		take_initrd_back();
 		return status;
 	}
 	/* The kernel reads its arguments and where it lies out of the image's protocol, and leaves by its handle. */
@@ -398,7 +420,9 @@ static Status start(Handle handle, LoadedImage *self) {
 	self->options_size = (uint32_t)(2 * (line_length + 1));
 	self->base = base;
 	self->size = size;
-	return entry(handle, system);
+	/* It may leave by its handle, which is ours: Exit would never come back here. */
+	boot->exit = give_up;
+	return give_up(handle, entry(handle, system), 0, NULL);
 }
 
 Status EFIAPI efi_main(Handle handle, SystemTable *table) {
