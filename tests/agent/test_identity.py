@@ -43,6 +43,15 @@ def flipped(data: bytes) -> bytes:
 BOTH, GONE = text_of(KEY), b""
 
 
+def aside(path: Path, data: bytes) -> str:
+    """Where another whole key goes."""
+    try:
+        public = public_of(load_pem_private_key(data, None))
+    except ValueError:
+        return ""
+    return f"{path.name}.{public[:16]}"
+
+
 @pytest.mark.parametrize(
     ("toweros", "esp"),
     [
@@ -59,7 +68,7 @@ BOTH, GONE = text_of(KEY), b""
         (bytes(len(BOTH)), BOTH),
         (b"\xff" * 9000, BOTH),
     ],
-    ids=range(12),
+    ids=[str(number) for number in range(12)],  # the keys differ from worker to worker
 )
 def test_one_whole_key_makes_both_whole(identity: Identity, toweros: bytes, esp: bytes) -> None:
     for path, data in ((identity.own, toweros), (identity.copy, esp)):
@@ -69,7 +78,7 @@ def test_one_whole_key_makes_both_whole(identity: Identity, toweros: bytes, esp:
     assert identity.own.read_bytes() in (BOTH, PLAIN) and identity.copy.read_bytes() in (BOTH, PLAIN)
     assert KEY.public_key().verify(identity.sign(b"report"), b"report") is None
     assert load_pem_private_key(identity.own.read_bytes(), None), "as an older agent reads it"
-    assert [path.name for path in identity.own.parent.iterdir()] == ["box.key"]
+    assert {path.name for path in identity.own.parent.iterdir()} - {aside(identity.own, toweros)} == {"box.key"}
 
 
 def test_a_new_key_is_made_once_and_is_closed_to_others(identity: Identity) -> None:
@@ -91,7 +100,8 @@ def test_what_cannot_be_read_today_is_not_written_over(identity: Identity, monke
     monkeypatch.setattr(Path, "open", broken)
     assert identity.public != public_of(KEY), "it goes on with one of its own"
     monkeypatch.undo()
-    assert identity.own.read_bytes() == BOTH
+    assert identity.own.read_bytes() == BOTH and not identity.copy.exists(), "nor kept beside what may be whole"
+    assert len(identity.problems) == 1 and "not kept" in identity.problems[0]
     assert Identity(identity.own.parent, identity.copy.parents[2]).public == public_of(KEY), "TOWEROS comes first"
 
 
@@ -102,6 +112,32 @@ def test_a_box_without_an_esp_says_that_there_is_no_copy(tmp_path: Path) -> None
     assert identity.public == public_of(KEY)
     assert identity.problems == [f"the box's key is not in {identity.copy}: there is no {tmp_path / 'esp' / 'EFI'}"]
     assert not (tmp_path / "esp").exists()
+
+
+def test_a_new_toweros_beside_an_esp_that_is_not_mounted_today_loses_no_key(identity: Identity) -> None:
+    identity.copy.write_bytes(BOTH)
+    esp = identity.copy.parents[2]
+    mounted = esp.rename(esp.with_name("elsewhere"))
+    esp.mkdir()
+    assert identity.public != public_of(KEY), "it goes on with one of its own"
+    assert not identity.own.exists() and "not kept" in " ".join(identity.problems)
+    esp.rmdir()
+    mounted.rename(esp)
+    assert Identity(identity.own.parent, esp).public == public_of(KEY)
+    assert identity.own.read_bytes() == identity.copy.read_bytes() == BOTH
+
+
+def test_a_key_of_before_proves_itself_from_its_first_boot_on(identity: Identity) -> None:
+    identity.own.write_bytes(PLAIN)
+    assert identity.public == public_of(KEY) and identity.own.read_bytes() == BOTH
+
+
+def test_a_whole_key_that_is_another_is_moved_aside(identity: Identity) -> None:
+    other = text_of(OTHER)
+    identity.own.write_bytes(BOTH)
+    identity.copy.write_bytes(other)
+    assert identity.public == public_of(KEY) and identity.copy.read_bytes() == BOTH
+    assert identity.copy.with_name(aside(identity.copy, other)).read_bytes() == other
 
 
 @pytest.fixture

@@ -6,8 +6,9 @@ In: both places. Out: the key, whole again in both. A file is PKCS 8 PEM below i
     -----BEGIN PRIVATE KEY-----
 
 Rules: a key that proves itself comes before one that only parses, TOWEROS before the ESP; what is missing or damaged
-is written again, what cannot be read is left alone. Where none is left the box makes one: its reports name it, and
-somebody who compares the fingerprint lets it in (`toweros box enroll`).
+is written again, what cannot be read is left alone, another whole key is moved aside. Where none is left the box makes
+one: its reports name it, and somebody who compares the fingerprint lets it in (`toweros box enroll`). It is kept only
+when both places were seen to be empty: what cannot be read today, or is not mounted, may be there tomorrow.
 """
 
 import os
@@ -53,20 +54,31 @@ class Identity:
 
         places = {path: read(path) for path in (self.own, self.copy)}
         found = [each for each in places.values() if isinstance(each, tuple)]
-        if found:
-            key = max(found, key=lambda each: each[1])[0]  # the first of those that are best
-        else:
-            key = Ed25519PrivateKey.generate()
+        # max() takes the first of those that are best.
+        key = max(found, key=lambda each: each[1])[0] if found else Ed25519PrivateKey.generate()
+        if not found:
             self._log(f"the box's key is lost; a new one is made: {fingerprint(public_of(key))}")
+            if False in places.values():
+                unread = ", ".join(str(path) for path, there in places.items() if there is False)
+                self.problems.append(f"the box's new key is not kept: an old one may be in {unread}")
+                return key
         for path, there in places.items():
-            if there is False or (isinstance(there, tuple) and public_of(there[0]) == public_of(key)):
-                continue
-            try:
-                write(path, text_of(key))
-                self._log(f"{path} is written again")
-            except OSError as error:
-                self.problems.append(f"the box's key is not in {path}: {error}")
+            if not isinstance(there, tuple) or public_of(there[0]) != public_of(key):
+                self._write(path, there, key)
+            elif not there[1] and False not in places.values():
+                self._write(path, True, key)  # from now on it proves itself
         return key
+
+    def _write(self, path: Path, there: "tuple[Ed25519PrivateKey, bool] | bool", key: "Ed25519PrivateKey") -> None:
+        try:
+            if there is False:
+                raise OSError(f"there is no {path.parents[1]}" if not path.parents[1].is_dir() else "it cannot be read")
+            if isinstance(there, tuple):
+                path.replace(path.with_name(f"{path.name}.{public_of(there[0])[:16]}"))
+            write(path, text_of(key))
+            self._log(f"{path} is written again")
+        except OSError as error:
+            self.problems.append(f"the box's key is not in {path}: {error}")
 
 
 def fingerprint(public: str) -> str:
@@ -88,7 +100,10 @@ def text_of(key: "Ed25519PrivateKey") -> bytes:
 
 
 def read(path: Path) -> "tuple[Ed25519PrivateKey, bool] | bool":
-    """The key, and whether it proves itself. True: there is none, or it is damaged; False: nobody knows."""
+    """The key, and whether it proves itself. True: there is none, or it is damaged; False: nobody knows.
+
+    A mount point without what was mounted on it has no folders: then nobody knows either.
+    """
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
     from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
@@ -97,7 +112,7 @@ def read(path: Path) -> "tuple[Ed25519PrivateKey, bool] | bool":
             data = file.read(MAX_FILE)
         key = load_pem_private_key(data, None)
     except (FileNotFoundError, NotADirectoryError):
-        return True
+        return path.parents[1].is_dir()
     except OSError:
         return False
     except (ValueError, TypeError):
