@@ -7,20 +7,6 @@ Sizes are bytes, times are Unix seconds, paths inside a repository use `/` and n
 Formats that leave the controller are described in `docs/formats.md`.
 """
 
-from gitops.model.advisory import (
-    Advisory,
-    Affected,
-    Decision,
-    Exposure,
-    Finding,
-    Gap,
-    Scope,
-    Severity,
-    Sighting,
-    Standing,
-    VexStatement,
-    VexStatus,
-)
 from gitops.model.digest import BlobRef, Json, canonical, sha256
 from gitops.model.event import Event, EventType, Happened
 from gitops.model.fleet import (
@@ -39,7 +25,6 @@ from gitops.model.fleet import (
     Spec,
 )
 from gitops.model.hold import Hold, HoldReason
-from gitops.model.inventory import Component, Ecosystem, Inventory, LooseFile
 from gitops.model.keys import DROP_IN, STATIC_ADDRESS, Key, Level
 from gitops.model.plan import Action, Existing, Plan, Step
 from gitops.model.provenance import MAX_ATTESTATION, Builders, Claim, Material
@@ -57,6 +42,21 @@ from gitops.model.release import (
     Target,
 )
 from gitops.model.report import REPORT_FORMAT, Failure, Health, Phase, Report, Reset, Verdict
+from gitops.model.security.advisory import (
+    Advisory,
+    Affected,
+    Decision,
+    Exposure,
+    Finding,
+    Gap,
+    Scope,
+    Severity,
+    Sighting,
+    Standing,
+    VexStatement,
+    VexStatus,
+)
+from gitops.model.security.inventory import Component, Ecosystem, Inventory, LooseFile
 from gitops.model.source import Entry, PathRule, Policy, Revision, Sign, Tree
 from gitops.model.state import SILENT, BoxState, Sync, Version
 

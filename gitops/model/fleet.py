@@ -6,9 +6,9 @@ from typing import Annotated
 
 from pydantic import Field, StringConstraints
 
-from gitops.model.advisory import VexStatement
 from gitops.model.digest import Json
 from gitops.model.keys import DROP_IN, EVERYWHERE, STATIC_ADDRESS, Key, Level, keys_of
+from gitops.model.security.advisory import VexStatement
 from gitops.model.source import Policy
 
 FETCHED = "fetch"

@@ -9,7 +9,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from gitops.model.advisory import Severity
+from gitops.model.security.advisory import Severity
 from gitops.model.updates.when import DAILY, When
 
 _DIGEST = re.compile("(sha256:[0-9a-f]{12})[0-9a-f]{52}")

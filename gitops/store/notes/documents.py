@@ -209,7 +209,7 @@ class SignedBootFile:
 
 @dataclass(frozen=True)
 class LayerInventories:
-    """What was found in layers: diff id -> the inventory (`gitops.model.inventory`). Its key is that of the package
+    """What was found in layers: diff id -> the inventory (`gitops.model.security.inventory`). Its key is that of the package
     whose layers they are, or the digest that names an image that no package makes."""
 
     rows: Mapping[str, Blob] = field(default_factory=dict)

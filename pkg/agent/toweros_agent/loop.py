@@ -30,9 +30,9 @@ from toweros_agent.offer.provenance import Provenance
 from toweros_agent.offer.trust import Trust
 from toweros_agent.offer.update import Update
 from toweros_agent.outgoing.identity import Identity
+from toweros_agent.outgoing.telling import Teller
 from toweros_agent.report import Report, Reporter
 from toweros_agent.settings import Places, load
-from toweros_agent.telling import Teller
 from toweros_agent.upkeep import Upkeep
 
 MAX_STRETCH = 8

@@ -7,7 +7,7 @@ import enum
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from gitops.model.inventory import Component, Ecosystem
+from gitops.model.security.inventory import Component, Ecosystem
 
 
 class Severity(enum.StrEnum):

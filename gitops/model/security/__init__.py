@@ -1,0 +1,1 @@
+"""What is inside of images, and what is known to be wrong with it."""
