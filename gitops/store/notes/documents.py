@@ -209,8 +209,8 @@ class SignedBootFile:
 
 @dataclass(frozen=True)
 class LayerInventories:
-    """What was found in layers: diff id -> the inventory (`gitops.model.security.inventory`). Its key is that of the package
-    whose layers they are, or the digest that names an image that no package makes."""
+    """What was found in layers: diff id -> the inventory (`gitops.model.security.inventory`). Its key is that of the
+    package whose layers they are, or the digest that names an image that no package makes."""
 
     rows: Mapping[str, Blob] = field(default_factory=dict)
 
