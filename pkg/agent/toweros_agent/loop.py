@@ -21,6 +21,7 @@ from toweros_agent.history import History
 from toweros_agent.host.disk import Disk
 from toweros_agent.host.esp import Esp
 from toweros_agent.host.logs import onboot_said, said_last
+from toweros_agent.host.started import GONE, Started
 from toweros_agent.host.watchdog import Watchdog
 from toweros_agent.machine import Event, State, after
 from toweros_agent.nouns import FORMAT, Boot, Refused, Release, Staged, Verdict
@@ -50,11 +51,12 @@ class Agent:
         self.disk, self.esp = Disk(places.run / "disk"), Esp(places.run / "esp")
         self.history = History(self.disk, self.esp, self.boot, places.boot_id)
         self.state, self.error, self.unreached, self.stretch = State.STARTING, "", "", 0
-        entry = self.esp.get(self.boot.sequence)
-        self.trial = self.boot.trial and entry is not None and not entry.plain
+        self.started = Started(self.esp, self.boot, self.history.memory.staged)
+        self.trial = self.started.trial
         started = first_start(places.run / "agent.json")
         deadline = started + deadlines.trial(self.running.probation, self.running.checks)
         self.watchdog = Watchdog(places.watchdog, deadline if self.trial else None)
+        self.wait = self.watchdog.wait
         silence = deadlines.TRIAL_SILENCE if self.trial else deadlines.SILENCE
         self.http = Http(self.watchdog.feed, self.wait, silence)
         root = (places.etc / "root.json").read_bytes()
@@ -79,13 +81,6 @@ class Agent:
         """Write down what this thread does when a reset is near."""
         head = {"format": FORMAT, "sequence": self.boot.sequence, "boot_id": self.history.boot_id}
         self.watchdog.guard(self.history.near_reset, lambda: {**head, "state": self.state})
-
-    def wait(self, seconds: float) -> None:
-        """Sleep, and keep the watchdog quiet meanwhile."""
-        end = time.monotonic() + seconds
-        while (left := end - time.monotonic()) > 0:
-            self.watchdog.feed()
-            time.sleep(min(left, deadlines.SLICE))
 
     def step(self) -> float:
         """Do what the state asks; return the seconds until the next step."""
@@ -136,6 +131,8 @@ class Agent:
         """One round of the trial."""
         if self.history.condemned():
             return self.go(Event.GO_BACK)
+        if self.started.gone:
+            return self.give_up(Verdict.INDETERMINATE, GONE)
         if failed := onboot_failures(self.places.run / "onboot"):
             name = failed[0].removeprefix("onboot ").partition(":")[0]
             return self.give_up(onboot_verdict(failed[0]), failed[0], onboot_said(self.places.run / "log", name))
@@ -255,8 +252,7 @@ def reboot_host() -> None:
 
 
 def main() -> None:
-    places = Places()
-    Agent(places, System(), reboot_host).run()
+    Agent(Places(), System(), reboot_host).run()
 
 
 if __name__ == "__main__":

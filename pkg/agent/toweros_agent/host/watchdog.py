@@ -68,6 +68,13 @@ class Watchdog:
                 fcntl.ioctl(self._handle, SET_TIMEOUT, struct.pack("i", int(deadlines.BITE)))
         return self.armed
 
+    def wait(self, seconds: float) -> None:
+        """Sleep, and keep it quiet meanwhile."""
+        end = time.monotonic() + seconds
+        while (left := end - time.monotonic()) > 0:
+            self.feed()
+            time.sleep(min(left, deadlines.SLICE))
+
     def guard(self, record: Path, head: Callable[[], dict[str, object]]) -> threading.Thread:
         """Write `record` while a reset is near: `head()`, and what the calling thread does."""
         ident = threading.get_ident()

@@ -1,0 +1,42 @@
+"""The boot entry that this boot was started from: is it on the ESP still, and is this boot its trial?
+
+A power cut while an entry gets its name leaves two records of one content, and the check of the file system before the
+agent (pkg/init) empties one of them: that may be the one that was started. The other has all of the content then, and
+gets the name again. Where there is none, nothing could be blessed or counted, so the trial ends without a verdict: a
+boot that was started as a trial never goes on as a blessed one by losing its entry.
+"""
+
+import contextlib
+from collections.abc import Mapping
+
+from toweros_agent.host.disk import file_digest
+from toweros_agent.host.esp import TRIES, Esp
+from toweros_agent.host.renaming import rename
+from toweros_agent.nouns import Boot, Entry, Staged
+
+GONE = "its boot entry is gone from the ESP: a power cut, or a bad disk"
+
+
+class Started:
+    """`trial`: this boot is one. `gone`: and its entry is lost, while there are others to go back to."""
+
+    def __init__(self, esp: Esp, boot: Boot, staged: Mapping[int, Staged]) -> None:
+        entry = esp.get(boot.sequence)
+        if entry is None and boot.sequence in staged:
+            with contextlib.suppress(OSError):
+                entry = take_back(esp, staged[boot.sequence])
+        itself = boot.started == boot.sequence  # else the entry is there, under the number of another release
+        self.gone = boot.trial and entry is None and itself and bool(esp.entries())
+        self.trial = boot.trial and (self.gone or (entry is not None and not entry.plain))
+
+
+def take_back(esp: Esp, staged: Staged) -> Entry | None:
+    """Name what was gathered for an entry once more, if it is whole. Raises `OSError`."""
+    gathered = esp.folder / f"toweros-{staged.sequence}.efi.new"
+    if not gathered.exists() or file_digest(gathered) != staged.uki:
+        return None
+    names = [Entry.parse(path.name) for path in esp.folder.iterdir()]
+    counted = [each for each in names if each and each.sequence == staged.sequence and not each.plain]
+    entry = next(iter(counted), Entry(staged.sequence, TRIES - 1, 1))  # the emptied record knows its tries
+    rename(gathered, esp.folder / entry.name, check=True)
+    return entry
