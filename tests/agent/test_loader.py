@@ -179,3 +179,16 @@ def test_a_release_that_always_dies_without_a_word_is_not_tried_for_ever(box: Bo
         trial.step()
     (failure,) = settled(box, 7).history.memory.failures
     assert failure.verdict == Verdict.INDETERMINATE and "tries are used up" in failure.reason
+
+
+def test_a_reset_that_the_device_admits_is_no_loss_of_power(box: Box) -> None:
+    drive(settled(box, 7), State.REBOOTING)
+    for _ in range(3):
+        trial = box.power_on()
+        assert trial
+        trial.step()
+    device = box.root / "sys" / "class" / "watchdog" / "watchdog0"
+    device.mkdir(parents=True)
+    (device / "bootstatus").write_text("32\n")
+    memory = settled(box, 7).history.memory
+    assert memory.cuts == {} and "the watchdog reset it" in memory.failures[0].reason

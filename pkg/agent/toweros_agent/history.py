@@ -72,6 +72,11 @@ class History:
         `changed` is what was wrong with the boot loader's choice.
         """
         resets = {each.sequence: f"the watchdog reset it; it was doing: {each.doing}" for each in self.memory.resets}
+        for each in self.memory.resets:  # which the device admits, not knowing what ran: it was the entry tried last
+            if each.seen == self.boot_id and not each.sequence:
+                resets[max((one.sequence for one in self.waiting()), default=0)] = (
+                    f"the watchdog reset it: {each.doing}"
+                )
         for staged in list(self.waiting()):
             entry = self.esp.get(staged.sequence)
             if entry is None:
