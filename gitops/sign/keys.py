@@ -105,7 +105,24 @@ def load_online(folder: Path) -> dict[str, CryptoSigner]:
     Raises:
         SignError: one is missing, is no Ed25519 key, or is readable by others.
     """
-    return {role: _signer(folder / f"{role}.pem", None) for role in tuf.ONLINE}
+    numbers = [int(path.name.split(".")[0]) for path in folder.glob("[0-9]*.root.json")]
+    root = Metadata[Root].from_bytes(load_roots(folder)[max(numbers)]).signed if numbers else None
+    return {role: _online(folder, role, root) for role in tuf.ONLINE}
+
+
+def beside(folder: Path, role: str) -> list[Path]:
+    """New keys of an online role that have not taken its place."""
+    return sorted(folder.glob(f"{role}*.pem.new"))
+
+
+def _online(folder: Path, role: str, root: Root | None) -> CryptoSigner:
+    """A rotation that was stopped left the key that the root names beside its place: nobody has to come for that."""
+    usual = folder / f"{role}.pem"
+    for path in beside(folder, role) if root else []:
+        signer = _signer(path, None)
+        if root and signer.public_key.keyid in root.roles[role].keyids:
+            return signer
+    return _signer(usual, None)
 
 
 def stamp(folder: Path) -> tuple[tuple[str, int, int], ...]:

@@ -9,6 +9,7 @@ newest root does not name are moved aside, never removed.
     take(folder, Path("next.root.json").read_bytes())
 """
 
+import itertools
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -32,6 +33,9 @@ from gitops.sign.roots.draft import Change
 NEXT = "next.root.json"
 RETIRED = "retired"
 
+Made = dict[Path, tuple[Ed25519PrivateKey, bytes]]
+"""New keys that are not written yet: where each belongs, and its passphrase."""
+
 
 @dataclass(frozen=True)
 class RootKeys:
@@ -50,16 +54,20 @@ def rotate(folder: Path, role: str, passphrase: bytes, now: datetime, wanted: Ro
     Raises:
         SignError: a key cannot be unlocked, or none is here that may sign.
     """
-    previous = _newest(folder)
-    change = _new_root_keys(folder, previous, wanted or RootKeys(), passphrase) if role == "root" else Change()
+    finish(folder)
+    previous, made = _newest(folder), Made()
+    change = _new_root_keys(folder, previous, wanted or RootKeys(), made, passphrase) if role == "root" else Change()
     if role in tuf.ONLINE:
-        change = Change({role: _made(folder / f"{role}.pem.new", b"").public_key})
-    return _carry_out(folder, drafts.make(previous, now, change), passphrase)
+        signer = CryptoSigner(key := Ed25519PrivateKey.generate())
+        made[folder / f"{role}.{signer.public_key.keyid[:16]}.pem.new"] = (key, b"")
+        change = Change({role: signer.public_key})
+    return _carry_out(folder, drafts.make(previous, now, change), passphrase, made)
 
 
 def renew(folder: Path, passphrase: bytes, now: datetime) -> str:
     """The same keys for longer; returns as `rotate` does."""
-    return _carry_out(folder, drafts.make(_newest(folder), now, Change()), passphrase)
+    finish(folder)
+    return _carry_out(folder, drafts.make(_newest(folder), now, Change()), passphrase, {})
 
 
 def take(folder: Path, data: bytes) -> str:
@@ -114,12 +122,14 @@ def sign_file(file: Path, key: Path, passphrase: bytes) -> Metadata[Root]:
 
 
 def finish(folder: Path) -> None:
-    """Go on where a run was stopped: a root names a key that is beside its place."""
-    root = _newest(folder)
+    """Go on where a run was stopped: a root that is not yet root.json, or names a key that is beside its place."""
+    roots, root = keys.load_roots(folder), _newest(folder)
+    if (folder / "root.json").read_bytes() != roots[root.version]:
+        keys.write(folder / "root.json", roots[root.version], mode=0o644)
     for role in tuf.ONLINE:
-        beside = folder / f"{role}.pem.new"
-        if beside.exists() and keys.load_key(beside).public_key.keyid in root.roles[role].keyids:
-            beside.replace(folder / f"{role}.pem")
+        for beside in keys.beside(folder, role):
+            if keys.load_key(beside).public_key.keyid in root.roles[role].keyids:
+                beside.replace(folder / f"{role}.pem")
 
 
 def _newest(folder: Path) -> Root:
@@ -127,22 +137,28 @@ def _newest(folder: Path) -> Root:
     return Metadata[Root].from_bytes(roots[max(roots)]).signed
 
 
-def _new_root_keys(folder: Path, previous: Root, wanted: RootKeys, passphrase: bytes) -> Change:
+def _new_root_keys(folder: Path, previous: Root, wanted: RootKeys, made: Made, passphrase: bytes) -> Change:
     """As many as there were, unless it is said otherwise. Whoever has not the right passphrase makes none."""
     _here(folder, passphrase)
     others = tuple(_public(path) for path in wanted.others)
     count = wanted.made or (0 if others else len(previous.roles["root"].keyids))
-    version, names = previous.version + 1, range(1, count + 1)
-    places = [folder / "root" / f"root-{version}-{number}.pem" for number in names]
-    made = [_made(place, passphrase).public_key for place in places]
-    return Change(root=(*made, *others), threshold=wanted.threshold)
+    free = (folder / "root" / f"root-{previous.version + 1}-{number}.pem" for number in itertools.count(1))
+    places = itertools.islice((place for place in free if not place.exists()), count)
+    made.update({place: (Ed25519PrivateKey.generate(), passphrase) for place in places})
+    return Change(
+        root=(*(CryptoSigner(key).public_key for key, _ in made.values()), *others), threshold=wanted.threshold
+    )
 
 
 def _made(place: Path, passphrase: bytes) -> CryptoSigner:
     key = Ed25519PrivateKey.generate()
+    _keep(place, key, passphrase)
+    return CryptoSigner(key)
+
+
+def _keep(place: Path, key: Ed25519PrivateKey, passphrase: bytes) -> None:
     place.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     keys.write(place, keys.pem(key, BestAvailableEncryption(passphrase) if passphrase else NoEncryption()))
-    return CryptoSigner(key)
 
 
 def _public(path: Path) -> Key:
@@ -161,10 +177,13 @@ def _here(folder: Path, passphrase: bytes) -> dict[Path, CryptoSigner]:
     return dict(zip(places, keys.load_root_keys(places, passphrase), strict=True))
 
 
-def _carry_out(folder: Path, draft: Metadata[Root], passphrase: bytes) -> str:
-    finish(folder)
+def _carry_out(folder: Path, draft: Metadata[Root], passphrase: bytes, made: Made) -> str:
+    """Whatever can be refused is refused before the first key is written, and none is written over another."""
     previous, here = _newest(folder), _here(folder, passphrase)
-    drafts.sign(draft, drafts.root_keys(previous, draft.signed), here.values())
+    signers = [*here.values(), *(CryptoSigner(key) for key, _ in made.values())]
+    drafts.sign(draft, drafts.root_keys(previous, draft.signed), signers)
+    for place, (key, lock) in made.items():
+        _keep(place, key, lock)
     if missing := _settle(folder, draft, previous):
         return missing
     for path, signer in here.items():

@@ -182,7 +182,7 @@ def test_a_ceremony_on_three_machines_and_the_loss_of_one_of_them(
     assert box.sees() == 2 and box.root() == 3
 
     waits = toweros("keys", "rotate", "timestamp", folder, *secret)
-    assert waits.exit_code == 1 and (folder / "timestamp.pem.new").exists()
+    assert waits.exit_code == 1 and len([*folder.glob("timestamp.*.pem.new")]) == 1
     here.publisher.publish([here.publication("demo-1", 3, b"three")])
     assert box.sees() == 3, "a draft that waits stops nothing"
     assert toweros("keys", "import", signed("dan", draft), folder).exit_code == 1
@@ -233,14 +233,17 @@ def test_whoever_was_stopped_between_root_and_key_goes_on(
         patch.setattr(rotation, "finish", lambda _: (_ for _ in ()).throw(KeyboardInterrupt))
         with pytest.raises(KeyboardInterrupt):
             draft = drafts.make(newest(folder), NOW, drafts.Change())
-            key = rotation._made(folder / "timestamp.pem.new", b"")
+            key = CryptoSigner.generate_ed25519()
+            keys.write(folder / "timestamp.0.pem.new", key.private_bytes)
             draft.signed.revoke_key(newest(folder).roles["timestamp"].keyids[0], "timestamp")
             draft.signed.add_key(key.public_key, "timestamp")
             drafts.sign(draft, drafts.root_keys(draft.signed), rotation._here(folder, PASSPHRASE).values())
             rotation._settle(folder, draft, newest(folder))
-    with pytest.raises(SignError, match="not the key that"):
-        here.publisher.refresh()
+    (folder / "root.json").write_bytes((folder / "1.root.json").read_bytes())  # before this, too
+    here.publisher.refresh()
+    assert box.sees() == 1 and box.root() == 2, "the controller goes on by itself"
     assert rotation.take(folder, b"") == "" and not (folder / NEXT).exists()
+    assert newest(folder).version == 2 and not [*folder.glob("*.new")]
     here.publisher.publish([here.publication("demo-1", 2, b"two")])
     assert box.sees() == 2
 
@@ -266,3 +269,25 @@ def test_a_new_key_for_receipts_is_named_by_the_next_pass(here: Kit, folder: Pat
     assert toweros("keys", "rotate", "receipts", "--config", config).exit_code == 0
     here.publisher.refresh()
     assert named() == {Receipts.made(here.store).public} != {old}
+
+
+def test_a_rotation_that_fails_destroys_no_key_of_the_draft_that_waits(folder: Path, tmp_path: Path) -> None:
+    half = rotation.make_key(tmp_path / "ada.pem", PASSPHRASE)
+    assert rotate(folder, "root", RootKeys(made=1, others=(half,), threshold=2))
+    draft = tmp_path / "draft"
+    shutil.copy(folder / NEXT, draft)
+    with pytest.raises(SignError, match="a threshold of 3"):
+        rotate(folder, "root", RootKeys(made=1, others=(half,), threshold=3))
+    rotation.sign_file(draft, tmp_path / "ada.pem", PASSPHRASE)
+    assert rotation.take(folder, draft.read_bytes()) == ""
+    held = {each.public_key.keyid for each in rotation._here(folder, PASSPHRASE).values()}
+    assert len(held & {*newest(folder).roles["root"].keyids}) == 1, "the key that was made for it is here"
+
+    assert rotate(folder, "timestamp")
+    shutil.copy(folder / NEXT, draft)
+    with pytest.raises(SignError, match="cannot be unlocked"):
+        rotation.rotate(folder, "timestamp", b"mistyped", NOW)
+    rotation.sign_file(draft, tmp_path / "ada.pem", PASSPHRASE)
+    assert rotation.take(folder, draft.read_bytes()) == ""
+    named = newest(folder).roles["timestamp"].keyids
+    assert keys.load_online(folder)["timestamp"].public_key.keyid in named
