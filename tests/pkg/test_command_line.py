@@ -1,5 +1,7 @@
 """What the initrd starts with: arguments that are signed, each of them, or nothing at all."""
 
+import hashlib
+import json
 from pathlib import Path
 
 import pytest
@@ -71,3 +73,32 @@ def test_a_refused_line_is_told_and_lets_another_entry_go_first(tmp_path: Path, 
     assert [each.strip() for each in done.splitlines()] == [
         "load_modules", "arm_watchdog", "mount_disk", why, "give_up_entry", "reboot",
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+@pytest.mark.parametrize(
+    ("signed", "of_the_release", "becomes"),
+    [
+        (OWN, OWN, "taken"),
+        (OWN, "  console=ttyS0\n panic=10 ", "taken"),
+        ("", "", "taken"),
+        (None, f"{OWN} quiet", "taken"),  # a UKI of an older controller
+        (OWN, f"{OWN} quiet", "FAILED: this UKI is not the one of the release: its arguments are others"),
+        (OWN, "", "FAILED: this UKI is not the one of the release: its arguments are others"),
+        (OWN, "console=ttyS0 panic=*", "FAILED: this UKI is not the one of the release: its arguments are others"),
+    ],
+)
+def test_the_uki_of_another_release_is_not_started(
+    tmp_path: Path, shell: str, signed: str | None, of_the_release: str, becomes: str
+) -> None:
+    """Both are signed, but nothing else says that they belong together."""
+    document = json.dumps({"content": {"cmdline": of_the_release}}).encode()
+    digest = hashlib.sha256(document).hexdigest()
+    (tmp_path / "releases").mkdir()
+    (tmp_path / "releases" / f"{digest}.json").write_bytes(document)
+    if signed is not None:
+        (tmp_path / "signed").write_text(signed + "\n")
+    work = 'fail() { echo "FAILED: $*"; exit 0; }; read_release; echo taken'
+    values = {"DISK": str(tmp_path), "RELEASE": digest, "BOX": "demo-1", "SIGNED_LINE": str(tmp_path / "signed")}
+    (tmp_path / "handover").mkdir()
+    assert initrd(shell, tmp_path / "handover", work, **values).strip() == becomes
