@@ -140,6 +140,8 @@ def _settled(place: Path, public: Path | None, missing: str) -> None:
     if public:
         keys.export(place, public)
     talk.print("the new root is signed; the next pass of the controller publishes it")
+    root = f"{public / 'root.json'}" if public else f"{place / 'root.json'} as keys/root.json of the fleet repo"
+    talk.print(f"commit {root}: until then new boxes are built to trust the root before, and the keys that it names")
 
 
 def _rotate_builder(place: Path, public: Path | None) -> None:
