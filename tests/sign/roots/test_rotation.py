@@ -178,7 +178,7 @@ def test_a_ceremony_on_three_machines_and_the_loss_of_one_of_them(
     assert waits.exit_code == 1
     assert toweros("keys", "import", signed("ben", draft), folder).exit_code == 1
     done = toweros("keys", "import", signed("cem", draft), folder)
-    assert done.exit_code == 0 and "root.json as keys/root.json of the fleet repo" in " ".join(done.output.split())
+    assert done.exit_code == 0 and "keys/root.json of the fleet repo" in " ".join(done.output.split())
     here.publisher.publish([here.publication("demo-1", 2, b"two")])
     assert box.sees() == 2 and box.root() == 3
 
