@@ -99,7 +99,7 @@ def make(
     file: Annotated[Path, typer.Argument(help="The new root key; FILE.pub is its public half.")],
     passphrase_file: PassphraseOption = None,
 ) -> None:
-    """A root key on a machine of its own: FILE stays, FILE.pub is for `toweros keys rotate root --root-key FILE.pub`."""
+    """A root key on a machine of its own: FILE stays, FILE.pub goes to `toweros keys rotate root --root-key FILE`."""
     half = rotation.make_key(file, _passphrase(passphrase_file, new=True))
     talk.print(f"{file} stays here, and in a backup; {half} is for the others")
 
