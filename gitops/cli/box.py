@@ -57,6 +57,7 @@ def enroll(
     key: Annotated[str, typer.Option("--key", help="The public key: 64 hex digits, or a PEM file.")] = "",
     fingerprint: Annotated[str, typer.Option(help="The key that asks and has this fingerprint.")] = "",
     list_: Annotated[bool, typer.Option("--list", help="Who asks to be let in.")] = False,
+    keep: Annotated[bool, typer.Option("--keep", help="Keep the key that it has, forget the one to come.")] = False,
     replace: ReplaceOption = False,
     config: ConfigOption = None,
     state: StateOption = None,
@@ -67,6 +68,10 @@ def enroll(
     if list_ or not name:
         _show(desk.requests(store, now, name), now, output)
         return
+    if keep:
+        gone = desk.keep(store, name)
+        talk.print(f"{name} keeps its key" + (f"; {fingerprint_of(gone)} does not come any more" if gone else ""))
+        return
     if bool(key) == bool(fingerprint):
         _show(desk.requests(store, now, name), now, output)
         hint = f"compare with `toweros-box status` on {name}; then pass --fingerprint (or --key, with its public key)"
@@ -75,7 +80,7 @@ def enroll(
         path = Path(key)
         public = public_key(path.read_bytes() if path.is_file() else key.encode())
         desk.demand(store, name, replace=replace, now=now)
-        desk.let_in(store, name, public)
+        desk.let_in(store, name, public, replace=replace)
     else:
         public = desk.accept(store, name, fingerprint, now, replace=replace)
     talk.print(f"{name} is enrolled: what its key {fingerprint_of(public)} reports counts from now on")

@@ -12,7 +12,7 @@ from gitops.errors import StoreError
 from gitops.model import Health, Sync
 from gitops.review.words import ago, moment, short
 from gitops.rollout.status import BoxStatus, FleetStatus, box_status, fleet_status
-from gitops.workflows.enrolment.desk import requests
+from gitops.workflows.enrolment.desk import coming, requests
 
 COLOURS: dict[str, str] = {
     Sync.SYNCED: "green",
@@ -42,6 +42,9 @@ def status(
         for each in requests(store, now):
             words = f"asks to be {each.box}, with the key {each.fingerprint}: `toweros box enroll {each.box}`"
             talk.print(f"[yellow]somebody[/yellow] {words}")
+        for each in coming(store, now):
+            words = f"is to have the key {each.fingerprint}, since {ago(each.first, now)}: its report ends the one there"
+            talk.print(f"{each.box} {words}; `toweros box enroll {each.box} --keep` forgets it")
         return
     row = box_status(store, box, now)
     if row is None:

@@ -12,6 +12,7 @@ from gitops.model.updates.patching import Failed, HeldSet, Move, Proposal, Windo
 from gitops.store import Store
 from gitops.store.database import upsert
 from gitops.store.notes import documents
+from gitops.store.notes.box_keys import Asking, BoxKeys, Enrolled
 from gitops.store.notes.documents import NAMES, name_of
 from gitops.store.tables import notes
 
@@ -156,6 +157,12 @@ DOCUMENTS: dict[Any, tuple[str, Any, Any]] = {
         {"one": {"who": "ada", "why": "mast", "since": 5}},
     ),
     documents.ReceiptKey: ("", documents.ReceiptKey(A), {"private": A}),
+    BoxKeys: (
+        "demo-1",
+        BoxKeys(A, (Asking(B, 5, 6),), 7, (A,)),
+        {"coming": A, "asking": [{"key": B, "first": 5, "last": 6}], "since": 7, "revoked": [A]},
+    ),
+    Enrolled: ("", Enrolled({"db": A}), {"db": A}),
     documents.AssembledFiles: (A, documents.AssembledFiles({"kernel": BlobRef(B, 2)}), {"kernel": [B, 2]}),
     documents.SignedBootFile: (f"{A}:{B[:16]}", documents.SignedBootFile(B), {"sha256": B}),
     documents.LayerInventories: (A, documents.LayerInventories({B: BlobRef(A, 2)}), {B: [A, 2]}),
@@ -169,6 +176,7 @@ ALL_DATA = (
     documents.AssembledFiles,
     documents.LayerInventories,
     documents.InventoryDocuments,
+    Enrolled,
 )
 """They have no member that could be unknown: every name in them is a reference or a file."""
 every = pytest.mark.parametrize("kind", NAMES, ids=NAMES.values())

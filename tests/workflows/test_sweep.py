@@ -7,7 +7,7 @@ import pytest
 
 from tests.kit.site import Site
 
-COMMITS, WARM = 5, 2
+COMMITS, WARM = 7, 4
 
 
 def files(site: Site) -> dict[Path, int]:

@@ -16,11 +16,13 @@ class Asking:
 
 @dataclass(frozen=True)
 class BoxKeys:
-    """Beside the key of a box: the one that takes its place with its first report, and those that ask. Its key is the
-    box."""
+    """Beside the key of a box: the one that takes its place with its first report, and since when (Unix seconds); those
+    that ask; those that were revoked. Its key is the box."""
 
     coming: str = ""
     asking: tuple[Asking, ...] = ()
+    since: int = 0
+    revoked: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

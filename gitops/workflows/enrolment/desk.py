@@ -3,7 +3,8 @@
 In: a store. Out: whether a report counts; who asks. Rules:
 
 - A key that is let in while another one counts is `coming`: it counts from its first report on, and the one before
-  ends then, not earlier. So an image that nobody boots silences no box.
+  ends then, not earlier. So an image that nobody boots silences no box; and after `LAPSES` nobody can boot it any more.
+- A key that was revoked asks for nothing any more, and comes back only when an operator names it and says `replace`.
 - A box that reported within `LIVE` keeps its key unless somebody says `replace`.
 - Nothing that comes over the network lets a key in: a request needs an operator, who names its fingerprint.
 
@@ -13,6 +14,7 @@ In: a store. Out: whether a report counts; who asks. Rules:
 """
 
 import json
+import time
 from dataclasses import asdict, dataclass, replace
 
 from gitops.errors import StoreError
@@ -24,6 +26,9 @@ from gitops.workflows.enrolment.requests import living, with_request
 
 LIVE = 86400
 """Seconds since its last report during which a box counts as one that lives."""
+LAPSES = 30 * 86400
+"""Seconds for which a key may come: a disk that lies on a desk for longer ends no box's key."""
+MOST_REVOKED = 16
 MINUTE = 60
 
 
@@ -51,7 +56,7 @@ def believed(store: Store, box: str, text: bytes, signature: str) -> bool:
         return False
     if proves(row.public_key, text, signature):
         return True
-    coming = _keys(store, box).coming
+    coming = _comes(_keys(store, box), int(time.time()))
     if not coming or not proves(coming, text, signature):
         return False
     if store.boxes.replace_key(box, row.public_key, coming):
@@ -62,7 +67,8 @@ def believed(store: Store, box: str, text: bytes, signature: str) -> bool:
 
 def ask(store: Store, box: str, text: bytes, signature: str, key: str, now: int) -> None:
     """Keep that whoever has `key` wants to be `box`, if that is proven and there is room."""
-    if with_request(_keys(store, box).asking, key, now) is None or store.states.one(box) is None:
+    keys = _keys(store, box)
+    if key in keys.revoked or with_request(keys.asking, key, now) is None or store.states.one(box) is None:
         return
     if not proves(key, text, signature) or _named(text) != box:
         return
@@ -82,10 +88,17 @@ def ask(store: Store, box: str, text: bytes, signature: str, key: str, now: int)
 def requests(store: Store, now: int, box: str = "") -> list[Request]:
     """Who asks, by box and time; of one box with `box`."""
     known = {box: _keys(store, box)} if box else store.notes.each(BoxKeys)
-    rows = [(name, each) for name, keys in known.items() for each in living(keys.asking, now)]
+    asking = [(name, keys, each) for name, keys in known.items() for each in living(keys.asking, now)]
+    rows = [(name, each) for name, keys, each in asking if each.key not in keys.revoked]
     return sorted(
         (Request(name, each.key, each.first, each.last) for name, each in rows), key=lambda it: (it.box, it.first)
     )
+
+
+def coming(store: Store, now: int) -> list[Request]:
+    """The keys that count from their first report on, by box; `first` and `last` are when they were let in."""
+    known = {name: keys for name, keys in sorted(store.notes.each(BoxKeys).items()) if _comes(keys, now)}
+    return [Request(name, keys.coming, keys.since, keys.since) for name, keys in known.items()]
 
 
 def accept(store: Store, box: str, wanted: str, now: int, *, replace: bool = False) -> str:
@@ -121,25 +134,51 @@ def demand(store: Store, box: str, *, replace: bool, now: int) -> None:
         raise StoreError(f"{box} is alive: it reported {max(silent, 0) // MINUTE} minutes ago", hint=hint)
 
 
-def let_in(store: Store, box: str, key: str) -> bool:
-    """Reports by `key` (hex) count: at once where no other one does, else from its first report on. True: at once."""
+def let_in(store: Store, box: str, key: str, *, replace: bool = False) -> bool:
+    """Reports by `key` (hex) count: at once where no other one does, else from its first report on. True: at once.
+
+    Raises:
+        StoreError: it was revoked, and nobody said `replace`.
+    """
     row = store.boxes.row(box)
+    if key in _keys(store, box).revoked and not replace:
+        hint = "`toweros box image` makes a disk with a new one; if this one is good after all, pass --replace"
+        raise StoreError(f"the key {fingerprint(key)} of {box} was revoked", hint=hint)
     at_once = row is None or bool(row.revoked) or row.public_key == key
     if at_once:
         store.boxes.enroll(box, key)
-    coming = "" if at_once else key
 
     def noted(keys: BoxKeys) -> BoxKeys:
-        return BoxKeys(coming, tuple(each for each in keys.asking if each.key != key))
+        asking = tuple(each for each in keys.asking if each.key != key)
+        revoked = tuple(each for each in keys.revoked if each != key)
+        return BoxKeys("", asking, 0, revoked) if at_once else BoxKeys(key, asking, int(time.time()), revoked)
 
     store.notes.change(BoxKeys, noted, box)
     return at_once
 
 
+def keep(store: Store, box: str) -> str:
+    """Forget the key that was to come; the one there is counts on. Returns the former, "": there was none."""
+    before = _keys(store, box).coming
+    store.notes.change(BoxKeys, lambda keys: replace(keys, coming="", since=0), box)
+    return before
+
+
 def revoke(store: Store, box: str) -> None:
-    """No key of this box counts any more, nor the one that was to come."""
+    """No key of this box counts any more, nor the one that was to come. The former is not let in by a request again."""
+    row = store.boxes.row(box)
     store.boxes.revoke(box)
-    store.notes.change(BoxKeys, lambda keys: replace(keys, coming=""), box)
+
+    def noted(keys: BoxKeys) -> BoxKeys:
+        ended = tuple(key for key in (row.public_key if row else "",) if key and key not in keys.revoked)
+        return replace(keys, coming="", since=0, revoked=(*keys.revoked, *ended)[-MOST_REVOKED:])
+
+    store.notes.change(BoxKeys, noted, box)
+
+
+def _comes(keys: BoxKeys, now: int) -> str:
+    """The key that is to come; "": there is none, or it came too late. A clock that was ahead lets none stay longer."""
+    return keys.coming if abs(now - keys.since) < LAPSES else ""
 
 
 def _keys(store: Store, box: str) -> BoxKeys:

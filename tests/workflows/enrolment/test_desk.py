@@ -5,6 +5,7 @@ The agent's own reporter and keys, on folders as its partitions, against the rea
 
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -162,6 +163,38 @@ def test_a_revoked_box_stays_out_whatever_was_to_come(store: Store, disk: Callab
     assert "HTTP 403" in new.report() and "HTTP 403" in old.report()
     let_in(store, new)
     assert new.report() == "" and "HTTP 403" in old.report(), "who is let in after that counts at once"
+
+
+def test_a_revoked_key_asks_for_nothing_and_comes_back_by_its_name_alone(
+    store: Store, disk: Callable[[], Disk]
+) -> None:
+    stolen, state = disk(), ["--state", str(store.paths.root)]
+    let_in(store, stolen)
+    assert stolen.report() == "" and toweros("box", "revoke", NAME, *state).exit_code == 0
+    assert "HTTP 403" in stolen.report() and desk.requests(store, int(time.time())) == []
+    with pytest.raises(StoreError, match="no key with this fingerprint"):
+        desk.accept(store, NAME, stolen.fingerprint(), int(time.time()), replace=True)
+    key = stolen.reporter().identity.public
+    assert "was revoked" in refusal(toweros("box", "enroll", NAME, "--key", key, *state))
+    assert "HTTP 403" in stolen.report()
+    assert toweros("box", "enroll", NAME, "--key", key, "--replace", *state).exit_code == 0
+    assert stolen.report() == "", "somebody was sure"
+
+
+def test_a_disk_that_lay_on_a_desk_for_too_long_ends_no_key_and_is_shown_until_then(
+    store: Store, disk: Callable[[], Disk]
+) -> None:
+    box, forgotten, state = disk(), disk(), ["--state", str(store.paths.root)]
+    let_in(store, box)
+    let_in(store, forgotten)
+    assert forgotten.fingerprint() in toweros("status", *state).stderr
+    store.notes.change(BoxKeys, lambda keys: replace(keys, since=keys.since - desk.LAPSES), NAME)
+    assert "HTTP 403" in forgotten.report() and box.report() == ""
+    assert f"the key {forgotten.fingerprint()} comes" not in toweros("status", *state).stderr
+    let_in(store, forgotten)
+    kept = toweros("box", "enroll", NAME, "--keep", *state)
+    assert forgotten.fingerprint() in kept.stderr
+    assert "HTTP 403" in forgotten.report() and box.report() == ""
 
 
 def test_strangers_fill_nothing_and_take_nothing(store: Store, disk: Callable[[], Disk], url: str) -> None:
