@@ -43,7 +43,7 @@ def status(
             words = f"asks to be {each.box}, with the key {each.fingerprint}: `toweros box enroll {each.box}`"
             talk.print(f"[yellow]somebody[/yellow] {words}")
         for each in coming(store, now):
-            words = f"is to have the key {each.fingerprint}, since {ago(each.first, now)}: its report ends the one there"
+            words = f"is to have the key {each.fingerprint}, since {ago(each.first, now)}: its report ends the other"
             talk.print(f"{each.box} {words}; `toweros box enroll {each.box} --keep` forgets it")
         return
     row = box_status(store, box, now)
