@@ -272,7 +272,7 @@ def test_a_file_that_cannot_be_had_is_a_mistake_in_its_line(
     fleet: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str, words: str
 ) -> None:
     monkeypatch.setattr("gitops.builders.inputs.LARGEST", 1 << 20)
-    monkeypatch.setattr("gitops.builders.inputs.Patience", lambda **_: Patience(1, 0.4, 0.4, attempts=1))
+    monkeypatch.setattr("gitops.builders.inputs.Patience", lambda **_: Patience(1, 0.4, 0.4, 1 << 24, attempts=1))
     (tmp_path / "modem").write_bytes(b"modem")
     web = tmp_path / "web"
     web.mkdir()
