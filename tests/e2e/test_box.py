@@ -366,18 +366,17 @@ def test_an_update_that_breaks_its_service_is_taken_back_and_the_next_one_of_ano
     assert (page(field, "banner.html"), page(field, "greeting.html")) == ("2.0", "2.0")
 
 
-# --- one bad service: last, as the box starts again in the end --------------------------------------------------------
+# --- one bad service --------------------------------------------------------------------------------------------------
 
 INSIDE = "ctr -n services.linuxkit t exec --detach --exec-id {1} {0} sh -c '{2}'"
 """A command in the cgroup of a service that is not of the core."""
 
 
-def test_a_greedy_service_a_killed_containerd_and_a_stopped_agent_do_not_cost_the_box(
-    field: Field, machine: Machine
-) -> None:
+def test_greedy_services_and_a_killed_containerd_do_not_cost_the_box(field: Field, machine: Machine) -> None:
     def says(words: str) -> bool:
         return any(words in each for each in field.report().degraded)
 
+    boot = field.report().boot_id
     limits = field.ssh("cd /sys/fs/cgroup/services; cat hello/pids.max hello/memory.max memory.max pids.max")
     pids, memory, all_memory, all_pids = map(int, limits.split())
     assert pids == 1024 < all_pids and 0 < memory < all_memory < 1 << 30
@@ -389,10 +388,6 @@ def test_a_greedy_service_a_killed_containerd_and_a_stopped_agent_do_not_cost_th
     field.wait_until(
         "another containerd", lambda: field.try_ssh("cat /run/containerd/pid").strip() not in ("", containerd)
     )
-    tasks = [line.split() for line in field.ssh("ctr -n services.linuxkit t ls").splitlines()]
-    boot = field.report().boot_id
-    field.ssh("kill -STOP " + next(row[1] for row in tasks if row[0] == "agent"))
-    field.wait_until("the watchdog's reset", lambda: field.report().boot_id != boot)
-    assert not field.wait_healthy(int(time.time())).degraded
+    assert field.report().boot_id == boot, "nothing of it took a restart"
     field.ssh("sync")
     field.healthy = machine.folder
