@@ -182,6 +182,7 @@ class Host:
             if mount["type"] == "bind" and mount["source"].startswith(OWN):
                 mount["source"] = f"{self.box}{mount['source']}"
         _within_reach(config["process"])
+        config["linux"].pop("resources", None)  # init's part on a box; the controllers of this machine may be elsewhere
         for path in runtime.get("mkdir") or ():
             Path(f"{self.box}{path}").mkdir(parents=True, exist_ok=True)
         root = self.folder / name / "rootfs"
