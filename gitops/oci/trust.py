@@ -22,8 +22,6 @@ from gitops.oci.registry import Registry, credentials
 from gitops.settings import Settings
 
 KEYS = "keys/cosign/"
-HUB, HUB_REGISTRY, HUB_LOGIN = "docker.io", "registry-1.docker.io", "https://index.docker.io/v1/"
-"""How Docker's own registry is named, where it is, and what `docker login` calls it (distribution/reference)."""
 NOWHERE = "set `registry` in toweros.toml, or name the registry: HOST/NAME"
 
 
@@ -53,9 +51,6 @@ def place(settings: Settings, where: str, repository: str) -> tuple[Registry, st
     """Where a repository is on `HOST[/PREFIX]`."""
     host, _, prefix = where.partition("/")
     path = "/".join(filter(None, (prefix, repository)))
-    if host == HUB:
-        login = credentials(settings.registry_auth, HUB_LOGIN) or credentials(settings.registry_auth, HUB)
-        return Registry(HUB_REGISTRY, login), path if "/" in path else f"library/{path}"
     return Registry(host, credentials(settings.registry_auth, host)), path
 
 

@@ -8,7 +8,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from gitops.errors import RegistryError
 from gitops.model import App, Box, Spec
 from gitops.oci.registry import Registry
-from gitops.oci.trust import Trust, place_of
+from gitops.oci.trust import Trust
 from gitops.settings import Settings
 from gitops.store import Store
 from gitops.workflows.import_images import Images
@@ -24,14 +24,6 @@ def test_which_images_need_a_signature() -> None:
     asked = {name: trust.asks(name) for name in ("web.example/nginx", "web.example/free/a", "redis", "redis2")}
     assert asked == {"web.example/nginx": True, "web.example/free/a": False, "redis": False, "redis2": True}
     assert not Trust({}).asks("web.example/nginx"), "nobody could sign it"
-
-
-def test_docker_s_own_registry_is_where_docker_looks_for_it(tmp_path: Path) -> None:
-    (tmp_path / "auth").write_text('{"auths": {"https://index.docker.io/v1/": {"auth": "YWRhOnB3"}}}')
-    settings = Settings(registry_auth=tmp_path / "auth")
-    for name, repository in {"docker.io/debian:13": "library/debian", "docker.io/osmocom/hlr": "osmocom/hlr"}.items():
-        registry, path = place_of(settings, name)
-        assert (registry.host, path, registry._credentials) == ("registry-1.docker.io", repository, ("ada", "pw"))
 
 
 def test_a_lock_that_names_what_nobody_signed_does_not_deploy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
