@@ -3,7 +3,6 @@
 import errno
 import os
 import stat
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -138,12 +137,6 @@ def test_a_whole_key_that_is_another_is_moved_aside(identity: Identity) -> None:
     identity.copy.write_bytes(other)
     assert identity.public == public_of(KEY) and identity.copy.read_bytes() == BOTH
     assert identity.copy.with_name(aside(identity.copy, other)).read_bytes() == other
-
-
-@pytest.fixture
-def server() -> Iterator[UpdateServer]:
-    with UpdateServer("demo-1") as running:
-        yield running
 
 
 def test_a_box_that_lost_toweros_reports_with_the_key_that_it_had(server: UpdateServer, tmp_path: Path) -> None:

@@ -2,7 +2,6 @@
 power cut in a trial says of a release, which is nothing."""
 
 import struct
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -14,12 +13,6 @@ from toweros_agent.nouns import Verdict
 from gitops.assemble.formats.disk import LOADER_CONF
 from tests.simulators.box import SIGNED, Box, State, drive, make
 from tests.simulators.update_server import UpdateServer
-
-
-@pytest.fixture
-def server() -> Iterator[UpdateServer]:
-    with UpdateServer("demo-1") as running:
-        yield running
 
 
 @pytest.fixture

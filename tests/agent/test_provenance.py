@@ -1,7 +1,7 @@
 """A box that knows its builders takes nothing else; attacks by name. (The server has TUF's keys.)"""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
@@ -49,12 +49,6 @@ def offer(server: UpdateServer, made: Made) -> None:
     for root, data in made.blobs.items():
         server.add_layer(data, root)
     server.publish(made.document, made.uki, made.addon)
-
-
-@pytest.fixture
-def server() -> Iterator[UpdateServer]:
-    with UpdateServer("demo-1") as running:
-        yield running
 
 
 @pytest.fixture

@@ -1,7 +1,7 @@
 """The server was reached: that is proven by signatures, not by an answer. A walled garden keeps no release."""
 
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -16,12 +16,6 @@ from tests.simulators.rude import Rude
 from tests.simulators.update_server import UpdateServer
 
 PAGE = b"<html>Welcome to the hotel. Please log in.</html>"
-
-
-@pytest.fixture
-def server() -> Iterator[UpdateServer]:
-    with UpdateServer("demo-1") as running:
-        yield running
 
 
 @pytest.fixture

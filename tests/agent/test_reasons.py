@@ -2,7 +2,6 @@
 
 import os
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -16,12 +15,6 @@ from tests.simulators.box import Box, State, drive, make
 from tests.simulators.update_server import UpdateServer
 
 YEAR = 365 * 86400
-
-
-@pytest.fixture
-def server() -> Iterator[UpdateServer]:
-    with UpdateServer("demo-1") as running:
-        yield running
 
 
 @pytest.fixture

@@ -4,7 +4,6 @@ The disks are file systems of their own, as small as the story needs.
 """
 
 import os
-import re
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -35,12 +34,6 @@ def mount(tmp_path: Path) -> Iterator[Mount]:
     yield do
     for folder in reversed(mounted):
         subprocess.run(["umount", "-l", folder], check=True)
-
-
-@pytest.fixture
-def server() -> Iterator[UpdateServer]:
-    with UpdateServer("demo-1") as running:
-        yield running
 
 
 def offer(server: UpdateServer, made: Made) -> None:
@@ -133,7 +126,8 @@ def test_a_full_esp_takes_no_entry(box: Box, server: UpdateServer) -> None:
     offer(server, another())
     filler = fill(box.esp, leave=MIB // 2)
     report = tried(box, server)
-    assert re.match(r"no space on the ESP: 1 MiB needed, 5\d\d KiB free", str(report["error"])), report["error"]
+    # A page less than was left: the copy of the box's key came after that.
+    assert "no space on the ESP: 1 MiB needed, 508 KiB free" in str(report["error"])
     assert box.entries() == ["toweros-7.efi"]
     assert not list((box.disk / "layers").glob("*.part")), "nothing was fetched in vain"
     assert len(list((box.disk / "layers").iterdir())) == 3

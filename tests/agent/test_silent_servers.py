@@ -8,7 +8,6 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -42,12 +41,6 @@ FAULTS: list[Manner] = [
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in {"LOOK": LOOK, "REPORT": REPORT, "CONNECT": SILENCE, "RESOLVE": 0.5, "SLICE": 0.1}.items():
         monkeypatch.setattr(deadlines, name, value)
-
-
-@pytest.fixture
-def server() -> Iterator[UpdateServer]:
-    with UpdateServer("demo-1") as running:
-        yield running
 
 
 @pytest.fixture

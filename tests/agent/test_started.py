@@ -1,6 +1,5 @@
 """A trial whose boot entry a power cut took: the entry is taken back, or the trial ends; it is never a blessed run."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -11,12 +10,6 @@ from tests.simulators.box import SIGNED, Box, State, drive, make
 from tests.simulators.update_server import UpdateServer
 
 NEW = SIGNED + b"kernel 2"
-
-
-@pytest.fixture
-def server() -> Iterator[UpdateServer]:
-    with UpdateServer("demo-1") as running:
-        yield running
 
 
 @pytest.fixture

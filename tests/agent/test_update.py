@@ -33,12 +33,6 @@ def vector(kind: str, name: str) -> bytes:
 
 
 @pytest.fixture
-def server() -> Iterator[UpdateServer]:
-    with UpdateServer("demo-1") as running:
-        yield running
-
-
-@pytest.fixture
 def box(tmp_path: Path, server: UpdateServer) -> Box:
     """Runs release 7, which the server offers as well."""
     made = Box(tmp_path / "box", server.url, server.root)

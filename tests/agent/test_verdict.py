@@ -1,6 +1,5 @@
 """A verdict does not depend on luck, and what failed for a cause outside is tried once more when somebody says why."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -91,12 +90,6 @@ def test_the_shortest_window_has_rounds_enough(window: int) -> None:
 
 
 # --- once more, with a reason ---
-
-
-@pytest.fixture
-def server() -> Iterator[UpdateServer]:
-    with UpdateServer("demo-1") as running:
-        yield running
 
 
 @pytest.fixture

@@ -33,7 +33,7 @@ STATIC = """role: vm
 network: {interface: eth0, address: 10.0.2.15/25, gateway: 10.0.2.2, dns: [10.0.2.3]}
 """
 """The address that the machine's ports lead to; by DHCP it would come with another mask."""
-LONG = 900.0
+LONG = 600.0
 """Seconds: nothing may take longer, on two slow cores that do something else as well."""
 
 

@@ -232,15 +232,13 @@ def test_whole_again_it_is_taken_and_undone_by_the_box_alone_as_its_health_check
     with field.away():
         replace(whole, bytes)
 
-    def undone() -> bool:
-        report = field.report()
-        verdicts = {failure.release: failure for failure in report.failures}
+    def failed() -> bool:
+        verdicts = {failure.release: failure for failure in field.report().failures}
         failure = verdicts.get(wanted.document.sha256)
-        return bool(
-            failure and failure.verdict == Verdict.FAILED and "hello" in failure.reason and report.phase == Phase.IDLE
-        )
+        return bool(failure and failure.verdict == Verdict.FAILED and "hello" in failure.reason)
 
-    field.wait_until("the box to go back", undone)
+    field.wait_until("the verdict", failed)
+    field.wait_until("the box to go back", lambda: failed() and field.report().phase == Phase.IDLE)
     report = field.report()
     assert report.release == before.release
     (failure,) = [failure for failure in report.failures if failure.release == wanted.document.sha256]
@@ -288,8 +286,10 @@ def test_metadata_of_another_root_is_refused(field: Field, machine: Machine, met
 
 
 def test_older_metadata_is_refused(field: Field, machine: Machine, metadata: Path, first_timestamp: bytes) -> None:
+    before = field.report()
     (metadata / "timestamp.json").write_bytes(first_timestamp)
     field.wait_until("the refusal", lambda: names_the_error(field, "older", "version", "rollback"))
+    assert field.report().release == before.release and field.report().boot_id == before.boot_id
 
 
 # --- security updates: nobody commits anything ------------------------------------------------------------------------
@@ -347,12 +347,12 @@ def test_an_update_that_breaks_its_service_is_taken_back_and_the_next_one_of_ano
     wanted = field.store.offers.published(BOX)
     assert wanted
 
-    def went_back() -> bool:
-        report = field.report()
-        failed = {each.release for each in report.failures if each.verdict == Verdict.FAILED}
-        return wanted.document.sha256 in failed and report.phase == Phase.IDLE
+    def failed() -> bool:
+        bad = {each.release for each in field.report().failures if each.verdict == Verdict.FAILED}
+        return wanted.document.sha256 in bad
 
-    field.wait_until("the box to go back", went_back)
+    field.wait_until("the verdict", failed)
+    field.wait_until("the box to go back", lambda: failed() and field.report().phase == Phase.IDLE)
     patching.look()
     assert patching.head() == "locks: take back greeting 2.0 -> 3.0" and patching.locked()["greeting"] == "2.0"
     assert "hello" in patching.head("%b"), "the box's own reason"
