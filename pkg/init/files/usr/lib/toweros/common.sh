@@ -33,7 +33,8 @@ save_log() {
 
 # share PERCENT: so much of the box's memory, in bytes.
 share() {
-	echo $(($(sed -n 's/^MemTotal: *\([0-9]*\) kB/\1/p' $MEMINFO) * 1024 / 100 * $1))
+	read -r _ kib _ <$MEMINFO  # its first line is MemTotal
+	echo $((kib * 1024 / 100 * $1))
 }
 
 # limit FOLDER FILE VALUE: a kernel without that controller has no such file.
@@ -43,10 +44,10 @@ limit() {
 
 # make_group PATH: a cgroup, and that those above it give it every controller. With processes in it, it could give none.
 make_group() {
-	place=
-	for part in $(echo "$1" | tr / ' '); do
+	place= rest=$1/
+	while rest=${rest#/} && [ -n "$rest" ]; do
 		delegate "$place"
-		place=$place/$part
+		place=$place/${rest%%/*} rest=${rest#*/}
 		mkdir -p "$CGROUPS$place"
 	done
 }
