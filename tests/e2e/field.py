@@ -128,10 +128,16 @@ class Field(Setup):
         self.wait_until("a healthy box", settled, seconds)
         return self.report()
 
-    def ssh(self, command: str) -> str:
-        """Run a command on the box as the operator would; sshd may need a moment after the first healthy report."""
+    def ssh(self, command: str, login: bool = False) -> str:
+        """Run a command on the box as the operator would; sshd may need a moment after the first healthy report.
+
+        A login costs an emulated box three seconds of its processor, so commands share one, unless a new one is asked
+        for. It ends with the machine, or after a moment without commands.
+        """
         options = ["-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null", "-o", "LogLevel=ERROR"]
         options += ["-o", "ConnectTimeout=30", "-i", str(self.operator), "-p", str(self.port("ssh"))]
+        shared = ["ControlMaster=auto", f"ControlPath={self.folder}/ssh-%p", "ControlPersist=15"]
+        options += [] if login else [word for each in shared for word in ("-o", each)]
         for _ in range(20):
             try:
                 return run(["ssh", *options, "root@127.0.0.1", command], timeout=60).decode()

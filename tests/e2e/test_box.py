@@ -386,7 +386,8 @@ def test_greedy_services_and_a_killed_containerd_do_not_cost_the_box(field: Fiel
         "another hello", lambda: "ok" in field.try_ssh(INSIDE.format("bomb", "b() { b | b & }; b") + " && echo ok")
     )
     field.wait_until("the bomb's name", lambda: says("service hello: pids limit reached (1024)"))
-    containerd = field.ssh("cat /run/containerd/pid; kill -9 $(cat /run/containerd/pid)").strip()
+    words = "cat /run/containerd/pid; kill -9 $(cat /run/containerd/pid)"
+    containerd = field.ssh(words, login=True).strip()
     field.wait_until(
         "another containerd", lambda: field.try_ssh("cat /run/containerd/pid").strip() not in ("", containerd)
     )

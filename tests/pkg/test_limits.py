@@ -208,23 +208,6 @@ def test_what_is_left_behind_does_not_hold_the_watchdog_that_the_agent_opens_nex
     assert sh(tmp_path, f". {tmp_path}/boot") == "0\n0\n1\n", "opened before the ESP is checked, fed after it"
 
 
-def test_every_service_that_is_made_feeds_the_watchdog_until_the_agent_does(tmp_path: Path) -> None:
-    """Between the last container of onboot and the agent, a slow box makes its services: minutes, which no reset ends."""
-    for name in ("a", "b", "c"):
-        (tmp_path / "containers/services" / name).mkdir(parents=True)
-        (tmp_path / "containers/services" / name / "config.json").touch()
-    text = (INIT / "services").read_text().replace("\nmain\n", "\n").replace("/usr/lib/toweros/common.sh", "/dev/null")
-    # A file keeps what a device takes.
-    text = text.replace("-c $WATCHDOG", "-e $WATCHDOG").replace(">$WATCHDOG", ">>$WATCHDOG")
-    text = text.replace("=/dev/watchdog", f"={tmp_path}/dog")
-    (tmp_path / "dog").touch()
-    (tmp_path / "services").write_text(
-        text + 'for name in say save_log wait_for_containerd; do eval "$name() { :; }"; done\n'
-        "create() { wc -c <$WATCHDOG; }; wait_for_services() { wc -c <$WATCHDOG; }; main\n"
-    )
-    assert sh(tmp_path, f". {tmp_path}/services") == "0\n1\n2\n3\n"
-
-
 @pytest.mark.parametrize(("name", "seconds"), [("mount", "1800"), ("format", "600")])
 def test_a_large_file_system_has_its_time(name: str, seconds: str) -> None:
     assert f'org.toweros.timeout: "{seconds}"' in (CHECKOUT / "pkg" / name / "build.yml").read_text()
