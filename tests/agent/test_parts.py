@@ -107,6 +107,25 @@ def test_when_an_offer_is_taken(offer: Offer, failures: list[Failure], take: boo
     assert (rules.decide(offer, RUNNING, failures, NOW) is None) == take
 
 
+@pytest.mark.parametrize(
+    ("cut", "take"),
+    [
+        (rules.NO_CUT, True),
+        (rules.Cut(1, NOW - 59), False),
+        (rules.Cut(1, NOW - 60), True),
+        (rules.Cut(2, NOW - 599), False),
+        (rules.Cut(4, NOW - 3600), True),
+        (rules.Cut(4, NOW + 1), True),
+        (rules.Cut(4), True),
+    ],
+    ids=["none", "first", "first-over", "second", "fourth-over", "clock-jumped", "of-an-older-agent"],
+)
+def test_after_loss_of_power_there_is_a_pause_and_no_end(cut: rules.Cut, take: bool) -> None:
+    assert (rules.decide(_offer(8), RUNNING, [], NOW, (), cut) is None) == take
+    again = replace(_offer(8), retry=("ada: x",))
+    assert rules.decide(again, RUNNING, [], NOW, (), cut) is None, "whoever says why need not wait"
+
+
 def test_an_older_offer_is_refused() -> None:
     with pytest.raises(Refused, match="not newer"):
         rules.decide(_offer(6), RUNNING, [], NOW)

@@ -98,7 +98,7 @@ class History:
         cuts = self.memory.cuts.get(staged.content, 0)
         if cuts >= MAX_CUTS or not self.disk.in_trial(staged.sequence):
             return False
-        self.memory.cuts[staged.content] = cuts + 1
+        self.memory.cuts[staged.content], self.memory.cut_at[staged.content] = cuts + 1, int(time.time())
         del self.memory.staged[staged.sequence]
         self.save()
         self.log(f"release {staged.sequence} lost power in its trial: that does not count")
@@ -143,6 +143,13 @@ class History:
             self.log(f"the box is not started again, as that cannot be written down: {error}")
             return False
         return True
+
+    def learn(self, offer: Offer) -> None:
+        """What is signed for the release that runs: nobody staged the first one of a disk."""
+        boot, release = self.boot, offer.release.sha256
+        if (release, offer.sequence) == (boot.release, boot.started) and not boot.trial:
+            known = Staged(offer.sequence, release, offer.content, offer.uki.sha256, offer.addon.sha256)
+            self.memory.staged.setdefault(offer.sequence, known)
 
     def prove_time(self, offer: Offer, now: int) -> None:
         """Move the proven time on. A commit's date is a claim: past what is signed to hold, it proves nothing."""

@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from toweros_agent import deadlines, rules
+from toweros_agent import deadlines
 from toweros_agent.health.checks import Surroundings, onboot_failures, onboot_verdict
 from toweros_agent.health.condition import Condition
 from toweros_agent.health.system import System
@@ -21,7 +21,7 @@ from toweros_agent.history import History
 from toweros_agent.host.disk import Disk
 from toweros_agent.host.esp import Esp
 from toweros_agent.host.logs import onboot_said, said_last
-from toweros_agent.host.started import GONE, Started
+from toweros_agent.host.started import Started
 from toweros_agent.host.watchdog import Watchdog
 from toweros_agent.machine import Event, State, after
 from toweros_agent.nouns import FORMAT, Boot, Refused, Release, Staged, Verdict
@@ -51,7 +51,9 @@ class Agent:
         self.disk, self.esp = Disk(places.run / "disk"), Esp(places.run / "esp")
         self.history = History(self.disk, self.esp, self.boot, places.boot_id)
         self.state, self.error, self.unreached, self.stretch = State.STARTING, "", "", 0
-        self.started = Started(self.esp, self.boot, self.history.memory.staged)
+        self.upkeep = Upkeep(places, self.disk, self.esp, self.history, self.running)
+        other = self.upkeep.entries.other_uki()
+        self.started = Started(self.esp, self.boot, self.history.memory.staged, other_uki=other)
         self.trial = self.started.trial
         started = first_start(places.run / "agent.json")
         deadline = started + deadlines.trial(self.running.probation, self.running.checks)
@@ -61,7 +63,6 @@ class Agent:
         self.http = Http(self.watchdog.feed, self.wait, silence)
         root = (places.etc / "root.json").read_bytes()
         self.trust = Trust(self.http, self.disk.tuf, root, self.settings.server, self.boot.box)
-        self.upkeep = Upkeep(places, self.disk, self.esp, self.history, self.running)
         fetcher = Fetcher(self.http, self.disk, self.settings.bases)
         provenance = Provenance(self.http, self.settings.server, places.etc / "builder.json")
         self.update = Update(self.trust, provenance, fetcher, self.esp, self.history, self.upkeep)
@@ -131,8 +132,8 @@ class Agent:
         """One round of the trial."""
         if self.history.condemned():
             return self.go(Event.GO_BACK)
-        if self.started.gone:
-            return self.give_up(Verdict.INDETERMINATE, GONE)
+        if self.started.void:
+            return self.give_up(Verdict.INDETERMINATE, self.started.void)
         if failed := onboot_failures(self.places.run / "onboot"):
             name = failed[0].removeprefix("onboot ").partition(":")[0]
             return self.give_up(onboot_verdict(failed[0]), failed[0], onboot_said(self.places.run / "log", name))
@@ -150,15 +151,15 @@ class Agent:
     def poll(self) -> float:
         """Idle: one conditional GET, unless something is new."""
         self.condition.refresh()
-        if self.history.ends_itself(self.condition.keeper.hopeless):
-            return self.go(Event.DESPAIR)
         self.upkeep.restore()
-        offer, failures = self.update.look(), self.history.memory.failures
-        self.reporter.receipts = offer.receipts
-        retried = self.history.memory.retried.get(offer.content, ())
-        held = rules.decide(offer, self.running, failures, int(time.time()), retried)
+        if self.history.ends_itself(self.condition.keeper.hopeless or self.upkeep.entries.hopeless):
+            return self.go(Event.DESPAIR)
+        self.update.look()
+        self.reporter.receipts = self.update.receipts
+        held = self.update.held()
         if held is None:
             return self.go(Event.TAKE)
+        self.update.mend()
         self.error, self.stretch = held, 0
         return self.settings.poll
 

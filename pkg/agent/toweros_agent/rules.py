@@ -7,21 +7,40 @@
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 
 from toweros_agent.nouns import Entry, Failure, Offer, Refused, Release, Staged, Verdict
 
 MAX_INDETERMINATE = 4
 """How often one content is tried that never got a verdict."""
 RETRY_AFTER = (60, 600, 3600)
-"""Seconds to wait after the first, second, ... indeterminate end."""
+"""Seconds to wait after the first, second, ... indeterminate end, and after tries that ended by loss of power."""
+
+
+@dataclass(frozen=True)
+class Cut:
+    """How often the tries of a content ended by loss of power, and when that was found last."""
+
+    count: int = 0
+    time: int = 0
+
+
+NO_CUT = Cut()
 
 
 def decide(
-    offer: Offer, running: Release, failures: Sequence[Failure], now: int, retried: Collection[str] = ()
+    offer: Offer,
+    running: Release,
+    failures: Sequence[Failure],
+    now: int,
+    retried: Collection[str] = (),
+    cut: Cut = NO_CUT,
 ) -> str | None:
     """None: take it. A text: why not now ("" when the box already runs it).
 
     `retried` are the reasons for which its content was tried again already; any other forgives all failures of before.
+    Loss of power says nothing of a release, so it is no failure: but where power is bad, tries in a row are a box that
+    is away, so it waits as long as after a failure.
 
     Raises:
         Refused: the offer is older than what runs.
@@ -39,12 +58,18 @@ def decide(
             return f"release {offer.sequence} is held: {each.reason}"
     if len(same) >= MAX_INDETERMINATE:
         return f"release {offer.sequence} is held after {len(same)} tries: {same[-1].reason}"
-    if same:
-        due = same[-1].time + RETRY_AFTER[min(len(same), len(RETRY_AFTER)) - 1]
-        # A clock that jumped back must not hold a box for ever.
-        if same[-1].time <= now < due:
-            return f"release {offer.sequence} waits for {due - same[-1].time} s: {same[-1].reason}"
-    return None
+    pauses = [(_pause(len(same), same[-1].time, now), same[-1].reason)] if same else []
+    if cut.count and not forgiven:
+        pauses.append((_pause(cut.count, cut.time, now), "power was lost in its trial, which does not count"))
+    wait, why = max(pauses, default=(0, ""))
+    return f"release {offer.sequence} waits for {wait} s: {why}" if wait else None
+
+
+def _pause(count: int, since: int, now: int) -> int:
+    """The whole pause after the `count`-th end at `since`; 0: it is over."""
+    pause = RETRY_AFTER[min(count, len(RETRY_AFTER)) - 1]
+    # A clock that jumped back must not hold a box for ever.
+    return pause if since <= now < since + pause else 0
 
 
 def diagnose(entry: Entry, intact: bool, why: str, changed: str = "") -> str:

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 
 from toweros_agent import rules
+from toweros_agent.chain.entries import Entries
 from toweros_agent.history import History
 from toweros_agent.host.disk import Disk
 from toweros_agent.host.efivars import Variables, keep_fallback, partition_of
@@ -25,6 +26,7 @@ class Upkeep:
     def __init__(self, places: Places, disk: Disk, esp: Esp, history: History, running: Release) -> None:
         self.places, self.disk, self.esp, self.history, self.running = places, disk, esp, history, running
         self.loader = Loader(places.run / "esp", esp, Variables(places.efivars))
+        self.entries = Entries(esp, disk.state, history.boot, history.memory.staged)
         self.firmware = Firmware(places.run / "esp", Variables(places.efivars))
         self._fallback = self._clock = ""
         self._chores: dict[str, str] = {}
@@ -34,11 +36,13 @@ class Upkeep:
         clock = self._clock if time.time() < self.history.memory.time else ""
         disks = (trouble("TOWEROS", self.disk.root), trouble("STATE", self.places.state))
         told = (self._fallback, clock, *disks, *self._chores.values(), *self.loader.problems)
+        told += (*self.entries.problems,)
         return [problem for problem in told if problem]
 
     def restore(self) -> None:
         """What decides about the next boot is as it must be."""
         self.chore("put the boot loader right", self.loader.restore)
+        self.chore("put the boot files right", self.entries.restore)
 
     def chore(self, name: str, work: Callable[[], object]) -> None:
         self._chores.pop(name, None)
@@ -52,7 +56,7 @@ class Upkeep:
         self.set_clock()
         self.chore("look for a reset", lambda: self.history.look_for_reset(self.places.sys))
         self.restore()
-        changed = "; ".join(self.loader.problems)
+        changed = "; ".join((*self.loader.problems, *self.entries.problems))
         self.chore("look back", lambda: self.history.look_back(self.places.pstore, changed))
 
     def set_clock(self) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from toweros_agent.host.disk import Disk
 from toweros_agent.nouns import FORMAT, Failure, Json, Reset, Staged, Verdict, number, text
+from toweros_agent.rules import Cut
 
 MAX_FAILURES = 8
 MAX_RESETS = 8
@@ -29,6 +30,8 @@ class Memory:
     """Content -> the reasons for which it was tried again. Beside the failures, as an older agent reads those too."""
     cuts: dict[str, int] = field(default_factory=dict)
     """Content -> how often its tries ended by loss of power."""
+    cut_at: dict[str, int] = field(default_factory=dict)
+    """Content -> when that was found last. Beside the count, as an older agent reads that too."""
 
     @classmethod
     def parse(cls, data: bytes) -> "Memory":
@@ -41,7 +44,12 @@ class Memory:
         fetched, moment = dict(document["fetched"]), int(document["time"])
         retried = {content: [text(each) for each in why] for content, why in document.get("retried", {}).items()}
         cuts = {content: number(count) for content, count in document.get("cuts", {}).items()}
-        return cls({each.sequence: each for each in staged}, failures, fetched, moment, resets, retried, cuts)
+        cut_at = {content: number(when) for content, when in document.get("cut_at", {}).items()}
+        return cls({each.sequence: each for each in staged}, failures, fetched, moment, resets, retried, cuts, cut_at)
+
+    def cut(self, content: str) -> Cut:
+        """Loss of power in the tries of a content."""
+        return Cut(self.cuts.get(content, 0), self.cut_at.get(content, 0))
 
     def encode(self) -> bytes:
         staged = [asdict(each) for each in self.staged.values()]
@@ -50,6 +58,7 @@ class Memory:
         document = {"format": FORMAT, "staged": staged, "failures": failures, "resets": resets}
         document["retried"] = dict([*self.retried.items()][-MAX_FAILURES:])
         document["cuts"] = dict([*self.cuts.items()][-MAX_FAILURES:])
+        document["cut_at"] = dict([*self.cut_at.items()][-MAX_FAILURES:])
         return json.dumps(document | {"fetched": self.fetched, "time": self.time}, indent=1).encode()
 
     @classmethod

@@ -3,7 +3,8 @@
 A power cut while an entry gets its name leaves two records of one content, and the check of the file system before the
 agent (pkg/init) empties one of them: that may be the one that was started. The other has all of the content then, and
 gets the name again. Where there is none, nothing could be blessed or counted, so the trial ends without a verdict: a
-boot that was started as a trial never goes on as a blessed one by losing its entry.
+boot that was started as a trial never goes on as a blessed one by losing its entry. The same for one whose UKI is
+another than was staged: its verdict would be about something else.
 """
 
 import contextlib
@@ -15,19 +16,25 @@ from toweros_agent.host.renaming import rename
 from toweros_agent.nouns import Boot, Entry, Staged
 
 GONE = "its boot entry is gone from the ESP: a power cut, or a bad disk"
+ANOTHER = "its boot entry has another UKI than was staged: a bad disk, or somebody wrote there"
 
 
 class Started:
-    """`trial`: this boot is one. `gone`: and its entry is lost, while there are others to go back to."""
+    """`trial`: this boot is one. `void`: why it can come to no verdict, while there are others to go back to.
 
-    def __init__(self, esp: Esp, boot: Boot, staged: Mapping[int, Staged]) -> None:
+    `other_uki`: what was started is known to be another than was staged.
+    """
+
+    def __init__(self, esp: Esp, boot: Boot, staged: Mapping[int, Staged], *, other_uki: bool = False) -> None:
         entry = esp.get(boot.sequence)
         if entry is None and boot.sequence in staged:
             with contextlib.suppress(OSError):
                 entry = take_back(esp, staged[boot.sequence])
         itself = boot.started == boot.sequence  # else the entry is there, under the number of another release
-        self.gone = boot.trial and entry is None and itself and bool(esp.entries())
-        self.trial = boot.trial and (self.gone or (entry is not None and not entry.plain))
+        gone = boot.trial and entry is None and itself and bool(esp.entries())
+        self.trial = boot.trial and (gone or (entry is not None and not entry.plain))
+        another = self.trial and other_uki and len(esp.entries()) > 1
+        self.void = GONE if gone else ANOTHER if another else ""
 
 
 def take_back(esp: Esp, staged: Staged) -> Entry | None:

@@ -7,7 +7,7 @@ bootable name last, when all that it needs was read back.
 import contextlib
 import time
 
-from toweros_agent import deadlines
+from toweros_agent import deadlines, rules
 from toweros_agent.history import History
 from toweros_agent.host.esp import Esp
 from toweros_agent.nouns import MAX_RETRIES, Entry, Offer, Refused, Release, Staged
@@ -38,6 +38,7 @@ class Update:
             if afresh or self.trust.changed() or self._offer is None or now > self._offer.expires:
                 self._offer = None
                 self._offer = self.trust.offer()
+                self.history.learn(self._offer)
                 self.history.prove_time(self._offer, now)
                 self.upkeep.chore("remember", self.history.save)
         return self._offer
@@ -46,6 +47,22 @@ class Update:
     def receipts(self) -> str:
         """The key of the server's receipts, as the last look had it."""
         return self._offer.receipts if self._offer else ""
+
+    def held(self) -> str | None:
+        """Why the offer is not taken now; None: it is. Raises `Refused`."""
+        assert self._offer
+        offer, memory = self._offer, self.history.memory
+        retried, cut = memory.retried.get(offer.content, ()), memory.cut(offer.content)
+        return rules.decide(offer, self.upkeep.running, memory.failures, int(time.time()), retried, cut)
+
+    def mend(self) -> None:
+        """Bring a boot file that the ESP should have and no place here has, where it is still offered."""
+        lost = self.upkeep.entries.lost
+        for name, target in (("uki.efi", self._offer.uki), ("addon.efi", self._offer.addon)) if self._offer else ():
+            if target.sha256 in lost:
+                with self.http.at_most(deadlines.LOOK):
+                    self.fetcher.target(target, self.disk.state / name)
+                self.upkeep.restore()
 
     def look_closely(self) -> None:
         """What is asked of the box now, and that it could take it: it is from a builder whom this release believes."""
