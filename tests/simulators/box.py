@@ -10,6 +10,7 @@ import json
 import os
 import struct
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from hashlib import sha256
 from io import BytesIO
@@ -80,6 +81,10 @@ class Box:
         self.run, self.esp = root / "run", root / "run" / "esp"
         self.disk, self.linux = root / "run" / "disk", root / "run" / "esp" / "EFI" / "Linux"
         self.services, self.rebooted, self.hang = Services(), 0, False
+        self.frozen = False
+        """Nobody can write the ESP."""
+        self.started: Callable[[nouns.Entry], str] = lambda entry: ""
+        """Why the initrd gives up on an entry before it looks at its release."""
         for folder in ("layers", "releases", "state", "tuf", "identity"):
             (self.disk / folder).mkdir(parents=True)
         self.linux.mkdir(parents=True)
@@ -147,12 +152,12 @@ class Box:
 
     def power_on(self) -> Agent | None:
         """Tries as the hardware would; the firmware's own fallback ends the tries of one power-on."""
-        entry = self._systemd_boot()
+        entry = self._boot_next() or self._systemd_boot()
         if entry is None or not self._loads(entry):
             entry = self._fallback()
         if entry is None or not self._loads(entry):
             return None
-        why = self._initrd(entry.sequence)
+        why = self.started(entry) or self._initrd(entry.sequence)
         if why:
             (self.disk / "state" / f"why-{entry.sequence}").write_text(why)
             if entry.plain:
@@ -171,7 +176,7 @@ class Box:
         if not entries:
             return None
         best = entries[-1]
-        if best.left:
+        if best.left and not self.frozen:
             counted = nouns.Entry(best.sequence, best.left - 1, best.done + 1)
             self._rename(best, counted.name)
             return counted
@@ -184,12 +189,23 @@ class Box:
 
     def _fallback(self) -> nouns.Entry | None:
         """The second of BootOrder, if its file is there."""
-        folder = self.root / "efivars"
-        order = list(folder.glob("BootOrder-*"))
+        order = list((self.root / "efivars").glob("BootOrder-*"))
         if not order:
             return None
-        second = struct.unpack("<H", order[0].read_bytes()[6:8])[0]
-        option = next(folder.glob(f"Boot{second:04X}-*")).read_bytes()
+        return self._option(struct.unpack("<H", order[0].read_bytes()[6:8])[0])
+
+    def _boot_next(self) -> nouns.Entry | None:
+        """What the firmware was told to start once."""
+        for path in (self.root / "efivars").glob("BootNext-*"):
+            attributes, number = struct.unpack("<IH", path.read_bytes())
+            path.unlink()
+            assert attributes == 7
+            return self._option(number)
+        return None
+
+    def _option(self, number: int) -> nouns.Entry | None:
+        folder = self.root / "efivars"
+        option = next(folder.glob(f"Boot{number:04X}-*")).read_bytes()
         name = option.decode("utf-16-le", errors="ignore").split("\\EFI\\Linux\\")[1].split("\0")[0]
         return nouns.Entry.parse(name) if (self.linux / name).exists() else None
 
