@@ -7,6 +7,7 @@ answers, with or without the controller's state: the working folder, or `--head`
 import enum
 import sys
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -62,7 +63,8 @@ def show(
     store = context.existing_store(settings)
     with _question(settings, store, folder, base, head) as question:
         measured = _measured(question, store, settings) if build else None
-        summary = preview(question, store, measured, _advisories(store, settings))
+        known = replace(question, keys=settings.keys)
+        summary = preview(known, store, measured, _advisories(store, settings))
         _print(summary, output)
     if detailed and not summary.empty:
         raise typer.Exit(CHANGES)

@@ -36,6 +36,7 @@ def markdown(summary: Summary, mark: str = "", note: str = "") -> str:
     head += ["### TowerOS plan", "", f"**{headline(summary)}**" if not summary.empty else "**No changes.**", ""]
     head += [f"{quote(summary.base or 'nothing deployed')} to {quote(summary.head)}", ""]
     head += _fitting([f"- Policy: {quote(line.strip())}" for line in policy_lines(summary)], POLICY_BYTES)
+    head += [f"- **Warning**: {quote(each)}" for each in summary.warnings]
     foot = [
         "",
         *([sizes_note(summary), ""] if summary.groups else []),

@@ -106,7 +106,8 @@ class SecurityChange:
 
 @dataclass(frozen=True)
 class Summary:
-    """A whole plan, ready to be read. `exact`: sizes were measured; `stateful`: the controller's state was there."""
+    """A whole plan, ready to be read. `exact`: sizes were measured; `stateful`: the controller's state was there.
+    `warnings`: what a person should put right whatever becomes of this plan."""
 
     base: str
     head: str
@@ -123,6 +124,7 @@ class Summary:
     exact: bool = False
     stateful: bool = False
     digest: str = ""
+    warnings: tuple[str, ...] = ()
 
     @property
     def empty(self) -> bool:

@@ -25,13 +25,14 @@ NOTHING = "No changes."
 def render(summary: Summary) -> str:
     """The whole plan as text."""
     policy = section("Policy", policy_lines(summary))
+    warnings = section("Warnings", [f"  ! {each}" for each in summary.warnings])
     if summary.empty:
         quiet = summary.verdict.state == Ruling.ACCEPTED and not summary.policy
-        return NOTHING if quiet or not policy else f"{policy}\n\n{NOTHING}"
+        return "\n\n".join([*filter(None, ("" if quiet else policy, warnings)), NOTHING])
     builds = [f"  + {step.subject}: {step.reason}" for step in summary.builds]
     versions = [f"  ~ {version(each)}" for each in summary.versions]
     parts = [section("Packages", builds), section("Boxes", [f"  {box_line(summary, each)}" for each in summary.groups])]
-    parts += [section("Versions", versions), section("Security", security_lines(summary)), policy]
+    parts += [section("Versions", versions), section("Security", security_lines(summary)), policy, warnings]
     return "\n\n".join(
         [*filter(None, parts), f"{sizes_note(summary)}\nDigest: sha256:{summary.digest}", headline(summary)]
     )

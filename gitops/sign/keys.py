@@ -50,6 +50,7 @@ class KeyState(StrEnum):
     EXPIRED = "expired"
     MISSING = "missing"
     OFFLINE = "offline"
+    BEHIND = "behind"
 
 
 @dataclass(frozen=True)
@@ -224,7 +225,8 @@ def status(folder: Path, now: datetime) -> list[KeyStatus]:
 def warnings(rows: Sequence[KeyStatus]) -> list[str]:
     """One sentence for each row that needs a hand."""
     words = {KeyState.WARN: "ends soon", KeyState.EXPIRED: "has ended", KeyState.MISSING: "is missing"}
-    return [f"{row.name} {words[row.state]}" for row in rows if row.state in words]
+    ended = [f"{row.name} {words[row.state]}" for row in rows if row.state in words]
+    return [*ended, *(row.backup for row in rows if row.state == KeyState.BEHIND)]
 
 
 def guid(folder: Path) -> str:

@@ -10,10 +10,12 @@ needs counts as built, and sizes come from the locks.
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gitops.errors import FleetError, SourceError, TowerosError
 from gitops.fleet import load_fleet, load_policy
+from gitops.fleet.system_files import ROOT_JSON
 from gitops.model import Existing, Fleet, Inventory, Plan, Revision, Sign, Tree
 from gitops.plan import box_keys, plan, to_build
 from gitops.review.nouns import Ruling, SecurityChange, Side, Summary, Verdict
@@ -35,13 +37,15 @@ UNCHECKED = Verdict()
 
 @dataclass(frozen=True)
 class Question:
-    """What is compared. `named`: the base was asked for, so the store's word on the boxes does not count."""
+    """What is compared. `named`: the base was asked for, so the store's word on the boxes does not count.
+    `keys`: the controller's keys folder, where it is this machine's."""
 
     base: Point | None
     head: Point
     verdict: Verdict = UNCHECKED
     named: bool = False
     platform: str = "linux/amd64"
+    keys: Path | None = None
 
 
 def preview(
@@ -62,7 +66,9 @@ def preview(
     ledger = replace(ledger, measured=measured or {})
     summary = summarize(planned, base, head, existing, ledger)
     security = _security(base, head, advisories)
-    return replace(summary, verdict=question.verdict, stateful=store is not None, security=security)
+    return replace(
+        summary, verdict=question.verdict, stateful=store is not None, security=security, warnings=_warnings(question)
+    )
 
 
 def _security(base: Side | None, head: Side, advisories: "Advisories | None") -> SecurityChange:
@@ -72,6 +78,16 @@ def _security(base: Side | None, head: Side, advisories: "Advisories | None") ->
     old, new = base.fleet.packages, head.fleet.packages
     wanted = keys(Inventory.union(inventory for _, *both in relocked(old, new) for inventory in both))
     return compared(old, new, advisories.knowledge(wanted, int(time.time()))) if wanted else SecurityChange()
+
+
+def _warnings(question: Question) -> tuple[str, ...]:
+    """What is wrong with the fleet repo whatever this plan changes."""
+    tree = question.head[1]
+    if not (question.keys and ROOT_JSON in tree.entries()):
+        return ()
+    from gitops.sign.roots.standing import behind  # with python-tuf, this takes long to load
+
+    return tuple(filter(None, [behind(question.keys, tree.read(ROOT_JSON))]))
 
 
 def changes(question: Question, store: "Store | None") -> Plan:

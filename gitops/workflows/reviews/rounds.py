@@ -92,7 +92,8 @@ class Reviews:
         first = Trust.of_files(self._settings.allowed_signers, self._settings.openpgp_keys)
         judged = verdict(clone, head, base, first)
         point = (base, clone.tree(base)) if base else None
-        question = Question(point, (head, clone.tree(head)), judged, named=True, platform=self._settings.platform)
+        settings = self._settings
+        question = Question(point, (head, clone.tree(head)), judged, True, settings.platform, settings.keys)
         measured = measure(question, self._store, self._settings) if build else None
         return preview(question, self._store, measured, Advisories(self._store, self._settings.feeds))
 

@@ -1,5 +1,6 @@
-"""`toweros keys`: init, status; rotate and renew; make, sign and import for roots whose keys are in many places."""
+"""`toweros keys`: init, status, export; rotate, renew; make, sign, import for roots whose keys are in many places."""
 
+import contextlib
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
@@ -9,13 +10,18 @@ import typer
 from gitops.cli import context
 from gitops.cli.context import ConfigOption
 from gitops.cli.output import Output, OutputOption, emit, table, talk
-from gitops.errors import SettingsError, SignError
+from gitops.errors import SettingsError, SignError, TowerosError
+from gitops.fleet.system_files import ROOT_JSON
+from gitops.settings import Settings
 from gitops.sign import keys
 from gitops.sign.commits import CommitKey
+from gitops.sign.keys import KeyState, KeyStatus
 from gitops.sign.receipts import Receipts
 from gitops.sign.roots import draft as drafts
 from gitops.sign.roots import rotation
+from gitops.sign.roots.standing import behind
 from gitops.sign.tuf import ONLINE
+from gitops.workflows.question import deployed_point
 
 PassphraseOption = Annotated[Path | None, typer.Option("--passphrase-file", help="Holds the root keys' passphrase.")]
 KeysArgument = Annotated[Path | None, typer.Argument(help="The keys folder (default: the setting `keys`).")]
@@ -26,6 +32,7 @@ def register(app: typer.Typer) -> None:
     group = typer.Typer(help="The keys that boxes trust.", no_args_is_help=True)
     group.command()(init)
     group.command()(status)
+    group.command()(export)
     group.command()(rotate)
     group.command()(renew)
     group.command()(make)
@@ -49,15 +56,34 @@ def init(
     talk.print(allowed, soft_wrap=True, markup=False)
 
 
-def status(folder: KeysArgument = None, config: ConfigOption = None, output: OutputOption = Output.table) -> None:
-    """Where every key is, when it ends, what to back up."""
-    place = folder or context.settings(config).keys
+def status(
+    folder: KeysArgument = None,
+    public: Annotated[Path | None, typer.Option("--public", help="The fleet repo's keys/ (default: deployed).")] = None,
+    config: ConfigOption = None,
+    output: OutputOption = Output.table,
+) -> None:
+    """Where every key is, when it ends, what to back up; and whether the fleet repo knows the newest root."""
+    settings = context.settings(config)
+    place = folder or settings.keys
     rows = keys.status(place, datetime.now(UTC))
+    theirs = _in_fleet(public) if public else _deployed(settings) if place == settings.keys else None
+    if theirs and (problem := behind(place, theirs)):
+        rows.append(KeyStatus("keys/root.json", "TUF root", "the fleet repo", 0, KeyState.BEHIND, problem))
     cells = [[row.name, row.kind, row.place, _day(row.expires), row.state, row.backup] for row in rows]
     heads = ["KEY", "KIND", "PLACE", "ENDS", "STATE", "BACK UP"]
     emit([row.as_json() for row in rows], output, lambda: table(heads, cells))
     for sentence in keys.warnings(rows):
         talk.print(f"[yellow]warning:[/yellow] {sentence}")
+
+
+def export(
+    public: Annotated[Path, typer.Argument(metavar="DIR", help="The fleet repo's keys/.")],
+    folder: KeysArgument = None,
+    config: ConfigOption = None,
+) -> None:
+    """Copy the public halves to the fleet repo, to be committed."""
+    keys.export(folder or context.settings(config).keys, public)
+    talk.print(f"the public halves are in {public}; commit them")
 
 
 def rotate(
@@ -142,6 +168,25 @@ def _settled(place: Path, public: Path | None, missing: str) -> None:
     talk.print("the new root is signed; the next pass of the controller publishes it")
     root = f"{public / 'root.json'}" if public else f"{place / 'root.json'} as keys/root.json of the fleet repo"
     talk.print(f"commit {root}: until then new boxes are built to trust the root before, and the keys that it names")
+    if not public:
+        talk.print("`toweros keys export DIR` copies it; `toweros keys status` and `toweros plan` say when that is due")
+
+
+def _in_fleet(public: Path) -> bytes | None:
+    try:
+        return (public / "root.json").read_bytes()
+    except OSError as error:
+        raise SettingsError(f"{public / 'root.json'}: {error.strerror}") from error
+
+
+def _deployed(settings: Settings) -> bytes | None:
+    """keys/root.json of what is deployed; None: there is none, or no controller's state here that can be read."""
+    with contextlib.suppress(TowerosError):
+        store = context.existing_store(settings)
+        point = deployed_point(store) if store else None
+        if point and ROOT_JSON in point[1].entries():
+            return point[1].read(ROOT_JSON)
+    return None
 
 
 def _rotate_builder(place: Path, public: Path | None) -> None:
