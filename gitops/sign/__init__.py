@@ -25,6 +25,7 @@ from gitops.sign import envelope, keys, secureboot, tuf
 from gitops.sign.bins import Bins, Published
 from gitops.sign.receipts import Receipts
 from gitops.store import Store
+from gitops.store.notes.restored import VersionFloor
 
 __all__ = ["Signer"]
 
@@ -57,7 +58,9 @@ class Signer:
         if (stamp := keys.stamp(self._folder)) != self._stamp:
             self._online, self._roots = keys.load_online(self._folder), keys.load_roots(self._folder)
             self._stamp = stamp
-        return tuf.update(published, targets, tuf.Authority(self._roots, self._online), now, self._bins)
+        floor = (self._store.notes.get(VersionFloor) if self._store else None) or VersionFloor()
+        authority = tuf.Authority(self._roots, self._online, floor.version, floor.at_once)
+        return tuf.update(published, targets, authority, now, self._bins)
 
     def targets(self, published: Published) -> dict[str, Target]:
         """What the published metadata offers now."""

@@ -6,6 +6,7 @@ in which they must appear: roots, bins, targets, snapshot, `timestamp.json` last
 - It reads only through `read` and writes nothing: the same question gives the same list. Nothing due, nothing to write.
 - Version numbers rise from what `timestamp.json` reaches, so files that a killed run left behind do not count and
   are overwritten: no client was ever pointed at them.
+- After a restore the versions of all roles rise above a floor, as soon as anything is signed.
 - A role is signed again when what it says changes, when its expiry comes nearer than its margin, or when root names
   other keys. Only bins that changed get a new file.
 
@@ -72,6 +73,9 @@ class Authority:
 
     roots: Mapping[int, bytes]
     online: Mapping[str, CryptoSigner]
+    floor: int = 0
+    """The lowest version of what is signed: clients may have seen all below it. `at_once`: even when nothing is due."""
+    at_once: bool = False
 
     def root(self) -> Root:
         return Metadata[Root].from_bytes(self.roots[max(self.roots)]).signed
@@ -101,18 +105,14 @@ def update(
     Raises:
         SignError: root has expired, or an online key is not the one that root names.
     """
-    time = datetime.fromtimestamp(now, UTC)
     root = authority.root()
-    _check_keys(root, authority, time)
-    run = _Run(published, authority, root, time)
-    timestamp = run.current("timestamp", "timestamp.json", Timestamp)
-    snapshot = run.current("snapshot", _name("snapshot", timestamp), Snapshot)
-    meta = dict(snapshot.signed.meta) if snapshot else {}
-    run.bins(meta, targets, bins)
-    run.delegations(meta)
-    version = run.snapshot(snapshot, meta)
-    run.timestamp(timestamp, version)
-    return run.files
+    _check_keys(root, authority, datetime.fromtimestamp(now, UTC))
+    floor = authority.floor if authority.at_once else 0
+    files = _Run(published, authority, now, floor).update(targets, bins)
+    if files and floor != authority.floor:
+        # Some versions above the floor and others below would be a mix: clients that saw more refuse it.
+        files = _Run(published, authority, now, authority.floor).update(targets, bins)
+    return files
 
 
 def read_targets(published: Published, bins: Bins) -> dict[str, Target]:
@@ -142,11 +142,22 @@ def bin_of(path: str) -> str:
 class _Run:
     """One update: collects files in their order."""
 
-    def __init__(self, published: Published, authority: Authority, root: Root, time: datetime) -> None:
-        self._published, self._authority, self._root, self._time = published, authority, root, time
+    def __init__(self, published: Published, authority: Authority, now: int, floor: int) -> None:
+        self._published, self._authority, self._floor = published, authority, floor
+        self._root, self._time = (root := authority.root()), datetime.fromtimestamp(now, UTC)
         self._succinct = SuccinctRoles(list(root.roles["targets"].keyids), 1, BITS, PREFIX)
         wanted = {f"{version}.root.json": data for version, data in sorted(authority.roots.items())}
         self.files = [(name, data) for name, data in wanted.items() if published(name) != data]
+
+    def update(self, targets: Mapping[str, Target], bins: Bins) -> list[tuple[str, bytes]]:
+        timestamp = self.current("timestamp", "timestamp.json", Timestamp)
+        snapshot = self.current("snapshot", _name("snapshot", timestamp), Snapshot)
+        meta = dict(snapshot.signed.meta) if snapshot else {}
+        self.bins(meta, targets, bins)
+        self.delegations(meta)
+        version = self.snapshot(snapshot, meta)
+        self.timestamp(timestamp, version)
+        return self.files
 
     def current(self, role: str, name: str, kind: type[AnySigned]) -> Metadata[AnySigned] | None:
         """The published document of a role, or None when there is none that can be read."""
@@ -160,8 +171,10 @@ class _Run:
         for path, target in targets.items():
             shares[bin_of(path)][path] = target
         for role, share in shares.items():
-            before = self._published_bin(role, meta.get(f"{role}.json"), bins)
-            if before is None or before.targets != share or self._due("targets", before.expires, before.keyids):
+            known = meta.get(f"{role}.json")
+            before = self._published_bin(role, known, bins)
+            low = known is None or known.version < self._floor
+            if before is None or low or before.targets != share or self._due("targets", before.expires, before.keyids):
                 self._targets(role, meta, Targets(targets={path: _file(path, share[path]) for path in sorted(share)}))
 
     def _published_bin(self, role: str, known: MetaFile | None, bins: Bins) -> Bin | None:
@@ -183,23 +196,27 @@ class _Run:
 
     def _targets(self, role: str, meta: dict[str, MetaFile], wanted: Targets) -> None:
         known = meta.get(f"{role}.json")
-        wanted.version = known.version + 1 if known else 1
+        wanted.version = self._next(known)
         meta[f"{role}.json"] = self._sign("targets", wanted, f"{wanted.version}.{role}.json")
 
     def snapshot(self, before: Metadata[Snapshot] | None, meta: dict[str, MetaFile]) -> MetaFile:
         if before and before.signed.meta == meta and not self._old("snapshot", before):
             return MetaFile(before.signed.version, *_length_and_hash(self._published(_name("snapshot", None, before))))
-        version = before.signed.version + 1 if before else 1
+        version = self._next(before.signed if before else None)
         return self._sign("snapshot", Snapshot(version=version, meta=meta), f"{version}.snapshot.json")
 
     def timestamp(self, before: Metadata[Timestamp] | None, snapshot: MetaFile) -> None:
         if before and before.signed.snapshot_meta == snapshot and not self._old("timestamp", before):
             return
-        version = before.signed.version + 1 if before else 1
+        version = self._next(before.signed if before else None)
         self._sign("timestamp", Timestamp(version=version, snapshot_meta=snapshot), "timestamp.json")
 
     def _old(self, role: str, document: Metadata[AnySigned]) -> bool:
-        return self._due(role, document.signed.expires, document.signatures.keys())
+        low = document.signed.version < self._floor
+        return low or self._due(role, document.signed.expires, document.signatures.keys())
+
+    def _next(self, before: MetaFile | Signed | None) -> int:
+        return max(before.version + 1 if before else 1, self._floor)
 
     def _due(self, role: str, expires: datetime, keyids: Collection[str]) -> bool:
         near = expires - self._time < timedelta(days=LIFETIMES[role].margin)

@@ -28,12 +28,15 @@ WAIT = 10
 """Seconds that a connection or a writer's turn is waited for."""
 IDLE = 60
 """Seconds after which PostgreSQL ends the transaction of a process that hangs in it: others wait for its rows."""
-READ, DURABLE, QUICK = "read", "durable", "quick"
+READ, MOMENT, DURABLE, QUICK = "read", "moment", "durable", "quick"
 BEGIN = {
     ("sqlite", READ): ("BEGIN",),
+    ("sqlite", MOMENT): ("BEGIN",),
     # A transaction that reads first and writes later cannot wait for its turn: SQLite refuses it at once.
     ("sqlite", DURABLE): ("PRAGMA synchronous=FULL", "BEGIN IMMEDIATE"),
     ("sqlite", QUICK): ("PRAGMA synchronous=NORMAL", "BEGIN IMMEDIATE"),
+    # Not for every reader: one that locks a row would fail where its writer came first.
+    ("postgresql", MOMENT): ("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ",),
     ("postgresql", QUICK): ("SET LOCAL synchronous_commit=off",),
 }
 """What opens a transaction, by dialect and kind."""
@@ -60,8 +63,12 @@ class Database:
         self.engine.dispose()
 
     def read(self) -> contextlib.AbstractContextManager[Connection]:
-        """Everything that is read within is of one moment."""
+        """Every statement within sees what was there when it began; in SQLite, when the first one did."""
         return self._transaction(READ)
+
+    def moment(self) -> contextlib.AbstractContextManager[Connection]:
+        """Everything that is read within is of one moment, while others write."""
+        return self._transaction(MOMENT)
 
     def write(self, *, durable: bool = True) -> contextlib.AbstractContextManager[Connection]:
         """One transaction: all of it is there when the context ends, or nothing of it.
@@ -72,17 +79,22 @@ class Database:
 
     def copy_to(self, other: "Database", which: Iterable[Table]) -> None:
         """Give an empty database the rows of these tables as they are now; numbers that it counts itself begin anew."""
-        with self.read() as old, other.write() as new:
+        with self.moment() as old, other.write() as new:
             for table in which:
-                columns = [column for column in table.columns if column.autoincrement is not True]
-                found = old.execute(select(*columns).order_by(*table.primary_key.columns)).mappings()
-                if rows := [dict(row) for row in found]:
-                    new.execute(insert(table), rows)
+                copy_rows(old, new, table)
 
     @contextlib.contextmanager
     def _transaction(self, kind: str) -> Iterator[Connection]:
         with self.engine.connect().execution_options(kind=kind) as connection, connection.begin():
             yield connection
+
+
+def copy_rows(old: Connection, new: Connection, table: Table) -> None:
+    """Give an empty table the rows of its like; numbers that a database counts itself begin anew."""
+    columns = [column for column in table.columns if column.autoincrement is not True]
+    found = old.execute(select(*columns).order_by(*table.primary_key.columns)).mappings()
+    if rows := [dict(row) for row in found]:
+        new.execute(insert(table), rows)
 
 
 def upsert(connection: Connection, table: Table, key: Mapping[str, Any], columns: Mapping[str, Any]) -> None:

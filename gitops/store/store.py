@@ -10,6 +10,7 @@ from gitops.store import schema, tables
 from gitops.store.boxes import Boxes
 from gitops.store.builds import Builds
 from gitops.store.database import HINT, Database, database_url
+from gitops.store.files import photograph
 from gitops.store.files.attestations import Attestations
 from gitops.store.files.blobs import Blobs, Layers
 from gitops.store.files.layout import Layout
@@ -44,13 +45,17 @@ class Store:
         self.sightings = Sightings(self._database, self.lease)
 
     @classmethod
-    def open(cls, root: Path, url: str = "", *, migrate: bool = False) -> "Store":
-        """Open or make a store. `url` is that of its database; empty: SQLite, in the folder.
+    def open(cls, root: Path, url: str = "", *, migrate: bool = False, restoring: bool = False) -> "Store":
+        """Open or make a store. `url` is that of its database; empty: SQLite, in the folder. `restoring`: even one that
+        a restore left half done.
 
         Raises:
             StoreError: the folder cannot be written; the database is damaged, away, or another version's (`migrate`
                 brings an older one forward).
         """
+        if Layout(root).restoring.exists() and not restoring:
+            hint = "run `toweros restore FILE --replace` again, to its end"
+            raise StoreError(f"{root} is half restored: a restore was stopped", hint=hint)
         try:
             root.mkdir(parents=True, exist_ok=True)
             return cls(root, url or f"sqlite:///{Layout(root.resolve()).database}", migrate=migrate)
@@ -105,6 +110,10 @@ class Store:
         with self.lease.held():
             everything = (table for table in tables.metadata.sorted_tables if table is not tables.leases)
             self._database.copy_to(other._database, everything)
+
+    def photograph(self, file: Path) -> None:
+        """Everything in the database as of one moment, in a new SQLite file. Whoever writes goes on."""
+        photograph.take(self._database, file)
 
     def existing(self, *, attested: bool = False) -> Existing:
         """What the last pass left, for the next plan. `attested`: a release is whole only with its provenance."""

@@ -14,6 +14,7 @@ from gitops.store.database import upsert
 from gitops.store.notes import documents
 from gitops.store.notes.box_keys import Asking, BoxKeys, Enrolled
 from gitops.store.notes.documents import NAMES, name_of
+from gitops.store.notes.restored import VersionFloor
 from gitops.store.tables import notes
 
 A, B = "a" * 64, "b" * 64
@@ -51,6 +52,7 @@ DOCUMENTS: dict[Any, tuple[str, Any, Any]] = {
             "failing": 6,
         },
     ),
+    VersionFloor: ("", VersionFloor(1_790_000_000, True), {"version": 1_790_000_000, "at_once": True}),
     documents.Exposures: (
         "",
         documents.Exposures(

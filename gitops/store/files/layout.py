@@ -6,6 +6,7 @@ layers/deltas/OLD/NEW.zst                                  buildah/       the bu
 repo/metadata/*.json        what boxes trust               logs/          what builds print
 repo/attestations/*.json    who built it, of what
 repo/lease-TOKEN/           metadata on its way there      id             the folder's own name, for the lease
+replaced-TIME/              what a restore took away       restoring      there while a restore is not done
 source/  review/  plan/  security/  clones of the fleet repo       .KIND-*        work in progress (`Scratch`)
 """
 
@@ -29,12 +30,14 @@ class Scratch(enum.StrEnum):
     extract = ".extract-"
     tar = ".tar-"
     feed = ".feed-"
+    backup = ".backup-"
+    restore = ".restore-"
 
 
 LEFTOVERS = {
     f"{Scratch.build}*": 0.0,
     f"{Scratch.fetch}*": 0.0,
-    f"{Scratch.plan}*": 24 * HOUR,
+    **dict.fromkeys((f"{Scratch.plan}*", f"{Scratch.backup}*", f"{Scratch.restore}*"), 24 * HOUR),
     **dict.fromkeys(
         (f"{Scratch.extract}*", f"{Scratch.tar}*", f"{Scratch.feed}*", "toolbox/.new-*", "toolbox/*/work/*"), HOUR
     ),
@@ -77,6 +80,11 @@ class Layout:
     def identity(self) -> Path:
         """The file that names this folder, so that the database knows it again."""
         return self.root / "id"
+
+    @property
+    def restoring(self) -> Path:
+        """There while what is here is neither the old state nor the restored one."""
+        return self.root / "restoring"
 
     def staging(self, token: int) -> Path:
         """Where the controller with this token writes metadata before it appears."""

@@ -20,6 +20,7 @@ from gitops.model import BlobRef, Json, Revision, Step, canonical
 from gitops.model.digest import Digest
 from gitops.model.updates.patching import HeldSet, Proposal, WindowRun
 from gitops.store.notes.box_keys import BoxKeys, Enrolled
+from gitops.store.notes.restored import VersionFloor
 
 HINT = "restore the database from a backup: docs/operations.md, Store"
 ROWS = "rows"
@@ -348,6 +349,7 @@ NAMES: Mapping[type[Any], str] = {
     Patches: "security",
     FeedState: "feed/",
     Exposures: "exposures",
+    VersionFloor: "version-floor",
 }
 """Every document. There is one of each; of those whose name ends in `/` or `:`, one for each key, which follows."""
 
@@ -373,11 +375,7 @@ def encode(document: Any) -> str:
 
 
 def decode(kind: type[T], key: str, text: str) -> T:
-    """The document that a kept text is.
-
-    Raises:
-        StoreError: it is none of this kind.
-    """
+    """The document that a kept text is. Raises StoreError when it is none of this kind."""
     made: Any = kind
     try:
         value = _adapter(made).validate_json(text, strict=True)

@@ -1,0 +1,1 @@
+"""The verbs that keep a controller's state safe."""
