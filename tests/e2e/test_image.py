@@ -270,10 +270,15 @@ def add_boot_entries(variables: Path, files: Sequence[str], options: str) -> Non
     store.write_varstore(str(variables), found)
 
 
-def test_the_second_boot_entry_runs_when_the_firmware_refuses_the_newest(bench: Bench) -> None:
+def flip(data: bytes) -> bytes:
+    middle = len(data) // 2
+    return data[:middle] + bytes([data[middle] ^ 1]) + data[middle + 1 :]
+
+
+def test_a_flipped_byte_in_the_newest_uki_and_the_second_boot_entry_runs(bench: Bench) -> None:
     keys, old, new = bench.keys, bench.assembled, bench.assemble(10)
     disk = bench.disk("refused", keys.sign(old.uki), keys.sign(old.addon))
-    bench.add_entry(disk, "toweros-10+3.efi", bench.foreign.sign(new.uki), keys.sign(new.addon))
+    bench.add_entry(disk, "toweros-10+3.efi", flip(keys.sign(new.uki)), keys.sign(new.addon))
     machine = bench.machine(disk)
     files = [r"\EFI\BOOT\BOOTX64.EFI", r"\EFI\Linux\toweros-7.efi"]
     add_boot_entries(machine.hardware.variables, files, f"{EVIL}LOAD-OPTIONS\0")
