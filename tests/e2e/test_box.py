@@ -176,89 +176,12 @@ def test_power_lost_at_any_write_of_that_update_leaves_a_box_that_starts(
     assert figures.states > 100 and figures.runs.keys() == {first.release.sequence, taken.release.sequence}, figures
 
 
+# --- what is not ours -------------------------------------------------------------------------------------------------
+
+
 def names_the_error(field: Field, *words: str) -> bool:
     error = field.report().error.lower()
     return any(word in error for word in words)
-
-
-def spoilt_by_a_flip(data: bytes) -> bytes:
-    middle = len(data) // 2
-    return data[:middle] + bytes([data[middle] ^ 1]) + data[middle + 1 :]
-
-
-def truncated(data: bytes) -> bytes:
-    return data[: len(data) // 2]
-
-
-def replace(whole: Mapping[Path, bytes], spoil: Callable[[bytes], bytes]) -> None:
-    """What the server has of a layer, spoilt; the controller keeps files read-only and may have linked them."""
-    for path, data in whole.items():
-        path.unlink(missing_ok=True)
-        path.write_bytes(spoil(data))
-
-
-@pytest.fixture(scope="module")
-def whole() -> dict[Path, bytes]:
-    """What the server should have of the layer that arrives damaged."""
-    return {}
-
-
-def test_a_layer_that_is_flipped_or_truncated_is_refused(
-    field: Field, machine: Machine, whole: dict[Path, bytes]
-) -> None:
-    before, layers = field.report(), field.store.layers
-    old = {layer.root for layer in field.store.release(before.release).layers()}
-    with field.away():
-        field.change(GREETING, f"goodbye, {time.time()}\n", "A bad greeting, that arrives damaged")
-        found = field.store.offers.published(BOX)
-        assert found
-        (root,) = {layer.root for layer in found.release.layers()} - old
-        files = [layers.path(root), layers.zst(root), *(path for path in layers.deltas() if path.stem == root)]
-        whole |= {path: path.read_bytes() for path in files}
-        replace(whole, spoilt_by_a_flip)
-    field.wait_until("the refusal", lambda: names_the_error(field, root[:12]))
-    first = field.report().error
-    with field.away():
-        replace(whole, truncated)
-    field.wait_until("another refusal", lambda: names_the_error(field, root[:12]) and field.report().error != first)
-    assert field.report().release == before.release and field.report().boot_id == before.boot_id
-
-
-def test_whole_again_it_is_taken_and_undone_by_the_box_alone_as_its_health_check_fails(
-    field: Field, machine: Machine, whole: dict[Path, bytes]
-) -> None:
-    before, wanted = field.report(), field.store.offers.published(BOX)
-    assert wanted and wanted.document.sha256 != before.release
-    with field.away():
-        replace(whole, bytes)
-
-    def failed() -> bool:
-        verdicts = {failure.release: failure for failure in field.report().failures}
-        failure = verdicts.get(wanted.document.sha256)
-        return bool(failure and failure.verdict == Verdict.FAILED and "hello" in failure.reason)
-
-    field.wait_until("the verdict", failed)
-    field.wait_until("the box to go back", lambda: failed() and field.report().phase == Phase.IDLE)
-    report = field.report()
-    assert report.release == before.release
-    (failure,) = [failure for failure in report.failures if failure.release == wanted.document.sha256]
-    assert failure.log, "the last lines of the failed boot are kept"
-    boot = field.report().boot_id
-    time.sleep(15)
-    assert field.report().boot_id == boot, "not tried again until Git says something new"
-
-
-def test_a_revert_is_nothing_to_do(field: Field, machine: Machine) -> None:
-    before = field.report()
-    run(["git", "-C", field.fleet, "revert", "--no-edit", "HEAD"])
-    field.apply()
-    publication = field.store.offers.published(BOX)
-    assert publication and publication.release.content.digest == before.content
-    field.wait_healthy(0)
-    assert field.report().boot_id == before.boot_id
-
-
-# --- what is not ours -------------------------------------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -338,25 +261,87 @@ def test_a_fix_at_the_mirror_becomes_a_commit_a_release_and_a_number(
     assert metric(field, "toweros_security_proposals") == 0, "it is done"
 
 
-def test_an_update_that_breaks_its_service_is_taken_back_and_the_next_one_of_another_package_goes_out(
-    field: Field, machine: Machine, patching: Patching
+def spoilt_by_a_flip(data: bytes) -> bytes:
+    middle = len(data) // 2
+    return data[:middle] + bytes([data[middle] ^ 1]) + data[middle + 1 :]
+
+
+def truncated(data: bytes) -> bytes:
+    return data[: len(data) // 2]
+
+
+def replace(whole: Mapping[Path, bytes], spoil: Callable[[bytes], bytes]) -> None:
+    """What the server has of a layer, spoilt; the controller keeps files read-only and may have linked them."""
+    for path, data in whole.items():
+        path.unlink(missing_ok=True)
+        path.write_bytes(spoil(data))
+
+
+@pytest.fixture(scope="module")
+def whole() -> dict[Path, bytes]:
+    """What the server should have of the layer that arrives damaged."""
+    return {}
+
+
+def test_a_layer_that_is_flipped_or_truncated_is_refused(
+    field: Field, machine: Machine, patching: Patching, whole: dict[Path, bytes]
 ) -> None:
-    before = field.report()
+    before, layers = field.report(), field.store.layers
+    old = {layer.root for layer in field.store.release(before.release).layers()}
     patching.update("greeting", "3.0", greeting="3.0", index="out of order")
-    assert patching.day().published == (BOX,)
-    wanted = field.store.offers.published(BOX)
-    assert wanted
+    with field.away():
+        assert patching.day().published == (BOX,)
+        found = field.store.offers.published(BOX)
+        assert found
+        (root,) = {layer.root for layer in found.release.layers()} - old
+        files = [layers.path(root), layers.zst(root), *(path for path in layers.deltas() if path.stem == root)]
+        whole |= {path: path.read_bytes() for path in files}
+        replace(whole, spoilt_by_a_flip)
+    field.wait_until("the refusal", lambda: names_the_error(field, root[:12]))
+    first = field.report().error
+    with field.away():
+        replace(whole, truncated)
+    field.wait_until("another refusal", lambda: names_the_error(field, root[:12]) and field.report().error != first)
+    assert field.report().release == before.release and field.report().boot_id == before.boot_id
+
+
+def test_whole_again_it_is_taken_and_undone_by_the_box_alone_as_its_health_check_fails(
+    field: Field, machine: Machine, whole: dict[Path, bytes]
+) -> None:
+    before, wanted = field.report(), field.store.offers.published(BOX)
+    assert wanted and wanted.document.sha256 != before.release
+    with field.away():
+        replace(whole, bytes)
 
     def failed() -> bool:
-        bad = {each.release for each in field.report().failures if each.verdict == Verdict.FAILED}
-        return wanted.document.sha256 in bad
+        verdicts = {failure.release: failure for failure in field.report().failures}
+        failure = verdicts.get(wanted.document.sha256)
+        return bool(failure and failure.verdict == Verdict.FAILED and "hello" in failure.reason)
 
     field.wait_until("the verdict", failed)
     field.wait_until("the box to go back", lambda: failed() and field.report().phase == Phase.IDLE)
+    report = field.report()
+    assert report.release == before.release
+    (failure,) = [failure for failure in report.failures if failure.release == wanted.document.sha256]
+    assert failure.log, "the last lines of the failed boot are kept"
+    boot = field.report().boot_id
+    time.sleep(15)
+    assert field.report().boot_id == boot, "not tried again until Git says something new"
+
+
+def test_an_update_that_broke_its_service_is_taken_back_for_nothing_and_the_next_one_of_another_package_goes_out(
+    field: Field, machine: Machine, patching: Patching
+) -> None:
+    before = field.report()
     patching.look()
     assert patching.head() == "locks: take back greeting 2.0 -> 3.0" and patching.locked()["greeting"] == "2.0"
     assert "hello" in patching.head("%b"), "the box's own reason"
     assert metric(field, "toweros_security_held") == 1
+    field.apply()
+    publication = field.store.offers.published(BOX)
+    assert publication and publication.release.content.digest == before.content
+    field.wait_healthy(0)
+    assert field.report().boot_id == before.boot_id, "a revert is nothing to do"
     patching.update("banner", "2.0", banner="2.0")
     since = int(time.time())
     assert patching.day().published == (BOX,)
