@@ -86,6 +86,8 @@ bound() {
 		limit "$path" memory.max "$(positive "$memory")"
 		limit "$path" memory.oom.group "$whole"
 		limit "$path" memory.min "$kept"
+		# As much as containerd: while that starts everything else, the agent would get a tenth, and has a watchdog to feed.
+		case $path in /core/*) limit "$path" cpu.weight 1000 ;; esac
 	}
 }
 
