@@ -140,7 +140,7 @@ class One:
             self._some_steps(8)
         elif fault == "power":
             disks = (self.box.disk, self.box.esp, self.box.root / "efivars")
-            cut_at(dice.randrange(80), disks, lambda: self._settle() and None)
+            cut_at(dice.randrange(80), disks, lambda: self._settle() and None, vfat=self.box.esp)
         elif fault == "again":
             self._some_steps(dice.randrange(6))
         elif fault == "memory":

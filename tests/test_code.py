@@ -36,7 +36,7 @@ def product() -> list[Path]:
 @pytest.mark.parametrize(
     ("command", "folder"),
     [
-        (["ruff", "check", "gitops", "tests", "pkg"], CHECKOUT),
+        (["ruff", "check", "gitops", "tests", "pkg", "bench"], CHECKOUT),
         (["mypy"], CHECKOUT),
         (["mypy", "--strict", "--python-version", "3.13", "-p", "toweros_agent"], AGENT),
         (["lint-imports"], CHECKOUT),
