@@ -5,6 +5,7 @@ In: a `Box` and the fleet repo. Out: LinuxKit's `files:` entries for the box's o
     /etc/hostname                      the box's name
     /etc/toweros/root.json             keys/root.json: the TUF root that the box is born with
     /etc/toweros/builder.json          keys/builder.json: whose builds it takes; without it, any
+    /etc/toweros/firmware.json         keys/firmware.json: certificates that its firmware is to follow to
     /etc/toweros/agent.d/50-box.toml   the keys that the agent reads (`Key.writes`)
     /etc/ssh/authorized_keys           keys/authorized_keys (empty when there is none: the service binds it)
     /etc/dhcpcd.conf.d/50-box.conf     a static address, in dhcpcd.conf(5)'s words (empty for DHCP)
@@ -16,6 +17,7 @@ from gitops.model import DROP_IN, KEYS, STATIC_ADDRESS, Box, Json, Network, Tree
 
 ROOT_JSON = "keys/root.json"
 BUILDER_JSON = "keys/builder.json"
+FIRMWARE_JSON = "keys/firmware.json"
 AUTHORIZED_KEYS = "keys/authorized_keys"
 
 
@@ -27,7 +29,7 @@ def box_files(box: Box, tree: Tree) -> tuple[Json, ...]:
         _file("etc/ssh/authorized_keys", _text(tree, AUTHORIZED_KEYS), "0600"),
         _file(STATIC_ADDRESS, _dhcpcd(box.network)),
     ]
-    for path in (ROOT_JSON, BUILDER_JSON):
+    for path in (ROOT_JSON, BUILDER_JSON, FIRMWARE_JSON):
         if path in tree.entries():
             files.append(_file(f"etc/toweros/{path.rpartition('/')[2]}", _text(tree, path)))
     return tuple(files)

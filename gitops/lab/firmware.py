@@ -24,11 +24,13 @@ class Certificates:
     pk: Path
     kek: Path
     db: Path
+    older: tuple[Path, ...] = ()
+    """What is published may be signed by an older db alone."""
 
     @classmethod
     def of_folder(cls, keys: Path) -> "Certificates":
         """Those of a keys folder."""
-        return cls(*(keys / f"{name}.crt" for name in ("PK", "KEK", "db")))
+        return cls(*(keys / f"{name}.crt" for name in ("PK", "KEK", "db")), tuple(sorted(keys.glob("db.old*.crt"))))
 
 
 def setup_mode(variables: Path, base: Path = VARIABLES) -> Path:
@@ -42,6 +44,7 @@ def enroll_keys(variables: Path, certificates: Certificates, base: Path = VARIAB
     # virt-fw-vars came with one of our libraries: it is where this Python is, which PATH may not name
     program = shutil.which("virt-fw-vars") or Path(sys.executable).with_name("virt-fw-vars")
     owned = [("--set-pk", certificates.pk), ("--add-kek", certificates.kek), ("--add-db", certificates.db)]
+    owned += [("--add-db", older) for older in certificates.older]
     words = [word for option, path in owned for word in (option, OWNER, path)]
     run([program, "--input", base, "--output", variables, *words, "--secure-boot"])
     return variables

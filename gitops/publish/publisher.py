@@ -7,9 +7,19 @@ from typing import Protocol
 import structlog
 
 from gitops.errors import PublishError
-from gitops.model import Publication, Target
+from gitops.model import BlobRef, Publication, Target
 from gitops.publish.folder import Folder
-from gitops.publish.targets import RECEIPTS, box_of, held, holds_of, named, refusal, targets_of, tried_again
+from gitops.publish.targets import (
+    RECEIPTS,
+    box_of,
+    held,
+    holds_of,
+    named,
+    refusal,
+    targets_of,
+    tried_again,
+    with_loader,
+)
 from gitops.publish.transfers import make_copies
 from gitops.store import Store
 
@@ -27,6 +37,10 @@ class MetadataSigner(Protocol):
     @property
     def receipts(self) -> str:
         """The key by which the server signs that it got a report; empty: it does not."""
+
+    @property
+    def loader(self) -> BlobRef | None:
+        """The systemd-boot that boxes are offered; None: they keep theirs."""
 
     def metadata(self, published: Read, targets: Mapping[str, Target], now: int) -> list[tuple[str, bytes]]:
         """The files to write."""
@@ -87,7 +101,7 @@ class Publisher:
         return self._signer.targets(self._metadata.read)
 
     def _write(self, targets: Mapping[str, Target], now: int | None) -> list[str]:
-        targets = named(targets, RECEIPTS, self._signer.receipts)
+        targets = with_loader(named(targets, RECEIPTS, self._signer.receipts), self._signer.loader)
         files = self._signer.metadata(self._metadata.read, targets, int(time.time()) if now is None else now)
         with self._store.lease.publishing() as staging:
             for name, data in files:

@@ -7,9 +7,9 @@ held(targets, {"demo-1": "ada: disk"})      # docs/formats.md, "TUF repository"
 from collections.abc import Mapping
 from dataclasses import asdict, replace
 
-from gitops.model import RELEASE_FORMAT, Json, Publication, Report, Target
+from gitops.model import RELEASE_FORMAT, BlobRef, Json, Publication, Report, Target
 
-RELEASE = "release.json"
+RELEASE, LOADER = "release.json", "loader.efi"
 HELD = "held"
 """The member of a release's `custom` that says who or what keeps the box from taking it."""
 RECEIPTS = "receipts"
@@ -71,6 +71,13 @@ def named(targets: Mapping[str, Target], member: str, value: str) -> dict[str, T
         path: _with(target, member, value) if path.endswith(f"/{RELEASE}") else target
         for path, target in targets.items()
     }
+
+
+def with_loader(targets: Mapping[str, Target], loader: BlobRef | None) -> dict[str, Target]:
+    """The targets, with systemd-boot for every box, or without it."""
+    others = {path: target for path, target in targets.items() if not path.endswith(f"/{LOADER}")}
+    boxes = {box_of(path) for path in others} if loader else set()
+    return others | {f"{box}/{LOADER}": Target(loader) for box in boxes if loader}
 
 
 def _held(target: Target, why: str) -> Target:

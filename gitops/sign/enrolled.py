@@ -3,7 +3,7 @@
 In: the keys folder, once a pass; a report's `firmware`. Out: what is wrong with it, in words. Rules: a key database is
 told by one digest that neither owners nor order change (docs/formats.md, "Report"); dbx only ever forbids, and nobody
 enrolled one, so it is told and not compared; a report that says nothing is an older agent's, or of a machine without
-UEFI variables.
+UEFI variables; during a rotation, each mix of our own certificates is on its way, and not wrong.
 
     remember(store, settings.keys)
     judged(report, store.notes.get(Enrolled))       # Degraded, when Secure Boot is off
@@ -18,8 +18,11 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from gitops.model import Health, Json, Report, sha256
 from gitops.sign.certificates import NAMES
+from gitops.sign.firmware import renewal
 from gitops.store import Store
 from gitops.store.notes.box_keys import Enrolled
+
+ON_THE_WAY = "on the way"
 
 
 def remember(store: Store, keys: Path) -> None:
@@ -27,7 +30,12 @@ def remember(store: Store, keys: Path) -> None:
     paths = {name: keys / f"{name}.crt" for name in NAMES}
     if not all(path.is_file() for path in paths.values()):
         return
-    found = Enrolled({name: digest([der(path.read_bytes())]) for name, path in paths.items()})
+    rows = {name: digest([der(path.read_bytes())]) for name, path in paths.items()}
+    for name in renewal.SIGNERS:
+        rows[name] = digest(renewal.wanted(keys, name))
+        others = (digest(each) for each in renewal.on_the_way(keys, name))
+        rows |= {f"{name}:{each}": ON_THE_WAY for each in others if each != rows[name]}
+    found = Enrolled(rows)
     if store.notes.get(Enrolled) != found:
         store.notes.put(found)
 
@@ -47,8 +55,26 @@ def problems(enrolled: Mapping[str, str], firmware: Json) -> list[str]:
     """What is not as it was enrolled."""
     told = [] if firmware["secure_boot"] else ["Secure Boot is off"]
     told += ["the firmware is in setup mode: whoever reaches it enrols keys"] if firmware["setup_mode"] else []
-    other = [name for name in NAMES if firmware["keys"].get(name, "") != enrolled[name]]
+    other = [name for name in following(enrolled, firmware) if _key(name, firmware) not in enrolled]
     return told + ([f"the firmware's {', '.join(other)} is not what was enrolled"] if other else [])
+
+
+def following(enrolled: Mapping[str, str], firmware: Json) -> list[str]:
+    """What this firmware does not list as it is wanted, be it on its way or strange."""
+    return [name for name in NAMES if firmware["keys"].get(name, "") != enrolled[name]]
+
+
+def behind(store: Store, name: str, since: float) -> list[str]:
+    """The boxes that reported after `since` (Unix seconds) and do not list `name` as it is wanted."""
+    enrolled = store.notes.get(Enrolled)
+    heard = [state.name for state in store.states.all() if state.received > since and not state.revoked]
+    reports = ((box, store.boxes.report(box)) for box in heard if enrolled)
+    told = ((box, report.firmware) for box, report in reports if report and report.firmware)
+    return [box for box, said in told if enrolled and name in following(enrolled.rows, said)]
+
+
+def _key(name: str, firmware: Json) -> str:
+    return f"{name}:{firmware['keys'].get(name, '')}"
 
 
 def judged(report: Report, enrolled: Enrolled | None) -> Report:

@@ -39,6 +39,8 @@ SECURITY = "security"
 PUBLIC = ("root.json", *(f"{name}.crt" for name in certificates.NAMES))
 """What the fleet repo's keys/ holds, with `BUILDER` where there is a builder's key."""
 BUILDER = "builder.json"
+FIRMWARE = "firmware.json"
+"""Signed updates for the firmware of boxes, once KEK or db was rotated (`gitops.sign.firmware`)."""
 BUILDER_BACKUP = "yes: without it no box takes a new release; `toweros keys rotate builder` makes the first"
 
 
@@ -217,7 +219,7 @@ def status(folder: Path, now: datetime) -> list[KeyStatus]:
     if (folder / SECURITY).is_file():
         kept = "no: remove it, and list the new one in keys/allowed_signers"
         rows.append(_row(SECURITY, "Ed25519, SSH", folder / SECURITY, None, now, kept))
-    for name in certificates.NAMES:
+    for name in (*certificates.NAMES, *(path.stem for path in sorted(folder.glob("*.old*.crt")))):
         rows += _certificate_rows(folder, name, now)
     return rows
 
@@ -301,7 +303,7 @@ def _certificate_rows(folder: Path, name: str, now: datetime) -> list[KeyStatus]
     expires = certificates.expiry(certificate.read_bytes()) if certificate.is_file() else None
     backup = "yes: offline, like root" if name != "db" else "yes: without it no new UKI boots"
     private = _row(f"{name}.key", "RSA-2048", folder / f"{name}.key", None, now, backup)
-    if private.state == KeyState.MISSING and name != "db":
+    if private.state == KeyState.MISSING and not name.startswith("db"):
         private = replace(private, state=KeyState.OFFLINE)
     return [
         private,
@@ -325,5 +327,5 @@ def _state(present: bool, days: int) -> KeyState:
 
 def public_halves(folder: Path) -> Mapping[str, bytes]:
     """The files of the fleet repo's keys/, by name."""
-    builder = [BUILDER] if (folder / BUILDER).is_file() else []
-    return {name: _read(folder / name) for name in (*PUBLIC, *builder)}
+    others = [name for name in (BUILDER, FIRMWARE) if (folder / name).is_file()]
+    return {name: _read(folder / name) for name in (*PUBLIC, *others)}

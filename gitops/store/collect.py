@@ -16,6 +16,7 @@ from pathlib import Path
 from gitops.errors import StoreError
 from gitops.model import Package, Publication
 from gitops.store import Store
+from gitops.store.notes.box_keys import OfferedLoader
 from gitops.store.notes.documents import (
     AppImageBlobs,
     AppImages,
@@ -57,6 +58,8 @@ def _needed(store: Store, packages: tuple[Package, ...]) -> tuple[set[str], set[
     for publication in store.offers.each():
         blobs |= _files(publication)
         layers |= {layer.root for layer in publication.release.layers()}
+    loader = store.notes.get(OfferedLoader)
+    blobs |= {loader.sha256} if loader else set()
     for digest in _running(store):
         blobs.add(digest)
         with contextlib.suppress(StoreError):

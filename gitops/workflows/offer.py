@@ -19,6 +19,7 @@ from gitops.rollout import holds, retries, rules
 from gitops.sign import Signer
 from gitops.store import Store
 from gitops.workflows.journal import Journal
+from gitops.workflows.loader import offer_loader
 from gitops.workflows.provenance.witness import Witness
 
 SUPERSEDED = "Git asks for another release by now, which waits for its turn"
@@ -92,6 +93,7 @@ class Offer:
     ) -> None:
         """The signed metadata first, then what we remember of them."""
         gone = [step.subject for step in removed]
+        offer_loader(self._store, self._signer)
         self._publisher.publish(going, removed=gone, holds=waits, retries=again)
         self._store.offers.promote(each.release.box for each in going)
         for step in removed:

@@ -14,6 +14,7 @@ from gitops.errors import StoreError
 from gitops.model import EventType, Happened
 from gitops.settings import Settings
 from gitops.sign import Signer, box, keys
+from gitops.sign.firmware import renewal
 from gitops.store import Store
 from gitops.workflows.enrolment import desk
 from gitops.workflows.workshop import APPLY, boot_loader
@@ -37,7 +38,7 @@ def provision(
         store.blobs.read(publication.addon.sha256),
         signer.sign_boot(boot_loader(store)),
         box.text_of(private, public),
-        {place: data for place, data in keys.public_halves(settings.keys).items() if place.endswith(".crt")},
+        _certificates(settings.keys),
     )
     disk_image(out, store, contents, sizes, Format.of(out))
     if enroll:
@@ -45,3 +46,9 @@ def provision(
         words = f"disk with release {publication.release.sequence} and the key {box.fingerprint(public)}"
         store.events.add(name, EventType.NORMAL, Happened.PROVISIONED, words)
     return box.fingerprint(public)
+
+
+def _certificates(folder: Path) -> dict[str, bytes]:
+    """What is to be enrolled by hand: what is published may be signed by an older db alone, as long as one is here."""
+    found = {place: data for place, data in keys.public_halves(folder).items() if place.endswith(".crt")}
+    return found | {path.name: path.read_bytes() for path in renewal.olds(folder, "db")}

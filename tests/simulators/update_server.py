@@ -121,9 +121,10 @@ class UpdateServer:
         self.files[f"/deltas/{from_}/{to}.zst"] = subprocess.run(command, capture_output=True, check=True).stdout
 
     def publish(
-        self, release: bytes, uki: bytes, addon: bytes, *, custom: dict[str, object] | None = None, days: float = 1
-    ) -> None:
-        """Add the box's three targets, sign everything anew, timestamp last."""
+        self, release: bytes, uki: bytes, addon: bytes, *, custom: dict[str, object] | None = None, days: float = 1,
+        loader: bytes = b"",
+    ) -> None:  # fmt: skip
+        """Add the box's three targets, and systemd-boot's where there is one; sign everything anew, timestamp last."""
         try:
             read = Release.parse(release)
             sequence, content = read.sequence, read.content.digest
@@ -135,7 +136,8 @@ class UpdateServer:
         if self.receipts:
             custom = {"receipts": self.receipts.public} | custom
         targets = {}
-        for name, data in (("release.json", release), ("uki.efi", uki), ("addon.efi", addon)):
+        files = {"release.json": release, "uki.efi": uki, "addon.efi": addon, "loader.efi": loader}
+        for name, data in files.items() if loader else [*files.items()][:3]:
             path = f"{self.box}/{name}"
             targets[path] = TargetFile.from_data(path, data, ["sha256"])
             self.files[f"/targets/{self.box}/{sha256(data).hexdigest()}.{name}"] = data

@@ -9,12 +9,14 @@ import typer
 
 from gitops.cli import context
 from gitops.cli.context import ConfigOption
+from gitops.cli.keys import firmware
 from gitops.cli.output import Output, OutputOption, emit, table, talk
 from gitops.errors import SettingsError, SignError, TowerosError
 from gitops.fleet.system_files import ROOT_JSON
 from gitops.settings import Settings
 from gitops.sign import keys
 from gitops.sign.commits import CommitKey
+from gitops.sign.firmware import renewal
 from gitops.sign.keys import KeyState, KeyStatus
 from gitops.sign.receipts import Receipts
 from gitops.sign.roots import draft as drafts
@@ -34,6 +36,7 @@ def register(app: typer.Typer) -> None:
     group.command()(status)
     group.command()(export)
     group.command()(rotate)
+    group.command()(firmware.retire)
     group.command()(renew)
     group.command()(make)
     group.command()(sign)
@@ -74,6 +77,8 @@ def status(
     emit([row.as_json() for row in rows], output, lambda: table(heads, cells))
     for sentence in keys.warnings(rows):
         talk.print(f"[yellow]warning:[/yellow] {sentence}")
+    for sentence in firmware.progress(place, config):
+        talk.print(sentence)
 
 
 def export(
@@ -87,7 +92,7 @@ def export(
 
 
 def rotate(
-    role: Annotated[str, typer.Argument(help="root, targets, snapshot, timestamp, builder or receipts.")],
+    role: Annotated[str, typer.Argument(help="root, targets, snapshot, timestamp, builder, receipts, KEK or db.")],
     folder: KeysArgument = None,
     passphrase_file: PassphraseOption = None,
     public: PublicOption = None,
@@ -96,15 +101,17 @@ def rotate(
     threshold: Annotated[int, typer.Option(help="root: how many must sign the next one (default: as now).")] = 0,
     config: ConfigOption = None,
 ) -> None:
-    """A new key for a role, named by a new root; boxes learn it by the next refresh. (builder, receipts: no root.)"""
+    """A new key for a role, named by a new root; boxes learn it by the next refresh. (The last four: no root.)"""
     place = folder or context.settings(config).keys
     if role == "builder":
         return _rotate_builder(place, public)
     if role == "receipts":
         Receipts.rotated(context.store(config))
         return talk.print("receipts rotated; the controller's next pass names the new key to boxes")
+    if role in renewal.SIGNERS:
+        return firmware.rotate(place, role, public)
     if role not in ("root", *ONLINE):
-        raise SettingsError(f"there is no role {role}", hint=f"root, {', '.join(ONLINE)}, builder or receipts")
+        raise SettingsError(f"there is no role {role}", hint=f"root, {', '.join(ONLINE)}, builder, receipts, KEK or db")
     wanted = rotation.RootKeys(root_keys, tuple(root_key or ()), threshold)
     passphrase = _passphrase(passphrase_file, new=False)
     _settled(place, public, rotation.rotate(place, role, passphrase, datetime.now(UTC), wanted))

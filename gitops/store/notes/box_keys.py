@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -27,6 +28,19 @@ class BoxKeys:
 
 @dataclass(frozen=True)
 class Enrolled:
-    """PK, KEK, db -> the digest of what boxes' firmware is enrolled with."""
+    """PK, KEK, db -> the digest of what boxes' firmware is enrolled with; NAME:DIGEST: what else a box may list that is
+    on its way there."""
 
     rows: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class OfferedLoader:
+    """The signed systemd-boot that boxes are offered, while its signature is to change; both empty: none."""
+
+    sha256: str = ""
+    size: int = 0
+
+
+BOX_KEYS: Mapping[type[Any], str] = {BoxKeys: "box-keys/", Enrolled: "enrolled", OfferedLoader: "loader"}
+"""Their names (`documents.NAMES`)."""

@@ -19,7 +19,7 @@ from gitops.errors import StoreError
 from gitops.model import BlobRef, Json, Revision, Step, canonical
 from gitops.model.digest import Digest
 from gitops.model.updates.patching import HeldSet, Proposal, WindowRun
-from gitops.store.notes.box_keys import BoxKeys, Enrolled
+from gitops.store.notes.box_keys import BOX_KEYS
 from gitops.store.notes.restored import VersionFloor
 
 HINT = "restore the database from a backup: docs/operations.md, Store"
@@ -330,9 +330,8 @@ NAMES: Mapping[type[Any], str] = {
     LastDeployed: "deployed",
     Suspended: "suspended",
     ReceiptKey: "receipts",
-    Enrolled: "enrolled",
+    **BOX_KEYS,
     Retries: "retries",
-    BoxKeys: "box-keys/",
     ForgeMemory: "forge",
     AppImages: "app-images",
     AppImageBlobs: "app-image/",

@@ -151,10 +151,10 @@ class Agent:
     def poll(self) -> float:
         """Idle: one conditional GET, unless something is new."""
         self.condition.refresh()
-        self.upkeep.restore()
+        self.upkeep.settle()
         if self.history.ends_itself(self.condition.keeper.hopeless or self.upkeep.entries.hopeless):
             return self.go(Event.DESPAIR)
-        self.update.look()
+        self.update.look(settled=True)
         self.reporter.receipts = self.update.receipts
         held = self.update.held()
         if held is None:

@@ -214,7 +214,7 @@ class Offer:
 
     `held`, if not empty, says who or what keeps the box from taking it. `receipts` is the Ed25519 key (hex) by
     which the server signs that it got a report; empty: it does not, as it is older. `retry` are reasons to
-    forgive what failed before, each counting once.
+    forgive what failed before, each counting once. `loader` is systemd-boot, while its signature is to change.
     """
 
     sequence: int
@@ -228,6 +228,7 @@ class Offer:
     held: str = ""
     receipts: str = ""
     retry: tuple[str, ...] = ()
+    loader: Target | None = None
 
     @classmethod
     def parse(cls, custom: Json, targets: Mapping[str, Target], expires: int) -> "Offer":
@@ -247,6 +248,7 @@ class Offer:
                 held=text(custom.get("held", "")),
                 receipts=digest(custom["receipts"]) if "receipts" in custom else "",
                 retry=texts(custom.get("retry", []))[:MAX_RETRIES],
+                loader=targets.get("loader.efi"),
             )
         except (ValueError, TypeError, KeyError) as error:
             raise Refused(f"metadata: {release.path}: custom: {type(error).__name__}: {error}") from error

@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 from toweros_agent import rules
 from toweros_agent.chain.entries import Entries
+from toweros_agent.firmware.keyring import Keyring
 from toweros_agent.history import History
 from toweros_agent.host.disk import Disk
 from toweros_agent.host.efivars import Variables, keep_fallback, partition_of
@@ -28,6 +29,7 @@ class Upkeep:
         self.loader = Loader(places.run / "esp", esp, Variables(places.efivars))
         self.entries = Entries(esp, disk.state, history.boot, history.memory.staged)
         self.firmware = Firmware(places.run / "esp", Variables(places.efivars))
+        self.keyring = Keyring(places.etc, places.run / "esp", Variables(places.efivars), history.log)
         self._fallback = self._clock = ""
         self._chores: dict[str, str] = {}
 
@@ -36,13 +38,18 @@ class Upkeep:
         clock = self._clock if time.time() < self.history.memory.time else ""
         disks = (trouble("TOWEROS", self.disk.root), trouble("STATE", self.places.state))
         told = (self._fallback, clock, *disks, *self._chores.values(), *self.loader.problems)
-        told += (*self.entries.problems,)
+        told += (*self.entries.problems, self.keyring.problem)
         return [problem for problem in told if problem]
 
     def restore(self) -> None:
         """What decides about the next boot is as it must be."""
         self.chore("put the boot loader right", self.loader.restore)
         self.chore("put the boot files right", self.entries.restore)
+
+    def settle(self) -> None:
+        """What a blessed release does beside: the same, and the firmware's certificates follow."""
+        self.restore()
+        self.chore("renew the firmware's certificates", self.keyring.settle)
 
     def chore(self, name: str, work: Callable[[], object]) -> None:
         self._chores.pop(name, None)

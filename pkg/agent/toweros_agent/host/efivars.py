@@ -64,12 +64,16 @@ class Variables:
         """Write when it differs. efivarfs wants attributes and value in one write; its files are immutable."""
         if self.get(name) == value:
             return
-        path = self.folder / f"{name}-{GLOBAL}"
+        self.write(name, GLOBAL, ATTRIBUTES, value)
+
+    def write(self, name: str, vendor: str, attributes: int, value: bytes) -> None:
+        """Hand it to the firmware. Raises `OSError` when that does not take it."""
+        path = self.folder / f"{name}-{vendor}"
         if path.exists():
             _make_mutable(path)
         handle = os.open(path, os.O_WRONLY | os.O_CREAT, 0o644)
         try:
-            os.write(handle, struct.pack("<I", ATTRIBUTES) + value)
+            os.write(handle, struct.pack("<I", attributes) + value)
         finally:
             os.close(handle)
 

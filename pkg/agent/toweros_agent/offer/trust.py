@@ -46,6 +46,8 @@ class Trust:
             updater = updater_of(self.http, self.folder, self.url, self.root)
             updater.refresh()
             targets = {name: self._target(updater, name) for name in ("release.json", "uki.efi", "addon.efi")}
+            if updater.get_targetinfo(f"{self.box}/loader.efi"):
+                targets["loader.efi"] = self._target(updater, "loader.efi")
         except DownloadError as error:
             raise NetError(f"metadata: {error.__cause__ or error}") from error
         except ExpiredMetadataError as error:

@@ -31,8 +31,9 @@ class Update:
         self._candidate: Release | None = None
         self._began = (0.0, 0)
 
-    def look(self, *, afresh: bool = False) -> Offer:
-        """What is asked of the box now. `afresh`: "nothing new" is not believed, as nobody signs that."""
+    def look(self, *, afresh: bool = False, settled: bool = False) -> Offer:
+        """What is asked of the box now. `afresh`: "nothing new" is not believed, as nobody signs that. `settled`: what
+        runs is blessed, so that systemd-boot may follow, where its signature is to change."""
         now = int(time.time())
         with self.http.at_most(deadlines.LOOK):
             if afresh or self.trust.changed() or self._offer is None or now > self._offer.expires:
@@ -41,7 +42,20 @@ class Update:
                 self.history.learn(self._offer)
                 self.history.prove_time(self._offer, now)
                 self.upkeep.chore("remember", self.history.save)
+            if settled and self._offer.loader and self.upkeep.keyring.changes:
+                self.upkeep.chore("renew systemd-boot", self._renew_loader)
         return self._offer
+
+    def _renew_loader(self) -> None:
+        """Raises `OSError`, whatever it was: no other offer waits for this one."""
+        keyring, loader = self.upkeep.keyring, self._offer.loader if self._offer else None
+        if loader is None or not keyring.asks_for_loader():
+            return
+        try:
+            self.esp.demand(loader.length)
+            keyring.renew_loader(self.fetcher.target(loader, self.disk.state / "loader.efi"))
+        except (NetError, Refused) as error:
+            raise OSError(str(error)) from error
 
     @property
     def receipts(self) -> str:
@@ -94,6 +108,8 @@ class Update:
             return False
         addon = self.fetcher.target(offer.addon, downloads / "addon.efi")
         uki = self.esp.find(offer.uki) or self.fetcher.target(offer.uki, downloads / "uki.efi")
+        if self.upkeep.keyring.refuses(uki):
+            raise Refused("uki.efi is signed by no certificate that is in the firmware's db")
         self.esp.demand(offer.uki.length + offer.addon.length)
         self.disk.forget(offer.sequence)
         self.esp.stage(offer.sequence, uki, addon)

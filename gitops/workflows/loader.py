@@ -1,0 +1,26 @@
+"""Boxes are offered systemd-boot while its signature is to change: an older db key signs along with the newest.
+
+In: a store whose packages are built, a signer. Out: the signed file among what is published, or no such file any more.
+Rules: a box takes it only when its own is signed by nothing that stays (`toweros_agent.firmware.keyring`).
+
+    offer_loader(store, signer)
+"""
+
+from gitops.errors import StoreError
+from gitops.sign import Signer
+from gitops.store import Store
+from gitops.store.notes.box_keys import OfferedLoader
+from gitops.workflows.workshop import boot_loader
+
+
+def offer_loader(store: Store, signer: Signer) -> None:
+    """Keep what is offered as it is to be."""
+    known, wanted = store.notes.get(OfferedLoader) or OfferedLoader(), OfferedLoader()
+    if signer.signs_along:
+        try:
+            ref = store.blobs.put(signer.sign_boot(boot_loader(store)))
+        except StoreError:  # nothing is built yet: then no box waits for it
+            return
+        wanted = OfferedLoader(ref.sha256, ref.size)
+    if wanted != known:
+        store.notes.put(wanted)

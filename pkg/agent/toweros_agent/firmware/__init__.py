@@ -1,0 +1,1 @@
+"""What the firmware trusts, and how that changes."""

@@ -1,0 +1,1 @@
+"""Other certificates for the firmware."""

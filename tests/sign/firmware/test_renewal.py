@@ -1,0 +1,97 @@
+"""Other certificates, as an operator types them: who holds up what, and what boxes are offered meanwhile."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from toweros_agent.firmware.authenticode import signed_by
+
+from gitops.errors import SettingsError, SignError
+from gitops.model import BlobRef, Health, Package, Phase, Report
+from gitops.sign import keys
+from gitops.sign.enrolled import der, digest
+from gitops.sign.firmware import renewal
+from gitops.store import Store
+from gitops.store.collect import collect
+from gitops.store.notes.box_keys import OfferedLoader
+from gitops.workflows import loader
+from tests.kit.console import toweros
+from tests.kit.pe import a_pe_file
+from tests.kit.published import Kit, kit
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Kit:
+    made = kit(tmp_path / "kit")
+    made.publisher.publish([made.publication("demo-1", 1)])
+    monkeypatch.setenv("TOWEROS_KEYS", str(made.folder / "keys"))
+    monkeypatch.setenv("TOWEROS_STATE", str(made.store.paths.root))
+    return made
+
+
+def reports(store: Store, counter: int, *db: Path) -> None:
+    """demo-1 says what its firmware lists."""
+    names = {"PK": "", "KEK": "", "db": digest([der(path.read_bytes()) for path in db])}
+    firmware = {"secure_boot": True, "setup_mode": False, "keys": names}
+    store.boxes.enroll("demo-1", "a" * 64)
+    said = Report("demo-1", "boot", counter, 0, "1", 1, "b" * 64, "c" * 64, Phase.IDLE, Health.HEALTHY)
+    assert store.boxes.save_report(replace(said, firmware=firmware))
+
+
+def test_nobody_is_asked_to_drop_what_a_box_still_needs_unless_somebody_says_so(here: Kit, tmp_path: Path) -> None:
+    folder, public = here.folder / "keys", tmp_path / "public"
+    with pytest.raises(SettingsError, match="nothing of PK"):
+        raise_of(toweros("keys", "retire", "PK"))
+    with pytest.raises(SignError, match="there is no db before this one"):
+        raise_of(toweros("keys", "retire", "db"))
+    reports(here.store, 1, folder / "db.crt")
+    done = toweros("keys", "rotate", "db", "--public", public)
+    assert done.exit_code == 0 and (public / keys.FIRMWARE).is_file(), done.output
+    assert "db: demo-1 has not followed" in toweros("keys", "status").stderr
+    with pytest.raises(SignError, match="the new db is not yet in the firmware of demo-1"):
+        raise_of(toweros("keys", "retire", "db"))
+    assert [row.drops for row in renewal._rows(folder)] == [()]
+    reports(here.store, 2, folder / "db.crt", folder / "db.old.crt")
+    assert toweros("keys", "retire", "db", "--public", public).exit_code == 0
+    assert [bool(row.drops) for row in renewal._rows(folder)] == [False, True]
+    assert (public / keys.FIRMWARE).read_bytes() == (folder / keys.FIRMWARE).read_bytes()
+    assert "has not followed" in toweros("keys", "status").stderr
+    reports(here.store, 3, folder / "db.crt")
+    said = toweros("keys", "status")
+    assert "db: every box has followed" in said.stderr and "db.old.key" in said.stdout
+    assert toweros("keys", "retire", "db", "--anyway").exit_code == 0, "once more: nothing is lost by it"
+
+
+def raise_of(result: object) -> None:
+    raise result.exception  # type: ignore[attr-defined]
+
+
+def test_systemd_boot_is_offered_while_two_keys_sign_and_its_blob_stays(
+    here: Kit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loader, "boot_loader", lambda _: a_pe_file())
+    folder, none = here.folder / "keys", list[Package]()
+    old = der((folder / "db.crt").read_bytes())
+
+    def offered() -> BlobRef | None:
+        loader.offer_loader(here.store, here.signer)
+        here.publisher.refresh()
+        target = here.signer.targets(lambda name: _published(here, name)).get("demo-1/loader.efi")
+        return target.ref if target else None
+
+    assert offered() is None
+    toweros("keys", "rotate", "db")
+    first = offered()
+    assert first and offered() == first, "the same bytes each time"
+    collect(here.store, none, now=2e9, grace=0)
+    place = here.folder / "loader.efi"
+    place.write_bytes(here.store.blobs.read(first.sha256))
+    assert signed_by(place, [old]) and signed_by(place, [der((folder / "db.crt").read_bytes())])
+    for path in folder.glob("db.old.*"):
+        path.unlink()
+    assert offered() is None and here.store.notes.get(OfferedLoader) == OfferedLoader()
+
+
+def _published(here: Kit, name: str) -> bytes | None:
+    path = here.store.paths.metadata / name
+    return path.read_bytes() if path.is_file() else None
