@@ -15,6 +15,8 @@ In: settings and a store. Out: a `Pass` that says what was done. Rules:
 """
 
 import threading
+import time
+from dataclasses import replace
 
 import structlog
 
@@ -33,6 +35,7 @@ from gitops.workflows.journal import Journal, Pass, Stopwatch
 from gitops.workflows.offer import Offer
 from gitops.workflows.provenance.witness import Witness
 from gitops.workflows.reviews.rounds import Reviews
+from gitops.workflows.safekeeping import ahead
 from gitops.workflows.security.advisories import Advisories
 from gitops.workflows.security.exposures import SecurityWatch
 from gitops.workflows.security.known import Known
@@ -106,14 +109,17 @@ class Controller:
         with watch.stage("source"):
             revision = self._follow()
         fleet = self._load(revision)
-        todo = plan(fleet, revision, self._store.existing(attested=self._signer.builders is not None))
+        outrun = ahead.outrun(self._store, revision, int(time.time()))
+        existing = self._store.existing(attested=self._signer.builders is not None)
+        todo = plan(fleet, revision, replace(existing, outrun=outrun))
         layers = 0 if todo.empty else self._make(fleet, todo, watch)
         self._source.mark_deployed(revision)
         with watch.stage("publish"):
             published, held = self._offer.renew(fleet, revision, todo.removed)
         self._store.save_planned(revision, fleet)
         self._sweeper.sweep(fleet)
-        return Pass(revision, todo, published, held, layers, watch.seconds)
+        warnings = ahead.warnings(self._store, revision, self._settings.epoch)
+        return Pass(revision, todo, published, held, layers, watch.seconds, warnings)
 
     def _follow(self) -> Revision:
         """What Git says now, as far as the policy believes it."""

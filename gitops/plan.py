@@ -21,6 +21,7 @@ ASSEMBLER = ("pkg/initrd", "pkg/bootloader", "pkg/toolbox")
 """Packages that go into every release, or make it, though no spec names them."""
 NEW, GONE, CHANGED = "new", "its image is no longer in the store", "its folder, its base image or the recipe changed"
 LOST = "files of its release are no longer in the store"
+OUTRUN = "it runs a newer release than it was offered here"
 
 INPUTS = {name: key.word for name, key in KEYS.items() if key.word}
 """Members of a box that reach its image, and their words: the rest (role, site, labels, holds) says where and when."""
@@ -36,7 +37,7 @@ def plan(fleet: Fleet, revision: Revision, existing: Existing) -> Plan:
         boxes=tuple(
             _box_step(fleet, fleet.boxes[name], existing)
             for name, key in sorted(keys.items())
-            if existing.boxes.get(name) != key
+            if existing.boxes.get(name) != key or name in existing.outrun
         ),
         removed=tuple(
             Step(name, Action.REMOVE, "Git no longer has it") for name in sorted({*existing.boxes} - {*keys})
@@ -146,6 +147,8 @@ def _box_step(fleet: Fleet, box: Box, existing: Existing) -> Step:
         return Step(box.name, Action.CREATE, NEW)
     if not existing.boxes[box.name]:
         return Step(box.name, Action.UPDATE, LOST)
+    if box.name in existing.outrun:
+        return Step(box.name, Action.UPDATE, OUTRUN)
     causes = _join(dict.fromkeys(_causes(fleet, box, existing)))
     return Step(box.name, Action.UPDATE, f"{causes} changed" if causes else SETTINGS)
 

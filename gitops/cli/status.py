@@ -86,5 +86,7 @@ def _tell(fleet: FleetStatus) -> None:
         talk.print(f"[red]Not verified:[/red] {_escape(f'{reason}: {error}')}")
     elif error:
         talk.print(f"[red]controller:[/red] {_escape(error)}")
+    for warning in fleet.controller.warnings:
+        talk.print(f"[red]controller:[/red] {_escape(warning)}", soft_wrap=True)
     for alarm in fleet.controller.alarms:
         talk.print(f"[red]Not verified:[/red] {_escape(str(alarm))}")

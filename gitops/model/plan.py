@@ -15,6 +15,8 @@ class Existing:
     images: frozenset[str] = frozenset()
     boxes: Mapping[str, str] = field(default_factory=dict)
     packages: Mapping[str, str] = field(default_factory=dict)
+    outrun: frozenset[str] = frozenset()
+    """Boxes that run newer releases than they are offered, and older than the revision would make."""
 
 
 class Action(StrEnum):

@@ -90,3 +90,5 @@ class Report:
     """The reasons to retry that it used; None: its agent knows of none."""
     firmware: Json | None = None
     """Secure Boot's state and keys; None: an older agent, or no UEFI."""
+    trusted: Json | None = None
+    """Versions of `timestamp` and `snapshot` that it believes, and the timestamp's `sha256`; None: an older agent."""

@@ -100,6 +100,8 @@ def refusal(publication: Publication, targets: Mapping[str, Target], report: Rep
         return f"sequence {sequence} is lower than {last}, which is published"
     if offered and sequence == last and offered.ref != publication.document:
         return f"sequence {sequence} is published already with another release"
+    if report and report.sequence >= sequence and report.content not in ("", publication.release.content.digest):
+        return f"release {sequence} is not newer than {report.sequence}, which it runs"
     if report and report.agent.isdecimal() and RELEASE_FORMAT not in (int(report.agent), int(report.agent) - 1):
         return f"its agent reads format {report.agent}, not {RELEASE_FORMAT}"
     return ""

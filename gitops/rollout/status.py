@@ -74,6 +74,7 @@ class FleetStatus:
 def _last_passes(status: Status) -> Json:
     """Empty before the first pass; what belongs to a failure is there while it lasts."""
     absent = set() if status.error else {"hint", "reason", "since"}
+    absent |= set() if status.warnings else {"warnings"}
     members = {name: value for name, value in asdict(status).items() if name not in absent}
     return members if status.polled else {}
 

@@ -26,6 +26,11 @@ class States:
         with self._database.read() as connection:
             return [_state(row) for row in connection.execute(QUERY.order_by(NAMES.c.name))]
 
+    def ahead(self) -> dict[str, int]:
+        """Box -> the sequence that it runs, of those that run what is neither offered nor waits, and is not older."""
+        with self._database.read() as connection:
+            return {row.box: row.sequence for row in connection.execute(AHEAD)}
+
     def one(self, box: str) -> BoxState | None:
         with self._database.read() as connection:
             row = connection.execute(QUERY.where(NAMES.c.name == box)).first()
@@ -56,6 +61,14 @@ def _query() -> Select[Any]:
 
 
 QUERY = _query()
+SAID, OFFERED, NEXT = tables.reports.c, tables.publications.c, tables.candidates.c
+AHEAD = (
+    select(SAID.box, SAID.sequence)
+    .join_from(tables.reports, tables.publications, SAID.box == OFFERED.box)
+    .outerjoin(tables.candidates, SAID.box == NEXT.box)
+    .where(SAID.sequence >= OFFERED.sequence, SAID.content != "", SAID.content != OFFERED.content)
+    .where((NEXT.content.is_(None)) | (NEXT.content != SAID.content))
+)
 
 
 def _state(row: Row[Any]) -> BoxState:

@@ -25,7 +25,8 @@ log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True)
 class Pass:
-    """What one pass did. `held`: why boxes wait; `layers`: how many were made; `seconds`: how long each stage took."""
+    """What one pass did. `held`: why boxes wait; `layers`: how many were made; `seconds`: how long each stage took;
+    `warnings`: what only people can mend."""
 
     revision: Revision
     plan: Plan
@@ -33,6 +34,7 @@ class Pass:
     held: Mapping[str, Hold] = field(default_factory=dict)
     layers: int = 0
     seconds: Mapping[str, float] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
 
     @property
     def result(self) -> PassResult:
@@ -103,7 +105,13 @@ class Journal:
         """A pass came to its end."""
         revision = done.revision
         refused = tuple(map(_alarm, alarms))
-        self._store.notes.put(Status(str(revision), revision.signers, refused, int(time.time())))
+        known = self._status().warnings
+        for warning in done.warnings:
+            if warning not in known:
+                self.warning(Happened.BEHIND, warning)
+        self._store.notes.put(
+            Status(str(revision), revision.signers, refused, int(time.time()), warnings=done.warnings)
+        )
         if not done.plan.empty or done.published:
             self._store.notes.put(done.result, revision.commit)
 

@@ -46,7 +46,8 @@ class Offer:
         """Sign what was assembled, as the box's candidate; not when it has this content, and only its key is new."""
         release, offers = made.release, self._store.offers
         key, old = plan.box_keys[release.box], offers.published(release.box)
-        if old and old.release.content.digest == release.content.digest and self._store.whole(old):
+        same = old is not None and old.release.content.digest == release.content.digest
+        if old and same and release.box not in self._store.states.ahead() and self._store.whole(old):
             witness.attest(old)
             offers.save_published(old, key)
             offers.forget_candidate(release.box)

@@ -208,12 +208,13 @@ def idle() -> Report:
         fetched={"bytes": 16400, "layers": ["1" * 64], "deltas": 1, "repaired": 0, "seconds": 2},
         failures=(),
         firmware={"secure_boot": True, "setup_mode": False, "keys": KEYS},
+        trusted={"timestamp": 12, "snapshot": 9, "sha256": "4" * 64},
     )
 
 
 def first_boot() -> Report:
     odd = {"phase": State.STARTING, "health": Health.PROGRESSING, "checks": (), "fetched": {"repaired": 0}}
-    return replace(idle(), rollback=0, firmware=None, **odd)
+    return replace(idle(), rollback=0, firmware=None, trusted=None, **odd)
 
 
 def went_back() -> Report:

@@ -216,7 +216,7 @@ def test_a_missing_layer_is_found_before_anything_is_named(here: Kit) -> None:
 
 
 def test_an_agent_that_cannot_read_the_format_is_left_alone(here: Kit) -> None:
-    here.store.boxes.save_report(Report("demo-1", "b", 1, 1, "0", 1, "ab" * 32, "ab" * 32, Phase.IDLE, Health.HEALTHY))
+    here.store.boxes.save_report(Report("demo-1", "b", 1, 1, "0", 0, "ab" * 32, "ab" * 32, Phase.IDLE, Health.HEALTHY))
     with pytest.raises(PublishError, match="its agent reads format 0"):
         here.publisher.publish([here.publication("demo-1", 1)])
 

@@ -188,7 +188,7 @@ def test_every_report_is_answered_with_a_receipt_by_the_key_that_the_metadata_na
 ) -> None:
     first = body(key)
     assert "toweros-receipt" not in web.post("/api/v1/boxes/demo-1/report", content=first).headers
-    here.publisher.publish([here.publication("demo-1", 1)])
+    here.publisher.publish([here.publication("demo-1", 2)])
     named = here.signer.targets(Folder(here.store.paths.metadata).read)["demo-1/release.json"].custom["receipts"]
     forged = json.dumps(json.loads(body(key, counter=3)) | {"signature": "0" * 128}).encode()
     odd = [(body(key, counter=2), 204, True), (first, 409, True), (forged, 403, False)]

@@ -23,12 +23,13 @@ DOCUMENTS: dict[Any, tuple[str, Any, Any]] = {
     documents.Status: (
         "",
         documents.Status(
-            "main@sha1:c", ("ada",), (documents.Alarm("Unsigned", "v2"),), 5, "no", "sign it", "Unsigned", 3
+            "main@sha1:c", ("ada",), (documents.Alarm("Unsigned", "v2"),), 5, "no", "sign it", "Unsigned", 3,
+            ("a runs more",),
         ),
         {
             "revision": "main@sha1:c", "signers": ["ada"], "polled": 5,
             "alarms": [{"reason": "Unsigned", "message": "v2"}],
-            "error": "no", "hint": "sign it", "reason": "Unsigned", "since": 3,
+            "error": "no", "hint": "sign it", "reason": "Unsigned", "since": 3, "warnings": ["a runs more"],
         },
     ),
     documents.PassResult: (

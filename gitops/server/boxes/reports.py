@@ -23,6 +23,7 @@ from gitops.sign.receipts import Receipts
 from gitops.store import Store
 from gitops.store.notes.box_keys import Enrolled
 from gitops.workflows.enrolment import desk
+from gitops.workflows.safekeeping import ahead
 
 log = structlog.get_logger(__name__)
 
@@ -71,6 +72,12 @@ class FirmwareIn(Wire):
     keys: Annotated[dict[Word, Digest], Field(max_length=20)]
 
 
+class TrustedIn(Wire):
+    timestamp: Number
+    snapshot: Number
+    sha256: Digest
+
+
 class ReportIn(Wire):
     """The signed document."""
 
@@ -96,6 +103,7 @@ class ReportIn(Wire):
     resets: Annotated[list[ResetIn], Field(max_length=100)] = []
     retried: Annotated[list[Line], Field(max_length=200)] | None = None
     firmware: FirmwareIn | None = None
+    trusted: TrustedIn | None = None
 
     def noun(self) -> Report:
         values = self.model_dump(exclude={"format", "failures", "checks", "degraded", "resets", "retried"})
@@ -165,6 +173,7 @@ def take(store: Store, name: str, body: bytes) -> None:
         raise HTTPException(403, "the report is another box's")
     if not store.boxes.save_report(judged(report, store.notes.get(Enrolled)), news=changes):
         raise HTTPException(409, "this report was seen already")
+    ahead.notice(store, report, int(time.time()))
 
 
 def changes(before: Report | None, after: Report) -> list[tuple[EventType, str, str]]:

@@ -53,6 +53,8 @@ def exposition(fleet: FleetStatus) -> bytes:
     polled.set(fleet.controller.polled)
     failing = Gauge("toweros_pass_failing", "1 when the last pass failed.", registry=registry)
     failing.set(bool(fleet.controller.error))
+    warnings = Gauge("toweros_warnings", "What only people can mend, as `toweros status` says.", registry=registry)
+    warnings.set(len(fleet.controller.warnings))
     verified = Gauge("toweros_not_verified", "1 while Git offers what may not deploy.", ["reason"], registry=registry)
     alarms = [alarm.reason for alarm in fleet.controller.alarms]
     for reason in filter(None, (fleet.controller.reason, *alarms)):

@@ -56,7 +56,7 @@ def _alarm(row: object) -> object:
 @dataclass(frozen=True)
 class Status:
     """The controller's last passes. `polled` and `since` are Unix seconds, 0: never; `hint`, `reason` and `since` (the
-    failure's first time) belong to `error`, which is empty after a pass that succeeded."""
+    failure's first time) belong to `error`, which is empty after a pass that succeeded; `warnings`: for people."""
 
     revision: str = ""
     signers: tuple[str, ...] = ()
@@ -66,6 +66,7 @@ class Status:
     hint: str = ""
     reason: str = ""
     since: int = 0
+    warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

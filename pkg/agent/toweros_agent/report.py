@@ -95,6 +95,7 @@ class Report:
     resets: Sequence[ResetRow] = ()
     retried: Sequence[str] = ()
     firmware: Json | None = None
+    trusted: Json | None = None
 
 
 def clock_problem(ahead: float) -> str:

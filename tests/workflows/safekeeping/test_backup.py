@@ -203,6 +203,9 @@ def test_a_damaged_database_is_not_backed_up(lived: Site) -> None:
     store, database = lived.store, lived.settings.state / "toweros.db"
     with store._database.write() as connection:
         page = connection.exec_driver_sql("SELECT rootpage FROM sqlite_master WHERE name = 'publications'").scalar()
+        connection.exec_driver_sql("COMMIT")
+        connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
+        connection.exec_driver_sql("BEGIN")
     store.close()
     with database.open("r+b") as file:
         file.seek((page - 1) * 4096)
@@ -318,7 +321,7 @@ def test_the_commands_say_what_is_in_it_and_what_is_not(lived: Site) -> None:
     assert str(file) in words and "main@sha1:" in words and f"the keys in {lived.settings.keys}" in words
     assert "is a controller's state already" in toweros("restore", file, "-c", config, code=1)
     words = toweros("restore", file, "-c", config, "--state", lived.folder / "new")
-    assert "next: the keys of that time" in words
+    assert "next: the newest keys" in words
     nothing = toweros("backup", folder, "-c", config, "--state", lived.folder / "nothing", code=1)
     assert "nothing to back up yet" in nothing
 

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from toweros_agent.nouns import Offer, Refused, Target, digest
+from toweros_agent.nouns import Json, Offer, Refused, Target, digest, sha256
 from toweros_agent.offer.net import Http, NetError
 
 if TYPE_CHECKING:
@@ -79,6 +79,17 @@ class Trust:
         except (ValueError, TypeError, KeyError) as error:
             raise Refused(f"metadata: timestamp.json: {type(error).__name__}: {error}") from error
         return Offer.parse(targets["release.json"][1], {name: target for name, (target, _) in targets.items()}, expires)
+
+
+def seen(folder: Path) -> Json | None:
+    """The newest metadata that were believed: versions, and the timestamp's digest. None: none yet, or damaged."""
+    try:
+        data = (folder / "timestamp.json").read_bytes()
+        signed = json.loads(data)["signed"]
+        versions = {"timestamp": signed["version"], "snapshot": signed["meta"]["snapshot.json"]["version"]}
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return {**versions, "sha256": sha256(data)}
 
 
 def updater_of(http: Http, folder: Path, url: str, root: bytes) -> "Updater":

@@ -7,6 +7,7 @@ from toweros_agent.history import History
 from toweros_agent.host.esp import Esp
 from toweros_agent.machine import State
 from toweros_agent.nouns import Boot, Release
+from toweros_agent.offer.trust import seen
 from toweros_agent.report import CheckRow, FailureRow, Health, Report, ResetRow
 from toweros_agent.upkeep import Upkeep
 
@@ -49,6 +50,7 @@ class Teller:
             resets=[ResetRow.of(reset) for reset in memory.resets],
             retried=sorted({why for reasons in memory.retried.values() for why in reasons}),
             firmware=self.upkeep.firmware.facts(),
+            trusted=seen(self.history.disk.tuf),
         )
 
     def health(self, state: State, degraded: Sequence[str]) -> Health:
