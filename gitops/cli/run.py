@@ -11,7 +11,7 @@ from gitops.cli.main import configure_logging
 from gitops.cli.output import talk
 from gitops.controller import Controller
 from gitops.errors import StoreError
-from gitops.server import create_app, serve
+from gitops.server import create_app, serve, settled
 from gitops.server.signals import ended_by_signals
 from gitops.store import Store
 
@@ -26,6 +26,7 @@ def run(config: ConfigOption = None, state: StateOption = None) -> None:
     settings = context.settings(config, state)
     stop = threading.Event()
     store = Store.of(settings, migrate=True)
+    settled()
     with serve(create_app(store, settings), settings.listen), ended_by_signals():
         talk.print(f"update server on http://{settings.listen}, repository {settings.repository}")
         while True:

@@ -9,7 +9,7 @@ import typer
 from gitops.cli.context import ConfigOption, StateOption
 from gitops.cli.main import configure_logging
 from gitops.cli.output import talk
-from gitops.server import create_app, serve
+from gitops.server import create_app, serve, settled
 from gitops.server.signals import ended_by_signals
 from gitops.settings import load
 from gitops.store import Store
@@ -28,6 +28,7 @@ def server(
     configure_logging(logging.INFO)
     settings = load(config, state=state, listen=listen)
     store = Store.of(settings)
+    settled()
     with serve(create_app(store, settings), settings.listen) as url, ended_by_signals():
         talk.print(f"update server on {url}")
         threading.Event().wait()

@@ -1,13 +1,15 @@
 """The update server: what boxes fetch, what they say, and a page for people.
 
 app             the application: create_app(store, settings), serve(app, listen)
+bounds          connections that nobody holds for ever
 boxes/files     metadata, targets, layers, deltas: by digest, with Range, HEAD and ETag
 boxes/reports   POST /api/v1/boxes/BOX/report: bounded, signed, never twice
 people/page     the first page
 people/api      the API for reading
 people/metrics  /metrics, /healthz, /readyz
+people/shared   one answer for everybody who asks at the same time
 """
 
-from gitops.server.app import create_app, serve
+from gitops.server.app import create_app, serve, settled
 
-__all__ = ["create_app", "serve"]
+__all__ = ["create_app", "serve", "settled"]

@@ -5,6 +5,8 @@ with serve(create_app(store, settings), "127.0.0.1:8080"):
 """
 
 import contextlib
+import gc
+import sys
 import threading
 import time
 from collections.abc import Iterator, Mapping
@@ -18,13 +20,17 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from gitops import __version__
 from gitops.errors import SettingsError, TowerosError
+from gitops.server.bounds import Bounds, Crowd
 from gitops.server.boxes import files, reports, sbom
 from gitops.server.people import api, metrics, page
+from gitops.server.people.shared import Turns
 from gitops.settings import Settings
 from gitops.store import Store
 
 START = 10.0
 """Seconds that the server may take to listen, and to end."""
+HAND_OVER = 0.0005
+"""Seconds after which a thread that computes lets the others on, the one that answers boxes among them."""
 HEADERS = {
     "content-security-policy": "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'",
     "x-content-type-options": "nosniff",
@@ -35,13 +41,14 @@ ENCODED = [(name.encode(), value.encode()) for name, value in HEADERS.items()]
 
 def create_app(store: Store, settings: Settings) -> FastAPI:
     """The routes of docs/formats.md over one store."""
+    turns = Turns()
     app = FastAPI(title="TowerOS update server", version=__version__, docs_url=None, redoc_url=None)
     app.include_router(files.router(store))
     app.include_router(sbom.router(store))
     app.include_router(reports.router(store))
-    app.include_router(page.router(store))
-    app.include_router(api.router(store))
-    app.include_router(metrics.router(store, settings))
+    app.include_router(page.router(store, turns))
+    app.include_router(api.router(store, turns))
+    app.include_router(metrics.router(store, settings, turns))
     app.add_exception_handler(HTTPException, _problem)
     app.add_exception_handler(TowerosError, _trouble)
     app.add_middleware(Secure)
@@ -49,7 +56,7 @@ def create_app(store: Store, settings: Settings) -> FastAPI:
 
 
 @contextlib.contextmanager
-def serve(app: FastAPI, listen: str) -> Iterator[str]:
+def serve(app: FastAPI, listen: str, bounds: Bounds | None = None) -> Iterator[str]:
     """Serve `app` on ADDRESS:PORT (port 0: any free one) while the context lasts; gives its URL.
 
     Raises:
@@ -59,6 +66,7 @@ def serve(app: FastAPI, listen: str) -> Iterator[str]:
     if not host or not port.isdecimal():
         raise SettingsError(f"listen: {listen!r} is not ADDRESS:PORT")
     config = uvicorn.Config(app, host.strip("[]"), int(port), log_config=None, access_log=False, lifespan="off")
+    config.http, config.ws = Crowd(bounds or Bounds()).protocol(), "none"
     server = uvicorn.Server(config)
     server.config.timeout_graceful_shutdown = int(START)
     thread = threading.Thread(target=_run, args=(server,), name="update-server", daemon=True)
@@ -68,6 +76,14 @@ def serve(app: FastAPI, listen: str) -> Iterator[str]:
     finally:
         server.should_exit = True
         thread.join(2 * START)
+
+
+def settled() -> None:
+    """What is loaded by now stays. Without this, Python looks through all of it now and then, and nobody is answered
+    for a third of a second: most often while it renders the page of a large fleet. Once per process."""
+    gc.collect()
+    gc.freeze()
+    sys.setswitchinterval(HAND_OVER)
 
 
 def _run(server: uvicorn.Server) -> None:

@@ -1,15 +1,18 @@
 """What boxes fetch: metadata, and everything else by digest.
 
 Rules: a name is matched whole against its pattern before it becomes a path; everything but `timestamp.json` never
-changes under its name, and says so; HEAD tells the size, Range continues a broken download, ETag saves one.
+changes under its name, and says so; HEAD tells the size, Range (one) continues a broken download, ETag saves one.
 """
 
 import re
 from pathlib import Path
 
+import h11
+import structlog
 from fastapi import APIRouter, Request, Response
 from starlette.exceptions import HTTPException
 from starlette.responses import FileResponse
+from starlette.types import Receive, Scope, Send
 
 from gitops.model import sha256
 from gitops.store import Store
@@ -21,6 +24,21 @@ ATTESTATION = re.compile(r"([0-9a-f]{64})\.json")
 DELTA = re.compile(r"([0-9a-f]{64})/([0-9a-f]{64})\.zst")
 FOREVER = "public, max-age=31536000, immutable"
 METHODS = ["GET", "HEAD"]
+log = structlog.get_logger(__name__)
+
+
+class Piece(FileResponse):
+    """A file, or one piece of it: a box asks for one; who asks for several gets the whole (RFC 9110, 14.2)."""
+
+    max_ranges = 1
+    chunk_size = 32 << 10
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await super().__call__(scope, receive, send)
+        except (OSError, RuntimeError, h11.LocalProtocolError) as error:
+            # It is gone since we looked, or cannot be read: the answer has begun, and ends short.
+            log.warning("file.ends", file=Path(self.path).name, error=str(error))
 
 
 def router(store: Store) -> APIRouter:
@@ -86,13 +104,13 @@ def _cache(name: str) -> str:
 def answer(request: Request, path: Path, kind: str = "application/octet-stream") -> Response:
     """A file that never changes under its name; 404 when it is not there."""
     try:
-        size = path.stat().st_size
+        known = path.stat()
     except OSError as error:
         raise HTTPException(404) from error
-    headers = {"etag": f'"{path.name[:64]}-{size}"', "cache-control": FOREVER}
+    headers = {"etag": f'"{path.name[:64]}-{known.st_size}"', "cache-control": FOREVER}
     if _unchanged(request, headers["etag"]):
         return Response(status_code=304, headers=headers)
-    return FileResponse(path, media_type=kind, headers=headers)
+    return Piece(path, media_type=kind, headers=headers, stat_result=known)
 
 
 def _unchanged(request: Request, etag: str) -> bool:

@@ -9,11 +9,13 @@ import re
 import time
 from typing import Annotated, Literal
 
+import anyio
 import structlog
+from anyio import to_thread
 from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
-from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 
 from gitops.errors import DocumentError
 from gitops.model import REPORT_FORMAT, EventType, Failure, Happened, Health, Json, Phase, Report, Reset, Verdict
@@ -29,12 +31,21 @@ log = structlog.get_logger(__name__)
 
 MAX_BODY = 256 << 10
 """Bytes of one report."""
+AT_A_TIME = 8
+"""Reports that are judged and kept at a time: those that wait for the database keep nobody from fetching."""
 
 BOX = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
-Word = Annotated[str, Field(max_length=100)]
-Line = Annotated[str, Field(max_length=4_000)]
+TEXT = r"^[^\x00]*$"
+"""Any but NUL, which PostgreSQL keeps in no text."""
+Word = Annotated[str, Field(max_length=100, pattern=TEXT)]
+Line = Annotated[str, Field(max_length=4_000, pattern=TEXT)]
 Digest = Annotated[str, Field(pattern=r"^([0-9a-f]{64})?$")]
 Number = Annotated[int, Field(ge=0, lt=1 << 53)]
+
+
+def is_name(text: str) -> bool:
+    """Whether a box can be called so: nothing else is looked up."""
+    return BOX.fullmatch(text) is not None
 
 
 class Wire(BaseModel):
@@ -57,7 +68,7 @@ class FailureIn(Wire):
     verdict: Verdict
     reason: Line
     time: Number = 0
-    log: Annotated[str, Field(max_length=64_000)] = ""
+    log: Annotated[str, Field(max_length=64_000, pattern=TEXT)] = ""
 
 
 class ResetIn(Wire):
@@ -83,7 +94,7 @@ class ReportIn(Wire):
 
     format: Number
     box: Word
-    boot_id: Annotated[str, Field(min_length=1, max_length=64)]
+    boot_id: Annotated[str, Field(min_length=1, max_length=64, pattern=TEXT)]
     counter: Number
     time: Number
     agent: Word
@@ -120,11 +131,13 @@ _REPORT = TypeAdapter(ReportIn)
 def router(store: Store) -> APIRouter:
     """POST /api/v1/boxes/BOX/report."""
     routes = APIRouter()
+    at_a_time = anyio.CapacityLimiter(AT_A_TIME)
 
     @routes.post("/api/v1/boxes/{name}/report", status_code=204)
     async def report(name: str, request: Request) -> Response:
         body = await _bounded(request)
-        return Response(status_code=204, headers=await run_in_threadpool(answer, store, name, body))
+        headers = await to_thread.run_sync(answer, store, name, body, limiter=at_a_time)
+        return Response(status_code=204, headers=headers)
 
     return routes
 
@@ -149,7 +162,7 @@ def _receipt(store: Store, name: str, body: bytes, taken: bool) -> dict[str, str
         text = Envelope.model_validate_json(body).report.encode()
     except ValidationError:
         return {}
-    return receipts.header(name, text, taken=taken, now=int(time.time())) if receipts and BOX.fullmatch(name) else {}
+    return receipts.header(name, text, taken=taken, now=int(time.time())) if receipts and is_name(name) else {}
 
 
 def take(store: Store, name: str, body: bytes) -> None:
@@ -163,9 +176,9 @@ def take(store: Store, name: str, body: bytes) -> None:
     except ValidationError as error:
         raise HTTPException(400, "the body is not a signed report") from error
     text, signature = envelope.report.encode(), envelope.signature
-    if not desk.believed(store, name, text, signature):
+    if not is_name(name) or not desk.believed(store, name, text, signature):
         log.warning("report.refused", box=name[:63], reason="signature")
-        if envelope.key and BOX.fullmatch(name):
+        if envelope.key and is_name(name):
             desk.ask(store, name, text, signature, envelope.key, int(time.time()))
         raise HTTPException(403, "the signature is not that of an enrolled box of this name")
     report = _parse(envelope.report)
@@ -206,8 +219,11 @@ def _parse(text: str) -> Report:
 
 async def _bounded(request: Request) -> bytes:
     body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > MAX_BODY:
-            raise HTTPException(413, f"a report has at most {MAX_BODY} bytes")
+    try:
+        async for chunk in request.stream():
+            body += chunk
+            if len(body) > MAX_BODY:
+                raise HTTPException(413, f"a report has at most {MAX_BODY} bytes")
+    except ClientDisconnect as error:
+        raise HTTPException(400, "the report ends short") from error
     return bytes(body)

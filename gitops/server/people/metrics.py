@@ -12,19 +12,21 @@ from starlette.responses import JSONResponse, PlainTextResponse
 
 from gitops.model import Health, Severity, Sync
 from gitops.rollout.status import FleetStatus, fleet_status
+from gitops.server.people.shared import Shared, Turns
 from gitops.settings import Settings
 from gitops.store import Store
 from gitops.store.notes.documents import Patches, PatchRuns
 
 
-def router(store: Store, settings: Settings) -> APIRouter:
+def router(store: Store, settings: Settings, turns: Turns) -> APIRouter:
     """/metrics, /healthz and /readyz."""
     routes = APIRouter()
 
+    everything = Shared(turns, lambda: exposition(fleet_status(store, int(time.time()))) + updates(store))
+
     @routes.get("/metrics", include_in_schema=False)
-    def metrics() -> Response:
-        data = exposition(fleet_status(store, int(time.time()))) + updates(store)
-        return Response(data, media_type=CONTENT_TYPE_LATEST)
+    async def metrics() -> Response:
+        return Response(await everything.get(), media_type=CONTENT_TYPE_LATEST)
 
     @routes.get("/healthz", response_class=PlainTextResponse, include_in_schema=False)
     def healthz() -> str:

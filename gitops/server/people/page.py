@@ -10,6 +10,7 @@ from starlette.responses import HTMLResponse
 from gitops.model import Health, Severity
 from gitops.review.words import ago, moment, short
 from gitops.rollout.status import FleetStatus, fleet_status
+from gitops.server.people.shared import Shared, Turns
 from gitops.store import Store
 
 REFRESH = 30
@@ -17,21 +18,25 @@ REFRESH = 30
 EVENTS = 20
 
 
-def router(store: Store) -> APIRouter:
+def router(store: Store, turns: Turns) -> APIRouter:
     """GET /."""
     routes = APIRouter()
     template = environment().get_template("index.html")
 
-    @routes.get("/", response_class=HTMLResponse, include_in_schema=False)
-    def index() -> HTMLResponse:
+    def whole() -> bytes:
         now = int(time.time())
         fleet = fleet_status(store, now)
         events = store.events.latest(limit=EVENTS)
-        return HTMLResponse(
-            template.render(
-                fleet=fleet, events=events, now=now, refresh=REFRESH, counts=counts(fleet), severities=list(Severity)
-            )
+        text = template.render(
+            fleet=fleet, events=events, now=now, refresh=REFRESH, counts=counts(fleet), severities=list(Severity)
         )
+        return text.encode()
+
+    page = Shared(turns, whole)
+
+    @routes.get("/", response_class=HTMLResponse, include_in_schema=False)
+    async def index() -> HTMLResponse:
+        return HTMLResponse(await page.get())
 
     return routes
 

@@ -1,0 +1,194 @@
+"""Connections that nobody holds for ever: uvicorn's own, with an end to every wait for the other side.
+
+In: what uvicorn accepts. Out: a connection that is cut as soon as one of these is over. Rules:
+
+- A request's head has `HEAD` seconds, its body `BODY`, an answer moves at least `RATE` bytes a second: what the other
+  side's TCP acknowledged counts, not what lies in a buffer of ours. As long as the work is ours, nothing runs out.
+- Of more than `most` connections those go that whoever holds the most holds: those without a request, then those that
+  send one, then those that read; the oldest first. So who comes is heard, however many are there.
+- Neither side's slowness fills memory: the kernel takes `UNSENT` bytes ahead of the network.
+
+    uvicorn.Config(app, http=Crowd(Bounds()).protocol())
+"""
+
+import asyncio
+import fcntl
+import resource
+import socket
+import struct
+import sys
+import termios
+import time
+from collections import Counter
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+import h11
+import structlog
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+log = structlog.get_logger(__name__)
+
+MOST = 2000
+"""Connections at a time: every box of a large fleet may fetch at once."""
+SPARE = 300
+"""File descriptors for everything else; a connection has two, its socket and the file that it reads."""
+AT_ONCE = 8
+"""One in so many connections goes when there are too many: they are sorted once for all of these."""
+UNSENT = 64 << 10
+TCP_NOTSENT_LOWAT = 25
+"""linux/tcp.h."""
+ACKED = 120
+"""Where `struct tcp_info` of linux/tcp.h has `tcpi_bytes_acked`, 64 bits."""
+YOUNG = 1.0
+"""Seconds for which a connection is new: its request is on the way."""
+STAGES = ("head", "body", "answer", "new")
+"""Who goes first."""
+LOG_EVERY = 60.0
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """Seconds, and bytes a second. An agent gives a report 60 s, and gives up a download at the same rate."""
+
+    head: float = 20.0
+    body: float = 60.0
+    window: float = 60.0
+    rate: int = 64
+    look: float = 2.0
+    most: int = MOST
+
+
+class Connection(H11Protocol):
+    """One connection. `since`: when the present stage began (monotonic seconds)."""
+
+    crowd: "Crowd"
+
+    def __init__(self, *said: Any, **named: Any) -> None:
+        super().__init__(*said, **named)
+        self.stage, self.since = "head", time.monotonic()
+        self._mark, self._marked = 0, self.since
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        super().connection_made(transport)
+        self._socket.setsockopt(socket.IPPROTO_TCP, TCP_NOTSENT_LOWAT, UNSENT)
+        self.crowd.joined(self)
+
+    def on_response_complete(self) -> None:
+        self.stage, self.since = "answer", time.monotonic()
+        super().on_response_complete()
+
+    def overdue(self, now: float) -> str:
+        """Why this connection ends; "": it goes on.
+
+        Raises:
+            OSError: it is ended already.
+        """
+        stage = self.now_in()
+        if stage != self.stage:
+            self.stage, self.since = stage, now
+            self._mark, self._marked = 0, now
+        if stage != "answer":
+            return stage if now - self.since > getattr(self.crowd.bounds, stage) else ""
+        return "answer" if self._stalls(now) else ""
+
+    def now_in(self) -> str:
+        """What comes next: the rest of a `head`, of its `body`, or our `answer`."""
+        return {h11.IDLE: "head", h11.SEND_BODY: "body"}.get(self.conn.their_state, "answer")
+
+    def _stalls(self, now: float) -> bool:
+        """Whether what we have to say is not taken."""
+        acknowledged, bounds = self._acknowledged(), self.crowd.bounds
+        if acknowledged - self._mark >= bounds.rate * bounds.window or not self._pending():
+            self._mark, self._marked = acknowledged, now
+        return now - self._marked > bounds.window
+
+    def _pending(self) -> int:
+        waiting = fcntl.ioctl(self._socket.fileno(), termios.TIOCOUTQ, bytes(4))
+        return self.transport.get_write_buffer_size() + int.from_bytes(waiting, sys.byteorder)
+
+    def _acknowledged(self) -> int:
+        info = self._socket.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, ACKED + 8)
+        return int(struct.unpack_from("=Q", info, ACKED)[0])
+
+    @property
+    def _socket(self) -> socket.socket:
+        found: socket.socket = self.transport.get_extra_info("socket")
+        return found
+
+    @property
+    def address(self) -> str:
+        return self.client[0] if self.client else ""
+
+    def end(self) -> None:
+        """At once: what was not sent is dropped."""
+        self._unset_keepalive_if_required()
+        # Without a linger of 0 the kernel goes on with what it has of ours, in memory, for minutes.
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.transport.abort()
+
+
+class Crowd:
+    """All connections of one server. `most`: as many as there are file descriptors for."""
+
+    def __init__(self, bounds: Bounds) -> None:
+        self.bounds = bounds
+        room = (descriptors(2 * bounds.most + SPARE) - SPARE) // 2
+        self.most = max(min(bounds.most, room), AT_ONCE)
+        self._looking, self._told = False, 0.0
+
+    def protocol(self) -> type[Connection]:
+        return type("Bounded", (Connection,), {"crowd": self})
+
+    def joined(self, one: Connection) -> None:
+        """End others if there are too many now, and look at all from time to time, as long as there are any."""
+        everybody: set[Any] = one.connections
+        if len(everybody) > self.most:
+            self._make_room(everybody)
+        if not self._looking:
+            self._looking = True
+            one.loop.call_later(self.bounds.look, self._look, one.loop, everybody)
+
+    def _make_room(self, everybody: set[Any]) -> None:
+        now, held = time.monotonic(), Counter(each.address for each in everybody)
+
+        def worth(each: Connection) -> tuple[int, int, float]:
+            stage = each.now_in()
+            new = stage == "head" and now - each.since < YOUNG
+            return -held[each.address], STAGES.index("new" if new else stage), each.since
+
+        for each in sorted(everybody, key=worth)[: max(self.most // AT_ONCE, 1)]:
+            everybody.discard(each)
+            with suppress(OSError):
+                each.end()
+        if now - self._told > LOG_EVERY:
+            self._told = now
+            log.warning("server.full", connections=self.most, address=held.most_common(1)[0])
+
+    def _look(self, loop: asyncio.AbstractEventLoop, everybody: set[Any]) -> None:
+        now = time.monotonic()
+        ended = Counter(reason for each in list(everybody) if (reason := _ended(each, now)))
+        if ended:
+            log.info("connections.ended", **ended)
+        self._looking = bool(everybody)
+        if everybody:
+            loop.call_later(self.bounds.look, self._look, loop, everybody)
+
+
+def _ended(connection: Connection, now: float) -> str:
+    reason = ""
+    with suppress(OSError):  # it is closed already
+        if reason := connection.overdue(now):
+            connection.end()
+    return reason
+
+
+def descriptors(wanted: int) -> int:
+    """How many files this process may open; more than it could so far, where the system lets it."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft < wanted and soft != resource.RLIM_INFINITY:
+        soft = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    return wanted if soft == resource.RLIM_INFINITY else soft

@@ -1,0 +1,245 @@
+"""Whoever is slow, or many, or silent, is ended; who comes meanwhile is served. A real server, real sockets."""
+
+import asyncio
+import http.client
+import logging
+import os
+import resource
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing, suppress
+from pathlib import Path
+
+import pytest
+
+from gitops.errors import StoreError
+from gitops.server import create_app, serve
+from gitops.server.bounds import Bounds
+from gitops.server.people.shared import REST, Shared, Turns
+from gitops.settings import Settings
+from gitops.store import Store
+
+HASTY = Bounds(head=0.6, body=0.6, window=0.6, rate=100_000, look=0.1, most=16)
+"""What takes a minute elsewhere."""
+LARGE = 24 << 20
+"""Bytes: more than the buffers of two sockets."""
+PATIENCE = 20
+LAYER = "ab" * 32
+
+
+@pytest.fixture(scope="module")
+def port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
+    folder = tmp_path_factory.mktemp("bounds")
+    store = Store.open(folder / "state")
+    (folder / "layer").write_bytes(bytes(LARGE))
+    store.layers.add(folder / "layer", LAYER)
+    with serve(create_app(store, Settings(state=store.paths.root)), "127.0.0.1:0", HASTY) as url:
+        yield int(url.rpartition(":")[2])
+
+
+@pytest.fixture(autouse=True)
+def no_traceback(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
+    yield
+    assert [record.getMessage() for record in caplog.get_records("call") if record.levelno >= logging.ERROR] == []
+
+
+def connected(port: int, origin: str = "127.0.0.1", said: bytes = b"") -> socket.socket:
+    one = socket.socket()
+    one.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 32 << 10)
+    one.settimeout(PATIENCE)
+    one.bind((origin, 0))
+    one.connect(("127.0.0.1", port))
+    one.sendall(said)
+    return one
+
+
+def well_served(port: int) -> bool:
+    """Somebody else, meanwhile."""
+    with closing(http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE)) as other:
+        other.request("GET", "/healthz")
+        return other.getresponse().status == 200
+
+
+def dripping(one: socket.socket) -> None:
+    """A byte now and then, until the other side ends it."""
+    end = time.monotonic() + PATIENCE
+    while time.monotonic() < end:
+        one.sendall(b"x")
+        time.sleep(0.05)
+    pytest.fail("nobody ended it")
+
+
+def chunks(one: socket.socket) -> None:
+    end = time.monotonic() + PATIENCE
+    while time.monotonic() < end:
+        one.sendall(b"1\r\nx\r\n")
+        time.sleep(0.05)
+    pytest.fail("nobody ended it")
+
+
+def silent(one: socket.socket) -> None:
+    while one.recv(1 << 16):
+        pass
+
+
+def sipping(one: socket.socket) -> None:
+    """Reads, but far less than the least."""
+    end = time.monotonic() + 4 * HASTY.window
+    while one.recv(200) and time.monotonic() < end:
+        time.sleep(0.1)
+
+
+POST = b"POST /api/v1/boxes/demo-1/report HTTP/1.1\r\nHost: x\r\n"
+GET = b"GET /layers/%s HTTP/1.1\r\nHost: x\r\n" % LAYER.encode()
+RUDE: dict[str, tuple[bytes, Callable[[socket.socket], None]]] = {
+    "says nothing": (b"", silent),
+    "says half of a head": (b"GET / HTTP/1.1\r\nHost: x\r\n", silent),
+    "a head byte by byte": (b"GET / HTTP/1.1\r\nX-Long: ", dripping),
+    "a body that does not come": (POST + b"Content-Length: 1000\r\n\r\n", silent),
+    "a body byte by byte": (POST + b"Content-Length: 100000\r\n\r\n", dripping),
+    "chunks without an end": (POST + b"Transfer-Encoding: chunked\r\n\r\n", chunks),
+    "a body that nobody wants": (b"GET /healthz HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n", chunks),
+    "asks and never reads": (GET + b"\r\n", lambda one: time.sleep(4 * HASTY.window)),
+    "asks, says that it is the last, and never reads": (
+        GET + b"Connection: close\r\n\r\n",
+        lambda one: time.sleep(4 * HASTY.window),
+    ),
+    "asks and sips": (GET + b"\r\n", sipping),
+}
+
+
+@pytest.mark.parametrize("name", RUDE)
+def test_a_client_that_makes_us_wait_is_ended_and_others_are_served(port: int, name: str) -> None:
+    said, manner = RUDE[name]
+    with closing(connected(port, said=said)) as one:
+        assert well_served(port)
+        with suppress(ConnectionError):
+            manner(one)
+        assert ended(one)
+
+
+def ended(one: socket.socket) -> bool:
+    """Whether the other side is gone; what is left in our own buffer comes first."""
+    try:
+        while one.recv(1 << 20):
+            pass
+    except ConnectionError:
+        return True
+    return True
+
+
+def test_a_layer_that_is_cut_off_is_not_whole(port: int) -> None:
+    """So a box cannot take the end of a connection for the end of a file."""
+    other = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE)
+    with closing(other):
+        other.request("GET", f"/layers/{LAYER}")
+        time.sleep(4 * HASTY.window)
+        with pytest.raises((http.client.IncompleteRead, ConnectionError)):
+            other.getresponse().read()
+
+
+def test_who_is_slow_but_moves_on_gets_it_all(port: int) -> None:
+    got, began = 0, time.monotonic()
+    with closing(connected(port, said=GET + b"Range: bytes=0-999999\r\nConnection: close\r\n\r\n")) as one:
+        while part := one.recv(40_000):
+            got += len(part)
+            time.sleep(0.1)
+    assert got > 1_000_000 and time.monotonic() - began > 2 * HASTY.window
+
+
+def test_a_connection_that_is_used_stays(port: int) -> None:
+    with closing(http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE)) as one:
+        one.connect()
+        socket_ = one.sock
+        for _ in range(8):
+            one.request("GET", "/healthz")
+            assert one.getresponse().read() == b"ok\n"
+            time.sleep(HASTY.head / 4)
+        assert one.sock is socket_
+
+
+@pytest.mark.parametrize("said", [b"", GET + b"\r\n"], ids=["silent", "never reading"])
+def test_of_too_many_connections_the_oldest_go_and_who_comes_is_heard(port: int, said: bytes) -> None:
+    with ExitStack() as stack:
+        for number in range(6 * HASTY.most):
+            stack.enter_context(closing(connected(port, said=said)))
+            if number % 8 == 0:
+                assert well_served(port)
+
+
+def test_whoever_holds_the_most_makes_room(port: int) -> None:
+    """A box's connection outlives a flood from elsewhere, though it is older, and waits just as well."""
+    with closing(http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE)) as box, ExitStack() as stack:
+        box.request("GET", "/healthz")
+        assert box.getresponse().read() == b"ok\n"
+        known = box.sock
+        for _ in range(3 * HASTY.most):
+            stack.enter_context(closing(connected(port, "127.0.0.2")))
+        box.request("GET", "/healthz")
+        assert box.getresponse().status == 200 and box.sock is known
+
+
+def test_there_are_no_more_connections_than_file_descriptors() -> None:
+    program = (
+        "import resource; from gitops.server.bounds import Bounds, Crowd; "
+        "print(Crowd(Bounds()).most, resource.getrlimit(resource.RLIMIT_NOFILE)[0])"
+    )
+
+    def few() -> None:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (200, 500))
+
+    place = {"cwd": Path(__file__).parents[2], "env": {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}}
+    done = subprocess.run([sys.executable, "-c", program], preexec_fn=few, capture_output=True, check=True, **place)  # type: ignore[call-overload]
+    assert done.stdout.split() == [b"100", b"500"]
+
+
+# --- one answer for all ---
+
+
+def test_many_who_ask_at_once_cost_two_answers_and_nobody_gets_an_old_one() -> None:
+    begun, at_a_time = [], threading.Semaphore(1)
+    shared: Shared
+
+    def work() -> bytes:
+        assert at_a_time.acquire(blocking=False), "twice at a time"
+        begun.append(time.monotonic())
+        time.sleep(0.1)
+        at_a_time.release()
+        return b"%d" % len(begun)
+
+    async def ask() -> bool:
+        asked = time.monotonic()
+        return begun[int(await shared.get()) - 1] >= asked
+
+    async def story() -> list[bool]:
+        nonlocal shared
+        shared = Shared(Turns(), work)
+        first = asyncio.create_task(ask())
+        await asyncio.sleep(0.05)
+        rest = [asyncio.create_task(ask()) for _ in range(200)]
+        return [await each for each in (first, *rest)]
+
+    assert all(asyncio.run(story())) and len(begun) == 2
+    assert begun[1] - begun[0] >= (1 + REST) * 0.1, "it rests"
+
+
+def test_trouble_is_everybodys_and_over_with_its_cause() -> None:
+    calls: list[int] = []
+
+    def work() -> bytes:
+        calls.append(1)
+        if len(calls) == 1:
+            raise StoreError("the database is away")
+        return b"well"
+
+    async def story() -> list[object]:
+        shared = Shared(Turns(), work)
+        together = await asyncio.gather(*(shared.get() for _ in range(5)), return_exceptions=True)
+        return [*together, await shared.get()]
+
+    *troubled, last = asyncio.run(story())
+    assert last == b"well" and [type(each) for each in troubled] == [StoreError] * 5 and len(calls) == 2
