@@ -2,7 +2,6 @@
 
 import asyncio
 import http.client
-import logging
 import os
 import resource
 import socket
@@ -44,7 +43,7 @@ def port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
 @pytest.fixture(autouse=True)
 def no_traceback(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
     yield
-    assert [record.getMessage() for record in caplog.get_records("call") if record.levelno >= logging.ERROR] == []
+    assert [record.getMessage() for record in caplog.get_records("call") if record.exc_info] == []
 
 
 def connected(port: int, origin: str = "127.0.0.1", said: bytes = b"") -> socket.socket:

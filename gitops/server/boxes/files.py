@@ -7,12 +7,12 @@ changes under its name, and says so; HEAD tells the size, Range (one) continues 
 import re
 from pathlib import Path
 
-import h11
 import structlog
 from fastapi import APIRouter, Request, Response
+from starlette.datastructures import MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.responses import FileResponse
-from starlette.types import Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 
 from gitops.model import sha256
 from gitops.store import Store
@@ -34,9 +34,20 @@ class Piece(FileResponse):
     chunk_size = 32 << 10
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        left = 0
+
+        async def counted(message: Message) -> None:
+            nonlocal left
+            if message["type"] == "http.response.start":
+                left = int(MutableHeaders(raw=message["headers"])["content-length"]) * (scope["method"] != "HEAD")
+            left -= len(message.get("body", b""))
+            if left > 0 and not message.get("more_body", True):
+                raise OSError(f"{left} bytes are missing")
+            await send(message)
+
         try:
-            await super().__call__(scope, receive, send)
-        except (OSError, RuntimeError, h11.LocalProtocolError) as error:
+            await super().__call__(scope, receive, counted)
+        except OSError as error:
             # It is gone since we looked, or cannot be read: the answer has begun, and ends short.
             log.warning("file.ends", file=Path(self.path).name, error=str(error))
 
