@@ -24,6 +24,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from contextlib import closing, suppress
+from multiprocessing.synchronize import Event
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
@@ -38,8 +39,8 @@ from tests.kit.published import kit
 
 BOXES, LAYER, SIZE = 1000, "ab" * 32, 16 << 20
 PACE = 200
-"""Hostile requests or bytes a second, of those that are not as fast as they can."""
-TURNS = 3
+"""Hostile requests, or new connections, a second."""
+TURNS = 2
 """Quiet and hostile in turns: what else the machine does falls on both."""
 POST = b"POST /api/v1/boxes/box-1/report HTTP/1.1\r\nHost: x\r\n"
 GET = f"GET /layers/{LAYER} HTTP/1.1\r\nHost: x\r\n\r\n".encode()
@@ -89,7 +90,7 @@ def asked(port: int, method: str, path: str, body: bytes | None) -> bool:
         return False
 
 
-# --- hostile ones: each gets the port, the number of connections, and the end ---
+# --- hostile ones: each gets the port, the number of connections, and says when it has them ---
 
 
 def connection(port: int, said: bytes) -> socket.socket | None:
@@ -105,13 +106,14 @@ def connection(port: int, said: bytes) -> socket.socket | None:
     return None
 
 
-def holding(said: bytes, then: bytes = b"", reads: int = 0) -> Callable[[int, int], None]:
+def holding(said: bytes, then: bytes = b"", reads: int = 0) -> Callable[[int, int, Event], None]:
     """So many connections that begin with `said`, and then say or read a little now and then; the lost come again."""
 
-    def attack(port: int, number: int) -> None:
-        crowd: list[socket.socket] = []
+    def attack(port: int, number: int, ready: Event) -> None:
+        crowd = [one for _ in range(number) if (one := connection(port, said))]
+        ready.set()
         while True:
-            for _ in range(min(number - len(crowd), 200)):
+            for _ in range(min(number - len(crowd), PACE // 2)):
                 if one := connection(port, said):
                     crowd.append(one)
             for one in random.sample(crowd, min(PACE, len(crowd))):
@@ -130,10 +132,11 @@ def holding(said: bytes, then: bytes = b"", reads: int = 0) -> Callable[[int, in
     return attack
 
 
-def asking(*requests: bytes, pace: int = PACE) -> Callable[[int, int], None]:
+def asking(*requests: bytes, pace: int = PACE) -> Callable[[int, int, Event], None]:
     """One request after the other, so many a second."""
 
-    def attack(port: int, _number: int) -> None:
+    def attack(port: int, _number: int, ready: Event) -> None:
+        ready.set()
         while True:
             began = time.monotonic()
             with suppress(OSError):
@@ -153,7 +156,7 @@ def request(line: str, body: bytes = b"", headers: str = "") -> bytes:
 RANGES = ",".join(f"{2 * at}-{2 * at}" for at in range(1500))
 FORGED = canonical({"report": "x" * 200_000, "signature": "0" * 128, "key": "0" * 64})
 REPLAYED = canonical({"report": canonical(good("report", "idle")).decode(), "signature": "0" * 128})
-ATTACKS: dict[str, Callable[[int, int], None]] = {
+ATTACKS: dict[str, Callable[[int, int, Event], None]] = {
     "silent connections": holding(b""),
     "heads byte by byte": holding(b"GET / HTTP/1.1\r\nX: ", b"x"),
     "bodies byte by byte": holding(POST + b"Content-Length: 200000\r\n\r\n", b"x"),
@@ -199,9 +202,10 @@ def main() -> int:
             quiet, took, wrong = list[float](), list[float](), 0
             for _ in range(TURNS):
                 quiet += polls(port, said.seconds / TURNS, counters)[0]
-                hostile = multiprocessing.Process(target=attack, args=(port, said.connections), daemon=True)
+                ready = multiprocessing.Event()
+                hostile = multiprocessing.Process(target=attack, args=(port, said.connections, ready), daemon=True)
                 hostile.start()
-                time.sleep(said.seconds / TURNS / 2)
+                ready.wait()
                 some, failed = polls(port, said.seconds / TURNS, counters)
                 took, wrong, now = took + some, wrong + failed, memory(process)
                 hostile.kill()

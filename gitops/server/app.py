@@ -29,6 +29,8 @@ from gitops.store import Store
 
 START = 10.0
 """Seconds that the server may take to listen, and to end."""
+AT_ONCE, QUEUE = 64, 2048
+"""Connections that are accepted before anybody is answered again, and that wait in the kernel meanwhile."""
 HAND_OVER = 0.0005
 """Seconds after which a thread that computes lets the others on, the one that answers boxes among them."""
 HEADERS = {
@@ -66,7 +68,7 @@ def serve(app: FastAPI, listen: str, bounds: Bounds | None = None) -> Iterator[s
     if not host or not port.isdecimal():
         raise SettingsError(f"listen: {listen!r} is not ADDRESS:PORT")
     config = uvicorn.Config(app, host.strip("[]"), int(port), log_config=None, access_log=False, lifespan="off")
-    config.http, config.ws = Crowd(bounds or Bounds()).protocol(), "none"
+    config.http, config.ws, config.backlog = Crowd(bounds or Bounds()).protocol(), "none", AT_ONCE
     server = uvicorn.Server(config)
     server.config.timeout_graceful_shutdown = int(START)
     thread = threading.Thread(target=_run, args=(server,), name="update-server", daemon=True)
@@ -98,7 +100,10 @@ def _address(server: uvicorn.Server, thread: threading.Thread, listen: str) -> s
         time.sleep(0.02)
     if not server.started:
         raise SettingsError(f"cannot listen on {listen}", hint="is another server running? change `listen`")
-    host, port = server.servers[0].sockets[0].getsockname()[:2]
+    listening = server.servers[0].sockets[0]
+    with listening.dup() as same:
+        same.listen(QUEUE)  # asyncio takes its own number for both
+    host, port = listening.getsockname()[:2]
     return f"http://{f'[{host}]' if ':' in host else host}:{port}"
 
 

@@ -24,6 +24,8 @@ from gitops.source.clone.trees import FolderTree, configure
 
 HOME = Path(__file__).resolve().parents[2]
 """The checkout that this command was installed from: the template, boot/ and pkg/ are beside the package."""
+FORMAT = 1
+"""Of `RECORD`."""
 VENDORED = ("boot", "pkg")
 TEMPLATE = "fleet-repo-template"
 RECORD = "vendored.json"
@@ -69,7 +71,7 @@ def own(name: str) -> FolderTree:
 
 def record(version: str, trees: Mapping[str, str]) -> bytes:
     """The bytes of `RECORD`."""
-    return json.dumps({"format": 1, "version": version, "trees": trees}, indent=2).encode() + b"\n"
+    return json.dumps({"format": FORMAT, "version": version, "trees": trees}, indent=2).encode() + b"\n"
 
 
 def editor_files() -> dict[str, bytes]:

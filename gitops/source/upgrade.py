@@ -28,7 +28,7 @@ from gitops.process import run
 from gitops.source import new_fleet
 from gitops.source.clone.bounds import FILE
 from gitops.source.clone.trees import FOLDER, GitTree, configure
-from gitops.source.new_fleet import RECORD, VENDORED, editor_files, own, record
+from gitops.source.new_fleet import FORMAT, RECORD, VENDORED, editor_files, own, record
 from gitops.source.rollback import SIGNING
 
 LOCK, WANTED = "packages.lock", "packages.in"
@@ -116,6 +116,9 @@ def _recorded(git: "_Git", folder: Path) -> tuple[str, dict[str, str]]:
     place = f".toweros/{RECORD}"
     try:
         document = json.loads(git("show", f"HEAD:{place}"))
+        if int(document["format"]) > FORMAT:
+            message = f"{folder / place} has format {document['format']}: this version reads {FORMAT}"
+            raise TowerosError(message, hint=f"a newer TowerOS wrote it ({document['version']}): upgrade with that")
         version, trees = str(document["version"]), {name: str(document["trees"][name]) for name in VENDORED}
         ids = {name: pygit2.Oid(hex=value) for name, value in trees.items()}
     except (ProcessError, ValueError, KeyError, TypeError) as error:

@@ -204,3 +204,13 @@ def test_the_boxes_that_an_upgrade_touches_are_named(home: Path, fleet: Path) ->
 def test_an_upgrade_that_touches_no_box_says_so(home: Path, fleet: Path) -> None:
     append(home / "boot" / "hello.yml", "# a spec that no role of this fleet names\n")
     assert "another release: none" in toweros("upgrade", "-C", fleet).output
+
+
+def test_a_fleet_repo_of_a_newer_format_is_refused_by_its_number_and_left_alone(fleet: Path) -> None:
+    record = fleet / ".toweros" / new_fleet.RECORD
+    record.write_text(json.dumps(json.loads(record.read_text()) | {"format": 2, "version": "9.1.0"}))
+    ours = commit(fleet)
+    with pytest.raises(TowerosError, match="has format 2: this version reads 1") as refused:
+        upgrade(fleet)
+    assert "9.1.0" in refused.value.hint
+    assert git(fleet, "rev-parse", "HEAD") == ours and git(fleet, "status", "--porcelain") == ""

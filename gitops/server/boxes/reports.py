@@ -31,6 +31,8 @@ log = structlog.get_logger(__name__)
 
 MAX_BODY = 256 << 10
 """Bytes of one report."""
+TOLD_IN = 20
+"""The events of a box among which nothing is told twice."""
 AT_A_TIME = 8
 """Reports that are judged and kept at a time: those that wait for the database keep nobody from fetching."""
 
@@ -181,7 +183,11 @@ def take(store: Store, name: str, body: bytes) -> None:
         if envelope.key and is_name(name):
             desk.ask(store, name, text, signature, envelope.key, int(time.time()))
         raise HTTPException(403, "the signature is not that of an enrolled box of this name")
-    report = _parse(envelope.report)
+    try:
+        report = read(_REPORT, "the report", envelope.report, REPORT_FORMAT).noun()
+    except DocumentError as error:
+        _not_understood(store, name, error.message)
+        raise HTTPException(422, error.message) from error
     if report.box != name:
         raise HTTPException(403, "the report is another box's")
     if not store.boxes.save_report(judged(report, store.notes.get(Enrolled)), news=changes):
@@ -210,11 +216,11 @@ def changes(before: Report | None, after: Report) -> list[tuple[EventType, str, 
     return found
 
 
-def _parse(text: str) -> Report:
-    try:
-        return read(_REPORT, "the report", text, REPORT_FORMAT).noun()
-    except DocumentError as error:
-        raise HTTPException(422, error.message) from error
+def _not_understood(store: Store, box: str, why: str) -> None:
+    """A box that is believed, and speaks otherwise than we do: it will be Missing, and this is why. Told once."""
+    message = f"its report is not understood: {why}"
+    if message not in {event.message for event in store.events.latest(box, TOLD_IN)}:
+        store.events.add(box, EventType.WARNING, Happened.REFUSED, message)
 
 
 async def _bounded(request: Request) -> bytes:

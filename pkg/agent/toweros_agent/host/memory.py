@@ -1,12 +1,14 @@
 """What the box remembers from one boot to the next: what was staged, what failed and why, and the proven time.
 
 One JSON document on `TOWEROS`; one that cannot be read is put aside and the box starts afresh, which costs at most a
-retry. What came later stands beside what was there first, as an older agent reads that too.
+retry. What came later stands beside what was there first, as an older agent reads that too: after a trial whose agent
+was newer it takes what it knows of a memory with a newer number, or it would forget what it went back from, and try
+that again for ever.
 """
 
 import contextlib
 import json
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 
 from toweros_agent.host.disk import Disk
@@ -36,11 +38,12 @@ class Memory:
     @classmethod
     def parse(cls, data: bytes) -> "Memory":
         document = json.loads(data)
-        if document["format"] not in (FORMAT, FORMAT - 1):
+        if number(document["format"]) < FORMAT - 1:
             raise ValueError(f"memory format {document['format']}")
-        staged = [Staged(**each) for each in document["staged"]]
-        failures = [Failure(**each | {"verdict": Verdict(each["verdict"])}) for each in document["failures"]]
-        resets = [Reset(**each) for each in document.get("resets", ())]
+        staged = [Staged(**_known(Staged, each)) for each in document["staged"]]
+        rows = [_known(Failure, each) for each in document["failures"]]
+        failures = [Failure(**row | {"verdict": Verdict(row["verdict"])}) for row in rows]
+        resets = [Reset(**_known(Reset, each)) for each in document.get("resets", ())]
         fetched, moment = dict(document["fetched"]), int(document["time"])
         retried = {content: [text(each) for each in why] for content, why in document.get("retried", {}).items()}
         cuts = {content: number(count) for content, count in document.get("cuts", {}).items()}
@@ -73,6 +76,11 @@ class Memory:
             with contextlib.suppress(OSError):
                 path.replace(path.with_suffix(".bad"))
             return cls(), f"the memory was unreadable and is put aside: {type(error).__name__}: {error}"
+
+
+def _known(kind: type, row: Json) -> Json:
+    """The members that this version has."""
+    return {each.name: row[each.name] for each in fields(kind) if each.name in row}
 
 
 def path_of(disk: Disk) -> Path:
