@@ -31,6 +31,7 @@ from gitops.sign.enrolled import remember
 from gitops.source import GitSource
 from gitops.source.memory import StoredMemory
 from gitops.store import LeaseError, Store
+from gitops.workflows.enrolment.host_keys import certify
 from gitops.workflows.journal import Journal, Pass, Stopwatch
 from gitops.workflows.offer import Offer
 from gitops.workflows.provenance.witness import Witness
@@ -109,6 +110,7 @@ class Controller:
         with watch.stage("source"):
             revision = self._follow()
         fleet = self._load(revision)
+        certify(self._store, self._settings.keys, fleet, int(time.time()))
         outrun = ahead.outrun(self._store, revision, int(time.time()))
         existing = self._store.existing(attested=self._signer.builders is not None)
         todo = plan(fleet, revision, replace(existing, outrun=outrun))

@@ -30,7 +30,8 @@ class Certificates:
     @classmethod
     def of_folder(cls, keys: Path) -> "Certificates":
         """Those of a keys folder."""
-        return cls(*(keys / f"{name}.crt" for name in ("PK", "KEK", "db")), tuple(sorted(keys.glob("db.old*.crt"))))
+        pk, kek, db = (keys / f"{name}.crt" for name in ("PK", "KEK", "db"))
+        return cls(pk, kek, db, tuple(sorted(keys.glob("db.old*.crt"))))
 
 
 def setup_mode(variables: Path, base: Path = VARIABLES) -> Path:

@@ -5,6 +5,7 @@ commits      the controller's own key for commits of security updates
 certificates Secure Boot's PK, KEK and db: RSA-2048 with self-signed certificates
 bins         the hash bins as they are published, each parsed once
 tuf          targets -> the TUF metadata files to write, in the order in which they must be written
+ssh          certificates for the SSH host keys of boxes
 secureboot   a signed UKI, addon or boot loader
 envelope     DSSE: a payload with signatures, made and opened
 box          a box's own Ed25519 key, and the proof that a report is its

@@ -36,6 +36,8 @@ WARN = 60
 """Days before an expiry when `toweros keys status` begins to warn."""
 SECURITY = "security"
 """The key of the controller's own commits (`gitops.sign.commits`)."""
+SSH_CA = "ssh-ca"
+"""What vouches for the SSH host keys of boxes (`gitops.sign.ssh`)."""
 PUBLIC = ("root.json", *(f"{name}.crt" for name in certificates.NAMES))
 """What the fleet repo's keys/ holds, with `BUILDER` where there is a builder's key."""
 BUILDER = "builder.json"
@@ -219,6 +221,9 @@ def status(folder: Path, now: datetime) -> list[KeyStatus]:
     if (folder / SECURITY).is_file():
         kept = "no: remove it, and list the new one in keys/allowed_signers"
         rows.append(_row(SECURITY, "Ed25519, SSH", folder / SECURITY, None, now, kept))
+    if (folder / SSH_CA).is_file():
+        kept = "yes: else people need another line in known_hosts (`toweros keys ssh-ca`)"
+        rows.append(_row(SSH_CA, "Ed25519, SSH", folder / SSH_CA, None, now, kept))
     for name in (*certificates.NAMES, *(path.stem for path in sorted(folder.glob("*.old*.crt")))):
         rows += _certificate_rows(folder, name, now)
     return rows

@@ -209,12 +209,13 @@ def idle() -> Report:
         failures=(),
         firmware={"secure_boot": True, "setup_mode": False, "keys": KEYS},
         trusted={"timestamp": 12, "snapshot": 9, "sha256": "4" * 64},
+        ssh=good("report", "idle")["ssh"],
     )
 
 
 def first_boot() -> Report:
     odd = {"phase": State.STARTING, "health": Health.PROGRESSING, "checks": (), "fetched": {"repaired": 0}}
-    return replace(idle(), rollback=0, firmware=None, trusted=None, **odd)
+    return replace(idle(), rollback=0, firmware=None, trusted=None, ssh="", **odd)
 
 
 def went_back() -> Report:

@@ -17,6 +17,7 @@ from cryptography.x509 import load_pem_x509_certificate
 from toweros_agent.firmware.authenticode import signed_by
 from toweros_agent.firmware.keyring import Keyring, parse
 from toweros_agent.host.firmware import Firmware
+from toweros_agent.machine import State
 from toweros_agent.nouns import Refused
 
 from gitops.errors import SignError
@@ -30,7 +31,7 @@ from tests.kit.contracts import problems as against_schema
 from tests.kit.contracts import vectors
 from tests.kit.pe import a_pe_file
 from tests.kit.published import PASSPHRASE, shared_keys
-from tests.simulators.box import Box, State, drive, make
+from tests.simulators.box import Box, drive, make
 from tests.simulators.firmware import OWNER, SignedVariables
 from tests.simulators.update_server import UpdateServer
 

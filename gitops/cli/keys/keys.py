@@ -9,12 +9,12 @@ import typer
 
 from gitops.cli import context
 from gitops.cli.context import ConfigOption
-from gitops.cli.keys import firmware
+from gitops.cli.keys import firmware, hosts
 from gitops.cli.output import Output, OutputOption, emit, table, talk
 from gitops.errors import SettingsError, SignError, TowerosError
 from gitops.fleet.system_files import ROOT_JSON
 from gitops.settings import Settings
-from gitops.sign import keys
+from gitops.sign import keys, ssh
 from gitops.sign.commits import CommitKey
 from gitops.sign.firmware import renewal
 from gitops.sign.keys import KeyState, KeyStatus
@@ -25,6 +25,7 @@ from gitops.sign.roots.standing import behind
 from gitops.sign.tuf import ONLINE
 from gitops.workflows.question import deployed_point
 
+ROLES = "root, targets, snapshot, timestamp, builder, receipts, KEK, db or ssh-ca"
 PassphraseOption = Annotated[Path | None, typer.Option("--passphrase-file", help="Holds the root keys' passphrase.")]
 KeysArgument = Annotated[Path | None, typer.Argument(help="The keys folder (default: the setting `keys`).")]
 PublicOption = Annotated[Path | None, typer.Option("--public", help="The fleet repo's keys/: gets the public halves.")]
@@ -38,6 +39,7 @@ def register(app: typer.Typer) -> None:
     group.command()(rotate)
     group.command()(firmware.retire)
     group.command()(renew)
+    group.command("ssh-ca")(hosts.ssh_ca)
     group.command()(make)
     group.command()(sign)
     group.command("import")(take)
@@ -92,7 +94,7 @@ def export(
 
 
 def rotate(
-    role: Annotated[str, typer.Argument(help="root, targets, snapshot, timestamp, builder, receipts, KEK or db.")],
+    role: Annotated[str, typer.Argument(help=f"{ROLES}.")],
     folder: KeysArgument = None,
     passphrase_file: PassphraseOption = None,
     public: PublicOption = None,
@@ -101,17 +103,19 @@ def rotate(
     threshold: Annotated[int, typer.Option(help="root: how many must sign the next one (default: as now).")] = 0,
     config: ConfigOption = None,
 ) -> None:
-    """A new key for a role, named by a new root; boxes learn it by the next refresh. (The last four: no root.)"""
+    """A new key for a role, named by a new root; boxes learn it by the next refresh. (The last five: no root.)"""
     place = folder or context.settings(config).keys
     if role == "builder":
         return _rotate_builder(place, public)
     if role == "receipts":
         Receipts.rotated(context.store(config))
         return talk.print("receipts rotated; the controller's next pass names the new key to boxes")
+    if role == ssh.NAME:
+        return hosts.rotate(place)
     if role in renewal.SIGNERS:
         return firmware.rotate(place, role, public)
     if role not in ("root", *ONLINE):
-        raise SettingsError(f"there is no role {role}", hint=f"root, {', '.join(ONLINE)}, builder, receipts, KEK or db")
+        raise SettingsError(f"there is no role {role}", hint=ROLES)
     wanted = rotation.RootKeys(root_keys, tuple(root_key or ()), threshold)
     passphrase = _passphrase(passphrase_file, new=False)
     _settled(place, public, rotation.rotate(place, role, passphrase, datetime.now(UTC), wanted))

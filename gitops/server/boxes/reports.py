@@ -7,6 +7,7 @@ to a length; every report is answered with a signed receipt, whether it is taken
 
 import re
 import time
+from dataclasses import replace
 from typing import Annotated, Literal
 
 import anyio
@@ -23,7 +24,7 @@ from gitops.model.reading import read
 from gitops.sign.enrolled import judged
 from gitops.sign.receipts import Receipts
 from gitops.store import Store
-from gitops.store.notes.box_keys import Enrolled
+from gitops.store.notes.box_keys import Enrolled, HostCertificate
 from gitops.workflows.enrolment import desk
 from gitops.workflows.safekeeping import ahead
 
@@ -37,6 +38,9 @@ AT_A_TIME = 8
 """Reports that are judged and kept at a time: those that wait for the database keep nobody from fetching."""
 
 BOX = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
+HOST_KEY = re.compile(r"ssh-ed25519 [A-Za-z0-9+/]{68}")
+SSH = "toweros-ssh"
+"""The header with the certificate of a box's SSH host key."""
 TEXT = r"^[^\x00]*$"
 """Any but NUL, which PostgreSQL keeps in no text."""
 Word = Annotated[str, Field(max_length=100, pattern=TEXT)]
@@ -117,6 +121,7 @@ class ReportIn(Wire):
     retried: Annotated[list[Line], Field(max_length=200)] | None = None
     firmware: FirmwareIn | None = None
     trusted: TrustedIn | None = None
+    ssh: Line = ""
 
     def noun(self) -> Report:
         values = self.model_dump(exclude={"format", "failures", "checks", "degraded", "resets", "retried"})
@@ -155,7 +160,13 @@ def answer(store: Store, name: str, body: bytes) -> dict[str, str]:
         # What was seen already was taken: the answer got lost on the way.
         error.headers = _receipt(store, name, body, error.status_code == 409)
         raise
-    return _receipt(store, name, body, True)
+    return _receipt(store, name, body, True) | _certificate(store, name)
+
+
+def _certificate(store: Store, name: str) -> dict[str, str]:
+    """The SSH certificate of the host key that this box has now."""
+    note = store.notes.get(HostCertificate, name)
+    return {SSH: note.certificate} if note and note.certificate and note.certified == note.key else {}
 
 
 def _receipt(store: Store, name: str, body: bytes, taken: bool) -> dict[str, str]:
@@ -193,6 +204,15 @@ def take(store: Store, name: str, body: bytes) -> None:
     if not store.boxes.save_report(judged(report, store.notes.get(Enrolled)), news=changes):
         raise HTTPException(409, "this report was seen already")
     ahead.notice(store, report, int(time.time()))
+    if HOST_KEY.fullmatch(report.ssh):
+        _note_host_key(store, name, report.ssh)
+
+
+def _note_host_key(store: Store, name: str, key: str) -> None:
+    """What the controller's next pass makes a certificate for."""
+    note = store.notes.get(HostCertificate, name)
+    if note is None or note.key != key:
+        store.notes.put(replace(note, key=key) if note else HostCertificate(key), name)
 
 
 def changes(before: Report | None, after: Report) -> list[tuple[EventType, str, str]]:

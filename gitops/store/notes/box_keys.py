@@ -42,5 +42,18 @@ class OfferedLoader:
     size: int = 0
 
 
-BOX_KEYS: Mapping[type[Any], str] = {BoxKeys: "box-keys/", Enrolled: "enrolled", OfferedLoader: "loader"}
+@dataclass(frozen=True)
+class HostCertificate:
+    """The SSH host key that a box named, and the certificate that was made for `certified`, a key of before perhaps.
+    `by`: digest of the authority and of the names in it; `until`: Unix seconds. Its key is the box."""
+
+    key: str
+    certificate: str = ""
+    certified: str = ""
+    by: str = ""
+    until: int = 0
+
+
+BOX_KEYS: Mapping[type[Any], str] = {BoxKeys: "box-keys/", Enrolled: "enrolled", OfferedLoader: "loader",
+                                     HostCertificate: "ssh/"}  # fmt: skip
 """Their names (`documents.NAMES`)."""

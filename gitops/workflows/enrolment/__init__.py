@@ -2,4 +2,5 @@
 
 requests    strangers' requests, bounded
 desk        keys are let in, replaced when the new one is seen, and taken away
+host_keys   SSH host keys get certificates
 """

@@ -96,6 +96,7 @@ class Report:
     retried: Sequence[str] = ()
     firmware: Json | None = None
     trusted: Json | None = None
+    ssh: str = ""
 
 
 def clock_problem(ahead: float) -> str:

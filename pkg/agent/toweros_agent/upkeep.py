@@ -18,6 +18,7 @@ from toweros_agent.host.firmware import Firmware
 from toweros_agent.host.loader import Loader
 from toweros_agent.host.room import trouble
 from toweros_agent.nouns import Entry, Release
+from toweros_agent.outgoing.host_key import HostKey
 from toweros_agent.settings import Places
 
 
@@ -30,6 +31,7 @@ class Upkeep:
         self.entries = Entries(esp, disk.state, history.boot, history.memory.staged)
         self.firmware = Firmware(places.run / "esp", Variables(places.efivars))
         self.keyring = Keyring(places.etc, places.run / "esp", Variables(places.efivars), history.log)
+        self.host_key = HostKey(places.state, disk.identity)
         self._fallback = self._clock = ""
         self._chores: dict[str, str] = {}
 

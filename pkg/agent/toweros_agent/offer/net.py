@@ -17,7 +17,7 @@ from toweros_agent import deadlines
 from toweros_agent.host.connections import Limits, Plain, Tls
 
 CHUNK = 64 << 10
-RECEIPT = "toweros-receipt"
+RECEIPT, SSH = "toweros-receipt", "toweros-ssh"
 ATTEMPTS = 5
 QUOTED = "/%"
 """Addresses come quoted: what is a part of a name there stays one (a role `?` is asked for as %3F)."""
@@ -47,7 +47,7 @@ class Http:
         self, tick: Callable[[], None], pause: Callable[[float], None], silence: float = deadlines.SILENCE
     ) -> None:
         self.tick, self.pause, self.silence, self.received = tick, pause, silence, 0
-        self.until, self.server_time = float("inf"), 0.0
+        self.until, self.server_time, self.certificate = float("inf"), 0.0, ""
 
     def within(self, seconds: float) -> None:
         """What is asked from now on may take so long altogether."""
@@ -107,6 +107,7 @@ class Http:
         """The receipt's header ("": there is none)."""
         with self.request("POST", url, {"Content-Type": "application/json"}, body) as response:
             response.read(CHUNK)
+            self.certificate = response.headers.get(SSH, "")
             return response.headers.get(RECEIPT, "")
 
     def download(self, url: str, part: Path, limit: int) -> None:

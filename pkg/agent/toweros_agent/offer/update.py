@@ -42,6 +42,8 @@ class Update:
                 self.history.learn(self._offer)
                 self.history.prove_time(self._offer, now)
                 self.upkeep.chore("remember", self.history.save)
+            if settled and (certificate := self.http.certificate):
+                self.upkeep.chore("keep the host's certificate", lambda: self.upkeep.host_key.keep(certificate))
             if settled and self._offer.loader and self.upkeep.keyring.changes:
                 self.upkeep.chore("renew systemd-boot", self._renew_loader)
         return self._offer

@@ -11,8 +11,8 @@ from toweros_agent.nouns import Json, canonical
 MAX_ENVELOPE = 256 << 10
 """Bytes that the server reads of a report."""
 MAX_ROWS = 100
-WHOLE = ("retried", "layers")
-"""Members that count by their very words; they come out of signed metadata."""
+WHOLE = ("retried", "layers", "ssh")
+"""Members that count by their very words; they come out of signed metadata, or have one length."""
 LINE, SHORT, LOG = 2000, 100, 16_000
 """Characters of a text; of each when all of them are too much; of a log."""
 

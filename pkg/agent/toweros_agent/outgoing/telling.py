@@ -51,6 +51,7 @@ class Teller:
             retried=sorted({why for reasons in memory.retried.values() for why in reasons}),
             firmware=self.upkeep.firmware.facts(),
             trusted=seen(self.history.disk.tuf),
+            ssh=self.upkeep.host_key.public,
         )
 
     def health(self, state: State, degraded: Sequence[str]) -> Health:
