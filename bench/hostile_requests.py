@@ -42,6 +42,8 @@ PACE = 200
 """Hostile requests, or new connections, a second."""
 TURNS = 2
 """Quiet and hostile in turns: what else the machine does falls on both."""
+SETTLES = 10.0
+"""Seconds after all hostile connections were made: what is measured is how the server lives with them."""
 POST = b"POST /api/v1/boxes/box-1/report HTTP/1.1\r\nHost: x\r\n"
 GET = f"GET /layers/{LAYER} HTTP/1.1\r\nHost: x\r\n\r\n".encode()
 
@@ -206,6 +208,7 @@ def main() -> int:
                 hostile = multiprocessing.Process(target=attack, args=(port, said.connections, ready), daemon=True)
                 hostile.start()
                 ready.wait()
+                time.sleep(SETTLES)
                 some, failed = polls(port, said.seconds / TURNS, counters)
                 took, wrong, now = took + some, wrong + failed, memory(process)
                 hostile.kill()
