@@ -29,6 +29,7 @@ class Name(enum.StrEnum):
     agent = "agent"
     builder = "builder"
     attestation = "attestation"
+    firmware = "firmware"
 
 
 def register(app: typer.Typer) -> None:

@@ -30,5 +30,5 @@ class Recorded(Hardware):
         disk = f"file.driver=file,file.discard=unmap,file.filename={self.disk.resolve()}"
         node = f"driver=blklogwrites,node-name=disk,discard=unmap,{disk},log.driver=file,log.filename={log}"
         words[place - 1 : place + 1] = ["-blockdev", node]
-        # Merged requests may have as many pieces as the kernel takes (IOV_MAX); with the log's own two in front they fail.
+        # Merged requests may have as many pieces as the kernel takes (IOV_MAX); with the two of the log they fail.
         return [f"{word},request-merging=off" if str(word).startswith("virtio-blk-pci,") else word for word in words]
