@@ -135,9 +135,10 @@ class Site:
         return Content(kernel, kernel, "quiet", shared, mounted, HealthSpec())
 
     def layer(self, text: str) -> Layer:
-        layers, root = self.store.layers, sha256(text.encode())
+        data = text.encode().ljust(4096, b"\0")
+        layers, root = self.store.layers, sha256(data)  # of one block, the verity root
         for path in (layers.path(root), layers.zst(root)):
-            self.write(path, text.encode().ljust(4096, b"\0"))
+            self.write(path, data)
         return Layer(root, 4096)
 
     def blob(self, data: bytes) -> BlobRef:

@@ -120,7 +120,7 @@ class Controller:
             published, held = self._offer.renew(fleet, revision, todo.removed)
         self._store.save_planned(revision, fleet)
         self._sweeper.sweep(fleet)
-        warnings = ahead.warnings(self._store, revision, self._settings.epoch)
+        warnings = ahead.warnings(self._store, revision, self._settings.epoch) + self._offer.warnings()
         return Pass(revision, todo, published, held, layers, watch.seconds, warnings)
 
     def _follow(self) -> Revision:

@@ -4,11 +4,14 @@ Git, the store, the keys, the metadata and the rollout are real. Building and as
 toolbox, are played by `PlayedBuilder`: images and layers are small files whose names follow from the same inputs.
 """
 
-import itertools
+import functools
 import os
+import re
 import shutil
+import sqlite3
 import threading
 import time
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,11 +21,14 @@ from gitops.errors import BuildError, FleetError, SourceError, StoreError, Tower
 from gitops.model import EventType, Health, Hold, HoldReason, Image
 from gitops.plan import LOST
 from gitops.rollout import holds
+from gitops.sign import secureboot
 from gitops.source.memory import StoredMemory
-from gitops.store import Store
+from gitops.store.lease import Holder
 from gitops.store.notes.documents import Status
 from gitops.workflows.offer import SUPERSEDED
 from tests.kit.databases import both
+from tests.kit.edges import Edges
+from tests.kit.published import published, table_rows
 from tests.kit.site import FILES, HELLO, WORSE, Site
 from tests.kit.trust import as_0_1_0_left_it
 
@@ -188,60 +194,70 @@ def test_a_box_that_git_removes_is_offered_nothing_and_leaves_no_candidate(site:
     assert site.run().plan.empty
 
 
-def writes(store: Store, limit: int) -> None:
-    """Let `limit` writes of the store through; the next one is where the power goes."""
-    count = itertools.count()
-
-    def wrap(write):  # type: ignore[no-untyped-def]
-        def wrapped(*arguments, **named):  # type: ignore[no-untyped-def]
-            if next(count) >= limit:
-                raise Killed
-            return write(*arguments, **named)
-
-        return wrapped
-
-    store._database.write = wrap(store._database.write)  # type: ignore[method-assign]
-    for name in ("put",):
-        setattr(store.blobs, name, wrap(getattr(store.blobs, name)))
-    store.layers.add = wrap(store.layers.add)  # type: ignore[method-assign]
-
-
 def deployed_at(site: Site) -> str:
     last = StoredMemory(site.store).last()
     return last.revision.commit if last else ""
 
 
-def test_a_pass_that_dies_at_any_write_is_finished_by_the_next(site: Site, tmp_path: Path) -> None:
-    """The state is of 0.1.0: what is deployed is taken over on the way, and then what comes is written over it."""
+@pytest.fixture
+def same_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One moment, and one signature for each boot file: what two passes make of the same is the same to the byte."""
+    now = time.time() + 60
+    monkeypatch.setattr(time, "time", lambda: now)
+    monkeypatch.setattr(secureboot, "_sbsign", functools.cache(secureboot._sbsign))
+    monkeypatch.setattr(Holder, "gone", lambda _: True)  # whoever held the lease has died: it was this process
+
+
+def test_a_pass_that_dies_at_any_write_is_finished_by_the_next(site: Site, tmp_path: Path, same_bytes: None) -> None:
+    """One pass, and a copy of all that outlives it before each of its writes and after the last: what a power cut would
+    leave there. Each copy is gone on from, and ends as the pass itself did, to the byte.
+
+    The state is of 0.1.0: what is deployed is taken over on the way, and then what comes is written over it.
+    """
     first = site.run().revision
     everybody_reports(site)
     as_0_1_0_left_it(site.store)
-    before = tmp_path / "before"
-    shutil.copytree(site.settings.state, before)
     site.commit({**HELLO, "boxes/d.yaml": "role: other\n", "roles/other.yaml": "boot: [boot/a.yml]\n"})
     site.commit({"boxes/c.yaml": None})
-    deployed = set[str]()
-    for limit in itertools.count():
-        shutil.rmtree(site.settings.state)
-        shutil.copytree(before, site.settings.state)
-        controller, store, _ = site.start()
-        writes(store, limit)
-        try:
-            controller.run_once()
-        except Killed:
-            deployed.add(deployed_at(site))
-            done = site.run()
-            assert deployed_at(site) == done.revision.commit, limit
-            assert set(site.offers()) == {"a", "b", "d"}, limit
-            assert set(done.held) <= {"b"}, limit
-            documents = {
-                each.name: each.published.release for each in site.store.states.all() if each.published.release
-            }
-            assert site.offers() == documents, limit
-            assert site.run().plan.empty, limit
-        else:
-            break
-    assert limit > 10 and deployed == {first.commit, site.remote.git("rev-parse", "HEAD")}
+    state, copies, last = site.settings.state, dict[Path, str](), list[object]()
+
+    def cut(edge: str) -> None:
+        """Unless nothing changed that anybody reads since the last one."""
+        if (now := seen(state)) != last:
+            last[:] = now
+            copies[shutil.copytree(state, tmp_path / f"cut-{len(copies)}")] = edge
+
+    with Edges(state).at(cut):
+        done = site.run()
+    cut("the end")
+    wanted, deployed = left(site), set[str]()
+    assert set(site.offers()) == {"a", "b", "d"} and set(done.held) == {"b"}
+    for copy, edge in copies.items():
+        shutil.rmtree(state)
+        copy.rename(state)
+        deployed.add(deployed_at(site))
+        site.run()
+        assert left(site) == wanted, edge
+    assert site.run().plan.empty and deployed == {first.commit, done.revision.commit}
+    kinds = {edge.partition(" ")[0] for edge in copies.values()}
+    assert len(copies) > 40 and kinds >= {"commit", "os.rename"}
+
+
+def seen(state: Path) -> list[object]:
+    """Files by name and size, and rows, but for events, the lease and what is on its way."""
+    files = [path for path in state.rglob("*") if path.is_file() and "toweros.db" not in path.name]
+    kept = sorted(str(path) for path in files if ".new-" not in path.name and "lease-" not in str(path))
+    with closing(sqlite3.connect(state / "toweros.db")) as database:
+        dump = [line for line in database.iterdump() if not re.match(r'INSERT INTO "(events|leases|sqlite_)', line)]
+    return [kept, dump]
+
+
+def left(site: Site) -> dict[str, object]:
+    """What a pass leaves for boxes and for the next one: files that are reached, and rows."""
+    store = site.store
+    assert all(store.whole(each) for each in store.offers.each())
+    rows = ("publications", "candidates", "holds", "boxes", "images", "layers")
+    return {**published(site.settings.state), "deployed": deployed_at(site), **table_rows(store, rows)}
 
 
 def test_a_box_published_before_a_stop_and_removed_after_it_is_removed(site: Site) -> None:

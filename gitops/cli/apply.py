@@ -1,5 +1,8 @@
 """`toweros apply`: one pass by hand."""
 
+import time
+from typing import Annotated
+
 import typer
 
 from gitops.cli import context
@@ -7,6 +10,7 @@ from gitops.cli.context import ConfigOption, StateOption
 from gitops.cli.output import Output, OutputOption, emit, table
 from gitops.controller import Controller
 from gitops.store import Store
+from gitops.store.notes.restored import RightClock
 from gitops.workflows.journal import Pass
 
 
@@ -14,11 +18,18 @@ def register(app: typer.Typer) -> None:
     app.command()(apply)
 
 
-def apply(config: ConfigOption = None, state: StateOption = None, output: OutputOption = Output.table) -> None:
+def apply(
+    config: ConfigOption = None,
+    state: StateOption = None,
+    output: OutputOption = Output.table,
+    right: Annotated[bool, typer.Option("--clock-is-right", help="Nothing was signed for a month; sign.")] = False,
+) -> None:
     """Do one pass and say what was done."""
     settings = context.settings(config, state)
     store = Store.of(settings, migrate=True)
     with store.lease.held():
+        if right:
+            store.notes.put(RightClock(int(time.time())))
         done = Controller(settings, store).run_once()
     emit(done.as_json(), output, lambda: render(done))
 

@@ -8,6 +8,7 @@ import structlog
 
 from gitops.errors import PublishError
 from gitops.model import BlobRef, Publication, Target
+from gitops.publish import clock
 from gitops.publish.folder import Folder
 from gitops.publish.targets import (
     RECEIPTS,
@@ -41,6 +42,9 @@ class MetadataSigner(Protocol):
     @property
     def loader(self) -> BlobRef | None:
         """The systemd-boot that boxes are offered; None: they keep theirs."""
+
+    def signed(self, published: Read) -> int:
+        """When the published timestamp was signed (Unix seconds); 0: there is none."""
 
     def metadata(self, published: Read, targets: Mapping[str, Target], now: int) -> list[tuple[str, bytes]]:
         """The files to write."""
@@ -97,12 +101,18 @@ class Publisher:
         new = {box: why for box in {*map(box_of, targets)} - {*holds} if (why := reason(box))}
         return self._write(held(targets, holds | new), None) if new else []
 
+    @property
+    def signed(self) -> int:
+        """When it was published last (Unix seconds); 0: never."""
+        return self._signer.signed(self._metadata.read)
+
     def _targets(self) -> dict[str, Target]:
         return self._signer.targets(self._metadata.read)
 
     def _write(self, targets: Mapping[str, Target], now: int | None) -> list[str]:
         targets = with_loader(named(targets, RECEIPTS, self._signer.receipts), self._signer.loader)
-        files = self._signer.metadata(self._metadata.read, targets, int(time.time()) if now is None else now)
+        when = clock.moment(self._store, int(time.time()), self.signed) if now is None else now
+        files = self._signer.metadata(self._metadata.read, targets, when)
         with self._store.lease.publishing() as staging:
             for name, data in files:
                 self._metadata.write(name, data, staging)

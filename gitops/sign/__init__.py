@@ -65,6 +65,10 @@ class Signer:
         authority = tuf.Authority(self._roots, self._online, floor.version, floor.at_once)
         return tuf.update(published, targets, authority, now, self._bins)
 
+    def signed(self, published: Published) -> int:
+        """When the published timestamp was signed (Unix seconds); 0: there is none."""
+        return tuf.signed(published)
+
     def targets(self, published: Published) -> dict[str, Target]:
         """What the published metadata offers now."""
         return tuf.read_targets(published, self._bins)

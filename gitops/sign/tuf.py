@@ -133,6 +133,16 @@ def read_targets(published: Published, bins: Bins) -> dict[str, Target]:
     return found
 
 
+def signed(published: Published) -> int:
+    """When the published timestamp was signed (Unix seconds); 0: there is none, or it is damaged."""
+    try:
+        timestamp = _parse(published("timestamp.json"), Timestamp)
+    except RepositoryError:
+        return 0
+    days = timedelta(days=LIFETIMES["timestamp"].days)
+    return int((timestamp.signed.expires - days).timestamp()) if timestamp else 0
+
+
 @lru_cache(maxsize=1 << 17)
 def bin_of(path: str) -> str:
     """The hash bin of a target (TUF specification, succinct roles); remembered: every pass asks for all of them."""

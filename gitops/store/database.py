@@ -29,6 +29,8 @@ WAIT = 10
 IDLE = 60
 """Seconds after which PostgreSQL ends the transaction of a process that hangs in it: others wait for its rows."""
 READ, MOMENT, DURABLE, QUICK = "read", "moment", "durable", "quick"
+BAD_DISK = ("SQLITE_READONLY", "SQLITE_IOERR", "SQLITE_CANTOPEN")
+"""Errors after which every connection is made anew."""
 BEGIN = {
     ("sqlite", READ): ("BEGIN",),
     ("sqlite", MOMENT): ("BEGIN",),
@@ -147,6 +149,13 @@ def _explain(url: URL, context: ExceptionContext) -> None:
     """What the database says is wrong, for people: damaged, full, locked, away."""
     if not isinstance(context.original_exception, Exception):
         return  # a signal ends us in the middle of a statement, which is no fault of the database
+    if getattr(context.original_exception, "sqlite_errorname", "").startswith(BAD_DISK) and context.engine:
+        # Else what SQLite keeps open of a file system that was read-only stays so when that is mended. It closes a
+        # connection only when its last statement is closed, and the traceback would keep this one.
+        if cursor := getattr(context.execution_context, "cursor", None):
+            cursor.close()
+        context.is_disconnect = True
+        context.engine.dispose()
     where = "/".join(filter(None, (url.host, url.database)))
     raise StoreError(f"the database {where}: {str(context.original_exception).strip()}", hint=HINT)
 

@@ -30,7 +30,7 @@ import structlog
 from sqlalchemy import Row, select, update
 from sqlalchemy.engine import Connection
 
-from gitops.errors import StoreError
+from gitops.errors import StoreError, readable
 from gitops.model import canonical
 from gitops.store.database import HINT, Database, inserter
 from gitops.store.files.layout import Layout
@@ -97,12 +97,14 @@ class Lease:
             StoreError: another controller lives; the database goes with another folder, or is away.
             LeaseError: `stop` was set before.
         """
-        self._token = token = self._acquire(stop)
+        with _told():
+            self._token = token = self._acquire(stop)
         ended = threading.Event()
         renewer = threading.Thread(target=self._renew, args=(token, ended), name="lease", daemon=True)
         renewer.start()
         try:
-            self._enter(token)
+            with _told():
+                self._enter(token)
             yield
         finally:
             ended.set()
@@ -235,6 +237,15 @@ class Lease:
         query = select(leases.c.token).where(leases.c.name == NAME).with_for_update(read=True)
         if connection.scalar(query) != self._token:
             raise _lost()
+
+
+@contextlib.contextmanager
+def _told() -> Iterator[None]:
+    """What the disk says, in words that whoever waits for it understands."""
+    try:
+        yield
+    except OSError as error:
+        raise readable(error) from error
 
 
 def _lost() -> LeaseError:

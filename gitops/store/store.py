@@ -74,6 +74,10 @@ class Store:
         return cls.open(settings.state, database_url(settings), migrate=migrate)
 
     def _settle(self, migrate: bool) -> None:
+        sqlite = migrate and self._database.engine.dialect.name == "sqlite"
+        if sqlite and (wrong := photograph.check(self._database)):
+            hint = f"`toweros restore FILE --replace` brings a backup back; {HINT}"
+            raise StoreError(f"the database {self.paths.database} is damaged: {wrong}", hint=hint)
         if not migrate or schema.version(self._database) in ("", schema.NEWEST):
             schema.settle(self._database)
             return

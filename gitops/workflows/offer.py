@@ -14,7 +14,7 @@ from collections.abc import Collection, Mapping, Sequence
 
 from gitops.assemble.release import Assembled
 from gitops.model import BoxState, Fleet, Happened, Hold, HoldReason, Plan, Publication, Revision, Step
-from gitops.publish import Publisher
+from gitops.publish import Publisher, clock
 from gitops.rollout import holds, retries, rules
 from gitops.sign import Signer
 from gitops.store import Store
@@ -41,6 +41,11 @@ class Offer:
     def refresh(self) -> None:
         """Sign again what is due."""
         self._publisher.refresh()
+
+    def warnings(self) -> tuple[str, ...]:
+        """What is wrong with the clock that dates signatures."""
+        words = clock.warning(int(time.time()), self._publisher.signed)
+        return (words,) if words else ()
 
     def add(self, plan: Plan, made: Assembled, witness: Witness) -> None:
         """Sign what was assembled, as the box's candidate; not when it has this content, and only its key is new."""

@@ -1,7 +1,9 @@
 """What tests of publishing and serving share: a store with keys, and releases that are small but real."""
 
 import functools
+import json
 import shutil
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -60,3 +62,22 @@ def shared_keys() -> Path:
     folder = scratch()
     keys.init(folder / "keys", PASSPHRASE)
     return folder / "keys"
+
+
+def published(state: Path) -> dict[str, bytes]:
+    """The metadata that boxes can fetch: what `timestamp.json` reaches, and the roots."""
+    metadata = {path.name: path.read_bytes() for path in sorted((state / "repo" / "metadata").glob("*.json"))}
+    meta = json.loads(metadata["timestamp.json"])["signed"]["meta"]
+    snapshot = f"{meta['snapshot.json']['version']}.snapshot.json"
+    meta = json.loads(metadata[snapshot])["signed"]["meta"]
+    reached = {"timestamp.json", snapshot, *(f"{row['version']}.{role}" for role, row in meta.items())}
+    return {name: data for name, data in metadata.items() if name in reached or name.endswith(".root.json")}
+
+
+def table_rows(store: Store, tables: Iterable[str]) -> dict[str, object]:
+    """Every row of these tables, in an order of their own."""
+    with store._database.read() as connection:
+        return {
+            table: sorted(map(tuple, connection.exec_driver_sql(f"SELECT * FROM {table}").all()), key=repr)
+            for table in tables
+        }

@@ -10,6 +10,7 @@ import pytest
 
 from gitops.assemble.release import Assembled, Assembler
 from gitops.assemble.toolbox import Toolbox
+from gitops.assemble.verity import root_hash
 from gitops.controller import Controller
 from gitops.errors import BuildError
 from gitops.model import (
@@ -28,7 +29,6 @@ from gitops.model import (
     Target,
     Tree,
     Verdict,
-    sha256,
 )
 from gitops.publish.folder import Folder
 from gitops.publish.targets import RELEASE, box_of, holds_of
@@ -79,11 +79,10 @@ class PlayedBuilder:
         pass
 
     def layer(self, data: bytes) -> Layer:
-        root = sha256(data)
-        if not self.store.layers.has(root):
-            file = self.store.paths.root / "new-layer"
-            file.write_bytes(data.ljust(4096, b"\0"))
-            self.store.layers.add(file, root)
+        file = self.store.paths.root / "new-layer"
+        file.write_bytes(data.ljust(4096, b"\0"))
+        root = root_hash(file)
+        self.store.layers.add(file, root)
         return Layer(root, 4096)
 
     def layer_of(self, diff_id: str) -> Layer:

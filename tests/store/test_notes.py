@@ -14,7 +14,7 @@ from gitops.store.database import upsert
 from gitops.store.notes import documents
 from gitops.store.notes.box_keys import Asking, BoxKeys, Enrolled, HostCertificate, OfferedLoader
 from gitops.store.notes.documents import NAMES, name_of
-from gitops.store.notes.restored import VersionFloor
+from gitops.store.notes.restored import RightClock, VersionFloor
 from gitops.store.tables import notes
 
 A, B = "a" * 64, "b" * 64
@@ -54,6 +54,7 @@ DOCUMENTS: dict[Any, tuple[str, Any, Any]] = {
         },
     ),
     VersionFloor: ("", VersionFloor(1_790_000_000, True), {"version": 1_790_000_000, "at_once": True}),
+    RightClock: ("", RightClock(1_790_000_000), {"said": 1_790_000_000}),
     documents.Exposures: (
         "",
         documents.Exposures(

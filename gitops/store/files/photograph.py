@@ -31,10 +31,16 @@ def take(database: Database, file: Path) -> None:
 def problem(file: Path) -> str:
     """What SQLite finds wrong with a file; empty: nothing."""
     try:
-        with _opened(file) as database, database.read() as connection:
-            said = connection.exec_driver_sql("PRAGMA quick_check(1)").scalar()
+        with _opened(file) as database:
+            return check(database)
     except StoreError as error:
         return error.message
+
+
+def check(database: Database) -> str:
+    """What SQLite finds wrong with a database that is SQLite's; empty: nothing."""
+    with database.read() as connection:
+        said = connection.exec_driver_sql("PRAGMA quick_check(1)").scalar()
     return "" if said == "ok" else str(said)
 
 

@@ -20,7 +20,7 @@ from gitops.model import BlobRef, Json, Revision, Step, canonical
 from gitops.model.digest import Digest
 from gitops.model.updates.patching import HeldSet, Proposal, WindowRun
 from gitops.store.notes.box_keys import BOX_KEYS
-from gitops.store.notes.restored import VersionFloor
+from gitops.store.notes.restored import RightClock, VersionFloor
 
 HINT = "restore the database from a backup: docs/operations.md, Store"
 ROWS = "rows"
@@ -350,6 +350,7 @@ NAMES: Mapping[type[Any], str] = {
     FeedState: "feed/",
     Exposures: "exposures",
     VersionFloor: "version-floor",
+    RightClock: "right-clock",
 }
 """Every document. There is one of each; of those whose name ends in `/` or `:`, one for each key, which follows."""
 

@@ -1,4 +1,4 @@
-"""The document on what boxes may have seen that this database does not know of."""
+"""The documents on what this database cannot know: what boxes have seen since, and what time it is."""
 
 from dataclasses import dataclass
 
@@ -12,3 +12,10 @@ class VersionFloor:
 
     version: int = 0
     at_once: bool = False
+
+
+@dataclass(frozen=True)
+class RightClock:
+    """When (Unix seconds) somebody said that this machine's clock was right, though nothing was signed for long."""
+
+    said: int = 0

@@ -18,32 +18,17 @@ from gitops.workflows.safekeeping import archive, backup, restore
 from gitops.workflows.safekeeping.backup import Backup, Made
 from gitops.workflows.safekeeping.restore import Restore
 from tests.kit.databases import both
+from tests.kit.published import published, table_rows
 from tests.kit.site import HELLO, Site
 
 NOW = 1_790_000_000
 TOWEROS = Path(sys.executable).parent / "toweros"
 
 
-def published(state: Path) -> dict[str, bytes]:
-    """What boxes can fetch of the metadata, and every file that they name."""
-    metadata = {path.name: path.read_bytes() for path in sorted((state / "repo" / "metadata").glob("*.json"))}
-    return {name: data for name, data in metadata.items() if name.split(".")[-2] == "root" or _reached(name, metadata)}
-
-
-def _reached(name: str, metadata: dict[str, bytes]) -> bool:
-    rows = json.loads(metadata["timestamp.json"])["signed"]["meta"]
-    snapshot = f"{rows['snapshot.json']['version']}.snapshot.json"
-    rows = json.loads(metadata[snapshot])["signed"]["meta"]
-    return name in {"timestamp.json", snapshot, *(f"{row['version']}.{role}" for role, row in rows.items())}
-
-
-def rows(store: Store) -> dict[str, list[tuple[object, ...]]]:
+def rows(store: Store) -> dict[str, object]:
     """What a database says of boxes and offers."""
-    with store._database.read() as connection:
-        return {
-            table: sorted(map(tuple, connection.exec_driver_sql(f"SELECT * FROM {table}")))
-            for table in ("boxes", "publications", "candidates", "reports", "boots", "holds", "images", "layers")
-        }
+    tables = ("boxes", "publications", "candidates", "reports", "boots", "holds", "images", "layers")
+    return table_rows(store, tables)
 
 
 @pytest.fixture
