@@ -27,7 +27,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import CodeType, FrameType, FunctionType
+from types import CodeType, FunctionType
 from typing import Any
 
 HERE = Path(__file__).resolve().parent.parent
@@ -40,19 +40,19 @@ from bench.alike import ALIKE  # noqa: E402
 
 AGENT = "pkg/agent/toweros_agent"
 MODULES: dict[str, list[str]] = {
-    f"{AGENT}/rules.py": ["agent/test_oracle.py", "agent/test_update.py", "agent/test_verdict.py"],
-    f"{AGENT}/machine.py": ["agent/test_update.py"],
-    f"{AGENT}/health/probation.py": ["agent/test_verdict.py", "agent/test_update.py"],
-    f"{AGENT}/health/counters.py": ["agent/test_keeper.py", "agent/test_containers.py", "agent/test_verdict.py"],
-    f"{AGENT}/offer/trust.py": ["agent/test_update.py", "agent/test_reached.py"],
-    f"{AGENT}/host/esp.py": ["agent/test_esp.py", "agent/test_update.py", "agent/test_room.py"],
-    f"{AGENT}/host/renaming.py": ["agent/test_esp.py", "agent/test_power_cut.py"],
-    f"{AGENT}/host/started.py": ["agent/test_started.py", "agent/test_loader.py", "agent/test_verdict.py"],
-    f"{AGENT}/history.py": ["agent/test_verdict.py", "agent/test_reasons.py", "agent/test_resets.py"],
-    "gitops/rollout/rules.py": ["rollout/test_rollout.py", "rollout/test_holds.py", "rollout/test_retries.py"],
+    "gitops/rollout/rules.py": ["rollout/test_rollout.py"],
+    f"{AGENT}/health/probation.py": ["agent/test_verdict.py"],
+    f"{AGENT}/rules.py": ["agent/test_parts.py", "agent/test_oracle.py", "agent/test_update.py"],
+    "gitops/source/trust/rules.py": ["source/test_policy.py", "source/test_policy_attacks.py"],
+    f"{AGENT}/host/esp.py": ["agent/test_esp.py", "agent/test_room.py"],
+    f"{AGENT}/host/renaming.py": ["agent/test_esp.py"],
+    f"{AGENT}/host/started.py": ["agent/test_started.py", "agent/test_loader.py"],
+    f"{AGENT}/machine.py": ["agent/test_parts.py", "agent/test_verdict.py"],
     "gitops/rollout/holds.py": ["rollout/test_holds.py", "rollout/test_rollout.py"],
     "gitops/rollout/retries.py": ["rollout/test_retries.py"],
-    "gitops/source/trust/rules.py": ["source/test_policy.py", "source/test_policy_attacks.py"],
+    f"{AGENT}/offer/trust.py": ["agent/test_reached.py", "agent/test_update.py"],
+    f"{AGENT}/health/counters.py": ["agent/test_keeper.py", "agent/test_verdict.py"],
+    f"{AGENT}/history.py": ["agent/test_verdict.py", "agent/test_reasons.py", "agent/test_resets.py"],
     "gitops/source/trust/judge.py": ["source/test_policy.py", "source/test_policy_attacks.py"],
     "gitops/source/trust/releases.py": ["source/test_policy.py", "source/test_policy_attacks.py"],
     "gitops/source/trust/objects.py": ["source/test_policy.py", "source/test_policy_attacks.py"],
@@ -198,30 +198,37 @@ def function(module: str, path: tuple[str, ...]) -> FunctionType:
 
 @dataclass
 class Calls:
-    """A plugin of pytest: which tests call which functions of a file, and how long they take."""
+    """A plugin of pytest: which tests call which functions of a module, and how long they take."""
 
-    file: str
+    module: str
     tests: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
     took: dict[str, float] = field(default_factory=dict)
     failed: list[str] = field(default_factory=list)
+    now: str = ""
+
+    def __post_init__(self) -> None:
+        """Let every function say that it was called."""
+        tree = ast.parse((HERE / self.module).read_text())
+        paths = []
+        for path, place in functions(tree):
+            say = ast.Call(ast.Name("__seen__", ast.Load()), [ast.Constant(".".join(path))], [])
+            place.body.insert(0, ast.Expr(say))
+            paths.append(path)
+        code = compile(ast.fix_missing_locations(tree), str(HERE / self.module), "exec")
+        for path in paths:
+            real = function(self.module, path)
+            real.__globals__["__seen__"] = self._seen
+            real.__code__ = inner(code, path)
+
+    def _seen(self, name: str) -> None:
+        self.tests[name].add(self.now)
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_protocol(self, item: pytest.Item) -> Iterator[None]:
-        import threading
-
-        def seen(frame: FrameType, event: str, _: object) -> None:
-            if event == "call" and frame.f_code.co_filename == self.file:
-                self.tests[frame.f_code.co_qualname].add(item.nodeid)
-
-        began = time.monotonic()
-        threading.setprofile(seen)
-        sys.setprofile(seen)
-        try:
-            return (yield)
-        finally:
-            sys.setprofile(None)
-            threading.setprofile(None)  # type: ignore[arg-type]
-            self.took[item.nodeid] = time.monotonic() - began
+        self.now, began = item.nodeid, time.monotonic()
+        result = yield
+        self.took[item.nodeid] = time.monotonic() - began
+        return result
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         if report.failed:
@@ -229,9 +236,8 @@ class Calls:
 
     def of(self, path: tuple[str, ...]) -> list[str]:
         """The tests that call a function, the quickest first."""
-        name = ".".join(path)
-        inside = (tests for called, tests in self.tests.items() if called == name or called.startswith(f"{name}.<"))
-        return sorted(set().union(*inside), key=lambda test: self.took[test])[:MOST_TESTS]
+        tests = self.tests[".".join(path)] & self.took.keys()
+        return sorted(tests, key=lambda test: self.took[test])[:MOST_TESTS]
 
 
 def run(words: list[str], plugins: list[Any], folder: str) -> int:
@@ -272,7 +278,7 @@ def noticed(mutant: Mutant, tests: list[str], patience: float) -> str:
 
 def judged(module: str) -> tuple[list[Mutant], float]:
     """Every mutant of a module, with its end."""
-    began, calls = time.monotonic(), Calls(str(HERE / module))
+    began, calls = time.monotonic(), Calls(module)
     with tempfile.TemporaryDirectory(dir="/dev/shm") as folder:
         code = run([f"tests/{name}" for name in MODULES[module]], [calls], f"{folder}/t")
     if code:

@@ -89,6 +89,26 @@ def test_the_shortest_window_has_rounds_enough(window: int) -> None:
     assert ended == [None] * (GOOD - 1) + [Outcome()]
 
 
+def test_the_least_rounds_are_enough_and_one_less_is_not() -> None:
+    """At their very ends: three times no, six rounds when patience is over, six rounds without the server."""
+    said, flapping, unheard = Probation(0), Probation(1), Probation(0)
+    verdicts = []
+    for _ in range(BAD):
+        said.add([NO], reached=True)
+        verdicts.append(said.outcome(0))
+    assert [outcome and outcome.verdict for outcome in verdicts] == [None] * (BAD - 1) + [Verdict.FAILED]
+    for number in range(GOOD):
+        assert flapping.outcome(PATIENCE) is None
+        flapping.add([YES if number % 2 else NO], reached=True)
+    ended = flapping.outcome(PATIENCE)
+    assert ended and ended.verdict == Verdict.FAILED
+    for number in range(GOOD + 1):
+        unheard.add([], reached=number == 0)
+    assert unheard.outcome(-1) is None and unheard.unreached == GOOD
+    unheard.window = 1000
+    assert unheard.outcome(1000) is None, "the server was not reached within the last rounds"
+
+
 # --- once more, with a reason ---
 
 

@@ -62,6 +62,7 @@ def test_a_failure_stops_nobody_while_it_waits_to_be_tried_again(tmp_path: Path)
     assert retries.forgiven(failed, wanted, store)["site-2"] == failed["site-2"]
     store.boxes.save_report(said("ada: x", counter=2))
     assert retries.forgiven(failed, wanted, store) == failed, "it was tried again, and failed again"
+    assert retries.forgiven({}, wanted, store) == {}, "a box that is gone"
 
 
 def test_a_box_whose_agent_knows_no_retry_is_not_forgiven_and_whoever_asks_is_told(tmp_path: Path) -> None:

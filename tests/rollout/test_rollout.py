@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gitops.model import Health, Hold, HoldReason, Policy
+from gitops.model import BoxState, Health, Hold, HoldReason, Policy, Version
 from gitops.rollout.rules import Decision, Facts, Take, decide
 
 OLD = Facts("old", "old", Health.HEALTHY)
@@ -54,6 +54,17 @@ def test_a_silent_box_is_no_canary_while_another_can_be() -> None:
     silent = Facts("old", "old", Health.MISSING)
     decisions = both(silent, OLD)
     assert decisions == {"a": Hold(WAITS, "b: Healthy"), "b": Take.CANARY}
+
+
+def test_a_box_that_never_ran_anything_goes_after_one_that_did() -> None:
+    assert both(Facts("old"), OLD) == {"a": Hold(WAITS, "b: Healthy"), "b": Take.CANARY}
+
+
+def test_the_facts_are_what_the_box_is_offered_runs_and_failed() -> None:
+    offered, runs = Version("r8", "c8", "main", 8), Version("r7", "c7", "main", 7)
+    state = BoxState("a", 1, 0, offered, running=runs, received=50, reported=Health.HEALTHY, failed=frozenset({"c6"}))
+    assert Facts.of(state, 60) == Facts("c8", "c7", Health.HEALTHY, frozenset({"c6"}))
+    assert Facts.of(state, 1 << 40).health == Health.MISSING and Facts.of(BoxState("b"), 60) == Facts()
 
 
 def test_a_canary_that_falls_silent_with_the_new_content_stops_the_others() -> None:
