@@ -5,7 +5,7 @@ not name with a reason; exit code 1 when a module has less than nine in ten kill
 
 A mutant is a function whose code is put in the place of the real one, in a forked process that has everything loaded
 already: no import, no build, a tenth of a second. It runs the tests that call the function, the quickest first, until
-one fails; those are known from a first run of the module's tests, which must pass (docs/adr/0047). Texts for people,
+one fails; those are known from a first run of the module's tests, which must pass (docs/adr/0045). Texts for people,
 constants of modules and defaults of arguments are left as they are.
 
     python bench/mutate.py                                  # an hour; part of `make soak`

@@ -1,7 +1,7 @@
 """A firmware's variables in a folder, with the rules of UEFI 2.10, 8.2.2, for those that are signed.
 
 It takes an update that PK (of KEK) or KEK (of db) has signed over these very bytes; one that replaces must be later
-than what was there. What a real firmware does of it was tried on OVMF (ADR 41).
+than what was there. What a real firmware does of it was tried on OVMF (ADR 40).
 """
 
 import errno
