@@ -45,6 +45,7 @@ def same_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
     now = time.time() + 60
     monkeypatch.setattr(time, "time", lambda: now)
     monkeypatch.setattr(secureboot, "_sbsign", functools.cache(secureboot._sbsign))
+    monkeypatch.setattr("gitops.store.lease.RENEW", 999.0)  # no write while a copy is taken
     monkeypatch.setattr(Holder, "gone", lambda _: True)
 
 

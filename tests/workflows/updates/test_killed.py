@@ -1,7 +1,7 @@
 """A run of updates that dies at any step leaves nothing half done and is made up; and who may sign it."""
 
-import itertools
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -10,23 +10,15 @@ from gitops.errors import SourceError
 from gitops.sign.commits import CommitKey
 from gitops.source.clone.pushing import PushClone
 from gitops.store import LeaseError, Store
+from gitops.store.lease import Holder
 from tests.kit.people import People
 from tests.kit.updates import LOCK, Patched
 
 NEW = "locks: openssl 3.5.7-1 -> 3.5.9-1"
 
 
-class Killed(BaseException):
-    """What a power cut is to a process: no handler runs."""
-
-
-def dying(store: Store, monkeypatch: pytest.MonkeyPatch, limit: int) -> None:
-    """Every write of the store and every push counts twice: before it is done, and after."""
-    count = itertools.count()
-
-    def step() -> None:
-        if next(count) >= limit:
-            raise Killed
+def watched(store: Store, monkeypatch: pytest.MonkeyPatch, step: Callable[[], None]) -> None:
+    """`step` before each write of the store and each push, and after it."""
 
     def wrap(act):  # type: ignore[no-untyped-def]
         def wrapped(*arguments, **named):  # type: ignore[no-untyped-def]
@@ -46,34 +38,33 @@ def dying(store: Store, monkeypatch: pytest.MonkeyPatch, limit: int) -> None:
 def test_a_run_that_dies_at_any_step_is_made_up_by_the_next(
     patched: Patched, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, how: str
 ) -> None:
+    """One run, and a copy of all that outlives it at each step: what a power cut would leave. Each is gone on from."""
     patched.says(f"{{how: {how}}}")
     patched.update()
     patched.later()
     site, ref = patched.site, "main" if how == "commit" else "toweros/security/openssl"
-    base = patched.refs["main"]
-    places = {site.settings.state: tmp_path / "state-before", site.remote.bare: tmp_path / "remote-before"}
-    for place, copy in places.items():
-        shutil.copytree(place, copy)
-    for limit in itertools.count():
-        for place, copy in places.items():
+    base, places, copies = patched.refs["main"], (site.settings.state, site.remote.bare), list[list[Path]]()
+
+    def cut() -> None:
+        copies.append([shutil.copytree(place, tmp_path / f"{len(copies)}-{place.name}") for place in places])
+
+    monkeypatch.setattr("gitops.store.lease.RENEW", 999.0)  # no write while a copy is taken
+    controller, store, builder = site.start()
+    with monkeypatch.context() as patch, store.lease.held():
+        done = controller.run_once()
+        watched(store, patch, cut)
+        patched.updates(builder).run_due(controller._load(done.revision), done.revision)
+    store.close()
+    monkeypatch.setattr(Holder, "gone", lambda _: True)  # whoever held the lease has died: it was this process
+    for copy in copies:
+        for place, there in zip(places, copy, strict=True):
             shutil.rmtree(place)
-            shutil.copytree(copy, place)
-        controller, store, builder = site.start()
-        send = PushClone._send
-        try:
-            with store.lease.held():
-                done = controller.run_once()
-                dying(store, monkeypatch, limit)
-                patched.updates(builder).run_due(controller._load(done.revision), done.revision)
-                break
-        except Killed:
-            store.close()
-        monkeypatch.setattr(PushClone, "_send", send)
+            there.rename(place)
         assert patched.refs.get(ref, base) == base or patched.show(ref) == NEW, "all of it or nothing"
         patched.look()
         assert (patched.show(ref), patched.show(ref, "%P"), patched.changes(ref)) == (NEW, base, [LOCK])
         assert patched.run().started <= patched.run().finished and not patched.run().error
-    assert limit > 6
+    assert len(copies) > 6
 
 
 def test_a_controller_that_lost_its_lease_changes_nothing(patched: Patched) -> None:
