@@ -4,7 +4,7 @@ In: nothing, or the names of modules. Out: a table module | mutants | killed | %
 not name with a reason; exit code 1 when a module has less than nine in ten killed.
 
 A mutant is a function whose code is put in the place of the real one, in a forked process that has everything loaded
-already: no import, no build, a tenth of a second. It runs the tests that call the function, the quickest first, until
+already: no import, no build, a tenth of a second. It runs the tests that call the function, the nearest first, until
 one fails; those are known from a first run of the module's tests, which must pass (docs/adr/0045). Texts for people,
 constants of modules and defaults of arguments are left as they are.
 
@@ -45,7 +45,7 @@ MODULES: dict[str, list[str]] = {
     f"{AGENT}/rules.py": ["agent/test_parts.py", "agent/test_oracle.py", "agent/test_update.py"],
     "gitops/source/trust/rules.py": ["source/test_policy.py", "source/test_policy_attacks.py"],
     f"{AGENT}/host/esp.py": ["agent/test_esp.py", "agent/test_room.py"],
-    f"{AGENT}/host/renaming.py": ["agent/test_esp.py"],
+    f"{AGENT}/host/renaming.py": ["agent/test_esp.py", "agent/test_loader.py"],
     f"{AGENT}/host/started.py": ["agent/test_started.py", "agent/test_loader.py"],
     f"{AGENT}/machine.py": ["agent/test_parts.py", "agent/test_verdict.py"],
     "gitops/rollout/holds.py": ["rollout/test_holds.py", "rollout/test_rollout.py"],
@@ -117,7 +117,7 @@ class Mutant:
 
     @property
     def key(self) -> str:
-        return f"{Path(self.module).name}:{'.'.join(self.path)}: {self.change}"
+        return f"{'/'.join(Path(self.module).parts[-2:])}:{'.'.join(self.path)}: {self.change}"
 
 
 def mutants(module: str) -> list[Mutant]:
@@ -235,9 +235,10 @@ class Calls:
             self.failed.append(report.nodeid)
 
     def of(self, path: tuple[str, ...]) -> list[str]:
-        """The tests that call a function, the quickest first."""
+        """The tests that call a function: those first that are about little else, then the quickest."""
         tests = self.tests[".".join(path)] & self.took.keys()
-        return sorted(tests, key=lambda test: self.took[test])[:MOST_TESTS]
+        breadth = {test: sum(test in others for others in self.tests.values()) for test in tests}
+        return sorted(tests, key=lambda test: (breadth[test], self.took[test]))[:MOST_TESTS]
 
 
 def run(words: list[str], plugins: list[Any], folder: str) -> int:

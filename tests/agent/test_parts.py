@@ -101,6 +101,7 @@ RUNNING = Release("demo-1", 7, "r7", "a", {}, 1, ())
         (_offer(8), [_failure(Verdict.INDETERMINATE, NOW - 3600)] * 3, True),
         (_offer(8), [_failure(Verdict.INDETERMINATE, NOW - 10**6)] * 4, False),
         (_offer(8), [_failure(Verdict.INDETERMINATE, NOW + 10**6)], True),
+        (_offer(8), [_failure(Verdict.INDETERMINATE, NOW)], False),
     ],
 )
 def test_when_an_offer_is_taken(offer: Offer, failures: list[Failure], take: bool) -> None:
@@ -126,9 +127,10 @@ def test_after_loss_of_power_there_is_a_pause_and_no_end(cut: rules.Cut, take: b
     assert rules.decide(again, RUNNING, [], NOW, (), cut) is None, "whoever says why need not wait"
 
 
-def test_an_older_offer_is_refused() -> None:
+@pytest.mark.parametrize("sequence", [6, 7])
+def test_an_offer_that_is_not_newer_is_refused(sequence: int) -> None:
     with pytest.raises(Refused, match="not newer"):
-        rules.decide(_offer(6), RUNNING, [], NOW)
+        rules.decide(_offer(sequence), RUNNING, [], NOW)
 
 
 @pytest.mark.parametrize(
@@ -141,6 +143,7 @@ def test_an_older_offer_is_refused() -> None:
         (Entry(8, 0, 3), True, "", "loader.conf", "tries are used up"),
         (Entry(8, 0, 3), True, "no disk", "", "no disk"),
         (Entry(8, 3), True, "", "", "never tried"),
+        (Entry(8, 2, 1), True, "no disk", "", "no disk"),
         (Entry(8, 3), True, "", "loader.conf", "another entry was started: loader.conf"),
     ],
 )
@@ -149,19 +152,46 @@ def test_why_a_release_does_not_run(entry: Entry, intact: bool, why: str, change
 
 
 @pytest.mark.parametrize(
-    ("entries", "running", "back"),
+    ("entries", "back"),
     [
-        ([Entry(7)], 7, "toweros-7.efi"),
-        ([Entry(13), Entry(14, 3)], 13, "toweros-13.efi"),
-        ([Entry(13), Entry(14)], 14, "toweros-13.efi"),
-        ([Entry(12), Entry(13), Entry(14, 0, 3)], 13, "toweros-12.efi"),
-        ([Entry(13), Entry(14, 0, 3)], 13, "toweros-13.efi"),
-        ([], 7, None),
+        ([Entry(7)], "toweros-7.efi"),
+        ([Entry(13), Entry(14, 3)], "toweros-13.efi"),
+        ([Entry(13), Entry(14)], "toweros-13.efi"),
+        ([Entry(14), Entry(13), Entry(12)], "toweros-13.efi"),
+        ([Entry(12), Entry(13), Entry(14, 0, 3)], "toweros-12.efi"),
+        ([Entry(13), Entry(14, 0, 3)], "toweros-13.efi"),
+        ([], None),
     ],
 )
-def test_the_way_back(entries: list[Entry], running: int, back: str | None) -> None:
-    entry = rules.rollback(entries, running)
+def test_the_way_back(entries: list[Entry], back: str | None) -> None:
+    entry = rules.rollback(entries)
     assert (entry and entry.name) == back
+
+
+BEST = Entry(6), Entry(7)
+
+
+@pytest.mark.parametrize(
+    ("entries", "staged", "failures", "stay"),
+    [
+        ([Entry(5), *BEST, Entry(8, 3)], [8], [], {6, 7, 8}),
+        ([*BEST, Entry(9)], [], [], {6, 7}),
+        ([*BEST, Entry(9)], [9], [], {7, 9}),
+        ([Entry(6, 3), Entry(7)], [], [], {7}),
+        ([Entry(7)], [6, 7], [], {7}),
+        ([Entry(7)], [], [(8, Verdict.INDETERMINATE)], {7, 8}),
+        ([Entry(7)], [], [(8, Verdict.FAILED)], {7}),
+        ([Entry(7)], [], [(8, Verdict.INDETERMINATE), (9, Verdict.FAILED)], {7}),
+        ([Entry(7)], [], [(8, Verdict.INDETERMINATE), (9, Verdict.INDETERMINATE)], {7, 9}),
+    ],
+)
+def test_which_entries_stay(
+    entries: list[Entry], staged: list[int], failures: list[tuple[int, Verdict]], stay: set[int]
+) -> None:
+    """Seven runs."""
+    known = {sequence: Staged(sequence, "", "", "", "") for sequence in staged}
+    said = [replace(_failure(verdict, NOW), sequence=sequence) for sequence, verdict in failures]
+    assert rules.keep(entries, 7, known, said) == stay
 
 
 entry_sets = st.lists(

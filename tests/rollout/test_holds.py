@@ -31,3 +31,19 @@ def test_what_holds_the_fleet_is_said_once(tmp_path: Path) -> None:
     store = Store.open(tmp_path / "state")
     all_ = "the whole fleet, by ada: audit"
     assert set(holds.reasons(fleet, store).values()) == {all_, f"{all_}; ada: disk"}
+
+
+def test_who_holds_whom_is_an_event_of_the_box_or_of_the_fleet_and_said_with_its_time(tmp_path: Path) -> None:
+    store = Store.open(tmp_path)
+    for box in ("site-1", holds.ALL):
+        holds.hold(store, box, "ada", "disk", 1_790_000_000)
+    assert holds.operators(store) == dict.fromkeys(("site-1", holds.ALL), "ada: disk (since 2026-09-21 14:13 UTC)")
+    for box in ("site-1", holds.ALL):
+        assert holds.let_go(store, box, "bob")
+    events = [(event.box, str(event.reason), event.message) for event in reversed(store.events.latest())]
+    assert events == [
+        ("site-1", "Suspended", "ada: disk"),
+        ("", "Suspended", "ada: disk"),
+        ("site-1", "Resumed", "bob"),
+        ("", "Resumed", "bob"),
+    ]

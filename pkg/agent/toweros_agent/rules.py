@@ -90,14 +90,13 @@ def diagnose(entry: Entry, intact: bool, why: str, changed: str = "") -> str:
     return "refused by the firmware"
 
 
-def rollback(entries: Iterable[Entry], running: int) -> Entry | None:
+def rollback(entries: Iterable[Entry]) -> Entry | None:
     """The entry that the firmware itself falls back to: the last good one that the boot loader would not take first."""
     entries = [entry for entry in entries if not entry.bad]
     newest = max((entry.sequence for entry in entries), default=0)
     good = sorted((entry for entry in entries if entry.plain), key=lambda entry: entry.sequence)
     others = [entry for entry in good if entry.sequence != newest]
-    alone = [entry for entry in good if entry.sequence == running] or good
-    return next(reversed(others or alone), None)
+    return next(reversed(others or good), None)
 
 
 def keep(entries: Iterable[Entry], running: int, staged: Mapping[int, Staged], failures: Sequence[Failure]) -> set[int]:

@@ -79,7 +79,7 @@ class Upkeep:
 
     def rollback(self, coming: Entry | None = None) -> Entry | None:
         """The entry to fall back to, also once `coming` is there."""
-        return rules.rollback([*self.esp.entries(), *filter(None, [coming])], self.history.boot.sequence)
+        return rules.rollback([*self.esp.entries(), *filter(None, [coming])])
 
     def keep_way_back(self, coming: Entry | None = None) -> None:
         """Point the firmware's second boot entry at the last good UKI."""
