@@ -6,12 +6,9 @@ toolbox, are played by `PlayedBuilder`: images and layers are small files whose 
 
 import functools
 import os
-import re
 import shutil
-import sqlite3
 import threading
 import time
-from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -27,7 +24,7 @@ from gitops.store.lease import Holder
 from gitops.store.notes.documents import Status
 from gitops.workflows.offer import SUPERSEDED
 from tests.kit.databases import both
-from tests.kit.edges import Edges
+from tests.kit.edges import Edges, seen
 from tests.kit.published import published, table_rows
 from tests.kit.site import FILES, HELLO, WORSE, Site
 from tests.kit.trust import as_0_1_0_left_it
@@ -242,15 +239,6 @@ def test_a_pass_that_dies_at_any_write_is_finished_by_the_next(site: Site, tmp_p
     assert site.run().plan.empty and deployed == {first.commit, done.revision.commit}
     kinds = {edge.partition(" ")[0] for edge in copies.values()}
     assert len(copies) > 40 and kinds >= {"commit", "os.rename"}
-
-
-def seen(state: Path) -> list[object]:
-    """Files by name and size, and rows, but for events, the lease and what is on its way."""
-    files = [path for path in state.rglob("*") if path.is_file() and "toweros.db" not in path.name]
-    kept = sorted(str(path) for path in files if ".new-" not in path.name and "lease-" not in str(path))
-    with closing(sqlite3.connect(state / "toweros.db")) as database:
-        dump = [line for line in database.iterdump() if not re.match(r'INSERT INTO "(events|leases|sqlite_)', line)]
-    return [kept, dump]
 
 
 def left(site: Site) -> dict[str, object]:

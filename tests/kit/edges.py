@@ -9,10 +9,12 @@ memory alone, so "before each edge, and after the last" is before and after each
 """
 
 import os
+import re
+import sqlite3
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -76,3 +78,12 @@ def _heard(name: str, arguments: tuple[Any, ...]) -> None:
 def _commit(connection: Connection) -> None:
     if _watching is not None and connection.get_execution_options().get("kind") not in ("read", "moment"):
         _watching.heard("commit", "")
+
+
+def seen(state: Path) -> list[object]:
+    """Files by name and size, and rows, but for events, the lease and what is on its way."""
+    files = [path for path in state.rglob("*") if path.is_file() and "toweros.db" not in path.name]
+    kept = sorted(str(path) for path in files if ".new-" not in path.name and "lease-" not in str(path))
+    with closing(sqlite3.connect(state / "toweros.db")) as database:
+        dump = [line for line in database.iterdump() if not re.match(r'INSERT INTO "(events|leases|sqlite_)', line)]
+    return [kept, dump]
