@@ -46,7 +46,7 @@ soak: install ## Hours, as root: power cuts at every write of an update, a thous
 	$(BIN)/python bench/power_cuts.py
 	$(BIN)/python bench/boxes.py
 	$(BIN)/python bench/hostile_requests.py
-	$(BIN)/python bench/mutate.py
+	$(BIN)/python bench/mutants/mutate.py
 	$(BIN)/python bench/twice.py
 
 clean: ## Remove what the demo and the tests made (not .venv)

@@ -3,7 +3,7 @@
 import subprocess
 from pathlib import Path
 
-from tests.pkg.test_limits import INIT, sh
+from tests.kit.init import INIT, sh
 
 
 def test_every_service_that_is_made_feeds_the_watchdog_until_the_agent_does(tmp_path: Path) -> None:

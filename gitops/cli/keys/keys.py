@@ -68,10 +68,10 @@ def status(
     output: OutputOption = Output.table,
 ) -> None:
     """Where every key is, when it ends, what to back up; and whether the fleet repo knows the newest root."""
-    settings = context.settings(config)
-    place = folder or settings.keys
+    place = folder or context.settings(config).keys
     rows = keys.status(place, datetime.now(UTC))
-    theirs = _in_fleet(public) if public else _deployed(settings) if place == settings.keys else None
+    ours = _controller_of(place, config)
+    theirs = _in_fleet(public) if public else _deployed(ours) if ours else None
     if theirs and (problem := behind(place, theirs)):
         rows.append(KeyStatus("keys/root.json", "TUF root", "the fleet repo", 0, KeyState.BEHIND, problem))
     cells = [[row.name, row.kind, row.place, _day(row.expires), row.state, row.backup] for row in rows]
@@ -79,8 +79,19 @@ def status(
     emit([row.as_json() for row in rows], output, lambda: table(heads, cells))
     for sentence in keys.warnings(rows):
         talk.print(f"[yellow]warning:[/yellow] {sentence}")
-    for sentence in firmware.progress(place, config):
+    for sentence in firmware.progress(place, config) if ours else ():
         talk.print(sentence)
+
+
+def _controller_of(place: Path, config: Path | None) -> Settings | None:
+    """The settings of the controller whose keys these are; a keys folder may be looked at where there are none."""
+    try:
+        settings = context.settings(config)
+    except SettingsError:
+        if config:
+            raise
+        return None
+    return settings if place == settings.keys else None
 
 
 def export(

@@ -4,14 +4,11 @@
 goes wrong on the way to a new release ends in `refuse`: the box stays as it was and the report names the reason.
 """
 
-import contextlib
-import json
 import os
 import signal
 import sys
 import time
 from collections.abc import Callable
-from pathlib import Path
 
 from toweros_agent import deadlines
 from toweros_agent.health.checks import Surroundings, onboot_failures, onboot_verdict
@@ -21,7 +18,7 @@ from toweros_agent.history import History
 from toweros_agent.host.disk import Disk
 from toweros_agent.host.esp import Esp
 from toweros_agent.host.logs import onboot_said, said_last
-from toweros_agent.host.started import Started
+from toweros_agent.host.started import Started, first_start
 from toweros_agent.host.watchdog import Watchdog
 from toweros_agent.machine import Event, State, after
 from toweros_agent.nouns import FORMAT, Boot, Refused, Release, Staged, Verdict
@@ -236,15 +233,6 @@ class Agent:
                 sys.stderr.write(problem + "\n")
         except OSError as error:
             sys.stderr.write(f"no report: {error}\n")
-
-
-def first_start(path: Path) -> float:
-    """When the agent first started in this boot: a restarted agent does not begin its probation again."""
-    with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
-        return float(json.loads(path.read_bytes())["started"])
-    started = time.monotonic()
-    path.write_text(json.dumps({"started": started}))
-    return started
 
 
 def reboot_host() -> None:

@@ -8,7 +8,10 @@ another than was staged: its verdict would be about something else.
 """
 
 import contextlib
+import json
+import time
 from collections.abc import Mapping
+from pathlib import Path
 
 from toweros_agent.host.disk import file_digest
 from toweros_agent.host.esp import TRIES, Esp
@@ -47,3 +50,12 @@ def take_back(esp: Esp, staged: Staged) -> Entry | None:
     entry = next(iter(counted), Entry(staged.sequence, TRIES - 1, 1))  # the emptied record knows its tries
     rename(gathered, esp.folder / entry.name, check=True)
     return entry
+
+
+def first_start(path: Path) -> float:
+    """When the agent first started in this boot: a restarted agent does not begin its probation again."""
+    with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+        return float(json.loads(path.read_bytes())["started"])
+    started = time.monotonic()
+    path.write_text(json.dumps({"started": started}))
+    return started

@@ -1,4 +1,4 @@
-"""Mutants of bench/mutate.py that do the same as what they replace, or differ where nobody can see it: why, each."""
+"""Mutants of bench/mutants/mutate.py that do the same as what they replace, or differ where nobody sees it: why."""
 
 ALIKE = {
     "toweros_agent/rules.py:keep: sequence > running -> sequence >= running": "the running one stays anyway",

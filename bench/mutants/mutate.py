@@ -8,8 +8,8 @@ already: no import, no build, a tenth of a second. It runs the tests that call t
 one fails; those are known from a first run of the module's tests, which must pass (docs/adr/0045). Texts for people,
 constants of modules and defaults of arguments are left as they are.
 
-    python bench/mutate.py                                  # an hour; part of `make soak`
-    python bench/mutate.py gitops/rollout/rules.py
+    python bench/mutants/mutate.py                                  # an hour; part of `make soak`
+    python bench/mutants/mutate.py gitops/rollout/rules.py
 """
 
 import ast
@@ -30,13 +30,13 @@ from pathlib import Path
 from types import CodeType, FunctionType
 from typing import Any
 
-HERE = Path(__file__).resolve().parent.parent
+HERE = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(HERE), str(HERE / "pkg" / "agent")]
 os.chdir(HERE)
 
 import pytest  # noqa: E402
 
-from bench.alike import ALIKE  # noqa: E402
+from bench.mutants.alike import ALIKE  # noqa: E402
 
 AGENT = "pkg/agent/toweros_agent"
 MODULES: dict[str, list[str]] = {
