@@ -7,91 +7,31 @@ sbsign, and the updates are those that `toweros keys` makes.
 import errno
 import json
 import shutil
-from collections.abc import Callable
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from hashlib import sha256
 from pathlib import Path
 
 import pytest
 from cryptography.x509 import load_pem_x509_certificate
-from toweros_agent.firmware.authenticode import signed_by
 from toweros_agent.firmware.keyring import Keyring, parse
-from toweros_agent.host.firmware import Firmware
 from toweros_agent.machine import State
 from toweros_agent.nouns import Refused
 
 from gitops.errors import SignError
 from gitops.sign import Signer, keys, secureboot
-from gitops.sign.enrolled import behind, der, problems, remember
+from gitops.sign.enrolled import behind, problems, remember
 from gitops.sign.firmware import renewal
 from gitops.sign.firmware.variables import signature_list
 from gitops.store import Store
 from gitops.store.notes.box_keys import Enrolled
 from tests.kit.contracts import problems as against_schema
 from tests.kit.contracts import vectors
-from tests.kit.pe import a_pe_file
 from tests.kit.published import PASSPHRASE, shared_keys
 from tests.simulators.box import Box, drive, make
 from tests.simulators.firmware import OWNER, SignedVariables
+from tests.simulators.signed_box import NOW, PROGRAM, Site, fingerprint
 from tests.simulators.update_server import UpdateServer
-
-NOW = datetime.now(UTC)
-PROGRAM = a_pe_file()
-
-
-class Site:
-    """A keys folder, a box whose firmware was enrolled with it, and what that box starts."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder, self.keys, self.etc, self.esp = folder, folder / "keys", folder / "etc", folder / "esp"
-        shutil.copytree(shared_keys(), self.keys)
-        self.variables = SignedVariables(folder / "efivars")
-        self.variables.enrol(self.keys)
-        for name in ("etc", "esp/EFI/BOOT", "esp/EFI/Linux/toweros-6.efi.extra.d"):
-            (folder / name).mkdir(parents=True)
-        self.log: list[str] = []
-        self.install()
-
-    @property
-    def programs(self) -> list[Path]:
-        linux = self.esp / "EFI" / "Linux"
-        return [
-            self.esp / "EFI" / "BOOT" / "BOOTX64.EFI",
-            linux / "toweros-6.efi",
-            linux / "toweros-6.efi.extra.d" / "release.addon.efi",
-        ]
-
-    def install(self) -> None:
-        """What the controller signs now is what this box has."""
-        signed = Signer.open(self.keys).sign_boot(PROGRAM)
-        for path in self.programs:
-            path.write_bytes(signed)
-
-    def boot(self) -> Keyring:
-        """A boot of a release of now."""
-        if (self.keys / keys.FIRMWARE).exists():
-            shutil.copy(self.keys / keys.FIRMWARE, self.etc)
-        return Keyring(self.etc, self.esp, self.variables, self.log.append)
-
-    def lists(self, variable: str = "db") -> set[str]:
-        return self.boot().present(variable)
-
-    def starts(self) -> bool:
-        """Whether the firmware would start all that is on the ESP."""
-        return not any(self.boot().refuses(path) for path in self.programs)
-
-    def told(self) -> list[str]:
-        """What the controller says of this box's firmware."""
-        store = Store.open(self.folder / "store", migrate=True)
-        remember(store, self.keys)
-        facts, known = Firmware(self.esp, self.variables).facts(), store.notes.get(Enrolled)
-        assert facts and known
-        return problems(known.rows, facts)
-
-
-def fingerprint(certificate: Path) -> str:
-    return sha256(der(certificate.read_bytes())).hexdigest()
 
 
 @pytest.fixture
@@ -299,25 +239,6 @@ def test_what_has_no_offline_key_here_is_refused_before_anything_is_made(site: S
     assert sorted(path.name for path in site.keys.iterdir()) == before
 
 
-DAMAGE: dict[str, Callable[[bytes], bytes]] = {
-    "a byte of the program": lambda data: data[:1030] + bytes([data[1030] ^ 1]) + data[1031:],
-    "the signature": lambda data: data[:-40] + bytes([data[-40] ^ 1]) + data[-39:],
-    "cut short": lambda data: data[:-8],
-    "more at the end": lambda data: data + bytes(8),
-    "empty": lambda data: b"",
-    "no signature": lambda data: PROGRAM,
-    "noise": lambda data: bytes(range(256)) * 8,
-}
-
-
-@pytest.mark.parametrize("what", DAMAGE)
-def test_a_program_that_is_not_as_it_was_signed_is_signed_by_nobody(site: Site, what: str) -> None:
-    path, ours = site.programs[0], der((site.keys / "db.crt").read_bytes())
-    assert signed_by(path, [ours]) and not signed_by(path, [der((site.keys / "KEK.crt").read_bytes())])
-    path.write_bytes(DAMAGE[what](path.read_bytes()))
-    assert not signed_by(path, [ours])
-
-
 @pytest.mark.parametrize("vector", vectors("firmware", "good", "before", "ahead", "damaged"))
 def test_the_document_is_read_across_versions_and_refused_by_name(vector: Path) -> None:
     if vector.parent.name == "damaged" or vector.stem.startswith("format-2"):
@@ -378,3 +299,23 @@ def test_a_whole_box_gets_a_boot_loader_that_starts_later_too_and_its_report_say
         assert known and said["health"] == "Healthy", said["degraded"]
         assert problems(known.rows, said["firmware"]) == [] and behind(store, "db", 0) == []  # type: ignore[arg-type]
         assert keyring.present("db") == {fingerprint(folder / "db.crt")}
+
+
+def test_a_fault_of_ours_in_a_chore_is_told_and_keeps_no_box_from_its_next_release(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken() -> None:
+        raise RuntimeError("generator raised StopIteration")
+
+    with UpdateServer("demo-1") as server:
+        box, made = Box(tmp_path / "box", server.url, server.root), make(7)
+        box.install(made)
+        server.publish(made.document, made.uki, made.addon)
+        agent = box.power_on()
+        assert agent
+        monkeypatch.setattr(agent.upkeep.keyring, "settle", broken)
+        drive(agent, State.IDLE)
+        agent.step()
+        assert agent.error == "" and agent.stretch == 0, "it asked"
+        words = "cannot renew the firmware's certificates: unexpected RuntimeError: generator raised StopIteration"
+        assert words in box.report(server)["degraded"]  # type: ignore[operator]

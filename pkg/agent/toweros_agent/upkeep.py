@@ -59,6 +59,8 @@ class Upkeep:
             work()
         except OSError as error:
             self._chores[name] = f"cannot {name}: {error}"
+        except Exception as error:  # a fault of ours: no chore is worth the next release, which may mend it
+            self._chores[name] = f"cannot {name}: unexpected {type(error).__name__}: {error}"
 
     def look_around(self) -> None:
         """What a boot begins with: the clock, how the last boot ended, and why a newer release does not run."""

@@ -35,7 +35,7 @@ def signed_by(path: Path, certificates: Collection[bytes]) -> bool:
         with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as image:
             place, size, digest = _measure(image)
             table = image[place : place + size]
-        return any(_proves(each, digest, keys) for each in _signatures(table))
+        return any(_counts(each, digest, keys) for each in _signatures(table))
     except (ValueError, IndexError, struct.error):
         return False
 
@@ -69,8 +69,16 @@ def _signatures(table: bytes) -> Iterator[bytes]:
         table = table[length + -length % 8 :]
 
 
+def _counts(document: bytes, digest: bytes, keys: "list[RSAPublicKey]") -> bool:
+    """Whether one signature proves the program; what cannot be read, in whatever way, proves nothing."""
+    try:
+        return _proves(document, digest, keys)
+    except Exception:
+        return False
+
+
 def _proves(document: bytes, digest: bytes, keys: "list[RSAPublicKey]") -> bool:
-    """The chain of one signature: program -> content -> signed attributes -> key. Raises `ValueError`, `IndexError`."""
+    """The chain of one signature: program -> content -> signed attributes -> key. Raises what it likes."""
     _, wrapped = _members(document, _span(document, 0))[:2]
     parts = _members(document, _members(document, wrapped)[0])
     content = _members(document, _members(document, parts[2])[1])[0]
@@ -83,12 +91,16 @@ def _proves(document: bytes, digest: bytes, keys: "list[RSAPublicKey]") -> bool:
 
 def _signed(document: bytes, signer: Span, expected: bytes, keys: "list[RSAPublicKey]") -> bool:
     members = _members(document, signer)
-    attributes = next(each for each in members if each[0] == CONTEXT)
+    attributes = next((each for each in members if each[0] == CONTEXT), None)
+    if attributes is None:
+        return False
     rows = [_members(document, each) for each in _members(document, attributes)]
     digests = [_members(document, row[1])[0] for row in rows if document[row[0][1] : row[0][3]] == MESSAGE_DIGEST]
     if [document[each[2] : each[3]] for each in digests] != [expected]:
         return False
-    signature = next(each for each in members[members.index(attributes) :] if each[0] == OCTETS)
+    signature = next((each for each in members[members.index(attributes) :] if each[0] == OCTETS), None)
+    if signature is None:
+        return False
     # What is signed is the set itself, under the tag that a set has (RFC 2315, 9.3).
     text = bytes([SET]) + document[attributes[1] + 1 : attributes[3]]
     return any(_holds(key, document[signature[2] : signature[3]], text) for key in keys)
@@ -107,13 +119,13 @@ def _holds(key: "RSAPublicKey", signature: bytes, text: bytes) -> bool:
 
 
 def _key(certificate: bytes) -> Any:
-    """The RSA key of a certificate; None: it is none, or a hash."""
+    """The RSA key of a certificate; None: it is none, or a hash, or a maker's certificate that nothing here reads."""
     from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
     from cryptography.x509 import load_der_x509_certificate
 
     try:
         key = load_der_x509_certificate(certificate).public_key()
-    except ValueError:
+    except Exception:  # of another curve, or version: a class of its own for each
         return None
     return key if isinstance(key, RSAPublicKey) else None
 
