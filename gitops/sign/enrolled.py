@@ -32,8 +32,8 @@ def remember(store: Store, keys: Path) -> None:
         return
     rows = {name: digest([der(path.read_bytes())]) for name, path in paths.items()}
     for name in renewal.SIGNERS:
-        rows[name] = digest(renewal.wanted(keys, name))
-        others = (digest(each) for each in renewal.on_the_way(keys, name))
+        rows[name] = listed(renewal.wanted(keys, name))
+        others = (listed(each) for each in renewal.on_the_way(keys, name))
         rows |= {f"{name}:{each}": ON_THE_WAY for each in others if each != rows[name]}
     found = Enrolled(rows)
     if store.notes.get(Enrolled) != found:
@@ -47,7 +47,12 @@ def der(certificate: bytes) -> bytes:
 
 def digest(signatures: Iterable[bytes]) -> str:
     """Of what a key database lists; "" when that is nothing."""
-    lines = sorted(sha256(each) for each in signatures)
+    return listed(sha256(each) for each in signatures)
+
+
+def listed(fingerprints: Iterable[str]) -> str:
+    """The same, of fingerprints."""
+    lines = sorted(fingerprints)
     return sha256("".join(f"{line}\n" for line in lines).encode()) if lines else ""
 
 

@@ -11,6 +11,7 @@ from dataclasses import replace
 from datetime import timedelta
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 import pytest
 from cryptography.x509 import load_pem_x509_certificate
@@ -246,6 +247,57 @@ def test_the_document_is_read_across_versions_and_refused_by_name(vector: Path) 
             parse(vector.read_bytes())
     else:
         assert [change.variable for change in parse(vector.read_bytes())] == ["KEK", "db", "db"]
+
+
+def test_a_kek_that_cannot_be_dropped_or_not_even_added_keeps_no_db_from_following(
+    site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keys.init(tmp_path / "others", PASSPHRASE)
+    certificates = [
+        load_pem_x509_certificate((folder / "KEK.crt").read_bytes()) for folder in (site.keys, tmp_path / "others")
+    ]
+    renewal.rotate(site.keys, "db", NOW)
+    renewal.rotate(site.keys, "KEK", NOW)
+    renewal.retire(site.keys, "KEK", NOW)
+    keyring, take = site.boot(), SignedVariables._take
+
+    def no_kek(self: SignedVariables, name: str, *rest: Any) -> None:
+        if name == "KEK":
+            raise OSError(errno.EACCES, "Permission denied")
+        take(self, name, *rest)
+
+    monkeypatch.setattr(SignedVariables, "_take", no_kek)
+    keyring.settle()
+    assert len(keyring.present("db")) == 2, "the old KEK has signed that"
+    assert keyring.problem == "the firmware does not take the update of KEK: [Errno 13] Permission denied"
+    monkeypatch.undo()
+    renewal.retire(site.keys, "db", NOW)
+    site.install()
+    site.variables.put("KEK", signature_list(certificates, OWNER))
+    keyring = site.boot()
+    keyring.settle()
+    assert keyring.present("db") == {fingerprint(site.keys / "db.crt")} and len(keyring.present("KEK")) == 3
+    assert keyring.problem.startswith("KEK keeps its old certificate, as ")
+    for path in site.keys.glob("KEK.old.*"):
+        path.unlink()
+    renewal.retire(site.keys, "db", NOW)
+    assert len(renewal._rows(site.keys)) == 4, "nobody waits for what the old KEK signed"
+
+
+def test_an_old_pair_that_was_moved_away_too_early_is_dropped_all_the_same(site: Site) -> None:
+    old = fingerprint(site.keys / "db.crt")
+    renewal.rotate(site.keys, "db", NOW)
+    site.install()
+    site.boot().settle()
+    for path in site.keys.glob("db.old.*"):
+        path.unlink()
+    assert site.told() == [] and old in renewal.wanted(site.keys, "db")
+    renewal.retire(site.keys, "db", NOW)
+    site.boot().settle()
+    assert site.lists() == {fingerprint(site.keys / "db.crt")} and site.told() == []
+    renewal.rotate(site.keys, "db", NOW)
+    renewal.retire(site.keys, "db", NOW)
+    assert old in renewal._rows(site.keys)[-1].drops, "a box that was away is rid of it too"
 
 
 def test_what_is_written_is_what_its_contract_says(site: Site) -> None:

@@ -56,17 +56,19 @@ def progress(place: Path, config: Path | None) -> list[str]:
     """A sentence for each of KEK and db that boxes are still to follow to."""
     settings = context.settings(config)
     store = context.existing_store(settings) if place == settings.keys else None
-    moving = [name for name in renewal.SIGNERS if renewal.olds(place, name)]
+    moving = [name for name in renewal.SIGNERS if renewal.moving(place, name)]
     if not store or not moving:
         return []
     remember(store, place)
-    found = {name: behind(store, name, 0) for name in moving}
-    return [
-        f"{name}: {_names(waits)} {'has' if len(waits) == 1 else 'have'} not followed to the newest certificate yet"
-        if waits
-        else f"{name}: every box has followed; {renewal.olds(place, name)[-1]} and its key belong into the backup alone"
-        for name, waits in found.items()
-    ]
+    return [f"{name}: {_standing(place, name, behind(store, name, 0))}" for name in moving]
+
+
+def _standing(place: Path, name: str, waits: list[str]) -> str:
+    if waits:
+        return f"{_names(waits)} {'has' if len(waits) == 1 else 'have'} not followed to the newest certificate yet"
+    if not renewal.retired(place, name):
+        return f"every box has followed; now `toweros keys retire {name}`"
+    return f"every box has followed; {renewal.olds(place, name)[-1]} and its key belong into the backup alone"
 
 
 def _commit(place: Path, public: Path | None) -> None:

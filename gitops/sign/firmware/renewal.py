@@ -2,7 +2,9 @@
 
 In: the folder, which of the two, the time. Out: a new pair under its usual name, the one before as NAME.old, and
 `firmware.json` (contracts/firmware), which belongs into the fleet repo: signed updates in the order in which a box
-hands them to its firmware. Rules: PK signs those of KEK, KEK those of db; nothing is made when it cannot be signed;
+hands them to its firmware: all that add, then all that replace. Rules: PK signs those of KEK, KEK those of db, and the
+KEK before what it signed once, for boxes whose firmware takes no other; what was ever the newest is written there, so
+that nothing hangs on files that people move; nothing is made when it cannot be signed;
 programs are signed by every db key in the folder, oldest first, so that a box starts them whichever it knows; an
 old pair stays until somebody removes it; whoever was stopped goes on by the same verb.
 
@@ -39,23 +41,26 @@ Pair = tuple[Path, Path]
 @dataclass(frozen=True)
 class Row:
     """A signed update. `lists`: fingerprints that are in the variable after it; `drops`: those that are not, which
-    makes it one that replaces."""
+    makes it one that replaces. `before`: what was ever the newest before, oldest first."""
 
     variable: str
     lists: tuple[str, ...]
     drops: tuple[str, ...]
     time: int
     data: bytes
+    before: tuple[str, ...] = ()
 
     def as_json(self) -> Json:
         data = base64.b64encode(self.data).decode()
         lists, drops = list(self.lists), list(self.drops)
-        return {"variable": self.variable, "lists": lists, "drops": drops, "time": self.time, "data": data}
+        said: Json = {"variable": self.variable, "lists": lists, "drops": drops, "time": self.time, "data": data}
+        return said | ({"before": [*self.before]} if self.before else {})
 
     @classmethod
     def read(cls, value: Json) -> "Row":
         lists, drops = tuple(value["lists"]), tuple(value["drops"])
-        return cls(value["variable"], lists, drops, value["time"], base64.b64decode(value["data"]))
+        data, before = base64.b64decode(value["data"]), tuple(value.get("before", ()))
+        return cls(value["variable"], lists, drops, value["time"], data, before)
 
 
 def encode(rows: Iterable[Row]) -> bytes:
@@ -72,7 +77,7 @@ def rotate(folder: Path, name: str, now: datetime) -> None:
     new_key, new = (folder / f"{name}.new.{suffix}" for suffix in ("key", "crt"))
     if not new.exists():
         if stay := olds(folder, name):
-            first = "" if _retired(folder, name) else f"`toweros keys retire {name}`; "
+            first = "" if retired(folder, name) else f"`toweros keys retire {name}`; "
             first += "when every box has followed (`toweros keys status`), keep"
             hint = f"{first} {stay[-1]} and its key in the backup alone; then rotate again"
             raise SignError(f"boxes may still trust the {name} before this one", hint=hint)
@@ -94,7 +99,7 @@ def retire(folder: Path, name: str, now: datetime) -> None:
     Raises:
         SignError: there is none, or the key that has to sign this is not here.
     """
-    if not olds(folder, name):
+    if not moving(folder, name):
         raise SignError(f"there is no {name} before this one", hint=f"`toweros keys rotate {name}` makes a new one")
     _write(folder, name, int(now.timestamp()), drop=True)
 
@@ -116,16 +121,38 @@ def pairs(folder: Path) -> list[Pair]:
     return [*(pair for pair in before if pair[0].is_file()), (folder / "db.key", folder / "db.crt")]
 
 
-def wanted(folder: Path, name: str) -> list[bytes]:
-    """What the firmware is to list in the end, as things are (DER)."""
-    before = [] if _retired(folder, name) else olds(folder, name)
-    return [_der(path) for path in (*before, folder / f"{name}.crt")]
+def moving(folder: Path, name: str) -> bool:
+    """Whether boxes may be on their way from one certificate to another."""
+    return bool(olds(folder, name)) or (bool(_before(folder, name)) and not retired(folder, name))
 
 
-def on_the_way(folder: Path, name: str) -> list[list[bytes]]:
-    """What a box may list that has not followed yet: any of our own certificates, as long as they are here."""
-    every = [_der(path) for path in (*olds(folder, name), folder / f"{name}.crt")]
+def retired(folder: Path, name: str) -> bool:
+    """Whether boxes were asked to drop what came before the newest."""
+    newest = _fingerprint(_load(folder / f"{name}.crt"))
+    return any(row.variable == name and row.drops and newest in row.lists for row in _rows(folder))
+
+
+def wanted(folder: Path, name: str) -> list[str]:
+    """What the firmware is to list in the end, as things are: fingerprints."""
+    every = _every(folder, name)
+    return every[-1:] if retired(folder, name) else every
+
+
+def on_the_way(folder: Path, name: str) -> list[list[str]]:
+    """What a box may list that has not followed yet: any of our own certificates."""
+    every = _every(folder, name)
     return [[*some] for count in range(1, len(every) + 1) for some in combinations(every, count)]
+
+
+def _every(folder: Path, name: str) -> list[str]:
+    """Our certificates that boxes may list, the newest last: those here, and the one before until it is retired."""
+    last = [] if retired(folder, name) else _before(folder, name)[-1:]
+    here = [_fingerprint(_load(path)) for path in (*olds(folder, name), folder / f"{name}.crt")]
+    return [*dict.fromkeys((*last, *here))]
+
+
+def _before(folder: Path, name: str) -> tuple[str, ...]:
+    return next((row.before for row in _rows(folder) if row.variable == name and row.before), ())
 
 
 def _exchange(folder: Path, name: str) -> None:
@@ -149,8 +176,8 @@ def _write(folder: Path, name: str, now: int, *, drop: bool) -> None:
         if variable not in changed or not (known or variable == name):
             made += known
         else:
-            made += _made(folder, variable, now, known, drop=drop if variable == name else _retired(folder, variable))
-    keys.write(folder / keys.FIRMWARE, encode(made), mode=0o644)
+            made += _made(folder, variable, now, known, drop=drop if variable == name else retired(folder, variable))
+    keys.write(folder / keys.FIRMWARE, encode(sorted(made, key=lambda row: bool(row.drops))), mode=0o644)
 
 
 def _made(folder: Path, name: str, now: int, known: Sequence[Row], *, drop: bool) -> list[Row]:
@@ -159,21 +186,21 @@ def _made(folder: Path, name: str, now: int, known: Sequence[Row], *, drop: bool
     certificate = _load(folder / f"{name}.crt")
     content = variables.signature_list([certificate], owner)
     lists = (_fingerprint(certificate),)
-    before = dict.fromkeys([each for row in known for each in row.drops])
-    before |= dict.fromkeys(_fingerprint(_load(path)) for path in olds(folder, name))
+    ever = [each for row in known for each in (*row.before, *row.drops)] + [each for row in known for each in row.lists]
+    here = [_fingerprint(_load(path)) for path in olds(folder, name)]
+    before = tuple(each for each in dict.fromkeys((*ever, *here)) if each not in lists)
     begin = max([now, *(row.time + 1 for row in known)])
-    rows = [Row(name, lists, (), begin, variables.update(name, content, signing, begin, append=True))]
+    rows = [Row(name, lists, (), begin, variables.update(name, content, signing, begin, append=True), before)]
+    rows += [row for row in known if not row.drops and row.lists == lists and _by_one_before(folder, row)]
     if drop:
-        drops = tuple(each for each in before if each not in lists)
         whole = variables.update(name, content, signing, begin + 1, append=False)
-        rows.append(Row(name, lists, drops, begin + 1, whole))
+        rows.append(Row(name, lists, before, begin + 1, whole))
     return rows
 
 
-def _retired(folder: Path, name: str) -> bool:
-    """Whether boxes were asked to drop what came before the newest."""
-    newest = _fingerprint(_load(folder / f"{name}.crt"))
-    return any(row.variable == name and row.drops and newest in row.lists for row in _rows(folder))
+def _by_one_before(folder: Path, row: Row) -> bool:
+    """Whether a KEK before the newest signed it (its certificate is in what it signs), as long as that one is here."""
+    return row.variable == "db" and any(_der(path) in row.data for path in olds(folder, "KEK"))
 
 
 def _rows(folder: Path) -> list[Row]:

@@ -52,6 +52,7 @@ def test_nobody_is_asked_to_drop_what_a_box_still_needs_unless_somebody_says_so(
         raise_of(toweros("keys", "retire", "db"))
     assert [row.drops for row in renewal._rows(folder)] == [()]
     reports(here.store, 2, folder / "db.crt", folder / "db.old.crt")
+    assert "db: every box has followed; now `toweros keys retire db`" in toweros("keys", "status").stderr
     assert toweros("keys", "retire", "db", "--public", public).exit_code == 0
     assert [bool(row.drops) for row in renewal._rows(folder)] == [False, True]
     assert (public / keys.FIRMWARE).read_bytes() == (folder / keys.FIRMWARE).read_bytes()

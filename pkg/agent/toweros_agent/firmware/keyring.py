@@ -3,6 +3,8 @@
 In: `/etc/toweros/firmware.json` (contracts/firmware), which comes with the release that runs, so a trial has shown that
 this box starts it. Out: variables with the new certificate, later without the old one. Rules:
 
+- What adds comes before what replaces; what fails stops later updates of its own variable alone, except one that does
+  the same under another signature.
 - The firmware checks who signed an update, and does it whole or not at all; what it does not take is told.
 - An old certificate is dropped only when every program on the ESP is signed by one that stays, systemd-boot and the way
   back included, and when nothing is in the variable that the update does not speak of.
@@ -54,6 +56,9 @@ class Change:
     def due(self, present: set[str]) -> bool:
         return bool(self.drops & present) if self.drops else not self.lists <= present
 
+    def does_as(self, other: "Change") -> bool:
+        return (self.variable, self.lists, self.drops) == (other.variable, other.lists, other.drops)
+
     def done(self, present: set[str]) -> bool:
         return self.lists <= present and not self.drops & present
 
@@ -71,28 +76,43 @@ def parse(data: bytes) -> tuple[Change, ...]:
 class Keyring:
     """`problem` is why an update that is due is not done, where that is for people; `waits`, where time mends it."""
 
+    waits = ""
+
     def __init__(self, etc: Path, esp: Path, variables: Variables, log: Callable[[str], None]) -> None:
         self.esp, self.variables, self._log = esp, variables, log
-        self.problem = self.waits = ""
         self.changes: tuple[Change, ...] = ()
+        self._problems: dict[str, str] = {}
         self._next = self._again = 0.0
         try:
             self.changes = parse((etc / DOCUMENT).read_bytes())
         except FileNotFoundError:
             pass
         except (OSError, Refused) as error:
-            self.problem = str(error)
+            self._problems[DOCUMENT] = str(error)
+
+    @property
+    def problem(self) -> str:
+        return "; ".join(self._problems.values())
 
     def settle(self) -> None:
         """Let the firmware follow, as far as it may now. What goes wrong is kept in `problem`."""
         if not self.changes or time.monotonic() < self._next or not self._checks():
             return
-        before = self.waits
-        self.problem = self.waits = ""
-        for change in self.changes:
-            if change.due(self.present(change.variable)) and not self._do(change):
-                self._next = time.monotonic() + PAUSE
-                break
+        before, self.waits = self.waits, ""
+        self._problems.clear()
+        failed: dict[str, Change] = {}
+        for change in sorted(self.changes, key=lambda each: bool(each.drops)):
+            if change.variable in failed and not change.does_as(failed[change.variable]):
+                continue
+            if not change.due(self.present(change.variable)):
+                continue
+            if self._do(change):
+                failed.pop(change.variable, None)
+                self._problems.pop(change.variable, None)
+            else:
+                failed[change.variable] = change
+        if failed:
+            self._next = time.monotonic() + PAUSE
         if self.waits and self.waits != before:
             self._log(self.waits)
 
@@ -136,7 +156,7 @@ class Keyring:
         name, present = change.variable, self.present(change.variable)
         if change.drops:
             if foreign := present - change.lists - change.drops:
-                self.problem = f"{name} keeps its old certificate, as {min(foreign)[:16]} in it is not ours"
+                self._problems[name] = f"{name} keeps its old certificate, as {min(foreign)[:16]} in it is not ours"
                 return False
             if name == "db" and (unsigned := self._unsigned(change)):
                 self.waits = f"db keeps its old certificate: {unsigned} is signed by no other"
@@ -144,10 +164,10 @@ class Keyring:
         try:
             self.variables.write(name, KEYS[name], REPLACE if change.drops else APPEND, change.data)
         except OSError as error:
-            self.problem = f"the firmware does not take the update of {name}: {error}"
+            self._problems[name] = f"the firmware does not take the update of {name}: {error}"
             return False
         if not change.done(self.present(name)):
-            self.problem = f"the firmware took the update of {name}, and does not show it"
+            self._problems[name] = f"the firmware took the update of {name}, and does not show it"
             return False
         self._log(f"the firmware {'dropped the old' if change.drops else 'lists the new'} certificate of {name}")
         return True
