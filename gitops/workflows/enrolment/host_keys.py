@@ -2,13 +2,16 @@
 
 In: the store, in which the server keeps what was reported; the fleet. Out: a certificate for each, which the server
 hands to the box with the answer to its next report. Rules: only what a box that counts has signed is certified, under
-the names of that box alone; made again when its key, its names or the authority are others, and long before it ends.
+the names of that box alone, and an address that two boxes have is no name; made again when its key, its names or the
+authority are others, and long before it ends.
 
     certify(store, settings.keys, fleet, now)
 """
 
+from collections import Counter
 from collections.abc import Sequence
 from hashlib import sha256
+from ipaddress import ip_address
 from pathlib import Path
 
 from gitops.errors import SignError
@@ -19,15 +22,17 @@ from gitops.store import Store
 from gitops.store.notes.box_keys import HostCertificate
 
 
-def names_of(fleet: Fleet, box: str) -> tuple[str, ...]:
-    """What people type to reach it: its name, its fixed address. (ssh takes no patterns in a certificate.)"""
-    address = fleet.boxes[box].network.address.partition("/")[0]
-    return (box, *([address] if address else []))
+def names(fleet: Fleet) -> dict[str, tuple[str, ...]]:
+    """Box -> what people type to reach it: its name, and its fixed address where no other box has that. (ssh takes no
+    patterns in a certificate.)"""
+    typed = {box: each.network.address.partition("/")[0] for box, each in fleet.boxes.items()}
+    count = Counter(ip_address(address) for address in typed.values() if address)
+    return {box: (box, *([at] if at and count[ip_address(at)] == 1 else [])) for box, at in typed.items()}
 
 
 def hosts(fleet: Fleet) -> list[str]:
     """The names of all boxes: for these alone the authority is believed."""
-    return [name for box in sorted(fleet.boxes) for name in names_of(fleet, box)]
+    return [name for _, each in sorted(names(fleet).items()) for name in each]
 
 
 def certify(store: Store, keys: Path, fleet: Fleet, now: int) -> None:
@@ -35,14 +40,13 @@ def certify(store: Store, keys: Path, fleet: Fleet, now: int) -> None:
     asked = {box: note for box, note in store.notes.each(HostCertificate).items() if box in fleet.boxes}
     if not asked:
         return
-    authority = HostAuthority.open(keys)
+    authority, known = HostAuthority.open(keys), names(fleet)
     for box, note in asked.items():
-        names = names_of(fleet, box)
-        by = _by(authority, names)
+        by = _by(authority, known[box])
         if note.by == by and note.certified == note.key and now < note.until - ssh.MARGIN:
             continue
         try:
-            certificate = authority.certify(note.key, names, now)
+            certificate = authority.certify(note.key, known[box], now)
         except SignError:  # only its own sshd made it; a box that names another kind goes without
             certificate = ""
         made = HostCertificate(note.key, certificate, note.key, by, now + ssh.LIFETIME)

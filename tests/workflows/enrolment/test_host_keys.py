@@ -27,7 +27,7 @@ from gitops.server import create_app, serve
 from gitops.settings import Settings
 from gitops.sign import commits, ssh
 from gitops.store.notes.box_keys import HostCertificate
-from gitops.workflows.enrolment.host_keys import certify
+from gitops.workflows.enrolment.host_keys import certify, hosts
 from tests.kit.console import toweros
 from tests.kit.fleets import TREE
 from tests.kit.published import Kit, kit
@@ -203,6 +203,10 @@ def test_names_keys_and_time_decide_when_another_certificate_is_made(
         ["ssh-keygen", "-L", "-f", "-"], input=second, capture_output=True, text=True, check=True
     ).stdout
     assert "host certificate" in shown and shown.split("Principals:")[1].split()[:2] == ["one", "192.0.2.7"]
+    twice = {f"boxes/{each}.yaml": "role: vm\nnetwork: {address: 192.0.2.7/24}\n" for each in (NAME, OTHER)}
+    fleet_of_one_address = load_fleet(TREE.with_files(twice))
+    assert hosts(fleet_of_one_address) == sorted(fleet_of_one_address.boxes), "an address of two boxes vouches for none"
+    assert made(NOW + 31 * 86400, fleet_of_one_address) not in (first, second)
     store.notes.put(HostCertificate("ssh-ed25519 AAAA"), OTHER)
     certify(store, keys, fleet, NOW)
     other = store.notes.get(HostCertificate, OTHER)
