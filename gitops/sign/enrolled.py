@@ -70,12 +70,17 @@ def following(enrolled: Mapping[str, str], firmware: Json) -> list[str]:
 
 
 def behind(store: Store, name: str, since: float) -> list[str]:
-    """The boxes that reported after `since` (Unix seconds) and do not list `name` as it is wanted."""
+    """The enrolled boxes of which nobody can say that they list `name` as it is wanted: their report says otherwise, or
+    nothing, or they never sent one. Those that were last heard before `since` (Unix seconds) are left out."""
     enrolled = store.notes.get(Enrolled)
-    heard = [state.name for state in store.states.all() if state.received > since and not state.revoked]
-    reports = ((box, store.boxes.report(box)) for box in heard if enrolled)
-    told = ((box, report.firmware) for box, report in reports if report and report.firmware)
-    return [box for box, said in told if enrolled and name in following(enrolled.rows, said)]
+    states = [state for state in store.states.all() if state.enrolled and not state.revoked]
+    asked = [state.name for state in states if enrolled and (state.received > since or not state.received)]
+    said = {box: report.firmware if (report := store.boxes.report(box)) else None for box in asked}
+    return [
+        box
+        for box, firmware in said.items()
+        if enrolled and (not firmware or name in following(enrolled.rows, firmware))
+    ]
 
 
 def _key(name: str, firmware: Json) -> str:

@@ -7,7 +7,9 @@ from toweros_agent import deadlines
 from toweros_agent.loop import Agent
 from toweros_agent.nouns import Verdict
 
+from tests.kit.published import shared_keys
 from tests.simulators.box import SIGNED, Box, State, drive, make
+from tests.simulators.firmware import SignedVariables
 from tests.simulators.update_server import UpdateServer
 
 FIRST, OLD, NEW = SIGNED + b"kernel 1", SIGNED + b"kernel 0", SIGNED + b"kernel 2"
@@ -160,3 +162,21 @@ def test_an_esp_that_cannot_be_written_keeps_the_box_degraded(
     agent = settled(box, 8)
     assert "the UKI of release 8 cannot be put right: [Errno 30]" in told(box, server)
     assert agent.upkeep.entries.hopeless == "", "a new start would not help"
+
+
+def test_the_same_release_signed_again_takes_the_place_of_nothing_that_runs(box: Box, server: UpdateServer) -> None:
+    offer(server, 7, service=b"one", uki=NEW)
+    agent = settled(box, 7)
+    assert (box.linux / "toweros-7.efi").read_bytes() == FIRST and agent.upkeep.entries.lost == {}
+    assert agent.history.memory.staged == {} and box.report(server)["health"] == "Healthy"
+
+
+def test_what_the_firmware_would_not_start_takes_the_place_of_nothing(box: Box, server: UpdateServer) -> None:
+    entry = updated(box, server)
+    SignedVariables(box.places.efivars).enrol(shared_keys())  # which signed nothing of this box
+    entry.write_bytes(OLD)
+    agent = settled(box, 8)
+    assert entry.read_bytes() == OLD and "the firmware would not start the copy of it" in told(box, server)
+    kept = (box.disk / "state" / "uki.efi").stat().st_ino
+    drive(agent, State.IDLE)
+    assert (box.disk / "state" / "uki.efi").stat().st_ino == kept, "it is not fetched again and again"

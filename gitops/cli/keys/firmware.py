@@ -16,7 +16,7 @@ from gitops.sign.enrolled import behind, remember
 from gitops.sign.firmware import renewal
 
 FRESH = 7 * 86400
-"""Seconds for which a box's report holds up a retirement: who is silent for longer is asked nothing."""
+"""Seconds for which a report holds up a retirement: who is silent for longer is left out, unless it never spoke."""
 NAMED = 6
 
 

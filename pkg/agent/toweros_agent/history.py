@@ -145,11 +145,14 @@ class History:
         return True
 
     def learn(self, offer: Offer) -> None:
-        """What is signed for the release that runs: nobody staged the first one of a disk."""
+        """What is signed for the release that runs: nobody staged the first one of a disk. Only where that is what
+        is there: the same release signed again, with other keys perhaps, has had no trial."""
         boot, release = self.boot, offer.release.sha256
-        if (release, offer.sequence) == (boot.release, boot.started) and not boot.trial:
-            known = Staged(offer.sequence, release, offer.content, offer.uki.sha256, offer.addon.sha256)
-            self.memory.staged.setdefault(offer.sequence, known)
+        known = offer.sequence in self.memory.staged
+        if (release, offer.sequence) == (boot.release, boot.started) and not boot.trial and not known:
+            staged = Staged(offer.sequence, release, offer.content, offer.uki.sha256, offer.addon.sha256)
+            if self.esp.intact(staged):
+                self.memory.staged[offer.sequence] = staged
 
     def prove_time(self, offer: Offer, now: int) -> None:
         """Move the proven time on. A commit's date is a claim: past what is signed to hold, it proves nothing."""

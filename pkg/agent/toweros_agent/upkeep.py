@@ -28,9 +28,9 @@ class Upkeep:
     def __init__(self, places: Places, disk: Disk, esp: Esp, history: History, running: Release) -> None:
         self.places, self.disk, self.esp, self.history, self.running = places, disk, esp, history, running
         self.loader = Loader(places.run / "esp", esp, Variables(places.efivars))
-        self.entries = Entries(esp, disk.state, history.boot, history.memory.staged)
-        self.firmware = Firmware(places.run / "esp", Variables(places.efivars))
         self.keyring = Keyring(places.etc, places.run / "esp", Variables(places.efivars), history.log)
+        self.entries = Entries(esp, disk.state, history.boot, history.memory.staged, self.keyring.refuses)
+        self.firmware = Firmware(places.run / "esp", Variables(places.efivars))
         self.host_key = HostKey(places.state, disk.identity)
         self._fallback = self._clock = ""
         self._chores: dict[str, str] = {}

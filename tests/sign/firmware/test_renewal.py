@@ -58,6 +58,14 @@ def test_nobody_is_asked_to_drop_what_a_box_still_needs_unless_somebody_says_so(
     assert (public / keys.FIRMWARE).read_bytes() == (folder / keys.FIRMWARE).read_bytes()
     assert "has not followed" in toweros("keys", "status").stderr
     reports(here.store, 3, folder / "db.crt")
+    here.store.boxes.enroll("demo-0", "b" * 64)
+    here.store.boxes.enroll("demo-2", "c" * 64)
+    older = Report("demo-2", "boot", 1, 0, "1", 1, "b" * 64, "c" * 64, Phase.IDLE, Health.HEALTHY)
+    assert here.store.boxes.save_report(older)
+    assert "db: demo-0, demo-2 have not followed" in toweros("keys", "status").stderr, "one is mute, one an older agent"
+    assert "demo-0, demo-2" in str(toweros("keys", "retire", "db").exception)
+    for name in ("demo-0", "demo-2"):
+        here.store.boxes.revoke(name)
     said = toweros("keys", "status")
     assert "db: every box has followed" in said.stderr and "db.old.key" in said.stdout
     assert toweros("keys", "retire", "db", "--anyway").exit_code == 0, "once more: nothing is lost by it"

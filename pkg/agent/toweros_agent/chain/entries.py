@@ -8,7 +8,7 @@ one that differs is put right from what the box has; for what it has not, `lost`
 
 import shutil
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from toweros_agent.host.disk import file_digest, sync_folder
@@ -22,9 +22,18 @@ UKI, ADDON = "UKI", "addon"
 
 
 class Entries:
-    """`downloads` is where the last boot files that were fetched lie; `staged` is the memory's, and may change."""
+    """`downloads` is where the last boot files that were fetched lie; `staged` is the memory's, and may change;
+    `refuses`: whether the firmware would not start a file, which then takes no other's place."""
 
-    def __init__(self, esp: Esp, downloads: Path, boot: Boot, staged: Mapping[int, Staged]) -> None:
+    def __init__(
+        self,
+        esp: Esp,
+        downloads: Path,
+        boot: Boot,
+        staged: Mapping[int, Staged],
+        refuses: Callable[[Path], bool] = lambda _: False,
+    ) -> None:
+        self.refuses, self.refused = refuses, set[str]()
         self.esp, self.downloads, self.boot, self.staged = esp, downloads, boot, staged
         self.lost: dict[str, str] = {}
         """Digest -> what is told while a file with that digest is missing."""
@@ -55,6 +64,7 @@ class Entries:
     def restore(self) -> None:
         """Compare all, and put right what differs. Raises `OSError` where it cannot, after it has tried the rest."""
         self.lost.clear()
+        self.refused.clear()
         self.other_uki()
         troubles = []
         for entry in self.esp.entries():
@@ -93,6 +103,10 @@ class Entries:
         source = self._source(expected)
         if source is None:
             self.lost[expected] = f"the {kind} of {entry.name} {words}; this box has no other copy"
+            return
+        if self.refuses(source):
+            self.refused.add(expected)
+            self.lost[expected] = f"the {kind} of {entry.name} {words}; the firmware would not start the copy of it"
             return
         self._put(entry.sequence, kind, source, path, expected)
         self._said[f"the {kind} of {entry.name} {words}: it is put right"] = time.monotonic()

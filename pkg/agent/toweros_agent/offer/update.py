@@ -73,7 +73,7 @@ class Update:
 
     def mend(self) -> None:
         """Bring a boot file that the ESP should have and no place here has, where it is still offered."""
-        lost = self.upkeep.entries.lost
+        lost = self.upkeep.entries.lost.keys() - self.upkeep.entries.refused
         for name, target in (("uki.efi", self._offer.uki), ("addon.efi", self._offer.addon)) if self._offer else ():
             if target.sha256 in lost:
                 with self.http.at_most(deadlines.LOOK):
