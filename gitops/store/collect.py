@@ -59,7 +59,7 @@ def _needed(store: Store, packages: tuple[Package, ...]) -> tuple[set[str], set[
         blobs |= _files(publication)
         layers |= {layer.root for layer in publication.release.layers()}
     loader = store.notes.get(OfferedLoader)
-    blobs |= {loader.sha256} if loader else set()
+    blobs |= {loader.sha256, loader.body} if loader else set()
     for digest in _running(store):
         blobs.add(digest)
         with contextlib.suppress(StoreError):

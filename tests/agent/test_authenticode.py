@@ -13,7 +13,8 @@ from toweros_agent.firmware import authenticode
 from toweros_agent.firmware.authenticode import signed_by
 
 from gitops.sign.enrolled import der
-from tests.simulators.signed_box import PROGRAM, Site
+from gitops.sign.firmware import renewal
+from tests.simulators.signed_box import NOW, PROGRAM, Site, fingerprint
 
 
 @pytest.fixture
@@ -66,3 +67,19 @@ def test_an_odd_certificate_in_db_signs_nothing_and_takes_nothing_from_ours(site
     odd, ours = odd_certificates()[kind], der((site.keys / "db.crt").read_bytes())
     assert not signed_by(site.programs[0], [odd])
     assert signed_by(site.programs[0], [odd, ours])
+
+
+def test_the_old_certificate_stays_while_a_program_has_its_signature_first(site: Site) -> None:
+    """There is firmware that looks at the first signature only."""
+    renewal.rotate(site.keys, "db", NOW)
+    site.install()
+    site.boot().settle()
+    renewal.retire(site.keys, "db", NOW)
+    keyring, new = site.boot(), der((site.keys / "db.crt").read_bytes())
+    keyring.settle()
+    assert len(site.lists()) == 2 and "BOOTX64.EFI is signed by no other, or not first" in keyring.waits
+    assert keyring.asks_for_loader()
+    site.install()
+    assert all(signed_by(path, [new], first=True) for path in site.programs)
+    site.boot().settle()
+    assert site.lists() == {fingerprint(site.keys / "db.crt")}

@@ -5,7 +5,7 @@ In: the folder, which of the two, the time. Out: a new pair under its usual name
 hands them to its firmware: all that add, then all that replace. Rules: PK signs those of KEK, KEK those of db, and the
 KEK before what it signed once, for boxes whose firmware takes no other; what was ever the newest is written there, so
 that nothing hangs on files that people move; nothing is made when it cannot be signed;
-programs are signed by every db key in the folder, oldest first, so that a box starts them whichever it knows; an
+programs are signed by every db key in the folder, so that a box starts them whichever it knows; an
 old pair stays until somebody removes it; whoever was stopped goes on by the same verb.
 
     rotate(folder, "db", now)       # the new certificate is added
@@ -110,7 +110,7 @@ def olds(folder: Path, name: str) -> list[Path]:
 
 
 def pairs(folder: Path) -> list[Pair]:
-    """By what programs are signed, oldest first.
+    """By what programs are signed, oldest first; newest first once the old are to be dropped.
 
     Raises:
         SignError: a rotation was stopped midway, so that key and certificate may not belong together.
@@ -118,7 +118,8 @@ def pairs(folder: Path) -> list[Pair]:
     if (folder / "db.new.crt").exists():
         raise SignError("a rotation of db was stopped midway", hint="`toweros keys rotate db` goes on with it")
     before = [(path.with_suffix(".key"), path) for path in olds(folder, "db")]
-    return [*(pair for pair in before if pair[0].is_file()), (folder / "db.key", folder / "db.crt")]
+    every = [*(pair for pair in before if pair[0].is_file()), (folder / "db.key", folder / "db.crt")]
+    return every[::-1] if retired(folder, "db") else every
 
 
 def moving(folder: Path, name: str) -> bool:

@@ -36,10 +36,12 @@ class Enrolled:
 
 @dataclass(frozen=True)
 class OfferedLoader:
-    """The signed systemd-boot that boxes are offered, while its signature is to change; both empty: none."""
+    """The signed systemd-boot that boxes are offered, while its signature is to change; both empty: none. `body`: the
+    digest of what was signed."""
 
     sha256: str = ""
     size: int = 0
+    body: str = ""
 
 
 @dataclass(frozen=True)

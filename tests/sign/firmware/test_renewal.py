@@ -93,6 +93,8 @@ def test_systemd_boot_is_offered_while_two_keys_sign_and_its_blob_stays(
     first = offered()
     assert first and offered() == first, "the same bytes each time"
     collect(here.store, none, now=2e9, grace=0)
+    monkeypatch.setattr(loader, "boot_loader", lambda _: a_pe_file() + bytes(512))
+    assert offered() == first, "a newer package has had no trial on any box"
     place = here.folder / "loader.efi"
     place.write_bytes(here.store.blobs.read(first.sha256))
     assert signed_by(place, [old]) and signed_by(place, [der((folder / "db.crt").read_bytes())])

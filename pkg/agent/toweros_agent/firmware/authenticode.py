@@ -11,6 +11,7 @@ import mmap
 import struct
 from collections.abc import Collection, Iterator
 from hashlib import sha256
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,16 +29,26 @@ Span = tuple[int, int, int, int]
 """A DER value: its tag, where it starts, where its content starts, where it ends."""
 
 
-def signed_by(path: Path, certificates: Collection[bytes]) -> bool:
-    """Whether one of `certificates` made a signature of the file at `path`. Raises `OSError`."""
+def signed_by(path: Path, certificates: Collection[bytes], *, first: bool = False) -> bool:
+    """Whether one of `certificates` made a signature of the file at `path`; `first`: its first one, as some firmware
+    looks at no other. Raises `OSError`."""
     keys = [key for each in certificates if (key := _key(each))]
     try:
         with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as image:
             place, size, digest = _measure(image)
             table = image[place : place + size]
-        return any(_counts(each, digest, keys) for each in _signatures(table))
+        return any(_counts(each, digest, keys) for each in islice(_signatures(table), 1 if first else None))
     except (ValueError, IndexError, struct.error):
         return False
+
+
+def program(path: Path) -> bytes:
+    """The digest of what is signed, whoever signed it; empty where that is no whole program. Raises `OSError`."""
+    try:
+        with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as image:
+            return _measure(image)[2]
+    except (ValueError, IndexError, struct.error):
+        return b""
 
 
 def _measure(image: mmap.mmap) -> tuple[int, int, bytes]:

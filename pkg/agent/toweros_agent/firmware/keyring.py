@@ -6,8 +6,9 @@ this box starts it. Out: variables with the new certificate, later without the o
 - What adds comes before what replaces; what fails stops later updates of its own variable alone, except one that does
   the same under another signature.
 - The firmware checks who signed an update, and does it whole or not at all; what it does not take is told.
-- An old certificate is dropped only when every program on the ESP is signed by one that stays, systemd-boot and the way
-  back included, and when nothing is in the variable that the update does not speak of.
+- An old certificate is dropped only when every program on the ESP is signed first by one that stays (some firmware
+  looks at no other signature), systemd-boot and the way back included, and when nothing is in the variable that the
+  update does not speak of.
 - What is written is read back. Each step asks what is there now: whoever was cut off goes on, a year later too.
 
     keyring.settle()        # idle and blessed only; cheap when nothing is due
@@ -20,7 +21,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from toweros_agent.firmware.authenticode import signed_by
+from toweros_agent.firmware.authenticode import program, signed_by
 from toweros_agent.host.efivars import LOADER_PATH, Variables
 from toweros_agent.host.firmware import KEYS, signatures
 from toweros_agent.host.renaming import replace, settle
@@ -136,15 +137,20 @@ class Keyring:
         self._again = time.monotonic() + PAUSE
         return not self._stays(self._loader)
 
-    def renew_loader(self, program: Path) -> None:
-        """Let a fetched systemd-boot take the place of the one on the ESP. Raises `OSError`, `Refused`.
+    def renew_loader(self, offered: Path) -> None:
+        """Let a fetched systemd-boot take the place of the one on the ESP: the same program with other signatures, as
+        another would come past every trial. Raises `OSError`, `Refused`.
 
         A cut leaves one of the two; should it leave none that is whole, the firmware's second entry starts the box.
         """
-        if self.refuses(program) or not self._stays(program):
+        if self.refuses(offered) or not self._stays(offered):
             raise Refused("loader.efi is not signed by what the firmware trusts now, and later")
+        if (ours := program(self._loader)) and ours != program(offered):
+            self.waits = "systemd-boot stays as it is: what is offered is another version, which had no trial here"
+            self._log(self.waits)
+            return
         beside = self._loader.with_name("BOOTX64.NEW")
-        beside.write_bytes(data := program.read_bytes())
+        beside.write_bytes(data := offered.read_bytes())
         settle(beside)
         replace(beside, self._loader)
         if self._loader.read_bytes() != data:
@@ -159,7 +165,7 @@ class Keyring:
                 self._problems[name] = f"{name} keeps its old certificate, as {min(foreign)[:16]} in it is not ours"
                 return False
             if name == "db" and (unsigned := self._unsigned(change)):
-                self.waits = f"db keeps its old certificate: {unsigned} is signed by no other"
+                self.waits = f"db keeps its old certificate: {unsigned} is signed by no other, or not first"
                 return False
         try:
             self.variables.write(name, KEYS[name], REPLACE if change.drops else APPEND, change.data)
@@ -178,14 +184,16 @@ class Keyring:
         programs = [self._loader, *linux.glob("*.efi"), *linux.glob("*.efi.extra.d/*.efi")]
         kept = [each for each in self._listed("db") if sha256(each) in change.lists]
         for path in programs:
-            if not path.is_file() or (path.stat().st_size and not signed_by(path, kept)):
+            if not path.is_file() or (path.stat().st_size and not signed_by(path, kept, first=True)):
                 return path.name
         return ""
 
     def _stays(self, program: Path) -> bool:
-        """Whether it is signed by a certificate that is there after all updates, and now."""
+        """Whether it is signed by a certificate that is there after all updates, and now; first, once the old one is to
+        be dropped."""
+        first = any(change.variable == "db" and change.drops for change in self.changes)
         names = {each for change in self.changes if change.variable == "db" for each in change.lists}
-        return signed_by(program, [each for each in self._listed("db") if sha256(each) in names])
+        return signed_by(program, [each for each in self._listed("db") if sha256(each) in names], first=first)
 
     def _checks(self) -> bool:
         """Does the firmware look at signatures? Where it does not, nothing that it says proves anything."""
