@@ -1,7 +1,7 @@
 """The whole database as one SQLite file of one moment, whichever database it is and whoever writes; and the way back.
 
 Rules: nobody holds the lease in it; a file is read whole before anything of it is believed; what is brought back takes
-the place of everything, in one transaction.
+the place of everything, in one transaction, and the lease's token rises: who held it before holds nothing any more.
 
     take(database, Path("toweros.db"))
     problem(Path("toweros.db"))                 # "": SQLite finds nothing wrong with it
@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from sqlalchemy import delete, update
+from sqlalchemy import delete, func, select, update
 
 from gitops.errors import StoreError
 from gitops.store import schema, tables
@@ -48,9 +48,12 @@ def put_back(file: Path, database: Database) -> None:
     """Let the database hold what is in the file, which has the newest tables, and nothing else."""
     schema.settle(database)
     with _opened(file) as photograph, photograph.moment() as old, database.write() as new:
+        token = select(func.max(tables.leases.c.token))
+        last = max(new.scalar(token) or 0, old.scalar(token) or 0)
         for table in tables.metadata.sorted_tables:
             new.execute(delete(table))
             copy_rows(old, new, table)
+        new.execute(update(tables.leases).values(token=last + 1))
 
 
 @contextmanager

@@ -3,15 +3,16 @@
 In: a file of `toweros backup`, settings. Out: a state folder and a database as they were. Rules:
 
 - Everything is unpacked and proven beside the state first; until then nothing is touched.
-- A live state is replaced only when that is said, never while its controller works, and is kept aside.
+- A live state or database is replaced only when that is said, never while its controller works, and is kept aside.
 - A restore that was stopped has left a mark: nothing but another restore opens such a state.
 - Boxes may have seen newer metadata than the backup has: whatever is signed from now on is newer than all of it
-  (`VersionFloor`).
+  (`VersionFloor`), also where a clock that was ahead had raised the versions.
 
     Restore(settings).take(Path("toweros.backup"), replace=False, now=int(time.time()))
 """
 
 import contextlib
+import json
 import os
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -53,43 +54,55 @@ class Restore:
         """
         head = read_head(file)
         self._paths.root.mkdir(parents=True, exist_ok=True)
-        with self._free(head, replace=replace), self._paths.scratch(Scratch.restore) as folder:
+        with self._free(head, replace=replace) as floor, self._paths.scratch(Scratch.restore) as folder:
             new = Layout(Path(folder))
             unpack(file, head, new.root)
-            self._prove(new, head, now)
+            self._prove(new, head, now, floor)
             self._put(new, now)
         return head
 
     # --- may it be? ---
 
     @contextlib.contextmanager
-    def _free(self, head: Head, *, replace: bool) -> Iterator[None]:
-        """The place is empty; or it is to be replaced, and nobody works there while the context lasts."""
-        if not self._live():
-            yield
-            return
-        if not replace:
-            hint = "name an empty `state` (and `database`), or say --replace: what is there is kept aside"
-            raise StoreError(f"{self._paths.root} is a controller's state already", hint=hint)
+    def _free(self, head: Head, *, replace: bool) -> Iterator[int]:
+        """The place is empty; or it is to be replaced, and nobody works there while the context lasts. Yields the
+        version floor of what is replaced."""
         identity = self._paths.identity
         own = identity.read_text().strip() if identity.is_file() else ""
-        if own and own != head.folder:
-            hint = "restore it into an empty `state`, or name a backup of this one"
-            raise StoreError(f"the backup is of another controller than {self._paths.root}", hint=hint)
         with contextlib.ExitStack() as stack:
-            if own and (store := self._opened()):
-                stack.callback(store.close)
+            store = stack.enter_context(self._controlled(head, own))
+            if not replace and self._live(store):
+                hint = "name an empty `state` (and `database`), or say --replace: what is there is kept aside"
+                raise StoreError(f"{self._paths.root} is a controller's state already", hint=hint)
+            goes_with = store.lease.folder if store and self._url else ""
+            for known, place in ((own, str(self._paths.root)), (goes_with, "the database")):
+                if known and known != head.folder:
+                    hint = "restore it into an empty `state` (and `database`), or name a backup of this one"
+                    raise StoreError(f"the backup is of another controller than {place}", hint=hint)
+            if store:
                 stack.enter_context(store.lease.held())
-            yield
+            yield ((store and store.notes.get(VersionFloor)) or VersionFloor()).version
 
-    def _live(self) -> bool:
+    @contextlib.contextmanager
+    def _controlled(self, head: Head, own: str) -> Iterator[Store | None]:
+        """The store whose lease keeps controllers away; None: there is nothing that any could work with."""
+        with contextlib.ExitStack() as stack:
+            if self._url and not own:
+                # A new machine, and a database that lives on. Until all is proven this folder stays without a name.
+                folder = Path(stack.enter_context(self._paths.scratch(Scratch.restore)))
+                Layout(folder).identity.write_text(f"{head.folder}\n")
+                store: Store | None = Store.open(folder, self._url)
+            else:
+                store = self._opened() if own else None
+            if store:
+                stack.callback(store.close)
+            yield store
+
+    def _live(self, store: Store | None) -> bool:
         paths = self._paths
         if any(path.exists() for path in (paths.identity, paths.database, paths.metadata, paths.restoring)):
             return True
-        if not self._url:
-            return False
-        store = Store.open(paths.root, self._url)
-        return bool(store.states.all() or store.events.latest(limit=1))
+        return bool(self._url and store and (store.states.all() or store.events.latest(limit=1)))
 
     def _opened(self) -> Store | None:
         """The store that is replaced; None when it is damaged: that may be why it is replaced."""
@@ -101,17 +114,24 @@ class Restore:
 
     # --- is it whole? ---
 
-    def _prove(self, new: Layout, head: Head, now: int) -> None:
+    def _prove(self, new: Layout, head: Head, now: int, floor: int) -> None:
         if wrong := photograph.problem(new.database):
             raise StoreError(f"the backup's database is damaged: {wrong}", hint="take another backup")
         self._same_keys(new)
         store = Store.open(new.root, migrate=True)
         try:
-            store.notes.put(VersionFloor(now))
+            before = store.notes.get(VersionFloor) or VersionFloor()
+            store.notes.put(VersionFloor(max(now, before.version, floor, self._highest() + 1)))
             when = f"{datetime.fromtimestamp(head.made, UTC):%Y-%m-%d %H:%M} UTC"
             store.events.add("", EventType.WARNING, Happened.RESTORED, f"from a backup of {when}, {head.revision}")
         finally:
             store.close()
+
+    def _highest(self) -> int:
+        """The highest version of the metadata that are replaced, or were by a restore before; 0: there are none."""
+        kept = self._paths.root.glob("replaced-*/metadata")
+        files = [file for folder in (self._paths.metadata, *kept) for file in folder.glob("*.json")]
+        return max((_version(file) for file in files if not file.name.endswith("root.json")), default=0)
 
     def _same_keys(self, new: Layout) -> None:
         """Another fleet's backup would make metadata that no box of ours believes."""
@@ -129,12 +149,13 @@ class Restore:
         with arriving(paths.restoring) as mark:
             mark.write_text("a restore was stopped here\n")
         aside = _unused(paths.root / f"replaced-{datetime.fromtimestamp(now, UTC):%Y%m%dT%H%M%SZ}")
+        if self._url:
+            aside.mkdir()
+            photograph.take(Database.open(self._url), aside / paths.database.name)
         for old in (paths.metadata, *(paths.root / name for name in DATABASE if not self._url)):
             if old.exists():
                 aside.mkdir(exist_ok=True)
                 old.rename(aside / old.name)
-        if self._url and aside.is_dir():
-            photograph.take(Database.open(self._url), aside / paths.database.name)
         for folder in (new.blobs, new.layers, new.attestations, new.metadata):
             _move(folder, paths.root / folder.relative_to(new.root))
         if self._url:
@@ -171,6 +192,14 @@ def _settle(file: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
+
+
+def _version(path: Path) -> int:
+    """0: it is damaged, which may be why it is replaced."""
+    try:
+        return int(json.loads(path.read_bytes())["signed"]["version"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return 0
 
 
 def _keys(path: Path) -> set[str]:

@@ -10,10 +10,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from sqlalchemy import select
 
 from gitops.errors import StoreError
 from gitops.model import Happened
-from gitops.store import Store
+from gitops.store import LeaseError, Store, tables
+from gitops.store.files import photograph
+from gitops.store.notes.restored import VersionFloor
 from gitops.workflows.safekeeping import archive, backup, restore
 from gitops.workflows.safekeeping.backup import Backup, Made
 from gitops.workflows.safekeeping.restore import Restore
@@ -104,6 +107,45 @@ def test_over_a_live_state_only_when_that_is_said_and_never_beside_its_controlle
     assert lived.run().published == ("a",) and not lived.settings.state.joinpath("restoring").exists()
 
 
+@pytest.mark.parametrize("database", ["postgresql"], indirect=True)
+def test_a_database_that_lives_on_is_replaced_from_a_new_machine_as_carefully_as_a_folder(lived: Site) -> None:
+    """The state folder is empty there, so the database alone knows whose it is and who works with it."""
+    made = taken(lived)
+    lived.commit({"pkg/hello/file": "hello 4\n"})
+    lived.run()
+    said, token = rows(lived.store), held_by(lived.store)
+    new = empty(lived, database=lived.settings.database)
+    with pytest.raises(StoreError, match="is a controller's state already"):
+        Restore(new.settings).take(made.file, replace=False, now=NOW)
+    with pytest.raises(StoreError, match="of another controller than the database"):
+        Restore(new.settings).take(rewritten(made, folder="f" * 32), replace=True, now=NOW)
+    with lived.store.lease.held(), pytest.raises(StoreError, match="in use by another controller"):
+        Restore(new.settings).take(made.file, replace=True, now=NOW)
+    assert rows(lived.store) == said and [*new.settings.state.iterdir()] == []
+    old = lived.store
+    with old.lease.held(), pytest.raises(LeaseError, match="has taken over"):
+        photograph.put_back(unpacked(made), old._database)
+        old.holds.save({})
+    assert held_by(old) > token + 1, "who held it holds nothing any more"
+    for _ in range(2):
+        Restore(new.settings).take(made.file, replace=True, now=NOW)
+    asides = sorted(new.settings.state.glob("replaced-*/toweros.db"))
+    assert len(asides) == 2 and rows(Store.open(asides[0].parent)) != said, "what was there is there still"
+    new.run()
+    assert new.run().plan.empty and held_by(new.store) > token + 3
+
+
+def held_by(store: Store) -> int:
+    with store._database.read() as connection:
+        return int(connection.scalar(select(tables.leases.c.token)) or 0)
+
+
+def unpacked(made: Made) -> Path:
+    folder = made.file.with_name("unpacked")
+    archive.unpack(made.file, made.head, folder)
+    return folder / "toweros.db"
+
+
 def test_a_state_without_its_database_or_with_a_damaged_one_is_replaced(lived: Site) -> None:
     made, before = taken(lived), published(lived.settings.state)
     database = lived.settings.state / "toweros.db"
@@ -113,6 +155,29 @@ def test_a_state_without_its_database_or_with_a_damaged_one_is_replaced(lived: S
             database.with_name(f"toweros.db{rest}").unlink(missing_ok=True)
         Restore(lived.settings).take(made.file, replace=True, now=NOW)
         assert published(lived.settings.state) == before and lived.run().plan.empty
+
+
+def test_after_a_restore_by_a_clock_that_was_ahead_the_next_one_is_above_it_too(lived: Site) -> None:
+    """Its floor is in what boxes have seen: `now` alone would be below that for years."""
+    made, year = taken(lived), 365 * 86400
+    assert restored(lived, made, NOW + year) == NOW + year
+    assert restored(lived, made, NOW) >= NOW + year, "the backup does not know of it, what is replaced does"
+    other = empty(lived, state=lived.folder / "newer")
+    assert restored(other, made, NOW) == NOW
+    timestamp = other.settings.state / "repo" / "metadata" / "timestamp.json"
+    said = json.loads(timestamp.read_bytes())
+    said["signed"]["version"] = NOW + 2 * year
+    timestamp.write_text(json.dumps(said))
+    assert restored(other, made, NOW) == NOW + 2 * year + 1, "so do the metadata themselves"
+    assert restored(empty(lived), taken(lived), NOW) >= NOW + year, "and a backup since then does"
+
+
+def restored(site: Site, made: Made, now: int) -> int:
+    """The floor of versions after it."""
+    Restore(site.settings).take(made.file, replace=True, now=now)
+    floor = site.store.notes.get(VersionFloor)
+    assert floor
+    return floor.version
 
 
 def damaged(file: Path) -> Iterator[tuple[str, bytes]]:
