@@ -57,7 +57,7 @@ class Settings(BaseModel):
     """For https:// remotes: the file that holds the token. Read at each use."""
     poll: int = Field(default=30, ge=1)
     """Seconds between two looks at the Git remote."""
-    epoch: int = Field(default=0, ge=0)
+    epoch: int = Field(default=0, ge=0, lt=1 << 31)
     """Added to every sequence: raise it when the fleet repo is replaced by a younger one."""
     forge: str = Field(default="", pattern="^(github)?$")
     """Where pull requests are: plans and the rollout are said there. Empty: nowhere."""

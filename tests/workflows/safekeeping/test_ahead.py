@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import structlog
+from pydantic import ValidationError
 from toweros_agent import rules
 from toweros_agent.nouns import Offer, Refused
 from toweros_agent.offer.net import Http
@@ -22,6 +23,7 @@ from gitops.model import Happened, HoldReason, Report
 from gitops.rollout.status import fleet_status
 from gitops.server import create_app, serve
 from gitops.server.people.metrics import exposition
+from gitops.settings import Settings
 from gitops.store.notes.documents import Status
 from gitops.store.notes.restored import VersionFloor
 from gitops.workflows.safekeeping import ahead
@@ -213,11 +215,39 @@ def test_a_box_that_lies_of_what_it_has_seen_costs_one_signature_an_hour(site: S
         lie = {"timestamp": version, "snapshot": 1, "sha256": "0" * 64}
         ahead.notice(site.store, replace(report, trusted=lie), now)
     assert site.store.notes.get(VersionFloor) is None
+    (told,) = [event for event in site.store.events.latest("a") if event.reason == Happened.BEHIND]
+    assert told.message == ahead.NOT_BELIEVED, "people are told, once"
     for later in (0, 60, 3000):
         ahead.notice(site.store, replace(report, trusted=lie | {"timestamp": 77 + later}), now + later)
     assert site.store.notes.get(VersionFloor) == VersionFloor(now, True)
     site.run()
     assert max(versions(site)) <= now + 1
+
+
+def test_a_box_that_lies_of_its_release_moves_no_epoch_and_is_named(site: Site) -> None:
+    """Followed, `epoch` would take the numbers of releases to where no box accepts one ever again."""
+    site.run()
+    for name in ("a", "b"):
+        site.report(name)
+    revision = site.store.offers.published("a").revision  # type: ignore[union-attr]
+    says(site, "b", (1 << 53) - 1)
+    assert ahead.outrun(site.store, revision, 1_790_000_000) == frozenset() == {*site.store.states.ahead()} - {"b"}
+    assert site.store.notes.get(VersionFloor) is None
+    (words,) = ahead.warnings(site.store, revision, 0)
+    assert words.startswith("b claims release 9007199254740991 ") and "it lies or is damaged; revoke it" in words
+    assert "epoch" not in words
+    says(site, "a", revision.sequence + 7)
+    honest, lie = ahead.warnings(site.store, revision, 0)
+    assert "`epoch = 8`" in honest and lie == words
+    with pytest.raises(ValidationError, match="epoch"):
+        Settings(epoch=1 << 31)
+
+
+def says(site: Site, box: str, sequence: int) -> None:
+    known = site.store.boxes.report(box)
+    assert known
+    said = replace(known, counter=known.counter + 1, sequence=sequence, content="9" * 64)
+    assert site.store.boxes.save_report(said)
 
 
 def test_a_release_that_its_box_would_refuse_is_not_published(site: Site) -> None:
