@@ -2,12 +2,14 @@
 
 In: the clock, and when the published timestamp was signed. Out: the moment to sign with, or a refusal. Rules: time does
 not go back, so a clock that is behind signs as of the last signature; one that is a month ahead of that is not believed
-until somebody says that it is right: what is signed in 2036 holds until 2036, and nobody could take it back.
+until somebody says that it is right: what is signed in 2036 holds until 2036, and nobody could take it back. A
+signature that is older than the commit that it is of is no measure: the clock was behind then.
 
     moment(store, int(time.time()), signer.signed(read))
     warning(now, signed)        # words for people; empty: nothing is wrong
 """
 
+from collections.abc import Callable
 from datetime import UTC, datetime
 
 from gitops.errors import PublishError
@@ -21,13 +23,15 @@ BEHIND = 3600
 """Seconds that a clock may be behind the last signature without a word."""
 
 
-def moment(store: Store, now: int, signed: int) -> int:
-    """When to sign. `signed`: Unix seconds of the last signature; 0: nothing was signed yet.
+def moment(store: Store, now: int, signed: int, newest: Callable[[], int] = lambda: 0) -> int:
+    """When to sign. `signed`: Unix seconds of the last signature; 0: nothing was signed yet. `newest`: asked for when
+    the newest commit was made that this signature is of; 0: unknown.
 
     Raises:
         PublishError: the clock is too far ahead to be believed.
     """
-    if signed and now - signed > AHEAD and abs(now - (store.notes.get(RightClock) or RightClock()).said) > DAY:
+    said = (store.notes.get(RightClock) or RightClock()).said
+    if signed and now - signed > AHEAD and abs(now - said) > DAY and signed >= newest() - DAY:
         hint = "set the clock; if it is right, and nothing was signed since then: `toweros apply --clock-is-right`"
         raise PublishError(
             f"this machine's clock says {_words(now)}; the last signature was {_apart(now, signed)}", hint=hint

@@ -46,8 +46,10 @@ class MetadataSigner(Protocol):
     def signed(self, published: Read) -> int:
         """When the published timestamp was signed (Unix seconds); 0: there is none."""
 
-    def metadata(self, published: Read, targets: Mapping[str, Target], now: int) -> list[tuple[str, bytes]]:
-        """The files to write."""
+    def metadata(
+        self, published: Read, targets: Mapping[str, Target], now: int, clock: int | None = None
+    ) -> list[tuple[str, bytes]]:
+        """The files to write, dated `now`; `clock` is the time that it is, if that is another."""
 
 
 class Publisher:
@@ -106,13 +108,18 @@ class Publisher:
         """When it was published last (Unix seconds); 0: never."""
         return self._signer.signed(self._metadata.read)
 
+    def _newest(self) -> int:
+        """When the newest commit was made (Unix seconds) of those that are published; 0: none is."""
+        return max((int(each.custom.get("time", 0)) for each in self._targets().values()), default=0)
+
     def _targets(self) -> dict[str, Target]:
         return self._signer.targets(self._metadata.read)
 
     def _write(self, targets: Mapping[str, Target], now: int | None) -> list[str]:
         targets = with_loader(named(targets, RECEIPTS, self._signer.receipts), self._signer.loader)
-        when = clock.moment(self._store, int(time.time()), self.signed) if now is None else now
-        files = self._signer.metadata(self._metadata.read, targets, when)
+        time_ = int(time.time()) if now is None else now
+        when = clock.moment(self._store, time_, self.signed, self._newest) if now is None else now
+        files = self._signer.metadata(self._metadata.read, targets, when, time_)
         with self._store.lease.publishing() as staging:
             for name, data in files:
                 self._metadata.write(name, data, staging)

@@ -53,8 +53,11 @@ class Signer:
         """
         return cls(folder, store)
 
-    def metadata(self, published: Published, targets: Mapping[str, Target], now: int) -> list[tuple[str, bytes]]:
-        """The files to write, first to last, so that `targets` is what boxes may take; none when nothing is due.
+    def metadata(
+        self, published: Published, targets: Mapping[str, Target], now: int, clock: int | None = None
+    ) -> list[tuple[str, bytes]]:
+        """The files to write, first to last, so that `targets` is what boxes may take; none when nothing is due. They
+        are dated `now`; `clock` is the time that it is, if that is another.
 
         A controller runs for months, and `toweros keys rotate` beside it: keys that changed are read again.
         """
@@ -63,7 +66,7 @@ class Signer:
             self._stamp = stamp
         floor = (self._store.notes.get(VersionFloor) if self._store else None) or VersionFloor()
         authority = tuf.Authority(self._roots, self._online, floor.version, floor.at_once)
-        return tuf.update(published, targets, authority, now, self._bins)
+        return tuf.update(published, targets, authority, now, self._bins, clock)
 
     def signed(self, published: Published) -> int:
         """When the published timestamp was signed (Unix seconds); 0: there is none."""

@@ -98,15 +98,21 @@ def make_root(
 
 
 def update(
-    published: Published, targets: Mapping[str, Target], authority: Authority, now: int, bins: Bins
+    published: Published,
+    targets: Mapping[str, Target],
+    authority: Authority,
+    now: int,
+    bins: Bins,
+    clock: int | None = None,
 ) -> list[tuple[str, bytes]]:
-    """The files to write so that clients see `targets`.
+    """The files to write so that clients see `targets`, dated `now`. `clock`: the time that it is, if that is another:
+    by it root expires, else a clock that was ahead once would end the passes of years, whatever root came since.
 
     Raises:
         SignError: root has expired, or an online key is not the one that root names.
     """
     root = authority.root()
-    _check_keys(root, authority, datetime.fromtimestamp(now, UTC))
+    _check_keys(root, authority, datetime.fromtimestamp(now if clock is None else clock, UTC))
     floor = authority.floor if authority.at_once else 0
     files = _Run(published, authority, now, floor).update(targets, bins)
     if files and floor != authority.floor:
