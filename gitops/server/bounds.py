@@ -4,8 +4,9 @@ In: what uvicorn accepts. Out: a connection that is cut as soon as one of these 
 
 - A request's head has `HEAD` seconds, its body `BODY`, an answer moves at least `RATE` bytes a second: what the other
   side's TCP acknowledged counts, not what lies in a buffer of ours. As long as the work is ours, nothing runs out.
-- Of more than `most` connections those go that whoever holds the most holds: those without a request, then those that
-  send one, then those that read; the oldest first. So who comes is heard, however many are there.
+- Of more than `most` connections those without a request go first, then those that send one, then those that read,
+  and new ones last; among these, those of whoever holds most beyond a fair share, then the oldest. So who comes is
+  heard, however many are there. Boxes behind one address share it; who has many addresses has them in one IPv6 /64.
 - Neither side's slowness fills memory: the kernel takes `UNSENT` bytes ahead of the network.
 
     uvicorn.Config(app, http=Crowd(Bounds()).protocol())
@@ -13,6 +14,7 @@ In: what uvicorn accepts. Out: a connection that is cut as soon as one of these 
 
 import asyncio
 import fcntl
+import ipaddress
 import resource
 import socket
 import struct
@@ -22,6 +24,7 @@ import time
 from collections import Counter
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import h11
@@ -36,6 +39,10 @@ SPARE = 300
 """File descriptors for everything else; a connection has two, its socket and the file that it reads."""
 AT_ONCE = 8
 """One in so many connections goes when there are too many: they are sorted once for all of these."""
+FAIR = 16
+"""One in so many connections is nobody's too much: a site's boxes come from one address."""
+SITE = 64
+"""Bits of an IPv6 address that are one customer's; all others are free for the taking."""
 UNSENT = 64 << 10
 TCP_NOTSENT_LOWAT = 25
 """linux/tcp.h."""
@@ -152,12 +159,13 @@ class Crowd:
             one.loop.call_later(self.bounds.look, self._look, one.loop, everybody)
 
     def _make_room(self, everybody: set[Any]) -> None:
-        now, held = time.monotonic(), Counter(each.address for each in everybody)
+        now, held = time.monotonic(), Counter(holder(each.address) for each in everybody)
+        fair = self.most // FAIR
 
         def worth(each: Connection) -> tuple[int, int, float]:
             stage = each.now_in()
             new = stage == "head" and now - each.since < YOUNG
-            return -held[each.address], STAGES.index("new" if new else stage), each.since
+            return STAGES.index("new" if new else stage), -max(0, held[holder(each.address)] - fair), each.since
 
         for each in sorted(everybody, key=worth)[: max(self.most // AT_ONCE, 1)]:
             everybody.discard(each)
@@ -175,6 +183,18 @@ class Crowd:
         self._looking = bool(everybody)
         if everybody:
             loop.call_later(self.bounds.look, self._look, loop, everybody)
+
+
+@lru_cache(maxsize=1 << 13)
+def holder(address: str) -> str:
+    """Whose connection it is: the IPv4 address, or the network of the IPv6 one."""
+    try:
+        parsed = ipaddress.ip_address(address.partition("%")[0])
+    except ValueError:
+        return address
+    if isinstance(parsed, ipaddress.IPv4Address):
+        return address
+    return str(parsed.ipv4_mapped or ipaddress.ip_network((parsed, SITE), strict=False))
 
 
 def _ended(connection: Connection, now: float) -> str:

@@ -17,7 +17,7 @@ import pytest
 
 from gitops.errors import StoreError
 from gitops.server import create_app, serve
-from gitops.server.bounds import Bounds
+from gitops.server.bounds import Bounds, holder
 from gitops.server.people.shared import REST, Shared, Turns
 from gitops.settings import Settings
 from gitops.store import Store
@@ -180,6 +180,32 @@ def test_whoever_holds_the_most_makes_room(port: int) -> None:
             stack.enter_context(closing(connected(port, "127.0.0.2")))
         box.request("GET", "/healthz")
         assert box.getresponse().status == 200 and box.sock is known
+
+
+def test_boxes_behind_one_address_outlive_many_addresses_that_say_nothing(tmp_path: Path) -> None:
+    """Three boxes of a site read a layer; whoever has as many addresses as connections is not spared for that."""
+    store = Store.open(tmp_path / "state")
+    (tmp_path / "layer").write_bytes(bytes(LARGE))
+    store.layers.add(tmp_path / "layer", LAYER)
+    roomy = Bounds(most=32)
+    with serve(create_app(store, Settings(state=store.paths.root)), "127.0.0.1:0", roomy) as url, ExitStack() as stack:
+        port = int(url.rpartition(":")[2])
+        for number in range(roomy.most - 3):
+            stack.enter_context(closing(connected(port, f"127.0.1.{number + 1}")))
+        time.sleep(1.2)  # they are not new any more
+        asked = GET + b"Connection: close\r\n\r\n"
+        boxes = [stack.enter_context(closing(connected(port, "127.0.0.2", asked))) for _ in range(4)]
+        got = [0] * len(boxes)
+        for number, box in enumerate(boxes):
+            while part := box.recv(1 << 20):
+                got[number] += len(part)
+    assert min(got) > LARGE
+
+
+def test_an_ipv6_network_is_one_holder() -> None:
+    same = {holder(f"2001:db8:1:2:{number:x}::{number}") for number in range(1, 9)}
+    assert same == {"2001:db8:1:2::/64"} and holder("2001:db8:1:3::1") not in same
+    assert [holder(each) for each in ("192.0.2.7", "::ffff:192.0.2.7", "")] == ["192.0.2.7", "192.0.2.7", ""]
 
 
 def test_there_are_no_more_connections_than_file_descriptors() -> None:
