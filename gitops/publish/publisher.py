@@ -67,11 +67,14 @@ class Publisher:
         holds: Mapping[str, str] | None = None,
         retries: Mapping[str, tuple[str, ...]] | None = None,
         now: int | None = None,
+        judged: bool = False,
     ) -> list[str]:
         """Offer `publications` to their boxes, and nothing any more to those `removed`. Returns the files written.
 
         `holds`: box -> why it shall not take what it is offered (docs/formats.md, `held`); None leaves that as it is.
         `retries`: box -> why it shall try again what failed; None likewise.
+        `judged`: `refused` was asked just now. A report that came since must not end everybody's pass: its box refuses
+        what it cannot take, and the next pass sees it.
 
         Raises:
             PublishError: a blob is missing, a sequence would fall, or a box cannot read what it would be offered.
@@ -79,7 +82,7 @@ class Publisher:
         gone = {*removed}
         targets = {path: target for path, target in self._targets().items() if box_of(path) not in gone}
         for publication in publications:
-            if problem := self._problem(publication, targets):
+            if not judged and (problem := self._problem(publication, targets)):
                 raise PublishError(f"{publication.release.box}: {problem}", hint="see docs/operations.md, Publishing")
             make_copies(self._store.layers, self._store.offers.published(publication.release.box), publication)
             targets |= targets_of(publication)

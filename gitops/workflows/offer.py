@@ -100,7 +100,7 @@ class Offer:
         """The signed metadata first, then what we remember of them."""
         gone = [step.subject for step in removed]
         offer_loader(self._store, self._signer)
-        self._publisher.publish(going, removed=gone, holds=waits, retries=again)
+        self._publisher.publish(going, removed=gone, holds=waits, retries=again, judged=True)
         self._store.offers.promote(each.release.box for each in going)
         for step in removed:
             self._store.offers.forget_published(step.subject)

@@ -51,12 +51,13 @@ def notice(store: Store, report: Report, now: int) -> None:
 
 
 def outrun(store: Store, revision: Revision, now: int) -> frozenset[str]:
-    """The boxes that need a release of this revision, as they run a newer one than they are offered."""
+    """The boxes that need a release of this revision, as they run a newer one than they are offered, or that waits."""
     ahead, _ = _claims(store, revision)
     if ahead and not (store.notes.get(VersionFloor) or VersionFloor()).version:
         box = max(ahead, key=lambda name: ahead[name])
         _raise(store, box, f"it runs release {ahead[box]}, which is not known here", now)
-    return frozenset(name for name, sequence in ahead.items() if sequence < revision.sequence)
+    without = store.states.outrun() if ahead else frozenset()
+    return frozenset(name for name, sequence in ahead.items() if sequence < revision.sequence and name in without)
 
 
 def warnings(store: Store, revision: Revision, epoch: int) -> tuple[str, ...]:

@@ -3,7 +3,7 @@
 import json
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -19,7 +19,8 @@ from typer.testing import CliRunner
 
 from gitops.cli.main import application
 from gitops.errors import PublishError
-from gitops.model import Happened, HoldReason, Report
+from gitops.model import Happened, HoldReason, Publication, Report
+from gitops.publish import Publisher
 from gitops.rollout.status import fleet_status
 from gitops.server import create_app, serve
 from gitops.server.people.metrics import exposition
@@ -243,6 +244,41 @@ def test_a_box_that_lies_of_its_release_moves_no_epoch_and_is_named(site: Site) 
         Settings(epoch=1 << 31)
 
 
+def test_a_box_that_ran_ahead_is_made_a_release_once_however_long_that_waits(site: Site) -> None:
+    site.run()
+    for name in site.offers():
+        site.report(name)
+    known = site.store.boxes.report("c")
+    assert known
+    says(site, "c", known.sequence + 1)
+    for number in range(3):
+        site.commit({"pkg/hello/file": f"hello {number}\n"})
+    assert {step.subject for step in site.run().plan.boxes} == {"a", "b", "c"}
+    candidates = [each.sequence for each in (state.candidate for state in site.store.states.all()) if each.release]
+    assert candidates and max(candidates) > known.sequence + 1, "c waits for its turn"
+    assert site.run().plan.empty
+
+
+def test_a_report_that_lands_while_releases_are_judged_ends_nobody_s_pass(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site.run()
+    for name in site.offers():
+        site.report(name)
+    site.commit(HELLO)
+    real = Publisher.refused
+
+    def then_it_reports(self: Publisher, publications: Sequence[Publication]) -> dict[str, str]:
+        found = real(self, publications)
+        says(site, "a", 99)
+        return found
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Publisher, "refused", then_it_reports)
+        assert site.run().published == ("a",)
+    assert site.run().warnings, "it is seen with the next pass"
+
+
 def says(site: Site, box: str, sequence: int) -> None:
     known = site.store.boxes.report(box)
     assert known
@@ -255,7 +291,6 @@ def test_a_release_that_its_box_would_refuse_is_not_published(site: Site) -> Non
     site.report("a")
     known, publication = site.store.boxes.report("a"), site.store.offers.published("a")
     assert known and publication
-    from gitops.publish import Publisher
     from gitops.sign import Signer
 
     site.store.boxes.save_report(replace(known, counter=9, sequence=known.sequence + 5, content="9" * 64))
