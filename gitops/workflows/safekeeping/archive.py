@@ -1,8 +1,8 @@
 """A backup is one file: a tar whose first member says what the others are, to the byte (docs/formats.md, "Backup").
 
 In: names and their bytes; or a file. Out: the file, there whole or not at all; or each member, proven. Rules: the list
-is named by its own digest, so a flipped bit is found before anything is read by it; what is not listed is refused; a
-format that is not ours is refused by its number.
+is named by its own digest, so a flipped bit is found before anything is read by it; what is not listed is refused, and
+so is what would unpack to more than the file has; a format that is not ours is refused by its number.
 
     write(Path("toweros.backup"), head, {"id": Small(b"..."), "blobs/sha256/HEX": Large(path, HEX, size)})
     head = read_head(Path("toweros.backup"))
@@ -14,6 +14,7 @@ import io
 import json
 import os
 import re
+import shutil
 import tarfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -91,14 +92,15 @@ def unpack(file: Path, head: Head, folder: Path) -> None:
     """Lay everything below a new folder, each file proven.
 
     Raises:
-        StoreError: something is damaged, missing or too much; or the folder cannot be written.
+        StoreError: something is damaged, missing or too much; or the folder cannot be written, or has no room.
     """
+    _check_room(file, head, folder)
     seen = set[str]()
     with _opened(file) as tar:
         _head(file, tar)
         while member := tar.next():
             ref = head.files.get(member.name)
-            if ref is None or member.name in seen or not member.isreg() or member.size != ref.size:
+            if ref is None or member.name in seen or not _plain(member) or member.size != ref.size:
                 raise StoreError(f"{file} is damaged: {member.name[:100]!r} is not as it is listed", hint=ANOTHER)
             stream = tar.extractfile(member)
             assert stream
@@ -109,6 +111,19 @@ def unpack(file: Path, head: Head, folder: Path) -> None:
             seen.add(member.name)
     if missing := head.files.keys() - seen:
         raise StoreError(f"{file} is cut short: {len(missing)} of {len(head.files)} files are missing", hint=ANOTHER)
+
+
+def _check_room(file: Path, head: Head, folder: Path) -> None:
+    size = sum(ref.size for ref in head.files.values())
+    if size > file.stat().st_size:
+        raise StoreError(f"{file} is damaged: it lists {size} bytes, more than it has", hint=ANOTHER)
+    if size > (free := shutil.disk_usage(folder).free):
+        raise StoreError(f"{folder.parent} has {free} bytes left, {file} needs {size}", hint="make room on this disk")
+
+
+def _plain(member: tarfile.TarInfo) -> bool:
+    """Every byte of it is in the tar, and its header says all: we write no other."""
+    return member.isreg() and not member.issparse() and not member.pax_headers
 
 
 @contextmanager
@@ -140,7 +155,7 @@ def _copied(stream: IO[bytes], place: Path) -> str:
 
 def _head(file: Path, tar: tarfile.TarFile) -> Head:
     member = tar.next()
-    named = HEAD.fullmatch(member.name) if member and member.isreg() and member.size <= MAX_HEAD else None
+    named = HEAD.fullmatch(member.name) if member and _plain(member) and member.size <= MAX_HEAD else None
     stream = tar.extractfile(member) if member and named else None
     if named is None or stream is None:
         raise StoreError(f"{file} is no backup of TowerOS", hint="name a file that `toweros backup` made")

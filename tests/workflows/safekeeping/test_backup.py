@@ -8,14 +8,16 @@ import sys
 import tarfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 from sqlalchemy import select
 
 from gitops.errors import StoreError
-from gitops.model import Happened
+from gitops.model import BlobRef, Happened, sha256
 from gitops.store import LeaseError, Store, tables
 from gitops.store.files import photograph
+from gitops.store.files.blobs import digest_file
 from gitops.store.notes.restored import VersionFloor
 from gitops.workflows.safekeeping import archive, backup, restore
 from gitops.workflows.safekeeping.backup import Backup, Made
@@ -170,6 +172,45 @@ def test_after_a_restore_by_a_clock_that_was_ahead_the_next_one_is_above_it_too(
     timestamp.write_text(json.dumps(said))
     assert restored(other, made, NOW) == NOW + 2 * year + 1, "so do the metadata themselves"
     assert restored(empty(lived), taken(lived), NOW) >= NOW + year, "and a backup since then does"
+
+
+@pytest.mark.parametrize("manner", ["gnu", "posix"])
+def test_a_file_that_unpacks_to_more_than_it_has_is_refused_before_a_byte_of_it_is_written(
+    lived: Site, tmp_path: Path, manner: str
+) -> None:
+    """Holes cost a tar nothing; our disk they would."""
+    folder, size = tmp_path / "made", 32 << 20
+    folder.mkdir()
+    with (folder / "toweros.db").open("wb") as hole:
+        hole.truncate(size)
+    files = {"toweros.db": BlobRef(digest_file(folder / "toweros.db").sha256, size)}
+    head = archive.Head(NOW, "0.1.0", "f" * 32, files=files)
+    name = f"toweros-backup.{sha256(head.encode())}.json"
+    (folder / name).write_bytes(head.encode())
+    bomb, other = tmp_path / "bomb.backup", empty(lived)
+    command = ["tar", "--sparse", f"--format={manner}", "-cf", bomb, "-C", folder, name, "toweros.db"]
+    subprocess.run(command, check=True)
+    assert bomb.stat().st_size < 100_000
+    with pytest.raises(StoreError, match=r"damaged|is no backup"):
+        Restore(other.settings).take(bomb, replace=False, now=NOW)
+    with bomb.open("ab") as stream:
+        stream.write(bytes(size))
+    with pytest.raises(StoreError, match=r"is not as it is listed|is no backup"):
+        Restore(other.settings).take(bomb, replace=False, now=NOW)
+
+
+def test_a_disk_without_room_is_said_before_anything_is_unpacked(lived: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    made, other = taken(lived), empty(lived)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: Usage(1000, 999, 1))
+    with pytest.raises(StoreError, match="has 1 bytes left") as caught:
+        Restore(other.settings).take(made.file, replace=False, now=NOW)
+    assert "room" in caught.value.hint and [*other.settings.state.iterdir()] == []
+
+
+class Usage(NamedTuple):
+    total: int
+    used: int
+    free: int
 
 
 def restored(site: Site, made: Made, now: int) -> int:
