@@ -160,12 +160,12 @@ class Crowd:
 
     def _make_room(self, everybody: set[Any]) -> None:
         now, held = time.monotonic(), Counter(holder(each.address) for each in everybody)
-        fair = self.most // FAIR
+        fair = max(self.most // FAIR, 1)
+        new = _new(everybody, now, fair)
 
         def worth(each: Connection) -> tuple[int, int, float]:
-            stage = each.now_in()
-            new = stage == "head" and now - each.since < YOUNG
-            return STAGES.index("new" if new else stage), -max(0, held[holder(each.address)] - fair), each.since
+            stage = "new" if each in new else each.now_in()
+            return STAGES.index(stage), -max(0, held[holder(each.address)] - fair), each.since
 
         for each in sorted(everybody, key=worth)[: max(self.most // AT_ONCE, 1)]:
             everybody.discard(each)
@@ -183,6 +183,17 @@ class Crowd:
         self._looking = bool(everybody)
         if everybody:
             loop.call_later(self.bounds.look, self._look, loop, everybody)
+
+
+def _new(everybody: set[Any], now: float, fair: int) -> set[Connection]:
+    """Whose request is on the way; of each holder no more than a fair share, else a flood would be nothing but new."""
+    count, found = Counter[str](), set[Connection]()
+    young = [each for each in everybody if now - each.since < YOUNG and each.now_in() == "head"]
+    for each in sorted(young, key=lambda one: -one.since):
+        count[name := holder(each.address)] += 1
+        if count[name] <= fair:
+            found.add(each)
+    return found
 
 
 @lru_cache(maxsize=1 << 13)

@@ -111,12 +111,6 @@ class Lease:
             renewer.join()
             self._release(token)
 
-    @property
-    def folder(self) -> str:
-        """The name of the state folder that the database goes with; empty: none yet."""
-        row = self._row()
-        return str(row.folder) if row else ""
-
     def check(self) -> None:
         """Raises LeaseError if we were the controller and are no more."""
         with self._database.read() as connection:

@@ -31,12 +31,6 @@ class States:
         with self._database.read() as connection:
             return {row.box: row.sequence for row in connection.execute(AHEAD)}
 
-    def outrun(self) -> frozenset[str]:
-        """Those of `ahead` for which nothing newer waits yet."""
-        with self._database.read() as connection:
-            none = (NEXT.sequence.is_(None)) | (NEXT.sequence <= SAID.sequence)
-            return frozenset(row.box for row in connection.execute(AHEAD.where(none)))
-
     def one(self, box: str) -> BoxState | None:
         with self._database.read() as connection:
             row = connection.execute(QUERY.where(NAMES.c.name == box)).first()

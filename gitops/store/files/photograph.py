@@ -44,6 +44,12 @@ def check(database: Database) -> str:
     return "" if said == "ok" else str(said)
 
 
+def goes_with(database: Database) -> str:
+    """The name of the state folder that a database goes with; empty: none yet."""
+    with database.read() as connection:
+        return connection.scalar(select(tables.leases.c.folder)) or ""
+
+
 def put_back(file: Path, database: Database) -> None:
     """Let the database hold what is in the file, which has the newest tables, and nothing else."""
     schema.settle(database)

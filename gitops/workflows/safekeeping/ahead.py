@@ -56,8 +56,8 @@ def outrun(store: Store, revision: Revision, now: int) -> frozenset[str]:
     if ahead and not (store.notes.get(VersionFloor) or VersionFloor()).version:
         box = max(ahead, key=lambda name: ahead[name])
         _raise(store, box, f"it runs release {ahead[box]}, which is not known here", now)
-    without = store.states.outrun() if ahead else frozenset()
-    return frozenset(name for name, sequence in ahead.items() if sequence < revision.sequence and name in without)
+    waits = {state.name: state.candidate.sequence for state in store.states.all()} if ahead else {}
+    return frozenset(name for name, sequence in ahead.items() if waits.get(name, 0) <= sequence < revision.sequence)
 
 
 def warnings(store: Store, revision: Revision, epoch: int) -> tuple[str, ...]:

@@ -94,6 +94,7 @@ def unpack(file: Path, head: Head, folder: Path) -> None:
     Raises:
         StoreError: something is damaged, missing or too much; or the folder cannot be written, or has no room.
     """
+    folder.mkdir(parents=True, exist_ok=True)
     _check_room(file, head, folder)
     seen = set[str]()
     with _opened(file) as tar:
@@ -116,7 +117,7 @@ def unpack(file: Path, head: Head, folder: Path) -> None:
 def _check_room(file: Path, head: Head, folder: Path) -> None:
     size = sum(ref.size for ref in head.files.values())
     if size > file.stat().st_size:
-        raise StoreError(f"{file} is damaged: it lists {size} bytes, more than it has", hint=ANOTHER)
+        raise StoreError(f"{file} is cut short, or damaged: it lists {size} bytes, more than it has", hint=ANOTHER)
     if size > (free := shutil.disk_usage(folder).free):
         raise StoreError(f"{folder.parent} has {free} bytes left, {file} needs {size}", hint="make room on this disk")
 

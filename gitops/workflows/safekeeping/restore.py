@@ -74,8 +74,8 @@ class Restore:
             if not replace and self._live(store):
                 hint = "name an empty `state` (and `database`), or say --replace: what is there is kept aside"
                 raise StoreError(f"{self._paths.root} is a controller's state already", hint=hint)
-            goes_with = store.lease.folder if store and self._url else ""
-            for known, place in ((own, str(self._paths.root)), (goes_with, "the database")):
+            folder = photograph.goes_with(Database.open(self._url)) if self._url else ""
+            for known, place in ((own, str(self._paths.root)), (folder, "the database")):
                 if known and known != head.folder:
                     hint = "restore it into an empty `state` (and `database`), or name a backup of this one"
                     raise StoreError(f"the backup is of another controller than {place}", hint=hint)
