@@ -187,7 +187,7 @@ def test_boxes_behind_one_address_outlive_many_addresses_that_say_nothing(tmp_pa
     store = Store.open(tmp_path / "state")
     (tmp_path / "layer").write_bytes(bytes(LARGE))
     store.layers.add(tmp_path / "layer", LAYER)
-    roomy = Bounds(most=32)
+    roomy = Bounds(most=64)
     with serve(create_app(store, Settings(state=store.paths.root)), "127.0.0.1:0", roomy) as url, ExitStack() as stack:
         port = int(url.rpartition(":")[2])
         for number in range(roomy.most - 3):
