@@ -377,5 +377,4 @@ def test_greedy_services_and_a_killed_containerd_do_not_cost_the_box(field: Fiel
         "another containerd", lambda: field.try_ssh("cat /run/containerd/pid").strip() not in ("", containerd)
     )
     assert field.report().boot_id == boot, "nothing of it took a restart"
-    field.ssh("sync")
-    field.healthy = machine.folder
+    field.leave(machine)
