@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Self
 
 from gitops.errors import SignError
-from gitops.model import BlobRef, Builders, Target
+from gitops.model import BlobRef, Builders, Target, sha256
 from gitops.sign import envelope, keys, secureboot, tuf
 from gitops.sign.bins import Bins, Published
 from gitops.sign.firmware import renewal
@@ -81,6 +81,11 @@ class Signer:
         for key, certificate in renewal.pairs(self._folder):
             image = secureboot.sign(image, key, certificate, self._store)
         return image
+
+    @property
+    def boot_signers(self) -> str:
+        """By which certificates `sign_boot` signs, in their order: a digest."""
+        return sha256(b"".join(certificate.read_bytes() for _, certificate in renewal.pairs(self._folder)))
 
     @property
     def signs_along(self) -> bool:

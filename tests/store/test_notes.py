@@ -171,7 +171,7 @@ DOCUMENTS: dict[Any, tuple[str, Any, Any]] = {
         "demo-1", HostCertificate("k", "c", "k", A, 3),
         {"key": "k", "certificate": "c", "certified": "k", "by": A, "until": 3},
     ),
-    OfferedLoader: ("", OfferedLoader(A, 3, B), {"sha256": A, "size": 3, "body": B}),
+    OfferedLoader: ("", OfferedLoader(A, 3, B, A), {"sha256": A, "size": 3, "body": B, "by": A}),
     documents.AssembledFiles: (A, documents.AssembledFiles({"kernel": BlobRef(B, 2)}), {"kernel": [B, 2]}),
     documents.SignedBootFile: (f"{A}:{B[:16]}", documents.SignedBootFile(B), {"sha256": B}),
     documents.LayerInventories: (A, documents.LayerInventories({B: BlobRef(A, 2)}), {B: [A, 2]}),

@@ -42,6 +42,8 @@ class OfferedLoader:
     sha256: str = ""
     size: int = 0
     body: str = ""
+    by: str = ""
+    """Whose signatures it has (`Signer.boot_signers`): made again only by others, as a signature holds its time."""
 
 
 @dataclass(frozen=True)
