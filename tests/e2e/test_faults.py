@@ -4,6 +4,7 @@ The bad ones are put on the disk of a healthy box from outside, each under a new
 been staged: systemd-boot starts with the newest. What each did stands on the serial console.
 """
 
+import re
 import shutil
 import subprocess
 from dataclasses import dataclass
@@ -143,7 +144,7 @@ def test_a_blessed_uki_of_another_signer_never_runs_and_the_second_boot_entry_do
 
 
 def test_a_damaged_layer_is_repaired_and_a_lost_key_comes_back_from_its_copy(past: Past) -> None:
-    assert f"the layer {past.layer} is repaired" in past.said
+    assert re.findall("the layer ([0-9a-f]{64}) is repaired", past.said) == [past.layer]
     assert past.key.startswith("public: "), "from its copy on the ESP"
 
 
