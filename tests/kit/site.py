@@ -80,10 +80,11 @@ class PlayedBuilder:
 
     def layer(self, data: bytes) -> Layer:
         file = self.store.paths.root / "new-layer"
-        file.write_bytes(data.ljust(4096, b"\0"))
+        size = -(-len(data) // 4096) * 4096
+        file.write_bytes(data.ljust(size, b"\0"))
         root = root_hash(file)
         self.store.layers.add(file, root)
-        return Layer(root, 4096)
+        return Layer(root, size)
 
     def layer_of(self, diff_id: str) -> Layer:
         made = self.layer(self.store.blobs.read(diff_id))
