@@ -375,7 +375,7 @@ def test_an_agent_restarted_in_its_trial_goes_on_with_it(box: Box, server: Updat
     assert first
     drive(first, State.PROBATION)
     second = box.agent()
-    assert second.condition.started == first.condition.started
+    assert second.condition.began() == first.condition.began()
     drive(second, State.IDLE)
     third = box.agent()
     assert not third.trial

@@ -1,14 +1,17 @@
 """A verdict does not depend on luck, and what failed for a cause outside is tried once more when somebody says why."""
 
+import math
+import time
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from toweros_agent.deadlines import GOOD, PATIENCE
+from toweros_agent.deadlines import GOOD, MADE, PATIENCE
 from toweros_agent.health.checks import Result
 from toweros_agent.health.probation import BAD, Outcome, Probation
 from toweros_agent.host.memory import Memory
+from toweros_agent.host.started import services_made
 from toweros_agent.loop import Agent
 from toweros_agent.nouns import Verdict
 from toweros_agent.rules import MAX_INDETERMINATE
@@ -107,6 +110,17 @@ def test_the_least_rounds_are_enough_and_one_less_is_not() -> None:
     assert unheard.outcome(-1) is None and unheard.unreached == GOOD
     unheard.window = 1000
     assert unheard.outcome(1000) is None, "the server was not reached within the last rounds"
+
+
+def test_init_that_never_says_that_all_are_made_ends_no_trial_late(tmp_path: Path) -> None:
+    now = time.monotonic()
+    assert services_made(tmp_path, now) == math.inf
+    assert services_made(tmp_path, now - MADE - 1) == now - 1, "a trial goes on without the word, and so has an end"
+    (tmp_path / "services.made").write_text(f"{now - 50}")
+    assert services_made(tmp_path, now - 60) == now - 50
+    assert services_made(tmp_path, now - 40) == now - 40, "an agent that is made last does not begin in the past"
+    (tmp_path / "services.made").write_text("inf")
+    assert services_made(tmp_path, now) == now + MADE, "whatever it says, it begins"
 
 
 # --- once more, with a reason ---
@@ -217,3 +231,25 @@ def test_a_try_without_a_verdict_does_not_bring_back_what_was_forgiven(box: Box,
     back.history.save()
     offer(server, "ada: the mast was down", "bob: new antenna")
     assert waits in hangs(box).error, "so are the tries that nothing came of"
+
+
+def test_services_that_are_made_late_have_the_whole_window(box: Box, server: UpdateServer) -> None:
+    """On a slow processor the agent runs a minute before the last service is made: the window was over by then."""
+    offer(server)
+    drive(box.power_on() or pytest.fail("lost"), State.REBOOTING)
+    agent = box.power_on()
+    assert agent and agent.trial
+    made = box.run / "services.made"
+    made.unlink()
+    box.services.status = 503
+    for _ in range(2 * GOOD):
+        agent.step()
+    assert agent.state == State.PROBATION, "no verdict about what is not made yet"
+    box.services.status = 200
+    made.write_text("")
+    for _ in range(2 * GOOD):
+        agent.step()
+    assert agent.state == State.PROBATION, "half written, and neither does it keep a release"
+    made.write_text(f"{time.monotonic()}")
+    drive(agent, State.IDLE)
+    assert not agent.trial

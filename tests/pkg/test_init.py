@@ -1,6 +1,7 @@
 """From the verified root to the services, as init's scripts do it: their functions, on folders that stand for a box."""
 
 import subprocess
+import time
 from pathlib import Path
 
 from tests.kit.init import INIT, sh
@@ -18,9 +19,12 @@ def test_every_service_that_is_made_feeds_the_watchdog_until_the_agent_does(tmp_
     (tmp_path / "dog").touch()
     (tmp_path / "services").write_text(
         text + 'for name in say save_log wait_for_containerd; do eval "$name() { :; }"; done\n'
-        "create() { wc -c <$WATCHDOG; }; wait_for_services() { wc -c <$WATCHDOG; }; main\n"
+        "create() { wc -c <$WATCHDOG; ls $HANDOVER; }; wait_for_services() { wc -c <$WATCHDOG; }; main\n"
     )
-    assert sh(tmp_path, f". {tmp_path}/services") == "0\n1\n2\n3\n"
+    (tmp_path / "run").mkdir()
+    assert sh(tmp_path, f"HANDOVER={tmp_path}/run; . {tmp_path}/services") == "0\n1\n2\n3\n"
+    # Seconds of uptime, which the agent reads on its monotonic clock: a box is never suspended.
+    assert 0 < float((tmp_path / "run" / "services.made").read_text()) <= time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
 def test_every_device_of_a_bus_or_a_class_is_asked_for_its_driver_once(tmp_path: Path) -> None:

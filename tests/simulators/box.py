@@ -237,6 +237,7 @@ class Box:
         (self.run / "boot.json").write_text(json.dumps(boot))
         (self.run / "release.json").write_bytes((self.disk / "releases" / f"{digest}.json").read_bytes())
         (self.run / "agent.json").unlink(missing_ok=True)
+        (self.run / "services.made").write_text(str(time.monotonic()))
         (self.root / "boot_id").write_text(f"{time.monotonic_ns()}\n")
         return self.agent()
 

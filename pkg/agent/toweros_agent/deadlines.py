@@ -47,6 +47,8 @@ RATE_WINDOW, MIN_RATE = 60.0, 64
 """A download that brings less than so many bytes a second, over such a window, is given up: another mirror may do."""
 LOCAL = 300.0
 """Chores on the disk: no network."""
+MADE = 300.0
+"""How long a trial waits for init to make all services before its own time begins."""
 REBOOT = 180.0
 """How long onshutdown may take before the watchdog is left to reset the box."""
 SLACK = 30.0
@@ -84,7 +86,7 @@ def step(state: State, checks: Iterable[Check]) -> float:
 
 
 def trial(probation: float, checks: Iterable[Check]) -> float:
-    """From the start of a trial until the watchdog is left to bite: patience may end just after a round began."""
+    """From a trial's start until the watchdog bites: services come late, and patience ends just after a round began."""
     checks = tuple(checks)
     rounds = GOOD * (health_round(checks) + TRIAL_LOOK + REPORT + PAUSE)
-    return max(probation * PATIENCE, rounds) + step(State.PROBATION, checks) + REPORT
+    return MADE + max(probation * PATIENCE, rounds) + step(State.PROBATION, checks) + REPORT

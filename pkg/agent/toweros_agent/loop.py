@@ -9,6 +9,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 
 from toweros_agent import deadlines
 from toweros_agent.health.checks import Surroundings, onboot_failures, onboot_verdict
@@ -18,7 +19,7 @@ from toweros_agent.history import History
 from toweros_agent.host.disk import Disk
 from toweros_agent.host.esp import Esp
 from toweros_agent.host.logs import onboot_said, said_last
-from toweros_agent.host.started import Started, first_start
+from toweros_agent.host.started import Started, first_start, services_made
 from toweros_agent.host.watchdog import Watchdog
 from toweros_agent.machine import Event, State, after
 from toweros_agent.nouns import FORMAT, Boot, Refused, Release, Staged, Verdict
@@ -65,7 +66,8 @@ class Agent:
         self.update = Update(self.trust, provenance, fetcher, self.esp, self.history, self.upkeep)
         self.identity = Identity(self.disk.identity, places.run / "esp", self.history.log)
         self.reporter = Reporter(self.http, self.settings.server, self.boot.box, self.identity, places.boot_id)
-        self.condition = Condition(self.running, surroundings, self.watchdog.feed, started)
+        began = partial(services_made, places.run, started)
+        self.condition = Condition(self.running, surroundings, self.watchdog.feed, began)
         self.teller = Teller(self.boot, self.running, self.esp, self.history, self.upkeep, self.condition)
 
     def run(self) -> None:

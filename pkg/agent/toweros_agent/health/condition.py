@@ -14,10 +14,12 @@ HEALTH_EVERY = 60.0
 
 
 class Condition:
-    """The results of the last round. `started` is when the agent first started in this boot (monotonic)."""
+    """The results of the last round. `began`: since when all services are made (monotonic); infinity until then."""
 
-    def __init__(self, running: Release, surroundings: Surroundings, tick: Callable[[], None], started: float) -> None:
-        self.checks, self.started = running.checks, started
+    def __init__(
+        self, running: Release, surroundings: Surroundings, tick: Callable[[], None], began: Callable[[], float]
+    ) -> None:
+        self.checks, self.began = running.checks, began
         self.results: list[Result] = []
         self.probation = Probation(running.probation)
         self._checker = Checker(running.checks, surroundings, tick)
@@ -28,7 +30,7 @@ class Condition:
         """One round of a trial; `reached` says whether the server is, and is asked after the checks."""
         self._round()
         self.probation.add(self.results, reached())
-        return self.probation.outcome(time.monotonic() - self.started)
+        return self.probation.outcome(time.monotonic() - self.began())
 
     def names(self, check: str) -> list[str]:
         """What the service of a check may be called."""
@@ -54,4 +56,4 @@ class Condition:
         """What is not well may only be slow: it never answered, and there is time left."""
         silent = all(result.ok or not result.answered for result in self.results)
         windows = PATIENCE if silent else 1
-        return not self.well and time.monotonic() - self.started < self.probation.window * windows
+        return not self.well and time.monotonic() - self.began() < self.probation.window * windows

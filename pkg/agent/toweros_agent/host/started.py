@@ -9,10 +9,12 @@ another than was staged: its verdict would be about something else.
 
 import contextlib
 import json
+import math
 import time
 from collections.abc import Mapping
 from pathlib import Path
 
+from toweros_agent.deadlines import MADE
 from toweros_agent.host.disk import file_digest
 from toweros_agent.host.esp import TRIES, Esp
 from toweros_agent.host.renaming import rename
@@ -59,3 +61,15 @@ def first_start(path: Path) -> float:
     started = time.monotonic()
     path.write_text(json.dumps({"started": started}))
     return started
+
+
+def services_made(run: Path, started: float) -> float:
+    """Since when all services are made, as init says (seconds of uptime), or have had their time; infinity until then.
+
+    On a slow processor the agent may run a minute before the last of them is made: a trial's time that began with the
+    agent would be over before a service could have started.
+    """
+    latest = started + MADE
+    with contextlib.suppress(OSError, ValueError):
+        return min(max(started, float((run / "services.made").read_text())), latest)
+    return latest if time.monotonic() >= latest else math.inf
