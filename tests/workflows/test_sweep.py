@@ -7,6 +7,7 @@ import pytest
 
 from tests.kit.site import Site
 
+# Full at the fourth commit: after sixteen there were as many files as then, and as many bytes.
 COMMITS, WARM = 7, 4
 
 
