@@ -79,6 +79,7 @@ class Reason(StrEnum):
     transport = "Transport"
     unknown_host = "UnknownHost"
     bad_certificate = "BadCertificate"
+    other_host = "OtherHost"
 
 
 STAYS = "the last good state stays"

@@ -13,6 +13,7 @@ from gitops.controller import Controller
 from gitops.errors import StoreError
 from gitops.server import create_app, serve, settled
 from gitops.server.signals import ended_by_signals
+from gitops.source.clone.remote import redact
 from gitops.store import Store
 
 
@@ -28,7 +29,7 @@ def run(config: ConfigOption = None, state: StateOption = None) -> None:
     store = Store.of(settings, migrate=True)
     settled()
     with serve(create_app(store, settings), settings.listen), ended_by_signals():
-        talk.print(f"update server on http://{settings.listen}, repository {settings.repository}")
+        talk.print(f"update server on http://{settings.listen}, repository {redact(settings.repository)}")
         while True:
             try:
                 with store.lease.held(stop):

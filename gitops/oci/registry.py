@@ -138,11 +138,13 @@ class Registry:
         missing: bool = False,
     ) -> requests.Response:
         """One request; once more with a token when the registry asks for one."""
-        url = path if path.startswith("http") else self._base + path
+        url = path if path.startswith(("http://", "https://")) else self._base + path
+        # A registry may say that an upload goes elsewhere; what proves who we are stays here.
+        ours = url.startswith(self._base.removesuffix("v2/"))
         for attempt in (1, 2):
-            asked = {**(headers or {}), **({"Authorization": f"Bearer {self._token}"} if self._token else {})}
+            asked = {**(headers or {}), **({"Authorization": f"Bearer {self._token}"} if self._token and ours else {})}
             # Once there is a token, the password goes to the token server alone.
-            auth = None if self._token else self._credentials
+            auth = self._credentials if ours and not self._token else None
             try:
                 response = self._session.request(
                     method,
@@ -157,7 +159,7 @@ class Registry:
                 hint = "is the registry up, and its name right?"
                 message = f"{self.host} is unreachable: {type(error).__name__}"
                 raise RegistryError(message, hint=hint, transient=True) from error
-            if response.status_code != 401 or attempt == 2:
+            if response.status_code != 401 or attempt == 2 or not ours:
                 break
             # A token lives for minutes: the second try brings a new one.
             self._token = self._new_token(response.headers.get("WWW-Authenticate", ""))

@@ -39,7 +39,7 @@ class Settings(BaseModel):
     database: str = Field(default="", pattern=r"^(postgresql://\S+)?$", repr=False)
     database_file: Path | None = None
     """postgresql://USER:PASSWORD@HOST[:PORT]/NAME, or a file that holds it. Empty: SQLite, in `state`."""
-    repository: str = ""
+    repository: str = Field(default="", repr=False)
     """The fleet repo: a path, or an ssh:// or https:// URL."""
     keys: Path = Path("/etc/toweros/keys")
     """The folder that `toweros keys init` made."""

@@ -103,7 +103,7 @@ class GitSource:
             if isinstance(error, OSError) and error.errno:  # libgit2's own come without a number
                 raise
             heads = self._clone.heads()
-            log.warning("source.damaged", error=str(error))
+            log.warning("source.damaged", error=self._access.clean(str(error)))
             self._rebuild()
         try:
             return self._follow(heads)

@@ -1,7 +1,9 @@
 """Registries: images by digest, in and out, and whose signature counts; against Debian's docker-registry."""
 
 import base64
+import http.server
 import json
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -88,6 +90,48 @@ def test_the_body_of_a_registry_s_redirect_is_not_waited_for(tmp_path: Path) -> 
     with files(tmp_path, Detour) as (url, _), pytest.raises(RegistryError, match="404"):
         Registry(url.split("/")[2]).document(NAME, "manifests/1")
     assert time.monotonic() - began < 3
+
+
+class Away(http.server.BaseHTTPRequestHandler):
+    """A registry whose uploads go to another one. `given`: what each was sent as a proof."""
+
+    place = ""
+    given: list[tuple[str, str]]
+
+    def do_HEAD(self) -> None:
+        self._say(404)
+
+    def do_POST(self) -> None:
+        self._say(202)
+
+    def do_PUT(self) -> None:
+        self.rfile.read(int(self.headers["Content-Length"]))
+        self._say(201)
+
+    def _say(self, code: int) -> None:
+        self.given.append((self.command, self.headers.get("Authorization", "")))
+        self.send_response(code)
+        self.send_header("Location", f"{self.place}/upload")
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+def test_a_password_stays_with_its_registry_when_an_upload_goes_elsewhere() -> None:
+    given: list[tuple[str, str]] = []
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), type("There", (Away,), {"given": given})) as there:
+        place = f"http://127.0.0.1:{there.server_port}"
+        here_too = type("Here", (Away,), {"given": given, "place": place})
+        with http.server.ThreadingHTTPServer(("127.0.0.1", 0), here_too) as here:
+            for each in (there, here):
+                threading.Thread(target=each.serve_forever, args=(0.02,), daemon=True).start()
+            Registry(f"127.0.0.1:{here.server_port}", ("bot", "s3cret")).put_blob("http-echo/one", sha256(b"x"), b"x")
+            here.shutdown()
+        there.shutdown()
+    proof = "Basic " + base64.b64encode(b"bot:s3cret").decode()
+    assert given == [("HEAD", proof), ("POST", proof), ("PUT", "")]
 
 
 def test_bytes_that_are_not_those_of_the_digest_are_refused_and_not_kept(

@@ -23,7 +23,17 @@ from pygit2.remotes import PushUpdate
 from gitops.errors import SourceError
 from gitops.source.clone.bounds import FILE
 from gitops.source.clone.commits import DAMAGE, Clone
-from gitops.source.clone.remote import Access, Callbacks, Heads, download, list_heads, packs, redact, unreachable
+from gitops.source.clone.remote import (
+    Access,
+    Callbacks,
+    Heads,
+    connect,
+    download,
+    list_heads,
+    packs,
+    redact,
+    unreachable,
+)
 
 log = structlog.get_logger(__name__)
 
@@ -77,7 +87,7 @@ class PushClone(Clone):
             try:
                 download(self.repository, self._access, spec)
             except DAMAGE as error:
-                log.warning("security.not_fetched", error=str(error))
+                log.warning("security.not_fetched", error=self._access.clean(str(error)))
                 self._anew(spec)
         return commit
 
@@ -137,12 +147,13 @@ class PushClone(Clone):
         callbacks = _Pushing(self._access, ref, expected or ABSENT)
         proxy = True if self._access.url.startswith("https://") else None
         try:
-            self.repository.remotes.create_anonymous(self._access.url).push([spec], callbacks=callbacks, proxy=proxy)
+            connect(self.repository, self._access).push([spec], callbacks=callbacks, proxy=proxy)
         except DAMAGE as error:
             raise unreachable(self._access, error) from error
         if callbacks.refused:
             hint = "may the controller's key or token write there? See docs/operations.md, Security updates"
-            raise SourceError(f"{redact(self._access.url)} does not take {ref}: {callbacks.refused}", hint=hint)
+            refused = self._access.clean(callbacks.refused)
+            raise SourceError(f"{redact(self._access.url)} does not take {ref}: {refused}", hint=hint)
 
     def _write(self, kind: pygit2.enums.ObjectType, text: str) -> str:
         return str(self.repository.odb.write(int(kind), text.encode()))

@@ -2,15 +2,18 @@
 
 In: a URL (path, file://, ssh://, user@host:path, https://), an SSH key and known hosts, or a token. Out: the refs of
 the remote, and the objects of one branch or tag in a bare clone. Rules: other transports are refused; an unknown host
-or a certificate that does not verify is refused; a download is bounded in bytes, objects and seconds; no message shows
-a user or password.
+or a certificate that does not verify is refused; the token goes to the host and port of the URL alone, whatever a
+redirect says; a download is bounded in bytes, objects and seconds; no message shows a user, password or token.
 """
 
 import re
 import shutil
 import time
+from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from urllib.parse import SplitResult, unquote, urlsplit
 
 import pygit2
 from pygit2.enums import CredentialType, FetchPrune
@@ -32,7 +35,10 @@ FETCH_TIMEOUT = 1800.0
 ATTEMPTS = 2
 """How often one key is offered: libssh2 asks again and again after a refusal."""
 
-_SCP = re.compile(r"[A-Za-z0-9._-]+@[A-Za-z0-9._-]+:(?!//)\S+")
+_SCP = re.compile(r"[A-Za-z0-9._-]+@([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\]):(?!//)\S+")
+_HELPER = re.compile(r"[A-Za-z0-9+.-]+::")
+"""`ext::COMMAND`: git would run what follows (gitremote-helpers)."""
+_REDIRECTS = "http.followRedirects"
 
 if tuple(int(part) for part in pygit2.LIBGIT2_VERSION.split(".")[:3]) < MINIMUM:
     raise SourceError(
@@ -40,16 +46,19 @@ if tuple(int(part) for part in pygit2.LIBGIT2_VERSION.split(".")[:3]) < MINIMUM:
     )
 
 
-def redact(url: str) -> str:
-    """The URL without a user's name and password."""
-    return re.sub(r"\?\S*", "", re.sub(r"(?<=://)[^/\s]*@", "", url))
+def redact(text: str) -> str:
+    """A text whose URLs have lost user, password, query and fragment. Too much is cut rather than too little: a
+    password may hold a slash that nobody escaped, and then a path with an `@` looks the same."""
+    cut = re.sub(r"(?<=://)\S*@", "", text)
+    cut = re.sub(r"(://[^\s?#]*)[?#]\S*|\?\S*", r"\1", cut)
+    return re.sub(r"(?<![^\s'\"(])[^\s/:@'\"(]+:[^\s]*@", "", cut)  # user:password@host:path
 
 
 @dataclass(frozen=True)
 class Access:
     """Where the remote is and how we prove who we are."""
 
-    url: str
+    url: str = field(repr=False)
     ssh_key: Path | None = None
     known_hosts: Path | None = None
     token_file: Path | None = None
@@ -69,10 +78,46 @@ class Access:
             raise SourceError("no fleet repo is named", hint="set `repository` in toweros.toml")
         if any(ord(letter) < 33 for letter in self.url):
             raise SourceError("the fleet repo's URL holds a space or a control character", hint="fix `repository`")
-        if "::" in self.url or ("://" in self.url and not self.url.startswith(("ssh://", "https://", "file://"))):
+        if "://" in self.url and not self._parses():
+            hint = "write `/`, `?`, `#` and `@` in a password as %2F, %3F, %23 and %40, or use `git_token_file`"
+            raise SourceError(f"{redact(self.url)}: the fleet repo's URL has no valid host or port", hint=hint)
+        if "://" not in self.url and re.match(r"[^/@]+:[^/]*@", self.url):
+            hint = "write ssh://USER@HOST/PATH, and set `ssh_key`"
+            raise SourceError(f"{redact(self.url)}: no password goes into such a URL", hint=hint)
+        if _HELPER.match(self.url) or (
+            "://" in self.url and not self.url.startswith(("ssh://", "https://", "file://"))
+        ):
             raise SourceError(
                 f"{redact(self.url)}: this transport is refused", hint="use ssh:// or https://", reason=Reason.transport
             )
+
+    def belongs(self, url: str) -> bool:
+        """Whether `url`, to which a redirect may have led, is on the host and port that the token is for."""
+        ours, theirs = urlsplit(self.url), urlsplit(url)
+        return _origin(ours) == _origin(theirs)
+
+    def clean(self, text: str) -> str:
+        """What somebody else said, without a part of what we prove ourselves with: a server may repeat it."""
+        for secret in sorted(self._secrets(), key=len, reverse=True):
+            text = text.replace(secret, "***")
+        return redact(text)
+
+    def _secrets(self) -> Iterator[str]:
+        if self.token_file:
+            with suppress(SourceError):
+                yield from filter(None, [_read_token(self.token_file)])
+        with suppress(ValueError):
+            password = urlsplit(self.url).password or ""
+            yield from filter(None, {password, unquote(password)})
+
+    def _parses(self) -> bool:
+        """Whether the host is what it looks like: libgit2 would look up, and name, the first part of a password."""
+        try:
+            parts = urlsplit(self.url)
+            whole = "@" not in parts.path + parts.query + parts.fragment
+            return parts.scheme == "file" or (bool(parts.hostname) and (parts.port or 1) > 0 and whole)
+        except ValueError:
+            return False
 
     def home(self, folder: Path) -> None:
         """Give libgit2 a home folder of its own that holds our known hosts (libgit2 looks nowhere else for them)."""
@@ -108,6 +153,9 @@ class Callbacks(pygit2.RemoteCallbacks):
             return pygit2.Username(user)
         self._attempts += 1
         token = self._access.token_file
+        # A redirect to another port of the same host is followed all the same.
+        if not self._access.ssh and not self._access.belongs(url):
+            raise moved(self._access, redact(url))
         # libgit2 asks again after each refusal: a token that was refused once is not sent a second time.
         if allowed_types & CredentialType.USERPASS_PLAINTEXT and token and self._attempts == 1:
             return pygit2.UserPass(user, _read_token(token))
@@ -178,13 +226,20 @@ class Heads:
         return self.branches[branch]
 
 
+def connect(repository: pygit2.Repository, access: Access) -> pygit2.Remote:
+    """The remote, for one use. libgit2 by itself follows the first redirect to wherever it leads, with our token."""
+    if _REDIRECTS not in repository.config or repository.config.get_bool(_REDIRECTS):
+        repository.config[_REDIRECTS] = False
+    return repository.remotes.create_anonymous(access.url)
+
+
 def list_heads(repository: pygit2.Repository, access: Access) -> Heads:
     """Ask the remote for its branches.
 
     Raises:
         SourceError: it is away (transient), unknown, or does not let us in.
     """
-    remote = repository.remotes.create_anonymous(access.url)
+    remote = connect(repository, access)
     try:
         heads = remote.list_heads(callbacks=Callbacks(access), proxy=access.url.startswith("https://") or None)
     except (pygit2.GitError, KeyError, OSError, ValueError) as error:
@@ -213,7 +268,7 @@ def download(repository: pygit2.Repository, access: Access, refspec: str) -> Non
         SourceError: a bound is passed.
         pygit2.GitError: the remote went away, or the clone is damaged: the caller finds out which.
     """
-    remote = repository.remotes.create_anonymous(access.url)
+    remote = connect(repository, access)
     proxy = access.url.startswith("https://") or None
     # `proxy=True`: the one of the environment, as for `git`.
     remote.fetch([refspec], callbacks=Callbacks(access), prune=FetchPrune.NO_PRUNE, proxy=True if proxy else None)
@@ -225,7 +280,20 @@ def packs(path: Path) -> int:
 
 
 def unreachable(access: Access, error: Exception) -> SourceError:
-    reason = redact(str(error).strip("'\"")) or type(error).__name__
+    said = str(error).strip("'\"")
+    if said.startswith("cannot redirect"):
+        return moved(access, access.clean(said.rpartition(" to ")[2].strip("'\"")))
+    reason = access.clean(said) or type(error).__name__
     return SourceError(
         f"{redact(access.url)} is unreachable: {reason}", hint=f"{STAYS}; it is tried again", transient=True
     )
+
+
+def moved(access: Access, place: str) -> SourceError:
+    """The remote sends us to another host, and nothing was sent there."""
+    hint = f"if that is right, name the new URL in `repository`; {STAYS}"
+    return SourceError(f"{redact(access.url)} leads to another server: {place}", hint=hint, reason=Reason.other_host)
+
+
+def _origin(parts: SplitResult) -> tuple[str, str, int | None]:
+    return parts.scheme, parts.hostname or "", parts.port or {"https": 443}.get(parts.scheme)
