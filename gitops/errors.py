@@ -61,6 +61,8 @@ class Reason(StrEnum):
     lightweight_tag = "LightweightTag"
     nested_tag = "NestedTag"
     tag_of_no_commit = "TagOfNoCommit"
+    same_version = "SameVersion"
+    no_version = "NoVersion"
     lower_version = "LowerVersion"
     no_release = "NoRelease"
     not_descending = "NotDescending"

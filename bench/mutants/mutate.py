@@ -55,6 +55,7 @@ MODULES: dict[str, list[str]] = {
     f"{AGENT}/history.py": ["agent/test_verdict.py", "agent/test_reasons.py", "agent/test_resets.py"],
     "gitops/source/trust/judge.py": ["source/test_policy.py", "source/test_policy_attacks.py"],
     "gitops/source/trust/releases.py": ["source/test_policy.py", "source/test_policy_attacks.py"],
+    "gitops/source/versions.py": ["source/test_versions.py", "source/test_policy.py"],
     "gitops/source/trust/objects.py": ["source/test_policy.py", "source/test_policy_attacks.py"],
 }
 ENOUGH, JOBS, MOST_TESTS = 0.9, int(os.environ.get("JOBS", "2")), 40

@@ -187,7 +187,8 @@ class GitSource:
         """
         alarms: list[TowerosError] = []
         policy = commits.policy()
-        for ref in commits.names(policy):
+        names = commits.names(policy)
+        for place, ref in enumerate(names):
             try:
                 revision = judge.accept(commits.fetch(policy, ref))
             except TowerosError as refusal:
@@ -197,7 +198,7 @@ class GitSource:
                 log.warning("source.not_verified", ref=ref, error=refusal.message)
                 continue
             if not alarms or not judge.deployed or revision.commit != judge.deployed.revision.commit:
-                return revision, tuple(alarms)
+                return revision, (*alarms, *commits.passed_over(policy, ref, names[:place]))
         raise alarms[0]  # nothing but what is deployed verifies
 
 

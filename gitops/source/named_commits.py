@@ -5,7 +5,9 @@ policy says what to look at, and it is that of the last deployed commit; before 
 which `fleet.yaml` to read. Only what is looked at is fetched.
 """
 
+from collections.abc import Collection
 from dataclasses import replace
+from fnmatch import fnmatchcase
 
 import structlog
 
@@ -18,6 +20,7 @@ from gitops.source.trust import releases
 from gitops.source.trust.deployed import Deployed
 from gitops.source.trust.objects import Signed, loose, read
 from gitops.source.trust.signers import NamedCommit
+from gitops.source.versions import alarms, deployed_version, version
 
 log = structlog.get_logger(__name__)
 
@@ -58,6 +61,27 @@ class NamedCommits:
         last = self._deployed
         releases.check_moved(self._heads.tags, last.tags if last else {})
         return releases.eligible(self._heads.tags, policy.tags, last.revision if last else None, self._heads.peeled)
+
+    def passed_over(self, policy: Policy, taken: str, refused: Collection[str]) -> list[SourceError]:
+        """What to say of tags that lose against the one that is taken, without having been judged and refused."""
+        if not policy.tags:
+            return []
+        numbers = {name: version(name) for name in self._heads.tags if fnmatchcase(name, policy.tags)}
+        ours = deployed_version(taken)
+        numbers = {name: number for name, number in numbers.items() if name != taken and name not in refused}
+        others = {name: number for name, number in numbers.items() if number and ours}
+        twice = [name for name, number in others.items() if number == ours and self._end(name) != self._end(taken)]
+        # Older releases are ancestors, so they are here; one that is not was tagged below what is deployed.
+        lower = [name for name, number in others.items() if self._deployed and number < ours and not self._here(name)]
+        nameless = [name for name, number in numbers.items() if number is None]
+        return alarms(policy.tags, nameless, twice, lower)
+
+    def _end(self, name: str) -> str:
+        """What a tag leads to."""
+        return self._heads.peeled.get(name, self._heads.tags[name])
+
+    def _here(self, name: str) -> bool:
+        return self._clone.has(self._end(name))
 
     def fetch(self, policy: Policy, name: str) -> NamedCommit:
         """One of them.

@@ -1,52 +1,21 @@
 """Release tags: which of the remote's tags is the one to deploy. Pure.
 
-Rules: the name matches the policy's pattern and ends with a semantic version (semver.org 2.0.0; `v1` and `v1.2` count
-as v1.0.0 and v1.2.0); the highest comes first; one lower than the deployed one is never taken; a tag that was deployed
-once stays what it was. `approved/NAME/WHO` are further signed tags on the commit of NAME, for thresholds.
+Rules: the name matches the policy's pattern and ends with a semantic version (`versions`); the highest comes first; one
+lower than the deployed one, or of its version, is never taken; a tag that was deployed once stays what it was.
+`approved/NAME/WHO` are further signed tags on the commit of NAME, for thresholds.
 """
 
 import fnmatch
-import re
 from collections.abc import Container, Mapping
 
 from gitops.errors import STAYS, Reason, SourceError
 from gitops.model import Revision
 from gitops.source.trust.objects import Signed
+from gitops.source.versions import deployed_version, preference, version
 
-VERSION = re.compile(
-    r"(?:.*?[^0-9.])??(\d{1,9})(?:\.(\d{1,9}))?(?:\.(\d{1,9}))?(?:-([0-9A-Za-z.-]+))?(?:\+[0-9A-Za-z.-]+)?"
-)
 MAX_TRIED = 20
 """So many tags above the deployed one are judged in one pass."""
 MAX_APPROVALS = 64
-
-Version = tuple[int, int, int, tuple[object, ...]]
-
-
-def version(name: str) -> Version | None:
-    """What a tag's name sorts by; None when it names no version."""
-    match = VERSION.fullmatch(name)
-    if not match:
-        return None
-    numbers = tuple(int(part or 0) for part in match.groups()[:3])
-    words = match[4].split(".") if match[4] else []
-    # Numbers are lower than words, and a pre-release is lower than its release (semver.org, 11).
-    before = tuple((0, int(word), "") if word.isdecimal() else (1, 0, word) for word in words)
-    return (numbers[0], numbers[1], numbers[2], (0, *before) if words else (1,))
-
-
-def next_patch(name: str) -> str:
-    """The release after `name` that changes nothing but patches: `v1.2.3` -> `v1.2.4`, `v1.2` -> `v1.2.1`.
-
-    Raises:
-        SourceError: the name has no version.
-    """
-    number = version(name)
-    if number is None:
-        raise SourceError(f"{name!r} ends with no version", hint="tag a release such as v1.0.0 first")
-    core = re.search(r"\d{1,9}(\.\d{1,9}){0,2}(?:[-+][0-9A-Za-z.+-]+)?$", name)
-    patch = number[2] if number[3] != (1,) else number[2] + 1  # a pre-release comes before its release
-    return f"{name[: core.start()] if core else ''}{number[0]}.{number[1]}.{patch}"
 
 
 def eligible(
@@ -59,18 +28,25 @@ def eligible(
         SourceError: there is none, or only lower ones.
     """
     matching = {name: version(name) for name in names if fnmatch.fnmatchcase(name, pattern)}
+    if last and last.ref in matching:
+        matching[last.ref] = deployed_version(last.ref)
     versions = {name: number for name, number in matching.items() if number is not None}
     if not versions:
         raise SourceError(
-            f"the remote has no release tag like {pattern!r}", hint=f"tag one; {STAYS}", reason=Reason.no_release
+            f"the remote has no release tag like {pattern!r}",
+            hint=f"tag one, with a version as v1.0.0; {STAYS}",
+            reason=Reason.no_release,
         )
-    deployed = version(last.ref) if last and fnmatch.fnmatchcase(last.ref, pattern) else None
-    ours = [name for name, number in versions.items() if deployed is None or number >= deployed]
+    deployed = deployed_version(last.ref) if last and fnmatch.fnmatchcase(last.ref, pattern) else None
+    same = last.ref if last else ""
+    ours = [name for name, number in versions.items() if deployed is None or number > deployed or name == same]
     if not ours and last:
         highest = max(versions, key=lambda name: (versions[name], name))
         hint = f"{STAYS}; tag a higher version"
-        raise SourceError(f"{highest} is lower than the deployed {last.ref}", hint=hint, reason=Reason.lower_version)
-    ours.sort(key=lambda name: (versions[name], last is not None and name != last.ref, name), reverse=True)
+        raise SourceError(
+            f"{highest} is no higher than the deployed {last.ref}", hint=hint, reason=Reason.lower_version
+        )
+    ours.sort(key=lambda name: (versions[name], preference(name)), reverse=True)
     # Counted apart: a flood of bare tags must not push the signed ones out.
     kinds = ([name for name in ours if (name in annotated) == kind] for kind in (True, False))
     tried = {name for kind in kinds for name in kind[:MAX_TRIED]}

@@ -17,7 +17,7 @@ from gitops.model import Fleet, Revision
 from gitops.model.updates.patching import How
 from gitops.source.clone.pushing import PushClone
 from gitops.source.clone.remote import Heads
-from gitops.source.trust import releases
+from gitops.source.versions import next_patch
 from gitops.workflows.updates.desk import Desk
 from gitops.workflows.updates.gate import check
 from gitops.workflows.updates.memory import Memory
@@ -30,9 +30,9 @@ def next_name(heads: Heads, pattern: str, last: str) -> str:
     Raises:
         SourceError: it would not deploy.
     """
-    name = releases.next_patch(last)
+    name = next_patch(last)
     while name in heads.tags:
-        name = releases.next_patch(name)
+        name = next_patch(name)
     if not fnmatchcase(name, pattern):
         hint = "choose a pattern of `tags` in fleet.yaml that the next patch version fits, or another `how`"
         raise SourceError(f"the next release {name} would not deploy: `tags` is {pattern}", hint=hint)
