@@ -69,10 +69,14 @@ class NamedCommits:
         numbers = {name: version(name) for name in self._heads.tags if fnmatchcase(name, policy.tags)}
         ours = deployed_version(taken)
         numbers = {name: number for name, number in numbers.items() if name != taken and name not in refused}
-        others = {name: number for name, number in numbers.items() if number and ours}
+        others = {name: number for name, number in numbers.items() if number}
         twice = [name for name, number in others.items() if number == ours and self._end(name) != self._end(taken)]
         # Older releases are ancestors, so they are here; one that is not was tagged below what is deployed.
-        lower = [name for name, number in others.items() if self._deployed and number < ours and not self._here(name)]
+        lower = [
+            name
+            for name, number in others.items()
+            if self._deployed and ours and number < ours and not self._here(name)
+        ]
         nameless = [name for name, number in numbers.items() if number is None]
         return alarms(policy.tags, nameless, twice, lower)
 

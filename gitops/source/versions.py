@@ -2,8 +2,8 @@
 
 In: names of tags. Out: what they sort by, and what to say of those that lose without being judged. Rules: semver.org
 2.0.0, and nothing that only looks like it: MAJOR.MINOR.PATCH begins at the name's first digit (`v1.2.0`,
-`fleet/v1.2.0`, `site-1.2.0`), and the rest is one whole version. Build metadata (`+...`) orders nothing: of two names of
-one version one deploys, and which one is the same on every controller.
+`fleet/v1.2.0`, `site-1.2.0`), and the rest is one whole version. Build metadata (`+...`) orders nothing: of two names
+of one version one deploys, and which one is the same on every controller.
 
     version("v1.3.0-fix_20240506")     # None: `_` is in no version, and 20240506 is none either
 """

@@ -27,9 +27,12 @@ def test_versions_sort_as_semver_says() -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["v1.3.0-fix_20240506", "v1.3.0-fix_2024.5.6", "docs-2024-05-06", "latest", "v1", "v1.2", "v1.2.3.4", "v-1", ""]
-    + ["v01.2.3", "v1.02.3", "v1.2.3-01", "v1.2.3-", "v1.2.3-a..b", "v1.2.3+", "v1.2.3+a+b", "v1.2.3 ", "v1.2.3\n"]
-    + ["v1.2.3-rc_1", "v1-2.0.0", "v9999999999.0.0", "v١.٢.٣", "v1.2.3-é", "v1.0.0/9.9.9", f"v1.0.0-{'9' * 5000}"],
+    [
+        *("v1.3.0-fix_20240506", "v1.3.0-fix_2024.5.6", "docs-2024-05-06", "latest", "v1", "v1.2", "v1.2.3.4", "v-1"),
+        *("v01.2.3", "v1.02.3", "v1.2.3-01", "v1.2.3-", "v1.2.3-a..b", "v1.2.3+", "v1.2.3+a+b", "v1.2.3 ", "v1.2.3\n"),
+        *("v1.2.3-rc_1", "v1-2.0.0", "v9999999999.0.0", "v١.٢.٣", "v1.2.3-é", "v1.0.0/9.9.9", f"v1.0.0-{'9' * 5000}"),
+        "",
+    ],
 )
 def test_what_only_looks_like_a_version_is_none(name: str) -> None:
     assert version(name) is None
@@ -58,6 +61,12 @@ def test_build_metadata_brings_no_other_commit_to_the_boxes(tags: Story) -> None
     tags.tag("v1.0.0+build.7")
     assert tags.deploy() == "v1.0.0" and reasons(tags) == ["SameVersion"]
     assert tags.started().poll().ref == "v1.0.0"
+    tags.tag("v1.1.0+first")
+    assert tags.deploy() == "v1.1.0+first"
+    tags.commit("three")
+    tags.tag("v1.1.0")
+    assert tags.deploy() == "v1.1.0+first", "the plain name comes too late"
+    assert reasons(tags) == ["SameVersion"]
 
 
 def test_two_names_of_one_version_come_to_one_everywhere(tags: Story) -> None:
