@@ -9,6 +9,7 @@ cached (a mistake is reported each time); nobody changes a cached value; bounded
 
 from typing import Any
 
+from gitops.fleet.budget import spend
 from gitops.model.source import Entry, Tree
 
 MAX_FILE = 4096
@@ -47,11 +48,13 @@ PARSED = ParsedFiles()
 
 
 class CachedTree:
-    """A Tree that reads a small file once."""
+    """A Tree that reads a small file once, and counts what larger ones cost when they are read again (`budget`)."""
 
     def __init__(self, tree: Tree) -> None:
         self._tree = tree
         self._files: dict[str, bytes] = {}
+        self._large: set[str] = set()
+        self._texts: dict[tuple[str, str], str] = {}
         self.entries = tree.entries
         self.tree_id = tree.tree_id
 
@@ -61,4 +64,18 @@ class CachedTree:
         data = self._tree.read(path)
         if len(data) <= MAX_FILE and len(self._files) < MAX_FILE:
             self._files[path] = data
+        elif path in self._large:
+            spend(len(data), path)  # read again for each role or box
+        self._large.add(path)
         return data
+
+    def text(self, path: str, errors: str) -> str:
+        """A file's text, one string for whoever has it."""
+        if (path, errors) not in self._texts:
+            self._texts[path, errors] = self.read(path).decode(errors=errors)
+        return self._texts[path, errors]
+
+
+def text_of(tree: Tree, path: str, errors: str = "strict") -> str:
+    """The text of a file. Raises KeyError, UnicodeDecodeError."""
+    return tree.text(path, errors) if isinstance(tree, CachedTree) else tree.read(path).decode(errors=errors)

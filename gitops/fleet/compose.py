@@ -20,6 +20,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from gitops.errors import Problem
+from gitops.fleet.budget import spend
 from gitops.fleet.documents.explain import did_you_mean
 from gitops.fleet.documents.yaml import Document, Path
 from gitops.fleet.documents.yaml import load as load_yaml
@@ -59,8 +60,7 @@ def load_apps(
         name, path = posixpath.basename(rule.app), f"{rule.app}/{FILE}"
         place = ("compose", index, "app")
         if path not in tree.entries():
-            folders = [other.removesuffix(f"/{FILE}") for other in tree.entries() if other.endswith(f"/{FILE}")]
-            problems.append(level.problem(place, f"there is no {path}", did_you_mean(rule.app, folders)))
+            problems.append(level.problem(place, f"there is no {path}", did_you_mean(rule.app, lambda: _apps(tree))))
         elif name in apps:
             problems.append(level.problem(place, f"two apps are named `{name}`", "rename one folder"))
         else:
@@ -74,6 +74,10 @@ def load_apps(
     return tuple({app.name: app for app in (*base.apps, *apps.values()) if app}.values())
 
 
+def _apps(tree: Tree) -> list[str]:
+    return [path.removesuffix(f"/{FILE}") for path in tree.entries() if path.endswith(f"/{FILE}")]
+
+
 def _plain(compose: Json) -> Json:
     """As compose itself knows it: `track` is ours."""
     services = compose["services"].items()
@@ -83,9 +87,10 @@ def _plain(compose: Json) -> Json:
 def _files(tree: Tree, folder: str, name: str) -> Iterator[Json]:
     """What stands beside the compose file, by path."""
     prefix = f"{folder}/"
-    for path, entry in sorted(tree.entries().items()):
+    for path, entry in sorted(each for each in tree.entries().items() if each[0].startswith(prefix)):
         inside = path.removeprefix(prefix)
-        if path.startswith(prefix) and inside != FILE:
+        if inside != FILE:
+            spend(entry.size, path)
             mode = "0755" if entry.mode & 0o111 else "0644"
             yield {"path": f"{APPS}/{name}/{inside}", "mode": mode, **contents(tree.read(path))}
 

@@ -11,9 +11,12 @@ end, with the values of the box.
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from sys import getsizeof
 from typing import Any, Generic, TypeVar
 
 from gitops.errors import Problem
+from gitops.fleet.budget import spend
+from gitops.fleet.cache import text_of
 from gitops.fleet.documents.explain import check, did_you_mean
 from gitops.fleet.documents.yaml import Document
 from gitops.fleet.linuxkit.schema import Settings, dump
@@ -89,13 +92,16 @@ def fill_in(
         name = place[1]
         if name is not None and name not in values:
             add = f"add `values: {{{name}: ...}}` here, to the role or to the fleet"
-            hint = did_you_mean(name, list(values), add)
+            hint = did_you_mean(name, values, add)
             problems.append(box.problem(("values",), f"/{file['path']} needs the value `{name}`", hint))
-        return "$" if name is None else values.get(name, "")
+        text = "$" if name is None else values.get(name, "")
+        spend(getsizeof(text), box.document.file)
+        return text
 
     plain, templates = split_templates(merged.files)
     filled = []
     for file in templates:
+        spend(getsizeof(file["contents"]), box.document.file)
         entry = {key: item for key, item in file.items() if key != "template"}
         filled.append(entry | {"contents": PLACEHOLDER.sub(value, file["contents"])})
     return (*plain, *filled)
@@ -188,15 +194,15 @@ def _file(level: Parsed[Overlay], index: int, tree: Tree, problems: list[Problem
     entry: Json = file.model_dump(exclude_none=True, exclude={"source"})
     if file.source is not None:
         entry["contents"] = _read(level, ("files", index, "source"), file.source, tree, problems)
+    spend(getsizeof(entry.get("contents", "")), level.document.file, level.document.mark(("files", index))[0])
     return entry
 
 
 def _read(level: Parsed[Overlay], place: Sequence[str | int], source: str, tree: Tree, problems: list[Problem]) -> str:
     try:
-        return tree.read(source).decode()
+        return text_of(tree, source)
     except KeyError:
-        paths = list(tree.entries()) if len(tree.entries()) < 1000 else []
-        hint = did_you_mean(source, paths, "name a file by its path from the top of the fleet repo")
+        hint = did_you_mean(source, tree.entries(), "name a file by its path from the top of the fleet repo")
         problems.append(level.problem(place, f"there is no file `{source}` in the fleet repo", hint))
     except UnicodeDecodeError:
         problems.append(level.problem(place, f"`{source}` is not UTF-8", "put binary files into a package"))

@@ -15,6 +15,7 @@ from typing import TypeVar
 
 from gitops.errors import DocumentError, FleetError, Problem
 from gitops.fleet import compose, signers
+from gitops.fleet.budget import Mistakes, SpentError, budget
 from gitops.fleet.cache import PARSED, CachedTree
 from gitops.fleet.documents import yaml
 from gitops.fleet.documents.explain import check, did_you_mean
@@ -23,7 +24,7 @@ from gitops.fleet.linuxkit import spec as linuxkit
 from gitops.fleet.overlay import Merged, Parsed, apply, by_path, check_services, fill_in, split_templates
 from gitops.fleet.packages import load_packages
 from gitops.fleet.schema import NAME, BoxFile, FleetFile, Overlay, RoleFile
-from gitops.fleet.system_files import BUILDER_JSON, box_files
+from gitops.fleet.system_files import BUILDER_JSON, box_files, too_large
 from gitops.fleet.vex import load_statements
 from gitops.model import Box, Builders, Fleet, Network, PathRule, Policy, Spec, Tree
 
@@ -52,8 +53,15 @@ def load_fleet(tree: Tree, platform: str = "linux/amd64") -> Fleet:
     Raises:
         FleetError: with all mistakes.
     """
-    problems: list[Problem] = []
-    tree = CachedTree(tree)
+    problems = Mistakes()
+    try:
+        with budget():
+            return _load_fleet(CachedTree(tree), platform, problems)
+    except SpentError as spent:
+        raise FleetError(list(dict.fromkeys((*problems, spent.problem)))) from None
+
+
+def _load_fleet(tree: Tree, platform: str, problems: Mistakes) -> Fleet:
     fleet = _read(tree, FLEET, FleetFile, problems) or Parsed(yaml.Document(FLEET), FleetFile())
     policy = _policy(fleet.content)
     packages = load_packages(tree, policy.recipe, platform, problems)
@@ -65,9 +73,14 @@ def load_fleet(tree: Tree, platform: str = "linux/amd64") -> Fleet:
         if role in merged:
             boxes[name] = _box(tree, name, box, merged[role], problems)
         elif f"{ROLES}{role}.yaml" not in tree.entries():
-            hint = did_you_mean(role, list(roles)) or f"write roles/{role}.yaml"
+            hint = did_you_mean(role, roles) or f"write roles/{role}.yaml"
             problems.append(box.problem(("role",), f"there is no role `{role}`", hint))
-    problems += [*_private_keys(tree), *_builders(tree), *signers.lockouts(tree, fleet.document, fleet.content.source)]
+    problems += [
+        *_private_keys(tree),
+        *too_large(tree),
+        *_builders(tree),
+        *signers.lockouts(tree, fleet.document, fleet.content.source),
+    ]
     statements = load_statements(tree, problems)
     problems += images.mistakes(tree)
     if problems:
@@ -157,8 +170,10 @@ def _spec(tree: Tree, role: Parsed[RoleFile], problems: list[Problem]) -> Spec |
     before = len(problems)
     for index, path in enumerate(role.content.boot):
         if path not in tree.entries():
-            others = [name for name in tree.entries() if name.startswith("boot/")]
-            hint = did_you_mean(path, others) or "add it, or name another boot spec"
+            hint = (
+                did_you_mean(path, lambda: [name for name in tree.entries() if name.startswith("boot/")])
+                or "add it, or name another boot spec"
+            )
             problems.append(role.problem(("boot", index), f"there is no file `{path}`", hint))
     if len(problems) > before:
         return None

@@ -13,12 +13,16 @@ In: a `Box` and the fleet repo. Out: LinuxKit's `files:` entries for the box's o
 
 import json
 
+from gitops.errors import Problem
+from gitops.fleet.cache import text_of
 from gitops.model import DROP_IN, KEYS, STATIC_ADDRESS, Box, Json, Network, Tree
 
 ROOT_JSON = "keys/root.json"
 BUILDER_JSON = "keys/builder.json"
 FIRMWARE_JSON = "keys/firmware.json"
 AUTHORIZED_KEYS = "keys/authorized_keys"
+LARGEST = 256 << 10
+"""Bytes of one of them."""
 
 
 def box_files(box: Box, tree: Tree) -> tuple[Json, ...]:
@@ -40,7 +44,15 @@ def _file(path: str, contents: str, mode: str = "0644") -> Json:
 
 
 def _text(tree: Tree, path: str) -> str:
-    return tree.read(path).decode(errors="replace") if path in tree.entries() else ""
+    return text_of(tree, path, errors="replace") if path in tree.entries() else ""
+
+
+def too_large(tree: Tree) -> list[Problem]:
+    """What every box gets must be small."""
+    paths = (ROOT_JSON, BUILDER_JSON, FIRMWARE_JSON, AUTHORIZED_KEYS)
+    sizes = {path: tree.entries()[path].size for path in paths if path in tree.entries()}
+    hint = f"every box gets it: at most {LARGEST >> 10} KiB"
+    return [Problem(path, 1, 1, f"{size} bytes are too many", hint) for path, size in sizes.items() if size > LARGEST]
 
 
 def drop_in(box: Box) -> str:

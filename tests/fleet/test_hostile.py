@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.kit.fleets import repo
+from tests.kit.fleets import SOUND, repo
 
 MEMORY = 200 << 20
 """Bytes of RAM that the process may take, Python and its libraries included."""
@@ -27,6 +27,30 @@ atexit.register(lambda: pathlib.Path(folder + ".status").write_text(status.read_
 main()
 """
 Trick = Callable[[Path], object]
+TEXT = "  - {{path: /etc/t{n}, source: text}}\n"
+TEMPLATE = "  - {{path: /etc/t{n}, source: text, template: true}}\n"
+
+
+def many(count: int, line: str, path: str = "boxes/one.yaml", head: str = "role: vm\nfiles:\n") -> Trick:
+    """A file of as many lines, each with its number."""
+    return file(path, head + "".join(line.format(n=n) for n in range(count)))
+
+
+def all_of(*tricks: Trick) -> Trick:
+    return lambda folder: [trick(folder) for trick in tricks]
+
+
+def boxes(count: int, text: str = "role: vm\n") -> Trick:
+    return all_of(*(file(f"boxes/b{number}.yaml", text) for number in range(count)))
+
+
+def wrong_names(folder: Path) -> None:
+    """300,000 mistakes, each near to one of 9,000 names."""
+    for number in range(9000):
+        (folder / f"boot/spec-number-{number:05}.yml").write_text("")
+    for number in range(9400):
+        names = ", ".join(f"boot/spec-nunber-{other:05}.yml" for other in range(32))
+        (folder / f"roles/r{number}.yaml").write_text(f"boot: [{names}]\n")
 
 
 def validate(folder: Path) -> tuple[int, str, int]:
@@ -120,6 +144,28 @@ TRICKS: dict[str, tuple[Trick, str]] = {
     "a sparse file": (lambda folder: os.truncate(os.open(folder / "s", os.O_CREAT | os.O_WRONLY), 1 << 40), "too many"),
     "100,000 files": (many_files, "more than 20000 files"),
     "folders in folders": (many_folders, "too deep"),
+    "8 MiB, 500 times": (
+        all_of(file("text", "x" * (8 << 20)), many(500, TEXT)),
+        "boxes/one.yaml:10:1: what the levels",
+    ),
+    "letters of four bytes": (
+        all_of(file("text", "x" * (7 << 20) + "\U0001f600"), many(9, TEXT)),
+        "boxes/one.yaml:5:1: what the levels expand to is more than 64 MiB",
+    ),
+    "a template of a million values": (
+        all_of(
+            file("text", "${v}" * 1_000_000), file("fleet.yaml", f"values: {{v: {'y' * 900}}}\n"), many(1, TEMPLATE)
+        ),
+        "boxes/one.yaml:1:1: what the levels expand to",
+    ),
+    "a template for each of 2,000 boxes": (
+        all_of(
+            file("text", "x" * 100_000), boxes(2000), many(1, TEMPLATE, "roles/vm.yaml", SOUND["roles/vm.yaml"] or "")
+        ),
+        "what the levels expand to",
+    ),
+    "large keys for every box": (file("keys/authorized_keys", "x" * (300 << 10)), "every box gets it: at most 256 KiB"),
+    "wrong names by the hundred thousand": (wrong_names, "more than 10000 mistakes"),
     "a pipe": (lambda folder: os.mkfifo(folder / "boxes" / "pipe.yaml"), "no mistakes"),
 }
 

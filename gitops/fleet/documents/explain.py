@@ -8,12 +8,13 @@ and column of what a person has to change, and "did you mean", also for a key th
 
 import difflib
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import Any, TypeVar, get_args
 
 from pydantic import BaseModel, ValidationError
 
 from gitops.errors import Problem
+from gitops.fleet.budget import may_hint
 from gitops.fleet.documents.yaml import MAX_PROBLEMS, Document
 from gitops.fleet.schema import KINDS
 from gitops.model import Level
@@ -37,8 +38,15 @@ def check(document: Document, model: type[Model], problems: list[Problem]) -> Mo
         return None
 
 
-def did_you_mean(name: str, names: Sequence[str], otherwise: str = "") -> str:
-    """A hint with the nearest of the names; `otherwise`, or a few of them, when none is near."""
+def did_you_mean(name: str, known: Collection[str] | Callable[[], Collection[str]], otherwise: str = "") -> str:
+    """A hint with the nearest of the names; `otherwise`, or a few of them, when none is near. What it takes long to
+    gather is given as a function.
+
+    For the first mistakes only: with 20,000 files, one hint takes seconds (`budget`).
+    """
+    names = known() if callable(known) and may_hint(1) else known
+    if callable(names) or not may_hint((len(name) + 1) * sum(map(len, names))):
+        return otherwise
     near = difflib.get_close_matches(name, names, n=1)
     if near:
         return f"did you mean `{near[0]}`?"

@@ -17,6 +17,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from gitops.errors import Problem
+from gitops.fleet.budget import spend
 from gitops.fleet.documents.explain import check, did_you_mean
 from gitops.fleet.documents.yaml import Document, Path
 from gitops.fleet.documents.yaml import load as load_yaml
@@ -59,7 +60,7 @@ def _read(tree: Tree, path: str, problems: list[Problem]) -> _Part | None:
     try:
         data = tree.read(path)
     except KeyError:
-        hint = did_you_mean(path, [name for name in tree.entries() if name.endswith((".yml", ".yaml"))])
+        hint = did_you_mean(path, lambda: [name for name in tree.entries() if name.endswith((".yml", ".yaml"))])
         problems.append(Problem(path, 1, 0, "there is no such file", hint))
         return None
     document = load_yaml(data, path, problems)
@@ -111,10 +112,13 @@ class _Reader:
         try:
             self._tree.read(f"{path}/build.yml")
         except KeyError:
-            others = sorted({posixpath.dirname(n) for n in self._tree.entries() if n.endswith("/build.yml")})
-            relative = [PACKAGE + posixpath.relpath(other, folder or ".") for other in others]
-            self._note(place, f"there is no package in {path}", did_you_mean(name, relative))
+            hint = did_you_mean(name, lambda: self._packages(folder or "."))
+            self._note(place, f"there is no package in {path}", hint)
         return PACKAGE + path
+
+    def _packages(self, start: str) -> list[str]:
+        others = sorted({posixpath.dirname(n) for n in self._tree.entries() if n.endswith("/build.yml")})
+        return [PACKAGE + posixpath.relpath(other, start) for other in others]
 
     def _file(self, file: linuxkit.File, place: Path) -> Json | None:
         entry = linuxkit.dump(file)
@@ -127,11 +131,12 @@ class _Reader:
             data = self._tree.read(path)
         except KeyError:
             if not optional:
-                hint = did_you_mean(path, list(self._tree.entries())) or "add it to the repository"
+                hint = did_you_mean(path, self._tree.entries()) or "add it to the repository"
                 self._note((*place, "source"), f"there is no file {path}", hint)
             return None
         if stored and stored.mode == LINK:
             self._note((*place, "source"), f"{path} is a link", "name the file itself")
+        spend(len(data), self._document.file, self._document.mark(place)[0])
         return entry | contents(data)
 
     def _note(self, place: Path, message: str, hint: str) -> None:
