@@ -1,13 +1,11 @@
 """Pull requests of a real repository, and a forge beside the loop."""
 
 import functools
-import subprocess
 import threading
 import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -21,10 +19,12 @@ from gitops.store import Store
 from gitops.store.notes.documents import ForgeMemory
 from gitops.workflows.reviews.rounds import Reviews
 from tests.kit.desk import TOKEN_TEXT
-from tests.kit.fleets import TREE
+from tests.kit.pulls import fleet_and_revision, push_pull, reviews
 from tests.kit.remote import Remote
 from tests.kit.site import Site
 from tests.simulators.forge import REPOSITORY, Fault, Forge
+
+__all__ = ["reviews"]
 
 
 def test_a_forge_without_a_repository_is_a_mistake_in_the_settings(tmp_path: Path) -> None:
@@ -35,44 +35,6 @@ def test_a_forge_without_a_repository_is_a_mistake_in_the_settings(tmp_path: Pat
 
 
 # --- with a real repository -------------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def reviews(tmp_path: Path, hub: Forge) -> tuple[Reviews, Store, Remote]:
-    remote = Remote(tmp_path)
-    for path in TREE.entries():
-        place = remote.work / path
-        place.parent.mkdir(parents=True, exist_ok=True)
-        place.write_bytes(TREE.read(path))
-    remote.git("add", "-A")
-    remote.git("commit", "-q", "-m", "fleet")
-    remote.git("push", "-q", "-f", "origin", "HEAD:main")
-    token = tmp_path / "token"
-    token.write_text(TOKEN_TEXT)
-    settings = Settings(
-        state=tmp_path / "state",
-        repository=str(remote.bare),
-        forge="github",
-        forge_url=hub.url,
-        forge_repository=REPOSITORY,
-        forge_token_file=token,
-    )
-    store = Store.of(settings)
-    made = Reviews.of(settings, store)
-    assert made
-    return made, store, remote
-
-
-def push_pull(remote: Remote, number: int, change: dict[str, str]) -> str:
-    """A pull request's head as GitHub keeps it; returns its commit."""
-    remote.git("checkout", "-q", "-B", f"topic-{number}", "origin/main")
-    for path, text in change.items():
-        (remote.work / path).write_text(text)
-    remote.git("add", "-A")
-    remote.git("commit", "-q", "-m", "topic")
-    remote.git("push", "-q", "-f", "origin", f"HEAD:refs/pull/{number}/head")
-    done = subprocess.run(["git", "rev-parse", "HEAD"], cwd=remote.work, capture_output=True, text=True, check=True)
-    return done.stdout.strip()
 
 
 def test_a_pull_request_of_a_real_repository_is_planned_from_where_it_left(
@@ -86,7 +48,7 @@ def test_a_pull_request_of_a_real_repository_is_planned_from_where_it_left(
     assert summary.verdict.state == Ruling.ACCEPTED and not summary.exact
     bad = push_pull(remote, 8, {"boxes/one.yaml": "rol: vm\n"})
     hub.pull(8, bad)
-    fleet, revision = _fleet_and_revision(remote)
+    fleet, revision = fleet_and_revision(remote)
     speaker.round(fleet, revision)
     assert "pkg/hello/file changed" in hub.ours(7)[0] and "unknown key 'rol'" in hub.ours(8)[0]
     assert hub.state(revision.commit, "toweros/deploy") == ("pending", "0/3 boxes healthy")
@@ -98,7 +60,7 @@ def test_a_forge_that_is_away_is_an_event_once_and_the_round_returns(
     reviews: tuple[Reviews, Store, Remote], hub: Forge
 ) -> None:
     speaker, store, remote = reviews
-    fleet, revision = _fleet_and_revision(remote)
+    fleet, revision = fleet_and_revision(remote)
     hub.faults.append(Fault(503))
     for _ in range(3):
         speaker.round(fleet, revision)
@@ -108,15 +70,6 @@ def test_a_forge_that_is_away_is_an_event_once_and_the_round_returns(
     start = time.monotonic()
     speaker.start(fleet, revision)
     assert time.monotonic() - start < 0.5
-
-
-def _fleet_and_revision(remote: Remote) -> tuple[Any, Any]:
-    from gitops.fleet import load_fleet
-    from gitops.source.clone.commits import LocalClone
-
-    clone = LocalClone(remote.bare)
-    revision = clone.revision("main")
-    return load_fleet(clone.tree(revision)), revision
 
 
 # --- beside the loop --------------------------------------------------------------------------------------------------

@@ -27,6 +27,7 @@ class Scratch(enum.StrEnum):
     build = ".build-"
     fetch = ".fetch-"
     plan = ".plan-"
+    pull = ".pull-"
     extract = ".extract-"
     tar = ".tar-"
     feed = ".feed-"
@@ -37,6 +38,7 @@ class Scratch(enum.StrEnum):
 LEFTOVERS = {
     f"{Scratch.build}*": 0.0,
     f"{Scratch.fetch}*": 0.0,
+    f"{Scratch.pull}*": 0.0,
     **dict.fromkeys((f"{Scratch.plan}*", f"{Scratch.backup}*", f"{Scratch.restore}*"), 24 * HOUR),
     **dict.fromkeys(
         (f"{Scratch.extract}*", f"{Scratch.tar}*", f"{Scratch.feed}*", "toolbox/.new-*", "toolbox/*/work/*"), HOUR

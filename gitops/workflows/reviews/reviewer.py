@@ -8,6 +8,7 @@ that is away ends the round.
     Reviewer(forge, planner, store, link).round("main", deployment)
 """
 
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
@@ -27,6 +28,8 @@ log = structlog.get_logger(__name__)
 
 PER_ROUND = 5
 """Pull requests that are planned in one round."""
+ROUND = 60.0
+"""Seconds after which a round plans no other one: how far the rollout is waits for the next round."""
 MARK = marker("plan")
 NEW = ReviewedPull()
 """A pull request that nothing was written about yet."""
@@ -92,8 +95,11 @@ class Reviewer:
             numbers = {pull.number for pull in pulls}
             reviewed = {number: each for number, each in reviewed.items() if number in numbers}
             news = [pull for pull in pulls if not _is_done(pull, reviewed.get(pull.number, NEW))]
+            end = time.monotonic() + ROUND
             turn = 1 + max((each.turn for each in reviewed.values()), default=0)
             for pull in sorted(news, key=lambda pull: _turn(pull, reviewed))[:PER_ROUND]:
+                if time.monotonic() > end:
+                    break
                 before = replace(reviewed.get(pull.number, NEW), turn=turn)
                 reviewed[pull.number] = before
                 with _noted(refusals):

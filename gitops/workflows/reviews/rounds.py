@@ -2,7 +2,8 @@
 
 In: settings, the store, after each pass what it came to. Out: comments and commit statuses. Rules: one round at a time,
 in a thread of its own; nothing that goes wrong here reaches the loop: it is logged, remembered, and an event once.
-Pull requests are planned from their files alone (nothing of them runs); one is built only when a maintainer asks.
+Pull requests are planned from their files alone (nothing of them runs), each in a process of its own (`stranger`); one
+is built only when a maintainer asks.
 
     reviews = Reviews.of(settings, store)       # None without a forge
     reviews.start(fleet, revision)
@@ -11,6 +12,7 @@ Pull requests are planned from their files alone (nothing of them runs); one is 
 import threading
 import time
 from dataclasses import replace
+from pathlib import Path
 
 import structlog
 
@@ -22,11 +24,13 @@ from gitops.review.nouns import Summary
 from gitops.rollout.holds import reasons
 from gitops.settings import Settings
 from gitops.source import Access
+from gitops.source.clone.commits import LocalClone
 from gitops.source.clone.pulls import PullClone
-from gitops.source.trust.signatures import Trust
 from gitops.store import Store
+from gitops.store.files.layout import Scratch
 from gitops.store.notes.documents import ForgeMemory
-from gitops.workflows.preview import Question, preview, verdict
+from gitops.workflows.preview import preview
+from gitops.workflows.reviews import stranger
 from gitops.workflows.reviews.reviewer import Deployment, Reviewer
 from gitops.workflows.security.advisories import Advisories
 from gitops.workflows.trial import measure
@@ -76,25 +80,24 @@ class Reviews:
         self._note(problem)
 
     def plan(self, pull: Pull, build: bool) -> Summary:
-        """A pull request's plan, from its files.
+        """A pull request's plan, from its files; what was fetched for it is gone afterwards.
 
         Raises:
-            TowerosError: it cannot be fetched, or has mistakes.
+            TowerosError: it cannot be fetched, has mistakes, or takes too much.
         """
-        access = Access.of(self._settings)
-        self._clone = self._clone or PullClone(access, self._store.paths.review)
+        self._clone = self._clone or PullClone(Access.of(self._settings), self._store.paths.review)
         try:
-            clone = self._clone.fetch(pull.branch, pull.ref)
+            self._clone.follow(pull.branch)
         except SourceError as error:
             raise ForgeError(error.message, hint=error.hint, wait=30.0 if error.transient else 0.0) from error
-        head = clone.revision(pull.head)
-        base = clone.fork_point(head, pull.branch)
-        first = Trust.of_files(self._settings.allowed_signers, self._settings.openpgp_keys)
-        judged = verdict(clone, head, base, first)
-        point = (base, clone.tree(base)) if base else None
-        settings = self._settings
-        question = Question(point, (head, clone.tree(head)), judged, True, settings.platform, settings.keys)
-        measured = measure(question, self._store, self._settings) if build else None
+        with self._store.paths.scratch(Scratch.pull) as scratch:
+            summary = stranger.plan(self._settings, pull, Path(scratch))
+            return self._measured(pull, LocalClone(Path(scratch) / "clone.git")) if build else summary
+
+    def _measured(self, pull: Pull, clone: LocalClone) -> Summary:
+        """A maintainer asked for it, and it can be read within bounds: it is built as if it were ours."""
+        question = stranger.ask(self._settings, pull, clone)
+        measured = measure(question, self._store, self._settings)
         return preview(question, self._store, measured, Advisories(self._store, self._settings.feeds))
 
     def _note(self, problem: str) -> None:
