@@ -42,7 +42,7 @@ class Parsed(Generic[Content_co]):
 @dataclass(frozen=True)
 class Merged:
     """What the levels so far say together. `files` are LinuxKit's entries, one a path; some are still templates.
-    `members` are those of a `Box`."""
+    `members` are those of a `Box`; `watched`: the health checks with those that nobody wrote (apps/watching.py)."""
 
     spec: Spec
     health: HealthSpec = field(default_factory=HealthSpec)
@@ -50,6 +50,8 @@ class Merged:
     apps: tuple[App, ...] = ()
     values: Mapping[str, str] = field(default_factory=dict)
     members: Mapping[str, Any] = field(default_factory=dict)
+    watched: HealthSpec | None = None
+    unwatched: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 def apply(
@@ -70,6 +72,8 @@ def apply(
         apps=tuple(app for app in base.apps if app.name not in content.remove) if content.remove else base.apps,
         values={**base.values, **{name: str(value) for name, value in content.values.items()}},
         members={**base.members, **content.members()},
+        watched=base.watched,
+        unwatched=base.unwatched,
     )
 
 

@@ -8,13 +8,16 @@ Rules: fleet > role > box, by name (`overlay`); LinuxKit's files are read by `li
 exists because boxes/NAME.yaml does. A role that no box has is checked all the same.
 """
 
+import posixpath
 import re
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import TypeVar
 
 from gitops.errors import DocumentError, FleetError, Problem
-from gitops.fleet import compose, signers
+from gitops.fleet import signers
+from gitops.fleet.apps.compose import load_apps
+from gitops.fleet.apps.watching import watched
 from gitops.fleet.budget import Mistakes, SpentError, budget
 from gitops.fleet.cache import PARSED, CachedTree
 from gitops.fleet.documents import yaml
@@ -201,9 +204,13 @@ def _roles(
 def _level(tree: Tree, base: Merged, level: Parsed[RoleFile] | Parsed[BoxFile], problems: list[Problem]) -> Merged:
     """A role or box over what the levels before it say, with its apps; the whole must then hold."""
     merged = apply(base, level, tree, problems)
-    merged = replace(merged, apps=compose.load_apps(tree, level, merged, problems))
+    apps = load_apps(tree, level, merged, problems)
+    own = {posixpath.basename(rule.app): rule.unwatched for rule in level.content.compose}
+    merged = replace(merged, apps=apps, unwatched={**base.unwatched, **own})
     check_services(merged, level, problems)
-    return merged
+    if base.watched and merged.apps is base.apps and merged.health is base.health:  # boxes share what is a role's
+        return merged
+    return replace(merged, watched=watched(merged.health, merged.apps, merged.unwatched))
 
 
 def _box(tree: Tree, name: str, level: Parsed[BoxFile], role: Merged, problems: list[Problem]) -> Box:
@@ -214,7 +221,7 @@ def _box(tree: Tree, name: str, level: Parsed[BoxFile], role: Merged, problems: 
         role=content.role,
         spec=merged.spec,
         network=Network(rules.interface, rules.address or "", rules.gateway or "", rules.dns),
-        health=merged.health,
+        health=merged.watched or merged.health,
         labels=tuple(sorted(content.labels.items())),
         apps=merged.apps,
         **merged.members,

@@ -243,6 +243,9 @@ class AppRules(Strict):
 
     app: Annotated[str, AfterValidator(_path)]
     pull: Literal["staged", "registry"] = "staged"
+    unwatched: tuple[str, ...] = Field(
+        default=(), max_length=256, description="Services that no health check is made for: they may end, or never run."
+    )
 
 
 @_with_members(Level.role)

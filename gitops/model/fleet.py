@@ -170,7 +170,7 @@ class HealthCheck:
 
 @dataclass(frozen=True)
 class HealthSpec:
-    """What must hold before a release is kept: all checks, for `probation` seconds after the agent's start."""
+    """What must hold before a release is kept: all checks, for `probation` seconds after all services are made."""
 
     probation: int = 120
     checks: tuple[HealthCheck, ...] = ()

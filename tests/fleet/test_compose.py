@@ -10,9 +10,9 @@ import yaml
 
 from gitops.assemble.apps import Apps, Staged
 from gitops.assemble.layers import Layers
-from gitops.errors import AssembleError, FleetError
+from gitops.errors import AssembleError, FleetError, Problem
 from gitops.fleet import load_fleet
-from gitops.fleet.compose import load_app
+from gitops.fleet.apps.compose import load_app
 from gitops.model import App, Existing, Fleet, Image, Layer, Revision, sha256
 from gitops.oci.image import oci_image, repository_of
 from gitops.plan import box_key, box_keys, plan
@@ -82,12 +82,69 @@ def test_an_app_is_its_compose_file_and_what_stands_beside_it() -> None:
         ("restart: always", "extends: {file: /etc/x.yml, service: y}", "other services are not read"),
         ("named: {}", "named: {driver_opts: {type: none, o: bind, device: /run/toweros}}", "`/run/toweros` of the box"),
         ("/data/net:/data", "/data/$HOME:/x", "known on the box only"),
+        ("/data/net:/data", "/etc/localtime:/etc/localtime", ":6:15: `/etc/localtime` of the box is not for user"),
+        ("/data/net:/data", "/etc/localtime:/etc/localtime", "it may be read: /etc/localtime:/etc/localtime:ro"),
+        ("/data/net:/data", "/lib/modules/x:/x:ro", "`/lib/modules/x` of the box is not for user containers"),
+        ('"named:/x"', "{type: bind, source: /etc/timezone, target: /x}", "`/etc/timezone` of the box is not"),
+        ("restart: always", 'configs: [{source: c, mode: "0440"}]', ':4:33: compose reads "0440" as a decimal number'),
+        ("restart: always", "restart: *other", ":4:14: there is no &other before this"),
+        ("restart: always", "<<: 5", "`<<` merges keys and values"),
+        ("restart: always", "cpus: 08", "08 is no octal number"),
     ],
 )
 def test_mistakes_are_named_with_their_place(old: str, new: str, expected: str) -> None:
     assert old in COMPOSE
     mistakes = loaded(**{"docker-compose.yml": COMPOSE.replace(old, new, 1)})
     assert isinstance(mistakes, list) and any(expected in mistake for mistake in mistakes), mistakes
+
+
+FRAGMENTS = """\
+x-base: &base
+  restart: always
+  volumes: ["/etc/localtime:/etc/localtime:ro", "/etc/timezone:/etc/timezone:z,ro", "/lib/modules:/lib/modules:ro"]
+x-image: &image "@pkg:../../../pkg/core"
+services:
+  core:
+    <<: *base
+    image: *image
+    restart: "no"
+    configs: [{source: one, target: /one, mode: 0440}]
+  web:
+    <<: [*base, {restart: unless-stopped, user: "900"}]
+    image: *image
+    volumes: [{type: bind, source: /etc/timezone, target: /etc/timezone, read_only: true}]
+configs: {one: {content: x}}
+"""
+
+
+def test_fragments_are_written_out_and_modes_are_octal() -> None:
+    app = loaded(**{"docker-compose.yml": FRAGMENTS})
+    assert isinstance(app, App), app
+    core, web = app.compose["services"].values()
+    assert (core["restart"], core["image"]) == ("no", "@pkg:../../../pkg/core"), "its own keys count first"
+    assert (web["restart"], web["user"]) == ("always", "900") and len(web["volumes"]) == 1
+    assert core["configs"] == [{"source": "one", "target": "/one", "mode": 0o440}]
+    assert "&" not in yaml.safe_dump(app.compose["services"]), "nothing is one object in two places"
+
+
+@pytest.mark.parametrize("width", [1, 10])
+def test_fragments_of_fragments_become_neither_wide_nor_deep(width: int) -> None:
+    rows = [f"x-{n}: &a{n} [{', '.join([f'*a{n - 1}'] * width)}]" for n in range(1, 99)]
+    mistakes = loaded(**{"docker-compose.yml": "\n".join(["x-0: &a0 x", *rows, COMPOSE])})
+    assert isinstance(mistakes, list) and "the file holds too much" in mistakes[0]
+
+
+def test_a_link_beside_the_compose_file_stays_a_link_and_leads_nowhere_else() -> None:
+    tree = DictTree(FILES).with_link(f"{APP}/certs/now.pem", "../core.cfg").with_link(f"{APP}/all", "certs")
+    problems: list[Problem] = []
+    app = load_app(tree, APP, "staged", problems)
+    assert app and not problems
+    links = {file["path"]: file["symlink"] for file in app.files if "symlink" in file}
+    assert links == {"etc/compose/net/certs/now.pem": "../core.cfg", "etc/compose/net/all": "certs"}
+    for target in ("../other.cfg", "../../../../fleet.yaml", "nothing"):
+        assert load_app(tree.with_link(f"{APP}/certs/now.pem", target), APP, "staged", problems) is None
+        said = str(problems.pop(0))
+        assert f"certs/now.pem:1:1: the link's target `{target}` is not in {APP}" in said and not problems
 
 
 def test_every_mistake_of_an_app_comes_in_one_run() -> None:
@@ -150,6 +207,46 @@ def test_mistakes_of_a_box_are_its_own(box: str, expected: str) -> None:
         fleet(one=f"role: vm\n{box}")
     mistakes = [str(problem) for problem in caught.value.problems]
     assert any(expected in mistake for mistake in mistakes), mistakes
+
+
+SERVICES_OF_JOBS = {
+    "lasts": {"restart": "always", "depends_on": {"job": {"condition": "service_completed_successfully"}}},
+    "named": {"container_name": "the-name"},
+    "job": {},
+    "once": {"restart": "no"},
+    "until": {"restart": "on-failure:3"},
+    "by-deploy": {"restart": "always", "deploy": {"restart_policy": {"condition": "none"}}},
+    "radio": {"restart": "always", "profiles": ["radio"]},
+    "none": {"restart": "always", "scale": 0},
+    "few": {"restart": "always", "deploy": {"replicas": 0}},
+}
+
+
+def test_a_user_container_that_is_to_run_is_watched_unless_it_is_said_otherwise() -> None:
+    """An app that never comes up was blessed where nobody had thought of a check."""
+    file = {"services": {name: {"image": IMAGE, **keys} for name, keys in SERVICES_OF_JOBS.items()}}
+    jobs = {"boot/compose/jobs/docker-compose.yml": yaml.safe_dump(file)}
+    base = DictTree(FLEET).with_files(jobs)
+
+    def checks(text: str) -> list[tuple[str, str, str]]:
+        boxes = load_fleet(base.with_files({"boxes/two.yaml": text})).boxes
+        return [(check.name, check.type, check.target) for check in boxes["two"].health.checks]
+
+    role = [("core", "container", "core"), ("web", "container", "web")]
+    assert checks("role: vm\n") == role, "one that has a check has no second one"
+    own = "role: vm\ncompose: [{app: boot/compose/jobs%s}]\n"
+    made = [("lasts", "container", "lasts"), ("the-name", "container", "the-name")]
+    assert checks(own % "") == [*role, *made]
+    assert checks(own % ", unwatched: [lasts]") == [*role, made[1]]
+    assert checks("role: vm\ncompose: [{app: boot/compose/net, unwatched: [web]}]\n") == role[:1]
+    other = 'health: {checks: [{name: lasts, http: "http://127.0.0.1/"}, {name: x, container: named}]}\n'
+    assert ("container lasts", "container", "lasts") in checks(own % "" + other)
+    assert len(checks(own % "" + other)) == 5, "a check by the service's name is one of its container"
+    assert checks("role: vm\nremove: [net]\nhealth: {remove: [core]}\n") == []
+    with pytest.raises(FleetError) as caught:
+        checks(own % ", unwatched: [last]")
+    expected = "boxes/two.yaml:2:48: boot/compose/jobs has no service `last`; did you mean `lasts`?"
+    assert expected in str(caught.value.problems[0])
 
 
 def test_a_plan_names_the_package_below_an_app_and_makes_only_its_boxes_again() -> None:

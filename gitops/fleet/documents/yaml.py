@@ -74,12 +74,15 @@ class Document:
         return Document(self.file, value, marks, keys)
 
 
-class _StopReading(Exception):  # noqa: N818 - no error of its own: the problem is reported
+class StopReading(Exception):  # noqa: N818 - no error of its own: the problem is reported
     """The rest of the file cannot be judged."""
 
 
-def load(data: bytes, file: str, problems: list[Problem]) -> Document | None:
-    """Read one file. None when it has mistakes, which are then in `problems`. An empty file gives the value None."""
+def load(data: bytes, file: str, problems: list[Problem], dialect: "type[Builder] | None" = None) -> Document | None:
+    """Read one file. None when it has mistakes, which are then in `problems`. An empty file gives the value None.
+
+    `dialect` reads what is another format's own affair (fragments.py).
+    """
     before = len(problems)
     if len(data) > MAX_BYTES:
         problems.append(Problem(file, 1, 1, f"{len(data)} bytes are too many", f"use at most {MAX_BYTES} bytes a file"))
@@ -91,7 +94,7 @@ def load(data: bytes, file: str, problems: list[Problem]) -> Document | None:
         column = error.start - data.rfind(b"\n", 0, error.start)
         problems.append(Problem(file, line, column, "not UTF-8", "save the file as UTF-8"))
         return None
-    builder = _Builder(Document(file), problems)
+    builder = (dialect or Builder)(Document(file), problems)
     try:
         builder.build(text)
     except yaml.MarkedYAMLError as error:
@@ -102,12 +105,12 @@ def load(data: bytes, file: str, problems: list[Problem]) -> Document | None:
         )
     except yaml.YAMLError as error:
         problems.append(Problem(file, 1, 1, f"not YAML: {str(error).splitlines()[0]}", "remove what is no text"))
-    except _StopReading:
+    except StopReading:
         pass
     return builder.document if len(problems) == before else None
 
 
-class _Builder:
+class Builder:
     """Turns libyaml's events into values: no node is made for what is refused, and nothing is ever expanded."""
 
     def __init__(self, document: Document, problems: list[Problem]) -> None:
@@ -121,10 +124,10 @@ class _Builder:
             if isinstance(event, yaml.StreamEndEvent):
                 return
             if self._nodes:
-                self._note(event, "a second document", "keep one document a file")
-                raise _StopReading
+                self.note(event, "a second document", "keep one document a file")
+                raise StopReading
             if event.version or event.tags:
-                self._note(event, "a YAML directive", "remove the line that begins with %")
+                self.note(event, "a YAML directive", "remove the line that begins with %")
             self.document.value = self._value(next(events), events, (), 0)
             next(events)
 
@@ -133,15 +136,22 @@ class _Builder:
         self.document.marks[path] = _mark(event)
         if self._nodes > MAX_NODES or depth > MAX_DEPTH:
             limit = f"at most {MAX_NODES} values, {MAX_DEPTH} deep"
-            self._note(event, "the file holds too much", f"use {limit}")
-            raise _StopReading
+            self.note(event, "the file holds too much", f"use {limit}")
+            raise StopReading
         if isinstance(event, yaml.AliasEvent):
-            self._note(event, f"alias *{event.anchor}", "write the value out")
-            return None
-        if event.anchor:
-            self._note(event, f"anchor &{event.anchor}", "remove it, and write the value out where it is used")
+            return self._alias(event, depth)
         if event.tag:
-            self._note(event, f"tag {event.tag}", "remove it; quote the value if it is a string")
+            self.note(event, f"tag {event.tag}", "remove it; quote the value if it is a string")
+        return self._anchored(event, events, path, depth) if event.anchor else self._plain(event, events, path, depth)
+
+    def _alias(self, event: Any, depth: int) -> Any:
+        self.note(event, f"alias *{event.anchor}", "write the value out")
+
+    def _anchored(self, event: Any, events: Iterator[Any], path: Path, depth: int) -> Any:
+        self.note(event, f"anchor &{event.anchor}", "remove it, and write the value out where it is used")
+        return self._plain(event, events, path, depth)
+
+    def _plain(self, event: Any, events: Iterator[Any], path: Path, depth: int) -> Any:
         if isinstance(event, yaml.MappingStartEvent):
             return self._mapping(events, path, depth)
         if isinstance(event, yaml.SequenceStartEvent):
@@ -153,23 +163,30 @@ class _Builder:
         for event in events:
             if isinstance(event, yaml.MappingEndEvent):
                 break
+            if isinstance(event, yaml.ScalarEvent) and event.value == "<<" and not event.style:
+                self._merge(event, events, path, depth)
+                continue
             key = self._key(event)
             place = (*path, key)
             if key in result:
                 first = self.document.keys[place][0]
-                self._note(event, f"duplicate key `{key}`", f"the first is in line {first}; keep one")
+                self.note(event, f"duplicate key `{key}`", f"the first is in line {first}; keep one")
                 self._value(next(events), events, (*path, key, "duplicate"), depth + 1)
                 continue
             self.document.keys[place] = _mark(event)
             result[key] = self._value(next(events), events, place, depth + 1)
         return result
 
+    def _merge(self, event: Any, events: Iterator[Any], path: Path, depth: int) -> None:
+        self.note(event, "merge key `<<`", "write the keys out")
+        self._value(next(events), events, (*path, "<<"), depth + 1)
+
     def _key(self, event: Any) -> str:
         if not isinstance(event, yaml.ScalarEvent):
-            self._note(event, "a key that is no string", "use plain names as keys")
-            raise _StopReading
-        if event.anchor or event.tag or event.value == "<<":
-            self._note(event, f"anchor, tag or merge key at `{event.value}`", "write the keys out")
+            self.note(event, "a key that is no string", "use plain names as keys")
+            raise StopReading
+        if event.anchor or event.tag:
+            self.note(event, f"anchor or tag at `{event.value}`", "write the keys out")
         self._check_text(event)
         return str(event.value)
 
@@ -194,22 +211,22 @@ class _Builder:
 
     def _integer(self, event: Any, text: str) -> int:
         if re.fullmatch("[-+]?0[0-9]+", text):
-            self._note(event, f"{text} can be read as octal or decimal", f'write "{text}" if it is a string or a mode')
+            self.note(event, f"{text} can be read as octal or decimal", f'write "{text}" if it is a string or a mode')
         elif len(text) > MAX_DIGITS:
-            self._note(event, "the number is too large", "quote it if it is a string")
+            self.note(event, "the number is too large", "quote it if it is a string")
         else:
             return int(text, 0) if text[:2] in ("0o", "0x") else int(text)
         return 0
 
     def _check_text(self, event: Any) -> None:
         if character := _FORBIDDEN.search(event.value):
-            self._note(event, f"control character U+{ord(character[0]):04X}", "remove it")
+            self.note(event, f"control character U+{ord(character[0]):04X}", "remove it")
 
-    def _note(self, event: Any, message: str, hint: str) -> None:
+    def note(self, event: Any, message: str, hint: str) -> None:
         self._problems.append(Problem(self.document.file, *_mark(event), message, hint))
         self._noted += 1
         if self._noted >= MAX_PROBLEMS:
-            raise _StopReading
+            raise StopReading
 
 
 def _mark(event: Any) -> Mark:

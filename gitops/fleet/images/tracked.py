@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
+from gitops.fleet.documents.fragments import Fragments
 from gitops.fleet.documents.yaml import load
 from gitops.fleet.images.lockfile import DIGEST, NAME, TAG
 from gitops.fleet.packages.dockerfile import Dockerfile
@@ -82,7 +83,7 @@ def tracked(tree: Tree) -> tuple[Tracked, ...]:
 
 
 def _of_file(data: bytes) -> list[Tracked]:
-    document = load(data, COMPOSE, [])
+    document = load(data, COMPOSE, [], Fragments)
     services = document.value.get("services") if document and isinstance(document.value, dict) else None
     each = services.values() if isinstance(services, dict) else ()
     return [one for keys in each if isinstance(keys, dict) and (one := tracked_of(keys))]

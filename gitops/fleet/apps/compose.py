@@ -7,7 +7,7 @@ what is checked here is compose's own affair (the Compose specification), and st
 - an image is a package (`@pkg:` and a path relative to the compose file), or NAME@sha256:DIGEST; a tag may move, so
   images.lock says what it means (`images`);
 - nothing is built on a box, and nothing comes from other files (`include`, `extends`): only what is read is checked;
-- what is bound from the box is below /data or /dev, or beside the file (`./x`);
+- what is bound from the box is below /data or /dev, or beside the file (`./x`); a few files of the system, read-only;
 - seccomp and AppArmor profiles that a service names are files of the app.
 
     app = load_app(tree, "boot/compose/osmo-nitb", "staged", problems)
@@ -22,6 +22,7 @@ from typing import Any
 from gitops.errors import Problem
 from gitops.fleet.budget import spend
 from gitops.fleet.documents.explain import did_you_mean
+from gitops.fleet.documents.fragments import Fragments
 from gitops.fleet.documents.yaml import Document, Path
 from gitops.fleet.documents.yaml import load as load_yaml
 from gitops.fleet.images.lockfile import pins
@@ -35,12 +36,15 @@ from gitops.model import APPS, App, Json, Tree
 BY_DIGEST = re.compile(r"[a-z0-9][a-zA-Z0-9._:/-]{0,200}@sha256:[0-9a-f]{64}")
 BINDABLE = ("/data", "/dev")
 """What a user container may see of the box: its data and its devices, never what the box boots from."""
+READABLE = ("/etc/localtime", "/etc/timezone", "/lib/modules")
+"""And what it may read: pkg/docker has these."""
+LINK = 0o120000
 
 
 def load_app(tree: Tree, folder: str, pull: str, problems: list[Problem]) -> App | None:
     """One app. None when it has mistakes, which are then in `problems`."""
     before, path = len(problems), f"{folder}/{FILE}"
-    document = load_yaml(tree.read(path), path, problems)
+    document = load_yaml(tree.read(path), path, problems, Fragments)
     if document is None:
         return None
     reader = _Reader(tree, document, folder)
@@ -64,7 +68,12 @@ def load_apps(
         elif name in apps:
             problems.append(level.problem(place, f"two apps are named `{name}`", "rename one folder"))
         else:
-            apps[name] = load_app(tree, rule.app, rule.pull, problems)
+            apps[name] = app = load_app(tree, rule.app, rule.pull, problems)
+            for number, service in enumerate(rule.unwatched if app else ()):
+                if app and service not in app.images:
+                    hint = did_you_mean(service, list(app.images))
+                    wrong = f"{rule.app} has no service `{service}`"
+                    problems.append(level.problem(("compose", index, "unwatched", number), wrong, hint))
     services = {container.name for container in base.spec.services}
     if (apps or base.apps) and not {"docker", "compose"} <= services:
         hint = "name boot/docker.yml among the role's boot specs"
@@ -89,8 +98,12 @@ def _files(tree: Tree, folder: str, name: str) -> Iterator[Json]:
     prefix = f"{folder}/"
     for path, entry in sorted(each for each in tree.entries().items() if each[0].startswith(prefix)):
         inside = path.removeprefix(prefix)
-        if inside != FILE:
-            spend(entry.size, path)
+        if inside == FILE:
+            continue
+        spend(entry.size, path)
+        if entry.mode == LINK:
+            yield {"path": f"{APPS}/{name}/{inside}", "symlink": tree.read(path).decode()}
+        else:
             mode = "0755" if entry.mode & 0o111 else "0644"
             yield {"path": f"{APPS}/{name}/{inside}", "mode": mode, **contents(tree.read(path))}
 
@@ -112,6 +125,7 @@ class _Reader:
             yield self._problem((), f"`{name}` is no name for an app", "use lower-case letters, digits and `-`")
         if "include" in self._document.value:
             yield self._problem(("include",), "other files are not read", "write their services here")
+        yield from self._links()
         yield from self._named_volumes()
         for kind in ("configs", "secrets"):
             yield from self._files_of(kind)
@@ -134,6 +148,8 @@ class _Reader:
             self.images[name] = f"{tracked.reference}@{digest}"
         else:
             yield from self._image(name, keys.get("image"), (*place, "image"))
+        for kind in ("configs", "secrets"):
+            yield from self._modes(keys.get(kind), (*place, kind))
         for index, volume in enumerate(_list(keys.get("volumes"))):
             yield from self._volume(volume, (*place, "volumes", index))
         for index, option in enumerate(_list(keys.get("security_opt"))):
@@ -157,6 +173,26 @@ class _Reader:
             )
             yield self._problem(place, f"`{image}` does not say which image it is", hint)
 
+    def _modes(self, files: Any, place: Path) -> Iterator[Problem]:
+        """In quotes, compose reads a mode as a decimal number: "0440" would be 0670."""
+        for index, file in enumerate(_list(files)):
+            mode = file.get("mode") if isinstance(file, dict) else None
+            if isinstance(mode, str):
+                hint = "write it as a number, without quotes: mode: 0440"
+                yield self._problem((*place, index, "mode"), f'compose reads "{mode}" as a decimal number', hint)
+
+    def _links(self) -> Iterator[Problem]:
+        """Beside the compose file a link names something that is there, too: nothing else of the repository comes."""
+        entries, prefix = self._tree.entries(), f"{self._folder}/"
+        for path, entry in entries.items():
+            if path.startswith(prefix) and entry.mode == LINK:
+                target = self._tree.read(path).decode(errors="replace")
+                there = posixpath.normpath(posixpath.join(posixpath.dirname(path), target))
+                inside = there.startswith(prefix)
+                if not inside or not (there in entries or any(each.startswith(f"{there}/") for each in entries)):
+                    hint = "copy the file here, or fix the link"
+                    yield Problem(path, 1, 1, f"the link's target `{target}` is not in {self._folder}", hint)
+
     def _named_volumes(self) -> Iterator[Problem]:
         """A named volume may be a bind mount in disguise: the `local` driver takes any `device`."""
         volumes = self._document.value.get("volumes")
@@ -175,8 +211,12 @@ class _Reader:
     def _volume(self, volume: Any, place: Path) -> Iterator[Problem]:
         if isinstance(volume, dict):
             source = _path(volume.get("source", "")) if volume.get("type") == "bind" else ""
+            closed = volume.get("read_only") is True
         else:
-            source = str(volume).partition(":")[0] if ":" in str(volume) else ""
+            source, _, rest = str(volume).partition(":") if ":" in str(volume) else ("", "", "")
+            closed = "ro" in rest.partition(":")[2].split(",")
+        if closed and posixpath.normpath(source) in READABLE:
+            return
         yield from self._source(source, place)
 
     def _source(self, source: str, place: Path) -> Iterator[Problem]:
@@ -187,6 +227,8 @@ class _Reader:
             clean = posixpath.normpath(source)
             if not any(clean == top or clean.startswith(f"{top}/") for top in BINDABLE):
                 hint = "user data is below /data, devices below /dev; files of the app are `./NAME`"
+                if clean in READABLE:
+                    hint = f"it may be read: {clean}:{clean}:ro"
                 yield self._problem(place, f"`{source}` of the box is not for user containers", hint)
         elif source.startswith((".", "~")):
             yield from self._beside(source, place)

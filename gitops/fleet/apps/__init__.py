@@ -1,0 +1,1 @@
+"""User containers: what a compose file may say, and which of its services must run."""
