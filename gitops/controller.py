@@ -31,6 +31,8 @@ from gitops.sign.enrolled import remember
 from gitops.source import GitSource
 from gitops.source.memory import StoredMemory
 from gitops.store import LeaseError, Store
+from gitops.workflows.composing.complaints import check
+from gitops.workflows.composing.program import built
 from gitops.workflows.enrolment.host_keys import certify
 from gitops.workflows.journal import Journal, Pass, Stopwatch
 from gitops.workflows.offer import Offer
@@ -135,7 +137,10 @@ class Controller:
         """The fleet at a revision; read again only when the commit is another one."""
         if self._fleet is None or self._fleet[0] != revision.commit:
             tree = self._source.tree(revision)
-            self._fleet = (revision.commit, load_fleet(tree, platform=self._settings.platform))
+            fleet = load_fleet(tree, platform=self._settings.platform)
+            if program := built(self._settings.state / "compose", self._store, fleet):
+                check(program, tree, fleet)
+            self._fleet = (revision.commit, fleet)
         return self._fleet[1]
 
     def _make(self, fleet: Fleet, todo: Plan, watch: Stopwatch) -> int:

@@ -90,6 +90,16 @@ def test_an_app_is_its_compose_file_and_what_stands_beside_it() -> None:
         ("restart: always", "restart: *other", ":4:14: there is no &other before this"),
         ("restart: always", "<<: 5", "`<<` merges keys and values"),
         ("restart: always", "cpus: 08", "08 is no octal number"),
+        ("restart: always", "platform: linux/arm64", ":4:15: boxes are linux/amd64"),
+        (
+            "restart: always",
+            "user: $WHO",
+            ":4:11: nobody sets the variable WHO; write `WHO=...` into boot/compose/net/.env",
+        ),
+        ("restart: always", "user: '${WHO:?say it}'", "nobody sets the variable WHO"),
+        ("restart: always", "env_file: other.env", "there is no `./other.env` in boot/compose/net"),
+        ("restart: always", "env_file: [/etc/shadow]", "there is no `/etc/shadow` in boot/compose/net"),
+        ("restart: always", "env_file: [{path: ../../x, required: false}]", "there is no `../../x`"),
     ],
 )
 def test_mistakes_are_named_with_their_place(old: str, new: str, expected: str) -> None:
@@ -145,6 +155,22 @@ def test_a_link_beside_the_compose_file_stays_a_link_and_leads_nowhere_else() ->
         assert load_app(tree.with_link(f"{APP}/certs/now.pem", target), APP, "staged", problems) is None
         said = str(problems.pop(0))
         assert f"certs/now.pem:1:1: the link's target `{target}` is not in {APP}" in said and not problems
+
+
+@pytest.mark.parametrize(
+    "keys",
+    [
+        "user: $$WHO",
+        "user: '${WHO:-900}'",
+        "user: ${WHO-}",
+        "user: ${HOME}",
+        "user: $SAID",
+        "env_file: [core.cfg, {path: not-there, required: false}]",
+    ],
+)
+def test_what_somebody_sets_or_may_lack_is_no_mistake(keys: str) -> None:
+    files = {"docker-compose.yml": COMPOSE.replace("restart: always", keys), ".env": "# x\nexport SAID = 1\n"}
+    assert isinstance(loaded(**files), App)
 
 
 def test_every_mistake_of_an_app_comes_in_one_run() -> None:

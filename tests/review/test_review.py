@@ -86,7 +86,7 @@ def test_a_box_gets_the_gravest_class_and_every_cause(change: Mapping[str, str],
                 + "}\n"
             },
             Change.containers,
-            "app net changed",
+            "app net, health checks changed",
         ),
         ({"pkg/base/file": "x"}, Change.services, "pkg/base changed"),
         ({"pkg/hlr/file": "x", "fleet.yaml": "poll: 60\n"}, Change.containers, "pkg/hlr, poll changed"),

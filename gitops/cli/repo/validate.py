@@ -1,5 +1,6 @@
 """`toweros validate [DIR]`: every mistake of a fleet repo in one run."""
 
+import os
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import asdict
@@ -9,12 +10,17 @@ from typing import Annotated
 import typer
 from rich.text import Text
 
+from gitops.builders.places import Places
 from gitops.cli.output import Output, OutputOption, emit, talk
 from gitops.errors import FleetError, Problem, TowerosError
 from gitops.fleet import load_fleet
-from gitops.model import Tree
+from gitops.model import Fleet, Tree
 from gitops.source import FolderTree
+from gitops.workflows.composing.complaints import check
+from gitops.workflows.composing.program import fetched
 
+CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "toweros" / "compose"
+"""Keeps the pinned compose between runs."""
 MAX_LINE = 200
 """Characters of a line that are shown."""
 
@@ -31,6 +37,7 @@ def validate(
     tree = FolderTree(folder)
     try:
         fleet = load_fleet(tree)
+        asked = _ask_compose(tree, fleet)
     except FleetError as error:
         lines = _lines(tree, error.problems)
         rows = [asdict(problem) | {"text": line} for problem, line in zip(error.problems, lines, strict=True)]
@@ -41,7 +48,19 @@ def validate(
         raise typer.Exit(1) from error
     if output is not Output.table:
         emit([], output, str)
+    if not asked:
+        talk.print("docker compose itself was not asked: no mirror has the pinned version now")
     talk.print(f"no mistakes: {len(fleet.boxes)} boxes, {len(fleet.packages)} packages")
+
+
+def _ask_compose(tree: Tree, fleet: Fleet) -> bool:
+    """What Docker compose itself says of the apps. False: the program cannot be had now. Raises `FleetError`."""
+    if not any(box.apps for box in fleet.boxes.values()):
+        return True
+    program = fetched(CACHE, Places())
+    if program:
+        check(program, tree, fleet)
+    return program is not None
 
 
 def _lines(tree: Tree, problems: Sequence[Problem]) -> list[str]:

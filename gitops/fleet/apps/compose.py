@@ -16,10 +16,11 @@ what is checked here is compose's own affair (the Compose specification), and st
 
 import posixpath
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Any
 
 from gitops.errors import Problem
+from gitops.fleet.apps.variables import ON_EVERY_BOX, environment_of, set_in, unset
 from gitops.fleet.budget import spend
 from gitops.fleet.documents.explain import did_you_mean
 from gitops.fleet.documents.fragments import Fragments
@@ -39,15 +40,16 @@ BINDABLE = ("/data", "/dev")
 READABLE = ("/etc/localtime", "/etc/timezone", "/lib/modules")
 """And what it may read: pkg/docker has these."""
 LINK = 0o120000
+PLATFORM = "linux/amd64"
 
 
-def load_app(tree: Tree, folder: str, pull: str, problems: list[Problem]) -> App | None:
-    """One app. None when it has mistakes, which are then in `problems`."""
+def load_app(tree: Tree, folder: str, pull: str, problems: list[Problem], known: Collection[str] = ()) -> App | None:
+    """One app. None when it has mistakes, which are then in `problems`. `known`: variables that the box sets."""
     before, path = len(problems), f"{folder}/{FILE}"
     document = load_yaml(tree.read(path), path, problems, Fragments)
     if document is None:
         return None
-    reader = _Reader(tree, document, folder)
+    reader = _Reader(tree, document, folder, known)
     problems.extend(reader.mistakes())
     if len(problems) > before:
         return None
@@ -68,7 +70,7 @@ def load_apps(
         elif name in apps:
             problems.append(level.problem(place, f"two apps are named `{name}`", "rename one folder"))
         else:
-            apps[name] = app = load_app(tree, rule.app, rule.pull, problems)
+            apps[name] = app = load_app(tree, rule.app, rule.pull, problems, environment_of(base.spec))
             for number, service in enumerate(rule.unwatched if app else ()):
                 if app and service not in app.images:
                     hint = did_you_mean(service, list(app.images))
@@ -111,8 +113,8 @@ def _files(tree: Tree, folder: str, name: str) -> Iterator[Json]:
 class _Reader:
     """Looks through one compose file."""
 
-    def __init__(self, tree: Tree, document: Document, folder: str) -> None:
-        self._tree, self._document, self._folder = tree, document, folder
+    def __init__(self, tree: Tree, document: Document, folder: str, known: Collection[str]) -> None:
+        self._tree, self._document, self._folder, self._known = tree, document, folder, known
         self.images: dict[str, str] = {}
 
     def mistakes(self) -> Iterator[Problem]:
@@ -126,6 +128,7 @@ class _Reader:
         if "include" in self._document.value:
             yield self._problem(("include",), "other files are not read", "write their services here")
         yield from self._links()
+        yield from self._variables()
         yield from self._named_volumes()
         for kind in ("configs", "secrets"):
             yield from self._files_of(kind)
@@ -148,6 +151,10 @@ class _Reader:
             self.images[name] = f"{tracked.reference}@{digest}"
         else:
             yield from self._image(name, keys.get("image"), (*place, "image"))
+        if "platform" in keys and not str(keys["platform"]).startswith(PLATFORM):
+            yield self._problem((*place, "platform"), f"boxes are {PLATFORM}", "remove it, and name an image for that")
+        for number, file in enumerate(_files_named(keys.get("env_file"))):
+            yield from self._beside(file, (*place, "env_file", number))
         for kind in ("configs", "secrets"):
             yield from self._modes(keys.get(kind), (*place, kind))
         for index, volume in enumerate(_list(keys.get("volumes"))):
@@ -180,6 +187,13 @@ class _Reader:
             if isinstance(mode, str):
                 hint = "write it as a number, without quotes: mode: 0440"
                 yield self._problem((*place, index, "mode"), f'compose reads "{mode}" as a decimal number', hint)
+
+    def _variables(self) -> Iterator[Problem]:
+        dotenv = f"{self._folder}/.env"
+        beside = set_in(self._tree.read(dotenv)) if dotenv in self._tree.entries() else set()
+        for place, name in unset(self._document.value, {*ON_EVERY_BOX, *self._known, *beside}):
+            hint = f"write `{name}=...` into {dotenv}, a default (`${{{name}:-...}}`), or `$$` for a plain $"
+            yield self._problem(place, f"nobody sets the variable {name}", hint)
 
     def _links(self) -> Iterator[Problem]:
         """Beside the compose file a link names something that is there, too: nothing else of the repository comes."""
@@ -255,6 +269,17 @@ class _Reader:
 def _path(value: Any) -> str:
     """A path as compose reads it where no name of a volume may stand: relative ones need no `./`."""
     return str(value) if str(value).startswith(("/", ".", "~", "$")) else f"./{value}"
+
+
+def _files_named(value: Any) -> list[str]:
+    """Those of `env_file` that must be there."""
+    each = value if isinstance(value, list) else [value] if value else []
+    paths = [one.get("path") if isinstance(one, dict) else one for one in each if not _may_lack(one)]
+    return [_path(path) for path in paths]
+
+
+def _may_lack(file: Any) -> bool:
+    return isinstance(file, dict) and file.get("required") is False and _path(file.get("path", "")).startswith("./")
 
 
 def _list(value: Any) -> list[Any]:

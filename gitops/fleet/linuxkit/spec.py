@@ -151,6 +151,11 @@ def contents(data: bytes) -> Json:
         return {"contentsBase64": base64.b64encode(data).decode()}
 
 
+def bytes_of(file: Json) -> bytes:
+    """The bytes of a `files:` entry that `contents` made."""
+    return base64.b64decode(file["contentsBase64"]) if "contentsBase64" in file else str(file["contents"]).encode()
+
+
 def _not_unique(parts: Sequence[_Part], groups: Sequence[str]) -> Iterator[Problem]:
     for group in groups:
         first: dict[str, str] = {}

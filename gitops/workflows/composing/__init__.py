@@ -1,0 +1,1 @@
+"""What Docker compose itself says of a fleet's apps, before a commit deploys."""

@@ -1,0 +1,125 @@
+"""`docker compose config` over the apps of a fleet: what it refuses, no box can start.
+
+In: the program, a tree, apps. Out: its complaints as `Problem`s, at the line that they speak of. Rules: compose reads
+each app in a folder of its own, as the box will have it, with nothing of this machine's environment; images are names
+that say nothing; it has `SECONDS` for an app.
+
+    check(program, tree, fleet)         # raises FleetError
+"""
+
+import re
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+
+import yaml
+
+from gitops.errors import FleetError, Problem, ProcessError
+from gitops.fleet.apps.variables import environment_of
+from gitops.fleet.documents.fragments import Fragments
+from gitops.fleet.documents.yaml import Document, load
+from gitops.fleet.images.tracked import COMPOSE
+from gitops.fleet.linuxkit.spec import bytes_of
+from gitops.model import APPS, App, Fleet, Tree
+from gitops.process import run
+
+SECONDS = 30.0
+SOME_IMAGE = f"localhost/image@sha256:{'0' * 64}"
+HINT = "compose itself says so: it would not start the app"
+SECTIONS = {
+    "network": "networks",
+    "volume": "volumes",
+    "config": "configs",
+    "secret": "secrets",
+    "service": "depends_on",
+}
+_UNKNOWN = re.compile(r"(\S+) Additional property (.+) is not allowed")
+_UNDEFINED = re.compile(r'service "([\w.-]+)" (?:refers to|depends on) undefined (\w+) "?([\w.-]+)')
+_PATH = re.compile(r"(?:services|volumes|networks|configs|secrets)(?:\.[\w-]+|\[[\w.-]+\])+")
+_SERVICE = re.compile(r'service "?([\w.-]+)"?')
+
+
+def check(program: Path, tree: Tree, fleet: Fleet) -> None:
+    """Every app of every box, each once.
+
+    Raises:
+        FleetError: compose refuses one.
+    """
+    apps = {app.path: (app, environment_of(box.spec)) for box in fleet.boxes.values() for app in box.apps}
+    problems = [problem for app, given in apps.values() for problem in complaints(program, tree, app, given)]
+    if problems:
+        raise FleetError(problems)
+
+
+def complaints(program: Path, tree: Tree, app: App, environment: Mapping[str, str]) -> list[Problem]:
+    """What compose says of one app; of several mistakes it names the first."""
+    with tempfile.TemporaryDirectory(prefix="compose-") as name:
+        folder = Path(name, app.name)
+        _write(folder, app)
+        try:
+            run(
+                [program.absolute(), "-p", app.name, "-f", COMPOSE, "--profile", "*", "config", "--quiet"],
+                cwd=folder, env={**environment, "HOME": "/root", "PATH": "/usr/sbin:/usr/bin"}, timeout=SECONDS,
+            )  # fmt: skip
+        except ProcessError as error:
+            path = f"{app.path}/{COMPOSE}"
+            document = load(tree.read(path), path, [], Fragments) or Document(path)
+            return [_problem(document, _said(error, folder))]
+    return []
+
+
+def _write(folder: Path, app: App) -> None:
+    """The app as the box has it, but for its images."""
+    folder.mkdir(parents=True)
+    for file in app.files:
+        path = folder / Path(file["path"]).relative_to(f"{APPS}/{app.name}")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if "symlink" in file:
+            path.symlink_to(file["symlink"])
+        else:
+            path.write_bytes(bytes_of(file))
+    services = {name: {**keys, "image": SOME_IMAGE} for name, keys in app.compose["services"].items()}
+    text = yaml.safe_dump({**app.compose, "services": services}, sort_keys=False, allow_unicode=True)
+    (folder / COMPOSE).write_text(text)
+
+
+def _said(error: ProcessError, folder: Path) -> str:
+    """Its first words that are no warning; paths as the app has them."""
+    lines = (line.replace(f"{folder}/", "").strip() for line in error.log.splitlines())
+    words = (line.removeprefix(f"validating {COMPOSE}: ") for line in lines if line and "level=warning" not in line)
+    return next((line for line in words if not line.endswith("error(s):")), error.message)
+
+
+def _problem(document: Document, said: str) -> Problem:
+    place, key = _place(document, said)
+    return document.problem(place, said, HINT, key=key)
+
+
+def _place(document: Document, said: str) -> tuple[tuple[str | int, ...], bool]:
+    """The part of the file that a complaint is about, and whether its key is meant."""
+    if match := _UNKNOWN.search(said):
+        parts = () if match[1] == "(root)" else _parts(match[1])
+        below = (where for where in document.keys if where[: len(parts)] == parts and where[-1] == match[2])
+        return next(below, parts), True
+    if match := _UNDEFINED.search(said):
+        return ("services", match[1], SECTIONS.get(match[2], match[2])), True
+    if match := _PATH.search(said):
+        return _parts(match[0]), False
+    if match := _SERVICE.search(said):
+        return ("services", match[1]), True
+    word = match[1] if (match := re.search(r"env file (\S+) not found", said)) else said.rpartition(": ")[2]
+    return next((where for where in document.marks if _value(document, where) == word), ()), False
+
+
+def _parts(path: str) -> tuple[str | int, ...]:
+    return tuple(int(part) if part.isdigit() else part for part in re.split(r"[.\[\]]+", path) if part)
+
+
+def _value(document: Document, where: tuple[str | int, ...]) -> object:
+    value = document.value
+    for part in where:
+        try:
+            value = value[part]
+        except (KeyError, IndexError, TypeError):  # within a fragment
+            return None
+    return value
