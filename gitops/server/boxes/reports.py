@@ -11,7 +11,6 @@ from dataclasses import replace
 from typing import Annotated, Literal
 
 import anyio
-import structlog
 from anyio import to_thread
 from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
@@ -21,14 +20,13 @@ from starlette.requests import ClientDisconnect
 from gitops.errors import DocumentError
 from gitops.model import REPORT_FORMAT, EventType, Failure, Happened, Health, Json, Phase, Report, Reset, Verdict
 from gitops.model.reading import read
+from gitops.server.seldom import Seldom
 from gitops.sign.enrolled import judged
 from gitops.sign.receipts import Receipts
 from gitops.store import Store
 from gitops.store.notes.box_keys import Enrolled, HostCertificate
 from gitops.workflows.enrolment import desk
 from gitops.workflows.safekeeping import ahead
-
-log = structlog.get_logger(__name__)
 
 MAX_BODY = 256 << 10
 """Bytes of one report."""
@@ -139,17 +137,18 @@ def router(store: Store) -> APIRouter:
     """POST /api/v1/boxes/BOX/report."""
     routes = APIRouter()
     at_a_time = anyio.CapacityLimiter(AT_A_TIME)
+    refused = Seldom("report.refused")
 
     @routes.post("/api/v1/boxes/{name}/report", status_code=204)
     async def report(name: str, request: Request) -> Response:
         body = await _bounded(request)
-        headers = await to_thread.run_sync(answer, store, name, body, limiter=at_a_time)
+        headers = await to_thread.run_sync(answer, store, name, body, refused, limiter=at_a_time)
         return Response(status_code=204, headers=headers)
 
     return routes
 
 
-def answer(store: Store, name: str, body: bytes) -> dict[str, str]:
+def answer(store: Store, name: str, body: bytes, refused: Seldom) -> dict[str, str]:
     """Take a report. The receipt's header, of a refusal too: that proves that the server was reached.
 
     Raises as `take` does.
@@ -157,6 +156,8 @@ def answer(store: Store, name: str, body: bytes) -> dict[str, str]:
     try:
         take(store, name, body)
     except HTTPException as error:
+        if error.status_code == 403:
+            refused.warn(name[:63], error.detail)
         # What was seen already was taken: the answer got lost on the way.
         error.headers = _receipt(store, name, body, error.status_code == 409)
         raise
@@ -190,7 +191,6 @@ def take(store: Store, name: str, body: bytes) -> None:
         raise HTTPException(400, "the body is not a signed report") from error
     text, signature = envelope.report.encode(), envelope.signature
     if not is_name(name) or not desk.believed(store, name, text, signature):
-        log.warning("report.refused", box=name[:63], reason="signature")
         if envelope.key and is_name(name):
             desk.ask(store, name, text, signature, envelope.key, int(time.time()))
         raise HTTPException(403, "the signature is not that of an enrolled box of this name")
