@@ -3,15 +3,14 @@
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
-from functools import cache
-from typing import Any
 
 from sqlalchemy import bindparam, select, update
 from sqlalchemy.engine import Connection
 
 from gitops.model import Event, EventType, Json, Report, Verdict, canonical
 from gitops.store import documents, tables
-from gitops.store.database import Database, inserter, upsert
+from gitops.store.database import Database, upsert
+from gitops.store.history import boots
 from gitops.store.history.events import append
 
 News = Callable[[Report | None, Report], list[tuple[EventType, str, str]]]
@@ -75,10 +74,12 @@ class Boxes:
         """
         received = int(time.time()) if now is None else now
         with self._database.write(durable=False) as connection:
-            if not _count(connection, report):
+            if not boots.count(connection, report, received):
                 return False
             row = connection.execute(LAST, {"box": report.box}).first()
             before = documents.report(row.document) if row else None
+            if not before or before.boot_id != report.boot_id:
+                boots.forget(connection, report)
             since = row.since if row and before and _same_state(before, report) else received
             columns = {"received": received, "since": since, "failed": _failed(connection, report), **_columns(report)}
             upsert(connection, tables.reports, {"box": report.box}, columns)
@@ -101,22 +102,6 @@ def _failed(connection: Connection, report: Report) -> str:
     columns = tables.releases.c
     contents = connection.scalars(select(columns.content).where(columns.release.in_(bad)).distinct())
     return " ".join(sorted(contents))
-
-
-def _count(connection: Connection, report: Report) -> bool:
-    """Take the counter of this boot forward; False when it is not ahead. One statement: two servers may be told."""
-    row = {"box": report.box, "boot_id": report.boot_id, "counter": report.counter}
-    return connection.scalar(_counting(connection.dialect.name), row) is not None
-
-
-@cache
-def _counting(dialect: str) -> Any:
-    statement, counter = inserter(dialect, tables.boots), tables.boots.c.counter
-    return statement.on_conflict_do_update(
-        index_elements=["box", "boot_id"],
-        set_={"counter": statement.excluded.counter},
-        where=counter < statement.excluded.counter,
-    ).returning(counter)
 
 
 def _same_state(before: Report, after: Report) -> bool:

@@ -15,7 +15,7 @@ from gitops.errors import StoreError
 from gitops.store import tables
 from gitops.store.database import Database
 
-VERSIONS = ("0001", "0002", "0003")
+VERSIONS = ("0001", "0002", "0003", "0004")
 """Every version, oldest first. The tables of the first one (0.1.0) do not say theirs."""
 NEWEST = VERSIONS[-1]
 MIGRATIONS = Path(__file__).parent / "migrations"

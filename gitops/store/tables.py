@@ -115,7 +115,9 @@ boots = Table(
     Column("box", BOX, primary_key=True),
     Column("boot_id", String(64), primary_key=True),
     Column("counter", BigInteger, nullable=False),
+    Column("heard", BigInteger, nullable=False, server_default="0"),
 )
+"""A box's newest boots (`gitops.store.history.boots`)."""
 
 events = Table(
     "events",
