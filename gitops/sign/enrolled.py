@@ -23,6 +23,9 @@ from gitops.store import Store
 from gitops.store.notes.box_keys import Enrolled
 
 ON_THE_WAY = "on the way"
+DAY = 86400
+WORDS = 200
+"""Characters of why a box has not followed: its own words may be many."""
 
 
 def remember(store: Store, keys: Path) -> None:
@@ -69,18 +72,30 @@ def following(enrolled: Mapping[str, str], firmware: Json) -> list[str]:
     return [name for name in NAMES if firmware["keys"].get(name, "") != enrolled[name]]
 
 
-def behind(store: Store, name: str, since: float) -> list[str]:
-    """The enrolled boxes of which nobody can say that they list `name` as it is wanted: their report says otherwise, or
-    nothing, or they never sent one. Those that were last heard before `since` (Unix seconds) are left out."""
+def behind(store: Store, name: str, now: float) -> dict[str, str]:
+    """The enrolled boxes of which nobody can say that they list `name` as it is wanted, each with why. `now`: Unix
+    seconds."""
     enrolled = store.notes.get(Enrolled)
+    if not enrolled:
+        return {}
     states = [state for state in store.states.all() if state.enrolled and not state.revoked]
-    asked = [state.name for state in states if enrolled and (state.received > since or not state.received)]
-    said = {box: report.firmware if (report := store.boxes.report(box)) else None for box in asked}
-    return [
-        box
-        for box, firmware in said.items()
-        if enrolled and (not firmware or name in following(enrolled.rows, firmware))
-    ]
+    said = [(state, store.boxes.report(state.name)) for state in states]
+    rows = {state.name: _why(enrolled.rows, name, report, now - state.received) for state, report in said}
+    return {box: why for box, why in rows.items() if why}
+
+
+def _why(enrolled: Mapping[str, str], name: str, report: Report | None, silent: float) -> str:
+    """Why a box holds up what waits for its firmware; "": it does not."""
+    if report is None:
+        return "it never reported"
+    if not report.firmware:
+        return "it says nothing of its firmware: an older agent, or no UEFI variables"
+    if name not in following(enrolled, report.firmware):
+        return ""
+    days = int(silent // DAY)
+    why = [f"silent for {days} day{'s' if days > 1 else ''}"] if days else []
+    why += [] if report.firmware["secure_boot"] else ["Secure Boot is off"]
+    return "; ".join([*why, *report.degraded])[:WORDS] or "it does not list it yet"
 
 
 def _key(name: str, firmware: Json) -> str:

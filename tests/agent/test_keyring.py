@@ -350,7 +350,7 @@ def test_a_whole_box_gets_a_boot_loader_that_starts_later_too_and_its_report_say
         remember(store, folder)
         said, known = box.report(server), store.notes.get(Enrolled)
         assert known and said["health"] == "Healthy", said["degraded"]
-        assert problems(known.rows, said["firmware"]) == [] and behind(store, "db", 0) == []  # type: ignore[arg-type]
+        assert problems(known.rows, said["firmware"]) == [] and behind(store, "db", 0) == {}  # type: ignore[arg-type]
         assert keyring.present("db") == {fingerprint(folder / "db.crt")}
 
 

@@ -14,9 +14,8 @@ from gitops.errors import SettingsError, SignError
 from gitops.sign import keys
 from gitops.sign.enrolled import behind, remember
 from gitops.sign.firmware import renewal
+from gitops.store import Store
 
-FRESH = 7 * 86400
-"""Seconds for which a report holds up a retirement: who is silent for longer is left out, unless it never spoke."""
 NAMED = 6
 
 
@@ -31,9 +30,10 @@ def retire(
     name: Annotated[str, typer.Argument(help="KEK or db.")],
     folder: Annotated[Path | None, typer.Argument(help="The keys folder (default: the setting `keys`).")] = None,
     public: Annotated[Path | None, typer.Option("--public", help="The fleet repo's keys/.")] = None,
-    anyway: Annotated[
-        bool, typer.Option("--anyway", help="Though boxes have not followed: they keep the old.")
-    ] = False,
+    without: Annotated[
+        list[str] | None, typer.Option("--without", metavar="BOX", help="Go on without this one: it keeps the old.")
+    ] = None,
+    anyway: Annotated[bool, typer.Option("--anyway", help="Without all that have not followed.")] = False,
     config: ConfigOption = None,
 ) -> None:
     """Let boxes drop the KEK or db before the newest: each does so when all that it starts is signed by the newest."""
@@ -41,15 +41,32 @@ def retire(
         raise SettingsError(f"nothing of {name} is to be retired", hint="KEK or db")
     settings = context.settings(config)
     place, store = folder or settings.keys, context.existing_store(settings)
-    if store and place == settings.keys and not anyway:
-        remember(store, place)
-        waits = behind(store, name, time.time() - FRESH)
-        if waits:
-            hint = "wait for them, or pass --anyway: they keep what they have"
-            raise SignError(f"the new {name} is not yet in the firmware of {_names(waits)}", hint=hint)
+    left = _followed(place, name, store, without or [], anyway) if store and place == settings.keys else {}
     renewal.retire(place, name, datetime.now(UTC))
+    for box, why in left.items():
+        talk.print(f"without {box}: {why}", soft_wrap=True, markup=False)
+    if left:
+        talk.print(f"while the old {name} signs along they go on as before; docs/operations.md says how they come back")
     _commit(place, public)
     talk.print(f"each box drops the old {name} once it can do without; the old pair signs along until you remove it")
+
+
+def _followed(place: Path, name: str, store: Store, without: list[str], anyway: bool) -> dict[str, str]:
+    """The boxes that are left behind, each with why it has not followed.
+
+    Raises:
+        SignError: others have not followed either.
+        SettingsError: one that is named is no box.
+    """
+    for box in without:
+        if not store.boxes.row(box):
+            raise SettingsError(f"--without {box}: no box of this name is enrolled")
+    remember(store, place)
+    waits = behind(store, name, time.time())
+    if missing := {box: why for box, why in waits.items() if box not in without and not anyway}:
+        hint = f"wait for them; or go on without them: {_options(missing)}. They keep the old one"
+        raise SignError(f"the new {name} is not yet in the firmware of {_names(missing)}", hint=hint)
+    return waits
 
 
 def progress(place: Path, config: Path | None) -> list[str]:
@@ -60,10 +77,10 @@ def progress(place: Path, config: Path | None) -> list[str]:
     if not store or not moving:
         return []
     remember(store, place)
-    return [f"{name}: {_standing(place, name, behind(store, name, 0))}" for name in moving]
+    return [f"{name}: {_standing(place, name, behind(store, name, time.time()))}" for name in moving]
 
 
-def _standing(place: Path, name: str, waits: list[str]) -> str:
+def _standing(place: Path, name: str, waits: dict[str, str]) -> str:
     if waits:
         return f"{_names(waits)} {'has' if len(waits) == 1 else 'have'} not followed to the newest certificate yet"
     if not renewal.retired(place, name):
@@ -78,6 +95,12 @@ def _commit(place: Path, public: Path | None) -> None:
     talk.print("`toweros keys export DIR` copies the public halves to the fleet repo's keys/; boxes learn by a release")
 
 
-def _names(boxes: list[str]) -> str:
+def _names(boxes: dict[str, str]) -> str:
     more = len(boxes) - NAMED
-    return ", ".join(boxes[:NAMED]) + (f" and {more} more" if more > 0 else "")
+    named = [f"{box} ({why})" for box, why in list(boxes.items())[:NAMED]]
+    return ", ".join(named) + (f" and {more} more" if more > 0 else "")
+
+
+def _options(boxes: dict[str, str]) -> str:
+    """To be typed as it is."""
+    return " ".join(f"--without {box}" for box in boxes) if len(boxes) <= NAMED else "--without BOX ..., or --anyway"

@@ -80,7 +80,7 @@ def status(
     for sentence in keys.warnings(rows):
         talk.print(f"[yellow]warning:[/yellow] {sentence}")
     for sentence in firmware.progress(place, config) if ours else ():
-        talk.print(sentence)
+        talk.print(sentence, soft_wrap=True, markup=False)
 
 
 def _controller_of(place: Path, config: Path | None) -> Settings | None:

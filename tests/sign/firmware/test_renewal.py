@@ -48,7 +48,7 @@ def test_nobody_is_asked_to_drop_what_a_box_still_needs_unless_somebody_says_so(
     reports(here.store, 1, folder / "db.crt")
     done = toweros("keys", "rotate", "db", "--public", public)
     assert done.exit_code == 0 and (public / keys.FIRMWARE).is_file(), done.output
-    assert "db: demo-1 has not followed" in toweros("keys", "status").stderr
+    assert "db: demo-1 (it does not list it yet) has not followed" in toweros("keys", "status").stderr
     with pytest.raises(SignError, match="the new db is not yet in the firmware of demo-1"):
         raise_of(toweros("keys", "retire", "db"))
     assert [row.drops for row in renewal._rows(folder)] == [()]
@@ -63,13 +63,52 @@ def test_nobody_is_asked_to_drop_what_a_box_still_needs_unless_somebody_says_so(
     here.store.boxes.enroll("demo-2", "c" * 64)
     older = Report("demo-2", "boot", 1, 0, "1", 1, "b" * 64, "c" * 64, Phase.IDLE, Health.HEALTHY)
     assert here.store.boxes.save_report(older)
-    assert "db: demo-0, demo-2 have not followed" in toweros("keys", "status").stderr, "one is mute, one an older agent"
-    assert "demo-0, demo-2" in str(toweros("keys", "retire", "db").exception)
+    mute, older_agent = "demo-0 (it never reported)", "demo-2 (it says nothing of its firmware: an older agent,"
+    assert f"db: {mute}, {older_agent}" in toweros("keys", "status").stderr
+    assert f"{mute}, {older_agent}" in str(toweros("keys", "retire", "db").exception)
     for name in ("demo-0", "demo-2"):
         here.store.boxes.revoke(name)
     said = toweros("keys", "status")
     assert "db: every box has followed" in said.stderr and "db.old.key" in said.stdout
     assert toweros("keys", "retire", "db", "--anyway").exit_code == 0, "once more: nothing is lost by it"
+
+
+def test_a_box_that_cannot_follow_holds_nobody_up_for_ever_and_is_left_behind_by_name_alone(here: Kit) -> None:
+    store, folder = here.store, here.folder / "keys"
+    old = digest([der((folder / "db.crt").read_bytes())])
+    assert toweros("keys", "rotate", "db").exit_code == 0
+    told = {"secure_boot": True, "setup_mode": False, "keys": {"PK": "", "KEK": "", "db": old}}
+    refuses = "the firmware does not take the update of db: Operation not permitted"
+    for name, firmware, degraded, when in (
+        ("refuses", told, (refuses,), time.time()),
+        ("open", told | {"secure_boot": False}, (), time.time()),
+        ("bios", None, (), time.time()),
+        ("missing", told, (), time.time() - 30 * 86400),
+    ):
+        store.boxes.enroll(name, "a" * 64)
+        said = Report(name, "boot", 1, 0, "1", 1, "b" * 64, "c" * 64, Phase.IDLE, Health.HEALTHY, degraded=degraded)
+        assert store.boxes.save_report(replace(said, firmware=firmware), int(when))
+    why = {
+        "bios": "it says nothing of its firmware: an older agent, or no UEFI variables",
+        "missing": "silent for 30 days",
+        "open": "Secure Boot is off",
+        "refuses": refuses,
+    }
+    held = toweros("keys", "retire", "db").exception
+    assert ", ".join(f"{box} ({each})" for box, each in why.items()) in str(held)
+    assert " ".join(f"--without {box}" for box in why) in held.hint  # type: ignore[union-attr]
+    some = [word for box in why if box != "missing" for word in ("--without", box)]
+    assert "in the firmware of missing (silent" in str(toweros("keys", "retire", "db", *some).exception)
+    with pytest.raises(SettingsError, match="--without demo-x: no box of this name"):
+        raise_of(toweros("keys", "retire", "db", "--without", "demo-x"))
+    assert [row.drops for row in renewal._rows(folder)] == [()], "nothing happened so far"
+    done = toweros("keys", "retire", "db", *some, "--without", "missing")
+    assert done.exit_code == 0 and [bool(row.drops) for row in renewal._rows(folder)] == [False, True]
+    for box, each in why.items():
+        assert f"without {box}: {each}" in done.stderr
+    status = toweros("keys", "status").stderr
+    assert all(f"{box} ({each})" in status for box, each in why.items()), "nobody is forgotten"
+    assert "without missing: silent" in toweros("keys", "retire", "db", "--anyway").stderr
 
 
 def raise_of(result: object) -> None:
