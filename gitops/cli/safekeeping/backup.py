@@ -18,6 +18,7 @@ def register(app: typer.Typer) -> None:
 def backup(
     target: Annotated[Path, typer.Argument(metavar="FILE|DIR", help="The file; or the folder that it goes into.")],
     everything: Annotated[bool, typer.Option("--everything", help="With all files: nothing is built anew.")] = False,
+    unsigned: Annotated[bool, typer.Option("--unsigned", help="Though the keys are elsewhere.")] = False,
     config: ConfigOption = None,
     state: StateOption = None,
 ) -> None:
@@ -25,7 +26,8 @@ def backup(
     from gitops.workflows.safekeeping.backup import Backup, not_in_it
 
     settings = context.settings(config, state)
-    made = Backup(context.store(config, state), everything=everything).write(target, int(time.time()))
+    keys = None if unsigned else settings.keys
+    made = Backup(context.store(config, state), keys, everything=everything).write(target, int(time.time()))
     size = f"{made.size / 1e6:.1f} MB, {len(made.head.files)} files"
     talk.print(f"{made.file}: {size}, {made.head.revision or 'nothing deployed yet'}", soft_wrap=True)
     for name in made.head.left_out:

@@ -19,6 +19,9 @@ def register(app: typer.Typer) -> None:
 def restore(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="What `toweros backup` made.")],
     replace: Annotated[bool, typer.Option("--replace", help="Over what is there, which is kept aside.")] = False,
+    unsigned: Annotated[
+        bool, typer.Option("--unsigned", help="Though no key of ours has signed it: whoever made it is the controller.")
+    ] = False,
     config: ConfigOption = None,
     state: StateOption = None,
 ) -> None:
@@ -26,7 +29,7 @@ def restore(
     from gitops.workflows.safekeeping.restore import Restore
 
     settings = context.settings(config, state)
-    head = Restore(settings).take(file, replace=replace, now=int(time.time()))
+    head = Restore(settings).take(file, replace=replace, now=int(time.time()), unsigned=unsigned)
     talk.print(f"{settings.state} is as it was at {moment(head.made)}, {head.revision or 'nothing deployed'}")
     talk.print(f"next: the newest keys in {settings.keys}; then `toweros apply` or `toweros run`", soft_wrap=True)
     newer = "what is signed from now on is newer than all that boxes have seen"

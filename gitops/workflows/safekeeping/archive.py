@@ -4,8 +4,8 @@ In: names and their bytes; or a file. Out: the file, there whole or not at all; 
 is named by its own digest, so a flipped bit is found before anything is read by it; what is not listed is refused, and
 so is what would unpack to more than the file has; a format that is not ours is refused by its number.
 
-    write(Path("toweros.backup"), head, {"id": Small(b"..."), "blobs/sha256/HEX": Large(path, HEX, size)})
-    head = read_head(Path("toweros.backup"))
+    write(Path("toweros.backup"), head, {"id": b"...", "blobs/sha256/HEX": path}, sign)
+    head, seal = read_head(Path("toweros.backup"))
     unpack(Path("toweros.backup"), head, folder)
 """
 
@@ -16,7 +16,7 @@ import os
 import re
 import shutil
 import tarfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -29,7 +29,9 @@ from gitops.model import BlobRef, canonical, sha256
 from gitops.model.reading import read
 from gitops.store.files.blobs import CHUNK, sync_folder
 
-FORMAT = 1
+FORMAT = 2
+"""1 had no signature."""
+SIGNATURE, MAX_SIGNATURE = "signature.json", 4096
 HEAD = re.compile(r"toweros-backup\.([0-9a-f]{64})\.json")
 MAX_HEAD = 256 << 20
 """Bytes of the list: a million files."""
@@ -56,13 +58,22 @@ class Head:
         return canonical(asdict(self) | {"format": FORMAT, "left_out": list(self.left_out)})
 
 
+@dataclass(frozen=True)
+class Seal:
+    """The digest of a backup's list, and what somebody says in `SIGNATURE` of that; empty: nobody does."""
+
+    listed: str
+    signature: bytes = b""
+
+
 _HEAD = TypeAdapter(Head)
 Source = bytes | Path
 """What goes into a backup: bytes, or a file that does not change."""
 
 
-def write(target: Path, head: Head, sources: Mapping[str, Source]) -> None:
-    """Write a backup whose list is complete; `target` is what it was, or the whole new file.
+def write(target: Path, head: Head, sources: Mapping[str, Source], sign: Callable[[str], bytes] | None = None) -> None:
+    """Write a backup whose list is complete; `target` is what it was, or the whole new file. `sign` makes the content
+    of `SIGNATURE` from the digest of the list.
 
     Raises:
         StoreError: it cannot be written, or a file changed on the way.
@@ -70,6 +81,9 @@ def write(target: Path, head: Head, sources: Mapping[str, Source]) -> None:
     text = head.encode()
     with _arriving(target) as new, tarfile.open(fileobj=new, mode="w", format=tarfile.GNU_FORMAT) as tar:
         _add(tar, f"toweros-backup.{sha256(text)}.json", len(text), io.BytesIO(text))
+        if sign:
+            signature = sign(sha256(text))
+            _add(tar, SIGNATURE, len(signature), io.BytesIO(signature))
         for name, ref in head.files.items():
             with _stream(sources[name]) as stream:
                 proving = _Proving(stream)
@@ -78,14 +92,21 @@ def write(target: Path, head: Head, sources: Mapping[str, Source]) -> None:
                 raise StoreError(f"{name} changed while it was copied", hint="try again")
 
 
-def read_head(file: Path) -> Head:
-    """What a backup says of itself.
+def read_head(file: Path) -> tuple[Head, Seal]:
+    """What a backup says of itself, and who says so.
 
     Raises:
         StoreError: it is no backup, is damaged, or of a newer TowerOS.
     """
     with _opened(file) as tar:
-        return _head(file, tar)
+        listed, head = _head(file, tar)
+        member = tar.next()
+        if member is None or member.name != SIGNATURE:
+            return head, Seal(listed)
+        stream = tar.extractfile(member) if _plain(member) and member.size <= MAX_SIGNATURE else None
+        if stream is None:
+            raise StoreError(f"{file} is damaged: its signature is", hint=ANOTHER)
+        return head, Seal(listed, stream.read())
 
 
 def unpack(file: Path, head: Head, folder: Path) -> None:
@@ -100,6 +121,8 @@ def unpack(file: Path, head: Head, folder: Path) -> None:
     with _opened(file) as tar:
         _head(file, tar)
         while member := tar.next():
+            if member.name == SIGNATURE:
+                continue
             ref = head.files.get(member.name)
             if ref is None or member.name in seen or not _plain(member) or member.size != ref.size:
                 raise StoreError(f"{file} is damaged: {member.name[:100]!r} is not as it is listed", hint=ANOTHER)
@@ -154,7 +177,8 @@ def _copied(stream: IO[bytes], place: Path) -> str:
     return proving.digest.hexdigest()
 
 
-def _head(file: Path, tar: tarfile.TarFile) -> Head:
+def _head(file: Path, tar: tarfile.TarFile) -> tuple[str, Head]:
+    """The first member: its digest, and what it says."""
     member = tar.next()
     named = HEAD.fullmatch(member.name) if member and _plain(member) and member.size <= MAX_HEAD else None
     stream = tar.extractfile(member) if member and named else None
@@ -171,7 +195,7 @@ def _head(file: Path, tar: tarfile.TarFile) -> Head:
         raise StoreError(f"{file}: {error.message}", hint=hint) from error
     if strange := [name for name in head.files if not NAME.fullmatch(name) or ".." in name]:
         raise StoreError(f"{file} is damaged: it lists {strange[0][:100]!r}", hint=ANOTHER)
-    return head
+    return named[1], head
 
 
 @contextmanager

@@ -11,7 +11,7 @@ In: a store. Out: a file that `restore` takes. Rules:
 - The database is read while `timestamp.json` stays as it is: a moment at which a pass may die as well.
 - What is damaged or missing is left out and said: the rest is worth more than nothing.
 
-    made = Backup(store).write(Path("/mnt/backups"), now=int(time.time()))
+    made = Backup(store, settings.keys).write(Path("/mnt/backups"), now=int(time.time()))
 """
 
 import json
@@ -32,6 +32,7 @@ from gitops.store.files.blobs import digest_file
 from gitops.store.files.layout import Scratch
 from gitops.store.notes.documents import LastDeployed
 from gitops.workflows.safekeeping.archive import Head, Source, write
+from gitops.workflows.safekeeping.seal import sign
 
 log = structlog.get_logger(__name__)
 
@@ -51,10 +52,11 @@ class Made:
 
 
 class Backup:
-    """Of one store. `everything`: with all files, so that nothing has to be built or fetched again."""
+    """Of one store, signed with the key in `keys`; None: by nobody. `everything`: with all files, so that nothing has
+    to be built or fetched again."""
 
-    def __init__(self, store: Store, *, everything: bool = False) -> None:
-        self._store, self._everything = store, everything
+    def __init__(self, store: Store, keys: Path | None, *, everything: bool = False) -> None:
+        self._store, self._keys, self._everything = store, keys, everything
         self._files: dict[str, BlobRef] = {}
         self._sources: dict[str, Source] = {}
         self._left_out: list[str] = []
@@ -64,7 +66,9 @@ class Backup:
 
         Raises:
             StoreError: there is nothing to back up, the database is damaged, or `target` cannot be written.
+            SignError: there is no key in `keys`.
         """
+        signature = sign(self._keys) if self._keys else None
         if not self._store.paths.identity.is_file():
             hint = "there is something after the first `toweros apply`; is `state` the right folder?"
             raise StoreError(f"{self._store.paths.root} has nothing to back up yet", hint=hint)
@@ -77,7 +81,7 @@ class Backup:
             revision = str(deployed.revision) if deployed else ""
             left_out = tuple(self._left_out)
             head = Head(now, __version__, identity.decode().strip(), revision, self._files, left_out)
-            write(file, head, self._sources)
+            write(file, head, self._sources, signature)
         return Made(file, file.stat().st_size, head)
 
     def _take_all(self, database: Path) -> None:

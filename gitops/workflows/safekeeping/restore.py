@@ -2,6 +2,7 @@
 
 In: a file of `toweros backup`, settings. Out: a state folder and a database as they were. Rules:
 
+- It is signed by a key of ours, unless somebody says that it need not be.
 - Everything is unpacked and proven beside the state first; until then nothing is touched.
 - A live state or database is replaced only when that is said, never while its controller works, and is kept aside.
 - A restore that was stopped has left a mark: nothing but another restore opens such a state.
@@ -32,6 +33,7 @@ from gitops.store.files.blobs import arriving, sync_folder
 from gitops.store.files.layout import Layout, Scratch
 from gitops.store.notes.restored import VersionFloor
 from gitops.workflows.safekeeping.archive import Head, read_head, unpack
+from gitops.workflows.safekeeping.seal import check
 
 log = structlog.get_logger(__name__)
 
@@ -45,14 +47,16 @@ class Restore:
         self._settings, self._paths = settings, Layout(settings.state)
         self._url = database_url(settings)
 
-    def take(self, file: Path, *, replace: bool, now: int) -> Head:
-        """Restore.
+    def take(self, file: Path, *, replace: bool, now: int, unsigned: bool = False) -> Head:
+        """Restore. `unsigned`: whoever made it.
 
         Raises:
-            StoreError: the file is damaged, foreign or newer; there is a state, and `replace` is not said, or its
-                controller works; the disk is full.
+            StoreError: the file is damaged, foreign, newer, or signed by nobody of ours; there is a state, and
+                `replace` is not said, or its controller works; the disk is full.
         """
-        head = read_head(file)
+        head, seal = read_head(file)
+        if not unsigned:
+            check(file, seal, self._settings.keys)
         self._paths.root.mkdir(parents=True, exist_ok=True)
         with self._free(head, replace=replace) as floor, self._paths.scratch(Scratch.restore) as folder:
             new = Layout(Path(folder))

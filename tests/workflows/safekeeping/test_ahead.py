@@ -72,7 +72,7 @@ def week(site: Site) -> tuple[Site, Path, Box]:
     box.looks()
     for each in site.offers():
         site.report(each)
-    backup = Backup(site.store).write(site.folder / "old.backup", int(time.time()))
+    backup = Backup(site.store, site.settings.keys).write(site.folder / "old.backup", int(time.time()))
     for change in (HELLO, {"boxes/b.yaml": 'role: vm\nsuspended: "ada"\n'}, {**WORSE, "boxes/b.yaml": "role: vm\n"}):
         site.commit(change)
         site.run()

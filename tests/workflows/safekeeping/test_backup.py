@@ -22,8 +22,9 @@ from gitops.store.notes.restored import VersionFloor
 from gitops.workflows.safekeeping import archive, backup, restore
 from gitops.workflows.safekeeping.backup import Backup, Made
 from gitops.workflows.safekeeping.restore import Restore
+from gitops.workflows.safekeeping.seal import sign
 from tests.kit.databases import both
-from tests.kit.published import published, table_rows
+from tests.kit.published import published, shared_keys, table_rows
 from tests.kit.site import HELLO, Site
 
 NOW = 1_790_000_000
@@ -49,7 +50,7 @@ def lived(site: Site) -> Site:
 
 def taken(site: Site, *, everything: bool = False) -> Made:
     store = site.store
-    made = Backup(store, everything=everything).write(site.folder / "toweros.backup", NOW)
+    made = Backup(store, site.settings.keys, everything=everything).write(site.folder / "toweros.backup", NOW)
     store.close()
     return made
 
@@ -83,7 +84,7 @@ def test_from_one_database_into_the_other_and_back(lived: Site, postgres: object
     on_server = empty(lived, database=url)
     Restore(on_server.settings).take(made.file, replace=False, now=NOW)
     assert rows(on_server.store) == said and on_server.run().published == ()
-    again = Backup(on_server.store).write(lived.folder / "again.backup", NOW)
+    again = Backup(on_server.store, lived.settings.keys).write(lived.folder / "again.backup", NOW)
     back = empty(lived, state=lived.folder / "back")
     Restore(back.settings).take(again.file, replace=False, now=NOW)
     assert rows(back.store)["boxes"] == said["boxes"] and back.run().published == ()
@@ -192,11 +193,11 @@ def test_a_file_that_unpacks_to_more_than_it_has_is_refused_before_a_byte_of_it_
     subprocess.run(command, check=True)
     assert bomb.stat().st_size < 100_000
     with pytest.raises(StoreError, match=r"damaged|is no backup"):
-        Restore(other.settings).take(bomb, replace=False, now=NOW)
+        Restore(other.settings).take(bomb, replace=False, now=NOW, unsigned=True)
     with bomb.open("ab") as stream:
         stream.write(bytes(size))
     with pytest.raises(StoreError, match=r"is not as it is listed|is no backup"):
-        Restore(other.settings).take(bomb, replace=False, now=NOW)
+        Restore(other.settings).take(bomb, replace=False, now=NOW, unsigned=True)
 
 
 def test_a_disk_without_room_is_said_before_anything_is_unpacked(lived: Site, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -263,14 +264,16 @@ def rewritten(made: Made, **changes: object) -> Path:
         def encode(self) -> bytes:
             return json.dumps(text).encode()
 
-    archive.write(file, Changed(head.made, head.version, head.folder, head.revision, head.files), sources)
+    archive.write(
+        file, Changed(head.made, head.version, head.folder, head.revision, head.files), sources, sign(shared_keys())
+    )
     return file
 
 
 def test_a_newer_format_is_refused_by_its_number_and_another_controller_s_by_its_name(lived: Site) -> None:
     made, other = taken(lived), empty(lived)
-    with pytest.raises(StoreError, match="format 2") as caught:
-        Restore(other.settings).take(rewritten(made, format=2), replace=False, now=NOW)
+    with pytest.raises(StoreError, match="format 3") as caught:
+        Restore(other.settings).take(rewritten(made, format=3), replace=False, now=NOW)
     assert "newer" in caught.value.hint
     with pytest.raises(StoreError, match="of another controller"):
         Restore(lived.settings).take(rewritten(made, folder="f" * 32), replace=True, now=NOW)
@@ -286,7 +289,7 @@ def test_a_backup_that_was_made_with_other_keys_is_refused(lived: Site, tmp_path
     keys.init(tmp_path / "others", b"for tests only")
     other = empty(lived, keys=tmp_path / "others")
     with pytest.raises(StoreError, match="other keys") as caught:
-        Restore(other.settings).take(made.file, replace=False, now=NOW)
+        Restore(other.settings).take(made.file, replace=False, now=NOW, unsigned=True)
     assert "keys" in caught.value.hint and [*other.settings.state.iterdir()] == []
 
 
@@ -302,7 +305,7 @@ def test_a_damaged_database_is_not_backed_up(lived: Site) -> None:
         file.seek((page - 1) * 4096)
         file.write(os.urandom(4096))
     with pytest.raises(StoreError, match=r"malformed|damaged"):
-        Backup(lived.store).write(lived.folder / "toweros.backup", NOW)
+        Backup(lived.store, lived.settings.keys).write(lived.folder / "toweros.backup", NOW)
     assert not [*lived.folder.glob("toweros.backup*")]
 
 
@@ -326,7 +329,7 @@ def test_the_file_has_its_name_when_it_is_whole_and_only_its_owner_reads_it(
 ) -> None:
     folder = lived.folder / "backups"
     folder.mkdir()
-    made = Backup(lived.store).write(folder, NOW)
+    made = Backup(lived.store, lived.settings.keys).write(folder, NOW)
     assert made.file.name == "toweros-20260921T141320Z.backup" and made.file.stat().st_mode & 0o777 == 0o600
     whole = made.file.read_bytes()
 
@@ -335,7 +338,7 @@ def test_the_file_has_its_name_when_it_is_whole_and_only_its_owner_reads_it(
 
     monkeypatch.setattr(archive, "_add", full)
     with pytest.raises(StoreError, match=r"cannot write .*: No space left"):
-        Backup(lived.store).write(made.file, NOW)
+        Backup(lived.store, lived.settings.keys).write(made.file, NOW)
     assert made.file.read_bytes() == whole and [*folder.iterdir()] == [made.file]
     assert not list(lived.settings.state.glob(".backup-*"))
 
@@ -356,7 +359,7 @@ def test_what_is_published_meanwhile_is_in_it_whole_or_not_at_all(lived: Site, m
             lived.run()
 
     monkeypatch.setattr(Store, "photograph", meanwhile)
-    made = Backup(store).write(lived.folder / "toweros.backup", NOW)
+    made = Backup(store, lived.settings.keys).write(lived.folder / "toweros.backup", NOW)
     assert next(count) == 3
     before, other = published(lived.settings.state), empty(lived)
     Restore(other.settings).take(made.file, replace=False, now=NOW)
