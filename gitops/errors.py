@@ -66,6 +66,7 @@ class Reason(StrEnum):
     lower_version = "LowerVersion"
     no_release = "NoRelease"
     not_descending = "NotDescending"
+    not_first_parent = "NotFirstParent"
     replaced_repository = "ReplacedRepository"
     lower_sequence = "LowerSequence"
     policy_rollback = "PolicyRollback"

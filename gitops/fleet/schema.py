@@ -106,7 +106,7 @@ class SourceRules(Strict):
         default=None, description="A pattern of release tags, such as v*, instead of a branch."
     )
     sign: Annotated[Sign, Field(strict=False)] = Sign.none
-    threshold: int = Field(default=1, ge=1, le=16, description="So many people must have signed a tag on the commit.")
+    threshold: int = Field(default=1, ge=1, le=16, description="So many people must have signed what deploys.")
     rules: tuple[SignerRule, ...] = Field(default=(), max_length=64)
     limits: tuple[SignerRule, ...] = Field(
         default=(), max_length=16, description="What these signers sign counts only if no other file changes."
@@ -118,8 +118,8 @@ class SourceRules(Strict):
             raise ValueError("either `branch` or `tags` is expected")
         if self.tags is None and self.sign in (Sign.tag, Sign.both):
             raise ValueError(f"`sign: {self.sign}` goes with `tags`")
-        if self.threshold > 1 and self.sign not in (Sign.tag, Sign.both):
-            raise ValueError("`threshold` goes with `sign: tag` or `sign: both`")
+        if self.threshold > 1 and self.sign in (Sign.none, Sign.head):
+            raise ValueError("`threshold` goes with `sign: tag`, `both` or `every-commit`")
         if self.rules and self.sign is Sign.none:
             raise ValueError("`rules` need signatures: say `sign: head` or more")
         if any(_is_trust(path) for limit in self.limits for path in limit.paths):

@@ -38,7 +38,9 @@ class NamedCommits:
             return (self._heads,)
         if policy.tags:
             return tuple(sorted(self._heads.tags.items()))
-        return (policy.branch, self._heads.commit(policy.branch))
+        commit = self._heads.commit(policy.branch)
+        approved = releases.approvals(self._heads.peeled, commit, commit) if policy.threshold > 1 else []
+        return (policy.branch, commit, tuple((name, self._heads.tags[name]) for name in approved))
 
     def policy(self) -> Policy:
         """What says which refs to look at."""
@@ -94,17 +96,20 @@ class NamedCommits:
             SourceError: it is no annotated tag of a commit, or cannot be fetched.
         """
         if not policy.tags:
-            return NamedCommit(name, self._clone.fetch_branch(name, self._heads))
+            commit = self._clone.fetch_branch(name, self._heads)
+            return NamedCommit(name, commit, approvals=self._approvals(policy, commit, commit))
         tag = self._tag(name)
         commit = releases.check_tag(name, tag)
-        return NamedCommit(name, commit, tag, self._approvals(name, commit) if policy.threshold > 1 else ())
+        return NamedCommit(name, commit, tag, self._approvals(policy, name, commit))
 
     def _tag(self, name: str) -> Signed:
         return read(loose("tag", self._clone.fetch_tag(name, self._heads)))
 
-    def _approvals(self, name: str, commit: str) -> tuple[Signed, ...]:
-        """The tags that approve of a release; those that cannot be read are passed over."""
-        tags = []
+    def _approvals(self, policy: Policy, name: str, commit: str) -> tuple[Signed, ...]:
+        """The tags that approve of a release, or of a commit; those that cannot be read are passed over."""
+        tags = list[Signed]()
+        if policy.threshold == 1:
+            return ()
         for other in releases.approvals(self._heads.peeled, name, commit):
             try:
                 tag = self._tag(other)

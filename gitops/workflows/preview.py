@@ -109,13 +109,14 @@ def verdict(clone: LocalClone, head: Revision, base: Revision | None, first: Tru
         return Verdict(Ruling.ACCEPTED, message="no signature is asked for")
     if policy.sign is Sign.tag:
         return Verdict(Ruling.UNCHECKED, message="a signed release tag decides")
-    asked = policy if policy.sign is Sign.every_commit else replace(policy, sign=Sign.head)
+    asked = replace(policy, threshold=1, sign=policy.sign if policy.sign is Sign.every_commit else Sign.head)
     trust = Trust.of_tree(clone.tree(base)).or_else(first) if base else first
     try:
-        signers = Signers(clone, trust).of(asked, NamedCommit(head.ref, head.commit), base)
+        signers = Signers(clone, trust).of(asked, NamedCommit(head.ref, head.commit), base).names
     except SourceError as error:
         return Verdict(Ruling.REFUSED, error.reason or type(error).__name__, error.message)
     message = "and a signed release tag decides" if policy.sign is Sign.both else ""
+    message = message or (f"and {policy.threshold} people have to sign it" if policy.threshold > 1 else "")
     return Verdict(Ruling.ACCEPTED, message=message, signers=signers)
 
 

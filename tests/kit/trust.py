@@ -100,6 +100,28 @@ class Story:
         return subprocess.run(command, cwd=self.remote.work, env=self.remote.env, capture_output=True).stdout
 
 
+class PgpStory(Story):
+    """Ada signs with OpenPGP; her key file is in the settings' folder."""
+
+    def __init__(self, folder: Path, people: People, *words: str) -> None:
+        super().__init__(folder, people, "ben")
+        self.fingerprint = people.openpgp("ada", *words)
+        self.keys = folder / "openpgp"
+        self.keys.mkdir()
+        self.export("ada")
+        self.remote.git("config", "gpg.format", "openpgp")
+        self.source = self.started()
+
+    def started(self, **options: object) -> GitSource:
+        return super().started(openpgp_keys=self.folder / "openpgp", **options)
+
+    def export(self, name: str) -> None:
+        (self.keys / f"{name}.asc").write_bytes(self.people.gpg("--armor", "--export", f"{name}@example.org"))
+
+    def sign(self, text: str, path: str = "README.md") -> str:
+        return self.remote.commit(text, f"-S{self.fingerprint}", path=path)
+
+
 @pytest.fixture
 def tags(tmp_path: Path, people: People) -> Story:
     """v1.0.0, signed by Ada, is deployed."""

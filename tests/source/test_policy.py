@@ -11,7 +11,7 @@ from gitops.source import Access, FolderTree, GitSource
 from gitops.source.trust.objects import read
 from gitops.source.trust.rules import glob
 from tests.kit.people import People
-from tests.kit.trust import Story, following
+from tests.kit.trust import PgpStory, Story, following
 
 # --- release tags -----------------------------------------------------------------------------------------------------
 
@@ -206,28 +206,6 @@ def test_a_threshold_counts_different_people(tmp_path: Path, people: People) -> 
 
 
 # --- OpenPGP ----------------------------------------------------------------------------------------------------------
-
-
-class PgpStory(Story):
-    """Ada signs with OpenPGP; her key file is in the settings' folder."""
-
-    def __init__(self, folder: Path, people: People, *words: str) -> None:
-        super().__init__(folder, people, "ben")
-        self.fingerprint = people.openpgp("ada", *words)
-        self.keys = folder / "openpgp"
-        self.keys.mkdir()
-        self.export("ada")
-        self.remote.git("config", "gpg.format", "openpgp")
-        self.source = self.started()
-
-    def started(self, **options: object) -> GitSource:
-        return super().started(openpgp_keys=self.folder / "openpgp", **options)
-
-    def export(self, name: str) -> None:
-        (self.keys / f"{name}.asc").write_bytes(self.people.gpg("--armor", "--export", f"{name}@example.org"))
-
-    def sign(self, text: str, path: str = "README.md") -> str:
-        return self.remote.commit(text, f"-S{self.fingerprint}", path=path)
 
 
 def test_openpgp_signatures_on_commits_and_tags_count(tmp_path: Path, people: People) -> None:

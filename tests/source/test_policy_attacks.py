@@ -20,26 +20,6 @@ from tests.kit.people import People
 from tests.kit.trust import TAGS, Story, following
 from tests.simulators.https import TOKEN, GitHttps
 
-CHAIN = "source: {sign: every-commit, rules: [{paths: [boxes], signers: [ben]}]}\n"
-
-
-def test_a_merge_with_swapped_parents_answers_for_what_it_undoes(tmp_path: Path, people: People) -> None:
-    story = Story(tmp_path, people)
-    story.commit(CHAIN, "ada", "fleet.yaml")
-    old = story.commit("old", "ben", "boxes/a.yaml")
-    deployed = story.commit("secured", "ben", "boxes/a.yaml")
-    story.deploy()
-    story.remote.git("reset", "-q", "--hard", old)
-    harmless = story.commit("words", "ada")
-    for signer, reason in (("ada", "RuleNotMet"), ("ben", "")):
-        words = (f"-S{people.key(signer)}", "-p", harmless, "-p", deployed, "-m", "merge", f"{harmless}^{{tree}}")
-        merge = story.remote.git("commit-tree", *words).strip()
-        story.remote.git("push", "-q", "-f", "origin", f"{merge}:refs/heads/main")
-        if reason:
-            assert "boxes/a.yaml" in story.refused(reason).message
-        else:
-            assert story.source.poll().signers == ("ben", "ada")
-
 
 def test_a_key_that_is_revoked_in_the_repo_counts_no_more_in_the_settings(head: Story) -> None:
     head.commit(head.people.public("ada") + "\n", "ben", "keys/revoked_keys")

@@ -59,6 +59,12 @@ class Clone:
             walk.hide(pygit2.Oid(hex=since))
         return sum(1 for _ in walk)
 
+    def since(self, commit: str, other: str) -> set[str]:
+        """The ancestors of a commit, itself included, that `other` has not."""
+        walk = self.repository.walk(pygit2.Oid(hex=commit), SortMode.NONE)
+        walk.hide(pygit2.Oid(hex=other))
+        return {str(each.id) for each in walk}
+
     def describe(self, ref: str, commit: str, sequence: int) -> Revision:
         """A commit as a revision of `ref`."""
         each = self._commit(commit)

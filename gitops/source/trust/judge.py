@@ -2,7 +2,8 @@
 
 In: the clone, what was deployed last, the settings' first keys and epoch, and the named commit. Out: the `Revision`,
 with who signed it. Rules: the policy and keys that judge are those of the last deployed commit; before there is one,
-the settings name the first keys; a higher epoch lets another history in, never an unsigned commit.
+the settings name the first keys; a higher epoch lets another history in, never an unsigned commit, and keeps the
+rules: it says where history may start, not who may sign.
 
     Judge(clone, memory.last(), FirstKeys(path), 0, memory.keep).accept(NamedCommit("main", commit))
 """
@@ -54,11 +55,9 @@ class Judge:
         self._check_history(revision, new, tree)
         head = signed_commit(self.clone, named.commit)  # never two signatures, whoever is asked for one
         judged = judging(self.deployed.policy if self.deployed else None, new, first_signers=self.first.named)
-        # With another history, which the epoch let in, there is nothing to compare.
-        before = last if last and self.clone.descends(revision.commit, last.commit) else None
-        signers = Signers(self.clone, self._trust(new, tree)).of(judged, named, before)
-        evidence = self.keep([head, *([named.tag] if named.tag else []), *named.approvals])
-        return replace(revision, signers=signers, evidence=evidence)
+        vouched = Signers(self.clone, self._trust(new, tree)).of(judged, named, last)
+        evidence = self.keep([head, *([named.tag] if named.tag else []), *vouched.approvals])
+        return replace(revision, signers=vouched.names, evidence=evidence)
 
     @property
     def _raised(self) -> bool:

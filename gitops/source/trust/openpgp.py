@@ -1,10 +1,11 @@
 """OpenPGP signatures, checked by gpg in a home folder of its own: no key ring of this machine, no network, no agent.
 
 In: signature, signed bytes, key files by name (keys/openpgp/NAME.asc; each also carries its own revocations).
-Out: the NAME whose file holds the key. Machine-readable status lines only (GnuPG's doc/DETAILS).
+Out: the NAMEs whose files hold the key. Machine-readable status lines only (GnuPG's doc/DETAILS).
 """
 
 import itertools
+import re
 import tempfile
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -24,26 +25,44 @@ REFUSALS = {
 }
 
 
-def check(name: str, signature: bytes, payload: bytes, keys: Sequence[tuple[str, bytes]], at: int | None) -> str:
-    """The name of the key file. `at`: Unix seconds at which the key must be valid; None: now.
+def check(
+    name: str, signature: bytes, payload: bytes, keys: Sequence[tuple[str, bytes]], at: int | None
+) -> tuple[str, ...]:
+    """The names of the files that hold the key. `at`: Unix seconds at which the key must be valid; None: now.
 
     Raises:
         SourceError: with a `reason`.
     """
     with tempfile.TemporaryDirectory(prefix="toweros-") as folder:
         home = Path(folder)
-        gpg = ["gpg", "--homedir", str(home), "--batch", "--no-tty", "--quiet", "--no-autostart", "--disable-dirmngr"]
-        # `--trust-model always`: whom we believe stands in keys/, not in gpg's web of trust.
-        gpg += ["--no-auto-key-retrieve", "--trust-model", "always", "--status-fd", "1"]
-        owners: dict[str, str] = {}
+        gpg = _gpg(home)
+        owners: dict[str, tuple[str, ...]] = {}
         for owner, key in keys:
             if key.strip():  # what `gpg --export` writes for a name that it does not know: it must lock out nobody
-                owners |= dict.fromkeys(_primaries(gpg, owner, key), owner)
+                owners |= {each: (*owners.get(each, ()), owner) for each in _primaries(gpg, owner, key)}
         (home / "signature").write_bytes(signature)
         # `!` stops the clock there (gpg(1)).
         when = [f"--faked-system-time={datetime.fromtimestamp(at, UTC):%Y%m%dT%H%M%S}!"] if at is not None else []
         talk = _ask([*gpg, *when, "--verify", str(home / "signature"), "-"], payload)
     return _verdict(name, talk, owners)
+
+
+def identities(keys: Sequence[tuple[str, bytes]]) -> list[tuple[str, ...]]:
+    """What says that two are one: of each key file its name, its keys' fingerprints and the addresses in them."""
+    with tempfile.TemporaryDirectory(prefix="toweros-") as folder:
+        return [(name, *_marks(_gpg(Path(folder)), key)) for name, key in keys if key.strip()]
+
+
+def _gpg(home: Path) -> list[str]:
+    gpg = ["gpg", "--homedir", str(home), "--batch", "--no-tty", "--quiet", "--no-autostart", "--disable-dirmngr"]
+    # `--trust-model always`: whom we believe stands in keys/, not in gpg's web of trust.
+    return [*gpg, "--no-auto-key-retrieve", "--trust-model", "always", "--status-fd", "1"]
+
+
+def _marks(gpg: list[str], key: bytes) -> list[str]:
+    rows = [line.split(":") for line in _ask([*gpg, "--with-colons", "--show-keys"], key).splitlines()]
+    addresses = [mail for row in rows if row[0] == "uid" for mail in re.findall(r"<([^<>\s]+@[^<>\s]+)>", row[9])]
+    return [*(row[9] for row in rows if row[0] == "fpr"), *addresses]
 
 
 def _primaries(gpg: list[str], owner: str, key: bytes) -> list[str]:
@@ -73,7 +92,7 @@ def _status(talk: str) -> list[list[str]]:
     return [row for row in rows if row]
 
 
-def _verdict(name: str, talk: str, owners: dict[str, str]) -> str:
+def _verdict(name: str, talk: str, owners: dict[str, tuple[str, ...]]) -> tuple[str, ...]:
     status = _status(talk)
     words = [row[0] for row in status]
     # A signature packet may stand beside another one in the same armour.

@@ -15,7 +15,6 @@ from gitops.source.versions import deployed_version, preference, version
 
 MAX_TRIED = 20
 """So many tags above the deployed one are judged in one pass."""
-MAX_APPROVALS = 64
 
 
 def eligible(
@@ -79,6 +78,5 @@ def check_tag(name: str, tag: Signed) -> str:
 
 
 def approvals(peeled: Mapping[str, str], name: str, commit: str) -> list[str]:
-    """The further tags that vouch for a release: approved/NAME/WHO, on the same commit."""
-    ours = [tag for tag, target in peeled.items() if tag.startswith(f"approved/{name}/") and target == commit]
-    return sorted(ours)[:MAX_APPROVALS]
+    """The further tags that vouch for a release (or a commit): approved/NAME/WHO, on the same commit."""
+    return sorted(tag for tag, target in peeled.items() if tag.startswith(f"approved/{name}/") and target == commit)

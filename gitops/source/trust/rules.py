@@ -56,9 +56,9 @@ def judging(old: Policy | None, new: Policy, *, first_signers: bool) -> Policy:
     return old
 
 
-def check_threshold(policy: Policy, ref: str, people: Iterable[str]) -> None:
-    """Raises SourceError when too few people signed a tag of the commit."""
-    names = sorted(set(people))
+def check_threshold(policy: Policy, ref: str, signers: Iterable[str], people: Mapping[str, str]) -> None:
+    """`people`: the person of each name. Raises SourceError when too few of them signed the commit or a tag of it."""
+    names = sorted({people.get(name, name) for name in signers})
     if len(names) < policy.threshold:
         who = ", ".join(names) or "nobody"
         raise SourceError(
@@ -68,15 +68,17 @@ def check_threshold(policy: Policy, ref: str, people: Iterable[str]) -> None:
         )
 
 
-def check_rules(rules: Sequence[PathRule], changed: Iterable[str], signers: Iterable[str], name: str) -> None:
-    """Every rule that a changed path falls under needs one of its people. `name` is what they signed.
+def check_rules(rules: Sequence[PathRule], changed: Iterable[str] | None, signers: Iterable[str], name: str) -> None:
+    """Every rule that a changed path falls under needs one of its people. `changed` is None where there is nothing to
+    compare with: then everything is new. `name` is what they signed.
 
     Raises:
         SourceError: one has none.
     """
-    paths, people = sorted(changed), frozenset(signers)
+    paths, people = sorted(changed or ()), frozenset(signers)
     for rule in rules:
         touched = next((path for path in paths if any(glob(pattern).fullmatch(path) for pattern in rule.paths)), None)
+        touched = rule.paths[0] if changed is None else touched
         if touched and not people & set(rule.signers):
             raise SourceError(
                 f"{name} changes {touched}, which needs one of {', '.join(rule.signers)}; "

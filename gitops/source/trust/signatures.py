@@ -1,9 +1,11 @@
 """Who signed a commit or tag: SSH signatures (OpenSSH's PROTOCOL.sshsig, namespace `git`) and OpenPGP ones.
 
 In: a `Signed` object, and whom we trust: an allowed_signers file (ssh-keygen(1)), keys that were revoked, OpenPGP key
-files. Out: the principal's name. A key must be valid now (or `at` a time), not at the date that a commit claims.
+files. Out: the principals' names. A key must be valid now (or `at` a time), not at the date that a commit claims.
 """
 
+import base64
+import binascii
 import re
 import tempfile
 from dataclasses import dataclass, replace
@@ -11,6 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path, PurePath
 
 from gitops.errors import STAYS, ProcessError, Reason, SourceError
+from gitops.fleet.keys.listed import Line, groups, lines, one_person
 from gitops.fleet.signers import ALLOWED, REVOKED, openpgp_files
 from gitops.model import Tree
 from gitops.process import run
@@ -36,6 +39,21 @@ class Trust:
     def __bool__(self) -> bool:
         lines = (line.strip() for line in self.ssh.splitlines())
         return bool(self.openpgp) or any(line and not line.startswith(b"#") for line in lines)
+
+    def lines(self) -> list[Line]:
+        """The lines of the allowed_signers file."""
+        return lines(self.ssh)
+
+    def people(self) -> dict[str, str]:
+        """Who is who: each name's person. One key under two names, and one name with two keys, are one."""
+        return one_person([*groups(self.lines()), *openpgp.identities(self.openpgp)])
+
+    def knows(self, signed: Signed) -> bool:
+        """Whether its key may be listed: what is not worth asking ssh-keygen and gpg, whoever pushed how many."""
+        if signed.signature.startswith(PGP):
+            return bool(self.openpgp)
+        key, listed = _key(signed.signature), self.lines()
+        return bool(key) and any(line.authority or line.blob == key for line in listed)
 
     def or_else(self, first: "Trust") -> "Trust":
         """`first` where nobody is listed here; a key that is revoked here counts there no more, either."""
@@ -86,7 +104,12 @@ class FirstKeys:
 
 
 def signer(signed: Signed, trust: Trust, at: int | None = None) -> str:
-    """The principal that signed it. `at`: Unix seconds at which the key must be valid; None: now.
+    """The name of who signed it: the first of `names`."""
+    return names(signed, trust, at)[0]
+
+
+def names(signed: Signed, trust: Trust, at: int | None = None) -> tuple[str, ...]:
+    """All names under which the key that signed it is listed. `at`: Unix seconds at which the key must be valid; None: now.
 
     Raises:
         SourceError: unsigned, signed by a key that is not allowed (any more), or the signature is bad; with a `reason`.
@@ -106,7 +129,17 @@ def signer(signed: Signed, trust: Trust, at: int | None = None) -> str:
         hint = f"sign with an SSH or OpenPGP key; {STAYS}"
         raise SourceError(f"{name} has a signature of an unknown kind", hint=hint, reason=Reason.bad_signature)
     with tempfile.TemporaryDirectory(prefix="toweros-") as folder:
-        return _Ssh(Path(folder), signed, trust, at).principal()
+        return _Ssh(Path(folder), signed, trust, at).principals()
+
+
+def _key(signature: bytes) -> bytes:
+    """The public key that an SSH signature says it is of (OpenSSH's PROTOCOL.sshsig); empty: it says none."""
+    try:
+        blob = base64.b64decode(b"".join(signature.split(b"\n")[1:-1]).partition(b"-")[0])
+    except binascii.Error:
+        return b""
+    # SSHSIG, a version of four bytes, a length of four.
+    return blob[14 : 14 + int.from_bytes(blob[10:14])] if blob.startswith(b"SSHSIG") else b""
 
 
 class _Ssh:
@@ -118,19 +151,23 @@ class _Ssh:
             (folder / name).write_bytes(data)
         self._when = [f"-Overify-time={datetime.fromtimestamp(at, UTC):%Y%m%d%H%M%S}"] if at is not None else []
 
-    def principal(self) -> str:
+    def principals(self) -> tuple[str, ...]:
         name = self._signed.name
+        if not self._trust.knows(self._signed):
+            raise self._refusal(Reason.unknown_key, "an unknown key")
         # Good at all, whoever made it? find-principals looks at the key alone, not at what was signed.
         if self._run("check-novalidate", "-n", NAMESPACE) is None:
             raise SourceError(
                 f"{name} has a bad signature", hint=f"sign it again; {STAYS}", reason=Reason.bad_signature
             )
-        principal = self._verify("allowed", bool(self._trust.revoked.strip()))
-        if principal:
-            return principal
-        reason, why = self._why_not()
+        principals = self._verify("allowed", bool(self._trust.revoked.strip()))
+        if principals:
+            return principals
+        raise self._refusal(*self._why_not())
+
+    def _refusal(self, reason: Reason, why: str) -> SourceError:
         hint = f"allow it in {self._trust.place}, or not; {STAYS}"
-        raise SourceError(f"{name} is signed by {why}", hint=hint, reason=reason)
+        return SourceError(f"{self._signed.name} is signed by {why}", hint=hint, reason=reason)
 
     def _why_not(self) -> tuple[Reason, str]:
         if self._trust.revoked.strip() and self._verify("allowed", False):
@@ -146,16 +183,21 @@ class _Ssh:
             return Reason.expired_key, f"a key that {self._trust.place} does not allow now (expired, or not valid yet)"
         return Reason.unknown_key, "an unknown key"
 
-    def _verify(self, allowed: str, revoked: bool) -> str:
-        """The first principal of the file that the signature is good for."""
-        # `verify` wants to be given the name that it is to confirm.
+    def _verify(self, allowed: str, revoked: bool) -> tuple[str, ...]:
+        """The principals of the file that the signature is good for."""
         listed = self._run("find-principals", "-f", self._folder / allowed, *self._when)
-        more = ("-r", self._folder / "revoked") if revoked else ()
-        for principal in (listed or b"").decode(errors="replace").splitlines():
-            words = ["-f", self._folder / allowed, "-I", principal, "-n", NAMESPACE, *more, *self._when]
-            if self._run("verify", *words) is not None:
-                return principal
-        return ""
+        if not listed:
+            return ()
+        # find-principals reads no further than the first line that fits; the key may stand in others, too.
+        key = _key(self._signed.signature)
+        more = [name for line in self._trust.lines() if line.blob == key for name in line.names]
+        candidates = dict.fromkeys([*listed.decode(errors="replace").splitlines(), *more])
+        return tuple(name for name in candidates if self._good_for(name, allowed, revoked))
+
+    def _good_for(self, principal: str, allowed: str, revoked: bool) -> bool:
+        # `verify` wants to be given the name that it is to confirm.
+        words = ["-f", self._folder / allowed, "-I", principal, "-n", NAMESPACE, *self._when]
+        return self._run("verify", *words, *(("-r", self._folder / "revoked") if revoked else ())) is not None
 
     def _run(self, verb: str, *words: object) -> bytes | None:
         command = ["ssh-keygen", "-Y", verb, *map(str, words), "-s", str(self._folder / "signature")]

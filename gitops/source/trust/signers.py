@@ -1,34 +1,43 @@
 """Who signed a named commit (a branch's commit, or a release tag): the policy's questions, asked in order.
 
-In: the clone, the trust, a policy, and the named commit with its objects. Out: names. Rules: `sign` says which objects
-must be signed; `threshold` how many people signed tags; `rules` who must have signed which paths; `limits` whose word
-counts for some paths alone. A merge's signer vouches for its whole difference to its first parent.
+In: the clone, the trust, a policy, and the named commit with its objects. Out: names, and the objects that prove them.
+Rules: `sign` says which objects must be signed; `threshold` how many people signed what deploys; `rules` who must have
+signed which paths, commit by commit and once more for the whole step from what is deployed; `limits` whose word counts
+for some paths alone. A merge's signer vouches for its whole difference to its first parent.
 
-    Signers(clone, trust).of(policy, NamedCommit("main", commit), last)     # ("ada",)
+    Signers(clone, trust).of(policy, NamedCommit("main", commit), last).names     # ("ada",)
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 from gitops.errors import STAYS, Reason, SourceError
 from gitops.model import Entry, Policy, Revision, Sign
 from gitops.source.clone.commits import Clone
 from gitops.source.trust.objects import Signed, loose, read
 from gitops.source.trust.rules import changed_paths, check_limits, check_rules, check_threshold
-from gitops.source.trust.signatures import Trust, signer
+from gitops.source.trust.signatures import Trust, names
 
 MAX_CHAIN = 1000
 """Commits of one step with `every-commit`."""
+MAX_APPROVALS = 64
+"""So many approvals by keys that may be listed are looked at; others take no place away from them."""
 
 
 @dataclass(frozen=True)
 class NamedCommit:
-    """What may deploy: a commit, and with release tags the tag's object and those that approve of it."""
+    """What may deploy: a commit, and with release tags the tag's object; and the tags that approve of it."""
 
     ref: str
     commit: str
     tag: Signed | None = None
     approvals: tuple[Signed, ...] = ()
+
+    @property
+    def approved(self) -> str:
+        """What approvals name: the release, or the commit."""
+        return self.ref if self.tag else self.commit
 
 
 def signed_commit(clone: Clone, commit: str) -> Signed:
@@ -41,106 +50,176 @@ def signed_commit(clone: Clone, commit: str) -> Signed:
 
 
 @dataclass(frozen=True)
+class Vouched:
+    """Who signed, by name, in the order in which it was asked; the approvals that counted; and why others did not."""
+
+    names: tuple[str, ...] = ()
+    approvals: tuple[Signed, ...] = ()
+    refused: tuple[SourceError, ...] = ()
+
+
+@dataclass(frozen=True)
 class Signers:
     """Knows the clone and whom to trust."""
 
     clone: Clone
     trust: Trust
 
-    def of(self, policy: Policy, named: NamedCommit, last: Revision | None) -> tuple[str, ...]:
-        """Who signed, by name, in the order in which it was asked. `last` is what is deployed.
+    def of(self, policy: Policy, named: NamedCommit, last: Revision | None) -> Vouched:
+        """Who signed. `last` is what is deployed, whose history need not be that of the named commit.
 
         Raises:
             SourceError: the policy is not met; `reason` names how.
         """
-        if policy.sign is Sign.none:
-            return ()
-        names: list[str] = []
-        if policy.sign in (Sign.head, Sign.both):
-            names.append(self._signer(named.commit))
-        if policy.sign in (Sign.tag, Sign.both):
-            names += self._tags(policy, named, last)
-        if policy.sign is Sign.every_commit:
-            names += self._chain(policy, named, last)
-        else:
-            self._check(policy, self._since(policy, last, named), names, f"{named.ref}@{named.commit[:12]}")
-        return tuple(dict.fromkeys(names))
+        return _Question(self.clone, self.trust, policy, named, last).answer()
 
-    def _since(self, policy: Policy, last: Revision | None, named: NamedCommit) -> set[str] | None:
-        """The paths that became different from what is deployed; None: nothing is, or nobody asks."""
-        if last is None or not (policy.rules or policy.limits):
+
+Names = tuple[str, ...]
+"""All names of one signer; the first is how they are called."""
+
+
+@dataclass(frozen=True)
+class _Question:
+    """One named commit before one policy."""
+
+    clone: Clone
+    trust: Trust
+    policy: Policy
+    named: NamedCommit
+    last: Revision | None
+
+    def answer(self) -> Vouched:
+        if self.policy.sign is Sign.none:
+            return Vouched()
+        head: list[Names] = []
+        if self.policy.sign in (Sign.head, Sign.both):
+            head = [self._names(self.named.commit)]
+        if self.policy.sign is Sign.every_commit:
+            head = self._chain()
+        tag = self._tag()
+        # What is deployed is answered for as a whole; of a chain's signers each has answered for their own commit.
+        limited = tag if self.policy.sign is Sign.every_commit else [*head, *tag]
+        what = f"{self.named.ref}@{self.named.commit[:12]}"
+        approvals, refused = self._approvals([*head[:1], *tag])
+        all_ = [*head, *tag, *(names for _, names in approvals)]
+        check_limits(self.policy.limits, self._step, [name for names in limited for name in names], what)
+        self._check_rules(self._step, [name for names in all_ for name in names], what)
+        first = tuple(dict.fromkeys(names[0] for names in all_))
+        return Vouched(first, tuple(signed for signed, _ in approvals), tuple(refused))
+
+    @cached_property
+    def _step(self) -> set[str] | None:
+        """The paths that become different from what is deployed; None: there is nothing to compare with."""
+        if not (self.policy.rules or self.policy.limits):
+            return set()
+        if self.last is None or not self.clone.has(self.last.commit):
             return None
-        return changed_paths(self._entries(last.commit), self._entries(named.commit))
+        return changed_paths(self._entries(self.last.commit), self._entries(self.named.commit))
 
-    def _check(self, policy: Policy, changed: set[str] | None, names: Iterable[str], what: str) -> None:
-        """Rules and limits. With nothing to compare with, no rule holds yet, and every limit does."""
-        signers = tuple(names)
-        check_limits(policy.limits, changed, signers, what)
-        if changed is not None:
-            check_rules(policy.rules, changed, signers, what)
+    def _check_rules(self, changed: set[str] | None, names: Iterable[str], what: str) -> None:
+        if self.last is not None:  # the first deployment is the settings' affair
+            check_rules(self.policy.rules, changed, names, what)
 
-    def _signer(self, commit: str) -> str:
-        return signer(signed_commit(self.clone, commit), self.trust)
+    def _names(self, commit: str) -> Names:
+        return names(signed_commit(self.clone, commit), self.trust)
 
-    def _tags(self, policy: Policy, named: NamedCommit, last: Revision | None) -> list[str]:
-        if named.tag is None:
+    def _tag(self) -> list[Names]:
+        """Who signed the release tag, where that is asked for."""
+        asked = self.policy.sign in (Sign.tag, Sign.both)
+        if self.named.tag is None and asked:
             hint = f"tag the commit; {STAYS}"
-            raise SourceError(f"{named.ref} is no signed tag", hint=hint, reason=Reason.unsigned)
-        names = [signer(named.tag, self.trust)]
-        for tag in named.approvals if policy.threshold > 1 else ():
-            try:
-                name = signer(tag, self.trust)
-                check_limits(policy.limits, self._since(policy, last, named), (name,), named.ref)
-                names.append(name)
-            except SourceError:
-                continue  # whoever may push tags must not be able to stop a release by a bad one
-        check_threshold(policy, named.ref, names)
-        return names
+            raise SourceError(f"{self.named.ref} is no signed tag", hint=hint, reason=Reason.unsigned)
+        asked = asked or self.policy.threshold > 1
+        return [names(self.named.tag, self.trust)] if self.named.tag and asked else []
 
-    def _chain(self, policy: Policy, named: NamedCommit, last: Revision | None) -> list[str]:
-        commits = self._new_commits(named.commit, last)
-        names = []
-        for commit in commits:
-            name = self._signer(commit)
-            self._check(policy, self._own_changes(policy, commit) if last else None, (name,), f"commit {commit}")
-            names.append(name)
-        if last and (policy.rules or policy.limits):
-            self._check_way_in(policy, last, commits, names)
-        return names
+    def _approvals(self, so_far: list[Names]) -> tuple[list[tuple[Signed, Names]], list[SourceError]]:
+        """The approvals that count, until there are enough of them.
 
-    def _own_changes(self, policy: Policy, commit: str) -> set[str] | None:
-        """What a commit changes against its first parent; None: nobody asks."""
-        if not (policy.rules or policy.limits):
-            return None
+        Raises:
+            SourceError: there are not.
+        """
+        counted: list[tuple[Signed, Names]] = []
+        refused: list[SourceError] = []
+        if self.policy.threshold > 1:
+            signed, people = [names[0] for names in so_far], self.trust.people()
+            for tag in self._worth_asking(refused):
+                if len({people.get(name, name) for name in signed}) >= self.policy.threshold:
+                    break
+                try:
+                    who = names(tag, self.trust)
+                    check_limits(self.policy.limits, self._step, who, tag.name)
+                except SourceError as error:
+                    refused.append(error)  # whoever may push tags must not be able to stop a release by a bad one
+                    continue
+                counted.append((tag, who))
+                signed.append(who[0])
+            check_threshold(self.policy, self.named.approved, signed, people)
+        return counted, refused
+
+    def _worth_asking(self, refused: list[SourceError]) -> Iterator[Signed]:
+        """The approvals whose key may be listed, so that a flood of others takes no place away from them."""
+        left = MAX_APPROVALS
+        for tag in self.named.approvals:
+            if tag.signature and self.trust.knows(tag):
+                left -= 1
+                if left >= 0:
+                    yield tag
+            else:
+                reason, why = (Reason.unknown_key, "signed by an unknown key")
+                if not tag.signature:
+                    reason, why = Reason.unsigned, "unsigned"
+                refused.append(SourceError(f"{tag.name} is {why}", hint=STAYS, reason=reason))
+
+    def _chain(self) -> list[Names]:
+        """Who signed each commit of the chain, each within their rules and limits."""
+        signed = []
+        for commit in self._new_commits():
+            who = self._names(commit)
+            changed = self._own_changes(commit)
+            check_limits(self.policy.limits, changed, who, f"commit {commit}")
+            self._check_rules(changed, who, f"commit {commit}")
+            signed.append(who)
+        return signed
+
+    def _own_changes(self, commit: str) -> set[str] | None:
+        """What a commit changes against its first parent. Of a first deployment, and of a history that has nothing in
+        common with what is deployed, the head answers for everything."""
+        if not (self.policy.rules or self.policy.limits):
+            return set()
+        if self.last is None or not self._shared:
+            return self._step
         parents = self.clone.parents(commit)
         return changed_paths(self._entries(parents[0]) if parents else {}, self._entries(commit))
 
-    def _check_way_in(self, policy: Policy, last: Revision, commits: list[str], names: list[str]) -> None:
-        """A chain that does not lead back to what is deployed takes it in by a merge's other parent: whoever signed
-        that merge answers for all that becomes different from what is deployed, too."""
-        oldest = commits[-1]
-        if last.commit in (oldest, *self.clone.parents(oldest)[:1]):
-            return
-        joining = [index for index, commit in enumerate(commits) if self.clone.descends(commit, last.commit)][-1:]
-        for index in joining:
-            changed = changed_paths(self._entries(last.commit), self._entries(commits[index]))
-            self._check(policy, changed, names[index : index + 1], f"commit {commits[index]}")
+    @cached_property
+    def _shared(self) -> bool:
+        """Whether the history has something in common with what is deployed."""
+        last = self.last.commit if self.last else ""
+        return bool(last) and self.clone.has(last) and self.clone.related(self.named.commit, last)
 
-    def _new_commits(self, commit: str, last: Revision | None) -> list[str]:
-        """The first-parent chain, newest first, down to what is deployed already (before that: the head alone)."""
-        if last is None:
-            return [commit]
-        chain, at = list[str](), commit
-        while at != last.commit and not self.clone.descends(last.commit, at):
+    def _new_commits(self) -> list[str]:
+        """The first-parent chain, newest first, down to what is deployed already (before that: the head alone).
+
+        Raises:
+            SourceError: it is too long, or it leads past what is deployed: rules by path would not see what it undoes.
+        """
+        if self.last is None or not self._shared:
+            return [self.named.commit]
+        new = self.clone.since(self.named.commit, self.last.commit)
+        chain, at = list[str](), self.named.commit
+        while at in new:
             chain.append(at)
             if len(chain) > MAX_CHAIN:
                 hint = f"deploy more often, or sign a merge; {STAYS}"
                 raise SourceError(f"more than {MAX_CHAIN} commits at once", hint=hint, reason=Reason.too_many)
-            parents = self.clone.parents(at)
-            if not parents:
-                break
-            at = parents[0]
-        return chain or [commit]
+            at = next(iter(self.clone.parents(at)), "")
+        if at != self.last.commit and self.clone.descends(self.named.commit, self.last.commit):
+            raise SourceError(
+                f"the first parents of {self.named.commit} lead past the deployed {self.last}",
+                hint=f"merge the other way round: into the branch that is deployed; {STAYS}",
+                reason=Reason.not_first_parent,
+            )
+        return chain or [self.named.commit]
 
     def _entries(self, commit: str) -> Mapping[str, Entry]:
         return self.clone.files(commit).entries()
