@@ -21,7 +21,7 @@ from pathlib import Path
 
 import structlog
 
-from gitops.errors import FleetError, SourceError, TowerosError
+from gitops.errors import FleetError, Reason, SourceError, TowerosError
 from gitops.fleet import load_policy
 from gitops.model import Revision
 from gitops.settings import Settings
@@ -37,6 +37,24 @@ from gitops.source.trust.signatures import FirstKeys
 
 log = structlog.get_logger(__name__)
 
+OF_NOBODY = {
+    Reason.unsigned,
+    Reason.unknown_key,
+    Reason.bad_signature,
+    Reason.several_signatures,
+    Reason.bad_object,
+    Reason.renamed_tag,
+    Reason.lightweight_tag,
+    Reason.nested_tag,
+    Reason.tag_of_no_commit,
+    Reason.too_large,
+}
+"""What anybody who may push tags can cause: such tags take no place away from others."""
+MAX_TRIED = 20
+"""So many other tags above the deployed one are judged in one pass."""
+MAX_ALARMS = 20
+TOGETHER = 100
+"""Tags that are fetched at once."""
 VERDICT_HOLDS = 600
 """Seconds until the same question is asked again: keys become valid, and clocks are set right."""
 
@@ -185,21 +203,37 @@ class GitSource:
         Raises:
             TowerosError: none of them may.
         """
-        alarms: list[TowerosError] = []
         policy = commits.policy()
-        names = commits.names(policy)
-        for place, ref in enumerate(names):
+        names, tried = commits.names(policy), 0
+        alarms: list[TowerosError] = [*commits.moved().values()] if policy.tags else []
+        for index, ref in enumerate(names):
+            if policy.tags and index % TOGETHER == 1:  # the best one is asked for alone
+                commits.prepare(names[index : index + TOGETHER])
             try:
-                revision = judge.accept(commits.fetch(policy, ref))
+                with commits.blaming(policy, ref):
+                    revision = judge.accept(commits.fetch(policy, ref))
             except TowerosError as refusal:
                 if not _is_verdict(refusal) or not policy.tags:
                     raise
                 alarms.append(refusal)
-                log.warning("source.not_verified", ref=ref, error=refusal.message)
+                if len(alarms) <= MAX_ALARMS:
+                    log.warning("source.not_verified", ref=ref, error=refusal.message)
+                tried += refusal.reason not in OF_NOBODY
+                if tried == MAX_TRIED:
+                    break
                 continue
+            alarms += judge.heard
             if not alarms or not judge.deployed or revision.commit != judge.deployed.revision.commit:
-                return revision, (*alarms, *commits.passed_over(policy, ref, names[:place]))
+                passed = commits.passed_over(policy, ref, names[:index])
+                return revision, (*_few(alarms), *passed)
         raise alarms[0]  # nothing but what is deployed verifies
+
+
+def _few(alarms: list[TowerosError]) -> tuple[TowerosError, ...]:
+    """The first ones, and how many more there are."""
+    more = len(alarms) - MAX_ALARMS
+    last = [SourceError(f"{more} more tags are refused", hint="ask who pushed them")] if more > 0 else []
+    return (*alarms[:MAX_ALARMS], *last)
 
 
 def _is_verdict(refusal: TowerosError) -> bool:

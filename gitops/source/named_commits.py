@@ -5,11 +5,10 @@ policy says what to look at, and it is that of the last deployed commit; before 
 which `fleet.yaml` to read. Only what is looked at is fetched.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from fnmatch import fnmatchcase
-
-import structlog
 
 from gitops.errors import SourceError
 from gitops.fleet import load_policy
@@ -21,8 +20,6 @@ from gitops.source.trust.deployed import Deployed
 from gitops.source.trust.objects import Signed, loose, read
 from gitops.source.trust.signers import NamedCommit
 from gitops.source.versions import alarms, deployed_version, version
-
-log = structlog.get_logger(__name__)
 
 
 class NamedCommits:
@@ -47,22 +44,40 @@ class NamedCommits:
         if self._deployed:
             return self._deployed.policy
         commit = self._clone.fetch_branch(self._heads.default, self._heads)
-        policy = load_policy(self._clone.files(commit))
+        with self._clone.blaming(self._heads.default, commit):
+            policy = load_policy(self._clone.files(commit))
         # A new fleet repo may say `main` and call its only branch `master`.
         here = policy.tags or policy.branch in self._heads.branches
         return policy if here else replace(policy, branch=self._heads.default)
 
     def names(self, policy: Policy) -> list[str]:
-        """Branch or tags.
+        """Branch or tags; those that were moved after they were deployed are left out.
 
         Raises:
-            SourceError: no tag may deploy, or one was moved.
+            SourceError: no tag may deploy.
         """
         if not policy.tags:
             return [policy.branch]
-        last = self._deployed
-        releases.check_moved(self._heads.tags, last.tags if last else {})
-        return releases.eligible(self._heads.tags, policy.tags, last.revision if last else None, self._heads.peeled)
+        last, moved = self._deployed, self.moved()
+        names = {name: identity for name, identity in self._heads.tags.items() if name not in moved}
+        try:
+            return releases.eligible(names, policy.tags, last.revision if last else None, self._heads.peeled)
+        except SourceError:
+            if moved:
+                raise next(iter(moved.values())) from None
+            raise
+
+    def moved(self) -> dict[str, SourceError]:
+        """The release tags that were moved, and their refusals."""
+        return releases.moved(self._heads.tags, self._deployed.tags if self._deployed else {})
+
+    def prepare(self, names: Sequence[str]) -> None:
+        """Fetch several tags at once, if that goes well."""
+        self._clone.fetch_tags(names, self._heads)
+
+    def blaming(self, policy: Policy, name: str) -> AbstractContextManager[None]:
+        """What fails inside because one of the objects of `name` is malformed is a refusal of that object."""
+        return self._clone.blaming(name, self._heads.tags[name] if policy.tags else self._heads.commit(name))
 
     def passed_over(self, policy: Policy, taken: str, refused: Collection[str]) -> list[SourceError]:
         """What to say of tags that lose against the one that is taken, without having been judged and refused."""
@@ -97,26 +112,27 @@ class NamedCommits:
         """
         if not policy.tags:
             commit = self._clone.fetch_branch(name, self._heads)
-            return NamedCommit(name, commit, approvals=self._approvals(policy, commit, commit))
+            return self._approved(policy, NamedCommit(name, commit))
         tag = self._tag(name)
-        commit = releases.check_tag(name, tag)
-        return NamedCommit(name, commit, tag, self._approvals(policy, name, commit))
+        return self._approved(policy, NamedCommit(name, releases.check_tag(name, tag), tag))
 
     def _tag(self, name: str) -> Signed:
         return read(loose("tag", self._clone.fetch_tag(name, self._heads)))
 
-    def _approvals(self, policy: Policy, name: str, commit: str) -> tuple[Signed, ...]:
-        """The tags that approve of a release, or of a commit; those that cannot be read are passed over."""
-        tags = list[Signed]()
+    def _approved(self, policy: Policy, named: NamedCommit) -> NamedCommit:
+        """With the tags that approve of it, and the refusals of those that cannot be read."""
         if policy.threshold == 1:
-            return ()
-        for other in releases.approvals(self._heads.peeled, name, commit):
+            return named
+        tags, unread = list[Signed](), list[SourceError]()
+        others = releases.approvals(self._heads.peeled, named.approved, named.commit)
+        self.prepare(others)
+        for other in others:
             try:
                 tag = self._tag(other)
-                if releases.check_tag(other, tag) == commit:
+                if releases.check_tag(other, tag) == named.commit:
                     tags.append(tag)
             except SourceError as refusal:
                 if refusal.transient:
                     raise
-                log.warning("source.approval", tag=other, error=refusal.message)
-        return tuple(tags)
+                unread.append(refusal)
+        return replace(named, approvals=tuple(tags), unread=tuple(unread))

@@ -10,7 +10,8 @@ fetch harms nothing.
 
 import hashlib
 import shutil
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pygit2
@@ -18,6 +19,7 @@ import structlog
 
 from gitops.errors import STAYS, Reason, SourceError
 from gitops.source.clone.commits import DAMAGE, Clone
+from gitops.source.clone.malformed import malformed
 from gitops.source.clone.remote import Access, Heads, download, list_heads, packs
 
 log = structlog.get_logger(__name__)
@@ -27,6 +29,8 @@ MAX_PACKS = 100
 """Every fetch leaves a pack, and libgit2 never joins them: above this the clone is made again."""
 MAX_OBJECT = 1 << 20
 """Bytes of a commit or tag object: reading a larger one would cost many times that in memory."""
+MAX_NAME, MAX_PART = 1000, 240
+"""Bytes of a ref's name, and of one part of it: refs are files."""
 SPACE = 64 << 20
 """Bytes without which a clone is not made again: a half one must not replace what is left of the last good state."""
 
@@ -41,6 +45,8 @@ class DeployingClone(Clone):
         super().__init__(_open(folder))
         self._access, self._folder = access, folder
         self._damaged = False
+        self._dead_ends = set[str]()
+        """Tags' objects that lead to no commit."""
 
     def heads(self) -> Heads:
         """What the remote has now. Raises SourceError as `list_heads` does."""
@@ -77,9 +83,12 @@ class DeployingClone(Clone):
 
     def fetch(self, ref: str, name: str, identity: str) -> None:
         """Have the object `identity`, which the remote calls `ref`, under our `name`."""
-        existing = self.repository.references.get(name)
-        if existing is None or str(existing.target) != identity:
-            download(self.repository, self._access, f"+{ref}:{name}")
+        if not _fits(name):
+            hint = f"a part of it has at most {MAX_PART} letters; {STAYS}"
+            raise SourceError(f"{_short(ref)[:80]}...: the name is too long", hint=hint, reason=Reason.bad_object)
+        if not self._here(name, identity):
+            self._download(ref, name, identity)
+            self._drop_dead_ends(name)
         # Ancestors are counted: a history that is cut off would give a lower sequence.
         if self.repository.is_shallow:
             hint = f"serve a full clone; {STAYS}"
@@ -89,6 +98,69 @@ class DeployingClone(Clone):
         if size > MAX_OBJECT:
             hint = f"at most {MAX_OBJECT >> 20} MiB; {STAYS}"
             raise SourceError(f"{ref} is an object of {size >> 20} MiB", hint=hint, reason=Reason.too_large)
+
+    def _download(self, ref: str, name: str, identity: str) -> None:
+        """Fetch a ref; one that the remote cannot even send is that ref's own trouble."""
+        try:
+            download(self.repository, self._access, f"+{ref}:{name}")
+        except DAMAGE as error:
+            place = self._access.place
+            if place and (refusal := malformed(pygit2.Repository(str(place)), _short(ref), identity)):
+                raise refusal from error
+            if place or not ref.startswith("refs/tags/") or not self._sound():
+                raise
+            self._again(ref, name)
+
+    def _again(self, ref: str, name: str) -> None:
+        """Git's own server gives up a whole fetch for one tag that it cannot parse. Does the rest still come?"""
+        try:
+            download(self.repository, self._access, f"+{ref}:{name}")
+        except DAMAGE as error:
+            self.heads()
+            hint = f"tag the commit again; {STAYS}"
+            raise SourceError(f"{_short(ref)}: the remote cannot send it", hint=hint, reason=Reason.bad_object) from error
+
+    def _sound(self) -> bool:
+        """Whether what is here of the clone is whole."""
+        return all(_intact(file) for file in _packed(self._folder / "clone.git"))
+
+    def fetch_tags(self, names: Sequence[str], heads: Heads) -> None:
+        """Have several tags at once, if that goes well: whatever does not come is asked for by itself later."""
+        refs = [f"refs/tags/{name}" for name in names if _fits(name)]
+        missing = [ref for ref in refs if not self._here(ref, heads.tags[_short(ref)])]
+        if len(missing) > 1:
+            with suppress(*DAMAGE, SourceError):
+                download(self.repository, self._access, *(f"+{ref}:{ref}" for ref in missing))
+            self._drop_dead_ends(*missing)
+
+    def _here(self, name: str, identity: str) -> bool:
+        """Whether a fetch has brought an object already, with all that it leads to."""
+        existing = self.repository.references.get(name)
+        return (existing is not None and str(existing.target) == identity) or identity in self._dead_ends
+
+    def _drop_dead_ends(self, *names: str) -> None:
+        """A ref that leads to no commit stops every later fetch: libgit2 says to the remote what is here by them."""
+        for name in names:
+            existing = self.repository.references.get(name)
+            if existing is None:
+                continue
+            try:
+                existing.peel(pygit2.Commit)
+            except DAMAGE:
+                self._dead_ends.add(str(existing.target))
+                existing.delete()
+
+    @contextmanager
+    def blaming(self, ref: str, identity: str) -> Iterator[None]:
+        """What fails inside for an object that is whole, and malformed, is a refusal of that object."""
+        try:
+            yield
+        except DAMAGE as error:
+            if isinstance(error, OSError) and error.errno:
+                raise
+            if refusal := malformed(self.repository, ref, identity):
+                raise refusal from error
+            raise
 
     def tag_id(self, name: str) -> str:
         """The object id of a tag that was fetched; empty: it was not."""
@@ -132,6 +204,7 @@ class DeployingClone(Clone):
         new.rename(path)
         shutil.rmtree(old, ignore_errors=True)
         self.repository, self._damaged = pygit2.Repository(str(path)), False
+        self._dead_ends.clear()
 
 
 def _open(folder: Path) -> pygit2.Repository:
@@ -146,13 +219,28 @@ def _open(folder: Path) -> pygit2.Repository:
         file.unlink()
     # Else a power cut can leave refs to objects that never reached the disk.
     pygit2.settings.enable_fsync_gitdir(True)
-    if all(_intact(file) for file in path.glob("objects/pack/pack-*.*") if file.suffix in (".pack", ".idx")):
+    if all(_intact(file) for file in _packed(path)):
         with suppress(pygit2.GitError):
             return pygit2.Repository(str(path))
     if path.exists():
         log.warning("source.damaged", clone=str(path))
         shutil.rmtree(path, ignore_errors=True)
     return pygit2.init_repository(str(path), bare=True)
+
+
+def _fits(name: str) -> bool:
+    """Whether a file system can hold a ref of this name, and a lock beside it."""
+    return len(name.encode()) < MAX_NAME and all(len(part.encode()) <= MAX_PART for part in name.split("/"))
+
+
+def _short(ref: str) -> str:
+    """As people write it."""
+    return ref.removeprefix("refs/tags/").removeprefix("refs/heads/")
+
+
+def _packed(path: Path) -> Iterator[Path]:
+    """Packs of a clone, and their indexes."""
+    return (file for file in path.glob("objects/pack/pack-*.*") if file.suffix in (".pack", ".idx"))
 
 
 def _intact(file: Path) -> bool:

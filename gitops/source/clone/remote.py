@@ -9,7 +9,7 @@ redirect says; a download is bounded in bytes, objects and seconds; no message s
 import re
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,6 +21,7 @@ from pygit2.remotes import TransferProgress
 
 from gitops.errors import STAYS, Reason, SourceError
 from gitops.settings import Settings
+from gitops.source.clone import local
 from gitops.source.clone.trees import configure
 
 MINIMUM = (1, 9, 7)
@@ -69,8 +70,13 @@ class Access:
         return cls(settings.repository, settings.ssh_key, settings.ssh_known_hosts, settings.git_token_file)
 
     @property
+    def place(self) -> Path | None:
+        """The folder of this machine that the URL means, if it means one."""
+        return local.place(self.url)
+
+    @property
     def ssh(self) -> bool:
-        return self.url.startswith("ssh://") or bool(_SCP.fullmatch(self.url))
+        return self.url.startswith("ssh://") or bool(local.SCP.fullmatch(self.url))
 
     def check(self) -> None:
         """Raises SourceError for a URL that we do not speak."""
@@ -234,44 +240,58 @@ def connect(repository: pygit2.Repository, access: Access) -> pygit2.Remote:
 
 
 def list_heads(repository: pygit2.Repository, access: Access) -> Heads:
-    """Ask the remote for its branches.
+    """Ask the remote for its branches and tags.
 
     Raises:
         SourceError: it is away (transient), unknown, or does not let us in.
     """
-    remote = connect(repository, access)
     try:
-        heads = remote.list_heads(callbacks=Callbacks(access), proxy=access.url.startswith("https://") or None)
+        heads, target = local.heads(access.place) if access.place else _asked_heads(repository, access)
     except (pygit2.GitError, KeyError, OSError, ValueError) as error:
         raise unreachable(access, error) from error
-    prefix = "refs/heads/"
+    prefix, tag = "refs/heads/", "refs/tags/"
     # A server may name its refs as it likes; ours become names in our clone.
     valid = pygit2.reference_is_valid_name
     named = {head.name: head for head in heads if head.name and valid(head.name)}
-    branches = {name.removeprefix(prefix): str(head.oid) for name, head in named.items() if name.startswith(prefix)}
-    target = named["HEAD"].symref_target if "HEAD" in named else None
+    branches = {name.removeprefix(prefix): head.id for name, head in named.items() if name.startswith(prefix)}
     # Servers without the `symref` capability (gitprotocol-capabilities) do not say where HEAD points.
-    if target is None and "HEAD" in named:
-        target = next((prefix + name for name, oid in branches.items() if oid == str(named["HEAD"].oid)), None)
-    tag = "refs/tags/"
-    tags = {name.removeprefix(tag): str(head.oid) for name, head in named.items() if name.startswith(tag)}
-    # A line `refs/tags/NAME^{}` says what the tag's object leads to (gitprotocol-pack, Reference Discovery).
-    ends = {str(head.name)[len(tag) : -3]: str(head.oid) for head in heads if str(head.name).endswith("^{}")}
+    if not target and "HEAD" in named:
+        target = next((prefix + name for name, oid in branches.items() if oid == named["HEAD"].id), "")
+    tags = {name.removeprefix(tag): head for name, head in named.items() if name.startswith(tag)}
     default = target.removeprefix(prefix) if target and valid(target) else ""
-    return Heads(branches, default, tags, {name: oid for name, oid in ends.items() if name in tags})
+    peeled = {name: head.peeled for name, head in tags.items() if head.peeled}
+    return Heads(branches, default, {name: head.id for name, head in tags.items()}, peeled)
 
 
-def download(repository: pygit2.Repository, access: Access, refspec: str) -> None:
-    """Fetch what one refspec names, with its history; no tags.
+def _asked_heads(repository: pygit2.Repository, access: Access) -> tuple[list[local.Head], str]:
+    """What the remote's server says, and the ref that its HEAD names (empty: it does not say)."""
+    remote = connect(repository, access)
+    said = remote.list_heads(callbacks=Callbacks(access), proxy=access.url.startswith("https://") or None)
+    # A line `refs/tags/NAME^{}` says what the tag's object leads to (gitprotocol-pack, Reference Discovery).
+    ends = {str(head.name)[:-3]: str(head.oid) for head in said if str(head.name).endswith("^{}")}
+    target = next((head.symref_target for head in said if head.name == "HEAD"), None)
+    heads = [local.Head(str(head.name), str(head.oid), ends.get(str(head.name), "")) for head in said if head.name]
+    return heads, target or ""
+
+
+def download(repository: pygit2.Repository, access: Access, *refspecs: str) -> None:
+    """Fetch what refspecs (`+REF:NAME`) name, with its history; no other tags.
 
     Raises:
         SourceError: a bound is passed.
-        pygit2.GitError: the remote went away, or the clone is damaged: the caller finds out which.
+        pygit2.GitError, KeyError: the remote went away, or the clone is damaged: the caller finds out which.
     """
-    remote = connect(repository, access)
-    proxy = access.url.startswith("https://") or None
+    if access.place:
+        with local.view(access.place, [spec.removeprefix("+").partition(":")[0] for spec in refspecs]) as url:
+            _fetch(repository.remotes.create_anonymous(url), access, refspecs)
+    else:
+        _fetch(connect(repository, access), access, refspecs)
+
+
+def _fetch(remote: pygit2.Remote, access: Access, refspecs: Sequence[str]) -> None:
     # `proxy=True`: the one of the environment, as for `git`.
-    remote.fetch([refspec], callbacks=Callbacks(access), prune=FetchPrune.NO_PRUNE, proxy=True if proxy else None)
+    proxy = access.url.startswith("https://") or None
+    remote.fetch(list(refspecs), callbacks=Callbacks(access), prune=FetchPrune.NO_PRUNE, proxy=proxy)
 
 
 def packs(path: Path) -> int:

@@ -10,9 +10,9 @@ rules: it says where history may start, not who may sign.
 
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
-from gitops.errors import STAYS, Reason, SourceError
+from gitops.errors import STAYS, Reason, SourceError, TowerosError
 from gitops.fleet import load_policy
 from gitops.model import BlobRef, Policy, Revision, Sign, Tree
 from gitops.source.clone.commits import Clone
@@ -35,6 +35,8 @@ class Judge:
     first: FirstKeys
     epoch: int
     keep: Callable[[Iterable[Signed]], tuple[BlobRef, ...]]
+    heard: list[TowerosError] = field(default_factory=list)
+    """Refusals that stopped nothing: approvals that did not count."""
 
     def accept(self, named: NamedCommit) -> Revision:
         """The named commit as a revision; what is deployed already is not judged again.
@@ -50,14 +52,21 @@ class Judge:
         if revision.time > time.time() + AHEAD:
             hint = f"set the clock, and commit again; {STAYS}"
             raise SourceError(f"{revision} is dated in the future", hint=hint, reason=Reason.future_date)
+        self._ask_first(named)
         tree = self.clone.files(named.commit)
         new = load_policy(tree)
         self._check_history(revision, new, tree)
         head = signed_commit(self.clone, named.commit)  # never two signatures, whoever is asked for one
         judged = judging(self.deployed.policy if self.deployed else None, new, first_signers=self.first.named)
         vouched = Signers(self.clone, self._trust(new, tree)).of(judged, named, last)
+        self.heard.extend(vouched.refused)
         evidence = self.keep([head, *([named.tag] if named.tag else []), *vouched.approvals])
         return replace(revision, signers=vouched.names, evidence=evidence)
+
+    def _ask_first(self, named: NamedCommit) -> None:
+        """Among many tags, those that nobody signed must cost little: no files are read for them."""
+        if named.tag and self.deployed and self.deployed.policy.sign is not Sign.none:
+            Signers(self.clone, self._trust(self.deployed.policy, None)).first(self.deployed.policy, named)
 
     @property
     def _raised(self) -> bool:
@@ -81,7 +90,7 @@ class Judge:
             return self.clone.count(commit) + self.epoch
         return self.clone.count(commit, last.revision.commit) + last.revision.sequence - last.epoch + self.epoch
 
-    def _trust(self, new: Policy, tree: Tree) -> Trust:
+    def _trust(self, new: Policy, tree: Tree | None) -> Trust:
         """The keys of the deployed commit; those of the settings where it has none, or where nothing is deployed.
 
         Where nobody had to sign so far, the commit that asks for signatures brings the first keys along.
@@ -95,4 +104,4 @@ class Judge:
         if self._raised:
             return ours.joined(first)  # the way back in when keys/ locks everybody out
         turning_on = deployed.policy.sign is Sign.none and new.sign is not Sign.none
-        return Trust.of_tree(tree) if turning_on and not ours else ours
+        return Trust.of_tree(tree) if tree and turning_on and not ours else ours

@@ -13,20 +13,21 @@ from gitops.model import Revision
 from gitops.source.trust.objects import Signed
 from gitops.source.versions import deployed_version, preference, version
 
-MAX_TRIED = 20
-"""So many tags above the deployed one are judged in one pass."""
+MAX_BARE = 20
+"""So many tags that are no objects are named."""
 
 
 def eligible(
     names: Mapping[str, str], pattern: str, last: Revision | None, annotated: Container[str] = ()
 ) -> list[str]:
     """The tags that may deploy, the best first; the deployed one, if it is still there, is the last. Tags that are not
-    `annotated` are tried too, to be named, but take no place away from those that are.
+    `annotated` are tried too, to be named, but only a few of them.
 
     Raises:
         SourceError: there is none, or only lower ones.
     """
-    matching = {name: version(name) for name in names if fnmatch.fnmatchcase(name, pattern)}
+    ours = (name for name in names if fnmatch.fnmatchcase(name, pattern) and not name.startswith("approved/"))
+    matching = {name: version(name) for name in ours}
     if last and last.ref in matching:
         matching[last.ref] = deployed_version(last.ref)
     versions = {name: number for name, number in matching.items() if number is not None}
@@ -38,26 +39,28 @@ def eligible(
         )
     deployed = deployed_version(last.ref) if last and fnmatch.fnmatchcase(last.ref, pattern) else None
     same = last.ref if last else ""
-    ours = [name for name, number in versions.items() if deployed is None or number > deployed or name == same]
-    if not ours and last:
+    higher = [name for name, number in versions.items() if deployed is None or number > deployed or name == same]
+    if not higher and last:
         highest = max(versions, key=lambda name: (versions[name], name))
         hint = f"{STAYS}; tag a higher version"
         raise SourceError(
             f"{highest} is no higher than the deployed {last.ref}", hint=hint, reason=Reason.lower_version
         )
-    ours.sort(key=lambda name: (versions[name], preference(name)), reverse=True)
-    # Counted apart: a flood of bare tags must not push the signed ones out.
-    kinds = ([name for name in ours if (name in annotated) == kind] for kind in (True, False))
-    tried = {name for kind in kinds for name in kind[:MAX_TRIED]}
-    return [name for name in ours if name in tried]
+    higher.sort(key=lambda name: (versions[name], preference(name)), reverse=True)
+    # A server says of each annotated tag what it leads to; the others are refused, so a few of them are named.
+    bare = {*[name for name in higher if name not in annotated][MAX_BARE:]}
+    return [name for name in higher if name not in bare]
 
 
-def check_moved(names: Mapping[str, str], deployed: Mapping[str, str]) -> None:
-    """`deployed`: the object of each tag that was. Raises SourceError when one now names another."""
-    for name, identity in deployed.items():
-        if name in names and names[name] != identity:
-            hint = f"{STAYS}; a release never changes: tag a new version"
-            raise SourceError(f"tag {name!r} was moved after it was deployed", hint=hint, reason=Reason.moved_tag)
+def moved(names: Mapping[str, str], deployed: Mapping[str, str]) -> dict[str, SourceError]:
+    """The tags that name another object than when they were deployed, with their refusals. `deployed`: the object of
+    each tag that was."""
+    return {name: _moved(name) for name, identity in deployed.items() if names.get(name, identity) != identity}
+
+
+def _moved(name: str) -> SourceError:
+    hint = f"{STAYS}; a release never changes: tag a new version"
+    return SourceError(f"tag {name!r} was moved after it was deployed", hint=hint, reason=Reason.moved_tag)
 
 
 def check_tag(name: str, tag: Signed) -> str:

@@ -33,6 +33,8 @@ class NamedCommit:
     commit: str
     tag: Signed | None = None
     approvals: tuple[Signed, ...] = ()
+    unread: tuple[SourceError, ...] = ()
+    """Why other tags that should approve of it cannot be read."""
 
     @property
     def approved(self) -> str:
@@ -64,6 +66,15 @@ class Signers:
 
     clone: Clone
     trust: Trust
+
+    def first(self, policy: Policy, named: NamedCommit) -> None:
+        """Whether anybody who is listed signed it at all: cheap, and asked before its files are looked at.
+
+        Raises:
+            SourceError: nobody did.
+        """
+        tagged = policy.sign in (Sign.tag, Sign.both) and named.tag
+        names(named.tag if tagged and named.tag else signed_commit(self.clone, named.commit), self.trust)
 
     def of(self, policy: Policy, named: NamedCommit, last: Revision | None) -> Vouched:
         """Who signed. `last` is what is deployed, whose history need not be that of the named commit.
@@ -139,7 +150,7 @@ class _Question:
             SourceError: there are not.
         """
         counted: list[tuple[Signed, Names]] = []
-        refused: list[SourceError] = []
+        refused = [*self.named.unread]
         if self.policy.threshold > 1:
             signed, people = [names[0] for names in so_far], self.trust.people()
             for tag in self._worth_asking(refused):

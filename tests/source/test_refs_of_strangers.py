@@ -1,0 +1,242 @@
+"""Whoever may push tags and branches, and has no key: each bad ref is refused by its name, and the best honest one
+deploys."""
+
+import subprocess
+from pathlib import Path
+
+import pygit2
+import pytest
+
+from gitops.errors import SourceError
+from gitops.source import Access, GitSource
+from gitops.source.clone.deploying import DeployingClone
+from gitops.source.trust.releases import version
+from tests.kit.people import People
+from tests.kit.trust import Story, following
+from tests.simulators.https import TOKEN, GitHttps
+
+WHO = "Eve <eve@example.org> 1700000000 +0000"
+
+
+@pytest.fixture(autouse=True)
+def nothing_starts_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(DeployingClone, "rebuild", None)
+
+
+def alarms(source: GitSource) -> dict[str, str]:
+    """Reasons by message."""
+    return {alarm.message: str(alarm.reason or "") for alarm in source.alarms}
+
+
+def put(story: Story, kind: str, text: str, ref: str) -> str:
+    """An object as no git would make it, and a ref to it, in the remote itself."""
+    command = ["git", "hash-object", "-t", kind, "-w", "--literally", "--stdin"]
+    done = subprocess.run(command, cwd=story.remote.bare, input=text.encode(), capture_output=True, check=True)
+    identity = done.stdout.decode().strip()
+    (story.remote.bare / ref).parent.mkdir(parents=True, exist_ok=True)
+    (story.remote.bare / ref).write_text(identity + "\n")
+    return identity
+
+
+def tag(commit: str, *, without: str = "", **other: str) -> str:
+    fields = {"object": commit, "type": "commit", "tag": "v9.0.0", "tagger": WHO} | other
+    return "".join(f"{name} {value}\n" for name, value in fields.items() if name != without) + "\nx\n"
+
+
+MALFORMED = {
+    "the type first": lambda commit: "type commit\n" + tag(commit, without="type"),
+    "the object twice": lambda commit: f"object {commit}\n" + tag(commit),
+    "no name": lambda commit: tag(commit, without="tag"),
+    "no address": lambda commit: tag(commit, tagger="Eve 1700000000 +0000"),
+    "an unknown type": lambda commit: tag(commit, type="camel"),
+    "another type": lambda commit: tag(commit, type="tree"),
+    "what is not there": lambda commit: tag("1" * 40),
+    "nothing": lambda commit: "",
+    "noise": lambda commit: "\0\xff" * 100,
+}
+
+
+@pytest.mark.parametrize("made", MALFORMED.values(), ids=MALFORMED)
+def test_a_tag_that_cannot_be_parsed_is_refused_alone(tags: Story, made: object) -> None:
+    tags.commit("good", "ada")
+    tags.tag("v1.1.0")
+    put(tags, "tag", made(tags.remote.git("rev-parse", "HEAD")), "refs/tags/v9.0.0")  # type: ignore[operator]
+    assert tags.deploy() == "v1.1.0"
+    (message,) = alarms(tags.source)
+    assert "v9.0.0" in message and alarms(tags.source)[message], alarms(tags.source)
+
+
+@pytest.mark.parametrize("made", MALFORMED.values(), ids=MALFORMED)
+def test_a_branch_is_followed_beside_a_tag_that_cannot_be_parsed(head: Story, made: object) -> None:
+    commit = head.commit("good", "ada")
+    put(head, "tag", made(commit), "refs/tags/v9.0.0")  # type: ignore[operator]
+    assert head.source.poll().commit == commit
+
+
+@pytest.mark.parametrize("made", MALFORMED.values(), ids=MALFORMED)
+def test_a_server_of_git_that_gives_up_at_a_tag_stops_no_release(tags: Story, made: object) -> None:
+    with served(tags) as source:
+        tags.commit("good", "ada")
+        tags.tag("v1.1.0")
+        put(tags, "tag", made(tags.remote.git("rev-parse", "HEAD")), "refs/tags/v9.0.0")  # type: ignore[operator]
+        assert source.poll().ref == "v1.1.0"
+        assert all("v9.0.0" in message and reason for message, reason in alarms(source).items())
+
+
+class served:  # noqa: N801 - reads as a word
+    """The story's remote by https, followed in a clone of its own."""
+
+    def __init__(self, story: Story) -> None:
+        self._story, token = story, story.folder / "token"
+        token.write_text(TOKEN + "\n")
+        self._server, self._token = GitHttps(story.folder / "https", story.folder), token
+
+    def __enter__(self) -> GitSource:
+        server = self._server.__enter__()
+        pygit2.settings.set_ssl_cert_locations(str(server.certificate), None)
+        access = Access(server.url("remote.git"), token_file=self._token)
+        source: GitSource = following(access, self._story.folder / "https-state", allowed_signers=self._story.first)
+        source.mark_deployed(source.poll())
+        return source
+
+    def __exit__(self, *why: object) -> None:
+        self._server.__exit__(*why)  # type: ignore[arg-type]
+
+
+def test_a_flood_of_tags_of_nobody_hides_no_release(tags: Story) -> None:
+    tags.commit("good", "ada")
+    tags.tag("v1.1.0")
+    unsigned, foreign = [[f"v{number}.0.{n}" for n in range(60)] for number in (8, 9)]
+    for name in unsigned:
+        tags.remote.git("tag", "-a", "-m", name, name)
+    tags.tag("one", "eve")
+    raw = tags.raw("tag", "one")
+    for name in foreign:  # Eve's signature, and other words
+        tags.remote.git("update-ref", f"refs/tags/{name}", _written(tags, raw.replace(b"tag one", b"tag " + name.encode())))
+    tags.push(*unsigned, *foreign)
+    assert tags.source.poll().ref == "v1.1.0"
+    assert set(alarms(tags.source).values()) == {"UnknownKey", ""}
+    assert list(alarms(tags.source))[-1] == "100 more tags are refused"
+
+
+def _written(story: Story, raw: bytes) -> str:
+    command = ["git", "hash-object", "-t", "tag", "-w", "--stdin"]
+    return subprocess.run(command, cwd=story.remote.work, input=raw, capture_output=True, check=True).stdout.decode().strip()
+
+
+def test_a_moved_old_tag_is_an_alarm_and_the_next_release_deploys(tags: Story) -> None:
+    tags.commit("two")
+    tags.tag("v1.1.0")
+    tags.deploy()
+    tags.tag("v1.0.0", by="", force=True)
+    assert "v1.0.0" in tags.refused("MovedTag").message
+    tags.commit("three")
+    tags.tag("v1.2.0")
+    assert tags.deploy() == "v1.2.0"
+    assert list(alarms(tags.source).values()) == ["MovedTag"]
+
+
+@pytest.mark.parametrize("by", ["", "eve"])
+def test_junk_approvals_take_no_place_away(tmp_path: Path, people: People, by: str) -> None:
+    story = Story(tmp_path, people)
+    story.commit('source: {tags: "v*", sign: tag, threshold: 2}\n', path="fleet.yaml")
+    story.tag("v1")
+    junk = [f"approved/v1/a{number:02}" for number in range(70)]
+    if by:
+        story.tag("one", by, at="v1^{}")
+        raw = story.raw("tag", "one")
+        for name in junk:
+            story.remote.git("update-ref", f"refs/tags/{name}", _written(story, raw.replace(b"tag one", b"tag " + name.encode())))
+    else:
+        for name in junk:
+            story.remote.git("tag", "-a", "-m", name, name, "v1^{}")
+    story.push(*junk)
+    story.refused("ThresholdNotMet")
+    story.tag("approved/v1/ben", "ben", at="v1^{}")
+    assert story.source.poll().signers == ("ada", "ben")
+    assert {"UnknownKey" if by else "Unsigned"} <= set(alarms(story.source).values())
+
+
+def test_an_approval_that_cannot_be_parsed_is_passed_over(tmp_path: Path, people: People) -> None:
+    story = Story(tmp_path, people)
+    commit = story.commit('source: {tags: "v*", sign: tag, threshold: 2}\n', path="fleet.yaml")
+    story.tag("v1")
+    put(story, "tag", tag(commit, tagger="Eve 1 +0000", tag="approved/v1/a"), "refs/tags/approved/v1/a")
+    story.tag("approved/v1/ben", "ben", at="v1^{}")
+    assert story.source.poll().signers == ("ada", "ben")
+    assert list(alarms(story.source).values()) == ["BadObject"]
+
+
+BAD_COMMITS = {
+    "no address": "tree {tree}\nparent {parent}\nauthor Eve 1 +0000\ncommitter Eve 1 +0000\n\nx\n",
+    "no tree": "parent {parent}\nauthor " + WHO + "\ncommitter " + WHO + "\n\nx\n",
+    "no committer": "tree {tree}\nparent {parent}\nauthor " + WHO + "\n\nx\n",
+    "a tree that is none": "tree {parent}\nparent {parent}\nauthor " + WHO + "\ncommitter " + WHO + "\n\nx\n",
+    "nothing": "",
+}
+
+
+@pytest.mark.parametrize("below", [False, True], ids=["", "below"])
+@pytest.mark.parametrize("text", BAD_COMMITS.values(), ids=BAD_COMMITS)
+def test_a_malformed_commit_is_refused_by_name(head: Story, text: str, below: bool) -> None:
+    good = head.remote.git("rev-parse", "HEAD")
+    bad = put(head, "commit", _filled(head, text), "refs/heads/main")
+    if below:
+        tree = head.remote.git("rev-parse", "HEAD^{tree}")
+        fine = f"tree {tree}\nparent {bad}\nauthor {WHO}\ncommitter {WHO}\n\nx\n"
+        put(head, "commit", fine, "refs/heads/main")
+    refusal = head.refused("BadObject")
+    assert bad in refusal.message and refusal.message.startswith("main: ")
+    (head.remote.bare / "refs/heads/main").write_text(good + "\n")
+    head.commit("good", "ada")
+    assert head.deploy() == "main"
+
+
+def _filled(story: Story, text: str) -> str:
+    return text.format(tree=story.remote.git("rev-parse", "HEAD^{tree}"), parent=story.remote.git("rev-parse", "HEAD"))
+
+
+def test_a_malformed_commit_from_a_server_is_refused_by_name(head: Story) -> None:
+    with served(head) as source:
+        bad = put(head, "commit", _filled(head, BAD_COMMITS["no address"]), "refs/heads/main")
+        for _ in range(2):
+            with pytest.raises(SourceError, match=bad) as caught:
+                source.poll()
+            assert caught.value.reason == "BadObject" and not caught.value.transient
+
+
+def test_a_signed_tag_on_a_malformed_commit_lets_the_next_lower_one_deploy(tags: Story) -> None:
+    tags.commit("good", "ada")
+    tags.tag("v1.1.0")
+    bad = put(tags, "commit", _filled(tags, BAD_COMMITS["no address"]), "refs/heads/side")
+    put(tags, "tag", tag(bad), "refs/tags/v9.0.0")
+    assert tags.source.poll().ref == "v1.1.0"
+    assert list(alarms(tags.source).values()) == ["BadObject"]
+
+
+def test_a_version_of_thousands_of_digits_is_a_version(tags: Story) -> None:
+    assert version(f"v1.0.0-{'9' * 5000}") > version("v1.0.0-9")  # type: ignore[operator]
+    assert version("v1.0.0-0010") == version("v1.0.0-10")
+    assert version("v١.٢.٣") is None
+    tags.commit("good", "ada")
+    tags.tag("v1.1.0")
+    with (tags.remote.bare / "packed-refs").open("a") as file:
+        file.write(f"{tags.remote.git('rev-parse', 'HEAD')} refs/tags/v2.0.0-{'9' * 900}\n")
+    assert tags.source.poll().ref == "v1.1.0"
+
+
+def test_an_approval_is_no_release(tmp_path: Path, people: People) -> None:
+    story = Story(tmp_path, people)
+    story.commit('source: {tags: "*", sign: tag}\n', path="fleet.yaml")
+    story.tag("v1.0.0")
+    story.tag("approved/v1.0.0/ben2", "ben", at="v1.0.0^{}")
+    assert story.source.poll().ref == "v1.0.0"
+
+
+def test_tags_that_lead_to_no_commit_stop_no_later_fetch(tags: Story) -> None:
+    for number, at in enumerate(("HEAD^{tree}", "HEAD:fleet.yaml", "HEAD^{tree}")):
+        tags.tag(f"v9.0.{number}", at=at)
+        tags.commit(f"good {number}", "ada")
+        tags.tag(f"v1.1.{number}")
+        assert tags.deploy() == f"v1.1.{number}"
+    assert list(alarms(tags.source).values()) == ["TagOfNoCommit"] * 3
