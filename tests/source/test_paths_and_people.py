@@ -27,9 +27,7 @@ def ruled(folder: Path, people: People, sign: str = "every-commit") -> Story:
 def merge(story: Story, by: str, *parents: str) -> None:
     """A merge with the files of its first parent, pushed to main."""
     words = [word for parent in parents for word in ("-p", parent)]
-    made = story.remote.git(
-        "commit-tree", f"-S{story.people.key(by)}", *words, "-m", "merge", f"{parents[0]}^{{tree}}"
-    )
+    made = story.remote.git("commit-tree", f"-S{story.people.key(by)}", *words, "-m", "merge", f"{parents[0]}^{{tree}}")
     story.remote.git("push", "-q", "-f", "origin", f"{made.strip()}:refs/heads/main")
 
 
@@ -81,9 +79,7 @@ def test_a_merge_into_what_is_deployed_is_taken(tmp_path: Path, people: People) 
 
 
 @pytest.mark.parametrize("sign", ["head", "every-commit"])
-def test_a_raised_epoch_keeps_the_rules_where_history_was_rewritten(
-    tmp_path: Path, people: People, sign: str
-) -> None:
+def test_a_raised_epoch_keeps_the_rules_where_history_was_rewritten(tmp_path: Path, people: People, sign: str) -> None:
     story = ruled(tmp_path, people, sign)
     story.remote.git("reset", "-q", "--hard", "HEAD~1")
     story.commit("words", "ada")
@@ -125,14 +121,14 @@ def _refused(story: Story, epoch: int) -> str:
 def test_a_threshold_goes_with_every_commit_and_release_tags(tmp_path: Path, people: People) -> None:
     story = Story(tmp_path, people)
     story.commit('source: {tags: "v*", sign: every-commit, threshold: 2}\n', "ada", "fleet.yaml")
-    story.tag("v1")
+    story.tag("v1.0.0")
     story.refused("ThresholdNotMet")
-    story.tag("approved/v1/ben", "ben", at="v1^{}")
-    assert story.deploy() == "v1"
+    story.tag("approved/v1.0.0/ben", "ben", at="v1.0.0^{}")
+    assert story.deploy() == "v1.0.0"
     story.commit("unsigned")
     story.commit("two", "ada")
-    story.tag("v2")
-    story.tag("approved/v2/ben", "ben", at="v2^{}")
+    story.tag("v2.0.0")
+    story.tag("approved/v2.0.0/ben", "ben", at="v2.0.0^{}")
     story.refused("Unsigned")
 
 
@@ -165,16 +161,14 @@ def test_one_person_with_two_keys_or_names_counts_once(tmp_path: Path, people: P
     keys = (people.public("ada"), people.public("eve"))
     story.first.write_text(said(*keys))  # type: ignore[operator]
     story.source = story.started()
-    story.tag("v1")
-    story.tag("approved/v1/other", "eve", at="v1^{}")
-    story.tag("approved/v1/self", "ada", at="v1^{}")
+    story.tag("v1.0.0")
+    story.tag("approved/v1.0.0/other", "eve", at="v1.0.0^{}")
+    story.tag("approved/v1.0.0/self", "ada", at="v1.0.0^{}")
     story.refused("ThresholdNotMet")
 
 
 @pytest.mark.parametrize("name", ["ada2", "ada@example.org"])
-def test_one_openpgp_key_in_two_files_and_an_address_are_one_person(
-    tmp_path: Path, people: People, name: str
-) -> None:
+def test_one_openpgp_key_in_two_files_and_an_address_are_one_person(tmp_path: Path, people: People, name: str) -> None:
     story = PgpStory(tmp_path, people)
     (story.keys / "ada.asc").rename(story.keys / "other.asc")
     if name == "ada2":
@@ -183,10 +177,10 @@ def test_one_openpgp_key_in_two_files_and_an_address_are_one_person(
     story.first.write_text(people.allowed("eve").replace("eve ", f"{listed} ", 1))
     story.source = story.started()
     story.remote.commit('source: {tags: "v*", sign: tag, threshold: 2}\n', path="fleet.yaml")
-    story.remote.git("tag", "-s", "-u", story.fingerprint, "-m", "v1", "v1")
-    story.push("v1")
+    story.remote.git("tag", "-s", "-u", story.fingerprint, "-m", "v1.0.0", "v1.0.0")
+    story.push("v1.0.0")
     story.remote.git("config", "gpg.format", "ssh")
-    story.tag("approved/v1/again", "eve", at="v1^{}")
+    story.tag("approved/v1.0.0/again", "eve", at="v1.0.0^{}")
     story.refused("ThresholdNotMet")
 
 
@@ -204,7 +198,9 @@ def test_a_key_counts_under_each_of_its_names_for_rules_and_for_limits(tmp_path:
     story.refused("BeyondLimit")
 
 
-def test_nothing_is_asked_of_a_deployed_commit_again(tmp_path: Path, people: People, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nothing_is_asked_of_a_deployed_commit_again(
+    tmp_path: Path, people: People, monkeypatch: pytest.MonkeyPatch
+) -> None:
     story = ruled(tmp_path, people)
     monkeypatch.setattr(DeployingClone, "since", None)
     assert story.started().poll().signers == ("ben",)

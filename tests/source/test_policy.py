@@ -7,7 +7,7 @@ import pytest
 from gitops.errors import FleetError, SourceError
 from gitops.fleet import load_policy
 from gitops.model import PathRule
-from gitops.source import Access, FolderTree, GitSource
+from gitops.source import Access, FolderTree
 from gitops.source.trust.objects import read
 from gitops.source.trust.rules import glob
 from tests.kit.people import People

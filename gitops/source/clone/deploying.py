@@ -118,7 +118,9 @@ class DeployingClone(Clone):
         except DAMAGE as error:
             self.heads()
             hint = f"tag the commit again; {STAYS}"
-            raise SourceError(f"{_short(ref)}: the remote cannot send it", hint=hint, reason=Reason.bad_object) from error
+            raise SourceError(
+                f"{_short(ref)}: the remote cannot send it", hint=hint, reason=Reason.bad_object
+            ) from error
 
     def _sound(self) -> bool:
         """Whether what is here of the clone is whole."""

@@ -18,7 +18,7 @@ from urllib.parse import unquote
 
 import pygit2
 
-SCP = re.compile(r"[A-Za-z0-9._-]+@[A-Za-z0-9._-]+:(?!//)\S+")
+SCP = re.compile(r"[A-Za-z0-9._-]+@([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\]):(?!//)\S+")
 """`user@host:path`, as ssh knows it."""
 MAX_TAG = 1 << 20
 """Bytes of a tag's object that is looked into."""

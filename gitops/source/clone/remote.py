@@ -36,7 +36,6 @@ FETCH_TIMEOUT = 1800.0
 ATTEMPTS = 2
 """How often one key is offered: libssh2 asks again and again after a refusal."""
 
-_SCP = re.compile(r"[A-Za-z0-9._-]+@([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\]):(?!//)\S+")
 _HELPER = re.compile(r"[A-Za-z0-9+.-]+::")
 """`ext::COMMAND`: git would run what follows (gitremote-helpers)."""
 _REDIRECTS = "http.followRedirects"
