@@ -147,6 +147,8 @@ def _begin(connection: Connection) -> None:
 
 def _explain(url: URL, context: ExceptionContext) -> None:
     """What the database says is wrong, for people: damaged, full, locked, away."""
+    if context.is_pre_ping:
+        return  # that is what it is tried for: another connection is made, and what is wrong with that one is told
     if not isinstance(context.original_exception, Exception):
         return  # a signal ends us in the middle of a statement, which is no fault of the database
     if getattr(context.original_exception, "sqlite_errorname", "").startswith(BAD_DISK) and context.engine:

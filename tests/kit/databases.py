@@ -31,12 +31,13 @@ OPTIONS = ("fsync=off", "full_page_writes=off", "listen_addresses=127.0.0.1", "m
 
 
 class Postgres:
-    """A server of our own."""
+    """A server of our own, whose data are below `place`."""
 
-    def __init__(self) -> None:
+    def __init__(self, place: Path | None = None, options: tuple[str, ...] = OPTIONS) -> None:
         found = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
         assert found, "apt-get install postgresql"
-        self._bin, self.folder = found[-1], Path(tempfile.mkdtemp(prefix="toweros-postgres-"))
+        self._bin, self.folder = found[-1], Path(tempfile.mkdtemp(prefix="toweros-postgres-", dir=place))
+        self._options = options
         self._numbers = itertools.count()
         self._process: subprocess.Popen[bytes] | None = None
         if os.geteuid() == 0:
@@ -55,7 +56,7 @@ class Postgres:
         return [*other, self._bin / program, *words]
 
     def start(self) -> None:
-        options = [word for option in OPTIONS for word in ("-c", option)]
+        options = [word for option in self._options for word in ("-c", option)]
         place = ["-D", self.folder / "data", "-p", str(self.port), "-k", self.folder]
         with (self.folder / "log").open("ab") as log:
             self._process = subprocess.Popen(self._as_user("postgres", *place, *options), stdout=log, stderr=log)

@@ -98,7 +98,10 @@ def test_a_server_that_was_away_is_used_again(tmp_path: Path) -> None:
             store.events.add("", "Normal", "Lost", "")
         server.start()
         store.events.add("", "Normal", "Two", "")
-        assert [event.reason for event in store.events.latest()] == ["Two", "One"]
+        server.stop()
+        server.start()
+        store.events.add("", "Normal", "Three", "")
+        assert [event.reason for event in store.events.latest()] == ["Three", "Two", "One"], "nobody noticed"
         store.close()
     finally:
         server.close()
