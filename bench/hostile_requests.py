@@ -5,9 +5,10 @@ a layer's size, one signed report) in milliseconds, the ratio of p99 to that of 
 in the same run, the honest requests that failed, and what the server's process has in memory (MiB).
 
 The server is a process of its own with a thousand boxes in its store; honest boxes and hostile ones are two more. The
-bound is 2; exit code 1 says that it was passed. All share the processors: run it where nothing else runs.
+bound is 2; exit code 1 says that it was passed. All share the processors: run it where nothing else runs. It ends by
+itself: no attack begins after `--within` seconds, and each process has an end of its own.
 
-    python bench/hostile_requests.py                     # by hand: ten minutes
+    python bench/hostile_requests.py                     # by hand: seven minutes
     python bench/hostile_requests.py --connections 2000 --seconds 5 --only silent
 """
 
@@ -44,6 +45,8 @@ TURNS = 2
 """Quiet and hostile in turns: what else the machine does falls on both."""
 SETTLES = 10.0
 """Seconds after all hostile connections were made: what is measured is how the server lives with them."""
+LIFE, OUR_LIFE = 300.0, 3600.0
+"""Seconds after which a hostile process, and the server's, end by themselves, whoever waits for them."""
 POST = b"POST /api/v1/boxes/box-1/report HTTP/1.1\r\nHost: x\r\n"
 GET = f"GET /layers/{LAYER} HTTP/1.1\r\nHost: x\r\n\r\n".encode()
 
@@ -60,7 +63,7 @@ def server(folder: Path, said: "multiprocessing.Queue[int]") -> None:
     with serve(create_app(made.store, Settings(state=made.store.paths.root)), "127.0.0.1:0") as url:
         said.put(int(url.rpartition(":")[2]))
         said.put(os.getpid())
-        time.sleep(1 << 20)
+        time.sleep(OUR_LIFE)
 
 
 # --- an honest box ---
@@ -114,7 +117,8 @@ def holding(said: bytes, then: bytes = b"", reads: int = 0) -> Callable[[int, in
     def attack(port: int, number: int, ready: Event) -> None:
         crowd = [one for _ in range(number) if (one := connection(port, said))]
         ready.set()
-        while True:
+        end = time.monotonic() + LIFE
+        while time.monotonic() < end:
             for _ in range(min(number - len(crowd), PACE // 2)):
                 if one := connection(port, said):
                     crowd.append(one)
@@ -139,7 +143,8 @@ def asking(*requests: bytes, pace: int = PACE) -> Callable[[int, int, Event], No
 
     def attack(port: int, _number: int, ready: Event) -> None:
         ready.set()
-        while True:
+        end = time.monotonic() + LIFE
+        while time.monotonic() < end:
             began = time.monotonic()
             with suppress(OSError):
                 one = socket.create_connection(("127.0.0.1", port), 30)
@@ -184,11 +189,12 @@ def percentile(values: list[float], part: float) -> float:
 def main() -> int:
     parser = argparse.ArgumentParser(description="Hostile requests.")
     parser.add_argument("--connections", type=int, default=10_000)
-    parser.add_argument("--seconds", type=float, default=20.0)
+    parser.add_argument("--seconds", type=float, default=10.0, help="Of quiet, and of each attack.")
+    parser.add_argument("--within", type=float, default=600.0, help="Seconds after which no attack begins.")
     parser.add_argument("--only", default="")
     said = parser.parse_args()
     resource.setrlimit(resource.RLIMIT_NOFILE, (resource.getrlimit(resource.RLIMIT_NOFILE)[1],) * 2)
-    worst = 0.0
+    worst, end = 0.0, time.monotonic() + said.within
     with tempfile.TemporaryDirectory(prefix="toweros-bench-") as place:
         told: multiprocessing.Queue[int] = multiprocessing.Queue()
         serving = multiprocessing.Process(target=server, args=(Path(place, "kit"), told), daemon=True)
@@ -201,13 +207,16 @@ def main() -> int:
         for name, attack in ATTACKS.items():
             if said.only not in name:
                 continue
+            if time.monotonic() > end:
+                print(f"{name:28} left out: {said.within:.0f} s are over")
+                continue
             quiet, took, wrong = list[float](), list[float](), 0
             for _ in range(TURNS):
                 quiet += polls(port, said.seconds / TURNS, counters)[0]
                 ready = multiprocessing.Event()
                 hostile = multiprocessing.Process(target=attack, args=(port, said.connections, ready), daemon=True)
                 hostile.start()
-                ready.wait()
+                ready.wait(LIFE)
                 time.sleep(SETTLES)
                 some, failed = polls(port, said.seconds / TURNS, counters)
                 took, wrong, now = took + some, wrong + failed, memory(process)
