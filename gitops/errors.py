@@ -145,6 +145,10 @@ class SignError(TowerosError):
     """A key is missing, locked or expired, or a signature cannot be made."""
 
 
+class TokenError(SignError):
+    """A token (PKCS#11) is away, hangs or refuses: another time it may sign."""
+
+
 class RegistryError(TowerosError):
     """A registry is away, or an image is not there, not what its digest says, or not signed as it must be.
 

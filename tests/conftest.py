@@ -15,6 +15,7 @@ pytest_plugins = [
     "tests.kit.databases",
     "tests.kit.people",
     "tests.kit.site",
+    "tests.kit.tokens",
     "tests.kit.trust",
     "tests.kit.updates",
 ]

@@ -15,6 +15,7 @@ from gitops.settings.values import Settings
 
 PREFIX = "TOWEROS_"
 HINT = "see docs/settings.md"
+TOKENS = "the files of the keys folder name keys in tokens (docs/operations.md, Keys in tokens); ssh_key cannot"
 PLACES = (Path("toweros.toml"), Path("/etc/toweros/toweros.toml"))
 PATHS = tuple(name for name, value in Settings.model_fields.items() if value.annotation in (Path, Path | None))
 
@@ -29,6 +30,9 @@ def load(config: Path | None = None, **flags: Any) -> Settings:
     values = _read(path) if path else {}
     values |= _from_environment()
     values |= {name: value for name, value in flags.items() if value is not None}
+    for name in PATHS:
+        if _in_token(values.get(name)):
+            raise _no_token("the environment or a flag", name)
     try:
         return Settings(**values)
     except ValidationError as error:
@@ -56,6 +60,8 @@ def _read(path: Path) -> dict[str, Any]:
         raise SettingsError(f"{path}: {error}") from error
     base = path.resolve().parent
     for name in PATHS:
+        if _in_token(values.get(name)):
+            raise _no_token(f"{path}:{_line(path, name)}", name)
         if isinstance(values.get(name), str):
             values[name] = base / values[name]
     named = values.get("inputs")
@@ -67,6 +73,21 @@ def _read(path: Path) -> dict[str, Any]:
         if isinstance(feed, dict) and isinstance(feed.get("place"), str) and "://" not in feed["place"]:
             feed["place"] = str(base / feed["place"])
     return values
+
+
+def _in_token(value: object) -> bool:
+    return str(value).startswith("pkcs11:")
+
+
+def _no_token(where: str, name: str) -> SettingsError:
+    """What it is may hold a PIN, and is shown nowhere."""
+    return SettingsError(f"{where}: {name}: a file is expected here, not a key in a token", hint=TOKENS)
+
+
+def _line(path: Path, name: str) -> int:
+    """Where a value is set."""
+    lines = path.read_text().splitlines()
+    return next((number for number, line in enumerate(lines, 1) if line.split("=")[0].strip(" \"'") == name), 1)
 
 
 def _from_environment() -> dict[str, Any]:

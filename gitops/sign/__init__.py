@@ -10,6 +10,7 @@ secureboot   a signed UKI, addon or boot loader
 envelope     DSSE: a payload with signatures, made and opened
 box          a box's own Ed25519 key, and the proof that a report is its
 receipts     the server's signature over the digest of a report
+tokens       keys that lie in a token (PKCS#11), wherever a file would hold one
 
 signer = Signer.open(Path("/etc/toweros/keys"), store)
 files = signer.metadata(published, targets, now)

@@ -9,7 +9,11 @@ from datetime import UTC, datetime, timedelta
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from cryptography.x509.oid import NameOID
+
+from gitops.errors import SignError
+from gitops.sign.tokens.held import HeldRsa
 
 NAMES = ("PK", "KEK", "db")
 BITS = 2048
@@ -17,9 +21,15 @@ LIFETIME = 30 * 365
 """Days."""
 
 
-def make(name: str, now: datetime) -> tuple[bytes, bytes]:
-    """A new private key (PEM, PKCS 8, not encrypted) and its certificate (PEM)."""
-    key = rsa.generate_private_key(public_exponent=65537, key_size=BITS)
+def make(name: str, now: datetime, held: HeldRsa | None = None) -> tuple[bytes, bytes]:
+    """A new private key (PEM, PKCS 8, not encrypted; or where it is) and its certificate (PEM).
+
+    Raises:
+        SignError: the token's key is one that firmware may not take, or the token does not sign.
+    """
+    if held and held.key_size != BITS:
+        raise SignError(f"the key in the token has {held.key_size} bits, and firmware takes {BITS}")
+    key: RSAPrivateKey = held or rsa.generate_private_key(public_exponent=65537, key_size=BITS)
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, f"TowerOS {name}")])
     builder = (
         x509.CertificateBuilder()
@@ -32,6 +42,8 @@ def make(name: str, now: datetime) -> tuple[bytes, bytes]:
         .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
     )
     certificate = builder.sign(key, hashes.SHA256())
+    if held:
+        return held.text, certificate.public_bytes(serialization.Encoding.PEM)
     private = key.private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )

@@ -25,20 +25,22 @@ from cryptography.hazmat.primitives.serialization import (
 from gitops.errors import SignError
 from gitops.process import run
 from gitops.sign import keys
+from gitops.sign.tokens import sshsig
+from gitops.sign.tokens.held import HeldEd25519
 
 log = structlog.get_logger(__name__)
 
 NAME = keys.SECURITY
-PRINCIPAL = "toweros-security"
+PRINCIPAL, NAMESPACE = "toweros-security", "git"
 TIMEOUT = 30.0
 """Seconds for one signature."""
 
 
 class CommitKey:
-    """One key file. `new`: it was made just now, so that nobody knows it yet."""
+    """One key file; `held`: it names a key in a token. `new`: it was made just now, so that nobody knows it yet."""
 
-    def __init__(self, path: Path, public: str, *, new: bool = False) -> None:
-        self._path, self._public, self.new = path, public, new
+    def __init__(self, path: Path, public: str, *, new: bool = False, held: bool = False) -> None:
+        self._path, self._public, self._held, self.new = path, public, held, new
 
     @classmethod
     def open(cls, folder: Path) -> Self:
@@ -54,6 +56,9 @@ class CommitKey:
         if new:
             make(path)
             log.warning("key.made", key=str(path))
+        if keys.held(path):
+            half = keys.ed25519(path).public_key().public_bytes(Encoding.OpenSSH, PublicFormat.OpenSSH)
+            return cls(path, half.decode(), held=True)
         if path.stat().st_mode & 0o077:
             raise SignError(f"{path} is open to others", hint=f"chmod 600 {path}")
         return cls(path, _public(path), new=new)
@@ -62,14 +67,26 @@ class CommitKey:
         """An armoured signature.
 
         Raises:
-            ProcessError: ssh-keygen does not take the key.
+            ProcessError: ssh-keygen does not take the key. TokenError: the token does not sign.
         """
-        return run(["ssh-keygen", "-Y", "sign", "-q", "-n", "git", "-f", self._path], stdin=data, timeout=TIMEOUT)
+        if self._held:
+            return sshsig.sign(keys.ed25519(self._path), data, NAMESPACE)
+        return run(["ssh-keygen", "-Y", "sign", "-q", "-n", NAMESPACE, "-f", self._path], stdin=data, timeout=TIMEOUT)
+
+    @classmethod
+    def rotated(cls, folder: Path, held: HeldEd25519 | None = None) -> Self:
+        """A new key, which may lie in a token. The one before signs nothing any more."""
+        path = folder / NAME
+        if held:
+            keys.write(path, held.text)
+        else:
+            make(path)
+        return cls.open(folder)
 
     @property
     def allowed(self) -> str:
         """The line for the fleet repo's keys/allowed_signers."""
-        return f'{PRINCIPAL} namespaces="git" {self._public}'
+        return f'{PRINCIPAL} namespaces="{NAMESPACE}" {self._public}'
 
 
 def _public(path: Path) -> str:

@@ -17,6 +17,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 from cryptography.hazmat.primitives.serialization import (
     BestAvailableEncryption,
     Encoding,
@@ -31,6 +32,8 @@ from tuf.api.metadata import Metadata, Root
 from gitops.errors import SignError
 from gitops.model import Builders, Json
 from gitops.sign import certificates, tuf
+from gitops.sign.tokens import reference
+from gitops.sign.tokens.held import HeldEd25519, HeldP256
 
 WARN = 60
 """Days before an expiry when `toweros keys status` begins to warn."""
@@ -143,7 +146,8 @@ def load_builders(folder: Path) -> list[CryptoSigner]:
     Raises:
         SignError: see `load_online`.
     """
-    return [_signer(folder / name, None) for name in ("builder.pem", "builder.old.pem") if (folder / name).exists()]
+    places = [folder / name for name in ("builder.pem", "builder.old.pem")]
+    return [CryptoSigner(ed25519(path)) for path in places if path.exists()]
 
 
 def builders(folder: Path, signers: Sequence[CryptoSigner]) -> Builders | None:
@@ -151,8 +155,9 @@ def builders(folder: Path, signers: Sequence[CryptoSigner]) -> Builders | None:
     return Builders(guid(folder), tuple(each.public_key.keyval["public"] for each in signers[:1])) if signers else None
 
 
-def rotate_builder(folder: Path) -> None:
-    """A new builder's key (the first, where there is none). The one before signs along, for boxes that know no other.
+def rotate_builder(folder: Path, key: Ed25519PrivateKey | None = None) -> None:
+    """A new builder's key (the first, where there is none), which may lie in a token. The one before signs along, for
+    boxes that know no other.
 
     A run that is stopped midway is made good by running it again.
 
@@ -164,7 +169,7 @@ def rotate_builder(folder: Path) -> None:
     if now and named == now.encode():
         _keep_builder(folder, folder / "builder.old.pem")
     if now is None or named == now.encode():
-        _make_key(folder / "builder.pem", NoEncryption())
+        write(folder / "builder.pem", pem(key or Ed25519PrivateKey.generate(), NoEncryption()))
     _name_builder(folder)
 
 
@@ -226,7 +231,7 @@ def status(folder: Path, now: datetime) -> list[KeyStatus]:
         rows.append(_row(SSH_CA, "Ed25519, SSH", folder / SSH_CA, None, now, kept))
     for name in (*certificates.NAMES, *(path.stem for path in sorted(folder.glob("*.old*.crt")))):
         rows += _certificate_rows(folder, name, now)
-    return rows
+    return [_in_token(row) for row in rows]
 
 
 def warnings(rows: Sequence[KeyStatus]) -> list[str]:
@@ -267,8 +272,10 @@ def _make_key(path: Path, encryption: KeySerializationEncryption) -> CryptoSigne
     return CryptoSigner(key)
 
 
-def pem(key: Ed25519PrivateKey, encryption: KeySerializationEncryption) -> bytes:
-    """A private key as it is kept."""
+def pem(key: Ed25519PrivateKey | HeldP256, encryption: KeySerializationEncryption) -> bytes:
+    """A private key as it is kept: itself, or where it is."""
+    if isinstance(key, HeldEd25519 | HeldP256):
+        return key.text
     return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, encryption)
 
 
@@ -290,15 +297,39 @@ def _read(path: Path) -> bytes:
         raise SignError(f"{path}: {error.strerror}", hint="run `toweros keys init`, or restore the backup") from error
 
 
-def _signer(path: Path, passphrase: bytes | None) -> CryptoSigner:
+def private(path: Path, passphrase: bytes | None = None) -> PrivateKeyTypes:
+    """The private key of a file, be it there or in a token.
+
+    Raises:
+        SignError: it is missing, is none, or is readable by others.
+    """
     data = _read(path)
     if path.stat().st_mode & 0o077:
         raise SignError(f"{path} is open to others", hint=f"chmod 600 {path}")
+    if reference.is_reference(data):
+        return reference.read(path, data)
     try:
-        key = load_pem_private_key(data, passphrase)
+        return load_pem_private_key(data, passphrase)
     except (ValueError, TypeError) as error:
         raise SignError(f"{path} cannot be unlocked", hint="is it the right passphrase?") from error
+
+
+def ed25519(path: Path) -> Ed25519PrivateKey:
+    """The same, of the one kind that boxes and SSH take."""
+    key = private(path)
     if not isinstance(key, Ed25519PrivateKey):
+        raise SignError(f"{path} is not an Ed25519 key")
+    return key
+
+
+def held(path: Path) -> bool:
+    """Whether a key file names a key in a token."""
+    return reference.is_reference(_read(path))
+
+
+def _signer(path: Path, passphrase: bytes | None) -> CryptoSigner:
+    key = private(path, passphrase)
+    if not isinstance(key, Ed25519PrivateKey | HeldP256):
         raise SignError(f"{path} is not an Ed25519 key")
     return CryptoSigner(key)
 
@@ -320,6 +351,12 @@ def _row(name: str, kind: str, place: Path, expires: datetime | None, now: datet
     days = (expires - now).days if expires else WARN
     ends = int(expires.timestamp()) if expires else 0
     return KeyStatus(name, kind, str(place), ends, _state(place.is_file(), days), backup)
+
+
+def _in_token(row: KeyStatus) -> KeyStatus:
+    place = Path(row.place)
+    there = place.is_file() and held(place)
+    return replace(row, kind="in a token", backup="the key: in a second token, or where it came from") if there else row
 
 
 def _state(present: bool, days: int) -> KeyState:

@@ -1,4 +1,4 @@
-"""Secure Boot signatures by sbsign: a PE file in, the same file with db's signature out.
+"""Secure Boot signatures by sbsign, or by a token: a PE file in, the same file with db's signature out.
 
 A signature carries the time it was made, so signing twice gives two files; signed files are named by digest. The store
 therefore remembers, per input and certificate, what came out the first time.
@@ -7,9 +7,14 @@ therefore remembers, per input and certificate, what came out the first time.
 import tempfile
 from pathlib import Path
 
+from cryptography import x509
+
 from gitops.errors import ProcessError, SignError, StoreError
 from gitops.model import sha256
 from gitops.process import run
+from gitops.sign import keys
+from gitops.sign.tokens import authenticode
+from gitops.sign.tokens.held import HeldRsa
 from gitops.store import Store
 from gitops.store.notes.documents import SignedBootFile
 
@@ -29,7 +34,7 @@ def sign(image: bytes, key: Path, certificate: Path, store: Store | None = None)
     known = _remembered(store, name)
     if known is not None:
         return known
-    signed = _sbsign(image, key, certificate)
+    signed = _by_token(image, key, certificate) if keys.held(key) else _sbsign(image, key, certificate)
     if store:
         store.notes.put(SignedBootFile(store.blobs.put(signed).sha256), name)
     return signed
@@ -55,6 +60,17 @@ def _remembered(store: Store | None, name: str) -> bytes | None:
         return store.blobs.read(signed.sha256)
     except StoreError:
         return None
+
+
+def _by_token(image: bytes, key: Path, certificate: Path) -> bytes:
+    """Verified as a whole: the token has signed, and it is db's certificate that proves it."""
+    private = keys.private(key)
+    if not isinstance(private, HeldRsa):
+        raise SignError(f"{key} is not an RSA key")
+    signed = authenticode.sign(image, private, x509.load_pem_x509_certificate(certificate.read_bytes()))
+    if not verify(signed, certificate):
+        raise SignError(f"{certificate} does not prove what {key} signs", hint="restore the backup of the keys")
+    return signed
 
 
 def _sbsign(image: bytes, key: Path, certificate: Path) -> bytes:

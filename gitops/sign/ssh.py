@@ -25,6 +25,7 @@ from cryptography.hazmat.primitives.serialization import (
 
 from gitops.errors import SignError
 from gitops.sign import commits, keys
+from gitops.sign.tokens.held import HeldEd25519
 
 NAME = keys.SSH_CA
 LIFETIME = 90 * 86400
@@ -53,6 +54,8 @@ class HostAuthority:
             raise SignError(f"{folder}: there is no such folder", hint="run `toweros keys init`")
         if not path.is_file():
             commits.make(path)
+        if keys.held(path):
+            return cls(keys.ed25519(path))
         if path.stat().st_mode & 0o077:
             raise SignError(f"{path} is open to others", hint=f"chmod 600 {path}")
         try:
@@ -85,11 +88,14 @@ class HostAuthority:
         return " ".join(builder.sign(self._key).public_bytes().decode().split()[:2])
 
 
-def rotate(folder: Path) -> None:
-    """A new authority. Whoever logs in needs its line before boxes have its certificates."""
+def rotate(folder: Path, held: HeldEd25519 | None = None) -> None:
+    """A new authority, which may lie in a token. Whoever logs in needs its line before boxes have its certificates."""
     before = HostAuthority.open(folder).public
     keys.write(folder / f"{NAME}.old.pub", before.encode() + b"\n", mode=0o644)
-    commits.make(folder / NAME)
+    if held:
+        keys.write(folder / NAME, held.text)
+    else:
+        commits.make(folder / NAME)
 
 
 def lines(folder: Path, hosts: Sequence[str]) -> list[str]:

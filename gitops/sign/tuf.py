@@ -40,6 +40,7 @@ from tuf.api.serialization.json import JSONSerializer
 from gitops.errors import SignError
 from gitops.model import Target, sha256
 from gitops.sign.bins import Bin, Bins, Published
+from gitops.sign.tokens import held
 
 ONLINE = ("targets", "snapshot", "timestamp")
 BITS = 4
@@ -241,7 +242,7 @@ class _Run:
     def _sign(self, role: str, signed: Signed, name: str) -> MetaFile:
         signed.expires = expiry(role, self._time)
         document = Metadata(signed)  # type: ignore[type-var]
-        document.sign(self._authority.online[role])
+        held.sign(document, self._authority.online[role])
         data = document.to_bytes(JSONSerializer(compact=True))
         self.files.append((name, data))
         return MetaFile(signed.version, *_length_and_hash(data))

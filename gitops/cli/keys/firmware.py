@@ -14,13 +14,14 @@ from gitops.errors import SettingsError, SignError
 from gitops.sign import keys
 from gitops.sign.enrolled import behind, remember
 from gitops.sign.firmware import renewal
+from gitops.sign.tokens.held import HeldRsa
 from gitops.store import Store
 
 NAMED = 6
 
 
-def rotate(place: Path, name: str, public: Path | None) -> None:
-    renewal.rotate(place, name, datetime.now(UTC))
+def rotate(place: Path, name: str, public: Path | None, held: HeldRsa | None) -> None:
+    renewal.rotate(place, name, datetime.now(UTC), held)
     _commit(place, public)
     talk.print(f"each box adds the new {name} once it runs that release; `toweros keys status` says who has")
     talk.print(f"then: `toweros keys retire {name}`. Take PK.key and KEK.key offline again")

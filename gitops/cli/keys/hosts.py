@@ -9,6 +9,7 @@ from gitops.cli import context
 from gitops.cli.context import ConfigOption
 from gitops.cli.output import talk
 from gitops.sign import ssh
+from gitops.sign.tokens.held import HeldEd25519
 from gitops.workflows.enrolment.host_keys import hosts
 from gitops.workflows.question import fleet_of
 
@@ -25,7 +26,7 @@ def ssh_ca(
         typer.echo(line)
 
 
-def rotate(place: Path) -> None:
-    ssh.rotate(place)
+def rotate(place: Path, held: HeldEd25519 | None) -> None:
+    ssh.rotate(place, held)
     talk.print("the next pass certifies with the new authority; give people the lines of `toweros keys ssh-ca` first")
     talk.print(f"{place / ssh.NAME}.old.pub stays among them until you remove it")

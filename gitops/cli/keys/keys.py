@@ -9,7 +9,9 @@ import typer
 
 from gitops.cli import context
 from gitops.cli.context import ConfigOption
-from gitops.cli.keys import firmware, hosts
+from gitops.cli.keys import firmware, hosts, tokens
+from gitops.cli.keys.passphrase import PassphraseOption, passphrase
+from gitops.cli.keys.tokens import KeyOption
 from gitops.cli.output import Output, OutputOption, emit, table, talk
 from gitops.errors import SettingsError, SignError, TowerosError
 from gitops.fleet.system_files import ROOT_JSON
@@ -17,16 +19,16 @@ from gitops.settings import Settings
 from gitops.sign import keys, ssh
 from gitops.sign.commits import CommitKey
 from gitops.sign.firmware import renewal
-from gitops.sign.keys import KeyState, KeyStatus
+from gitops.sign.keys import SECURITY, KeyState, KeyStatus
 from gitops.sign.receipts import Receipts
 from gitops.sign.roots import draft as drafts
 from gitops.sign.roots import rotation
 from gitops.sign.roots.standing import behind
+from gitops.sign.tokens.held import HeldEd25519, HeldRsa
 from gitops.sign.tuf import ONLINE
 from gitops.workflows.question import deployed_point
 
-ROLES = "root, targets, snapshot, timestamp, builder, receipts, KEK, db or ssh-ca"
-PassphraseOption = Annotated[Path | None, typer.Option("--passphrase-file", help="Holds the root keys' passphrase.")]
+ROLES = "root, targets, snapshot, timestamp, builder, security, receipts, KEK, db or ssh-ca"
 KeysArgument = Annotated[Path | None, typer.Argument(help="The keys folder (default: the setting `keys`).")]
 PublicOption = Annotated[Path | None, typer.Option("--public", help="The fleet repo's keys/: gets the public halves.")]
 
@@ -39,6 +41,7 @@ def register(app: typer.Typer) -> None:
     group.command()(rotate)
     group.command()(firmware.retire)
     group.command()(renew)
+    group.command()(tokens.move)
     group.command("ssh-ca")(hosts.ssh_ca)
     group.command()(make)
     group.command()(sign)
@@ -54,7 +57,7 @@ def init(
     public: PublicOption = None,
 ) -> None:
     """Make all keys: TUF root, targets, snapshot, timestamp; the builder's; Secure Boot PK, KEK, db."""
-    keys.init(folder, _passphrase(passphrase_file, new=True), root_keys=root_keys, threshold=threshold, public=public)
+    keys.init(folder, passphrase(passphrase_file, new=True), root_keys=root_keys, threshold=threshold, public=public)
     allowed = CommitKey.open(folder).allowed
     talk.print(f"keys are in {folder}; back it up, then take {folder / 'root'} offline (`toweros keys status`)")
     talk.print("for security updates (docs/operations.md), a line of the fleet repo's keys/allowed_signers:")
@@ -111,25 +114,31 @@ def rotate(
     public: PublicOption = None,
     root_key: Annotated[list[Path] | None, typer.Option(help="root: a public half of `toweros keys make`.")] = None,
     root_keys: Annotated[int, typer.Option(help="root: how many keys to make here (default: as many as now).")] = 0,
+    key: KeyOption = None,
     threshold: Annotated[int, typer.Option(help="root: how many must sign the next one (default: as now).")] = 0,
     config: ConfigOption = None,
 ) -> None:
-    """A new key for a role, named by a new root; boxes learn it by the next refresh. (The last five: no root.)"""
+    """A new key for a role, named by a new root; boxes learn it by the next refresh. (The last six: no root.)"""
     place = folder or context.settings(config).keys
     if role == "builder":
-        return _rotate_builder(place, public)
+        return _rotate_builder(place, public, tokens.one(key, place, HeldEd25519, role))
+    if role == SECURITY:
+        return _rotate_security(place, tokens.one(key, place, HeldEd25519, role))
     if role == "receipts":
+        if key:
+            raise SettingsError("the receipts' key is in the store, for all servers", hint="leave --key out")
         Receipts.rotated(context.store(config))
         return talk.print("receipts rotated; the controller's next pass names the new key to boxes")
     if role == ssh.NAME:
-        return hosts.rotate(place)
+        return hosts.rotate(place, tokens.one(key, place, HeldEd25519, role))
     if role in renewal.SIGNERS:
-        return firmware.rotate(place, role, public)
+        return firmware.rotate(place, role, public, tokens.one(key, place, HeldRsa, role))
     if role not in ("root", *ONLINE):
         raise SettingsError(f"there is no role {role}", hint=ROLES)
-    wanted = rotation.RootKeys(root_keys, tuple(root_key or ()), threshold)
-    passphrase = _passphrase(passphrase_file, new=False)
-    _settled(place, public, rotation.rotate(place, role, passphrase, datetime.now(UTC), wanted))
+    makes = role == "root" and bool(root_keys or not (root_key or key))
+    lock = tokens.unlocking(place, passphrase_file, makes=makes)
+    wanted = rotation.RootKeys(root_keys, tuple(root_key or ()), threshold, tokens.several(key, place, role))
+    _settled(place, public, rotation.rotate(place, role, lock, datetime.now(UTC), wanted))
 
 
 def renew(
@@ -140,25 +149,29 @@ def renew(
 ) -> None:
     """The root with the same keys for two more years."""
     place = folder or context.settings(config).keys
-    _settled(place, public, rotation.renew(place, _passphrase(passphrase_file, new=False), datetime.now(UTC)))
+    _settled(place, public, rotation.renew(place, tokens.unlocking(place, passphrase_file), datetime.now(UTC)))
 
 
 def make(
     file: Annotated[Path, typer.Argument(help="The new root key; FILE.pub is its public half.")],
     passphrase_file: PassphraseOption = None,
+    key: Annotated[str, typer.Option(help=tokens.HELP)] = "",
 ) -> None:
     """A root key on a machine of its own: FILE stays, FILE.pub goes to `toweros keys rotate root --root-key FILE`."""
-    half = rotation.make_key(file, _passphrase(passphrase_file, new=True))
+    if key:
+        half = rotation.make_key(file, b"", tokens.several([key], file.parent, "root")[0])
+    else:
+        half = rotation.make_key(file, passphrase(passphrase_file, new=True))
     talk.print(f"{file} stays here, and in a backup; {half} is for the others")
 
 
 def sign(
     draft: Annotated[Path, typer.Argument(help="next.root.json, or a copy of it.")],
-    key: Annotated[Path, typer.Option(help="A root key.")],
+    key: Annotated[str, typer.Option(help="A root key: a file, or the URI of one in a token (pkcs11:...).")],
     passphrase_file: PassphraseOption = None,
 ) -> None:
     """Add a signature to a new root, on any machine. Compare the digest with the others before."""
-    signed = rotation.sign_file(draft, key, _passphrase(passphrase_file, new=False))
+    signed = rotation.sign_file(draft, tokens.root_key(key, passphrase_file))
     for line in drafts.words(signed):
         typer.echo(line)
 
@@ -211,24 +224,19 @@ def _deployed(settings: Settings) -> bytes | None:
     return None
 
 
-def _rotate_builder(place: Path, public: Path | None) -> None:
-    keys.rotate_builder(place)
+def _rotate_security(place: Path, held: HeldEd25519 | None) -> None:
+    talk.print("commits of security updates are signed by the new key; its line of keys/allowed_signers:")
+    talk.print(CommitKey.rotated(place, held).allowed, soft_wrap=True, markup=False)
+
+
+def _rotate_builder(place: Path, public: Path | None, held: HeldEd25519 | None) -> None:
+    keys.rotate_builder(place, held)
     if public:
         keys.export(place, public)
     talk.print("the next releases are signed by the new builder's key, and by the one before it")
     talk.print(
         f"commit {place / keys.BUILDER} as keys/{keys.BUILDER} of the fleet repo: boxes learn of it by a release"
     )
-
-
-def _passphrase(file: Path | None, *, new: bool) -> bytes:
-    if file is None:
-        text: str = typer.prompt("Passphrase of the root keys", hide_input=True, confirmation_prompt=new, err=True)
-        return text.encode()
-    try:
-        return file.read_bytes().rstrip(b"\r\n")
-    except OSError as error:
-        raise SettingsError(f"{file}: {error.strerror}") from error
 
 
 def _day(expires: int) -> str:

@@ -24,13 +24,14 @@ from typing import Any
 
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
-from cryptography.hazmat.primitives.serialization import Encoding, load_pem_private_key
+from cryptography.hazmat.primitives.serialization import Encoding
 
 from gitops.errors import SignError
 from gitops.model import Json, canonical, sha256
 from gitops.sign import certificates, keys
 from gitops.sign.firmware import variables
 from gitops.sign.firmware.variables import Signing
+from gitops.sign.tokens.held import HeldRsa
 
 SIGNERS = {"KEK": "PK", "db": "KEK"}
 FORMAT = 1
@@ -68,8 +69,8 @@ def encode(rows: Iterable[Row]) -> bytes:
     return canonical({"format": FORMAT, "updates": [row.as_json() for row in rows]})
 
 
-def rotate(folder: Path, name: str, now: datetime) -> None:
-    """A new KEK or db; the one before goes beside.
+def rotate(folder: Path, name: str, now: datetime, held: HeldRsa | None = None) -> None:
+    """A new KEK or db, which may lie in a token; the one before goes beside.
 
     Raises:
         SignError: the key that has to sign this is not here, or the rotation before has not come to its end.
@@ -84,7 +85,7 @@ def rotate(folder: Path, name: str, now: datetime) -> None:
         _signing(folder, name)
         if name == "db":
             _read(folder / "db.key")
-        key, certificate = certificates.make(name, now)
+        key, certificate = certificates.make(name, now, held)
         keys.write(new_key, key)
         keys.write(new, certificate, mode=0o644)
     _exchange(folder, name)
@@ -220,7 +221,7 @@ def _signing(folder: Path, name: str) -> Signing:
     if not path.is_file():
         hint = f"bring {path.name} from its offline place for the moment"
         raise SignError(f"{signer} has to sign the change of {name}, and its private key is not here", hint=hint)
-    key = load_pem_private_key(_read(path), None)
+    key = keys.private(path)
     if not isinstance(key, RSAPrivateKey) or key.public_key() != _load(folder / f"{signer}.crt").public_key():
         raise SignError(f"{path} is not the key of {signer}.crt", hint="restore the backup of the keys")
     return Signing(key, _load(folder / f"{signer}.crt"))

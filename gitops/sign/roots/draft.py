@@ -13,15 +13,19 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
+import structlog
 from securesystemslib.exceptions import StorageError, UnverifiedSignatureError, VerificationError
 from securesystemslib.signer import CryptoSigner, Key
 from tuf.api.exceptions import RepositoryError
 from tuf.api.metadata import Metadata, Root
 from tuf.api.serialization import DeserializationError
 
-from gitops.errors import SignError
+from gitops.errors import SignError, TokenError
 from gitops.model import sha256
 from gitops.sign import tuf
+from gitops.sign.tokens import held
+
+log = structlog.get_logger(__name__)
 
 MAX_DRAFT = 512_000
 """Bytes: what boxes take of a root."""
@@ -78,12 +82,23 @@ def read(data: bytes) -> Metadata[Root]:
 
 
 def sign(draft: Metadata[Root], keys: Iterable[Key], signers: Iterable[CryptoSigner]) -> int:
-    """Add the signatures of those `signers` whose key is one of `keys`; how many that are."""
-    wanted, signed = {key.keyid for key in keys}, 0
+    """Add the signatures of those `signers` whose key is one of `keys`; how many that are. A token that is away leaves
+    it to the others, if one of them has signed.
+
+    Raises:
+        TokenError: no other has.
+    """
+    wanted, signed, away = {key.keyid for key in keys}, 0, list[TokenError]()
     for signer in signers:
         if signer.public_key.keyid in wanted:
-            draft.sign(signer, append=True)
-            signed += 1
+            try:
+                held.sign(draft, signer, append=True)
+                signed += 1
+            except TokenError as error:
+                log.warning("root.unsigned", why=error.message, hint=error.hint)
+                away.append(error)
+    if away and not signed:
+        raise away[0]
     return signed
 
 

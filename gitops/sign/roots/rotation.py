@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
+from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, EllipticCurvePublicKey
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from cryptography.hazmat.primitives.serialization import (
     BestAvailableEncryption,
@@ -29,27 +30,32 @@ from gitops.errors import SignError
 from gitops.sign import keys, tuf
 from gitops.sign.roots import draft as drafts
 from gitops.sign.roots.draft import Change
+from gitops.sign.tokens.held import HeldP256
 
 NEXT = "next.root.json"
 RETIRED = "retired"
 
-Made = dict[Path, tuple[Ed25519PrivateKey, bytes]]
+AnyKey = Ed25519PrivateKey | HeldP256
+"""One that signs metadata, here or in a token."""
+Made = dict[Path, tuple[AnyKey, bytes]]
 """New keys that are not written yet: where each belongs, and its passphrase."""
 
 
 @dataclass(frozen=True)
 class RootKeys:
-    """New root keys: `made` of them in the folder, `others` made elsewhere (their public halves); and the threshold."""
+    """New root keys: `made` of them in the folder, `others` made elsewhere (their public halves), `held` in tokens that
+    are here; and the threshold."""
 
     made: int = 0
     others: tuple[Path, ...] = ()
     threshold: int = 0
+    held: tuple[AnyKey, ...] = ()
 
 
 def rotate(folder: Path, role: str, passphrase: bytes, now: datetime, wanted: RootKeys | None = None) -> str:
     """A new key for an online role, or new keys for root; returns who has still to sign ("": it is done).
 
-    A draft that waits for signatures is given up for the new one.
+    A draft that waits for signatures is given up for the new one. An online role takes the first of `wanted.held`.
 
     Raises:
         SignError: a key cannot be unlocked, or none is here that may sign.
@@ -58,7 +64,8 @@ def rotate(folder: Path, role: str, passphrase: bytes, now: datetime, wanted: Ro
     previous, made = _newest(folder), Made()
     change = _new_root_keys(folder, previous, wanted or RootKeys(), made, passphrase) if role == "root" else Change()
     if role in tuf.ONLINE:
-        signer = CryptoSigner(key := Ed25519PrivateKey.generate())
+        key = next(iter(wanted.held if wanted else ()), None) or Ed25519PrivateKey.generate()
+        signer = CryptoSigner(key)
         made[folder / f"{role}.{signer.public_key.keyid[:16]}.pem.new"] = (key, b"")
         change = Change({role: signer.public_key})
     return _carry_out(folder, drafts.make(previous, now, change), passphrase, made)
@@ -89,34 +96,35 @@ def take(folder: Path, data: bytes) -> str:
     return _settle(folder, ours, previous)
 
 
-def make_key(place: Path, passphrase: bytes) -> Path:
-    """A root key for a ceremony, anywhere: PLACE is encrypted, PLACE.pub is for the others. Returns the latter.
+def make_key(place: Path, passphrase: bytes, held: AnyKey | None = None) -> Path:
+    """A root key for a ceremony, anywhere: PLACE is encrypted, or names one in a token; PLACE.pub is for the others.
+    Returns the latter.
 
     Raises:
         SignError: there is one, or the passphrase is empty.
     """
-    if place.exists() or not passphrase:
+    if place.exists() or not (passphrase or held):
         raise SignError(f"{place} is there already" if place.exists() else "a root key needs a passphrase")
-    key = _made(place, passphrase)
-    public = Ed25519PublicKey.from_public_bytes(bytes.fromhex(key.public_key.keyval["public"]))
+    key = held or Ed25519PrivateKey.generate()
+    _keep(place, key, passphrase)
+    public = key.public_key()
     half = place.with_name(f"{place.name}.pub")
     keys.write(half, public.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo), mode=0o644)
     return half
 
 
-def sign_file(file: Path, key: Path, passphrase: bytes) -> Metadata[Root]:
+def sign_file(file: Path, key: CryptoSigner) -> Metadata[Root]:
     """Add a signature to a draft in a file, on any machine.
 
     Raises:
-        SignError: the file is no draft, or the key cannot be unlocked.
+        SignError: the file is no draft, or the key does not sign.
     """
     try:
         draft = drafts.read(file.read_bytes())
     except OSError as error:
         raise SignError(f"{file}: {error.strerror}") from error
     # Of the root before, which is not here, any key may be one: whether it counts is seen when it comes back.
-    signers = keys.load_root_keys([key], passphrase)
-    drafts.sign(draft, [each.public_key for each in signers], signers)
+    drafts.sign(draft, [key.public_key], [key])
     keys.write(file, draft.to_bytes(), mode=0o644)
     return draft
 
@@ -141,22 +149,17 @@ def _new_root_keys(folder: Path, previous: Root, wanted: RootKeys, made: Made, p
     """As many as there were, unless it is said otherwise. Whoever has not the right passphrase makes none."""
     _here(folder, passphrase)
     others = tuple(_public(path) for path in wanted.others)
-    count = wanted.made or (0 if others else len(previous.roles["root"].keyids))
+    count = wanted.made or (0 if others or wanted.held else len(previous.roles["root"].keyids))
     free = (folder / "root" / f"root-{previous.version + 1}-{number}.pem" for number in itertools.count(1))
-    places = itertools.islice((place for place in free if not place.exists()), count)
-    made.update({place: (Ed25519PrivateKey.generate(), passphrase) for place in places})
+    new = [*wanted.held, *(Ed25519PrivateKey.generate() for _ in range(count))]
+    places = itertools.islice((place for place in free if not place.exists()), len(new))
+    made.update({place: (key, passphrase) for place, key in zip(places, new, strict=True)})
     return Change(
         root=(*(CryptoSigner(key).public_key for key, _ in made.values()), *others), threshold=wanted.threshold
     )
 
 
-def _made(place: Path, passphrase: bytes) -> CryptoSigner:
-    key = Ed25519PrivateKey.generate()
-    _keep(place, key, passphrase)
-    return CryptoSigner(key)
-
-
-def _keep(place: Path, key: Ed25519PrivateKey, passphrase: bytes) -> None:
+def _keep(place: Path, key: AnyKey, passphrase: bytes) -> None:
     place.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     keys.write(place, keys.pem(key, BestAvailableEncryption(passphrase) if passphrase else NoEncryption()))
 
@@ -166,8 +169,9 @@ def _public(path: Path) -> Key:
         found = load_pem_public_key(path.read_bytes())
     except (OSError, ValueError) as error:
         raise SignError(f"{path} is no public key", hint="`toweros keys make FILE` makes both halves") from error
-    if not isinstance(found, Ed25519PublicKey):
-        raise SignError(f"{path} is not an Ed25519 key")
+    p256 = isinstance(found, EllipticCurvePublicKey) and isinstance(found.curve, SECP256R1)
+    if not isinstance(found, Ed25519PublicKey) and not p256:
+        raise SignError(f"{path} is neither an Ed25519 nor a P-256 key")
     return SSlibKey.from_crypto(found)
 
 

@@ -14,12 +14,16 @@ from hashlib import sha256
 from ipaddress import ip_address
 from pathlib import Path
 
-from gitops.errors import SignError
+import structlog
+
+from gitops.errors import SignError, TokenError
 from gitops.model import Fleet
 from gitops.sign import ssh
 from gitops.sign.ssh import HostAuthority
 from gitops.store import Store
 from gitops.store.notes.box_keys import HostCertificate
+
+log = structlog.get_logger(__name__)
 
 
 def names(fleet: Fleet) -> dict[str, tuple[str, ...]]:
@@ -47,6 +51,9 @@ def certify(store: Store, keys: Path, fleet: Fleet, now: int) -> None:
             continue
         try:
             certificate = authority.certify(note.key, known[box], now)
+        except TokenError as error:  # it is away: the box keeps what it has, and the next pass asks again
+            log.warning("ssh.uncertified", box=box, why=error.message, hint=error.hint)
+            return
         except SignError:  # only its own sshd made it; a box that names another kind goes without
             certificate = ""
         made = HostCertificate(note.key, certificate, note.key, by, now + ssh.LIFETIME)

@@ -279,7 +279,7 @@ def test_a_rotation_that_fails_destroys_no_key_of_the_draft_that_waits(folder: P
     shutil.copy(folder / NEXT, draft)
     with pytest.raises(SignError, match="a threshold of 3"):
         rotate(folder, "root", RootKeys(made=1, others=(half,), threshold=3))
-    rotation.sign_file(draft, tmp_path / "ada.pem", PASSPHRASE)
+    rotation.sign_file(draft, keys.load_root_keys([tmp_path / "ada.pem"], PASSPHRASE)[0])
     assert rotation.take(folder, draft.read_bytes()) == ""
     held = {each.public_key.keyid for each in rotation._here(folder, PASSPHRASE).values()}
     assert len(held & {*newest(folder).roles["root"].keyids}) == 1, "the key that was made for it is here"
@@ -288,7 +288,7 @@ def test_a_rotation_that_fails_destroys_no_key_of_the_draft_that_waits(folder: P
     shutil.copy(folder / NEXT, draft)
     with pytest.raises(SignError, match="cannot be unlocked"):
         rotation.rotate(folder, "timestamp", b"mistyped", NOW)
-    rotation.sign_file(draft, tmp_path / "ada.pem", PASSPHRASE)
+    rotation.sign_file(draft, keys.load_root_keys([tmp_path / "ada.pem"], PASSPHRASE)[0])
     assert rotation.take(folder, draft.read_bytes()) == ""
     named = newest(folder).roles["timestamp"].keyids
     assert keys.load_online(folder)["timestamp"].public_key.keyid in named

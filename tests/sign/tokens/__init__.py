@@ -1,0 +1,1 @@
+"""Keys in tokens: SoftHSM, as it is and with faults."""
