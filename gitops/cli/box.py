@@ -1,4 +1,4 @@
-"""`toweros box image`, `box enroll`, `box revoke`, `box ssh`: a box's disk, whose reports count, and a login."""
+"""`toweros box image`, `enroll`, `revoke`, `accept-dbx`, `ssh`: a box's disk, whose reports count, and a login."""
 
 import time
 from collections.abc import Sequence
@@ -19,6 +19,7 @@ from gitops.review.words import ago
 from gitops.settings import Settings
 from gitops.sign.box import fingerprint as fingerprint_of
 from gitops.sign.box import public_key
+from gitops.sign.firmware import dbx
 from gitops.workflows.enrolment import desk
 from gitops.workflows.provision import provision
 from gitops.workflows.question import deployed_point
@@ -31,6 +32,7 @@ def register(app: typer.Typer) -> None:
     group.command()(image)
     group.command()(enroll)
     group.command()(revoke)
+    group.command()(accept_dbx)
     group.command(context_settings={"ignore_unknown_options": True})(ssh)
     app.add_typer(group, name="box")
 
@@ -99,6 +101,17 @@ def revoke(name: NameArgument, config: ConfigOption = None, state: StateOption =
         raise StoreError(f"there is no box {name}", hint="`toweros status` lists them")
     desk.revoke(store, name)
     talk.print(f"{name} is revoked")
+
+
+def accept_dbx(
+    names: Annotated[list[str], typer.Argument(metavar="NAME...", help="Boxes whose firmware may forbid less.")],
+    config: ConfigOption = None,
+    state: StateOption = None,
+) -> None:
+    """Take what these boxes said last of their firmware's dbx, though it lost what it listed before."""
+    store = context.store(config, state)
+    for name in names:
+        talk.print(f"{name}: dbx {dbx.take(store, name)[:16] or 'that lists nothing'} is taken")
 
 
 def ssh(

@@ -1,12 +1,12 @@
 """Whom a box's firmware should trust, and what it says of itself.
 
 In: the keys folder, once a pass; a report's `firmware`. Out: what is wrong with it, in words. Rules: a key database is
-told by one digest that neither owners nor order change (docs/formats.md, "Report"); dbx only ever forbids, and nobody
-enrolled one, so it is told and not compared; a report that says nothing is an older agent's, or of a machine without
-UEFI variables; during a rotation, each mix of our own certificates is on its way, and not wrong.
+told by one digest that neither owners nor order change (docs/formats.md, "Report"); dbx, which nobody enrolled, is
+compared with what this box said before (`firmware/dbx.py`); a report that says nothing is an older agent's, or of a
+machine without UEFI variables; during a rotation, each mix of our own certificates is on its way, and not wrong.
 
     remember(store, settings.keys)
-    judged(report, store.notes.get(Enrolled))       # Degraded, when Secure Boot is off
+    judged(report, store.notes.get(Enrolled), store.notes.get(TakenDbx, box))    # Degraded, when Secure Boot is off
 """
 
 from collections.abc import Iterable, Mapping
@@ -18,9 +18,9 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from gitops.model import Health, Json, Report, sha256
 from gitops.sign.certificates import NAMES
-from gitops.sign.firmware import renewal
+from gitops.sign.firmware import dbx, renewal
 from gitops.store import Store
-from gitops.store.notes.box_keys import Enrolled
+from gitops.store.notes.box_keys import Enrolled, TakenDbx
 
 ON_THE_WAY = "on the way"
 DAY = 86400
@@ -102,9 +102,10 @@ def _key(name: str, firmware: Json) -> str:
     return f"{name}:{firmware['keys'].get(name, '')}"
 
 
-def judged(report: Report, enrolled: Enrolled | None) -> Report:
+def judged(report: Report, enrolled: Enrolled | None, taken: TakenDbx | None = None) -> Report:
     """The report, with what its firmware should not say among what is wrong with the box."""
     told = problems(enrolled.rows, report.firmware) if enrolled and report.firmware else []
+    told += [lost] if (lost := dbx.problem(report, taken)) else []
     if not told:
         return report
     health = Health.DEGRADED if report.health == Health.HEALTHY else report.health

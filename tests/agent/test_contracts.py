@@ -183,7 +183,7 @@ def test_the_controllers_drop_in_counts(places: Places) -> None:
 CHANGES_BY_ITSELF = ("boot_id", "counter", "time")
 FAILED = "health check hello: status 500"
 LOG = f"starting --begin_trial--> probation\nfailed: {FAILED}"
-KEYS = {"PK": "1" * 64, "KEK": "2" * 64, "db": "3" * 64, "dbx": ""}
+KEYS = {"PK": "1" * 64, "KEK": "2" * 64, "db": "3" * 64, "dbx": "6" * 64}
 LOST = "its tries are used up: it panicked, hung or lost power"
 
 
@@ -207,7 +207,7 @@ def idle() -> Report:
         checks=(CheckRow.of(Result("hello", True)),),
         fetched={"bytes": 16400, "layers": ["1" * 64], "deltas": 1, "repaired": 0, "seconds": 2},
         failures=(),
-        firmware={"secure_boot": True, "setup_mode": False, "keys": KEYS},
+        firmware={"secure_boot": True, "setup_mode": False, "keys": KEYS, "grown": ["", "5" * 64]},
         trusted={"timestamp": 12, "snapshot": 9, "sha256": "4" * 64},
         ssh=good("report", "idle")["ssh"],
     )

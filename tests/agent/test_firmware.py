@@ -15,7 +15,8 @@ from toweros_agent.host.efivars import (
     Variables,
     load_option,
 )
-from toweros_agent.host.firmware import DATABASES, Firmware, digest, signatures
+from toweros_agent.host.firmware import DATABASES, Firmware, fingerprints, signatures
+from toweros_agent.host.forbidden import digest_of
 from virt.firmware.varstore.edk2 import Edk2VarStore
 
 from gitops.lab.firmware import VARIABLES, Certificates, enroll_keys
@@ -52,7 +53,7 @@ def running(folder: Path, file: Path, *, secure: bool, setup: bool) -> Firmware:
         (efivars / f"{flag}-{GLOBAL}").write_bytes(struct.pack("<IB", 6, value))
     (esp / "EFI" / "BOOT" / "BOOTX64.EFI").touch()
     (esp / "EFI" / "Linux" / "toweros-6.efi").touch()
-    made = Firmware(esp, Variables(efivars))
+    made = Firmware(esp, Variables(efivars), folder)
     options = ((LOADER_NAME, LOADER_PATH), (FALLBACK_NAME, r"\EFI\Linux\toweros-6.efi"))
     made.variables.keep([(name, load_option(name, PARTITION, file)) for name, file in options])
     return made
@@ -99,8 +100,9 @@ def test_owners_and_order_do_not_matter() -> None:
         return head + b"".join(owner + one for one in each)
 
     one, two = b"1" * 32, b"2" * 32
-    assert digest(a_list(b"a" * 16, one, two)) == digest(a_list(b"b" * 16, two) + a_list(b"c" * 16, one))
-    assert digest(None) == digest(b"") == ""
+    same = (a_list(b"a" * 16, one, two), a_list(b"b" * 16, two) + a_list(b"c" * 16, one))
+    assert len({digest_of(fingerprints(each)) for each in same}) == 1
+    assert digest_of(fingerprints(None)) == digest_of(fingerprints(b"")) == ""
 
 
 @pytest.mark.parametrize(
@@ -139,7 +141,7 @@ def test_a_way_back_that_is_gone_is_noticed(tmp_path: Path, enrolled: Path, what
 
 
 def test_a_machine_without_uefi_variables_says_nothing(tmp_path: Path) -> None:
-    assert Firmware(tmp_path, Variables(tmp_path / "none")).facts() is None
+    assert Firmware(tmp_path, Variables(tmp_path / "none"), tmp_path).facts() is None
 
 
 def test_the_report_says_it(tmp_path: Path) -> None:
@@ -156,7 +158,7 @@ def test_the_report_says_it(tmp_path: Path) -> None:
         agent.step()
         said = box.report(server)
         none = dict.fromkeys(("PK", "KEK", "db", "dbx"), "")
-        assert said["firmware"] == {"secure_boot": False, "setup_mode": True, "keys": none}
+        assert said["firmware"] == {"secure_boot": False, "setup_mode": True, "keys": none, "grown": []}
         assert (said["health"], said["degraded"]) == ("Healthy", []), "the controller knows whether that is right"
         (box.esp / "EFI" / "BOOT" / "BOOTX64.EFI").unlink()
         agent.step()

@@ -68,7 +68,7 @@ class Site:
         """What the controller says of this box's firmware."""
         store = Store.open(self.folder / "store", migrate=True)
         remember(store, self.keys)
-        facts, known = Firmware(self.esp, self.variables).facts(), store.notes.get(Enrolled)
+        facts, known = Firmware(self.esp, self.variables, self.folder).facts(), store.notes.get(Enrolled)
         assert facts and known
         return problems(known.rows, facts)
 

@@ -12,7 +12,7 @@ from gitops.model.updates.patching import Failed, HeldSet, Move, Proposal, Windo
 from gitops.store import Store
 from gitops.store.database import upsert
 from gitops.store.notes import documents
-from gitops.store.notes.box_keys import Asking, BoxKeys, Enrolled, HostCertificate, OfferedLoader
+from gitops.store.notes.box_keys import Asking, BoxKeys, Enrolled, HostCertificate, OfferedLoader, TakenDbx
 from gitops.store.notes.documents import NAMES, name_of
 from gitops.store.notes.restored import RightClock, VersionFloor
 from gitops.store.tables import notes
@@ -171,6 +171,7 @@ DOCUMENTS: dict[Any, tuple[str, Any, Any]] = {
         "demo-1", HostCertificate("k", "c", "k", A, 3),
         {"key": "k", "certificate": "c", "certified": "k", "by": A, "until": 3},
     ),
+    TakenDbx: ("demo-1", TakenDbx(A), {"digest": A}),
     OfferedLoader: ("", OfferedLoader(A, 3, B, A), {"sha256": A, "size": 3, "body": B, "by": A}),
     documents.AssembledFiles: (A, documents.AssembledFiles({"kernel": BlobRef(B, 2)}), {"kernel": [B, 2]}),
     documents.SignedBootFile: (f"{A}:{B[:16]}", documents.SignedBootFile(B), {"sha256": B}),

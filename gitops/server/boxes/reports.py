@@ -22,9 +22,10 @@ from gitops.model import REPORT_FORMAT, EventType, Failure, Happened, Health, Js
 from gitops.model.reading import read
 from gitops.server.seldom import Seldom
 from gitops.sign.enrolled import judged
+from gitops.sign.firmware import dbx
 from gitops.sign.receipts import Receipts
 from gitops.store import Store
-from gitops.store.notes.box_keys import Enrolled, HostCertificate
+from gitops.store.notes.box_keys import Enrolled, HostCertificate, TakenDbx
 from gitops.workflows.enrolment import desk
 from gitops.workflows.safekeeping import ahead
 
@@ -85,6 +86,7 @@ class FirmwareIn(Wire):
     secure_boot: bool
     setup_mode: bool
     keys: Annotated[dict[Word, Digest], Field(max_length=20)]
+    grown: Annotated[list[Digest], Field(max_length=20)] | None = None
 
 
 class TrustedIn(Wire):
@@ -125,6 +127,7 @@ class ReportIn(Wire):
         values = self.model_dump(exclude={"format", "failures", "checks", "degraded", "resets", "retried"})
         failures = tuple(Failure(**failure.model_dump()) for failure in self.failures)
         values |= {"checks": tuple(self.checks), "degraded": tuple(self.degraded)}
+        values["firmware"] = self.firmware and self.firmware.model_dump(exclude_unset=True)
         resets = tuple(Reset(**reset.model_dump()) for reset in self.resets)
         retried = None if self.retried is None else tuple(self.retried)
         return Report(**values, failures=failures, resets=resets, retried=retried)
@@ -201,8 +204,10 @@ def take(store: Store, name: str, body: bytes) -> None:
         raise HTTPException(422, error.message) from error
     if report.box != name:
         raise HTTPException(403, "the report is another box's")
-    if not store.boxes.save_report(judged(report, store.notes.get(Enrolled)), news=changes):
+    taken = store.notes.get(TakenDbx, name)
+    if not store.boxes.save_report(judged(report, store.notes.get(Enrolled), taken), news=changes):
         raise HTTPException(409, "this report was seen already")
+    dbx.follow(store, report, taken)
     ahead.notice(store, report, int(time.time()))
     if HOST_KEY.fullmatch(report.ssh):
         _note_host_key(store, name, report.ssh)

@@ -58,6 +58,13 @@ class HostCertificate:
     until: int = 0
 
 
+@dataclass(frozen=True)
+class TakenDbx:
+    """The digest of dbx that was last taken as this box's own. Its key is the box."""
+
+    digest: str
+
+
 BOX_KEYS: Mapping[type[Any], str] = {BoxKeys: "box-keys/", Enrolled: "enrolled", OfferedLoader: "loader",
-                                     HostCertificate: "ssh/"}  # fmt: skip
+                                     HostCertificate: "ssh/", TakenDbx: "dbx/"}  # fmt: skip
 """Their names (`documents.NAMES`)."""

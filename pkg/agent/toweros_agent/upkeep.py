@@ -30,7 +30,7 @@ class Upkeep:
         self.loader = Loader(places.run / "esp", esp, Variables(places.efivars))
         self.keyring = Keyring(places.etc, places.run / "esp", Variables(places.efivars), history.log)
         self.entries = Entries(esp, disk.state, history.boot, history.memory.staged, self.keyring.refuses)
-        self.firmware = Firmware(places.run / "esp", Variables(places.efivars))
+        self.firmware = Firmware(places.run / "esp", Variables(places.efivars), disk.state)
         self.host_key = HostKey(places.state, disk.identity)
         self._fallback = self._clock = ""
         self._chores: dict[str, str] = {}

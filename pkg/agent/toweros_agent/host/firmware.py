@@ -2,10 +2,11 @@
 
 In: efivarfs, the ESP. Out: facts for the report, which the controller compares with what was enrolled, and what is
 wrong in any case. Rules: a key database is told by one digest that neither owners nor order change: the SHA-256 of
-the sorted SHA-256 digests (hex, a line each) of its certificates and hashes. Nothing is written.
+the sorted SHA-256 digests (hex, a line each) of its certificates and hashes. Of dbx, which others may add to, it is
+told as well what it grew from. Nothing is written but that memory.
 
-    firmware.facts()       # {"secure_boot": True, "setup_mode": False, "keys": {"PK": "9f86...", "dbx": ""}}
-    firmware.problems()    # ["systemd-boot is gone from the ESP: ..."]
+    firmware.facts()     # {"secure_boot": True, "setup_mode": False, "keys": {"PK": "9f86...", "dbx": ""}, "grown": []}
+    firmware.problems()  # ["systemd-boot is gone from the ESP: ..."]
 """
 
 import struct
@@ -20,6 +21,7 @@ from toweros_agent.host.efivars import (
     Variables,
     option_name,
 )
+from toweros_agent.host.forbidden import Forbidden, digest_of
 from toweros_agent.nouns import Json, sha256
 
 DATABASES = "d719b2cb-3d3a-4596-a3bc-dad00e67656f"
@@ -30,18 +32,20 @@ LIST_HEADER, OWNER = 28, 16
 
 
 class Firmware:
-    """`esp` is where the ESP is mounted."""
+    """`esp` is where the ESP is mounted; `state` is where the memory of dbx is."""
 
-    def __init__(self, esp: Path, variables: Variables) -> None:
-        self.esp, self.variables = esp, variables
+    def __init__(self, esp: Path, variables: Variables, state: Path) -> None:
+        self.esp, self.variables, self.forbidden = esp, variables, Forbidden(state)
 
     def facts(self) -> Json | None:
         """None: this firmware does not say (a machine without UEFI variables)."""
         secure, setup = (self._flag(name) for name in ("SecureBoot", "SetupMode"))
         if secure is None:
             return None
-        keys = {name: digest(self.variables.get(name, vendor)) for name, vendor in KEYS.items()}
-        return {"secure_boot": secure, "setup_mode": bool(setup), "keys": keys}
+        listed = {name: fingerprints(self.variables.get(name, vendor)) for name, vendor in KEYS.items()}
+        keys = {name: digest_of(each) for name, each in listed.items()}
+        grown = self.forbidden.grown(listed["dbx"])
+        return {"secure_boot": secure, "setup_mode": bool(setup), "keys": keys, "grown": grown}
 
     def problems(self) -> list[str]:
         """What keeps the box from a start, or from its way back, next time."""
@@ -67,10 +71,9 @@ class Firmware:
         return self.esp.joinpath(*(part for part in path.split("\\") if part not in ("", "..")))
 
 
-def digest(database: bytes | None) -> str:
-    """Of what a key database lists; "" when there is none."""
-    lines = sorted(sha256(each) for each in signatures(database or b""))
-    return sha256("".join(f"{line}\n" for line in lines).encode()) if lines else ""
+def fingerprints(database: bytes | None) -> list[str]:
+    """What a key database lists; nothing when there is none."""
+    return [sha256(each) for each in signatures(database or b"")]
 
 
 def signatures(data: bytes) -> Iterator[bytes]:
