@@ -103,6 +103,7 @@ class Box:
         self.places = Places(
             run=self.run, etc=root / "etc", lib=root / "lib", sys=root / "sys", state=root / "state",
             efivars=root / "efivars", pstore=root / "pstore", watchdog=root / "watchdog", boot_id=root / "boot_id",
+            tpm=root / "tpm0",
         )  # fmt: skip
 
     def _firmware(self) -> None:

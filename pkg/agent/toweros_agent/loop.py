@@ -32,6 +32,7 @@ from toweros_agent.outgoing.identity import Identity
 from toweros_agent.outgoing.telling import Teller
 from toweros_agent.report import Report, Reporter
 from toweros_agent.settings import Places, load
+from toweros_agent.tpm.asking import Tpm
 from toweros_agent.upkeep import Upkeep
 
 MAX_STRETCH = 8
@@ -64,7 +65,7 @@ class Agent:
         fetcher = Fetcher(self.http, self.disk, self.settings.bases)
         provenance = Provenance(self.http, self.settings.server, places.etc / "builder.json")
         self.update = Update(self.trust, provenance, fetcher, self.esp, self.history, self.upkeep)
-        self.identity = Identity(self.disk.identity, places.run / "esp", self.history.log)
+        self.identity = Identity(self.disk.identity, places.run / "esp", self.history.log, Tpm(places.tpm))
         self.reporter = Reporter(self.http, self.settings.server, self.boot.box, self.identity, places.boot_id)
         began = partial(services_made, places.run, started)
         self.condition = Condition(self.running, surroundings, self.watchdog.feed, began)
@@ -120,6 +121,7 @@ class Agent:
     # --- one method per state ---
 
     def start(self) -> float:
+        self.upkeep.chore("look after the box's key", self.identity.settle)
         self.upkeep.look_around()
         self.upkeep.keep_way_back()
         if self.trial:

@@ -32,6 +32,7 @@ class Places:
     pstore: Path = Path("/sys/fs/pstore")
     watchdog: Path = Path("/dev/watchdog")
     boot_id: Path = Path("/proc/sys/kernel/random/boot_id")
+    tpm: Path = Path("/dev/tpm0")
 
     def drop_ins(self) -> list[Path]:
         folders = (self.lib / "agent.d", self.etc / "agent.d", self.run / "agent.d")

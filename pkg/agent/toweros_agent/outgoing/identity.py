@@ -9,6 +9,9 @@ Rules: a key that proves itself comes before one that only parses, TOWEROS befor
 is written again, what cannot be read is left alone, another whole key is moved aside. Where none is left the box makes
 one: its reports name it, and somebody who compares the fingerprint lets it in (`toweros box enroll`). It is kept only
 when both places were seen to be empty: what cannot be read today, or is not mounted, may be there tomorrow.
+
+Where there is a TPM the copy is sealed (tpm/sealed.py). The plain one goes in a boot that found the key on TOWEROS and
+had the sealed one opened, and comes back in any other.
 """
 
 import os
@@ -18,6 +21,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from toweros_agent.host.disk import sync_folder
+from toweros_agent.tpm.asking import Tpm
+from toweros_agent.tpm.sealed import Sealed
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -25,13 +30,17 @@ if TYPE_CHECKING:
 ON_ESP = Path("EFI", "toweros", "box.key")
 LABEL = b"public: "
 MAX_FILE = 4096
+NOWHERE = Path("/dev/no-tpm")
 
 
 class Identity:
     """The key of this boot. `problems`: why a copy is missing."""
 
-    def __init__(self, toweros: Path, esp: Path, log: Callable[[str], None] = lambda _: None) -> None:
+    def __init__(
+        self, toweros: Path, esp: Path, log: Callable[[str], None] = lambda _: None, tpm: Tpm | None = None
+    ) -> None:
         self.own, self.copy, self._log = toweros / "box.key", esp / ON_ESP, log
+        self.sealed = Sealed(self.copy.parent, tpm or Tpm(NOWHERE), log)
         self.problems: list[str] = []
         self._key: Ed25519PrivateKey | None = None
 
@@ -43,6 +52,10 @@ class Identity:
     def sign(self, text: bytes) -> bytes:
         return self._private().sign(text)
 
+    def settle(self) -> None:
+        """Find it now: a TPM takes its time."""
+        self._private()
+
     def _private(self) -> "Ed25519PrivateKey":
         """Looked for once a boot: it costs a slow box a second to load what reads it."""
         if self._key is None:
@@ -53,21 +66,43 @@ class Identity:
         from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
         places = {path: read(path) for path in (self.own, self.copy)}
-        found = [each for each in places.values() if isinstance(each, tuple)]
+        sealed = self.sealed.read()
+        found = [each for each in (*places.values(), sealed) if isinstance(each, tuple)]
         # max() takes the first of those that are best.
         key = max(found, key=lambda each: each[1])[0] if found else Ed25519PrivateKey.generate()
         if not found:
             self._log(f"the box's key is lost; a new one is made: {fingerprint(public_of(key))}")
-            if False in places.values():
-                unread = ", ".join(str(path) for path, there in places.items() if there is False)
+            unread = ", ".join(str(path) for path, there in places.items() if there is False)
+            if sealed is False:
+                unread += f"{', ' * bool(unread)}{self.sealed.path} ({self.sealed.why})"
+            if unread:
                 self.problems.append(f"the box's new key is not kept: an old one may be in {unread}")
                 return key
+        safe = self.sealed.keep(key)
         for path, there in places.items():
-            if not isinstance(there, tuple) or public_of(there[0]) != public_of(key):
+            another = isinstance(there, tuple) and public_of(there[0]) != public_of(key)
+            if path == self.copy and safe and not another and holds(self.own, key):
+                self._drop(there)
+            elif another or not isinstance(there, tuple):
                 self._write(path, there, key)
             elif not there[1] and False not in places.values():
                 self._write(path, True, key)  # from now on it proves itself
         return key
+
+    def _drop(self, there: "tuple[Ed25519PrivateKey, bool] | bool") -> None:
+        """The plain copy goes, and what it said as far as the disk lets go of it."""
+        if there is False or not self.copy.exists():
+            return
+        try:
+            with self.copy.open("r+b") as file:
+                file.write(bytes(self.copy.stat().st_size))
+                file.flush()
+                os.fsync(file.fileno())
+            self.copy.unlink()
+            sync_folder(self.copy.parent)
+            self._log(f"{self.copy} is removed: the TPM keeps the copy")
+        except OSError as error:
+            self._log(f"{self.copy} is not removed: {error}")
 
     def _write(self, path: Path, there: "tuple[Ed25519PrivateKey, bool] | bool", key: "Ed25519PrivateKey") -> None:
         try:
@@ -90,6 +125,12 @@ def fingerprint(public: str) -> str:
 def public_of(key: Any) -> str:
     public: str = key.public_key().public_bytes_raw().hex()
     return public
+
+
+def holds(path: Path, key: "Ed25519PrivateKey") -> bool:
+    """Whether the file has this key."""
+    there = read(path)
+    return isinstance(there, tuple) and public_of(there[0]) == public_of(key)
 
 
 def text_of(key: "Ed25519PrivateKey") -> bytes:

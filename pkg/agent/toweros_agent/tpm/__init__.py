@@ -1,0 +1,1 @@
+"""What the TPM does for the box: it seals the copy of its key (ADR 48)."""
