@@ -1,8 +1,8 @@
 """Images become a release: the whole stage.
 
 In: a Box, the images that its spec names, the fixed packages (toolbox, initrd, bootloader), a Revision. Out: the
-Release, its kernel and initrd in the store, the unsigned UKI and addon. Rules: whatever was made before from the same
-input is not made again; equal inputs give equal bytes; layers go in the order in which they cover each other.
+Release, its kernel and initrd in the store, UKI, addon and systemd-boot, unsigned. Rules: whatever was made before from
+the same input is not made again; equal inputs give equal bytes; layers go in the order in which they cover each other.
 
     assembled = Assembler.of(store, images).assemble(box, revision, "http://10.0.2.2:8080")
     assembled.release.digest, assembled.uki, assembled.addon
@@ -17,6 +17,7 @@ import structlog
 
 from gitops.assemble.apps import Apps
 from gitops.assemble.boot.initrd import make_initrd
+from gitops.assemble.boot.pe import signed_digest
 from gitops.assemble.boot.uki import make_addon, make_uki
 from gitops.assemble.layers import Layers
 from gitops.assemble.root.tree import container_mounts, file_layer, tree_layer
@@ -24,7 +25,21 @@ from gitops.assemble.tars import extract
 from gitops.assemble.toolbox import Toolbox
 from gitops.errors import AssembleError
 from gitops.fleet.overlay import by_path
-from gitops.model import AppImage, BlobRef, Box, Content, Image, Layer, Mounted, Release, Revision, canonical, sha256
+from gitops.model import (
+    AppImage,
+    BlobRef,
+    BootFiles,
+    Box,
+    Content,
+    Image,
+    Layer,
+    Mounted,
+    Release,
+    Revision,
+    building,
+    canonical,
+    sha256,
+)
 from gitops.store import Store
 from gitops.store.notes.documents import AssembledFiles
 
@@ -34,6 +49,8 @@ TOOLBOX = "@pkg:pkg/toolbox"
 INITRD = "@pkg:pkg/initrd"
 BOOTLOADER = "@pkg:pkg/bootloader"
 BOOT_FILES = ("systemd-bootx64.efi", "linuxx64.efi.stub", "addonx64.efi.stub")
+NAMES_BOOT_FILES = 2
+"""The recipe from which on a release names them: another stub or systemd-boot is another release."""
 
 
 @dataclass(frozen=True)
@@ -63,6 +80,7 @@ class Assembled:
     release: Release
     uki: bytes
     addon: bytes
+    loader: bytes
 
 
 class Assembler:
@@ -78,7 +96,7 @@ class Assembler:
     ) -> None:
         self._store, self._toolbox, self._images = store, toolbox, images
         self._recipe, self._pulled = recipe, pulled
-        self._layers = Layers(store, toolbox, recipe)
+        self._layers = Layers(store, toolbox, building(recipe))
 
     @classmethod
     def of(
@@ -103,9 +121,9 @@ class Assembler:
         release = Release(box.name, revision.sequence, self.content(box))
         boot = self.boot_files()
         content, blobs = release.content, self._store.blobs
-        stub, addon_stub = (blobs.read(boot[name].sha256) for name in BOOT_FILES[1:])
+        loader, stub, addon_stub = (blobs.read(boot[name].sha256) for name in BOOT_FILES)
         uki = make_uki(stub, blobs.read(content.kernel.sha256), blobs.read(content.initrd.sha256), content.cmdline)
-        return Assembled(release, uki, make_addon(addon_stub, release, server, box.network))
+        return Assembled(release, uki, make_addon(addon_stub, release, server, box.network), loader)
 
     def content(self, box: Box) -> Content:
         """What the box is to run: everything that its content digest covers."""
@@ -126,6 +144,7 @@ class Assembler:
             root=tuple(dict.fromkeys((kernel.layer, *init, *own))),
             containers=(*containers, *filter(None, [staged.mounted])),
             health=box.health,
+            boot=self._named(),
         )
 
     def kernel(self, name: str, binary: str = "kernel", tar: str = "kernel.tar") -> Kernel:
@@ -136,6 +155,12 @@ class Assembler:
     def boot_files(self) -> Mapping[str, BlobRef]:
         """The bootloader package's files, by name (`BOOT_FILES`)."""
         return self._files(self._image(BOOTLOADER), BOOT_FILES)
+
+    def _named(self) -> BootFiles | None:
+        if self._recipe < NAMES_BOOT_FILES:
+            return None
+        refs = self.boot_files()
+        return BootFiles(*(signed_digest(self._store.blobs.read(refs[name].sha256)) for name in BOOT_FILES))
 
     def _image(self, name: str) -> Image:
         if name not in self._images:
@@ -153,7 +178,8 @@ class Assembler:
             log.info("initrd.made", size=len(data))
             return {"initrd": self._store.blobs.put(data)}
 
-        inputs: list[object] = ["initrd", self._toolbox.key, list(image.layers), kernel.modules.sha256, self._recipe]
+        parts = (self._toolbox.key, list(image.layers), kernel.modules.sha256, building(self._recipe))
+        inputs: list[object] = ["initrd", *parts]
         return self._remembered(inputs, make)["initrd"]
 
     def _files(self, image: Image, names: tuple[str, ...]) -> Mapping[str, BlobRef]:

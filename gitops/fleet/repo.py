@@ -29,7 +29,7 @@ from gitops.fleet.packages import load_packages
 from gitops.fleet.schema import NAME, BoxFile, FleetFile, Overlay, RoleFile
 from gitops.fleet.system_files import BUILDER_JSON, box_files, too_large
 from gitops.fleet.vex import load_statements
-from gitops.model import Box, Builders, Fleet, Network, PathRule, Policy, Spec, Tree
+from gitops.model import Box, Builders, Fleet, Network, PathRule, Policy, Spec, Tree, building
 
 FLEET, ROLES, BOXES = "fleet.yaml", "roles/", "boxes/"
 MAX_BOXES = 10_000
@@ -67,7 +67,7 @@ def load_fleet(tree: Tree, platform: str = "linux/amd64") -> Fleet:
 def _load_fleet(tree: Tree, platform: str, problems: Mistakes) -> Fleet:
     fleet = _read(tree, FLEET, FleetFile, problems) or Parsed(yaml.Document(FLEET), FleetFile())
     policy = _policy(fleet.content)
-    packages = load_packages(tree, policy.recipe, platform, problems)
+    packages = load_packages(tree, building(policy.recipe), platform, problems)
     roles = _folder(tree, ROLES, RoleFile, problems)
     merged = _roles(tree, fleet, roles, problems)
     boxes = {}

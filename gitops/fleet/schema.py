@@ -24,7 +24,7 @@ NAME = "[a-z0-9][a-z0-9-]{0,62}"
 VALUE = "[a-z][a-z0-9_]{0,62}"
 GIVEN = ("box", "role", "site")
 """Values that every box has without being told."""
-RECIPES = (1,)
+RECIPES = (1, 2)
 """The assembler recipes that this controller has."""
 
 Name = Annotated[str, StringConstraints(pattern=f"^{NAME}$")]

@@ -32,6 +32,7 @@ from gitops.model.release import (
     BLOCK,
     RELEASE_FORMAT,
     AppImage,
+    BootFiles,
     Content,
     Image,
     Layer,
@@ -57,7 +58,7 @@ from gitops.model.security.advisory import (
     VexStatus,
 )
 from gitops.model.security.inventory import Component, Ecosystem, Inventory, LooseFile
-from gitops.model.source import Entry, PathRule, Policy, Revision, Sign, Tree
+from gitops.model.source import Entry, PathRule, Policy, Revision, Sign, Tree, building
 from gitops.model.state import SILENT, BoxState, Sync, Version
 
 __all__ = [
@@ -77,6 +78,7 @@ __all__ = [
     "App",
     "AppImage",
     "BlobRef",
+    "BootFiles",
     "Box",
     "BoxState",
     "Builders",
@@ -137,6 +139,7 @@ __all__ = [
     "Version",
     "VexStatement",
     "VexStatus",
+    "building",
     "canonical",
     "sha256",
 ]

@@ -67,8 +67,19 @@ class Mounted:
 
 
 @dataclass(frozen=True)
+class BootFiles:
+    """The programs of the bootloader package, unsigned, each by the SHA-256 of all that a signature covers
+    (`gitops.assemble.boot.pe.signed_digest`): systemd-boot, and the shells of UKI and addon."""
+
+    loader: Digest
+    stub: Digest
+    addon: Digest
+
+
+@dataclass(frozen=True)
 class Content:
-    """What a box runs. Its digest decides whether anything changed, and is what "in sync" compares."""
+    """What a box runs. Its digest decides whether anything changed, and is what "in sync" compares. `boot` is there
+    from recipe 2 on."""
 
     kernel: BlobRef
     initrd: BlobRef
@@ -76,10 +87,14 @@ class Content:
     root: tuple[Layer, ...]
     containers: tuple[Mounted, ...]
     health: HealthSpec
+    boot: BootFiles | None = None
 
     @cached_property
     def digest(self) -> str:
-        return sha256(canonical(asdict(self)))
+        return sha256(canonical(self.encode()))
+
+    def encode(self) -> Json:
+        return {name: value for name, value in asdict(self).items() if value is not None}
 
 
 @dataclass(frozen=True)
@@ -99,13 +114,13 @@ class Release:
         """
         release = read(_RELEASE, "release.json", data, RELEASE_FORMAT)
         # The content digest covers every member: one that is dropped here would change what the box is asked to run.
-        if canonical(asdict(release.content)) != canonical(json.loads(data)["content"]):
+        if canonical(release.content.encode()) != canonical(json.loads(data)["content"]):
             raise DocumentError("release.json has content that this version does not know")
         return release
 
     def encode(self) -> bytes:
         document = {"format": RELEASE_FORMAT, "box": self.box, "sequence": self.sequence}
-        return canonical(document | {"content": asdict(self.content)})
+        return canonical(document | {"content": self.content.encode()})
 
     @property
     def digest(self) -> str:
@@ -119,13 +134,21 @@ class Release:
 
 @dataclass(frozen=True)
 class Publication:
-    """A release with its signed boot files. All three are TUF targets; the blobs are in the store."""
+    """A release with its signed boot files: TUF targets, whose blobs are in the store. `loader` is systemd-boot; None:
+    an older controller made it."""
 
     release: Release
     revision: Revision
     document: BlobRef
     uki: BlobRef
     addon: BlobRef
+    loader: BlobRef | None = None
+
+    @property
+    def files(self) -> dict[str, BlobRef]:
+        """What its box fetches beside layers, by the name of the target; the document comes first."""
+        files = {"release.json": self.document, "uki.efi": self.uki, "addon.efi": self.addon}
+        return files | ({"loader.efi": self.loader} if self.loader else {})
 
 
 @dataclass(frozen=True)

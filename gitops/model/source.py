@@ -80,6 +80,12 @@ class PathRule:
     signers: tuple[str, ...]
 
 
+def building(recipe: int) -> int:
+    """The newest recipe up to this one that says how packages are built and layers made. Recipe 2 does not: releases
+    name their boot files."""
+    return min(recipe, 1)
+
+
 @dataclass(frozen=True)
 class Policy:
     """What fleet.yaml says about deploying. Either `branch` or `tags` (a pattern of release tags) is set."""

@@ -7,10 +7,11 @@ from typing import Protocol
 import structlog
 
 from gitops.errors import PublishError
-from gitops.model import BlobRef, Publication, Target
+from gitops.model import Publication, Target
 from gitops.publish import clock
 from gitops.publish.folder import Folder
 from gitops.publish.targets import (
+    LOADER,
     RECEIPTS,
     box_of,
     held,
@@ -19,7 +20,6 @@ from gitops.publish.targets import (
     refusal,
     targets_of,
     tried_again,
-    with_loader,
 )
 from gitops.publish.transfers import make_copies
 from gitops.store import Store
@@ -38,10 +38,6 @@ class MetadataSigner(Protocol):
     @property
     def receipts(self) -> str:
         """The key by which the server signs that it got a report; empty: it does not."""
-
-    @property
-    def loader(self) -> BlobRef | None:
-        """The systemd-boot that boxes are offered; None: they keep theirs."""
 
     def signed(self, published: Read) -> int:
         """When the published timestamp was signed (Unix seconds); 0: there is none."""
@@ -85,6 +81,7 @@ class Publisher:
             if not judged and (problem := self._problem(publication, targets)):
                 raise PublishError(f"{publication.release.box}: {problem}", hint="see docs/operations.md, Publishing")
             make_copies(self._store.layers, self._store.offers.published(publication.release.box), publication)
+            targets.pop(f"{publication.release.box}/{LOADER}", None)  # an older controller's candidate has none
             targets |= targets_of(publication)
         targets = targets if holds is None else held(targets, holds)
         return self._write(targets if retries is None else tried_again(targets, retries), now)
@@ -119,7 +116,7 @@ class Publisher:
         return self._signer.targets(self._metadata.read)
 
     def _write(self, targets: Mapping[str, Target], now: int | None) -> list[str]:
-        targets = with_loader(named(targets, RECEIPTS, self._signer.receipts), self._signer.loader)
+        targets = named(targets, RECEIPTS, self._signer.receipts)
         time_ = int(time.time()) if now is None else now
         when = clock.moment(self._store, time_, self.signed, self._newest) if now is None else now
         files = self._signer.metadata(self._metadata.read, targets, when, time_)
@@ -134,7 +131,7 @@ class Publisher:
 
     def _problem(self, publication: Publication, targets: Mapping[str, Target]) -> str:
         """Why it must not be offered; empty when it may."""
-        release, blobs = publication.release, (publication.document, publication.uki, publication.addon)
+        release, blobs = publication.release, publication.files.values()
         missing = [ref.sha256 for ref in blobs if not self._store.blobs.has(ref.sha256)]
         missing += [layer.root for layer in release.layers() if not self._store.layers.has(layer.root)]
         if missing:

@@ -1,13 +1,13 @@
 """What the metadata say of a box: its three targets, who holds it, and what may not replace what is offered. Pure.
 
-targets = targets_of(publication)           # demo-1/release.json, demo-1/uki.efi, demo-1/addon.efi
+targets = targets_of(publication)           # demo-1/release.json, demo-1/uki.efi, demo-1/addon.efi, ...
 held(targets, {"demo-1": "ada: disk"})      # docs/formats.md, "TUF repository"
 """
 
 from collections.abc import Mapping
 from dataclasses import asdict, replace
 
-from gitops.model import RELEASE_FORMAT, BlobRef, Json, Publication, Report, Target
+from gitops.model import RELEASE_FORMAT, Json, Publication, Report, Target
 
 RELEASE, LOADER = "release.json", "loader.efi"
 HELD = "held"
@@ -38,9 +38,7 @@ def targets_of(publication: Publication) -> dict[str, Target]:
         "evidence": [asdict(ref) for ref in revision.evidence],
     }
     return {
-        f"{box}/{RELEASE}": Target(publication.document, custom),
-        f"{box}/uki.efi": Target(publication.uki),
-        f"{box}/addon.efi": Target(publication.addon),
+        f"{box}/{name}": Target(ref, custom if name == RELEASE else {}) for name, ref in publication.files.items()
     }
 
 
@@ -71,13 +69,6 @@ def named(targets: Mapping[str, Target], member: str, value: str) -> dict[str, T
         path: _with(target, member, value) if path.endswith(f"/{RELEASE}") else target
         for path, target in targets.items()
     }
-
-
-def with_loader(targets: Mapping[str, Target], loader: BlobRef | None) -> dict[str, Target]:
-    """The targets, with systemd-boot for every box, or without it."""
-    others = {path: target for path, target in targets.items() if not path.endswith(f"/{LOADER}")}
-    boxes = {box_of(path) for path in others} if loader else set()
-    return others | {f"{box}/{LOADER}": Target(loader) for box in boxes if loader}
 
 
 def _held(target: Target, why: str) -> Target:

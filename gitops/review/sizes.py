@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from gitops.fleet.packages import SIBLING
-from gitops.model import BLOCK, Box, Entry, Fleet, Package, Release, Tree
+from gitops.model import BLOCK, Box, Content, Entry, Fleet, Package, Release, Tree
 from gitops.plan import PACKAGE, needed
 
 EXPANDED = 3
@@ -139,7 +139,12 @@ class Measured:
         if self.before is None:
             return True
         old, new = self.before.content, self.release.content
-        return (old.kernel, old.initrd, old.cmdline) != (new.kernel, new.initrd, new.cmdline)
+        return _uki(old) != _uki(new)
+
+
+def _uki(content: Content) -> tuple[object, ...]:
+    """What it is made of."""
+    return content.kernel, content.initrd, content.cmdline, content.boot and content.boot.stub
 
 
 def _blocks(size: int) -> int:

@@ -22,13 +22,12 @@ from pathlib import Path
 from typing import Self
 
 from gitops.errors import SignError
-from gitops.model import BlobRef, Builders, Target, sha256
+from gitops.model import Builders, Target
 from gitops.sign import envelope, keys, secureboot, tuf
 from gitops.sign.bins import Bins, Published
 from gitops.sign.firmware import renewal
 from gitops.sign.receipts import Receipts
 from gitops.store import Store
-from gitops.store.notes.box_keys import OfferedLoader
 from gitops.store.notes.restored import VersionFloor
 
 __all__ = ["Signer"]
@@ -83,16 +82,6 @@ class Signer:
             image = secureboot.sign(image, key, certificate, self._store)
         return image
 
-    @property
-    def boot_signers(self) -> str:
-        """By which certificates `sign_boot` signs, in their order: a digest."""
-        return sha256(b"".join(certificate.read_bytes() for _, certificate in renewal.pairs(self._folder)))
-
-    @property
-    def signs_along(self) -> bool:
-        """Whether an older db key signs beside the newest: boxes are on their way from one to the other."""
-        return len(renewal.pairs(self._folder)) > 1
-
     def verify_boot(self, image: bytes) -> bool:
         """Whether `image` carries a signature that db's certificate proves."""
         return secureboot.verify(image, self._folder / "db.crt")
@@ -118,12 +107,6 @@ class Signer:
     def receipts(self) -> str:
         """The key (hex) by which the servers of this store sign that they got a report; empty without a store."""
         return Receipts.made(self._store).public if self._store else ""
-
-    @property
-    def loader(self) -> BlobRef | None:
-        """The systemd-boot that boxes are offered; None: they keep theirs."""
-        note = self._store.notes.get(OfferedLoader) if self._store else None
-        return BlobRef(note.sha256, note.size) if note and note.sha256 else None
 
     @property
     def root(self) -> bytes:

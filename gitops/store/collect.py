@@ -16,7 +16,6 @@ from pathlib import Path
 from gitops.errors import StoreError
 from gitops.model import Package, Publication
 from gitops.store import Store
-from gitops.store.notes.box_keys import OfferedLoader
 from gitops.store.notes.documents import (
     AppImageBlobs,
     AppImages,
@@ -58,8 +57,6 @@ def _needed(store: Store, packages: tuple[Package, ...]) -> tuple[set[str], set[
     for publication in store.offers.each():
         blobs |= _files(publication)
         layers |= {layer.root for layer in publication.release.layers()}
-    loader = store.notes.get(OfferedLoader)
-    blobs |= {loader.sha256, loader.body} if loader else set()
     for digest in _running(store):
         blobs.add(digest)
         with contextlib.suppress(StoreError):
@@ -112,7 +109,7 @@ def _inventories(store: Store, packages: tuple[Package, ...]) -> set[str]:
 
 def _files(publication: Publication) -> set[str]:
     content = publication.release.content
-    refs = (publication.document, publication.uki, publication.addon, content.kernel, content.initrd)
+    refs = (*publication.files.values(), content.kernel, content.initrd)
     return {ref.sha256 for ref in (*refs, *publication.revision.evidence)}
 
 

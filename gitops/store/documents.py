@@ -6,6 +6,7 @@ from typing import Any
 
 from gitops.model import (
     BlobRef,
+    BootFiles,
     Content,
     Failure,
     Health,
@@ -27,7 +28,12 @@ from gitops.model import (
 
 
 def dump(noun: Any) -> str:
-    return canonical(asdict(noun)).decode()
+    return canonical(asdict(noun, dict_factory=_members)).decode()
+
+
+def _members(rows: list[tuple[str, Any]]) -> Json:
+    """What an older controller did not have is written only where it is."""
+    return {name: value for name, value in rows if value is not None or name not in ("boot", "loader")}
 
 
 def _layers(rows: list[Json]) -> tuple[Layer, ...]:
@@ -51,18 +57,16 @@ def content(row: Json) -> Content:
         root=_layers(row["root"]),
         containers=tuple(Mounted(c["path"], c["target"], _layers(c["layers"])) for c in row["containers"]),
         health=health(row["health"]),
+        boot=BootFiles(**row["boot"]) if row.get("boot") else None,
     )
-
-
-def release(row: Json) -> Release:
-    """The stored form of a release."""
-    return Release(row["box"], row["sequence"], content(row["content"]))
 
 
 def publication(text: str) -> Publication:
     row = json.loads(text)
-    blobs = {name: BlobRef(**row[name]) for name in ("document", "uki", "addon")}
-    return Publication(release(row["release"]), Revision.of(row["revision"]), **blobs)
+    blobs = {name: BlobRef(**row[name]) for name in ("document", "uki", "addon", "loader") if row.get(name)}
+    made = row["release"]
+    release = Release(made["box"], made["sequence"], content(made["content"]))
+    return Publication(release, Revision.of(row["revision"]), **blobs)
 
 
 def report(text: str) -> Report:

@@ -120,13 +120,12 @@ def _forget_names(connection: Connection, before: int) -> None:
 
 
 def _columns(publication: Publication) -> Json:
-    blobs = (publication.document, publication.uki, publication.addon)
     return {
         "release": publication.document.sha256,
         "content": publication.release.content.digest,
         "revision": str(publication.revision),
         "sequence": publication.revision.sequence,
-        "blobs": " ".join(ref.sha256 for ref in blobs),
+        "blobs": " ".join(ref.sha256 for ref in publication.files.values()),
         "layers": " ".join(layer.root for layer in publication.release.layers()),
         "document": documents.dump(publication),
     }

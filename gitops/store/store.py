@@ -140,8 +140,7 @@ class Store:
 
     def whole(self, publication: Publication) -> bool:
         """Whether all files that its box would fetch are there."""
-        blobs = (publication.document, publication.uki, publication.addon)
-        layers = publication.release.layers()
+        blobs, layers = publication.files.values(), publication.release.layers()
         return all(self.blobs.has(ref.sha256) for ref in blobs) and all(self.layers.has(layer.root) for layer in layers)
 
     def release(self, digest: str) -> Release:

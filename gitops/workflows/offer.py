@@ -19,7 +19,6 @@ from gitops.rollout import holds, retries, rules
 from gitops.sign import Signer
 from gitops.store import Store
 from gitops.workflows.journal import Journal
-from gitops.workflows.loader import offer_loader
 from gitops.workflows.provenance.witness import Witness
 
 SUPERSEDED = "Git asks for another release by now, which waits for its turn"
@@ -58,8 +57,8 @@ class Offer:
             offers.forget_candidate(release.box)
             return
         document = self._store.blobs.put(release.encode())
-        uki, addon = (self._store.blobs.put(self._signer.sign_boot(data)) for data in (made.uki, made.addon))
-        publication = Publication(release, plan.revision, document, uki, addon)
+        boot = (self._store.blobs.put(self._signer.sign_boot(data)) for data in (made.uki, made.addon, made.loader))
+        publication = Publication(release, plan.revision, document, *boot)
         witness.attest(publication)  # before it is a candidate: a box may ask for it as soon as it is offered
         offers.save_candidate(publication, key)
         layers = f"release {release.sequence} of {len(release.layers())} layers"
@@ -99,7 +98,6 @@ class Offer:
     ) -> None:
         """The signed metadata first, then what we remember of them."""
         gone = [step.subject for step in removed]
-        offer_loader(self._store, self._signer)
         self._publisher.publish(going, removed=gone, holds=waits, retries=again, judged=True)
         self._store.offers.promote(each.release.box for each in going)
         for step in removed:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from gitops.errors import FleetError, SourceError, TowerosError
 from gitops.fleet import load_fleet, load_policy
 from gitops.fleet.system_files import ROOT_JSON
-from gitops.model import Existing, Fleet, Inventory, Plan, Revision, Sign, Tree
+from gitops.model import Existing, Fleet, Inventory, Plan, Revision, Sign, Tree, building
 from gitops.plan import box_keys, plan, to_build
 from gitops.review.nouns import Ruling, SecurityChange, Side, Summary, Verdict
 from gitops.review.security import compared, relocked
@@ -163,7 +163,7 @@ def _weighed(store: "Store", fleet: Fleet) -> dict[str, Weight]:
     weights = {}
     for path, package in fleet.packages.items():
         image = store.builds.image(package.key)
-        layer = store.builds.layer(image.layers[-1], fleet.policy.recipe) if image and image.layers else None
+        layer = store.builds.layer(image.layers[-1], building(fleet.policy.recipe)) if image and image.layers else None
         if layer:
             packed = store.layers.zst(layer.root)
             weights[path] = Weight(packed.stat().st_size if packed.is_file() else layer.size, layer.size)

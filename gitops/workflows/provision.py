@@ -36,7 +36,7 @@ def provision(
         publication.release,
         store.blobs.read(publication.uki.sha256),
         store.blobs.read(publication.addon.sha256),
-        signer.sign_boot(boot_loader(store)),
+        store.blobs.read(publication.loader.sha256) if publication.loader else signer.sign_boot(boot_loader(store)),
         box.text_of(private, public),
         _certificates(settings.keys),
     )

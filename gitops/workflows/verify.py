@@ -10,6 +10,7 @@ Rules: nothing that the controller remembers is believed, and no link is skipped
     release    the document is the one that the targets name
     uki        signed for Secure Boot; kernel, initrd and arguments are the release's
     addon      signed for Secure Boot; names this release and this box
+    loader     systemd-boot, signed for Secure Boot; the one that the release names (where it names one)
     provenance the builder signed where the release and each layer come from (where we have a builder.json)
     layer      the dm-verity root, computed again from every block
 
@@ -26,7 +27,7 @@ from urllib.parse import unquote
 from tuf.api.exceptions import DownloadHTTPError, RepositoryError
 from tuf.ngclient import FetcherInterface, TargetFile, Updater
 
-from gitops.assemble.boot.pe import sections
+from gitops.assemble.boot.pe import sections, signed_digest
 from gitops.assemble.boot.uki import signed_line
 from gitops.assemble.verity import root_hash
 from gitops.errors import SourceError, TowerosError
@@ -43,7 +44,7 @@ from gitops.store.files.layout import Layout
 from gitops.workflows.provenance.check import of_layer, of_release, summary
 
 ROOT, CERTIFICATE, BUILDER = "root.json", "db.crt", "builder.json"
-NAMES = ("release.json", "uki.efi", "addon.efi")
+NAMES, LOADER = ("release.json", "uki.efi", "addon.efi"), "loader.efi"
 MARK = "@sha1:"
 T = TypeVar("T")
 
@@ -111,6 +112,8 @@ class Verification:
             if release:
                 self._try("uki", lambda: self._uki(release, targets["uki.efi"]))
                 self._try("addon", lambda: self._addon(release, targets["addon.efi"]))
+                if release.content.boot or LOADER in targets:
+                    self._try("loader", lambda: self._loader(release, targets.get(LOADER)))
                 if self._believed.builders:
                     self._provenance(self._believed.builders, stated, targets, release)
                 for layer in release.layers():
@@ -147,12 +150,12 @@ class Verification:
             try:
                 client = Updater(folder, "file:", fetcher=fetcher, bootstrap=self._believed.root)
                 client.refresh()
-                infos = {name: client.get_targetinfo(f"{box}/{name}") for name in NAMES}
+                infos = {name: client.get_targetinfo(f"{box}/{name}") for name in (*NAMES, LOADER)}
             except RepositoryError as error:
                 raise TowerosError(f"{type(error).__name__}: {error}") from error
         targets = {name: target for name, target in infos.items() if target}
-        if len(targets) < len(NAMES):
-            raise TowerosError(f"the signed metadata has no {', '.join({*NAMES} - {*targets})} of {box}")
+        if missing := {*NAMES} - {*targets}:
+            raise TowerosError(f"the signed metadata has no {', '.join(missing)} of {box}")
         sequence = (targets["release.json"].custom or {})["sequence"]
         self._say("tuf", f"from our root to the targets; {box} is offered sequence {sequence}")
         return targets
@@ -237,11 +240,21 @@ class Verification:
                 raise TowerosError(f"it names another {name} than the release")
         self._say("addon", f"signed by {self._believed.certificate}; names this release")
 
+    def _loader(self, release: Release, target: TargetFile | None) -> None:
+        if target is None:
+            raise TowerosError("the signed metadata has none, and the release names one")
+        self._boot_file(target)
+        named = release.content.boot
+        if named and signed_digest(self._blobs.read(_digest(target))) != named.loader:
+            raise TowerosError("it is another systemd-boot than the release names")
+        self._say("loader", f"signed by {self._believed.certificate}; {'' if named else 'not '}named by the release")
+
     def _provenance(
         self, builders: Builders, stated: Statement, targets: dict[str, TargetFile], release: Release
     ) -> None:
         """The builder's word on the release, and on every layer of it."""
-        subjects = {name: _digest(targets[name]) for name in NAMES}
+        names = (*NAMES, LOADER) if release.content.boot else NAMES
+        subjects = {name: _digest(targets[name]) for name in names if name in targets}
         claim = self._try("provenance", lambda: of_release(self._attestations, builders, subjects))
         if claim:
             same = claim.commit == stated.revision.rpartition(MARK)[2]

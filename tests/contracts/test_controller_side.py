@@ -2,7 +2,7 @@
 
 import json
 import tomllib
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from gitops.model import (
     DROP_IN,
     KEYS,
     BlobRef,
+    BootFiles,
     Box,
     Builders,
     Claim,
@@ -70,7 +71,8 @@ FULL = Release(
         HealthSpec(120, CHECKS),
     ),
 )
-RELEASES = [("minimal", MINIMAL), ("full", FULL)]
+NAMED = replace(MINIMAL, content=replace(MINIMAL.content, boot=BootFiles("c" * 64, "d" * 64, "e" * 64)))
+RELEASES = [("minimal", MINIMAL), ("full", FULL), ("named", NAMED)]
 
 
 @pytest.mark.parametrize(("vector", "release"), RELEASES)

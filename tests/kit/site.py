@@ -8,12 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from gitops.assemble.release import Assembled, Assembler
+from gitops.assemble.release import BOOT_FILES, BOOTLOADER, Assembled, Assembler
 from gitops.assemble.toolbox import Toolbox
 from gitops.assemble.verity import root_hash
 from gitops.controller import Controller
 from gitops.errors import BuildError
 from gitops.model import (
+    BlobRef,
+    BootFiles,
     Box,
     Content,
     Failure,
@@ -91,16 +93,24 @@ class PlayedBuilder:
         self.store.builds.save_layer(diff_id, 1, made)
         return made
 
-    def assemble(self, box: Box, images: Mapping[str, Image], revision: Revision) -> Assembled:
+    def boot_files(self, images: Mapping[str, Image]) -> dict[str, BlobRef]:
+        """Programs of which each package has its own."""
+        key = self.store.blobs.read(images[BOOTLOADER].layers[0])
+        return {name: self.store.blobs.put(a_pe_file(f"{name} ".encode() + key)) for name in BOOT_FILES}
+
+    def assemble(
+        self, box: Box, images: Mapping[str, Image], revision: Revision, named: BootFiles | None = None
+    ) -> Assembled:
         inputs = {name: images[name].layers[0] for name in (box.spec.kernel, *box.spec.init)}
         layers = tuple(map(self.layer_of, inputs.values()))
         services = tuple(self.layer_of(images[one.image].layers[0]) for one in box.spec.services)
         services += tuple(self.layer(name.encode()) for app in box.apps for name in app.images.values())
         kernel = self.store.blobs.put(b"kernel")
         release = Release(
-            box.name, revision.sequence, Content(kernel, kernel, "", (*layers, *services), (), HealthSpec())
+            box.name, revision.sequence, Content(kernel, kernel, "", (*layers, *services), (), HealthSpec(), named)
         )
-        return Assembled(release, a_pe_file(), a_pe_file() + release.digest.encode())
+        loader, stub, addon = (self.store.blobs.read(ref.sha256) for ref in self.boot_files(images).values())
+        return Assembled(release, stub, addon + release.digest.encode(), loader)
 
 
 @dataclass
@@ -186,9 +196,12 @@ def new_site(folder: Path, database: str, monkeypatch: pytest.MonkeyPatch, like:
     settings = Settings(state=folder / "state", repository=str(remote.bare), keys=keys, database=database)
 
     def play(self: Assembler, box: Box, revision: Revision, _server: str) -> Assembled:
-        return PlayedBuilder(self._store).assemble(box, self._images, revision)
+        return PlayedBuilder(self._store).assemble(box, self._images, revision, self._named())
 
     monkeypatch.setattr(Assembler, "assemble", play)
+    monkeypatch.setattr(
+        Assembler, "boot_files", lambda self: PlayedBuilder(self._store).boot_files(self._images)
+    )
     monkeypatch.setattr(Toolbox, "unpack", lambda *_: None)
     return Site(folder, remote, settings)
 

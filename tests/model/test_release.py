@@ -2,7 +2,7 @@
 
 from dataclasses import fields, replace
 
-from gitops.model import BlobRef, Content, HealthSpec, Layer, Mounted, Release
+from gitops.model import BlobRef, BootFiles, Content, HealthSpec, Layer, Mounted, Release
 
 BASE, OWN, TOP = (Layer(letter * 64, 4096) for letter in "abc")
 CONTENT = Content(
@@ -29,10 +29,17 @@ def test_every_part_of_the_content_counts() -> None:
         "root": (TOP,),
         "containers": (Mounted("services/a", "lower", (BASE, OWN)),),
         "health": HealthSpec(9),
+        "boot": BootFiles("4" * 64, "5" * 64, "6" * 64),
     }
     assert set(changes) == {field.name for field in fields(Content)}, "a new part is in this list too"
     digests = {replace(CONTENT, **{name: value}).digest for name, value in changes.items()}
     assert len(digests | {CONTENT.digest}) == len(changes) + 1
+
+
+def test_each_program_of_the_boot_chain_counts_and_where_none_is_named_nothing_is_written() -> None:
+    named = [BootFiles(*("45"[place == at] * 64 for place in range(3))) for at in range(4)]
+    assert len({replace(CONTENT, boot=each).digest for each in named}) == 4
+    assert "boot" not in CONTENT.encode() and "boot" in replace(CONTENT, boot=named[0]).encode()
 
 
 def test_a_layer_that_several_containers_share_is_named_once_the_root_first() -> None:

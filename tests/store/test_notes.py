@@ -12,7 +12,7 @@ from gitops.model.updates.patching import Failed, HeldSet, Move, Proposal, Windo
 from gitops.store import Store
 from gitops.store.database import upsert
 from gitops.store.notes import documents
-from gitops.store.notes.box_keys import Asking, BoxKeys, Enrolled, HostCertificate, OfferedLoader, TakenDbx
+from gitops.store.notes.box_keys import Asking, BoxKeys, Enrolled, HostCertificate, TakenDbx
 from gitops.store.notes.documents import NAMES, name_of
 from gitops.store.notes.restored import RightClock, VersionFloor
 from gitops.store.tables import notes
@@ -172,7 +172,6 @@ DOCUMENTS: dict[Any, tuple[str, Any, Any]] = {
         {"key": "k", "certificate": "c", "certified": "k", "by": A, "until": 3},
     ),
     TakenDbx: ("demo-1", TakenDbx(A), {"digest": A}),
-    OfferedLoader: ("", OfferedLoader(A, 3, B, A), {"sha256": A, "size": 3, "body": B, "by": A}),
     documents.AssembledFiles: (A, documents.AssembledFiles({"kernel": BlobRef(B, 2)}), {"kernel": [B, 2]}),
     documents.SignedBootFile: (f"{A}:{B[:16]}", documents.SignedBootFile(B), {"sha256": B}),
     documents.LayerInventories: (A, documents.LayerInventories({B: BlobRef(A, 2)}), {B: [A, 2]}),

@@ -35,18 +35,6 @@ class Enrolled:
 
 
 @dataclass(frozen=True)
-class OfferedLoader:
-    """The signed systemd-boot that boxes are offered, while its signature is to change; both empty: none. `body`: the
-    digest of what was signed."""
-
-    sha256: str = ""
-    size: int = 0
-    body: str = ""
-    by: str = ""
-    """Whose signatures it has (`Signer.boot_signers`): made again only by others, as a signature holds its time."""
-
-
-@dataclass(frozen=True)
 class HostCertificate:
     """The SSH host key that a box named, and the certificate that was made for `certified`, a key of before perhaps.
     `by`: digest of the authority and of the names in it; `until`: Unix seconds. Its key is the box."""
@@ -65,6 +53,6 @@ class TakenDbx:
     digest: str
 
 
-BOX_KEYS: Mapping[type[Any], str] = {BoxKeys: "box-keys/", Enrolled: "enrolled", OfferedLoader: "loader",
-                                     HostCertificate: "ssh/", TakenDbx: "dbx/"}  # fmt: skip
+BOX_KEYS: Mapping[type[Any], str] = {BoxKeys: "box-keys/", Enrolled: "enrolled", HostCertificate: "ssh/",
+                                     TakenDbx: "dbx/"}  # fmt: skip
 """Their names (`documents.NAMES`)."""

@@ -47,7 +47,9 @@ from gitops.workflows.workshop import Workshop
 
 log = structlog.get_logger(__name__)
 
+LOADER = "loader.efi"
 BOOT_FILES = ("uki.efi", "addon.efi")
+"""And `LOADER`, where the provenance speaks of it: an older controller's does not."""
 
 
 @dataclass(frozen=True)
@@ -94,7 +96,8 @@ class SecondWitness:
         covered = self._covered(claim)
         with tempfile.TemporaryDirectory(prefix=Scratch.plan, dir=scratch) as folder:
             made = self._make(claim, release, Path(folder))
-        boot = {name: signed_digest(data) for name, data in zip(BOOT_FILES, (made.uki, made.addon), strict=True)}
+        files = {"uki.efi": made.uki, "addon.efi": made.addon, LOADER: made.loader}
+        boot = {name: signed_digest(data) for name, data in files.items() if name in covered}
         return compare(_parts(release) | covered, _parts(made.release) | boot)
 
     def claim(self, named: Named) -> Claim:
@@ -103,7 +106,11 @@ class SecondWitness:
         Raises:
             TowerosError: there is none that is about just these files.
         """
-        return of_release(self._attestations, self._builders, named.files)
+        older = {name: digest for name, digest in named.files.items() if name != LOADER}
+        claim = of_release(self._attestations, self._builders, older)
+        if named.offered and claim.subjects.get(LOADER) not in (None, named.files.get(LOADER)):
+            raise TowerosError(f"the provenance of the release is about another {LOADER}")
+        return claim
 
     def find(self, name: str) -> Named:
         """What a box is offered; or the release of a digest, which need not be offered to anybody.
@@ -122,8 +129,9 @@ class SecondWitness:
 
     def _covered(self, claim: Claim) -> dict[str, str]:
         """What the signatures of the published boot files cover."""
-        found = {name: signed_digest(self._blobs.read(claim.subjects[name])) for name in BOOT_FILES}
-        if wrong := [name for name in BOOT_FILES if claim.byproducts.get(name) != found[name]]:
+        names = (*BOOT_FILES, *(name for name in (LOADER,) if name in claim.subjects))
+        found = {name: signed_digest(self._blobs.read(claim.subjects[name])) for name in names}
+        if wrong := [name for name in names if claim.byproducts.get(name) != found[name]]:
             raise TowerosError(f"{wrong[0]} is not what its provenance says that was signed")
         return found
 
@@ -179,7 +187,7 @@ def _files(offered: Mapping[str, Target], box: str) -> dict[str, str]:
     names = (RELEASE, *BOOT_FILES)
     if missing := [name for name in names if f"{box}/{name}" not in offered]:
         raise TowerosError(f"{box} is offered no {missing[0]}", hint="`toweros verify` says what else is wrong with it")
-    return {name: offered[f"{box}/{name}"].ref.sha256 for name in names}
+    return {name: offered[f"{box}/{name}"].ref.sha256 for name in (*names, LOADER) if f"{box}/{name}" in offered}
 
 
 def lend_locked(blobs: Blobs, store: Store, digests: Iterable[str]) -> None:

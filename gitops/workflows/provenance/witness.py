@@ -156,7 +156,7 @@ class Witness:
         asked: Json = {"box": release.box, "sequence": release.sequence, "ref": publication.revision.ref}
         asked |= {"server": self._server(publication), "platform": self._settings.platform}
         asked |= {"recipe": self._workshop.fleet.policy.recipe}
-        boot = {name: self._covered(subjects[name]) for name in ("uki.efi", "addon.efi")}
+        boot = {name: self._covered(digest) for name, digest in subjects.items() if name.endswith(".efi")}
         at = replace(self._now, commit=publication.revision.commit)
         about = (subjects, asked, {"content": release.content.digest})
         return replace(self._claim(RELEASE, at, about, self._parts(release)), byproducts=boot)
@@ -191,8 +191,7 @@ class Witness:
 
 def _files(publication: Publication) -> dict[str, str]:
     """What a release's claim is about, as a box asks for it: file -> SHA-256."""
-    names = {"release.json": publication.document, "uki.efi": publication.uki, "addon.efi": publication.addon}
-    return {name: ref.sha256 for name, ref in names.items()}
+    return {name: ref.sha256 for name, ref in publication.files.items()}
 
 
 def _about(payload: bytes, subjects: Mapping[str, str]) -> bool:

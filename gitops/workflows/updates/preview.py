@@ -13,7 +13,7 @@ from gitops.errors import FleetError, Problem
 from gitops.fleet import load_policy
 from gitops.fleet.packages import load_packages
 from gitops.fleet.vex import load_statements
-from gitops.model import Tree
+from gitops.model import Tree, building
 from gitops.model.updates.patching import Move, Patching, Window
 from gitops.security.schedule.choice import Facts
 from gitops.security.schedule.knowledge import Knowledge, Nothing, mended, unsure
@@ -38,7 +38,7 @@ def previews(tree: Tree, settings: Settings, knowledge: Knowledge | None = None)
         FleetError: it has mistakes. BuildError: the mirrors do not answer, or nobody vouches for their lists.
     """
     policy, problems, known = load_policy(tree), list[Problem](), knowledge or Nothing()
-    packages = load_packages(tree, policy.recipe, settings.platform, problems)
+    packages = load_packages(tree, building(policy.recipe), settings.platform, problems)
     statements = load_statements(tree, problems)
     if problems:
         raise FleetError(problems)

@@ -1,23 +1,17 @@
 """Other certificates, as an operator types them: who holds up what, and what boxes are offered meanwhile."""
 
-import time
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from toweros_agent.firmware.authenticode import signed_by
 
 from gitops.errors import SettingsError, SignError
-from gitops.model import BlobRef, Health, Package, Phase, Report
+from gitops.model import Health, Phase, Report
 from gitops.sign import keys
 from gitops.sign.enrolled import der, digest
 from gitops.sign.firmware import renewal
 from gitops.store import Store
-from gitops.store.collect import collect
-from gitops.store.notes.box_keys import OfferedLoader
-from gitops.workflows import loader
 from tests.kit.console import toweros
-from tests.kit.pe import a_pe_file
 from tests.kit.published import Kit, kit
 
 
@@ -113,37 +107,3 @@ def test_a_box_that_cannot_follow_holds_nobody_up_for_ever_and_is_left_behind_by
 
 def raise_of(result: object) -> None:
     raise result.exception  # type: ignore[attr-defined]
-
-
-def test_systemd_boot_is_offered_while_two_keys_sign_and_its_blob_stays(
-    here: Kit, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(loader, "boot_loader", lambda _: a_pe_file())
-    folder, none = here.folder / "keys", list[Package]()
-    old = der((folder / "db.crt").read_bytes())
-
-    def offered() -> BlobRef | None:
-        loader.offer_loader(here.store, here.signer)
-        here.publisher.refresh()
-        target = here.signer.targets(lambda name: _published(here, name)).get("demo-1/loader.efi")
-        return target.ref if target else None
-
-    assert offered() is None
-    toweros("keys", "rotate", "db")
-    first = offered()
-    assert first and offered() == first, "the same bytes each time"
-    collect(here.store, none, now=2e9, grace=0)
-    time.sleep(1.1)  # a signature of another second is another
-    monkeypatch.setattr(loader, "boot_loader", lambda _: a_pe_file() + bytes(512))
-    assert offered() == first, "a newer package has had no trial on any box"
-    place = here.folder / "loader.efi"
-    place.write_bytes(here.store.blobs.read(first.sha256))
-    assert signed_by(place, [old]) and signed_by(place, [der((folder / "db.crt").read_bytes())])
-    for path in folder.glob("db.old.*"):
-        path.unlink()
-    assert offered() is None and here.store.notes.get(OfferedLoader) == OfferedLoader()
-
-
-def _published(here: Kit, name: str) -> bytes | None:
-    path = here.store.paths.metadata / name
-    return path.read_bytes() if path.is_file() else None

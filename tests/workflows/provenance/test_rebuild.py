@@ -70,7 +70,7 @@ def test_a_second_build_gives_every_digest_again_and_uses_nothing_of_the_first(s
     found = again(site)
     assert all(each.same for each in found)
     parts = ["kernel", "initrd", *(f"root layer {n}" for n in (1, 2, 3)), "content", "release.json"]
-    assert [each.part for each in found] == [*parts, "uki.efi", "addon.efi"]
+    assert [each.part for each in found] == [*parts, "uki.efi", "addon.efi", "loader.efi"]
     assert found[6].rebuilt == digest(site)
     assert {*builders[0].built} == {f"pkg/{n}" for n in ("toolbox", "initrd", "bootloader", "kernel", "init", "hello")}
     after = {path: path.stat().st_mtime_ns for path in site.settings.state.rglob("*") if path.is_file()}
@@ -118,7 +118,7 @@ def test_the_verb_fails_when_anything_differs(site: Site, builders: Builders) ->
     builders.instead = b"something else"
     bad = toweros(*words, "--check")
     assert bad.exit_code == 1
-    assert "4 of 9 parts differ: root layer 3, content, release.json, addon.efi" in str(bad.exception)
+    assert "4 of 10 parts differ: root layer 3, content, release.json, addon.efi" in str(bad.exception)
     rows = json.loads("[" + f"\n{bad.stdout}".rpartition("\n[\n")[2])
     (row,) = [row for row in rows if row["part"] == "release.json"]
     assert row["published"] == digest(site) != row["rebuilt"] and row["same"] is False
