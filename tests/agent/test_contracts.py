@@ -10,10 +10,11 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from toweros_agent.health.checks import Result
 from toweros_agent.machine import State
-from toweros_agent.nouns import Boot, Failure, Offer, Receipt, Refused, Release, Target, Verdict
+from toweros_agent.nouns import Boot, Failure, Offer, Refused, Release, Target, Verdict
 from toweros_agent.offer.net import Http
 from toweros_agent.offer.provenance import WRONG, Builders, about
 from toweros_agent.outgoing.identity import Identity
+from toweros_agent.outgoing.receipt import Receipt
 from toweros_agent.report import CheckRow, FailureRow, Health, Report, Reporter, ResetRow
 from toweros_agent.settings import Places, load
 

@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 from cryptography.x509 import load_pem_x509_certificate
+from toweros_agent.firmware.boot_loader import BootLoader
 from toweros_agent.firmware.keyring import Keyring, parse
 from toweros_agent.machine import State
 from toweros_agent.nouns import Refused
@@ -378,11 +379,12 @@ def test_another_version_of_systemd_boot_never_comes_past_a_trial(site: Site) ->
     renewal.rotate(site.keys, "db", NOW)
     keyring, own, offered = site.boot(), site.programs[0], site.folder / "loader.efi"
     keyring.settle()
-    before = own.read_bytes()
+    before, follows = own.read_bytes(), BootLoader(keyring, site.folder / "loader.json", "", "this boot")
     offered.write_bytes(Signer.open(site.keys).sign_boot(PROGRAM[:1024] + bytes([PROGRAM[1024] ^ 1]) + PROGRAM[1025:]))
-    assert keyring.asks_for_loader()
-    keyring.renew_loader(offered)
-    assert own.read_bytes() == before and keyring.waits.startswith("systemd-boot stays as it is: ")
+    assert follows.due()
+    with pytest.raises(Refused, match="another program than the release names"):
+        follows.bring(offered)
+    assert own.read_bytes() == before
     offered.write_bytes(Signer.open(site.keys).sign_boot(PROGRAM))
-    keyring.renew_loader(offered)
+    follows.bring(offered)
     assert own.read_bytes() == offered.read_bytes() != before

@@ -7,8 +7,11 @@ import shutil
 import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from uuid import UUID
 
 import pytest
+from toweros_agent.firmware.boot_loader import TRIAL_NAME, TRIAL_PATH
+from toweros_agent.host.efivars import LOADER_PATH, Partition, load_option
 from virt.firmware.efi.devpath import DevicePath, DevicePathElem
 from virt.firmware.varstore.edk2 import Edk2VarStore
 
@@ -288,3 +291,30 @@ def test_a_flipped_byte_in_the_newest_uki_and_the_second_boot_entry_runs(bench: 
     print(json.dumps(variables_of(said), indent=1))
     assert line_of(said) == signed_line(old)
     assert said.index("Access denied") < said.index("CMDLINE")
+
+
+def start_once(variables: Path, name: str, path: str) -> None:
+    """As an agent asks the firmware for it (pkg/agent, host/efivars.py); the option is not in BootOrder."""
+    start, size = SIZES.starts()["ESP"]
+    partition = Partition(1, start // 512, size // 512, UUID(str(_id("demo-1", "ESP"))))
+    store = Edk2VarStore(str(variables))
+    found = store.get_varlist()
+    found.create("Boot0077").data = load_option(name, partition, path)
+    found.set_boot_next(0x77)
+    store.write_varstore(str(variables), found)
+
+
+@pytest.mark.parametrize("trial", ["starts", "is refused"])
+def test_a_boot_loader_on_trial_is_started_once_and_says_so(bench: Bench, trial: str) -> None:
+    """What boxes rely on when their systemd-boot is to be replaced: BootNext, and by which file they were started."""
+    keys, made = bench.keys, bench.assembled
+    disk = bench.disk(f"loader-{trial[:2]}", keys.sign(made.uki), keys.sign(made.addon))
+    bench.put(disk, {"EFI/BOOT/TRIALX64.EFI": bench.loader if trial == "starts" else flip(bench.loader)})
+    machine = bench.machine(disk)
+    start_once(machine.hardware.variables, TRIAL_NAME, TRIAL_PATH)
+    with machine:
+        machine.wait_for("THE-END", BOOT_TIMEOUT)
+        said = machine.output()
+    started = TRIAL_PATH if trial == "starts" else LOADER_PATH
+    assert variables_of(said)["LoaderImageIdentifier"] == started and line_of(said) == signed_line(made)
+    assert "BootNext" not in variables_of(said), "the firmware forgot it"

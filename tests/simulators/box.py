@@ -1,9 +1,9 @@
 """A box without a machine: folders as its partitions, a firmware and a boot loader of a few lines, the real agent.
 
-`power_on` does what the firmware, systemd-boot and the initrd do: it takes the newest entry that has tries, counts it,
-refuses a UKI that is not signed (that does not begin with `SIGNED`), goes on with the firmware's second boot entry
-then, and lets the "initrd" prove every layer of the release. It returns the agent of that boot, or None when the box
-is lost.
+`power_on` does what the firmware, systemd-boot and the initrd do: the firmware starts what BootNext says, systemd-boot,
+its second boot entry, whichever it does not refuse (which begins with `SIGNED`); systemd-boot takes the newest entry
+that has tries, and counts it; the "initrd" proves every layer of the release. It returns the agent of that boot, or
+None when the box is lost.
 """
 
 import json
@@ -20,13 +20,15 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from toweros_agent import nouns
 from toweros_agent.host import verity
+from toweros_agent.host.efivars import LOADER, LOADER_PATH
+from toweros_agent.host.firmware import file_path
 from toweros_agent.host.renaming import settle
 from toweros_agent.loop import Agent
 from toweros_agent.machine import State
 from toweros_agent.settings import Places
 
 from gitops.assemble.formats.disk import LOADER_CONF
-from gitops.model import BlobRef, Content, HealthCheck, HealthSpec, Layer, Mounted, Release
+from gitops.model import BlobRef, BootFiles, Content, HealthCheck, HealthSpec, Layer, Mounted, Release
 from tests.kit.contracts import good
 from tests.simulators.services import Services
 
@@ -59,14 +61,16 @@ class Made:
 
 def make(sequence: int, *, service: bytes = b"one", uki: bytes = SIGNED + b"kernel 1", box: str = "demo-1",
          probation: int = 1, checks: tuple[HealthCheck, ...] = (),
-         images: tuple[bytes, ...] = ()) -> Made:  # fmt: skip
-    """A release of three layers: root and base are the same in all of them, `service` is its own. And user images."""
+         images: tuple[bytes, ...] = (), loader: str = "") -> Made:  # fmt: skip
+    """A release of three layers: root and base are the same in all of them, `service` is its own. And user images.
+    `loader`: what it says of systemd-boot."""
     datas = [pad(data) for data in (b"root" * 5000, b"base" * 9000, service * 3000, *images)]
     layers = tuple(Layer(verity.hash_tree(BytesIO(data), len(data), lambda: None)[0], len(data)) for data in datas)
     mounted = [Mounted("services/hello", "rootfs", layers[1:3])]
     mounted += [Mounted("images", "oci", layers[3:])] if images else []
     boot = BlobRef("0" * 64, 1)
-    content = Content(boot, boot, "console=ttyS0", layers[:1], tuple(mounted), HealthSpec(probation, checks))
+    content = Content(boot, boot, "console=ttyS0", layers[:1], tuple(mounted), HealthSpec(probation, checks),
+                      BootFiles(loader, "0" * 64, "0" * 64) if loader else None)  # fmt: skip
     release = Release(box, sequence, content)
     addon = b"addon toweros.release=" + release.digest.encode()
     blobs = {layer.root: data for layer, data in zip(layers, datas, strict=True)}
@@ -89,7 +93,10 @@ class Box:
             (self.disk / folder).mkdir(parents=True)
         self.linux.mkdir(parents=True)
         (self.esp / "EFI" / "BOOT").mkdir()
-        (self.esp / "EFI" / "BOOT" / "BOOTX64.EFI").touch()
+        self.boot_loader = self.esp / "EFI" / "BOOT" / "BOOTX64.EFI"
+        self.boot_loader.write_bytes(SIGNED + b"systemd-boot")
+        self.runs: Callable[[bytes], bool] = lambda program: True
+        """Whether a systemd-boot comes as far as an entry, on this hardware."""
         (self.esp / "loader").mkdir()
         (self.esp / "loader" / "loader.conf").write_text(LOADER_CONF)
         (root / "etc").mkdir()
@@ -110,6 +117,7 @@ class Box:
         (self.root / "efivars").mkdir()
         guid = struct.pack("<I", 6) + (GUID + "\0").encode("utf-16-le")
         (self.root / "efivars" / "LoaderDevicePartUUID-4a67b082-0a4c-41cf-b6c7-440b29bb8c4f").write_bytes(guid)
+        self._says(LOADER_PATH)
         device = self.esp.stat().st_dev
         part = self.root / "sys" / "devices" / "vda" / "vda1"
         part.mkdir(parents=True)
@@ -153,10 +161,11 @@ class Box:
 
     def power_on(self) -> Agent | None:
         """Tries as the hardware would; the firmware's own fallback ends the tries of one power-on."""
-        entry = self._boot_next() or self._systemd_boot()
-        if entry is None or not self._loads(entry):
-            entry = self._fallback()
-        if entry is None or not self._loads(entry):
+        for path in (self._boot_next, lambda: LOADER_PATH, self._fallback):
+            entry = self._firmware_starts(path())
+            if entry and self._loads(entry):
+                break
+        else:
             return None
         why = self.started(entry) or self._initrd(entry.sequence)
         if why:
@@ -170,6 +179,26 @@ class Box:
 
     def loader_entries(self) -> list[nouns.Entry]:
         return [entry for name in self.entries() if (entry := nouns.Entry.parse(name))]
+
+    def _firmware_starts(self, path: str) -> nouns.Entry | None:
+        """The entry that comes of it; None: the firmware goes on with the next one, at once or after a reset."""
+        place = self.esp.joinpath(*path.split("\\"))
+        if not path or not place.is_file() or not (program := place.read_bytes()).startswith(SIGNED):
+            return None
+        if place.parent == self.linux:
+            self._says("")
+            return nouns.Entry.parse(place.name)
+        if not self.runs(program):
+            return None
+        self._says(path)
+        return self._systemd_boot()
+
+    def _says(self, path: str) -> None:
+        """By which systemd-boot this boot was started: a variable that is gone with it."""
+        place = self.root / "efivars" / f"LoaderImageIdentifier-{LOADER}"
+        value = struct.pack("<I", 6) + (path + "\0").encode("utf-16-le")
+        if place.parent.is_dir() and (not place.exists() or place.read_bytes() != value):
+            place.write_bytes(value)
 
     def _systemd_boot(self) -> nouns.Entry | None:
         entries = self.loader_entries()
@@ -188,27 +217,26 @@ class Box:
         (self.linux / entry.name).rename(self.linux / name)
         settle(self.linux / name)
 
-    def _fallback(self) -> nouns.Entry | None:
-        """The second of BootOrder, if its file is there."""
+    def _fallback(self) -> str:
+        """The second of BootOrder."""
         order = list((self.root / "efivars").glob("BootOrder-*"))
-        if not order:
-            return None
-        return self._option(struct.unpack("<H", order[0].read_bytes()[6:8])[0])
+        return self._option(struct.unpack("<H", order[0].read_bytes()[6:8])[0]) if order else ""
 
-    def _boot_next(self) -> nouns.Entry | None:
+    def _boot_next(self) -> str:
         """What the firmware was told to start once."""
         for path in (self.root / "efivars").glob("BootNext-*"):
-            attributes, number = struct.unpack("<IH", path.read_bytes())
+            value = path.read_bytes()
             path.unlink()
+            if not value:  # power was lost as it was written
+                break
+            attributes, number = struct.unpack("<IH", value)
             assert attributes == 7
             return self._option(number)
-        return None
+        return ""
 
-    def _option(self, number: int) -> nouns.Entry | None:
-        folder = self.root / "efivars"
-        option = next(folder.glob(f"Boot{number:04X}-*")).read_bytes()
-        name = option.decode("utf-16-le", errors="ignore").split("\\EFI\\Linux\\")[1].split("\0")[0]
-        return nouns.Entry.parse(name) if (self.linux / name).exists() else None
+    def _option(self, number: int) -> str:
+        options = (self.root / "efivars").glob(f"Boot{number:04X}-*")
+        return next((file_path(option[4:]) for each in options if (option := each.read_bytes())), "")
 
     def _loads(self, entry: nouns.Entry) -> bool:
         return (self.linux / entry.name).read_bytes().startswith(SIGNED)

@@ -162,6 +162,8 @@ class Agent:
             return self.go(Event.TAKE)
         self.update.mend()
         self.error, self.stretch = held, 0
+        if not held and self.upkeep.try_loader():
+            return self.go(Event.TRY_LOADER)
         return self.settings.poll
 
     def fetch(self) -> float:

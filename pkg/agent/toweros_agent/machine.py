@@ -6,12 +6,13 @@
     probation --go_back------> rebooting     failed or indeterminate: the entry is marked bad first
     idle      --take---------> fetching      Git asks for something else, and it may be tried now
     idle      --despair------> rebooting     what does not answer was started again, and that did not help
+    idle      --try_loader---> rebooting     the firmware starts another systemd-boot, once
     fetching  --fetched------> staging       every layer is on the disk and proven
     fetching  --refuse-------> idle          something was wrong or missing: the box stays as it was
     staging   --staged-------> rebooting     the counted entry has its name: the only way into a trial
     staging   --refuse-------> idle          held or replaced meanwhile; it could not be written or did not read back
 
-A box reboots only from `rebooting`, so only after `go_back`, `staged` or `despair`.
+A box reboots only from `rebooting`, so only after `go_back`, `staged`, `despair` or `try_loader`.
 """
 
 from enum import StrEnum
@@ -33,6 +34,7 @@ class Event(StrEnum):
     GO_BACK = "go_back"
     TAKE = "take"
     DESPAIR = "despair"
+    TRY_LOADER = "try_loader"
     FETCHED = "fetched"
     REFUSE = "refuse"
     STAGED = "staged"
@@ -45,6 +47,7 @@ TRANSITIONS: dict[tuple[State, Event], State] = {
     (State.PROBATION, Event.GO_BACK): State.REBOOTING,
     (State.IDLE, Event.TAKE): State.FETCHING,
     (State.IDLE, Event.DESPAIR): State.REBOOTING,
+    (State.IDLE, Event.TRY_LOADER): State.REBOOTING,
     (State.FETCHING, Event.FETCHED): State.STAGING,
     (State.FETCHING, Event.REFUSE): State.IDLE,
     (State.STAGING, Event.STAGED): State.REBOOTING,

@@ -112,7 +112,8 @@ class Check:
 
 @dataclass(frozen=True)
 class Release:
-    """A release document. `slots` are its layers by place: the root is "", a container is its path."""
+    """A release document. `slots` are its layers by place: the root is "", a container is its path. `loader` is what
+    a signature of its systemd-boot covers (SHA-256), "" where it names none."""
 
     box: str
     sequence: int
@@ -121,6 +122,7 @@ class Release:
     slots: Mapping[str, tuple[Layer, ...]]
     probation: int
     checks: tuple[Check, ...]
+    loader: str = ""
 
     @classmethod
     def parse(cls, data: bytes) -> "Release":
@@ -139,6 +141,7 @@ class Release:
                 {place: tuple(map(Layer.read, layers)) for place, layers in slots.items()},
                 number(health["probation"]),
                 tuple(Check(**each) for each in health["checks"]),
+                digest(content["boot"]["loader"]) if "boot" in content else "",
             )
         except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
             raise Refused(f"release.json is not a release: {type(error).__name__}: {error}") from error
@@ -214,7 +217,7 @@ class Offer:
 
     `held`, if not empty, says who or what keeps the box from taking it. `receipts` is the Ed25519 key (hex) by
     which the server signs that it got a report; empty: it does not, as it is older. `retry` are reasons to
-    forgive what failed before, each counting once. `loader` is systemd-boot, while its signature is to change.
+    forgive what failed before, each counting once. `loader` is systemd-boot.
     """
 
     sequence: int
@@ -252,29 +255,6 @@ class Offer:
             )
         except (ValueError, TypeError, KeyError) as error:
             raise Refused(f"metadata: {release.path}: custom: {type(error).__name__}: {error}") from error
-
-
-@dataclass(frozen=True)
-class Receipt:
-    """The server got a report: its digest, whether it counts, and when that was by the server's clock."""
-
-    box: str
-    report: str
-    taken: bool
-    time: int
-
-    @classmethod
-    def parse(cls, data: bytes) -> "Receipt":
-        """Raises `Refused`. Whose signature it has is not asked here."""
-        try:
-            document = json.loads(data)
-            readable("receipt", document)
-            if not isinstance(document["taken"], bool):
-                raise ValueError(f"taken {document['taken']!r}")
-            box, report = text(document["box"]), digest(document["report"])
-            return cls(box, report, document["taken"], number(document["time"]))
-        except (ValueError, TypeError, KeyError, RecursionError) as error:
-            raise Refused(f"the receipt is damaged: {type(error).__name__}: {error}") from error
 
 
 @dataclass(frozen=True)

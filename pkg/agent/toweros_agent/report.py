@@ -15,10 +15,11 @@ from pathlib import Path
 from toweros_agent import VERSION
 from toweros_agent.health.checks import Result
 from toweros_agent.machine import State
-from toweros_agent.nouns import FORMAT, Failure, Json, Receipt, Refused, Reset, Verdict, canonical, sha256
+from toweros_agent.nouns import FORMAT, Failure, Json, Refused, Reset, Verdict, canonical, sha256
 from toweros_agent.offer.net import RECEIPT, Http, NetError
 from toweros_agent.outgoing.fitting import fitting
 from toweros_agent.outgoing.identity import Identity, fingerprint
+from toweros_agent.outgoing.receipt import Receipt
 
 REPEAT = 600.0
 CLOCK = 300

@@ -9,10 +9,11 @@ from collections.abc import Callable
 
 from toweros_agent import rules
 from toweros_agent.chain.entries import Entries
+from toweros_agent.firmware.boot_loader import BootLoader
 from toweros_agent.firmware.keyring import Keyring
 from toweros_agent.history import History
 from toweros_agent.host.disk import Disk
-from toweros_agent.host.efivars import Variables, keep_fallback, partition_of
+from toweros_agent.host.efivars import Partition, Variables, keep_fallback, partition_of
 from toweros_agent.host.esp import Esp
 from toweros_agent.host.firmware import Firmware
 from toweros_agent.host.loader import Loader
@@ -29,6 +30,7 @@ class Upkeep:
         self.places, self.disk, self.esp, self.history, self.running = places, disk, esp, history, running
         self.loader = Loader(places.run / "esp", esp, Variables(places.efivars))
         self.keyring = Keyring(places.etc, places.run / "esp", Variables(places.efivars), history.log)
+        self.boot_loader = BootLoader(self.keyring, disk.state / "loader.json", running.loader, history.boot_id)
         self.entries = Entries(esp, disk.state, history.boot, history.memory.staged, self.keyring.refuses)
         self.firmware = Firmware(places.run / "esp", Variables(places.efivars), disk.state)
         self.host_key = HostKey(places.state, disk.identity)
@@ -40,7 +42,7 @@ class Upkeep:
         clock = self._clock if time.time() < self.history.memory.time else ""
         disks = (trouble("TOWEROS", self.disk.root), trouble("STATE", self.places.state))
         told = (self._fallback, clock, *disks, *self._chores.values(), *self.loader.problems)
-        told += (*self.entries.problems, self.keyring.problem)
+        told += (*self.entries.problems, self.keyring.problem, self.boot_loader.problem)
         return [problem for problem in told if problem]
 
     def restore(self) -> None:
@@ -52,6 +54,15 @@ class Upkeep:
         """What a blessed release does beside: the same, and the firmware's certificates follow."""
         self.restore()
         self.chore("renew the firmware's certificates", self.keyring.settle)
+        self.chore("let systemd-boot follow", self.boot_loader.settle)
+
+    def try_loader(self) -> bool:
+        """Whether the box is to start again now, by a systemd-boot that has not started it yet."""
+        self.chore("try a systemd-boot", lambda: self.boot_loader.start_once(self._partition))
+        return self.boot_loader.asked
+
+    def _partition(self) -> Partition:
+        return partition_of(self.places.run / "esp", self.places.sys, self.loader.variables)
 
     def chore(self, name: str, work: Callable[[], object]) -> None:
         self._chores.pop(name, None)
@@ -89,9 +100,7 @@ class Upkeep:
         self._fallback = ""
         try:
             if entry:
-                variables = self.loader.variables
-                partition = partition_of(self.places.run / "esp", self.places.sys, variables)
-                keep_fallback(variables, partition, entry.name)
+                keep_fallback(self.loader.variables, self._partition(), entry.name)
         except (OSError, ValueError) as error:
             self._fallback = f"no fallback in the firmware: {error}"
 

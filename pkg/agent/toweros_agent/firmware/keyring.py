@@ -21,10 +21,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from toweros_agent.firmware.authenticode import program, signed_by
+from toweros_agent.firmware.authenticode import signed_by
 from toweros_agent.host.efivars import LOADER_PATH, Variables
 from toweros_agent.host.firmware import KEYS, signatures
-from toweros_agent.host.renaming import replace, settle
 from toweros_agent.nouns import Json, Refused, digest, readable, sha256, text
 
 DOCUMENT = "firmware.json"
@@ -80,10 +79,10 @@ class Keyring:
     waits = ""
 
     def __init__(self, etc: Path, esp: Path, variables: Variables, log: Callable[[str], None]) -> None:
-        self.esp, self.variables, self._log = esp, variables, log
+        self.esp, self.variables, self.log = esp, variables, log
         self.changes: tuple[Change, ...] = ()
         self._problems: dict[str, str] = {}
-        self._next = self._again = 0.0
+        self._next = 0.0
         try:
             self.changes = parse((etc / DOCUMENT).read_bytes())
         except FileNotFoundError:
@@ -115,7 +114,7 @@ class Keyring:
         if failed:
             self._next = time.monotonic() + PAUSE
         if self.waits and self.waits != before:
-            self._log(self.waits)
+            self.log(self.waits)
 
     def present(self, variable: str) -> set[str]:
         """What the firmware lists now, by fingerprint."""
@@ -126,37 +125,14 @@ class Keyring:
         trusted = self._listed("db") if self._checks() else []
         return bool(trusted) and not signed_by(program, trusted)
 
-    def asks_for_loader(self) -> bool:
-        """Is systemd-boot signed by nothing that stays, once the firmware lists what is to stay? At most every `PAUSE`.
-
-        Raises `OSError`.
-        """
+    def keeps(self, program: Path) -> bool:
+        """Is a program signed as it must be later, too, once the firmware lists what is to stay? Raises `OSError`."""
         listed = any(each.variable == "db" and each.lists <= self.present("db") for each in self.changes)
-        if not listed or time.monotonic() < self._again or not self._checks():
-            return False
-        self._again = time.monotonic() + PAUSE
-        return not self._stays(self._loader)
+        return not listed or not self._checks() or self._stays(program)
 
-    def renew_loader(self, offered: Path) -> None:
-        """Let a fetched systemd-boot take the place of the one on the ESP: the same program with other signatures, as
-        another would come past every trial. Raises `OSError`, `Refused`.
-
-        A cut leaves one of the two; should it leave none that is whole, the firmware's second entry starts the box.
-        """
-        if self.refuses(offered) or not self._stays(offered):
-            raise Refused("loader.efi is not signed by what the firmware trusts now, and later")
-        if (ours := program(self._loader)) and ours != program(offered):
-            self.waits = "systemd-boot stays as it is: what is offered is another version, which had no trial here"
-            self._log(self.waits)
-            return
-        beside = self._loader.with_name("BOOTX64.NEW")
-        beside.write_bytes(data := offered.read_bytes())
-        settle(beside)
-        replace(beside, self._loader)
-        if self._loader.read_bytes() != data:
-            raise OSError(5, "the ESP does not give back what was written", self._loader.name)
+    def look_again(self) -> None:
+        """What the ESP has is another by now."""
         self._next = 0.0
-        self._log("systemd-boot is replaced by one that the new certificate signs")
 
     def _do(self, change: Change) -> bool:
         name, present = change.variable, self.present(change.variable)
@@ -175,13 +151,13 @@ class Keyring:
         if not change.done(self.present(name)):
             self._problems[name] = f"the firmware took the update of {name}, and does not show it"
             return False
-        self._log(f"the firmware {'dropped the old' if change.drops else 'lists the new'} certificate of {name}")
+        self.log(f"the firmware {'dropped the old' if change.drops else 'lists the new'} certificate of {name}")
         return True
 
     def _unsigned(self, change: Change) -> str:
         """A program on the ESP that would not start any more."""
         linux = self.esp / "EFI" / "Linux"
-        programs = [self._loader, *linux.glob("*.efi"), *linux.glob("*.efi.extra.d/*.efi")]
+        programs = [self.loader, *linux.glob("*.efi"), *linux.glob("*.efi.extra.d/*.efi")]
         kept = [each for each in self._listed("db") if sha256(each) in change.lists]
         for path in programs:
             if not path.is_file() or (path.stat().st_size and not signed_by(path, kept, first=True)):
@@ -204,5 +180,6 @@ class Keyring:
         return [*signatures(self.variables.get(variable, KEYS[variable]) or b"")]
 
     @property
-    def _loader(self) -> Path:
+    def loader(self) -> Path:
+        """Where systemd-boot is."""
         return self.esp.joinpath(*LOADER_PATH.strip("\\").split("\\"))

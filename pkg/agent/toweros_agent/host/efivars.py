@@ -123,6 +123,26 @@ def partition_of(mount: Path, sys: Path, variables: Variables) -> Partition:
     return Partition(number, start // sector, size // sector, guid)
 
 
+def start_once(variables: Variables, partition: Partition, name: str, path: str) -> None:
+    """Let the firmware start the program at `path` next time, and forget that before it does (UEFI 2.10, 3.1.3).
+
+    Raises:
+        OSError: it does not take that.
+    """
+    options = variables.options()
+    same = [number for number, option in sorted(options.items()) if option_name(option) == name]
+    number = same[0] if same else next(free for free in range(1, 0xFFFF) if free not in options)
+    variables.set(f"Boot{number:04X}", load_option(name, partition, path))
+    variables.write("BootNext", GLOBAL, ATTRIBUTES, struct.pack("<H", number))
+
+
+def forget_option(variables: Variables, name: str) -> None:
+    """Remove a boot option of that name. Raises `OSError`."""
+    for number, option in variables.options().items():
+        if option_name(option) == name:
+            variables.delete(f"Boot{number:04X}", GLOBAL)
+
+
 def keep_fallback(variables: Variables, partition: Partition, entry_name: str) -> None:
     """systemd-boot first, then the UKI `entry_name` itself. Raises `OSError`."""
     path = rf"\EFI\Linux\{entry_name}"

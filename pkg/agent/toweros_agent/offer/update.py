@@ -33,7 +33,7 @@ class Update:
 
     def look(self, *, afresh: bool = False, settled: bool = False) -> Offer:
         """What is asked of the box now. `afresh`: "nothing new" is not believed, as nobody signs that. `settled`: what
-        runs is blessed, so that systemd-boot may follow, where its signature is to change."""
+        runs is blessed, so that systemd-boot may follow."""
         now = int(time.time())
         with self.http.at_most(deadlines.LOOK):
             if afresh or self.trust.changed() or self._offer is None or now > self._offer.expires:
@@ -42,22 +42,24 @@ class Update:
                 self.history.learn(self._offer)
                 self.history.prove_time(self._offer, now)
                 self.upkeep.chore("remember", self.history.save)
+            running, loader = self.upkeep.running.content, self.upkeep.boot_loader
+            loader.offered = bool(self._offer.loader) and not self._offer.held and self._offer.content == running
             if settled and (certificate := self.http.certificate):
                 self.upkeep.chore("keep the host's certificate", lambda: self.upkeep.host_key.keep(certificate))
-            if settled and self._offer.loader and self.upkeep.keyring.changes:
+            if settled and loader.offered:
                 self.upkeep.chore("renew systemd-boot", self._renew_loader)
         return self._offer
 
     def _renew_loader(self) -> None:
-        """Raises `OSError`, whatever it was: no other offer waits for this one."""
-        keyring, loader = self.upkeep.keyring, self._offer.loader if self._offer else None
-        if loader is None or not keyring.asks_for_loader():
+        """Where the ESP has another one than the release. No other offer waits for it. Raises `OSError`."""
+        target = self._offer.loader if self._offer else None
+        if not target or not (boot_loader := self.upkeep.boot_loader).due():
             return
         try:
-            self.esp.demand(loader.length)
-            keyring.renew_loader(self.fetcher.target(loader, self.disk.state / "loader.efi"))
+            self.esp.demand(target.length)
+            boot_loader.bring(self.fetcher.target(target, self.disk.state / "offered-loader.efi"))
         except (NetError, Refused) as error:
-            raise OSError(str(error)) from error
+            boot_loader.problem = f"systemd-boot stays as it is: {error}"
 
     @property
     def receipts(self) -> str:

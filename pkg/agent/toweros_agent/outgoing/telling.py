@@ -55,6 +55,7 @@ class Teller:
         )
 
     def health(self, state: State, degraded: Sequence[str]) -> Health:
-        if state not in SETTLED or (self.condition.coming and not degraded):
+        coming = self.condition.coming or self.upkeep.boot_loader.pending
+        if state not in SETTLED or (coming and not degraded):
             return Health.PROGRESSING
         return Health.HEALTHY if self.condition.well and not degraded else Health.DEGRADED
