@@ -1,9 +1,10 @@
 """Power lost at every write of an update: is there a release that starts, and that is verified, in each state?
 
 In: nothing, or a folder with a recording of before. Out: figures; exit code 1 when the box would be lost in one of the
-states, or a blessed release gone. A real box in QEMU takes an update while every write and flush of its disk is
-recorded; then each boundary between two writes, torn writes, and any writes missing since the last flush are laid over
-the disk of before, and judged (tests/kit/cuts). Needs root, as every build does.
+states, a blessed release gone, or what was started after the check of its file system. A real box in QEMU takes an
+update while every write and flush of its disk is recorded; then each boundary between two writes, torn writes, and any
+writes missing since the last flush are laid over the disk of before, and judged (tests/kit/cuts). Needs root, as every
+build does.
 
     python bench/power_cuts.py [--keep FOLDER] [--shuffled 300] [--torn 1500]      # `make soak`
     python bench/power_cuts.py --again FOLDER
@@ -61,9 +62,9 @@ def main() -> None:
         campaign = Campaign(kept(folder / NOTE), Path(name) / "work")
         figures = campaign.run(Extent(options.shuffled, options.torn, options.stride))
     print(f"{figures}; {time.monotonic() - began:.0f} s")
-    for line in (*figures.lost[:20], *figures.gone[:20]):
+    for line in (*figures.lost[:20], *figures.gone[:20], *figures.left[:20]):
         print(line)
-    sys.exit(bool(figures.lost or figures.gone))
+    sys.exit(bool(figures.lost or figures.gone or figures.left))
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from gitops.assemble.formats.disk import Sizes
-from tests.kit.cuts.loader import Known, View, boot
+from tests.kit.cuts.loader import End, Known, View, boot, survives
 from tests.kit.cuts.log import SECTOR, Log, Write, within
 from tests.kit.cuts.partitions import Esp, Toweros
 from tests.kit.cuts.region import Piece, Region
@@ -24,7 +24,8 @@ Kept = tuple[Write, int, int]
 
 @dataclass(frozen=True)
 class Recording:
-    """One update. `layers`: a layer's name -> the digest of its file; `releases`: a release -> its layers."""
+    """One update. `layers`: a layer's name -> the digest of its file; `releases`: a release -> its layers; `loaders`:
+    the digests of their systemd-boots."""
 
     before: Path
     logs: Path
@@ -32,6 +33,7 @@ class Recording:
     known: Sequence[Known]
     releases: dict[str, tuple[str, ...]]
     layers: dict[str, str]
+    loaders: Sequence[str] = ()
 
     @property
     def fallback(self) -> str:
@@ -65,6 +67,8 @@ class Figures:
     lost: list[str] = field(default_factory=list)
     gone: list[str] = field(default_factory=list)
     """States in which a release was blessed before, and does not run any more."""
+    left: list[str] = field(default_factory=list)
+    """States in which the entry that was started does not survive the check of the file system after it."""
 
     def __str__(self) -> str:
         boots = ", ".join(f"{count} in boot {number}" for number, count in sorted(self.boots.items()))
@@ -72,7 +76,8 @@ class Figures:
         return (
             f"{self.writes} writes, {self.flushes} flushes; {self.states} states ({kinds}); {self.views} different "
             f"ESPs, {self.disks} different TOWEROS, {self.repairs} ESPs repaired; runs: {dict(self.runs)}; "
-            f"{boots}; {len(self.gone)} without the new release after it was blessed; {len(self.lost)} lost"
+            f"{boots}; {len(self.gone)} without the new release after it was blessed; "
+            f"{len(self.left)} without what was started after the check; {len(self.lost)} lost"
         )
 
 
@@ -85,14 +90,14 @@ class Campaign:
         self._places = {name: recording.sizes.starts()[name] for name in ("ESP", "TOWEROS")}
         regions = {name: _cut_out(recording.before, folder / name, *place) for name, place in self._places.items()}
         self.regions = regions
-        self.esp = Esp(regions["ESP"])
+        self.esp = Esp(regions["ESP"], recording.loaders)
         self.parts = {name: list(within(self.log.epochs, *place)) for name, place in self._places.items()}
         writes = [each for epoch in self.parts["TOWEROS"] for each in epoch]
         places = [(each.sector * SECTOR, each.count * SECTOR) for each in writes]
         self.toweros = Toweros(regions["TOWEROS"], recording.releases, recording.layers, places)
         self._views: dict[object, tuple[View, View]] = {}
         self._whole: dict[object, frozenset[str]] = {}
-        self._judged: dict[object, tuple[Known | None, int]] = {}
+        self._judged: dict[object, End] = {}
         self.figures = Figures()
 
     def run(self, extent: Extent) -> Figures:
@@ -128,11 +133,13 @@ class Campaign:
         (view, repaired), esp_key = self._view(split["ESP"], settled["ESP"])
         whole, disk_key = self._releases(split["TOWEROS"], settled["TOWEROS"])
         for each in (view, repaired):
-            ends, boots = self._boot(each, whole)
+            ends, boots, started = self._boot(each, whole)
             if ends is None:
                 figures.lost.append(f"{kind}: ESP {esp_key}, TOWEROS {disk_key}: {each}")
             elif ends.sequence < newest:
                 figures.gone.append(f"{kind}: ESP {esp_key}, TOWEROS {disk_key}: {each}")
+            if each is view and started and not survives(started, repaired):
+                figures.left.append(f"{kind}: ESP {esp_key}, TOWEROS {disk_key}: {started.name}: {repaired}")
             if each is view:
                 figures.boots[boots] += 1
                 figures.runs[ends.sequence if ends else 0] += 1
@@ -140,11 +147,11 @@ class Campaign:
     def _blessed(self, settled: int) -> int:
         """The newest release that is blessed from here on."""
         (view, _), _ = self._view((), settled)
-        ends, _ = self._boot(view, frozenset(self.recording.releases))
+        ends = self._boot(view, frozenset(self.recording.releases)).release
         blessed = ends and any(each.name == f"toweros-{ends.sequence}.efi" for each in view.files)
         return ends.sequence if ends and blessed else 0
 
-    def _boot(self, view: View, whole: frozenset[str]) -> tuple[Known | None, int]:
+    def _boot(self, view: View, whole: frozenset[str]) -> End:
         key = (view, whole)
         if key not in self._judged:
             self._judged[key] = boot(view, self.recording.fallback, self.recording.known, whole)

@@ -11,6 +11,7 @@ import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from functools import cmp_to_key
+from typing import NamedTuple
 
 from toweros_agent.nouns import ENTRY
 
@@ -44,11 +45,21 @@ class File:
 
 @dataclass(frozen=True)
 class View:
-    """The ESP as a boot loader sees it. `loader`: systemd-boot itself is what it was."""
+    """The ESP as a boot loader sees it. `loader`: systemd-boot itself is one of this box's. `beside` are files that
+    were gathered for an entry, and have not its name (`toweros-8.efi.new`): only the agent looks there."""
 
     files: tuple[File, ...]
     conf: str
     loader: bool
+    beside: tuple[File, ...] = ()
+
+
+class End(NamedTuple):
+    """The release that runs in the end (None: the box is lost), in which boot, and what was started for it."""
+
+    release: Known | None
+    boots: int
+    file: File | None = None
 
 
 def compare(a: str, b: str) -> int:
@@ -97,8 +108,8 @@ def pick(view: View) -> File | None:
     return next(iter([*chosen, *best_first]), None)
 
 
-def boot(view: View, fallback: str, known: Sequence[Known], whole: Collection[str]) -> tuple[Known | None, int]:
-    """The release that runs in the end (None: the box is lost), and how many boots that took."""
+def boot(view: View, fallback: str, known: Sequence[Known], whole: Collection[str]) -> End:
+    """What comes of it, without hands."""
     for count in range(1, MOST + 1):
         file = pick(view) if view.loader else None
         if file and file.left:
@@ -109,16 +120,25 @@ def boot(view: View, fallback: str, known: Sequence[Known], whole: Collection[st
         if file is None or not any(each.uki == file.uki for each in known):
             file = next((each for each in view.files if each.name == fallback), None)
             if file is None or not any(each.uki == file.uki for each in known):
-                return None, count
+                return End(None, count)
         ours = [each for each in known if each.addon in file.addons]
         if len(ours) == 1 and ours[0].release in whole:
-            return ours[0], count
+            return End(ours[0], count, file)
         if file.left is None:
             others = [each for each in view.files if each != file and each.name.startswith("toweros-")]
             if not others or not file.name.endswith(".efi"):
-                return None, count
+                return End(None, count)
             view = _renamed(view, file, replace(file, name=file.name.removesuffix(".efi") + "+0-1.efi"))
-    return None, MOST
+    return End(None, MOST)
+
+
+def survives(started: File, checked: View) -> bool:
+    """Is there still what was started, after the check of the ESP that init makes before the agent runs: as an entry,
+    or beside it, whole, so that the agent gives it the name again (host/started.py)? Else nothing could be blessed."""
+    match = ENTRY.fullmatch(started.name)
+    again = f"toweros-{match[1]}.efi.new" if match else ""
+    same = [each for each in checked.files if (other := ENTRY.fullmatch(each.name)) and match and other[1] == match[1]]
+    return any(each.uki == started.uki for each in (*same, *(one for one in checked.beside if one.name == again)))
 
 
 def _renamed(view: View, old: File, new: File) -> View:

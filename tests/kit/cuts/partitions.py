@@ -7,7 +7,7 @@ TOWEROS, the releases of which every file is there bit for bit after `e2fsck -fy
 import hashlib
 import re
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from tests.kit.cuts.fat import Fat, Record
 from tests.kit.cuts.loader import File, View
@@ -18,26 +18,29 @@ LINUX = "EFI/Linux/"
 
 
 class Esp:
-    """`loader` is the digest of systemd-boot as it was installed."""
+    """`loaders` are the digests of systemd-boot as it was installed, and as releases brought it."""
 
-    def __init__(self, region: Region) -> None:
+    def __init__(self, region: Region, loaders: Iterable[str] = ()) -> None:
         self.region, self.fat = region, Fat(region)
         self._repaired: dict[bytes, tuple[View, int]] = {}
         self.fat.look()
-        self.loader = self.fat.digest(self.fat.tree()["EFI/BOOT/BOOTX64.EFI"])
+        self.loaders = {self.fat.digest(self.fat.tree()["EFI/BOOT/BOOTX64.EFI"]), *loaders}
 
     def view(self) -> View:
         self.fat.look()
         tree = self.fat.tree()
-        files = tuple(
-            File(path.removeprefix(LINUX), self.fat.digest(record), self._addons(tree, path))
-            for path, record in sorted(tree.items())
-            if path.startswith(LINUX) and path.lower().endswith(".efi") and path.count("/") == 2
-            and not record.folder and record.size
+        files, beside = (
+            tuple(
+                File(path.removeprefix(LINUX), self.fat.digest(record), self._addons(tree, path))
+                for path, record in sorted(tree.items())
+                if path.startswith(LINUX) and path.lower().endswith(end) and path.count("/") == 2
+                and not record.folder and record.size
+            )
+            for end in (".efi", ".efi.new")
         )  # fmt: skip
         conf, boot = tree.get("loader/loader.conf"), tree.get("EFI/BOOT/BOOTX64.EFI")
         text = (self.fat.content(conf) or b"").decode(errors="replace") if conf else ""
-        return View(files, text, boot is not None and self.fat.digest(boot) == self.loader)
+        return View(files, text, boot is not None and self.fat.digest(boot) in self.loaders, beside)
 
     def _addons(self, tree: Mapping[str, Record], path: str) -> tuple[str, ...]:
         folder = re.sub(r"\+\d+(-\d+)?(?=\.efi$)", "", path) + ".extra.d/"

@@ -31,7 +31,8 @@ def recording(folder: Path, sizes: Sizes, store: Store, publications: list[Publi
     known = [Known(p.release.sequence, p.document.sha256, p.uki.sha256, p.addon.sha256) for p in publications]
     releases = {p.document.sha256: tuple(each.root for each in p.release.layers()) for p in publications}
     layers = {root: _sealed(store, root, folder) for roots in releases.values() for root in roots}
-    return Recording(folder / BEFORE, folder / LOGS, sizes, known, releases, layers)
+    loaders = [p.loader.sha256 for p in publications if p.loader]
+    return Recording(folder / BEFORE, folder / LOGS, sizes, known, releases, layers, loaders)
 
 
 def _sealed(store: Store, root: str, folder: Path) -> str:
@@ -55,4 +56,5 @@ def kept(path: Path) -> Recording:
     known = [Known(**each) for each in values["known"]]
     releases = {name: tuple(roots) for name, roots in values["releases"].items()}
     places = {name: Path(values[name]) for name in ("before", "logs")}
-    return Recording(**places, sizes=Sizes(**values["sizes"]), known=known, releases=releases, layers=values["layers"])
+    more = {"layers": values["layers"], "loaders": values.get("loaders", ())}
+    return Recording(**places, sizes=Sizes(**values["sizes"]), known=known, releases=releases, **more)
