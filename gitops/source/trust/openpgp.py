@@ -4,7 +4,6 @@ In: signature, signed bytes, key files by name (keys/openpgp/NAME.asc; each also
 Out: the NAMEs whose files hold the key. Machine-readable status lines only (GnuPG's doc/DETAILS).
 """
 
-import itertools
 import re
 import tempfile
 from collections.abc import Sequence
@@ -68,12 +67,13 @@ def _marks(gpg: list[str], key: bytes) -> list[str]:
 def _primaries(gpg: list[str], owner: str, key: bytes) -> list[str]:
     """Import a key file; the fingerprints of its primary keys."""
     talk = _ask([*gpg, "--import"], key)
-    if "IMPORT_OK" not in [row[0] for row in _status(talk)]:
+    # Each key that was in it, with its reason and the primary key's fingerprint (doc/DETAILS). `--show-keys` would need
+    # a trust database as soon as one of them has expired, and there is none.
+    found = [row[2] for row in _status(talk) if row[0] == "IMPORT_OK"]
+    if not found:
         hint = f"export it with `gpg --armor --export`; {STAYS}"
         raise SourceError(f"openpgp/{owner}.asc holds no OpenPGP key: {talk}", hint=hint, reason=Reason.bad_key_file)
-    rows = [line.split(":") for line in _ask([*gpg, "--with-colons", "--show-keys"], key).splitlines()]
-    # A `pub` row is followed by the `fpr` row of its fingerprint (doc/DETAILS).
-    return [after[9] for row, after in itertools.pairwise(rows) if row[0] == "pub" and after[0] == "fpr"]
+    return found
 
 
 def _ask(command: list[str], stdin: bytes) -> str:

@@ -1,0 +1,285 @@
+"""One signature before its judge: real keys of ssh and OpenPGP, no repository, every refusal by its name."""
+
+import subprocess
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from gitops.errors import ProcessError, SourceError
+from gitops.source import FolderTree
+from gitops.source.trust import openpgp
+from gitops.source.trust.objects import Signed
+from gitops.source.trust.signatures import FirstKeys, Trust, signer
+from tests.kit.people import People
+
+WORDS = b"tree 1\nauthor ada\n\nwords\n"
+YEAR_2020, YEAR_2021 = 1_577_900_000, 1_609_500_000
+
+
+@pytest.fixture(scope="module")
+def crowd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[People]:
+    """The same people for all of these stories: nothing here changes their keys."""
+    made = People(tmp_path_factory.mktemp("p") / "people")
+    yield made
+    made.close()
+
+
+def ssh(people: People, name: str, words: bytes = WORDS, *, namespace: str = "git", kind: str = "commit") -> Signed:
+    command = ["ssh-keygen", "-q", "-Y", "sign", "-n", namespace, "-f", str(people.key(name))]
+    signature = subprocess.run(command, input=words, capture_output=True, check=True).stdout
+    return Signed(kind, "1" * 40, b"", {"tag": "v1"}, signature, words)
+
+
+def refused(signed: Signed, trust: Trust, at: int | None = None) -> SourceError:
+    with pytest.raises(SourceError) as caught:
+        signer(signed, trust, at)
+    return caught.value
+
+
+def trusting(people: People, *names: str, options: str = 'namespaces="git"', **more: object) -> Trust:
+    return Trust(people.allowed(*names, options=options).encode(), **more)  # type: ignore[arg-type]
+
+
+# --- SSH ---
+
+
+def test_the_one_who_signed_is_named_among_all_that_may(crowd: People) -> None:
+    for name in ("ada", "ben"):
+        assert signer(ssh(crowd, name), trusting(crowd, "ada", "ben")) == name
+
+
+def test_a_key_of_several_names_signs_by_the_first_of_them(crowd: People) -> None:
+    line = f"ada@x,ada@y {crowd.public('ada')}\n".encode()
+    assert signer(ssh(crowd, "ada"), Trust(line)) == "ada@x"
+
+
+@pytest.mark.parametrize("nobody", [b"", b"\n  \n", b"# ada ssh-ed25519 AAAA\n"])
+def test_where_nobody_is_listed_nobody_signs(crowd: People, nobody: bytes) -> None:
+    said = refused(ssh(crowd, "ada"), Trust(nobody))
+    assert said.reason == "NobodyTrusted" and "`allowed_signers` in toweros.toml names nobody" in said.message
+
+
+@pytest.mark.parametrize(("kind", "way"), [("commit", "git commit -S"), ("tag", "git tag -s")])
+def test_what_is_unsigned_says_how_it_is_signed(crowd: People, kind: str, way: str) -> None:
+    said = refused(Signed(kind, "1" * 40, b"", {"tag": "v1"}, b"", WORDS), trusting(crowd, "ada"))
+    assert said.reason == "Unsigned" and f"`{way}`" in said.hint
+
+
+def test_a_signature_of_another_kind_is_none(crowd: People) -> None:
+    signed = replace(ssh(crowd, "ada"), signature=b"-----BEGIN SIGNED MESSAGE-----\n")
+    said = refused(signed, trusting(crowd, "ada"))
+    assert said.reason == "BadSignature" and "unknown kind" in said.message
+
+
+@pytest.mark.parametrize("how", ["other words", "another purpose", "garbled"])
+def test_a_signature_that_is_good_for_nothing_is_bad_whoever_made_it(crowd: People, how: str) -> None:
+    signed = {
+        "other words": replace(ssh(crowd, "ada"), payload=WORDS + b"!"),
+        "another purpose": ssh(crowd, "ada", namespace="file"),
+        "garbled": replace(ssh(crowd, "ada"), signature=b"-----BEGIN SSH SIGNATURE-----\nAAAA\n"),
+    }[how]
+    assert refused(signed, trusting(crowd, "ada")).reason == "BadSignature"
+
+
+@pytest.mark.parametrize("options", ['namespaces="git"', 'namespaces="file"', 'valid-before="20200101"'])
+def test_a_key_that_may_not_sign_here_is_named_by_why(crowd: People, options: str) -> None:
+    """Ada's line, by its options; Eve has none."""
+    trust = trusting(crowd, "ada", options=options)
+    assert refused(ssh(crowd, "eve"), trust).reason == "UnknownKey"
+    if "file" in options:
+        assert refused(ssh(crowd, "ada"), trust).reason == "UnknownKey"
+
+
+def test_a_revoked_key_counts_no_more_and_the_others_do(crowd: People) -> None:
+    trust = trusting(crowd, "ada", "ben", revoked=f"{crowd.public('ada')}\n".encode())
+    assert refused(ssh(crowd, "ada"), trust).reason == "RevokedKey"
+    assert signer(ssh(crowd, "ben"), trust) == "ben"
+    assert refused(ssh(crowd, "eve"), replace(trust, revoked=crowd.public("eve").encode())).reason == "UnknownKey"
+    assert signer(ssh(crowd, "ada"), replace(trust, revoked=b" \n")) == "ada"
+    both = trusting(crowd, "ada", options='valid-before="20200101"', revoked=trust.revoked)
+    assert refused(ssh(crowd, "ada"), both).reason == "ExpiredKey"
+
+
+@pytest.mark.parametrize(
+    ("options", "at", "good"),
+    [
+        ('valid-before="20200701"', None, False),
+        ('VALID-BEFORE="20200701"', None, False),
+        ("valid-before=20200701", None, False),
+        ('valid-before="20200701"', YEAR_2020, True),
+        ('valid-before="20200701"', YEAR_2021, False),
+        ('valid-after="20200701"', None, True),
+        ('valid-after="20200701"', YEAR_2020, False),
+        ('valid-after="20200701",valid-before="20210701"', YEAR_2021, True),
+        ('valid-after="20900101"', None, False),
+    ],
+)
+def test_a_key_is_good_at_a_time_and_of_another_it_is_said_that_it_was_or_will_be(
+    crowd: People, options: str, at: int | None, good: bool
+) -> None:
+    trust = trusting(crowd, "ada", options=options, place="keys/")
+    if good:
+        assert signer(ssh(crowd, "ada"), trust, at) == "ada"
+    else:
+        said = refused(ssh(crowd, "ada"), trust, at)
+        assert said.reason == "ExpiredKey" and "keys/ does not allow now" in said.message
+
+
+def test_a_key_that_is_listed_again_for_longer_is_good(crowd: People) -> None:
+    lines = crowd.allowed("ada", options='valid-before="20200101"') + crowd.allowed("ada").replace("ada", "ada2", 1)
+    assert signer(ssh(crowd, "ada"), Trust(lines.encode())) == "ada2"
+
+
+def test_a_program_that_is_killed_gave_no_verdict(
+    crowd: People, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    signed = ssh(crowd, "ada")
+    for name in ("ssh-keygen", "gpg"):
+        (tmp_path / name).write_text("#!/bin/sh\nkill -9 $$\n")
+        (tmp_path / name).chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    with pytest.raises(ProcessError):
+        signer(signed, trusting(crowd, "ada"))
+    with pytest.raises(ProcessError):
+        openpgp.check("x", b"-----BEGIN PGP SIGNATURE-----", WORDS, [("ada", b"key")], None)
+
+
+# --- whom we trust ---
+
+
+def test_keys_of_a_repository_come_before_the_first_ones_and_what_it_revokes_is_revoked_there_too() -> None:
+    first, own = Trust(b"ada k"), Trust(b"ben k", revoked=b"r")
+    assert own.or_else(first) is own
+    assert Trust(revoked=b"r").or_else(first) == replace(first, revoked=b"r")
+    assert Trust(openpgp=(("ben", b""),)).or_else(first).openpgp, "an empty key file is a list of its own"
+    both = replace(own, openpgp=(("x", b"1"),)).joined(replace(first, openpgp=(("y", b"2"),)))
+    assert both.ssh.split(b"\n") == [b"ben k", b"ada k"] and both.openpgp == (("x", b"1"), ("y", b"2"))
+    assert both.revoked == b"r"
+
+
+def test_trust_is_read_from_settings_and_from_a_repository(tmp_path: Path) -> None:
+    for place in ("keys/openpgp", "first"):
+        (tmp_path / place).mkdir(parents=True)
+    for name, data in {"keys/allowed_signers": "a", "keys/revoked_keys": "r", "keys/openpgp/ben.asc": "b"}.items():
+        (tmp_path / name).write_text(data)
+    (tmp_path / "fleet.yaml").touch()
+    assert Trust.of_tree(FolderTree(tmp_path)) == Trust(b"a", (("ben", b"b"),), b"r", "the fleet repo's keys/")
+    for name in ("b.asc", "a.asc", "notes.txt"):
+        (tmp_path / "first" / name).write_text(name)
+    allowed, folder = tmp_path / "keys/allowed_signers", tmp_path / "first"
+    keys = (("a", b"a.asc"), ("b", b"b.asc"))
+    assert FirstKeys(allowed, folder).trust() == Trust(b"a", keys, place=str(allowed))
+    assert FirstKeys(None, folder).trust() == Trust(b"", keys, place=str(folder))
+    assert FirstKeys().trust() == Trust() == Trust.of_files(tmp_path / "none").or_else(Trust())
+    assert Trust.of_files(tmp_path / "none").place == str(tmp_path / "none")
+    assert not FirstKeys().named and FirstKeys(allowed).named and FirstKeys(openpgp=folder).named
+
+
+def test_a_change_of_the_first_keys_is_seen(tmp_path: Path) -> None:
+    file, folder = tmp_path / "allowed", tmp_path / "openpgp"
+    stamps = [FirstKeys().stamp(), FirstKeys(file, folder).stamp()]
+    assert stamps == [(), ()]
+    for change in (file.touch, folder.mkdir, (folder / "ada.asc").touch, lambda: file.write_text("x"), file.unlink):
+        change()
+        time.sleep(0.01)
+        stamps.append(FirstKeys(file, folder).stamp())
+    assert len(set(stamps[1:])) == len(stamps[1:]) - 1, "an empty folder is as none"
+
+
+# --- OpenPGP ---
+
+
+@pytest.fixture(scope="module")
+def holders(crowd: People) -> dict[str, str]:
+    """Name -> fingerprint, of people with OpenPGP keys."""
+    return {name: crowd.openpgp(name) for name in ("ada", "eve")}
+
+
+def export(people: People, *names: str) -> bytes:
+    return people.gpg("--armor", "--export", *(f"{name}@example.org" for name in names))
+
+
+def pgp(people: People, *names: str, words: bytes = WORDS, options: tuple[str, ...] = ()) -> Signed:
+    users = [word for name in names for word in ("-u", f"{name}@example.org")]
+    signature = people.gpg("--armor", *options, *users, "--detach-sign", stdin=words)
+    return Signed("commit", "1" * 40, b"", {}, signature, words)
+
+
+def test_an_openpgp_signature_is_of_the_file_that_holds_its_key(crowd: People, holders: dict[str, str]) -> None:
+    ada, eve = ((name, export(crowd, name)) for name in ("ada", "eve"))
+    assert signer(pgp(crowd, "ada"), Trust(openpgp=(("nobody", b"\n"), ada))) == "ada"
+    assert signer(pgp(crowd, "eve"), Trust(openpgp=(ada, eve))) == "eve"
+    team = Trust(openpgp=(("team", export(crowd, "ada", "eve")),))
+    assert [signer(pgp(crowd, name), team) for name in ("ada", "eve")] == ["team", "team"]
+
+
+@pytest.mark.parametrize(
+    ("how", "reason"),
+    [
+        ("other words", "BadSignature"),
+        ("garbled", "BadSignature"),
+        ("unknown", "UnknownKey"),
+        ("two", "SeveralSignatures"),
+        ("of before its key", "BadSignature"),
+    ],
+)
+def test_an_openpgp_signature_that_is_not_good_is_refused_by_name(
+    crowd: People, holders: dict[str, str], how: str, reason: str
+) -> None:
+    trust = Trust(openpgp=(("ada", export(crowd, "ada")),))
+    good = pgp(crowd, "ada")
+    signed = {
+        "other words": replace(good, payload=WORDS + b"!"),
+        "garbled": replace(good, signature=b"-----BEGIN PGP SIGNATURE-----\n\nAAAA\n-----END PGP SIGNATURE-----\n"),
+        "unknown": pgp(crowd, "eve"),
+        "two": pgp(crowd, "ada", "eve"),
+        "of before its key": good,
+    }[how]
+    assert refused(signed, trust, YEAR_2020 if how == "of before its key" else None).reason == reason
+
+
+@pytest.mark.parametrize("key", [b"no key", b"-----BEGIN PGP PUBLIC KEY BLOCK-----\n\nAAAA\n"])
+def test_a_key_file_without_a_key_is_named(crowd: People, holders: dict[str, str], key: bytes) -> None:
+    said = refused(pgp(crowd, "ada"), Trust(openpgp=(("ada", export(crowd, "ada")), ("ben", key))))
+    assert said.reason == "BadKeyFile" and said.message.startswith("openpgp/ben.asc holds no OpenPGP key")
+
+
+def test_an_openpgp_key_is_good_at_a_time_and_a_revoked_one_never(tmp_path: Path) -> None:
+    people = People(tmp_path / "people")
+    past = ("--faked-system-time", "20200101T000000")
+    fingerprint = people.openpgp("old", *past)
+    people.gpg(*past, "--quick-set-expire", fingerprint, "1y")
+    signed = pgp(people, "old", options=("--faked-system-time", "20200102T000000"))
+    trust = Trust(openpgp=(("old", export(people, "old")),))
+    assert signer(signed, trust, YEAR_2020 + 5 * 86400) == "old"
+    assert refused(signed, trust).reason == "ExpiredKey"
+    assert refused(signed, trust, YEAR_2021 + 30 * 86400).reason == "ExpiredKey"
+    certificate = people.home / "openpgp-revocs.d" / f"{fingerprint}.rev"
+    people.gpg("--import", stdin=certificate.read_bytes().replace(b":-----BEGIN", b"-----BEGIN"))
+    revoked = Trust(openpgp=(("old", export(people, "old")),))
+    assert refused(signed, revoked, YEAR_2020 + 5 * 86400).reason == "RevokedKey"
+    people.close()
+
+
+def test_an_expired_key_in_a_file_takes_nothing_from_the_others_in_it(
+    crowd: People, holders: dict[str, str], tmp_path: Path
+) -> None:
+    """Whoever has a new key keeps the old one beside it, for what it signed."""
+    people = People(tmp_path / "people")
+    people.gpg("--faked-system-time", "20200101T000000", "--quick-generate-key", "old <old@example.org>", "ed25519",
+               "sign", "1y")  # fmt: skip
+    for keys in (export(people, "old") + export(crowd, "ada"), export(crowd, "ada") + export(people, "old")):
+        assert signer(pgp(crowd, "ada"), Trust(openpgp=(("ada", keys),))) == "ada"
+    people.close()
+
+
+def test_a_subkeys_signature_is_of_the_file_that_holds_the_primary_key(tmp_path: Path) -> None:
+    people = People(tmp_path / "people")
+    fingerprint = people.openpgp("ada")
+    people.gpg("--quick-add-key", fingerprint, "ed25519", "sign", "0")
+    signed = pgp(people, "ada")
+    assert signer(signed, Trust(openpgp=(("ada", export(people, "ada")),))) == "ada"
+    people.close()
