@@ -161,6 +161,26 @@ def test_what_a_level_below_was_refused_is_told_of_that_level_alone(tmp_path: Pa
     assert counters.fattest(tmp_path) == "docker"
 
 
+def test_what_cannot_be_counted_counts_nothing_and_what_the_engine_has_no_share_in_is_not_its_own(
+    tmp_path: Path,
+) -> None:
+    group(tmp_path / "services/docker", memory_events="oom_kill 4", pids_events="odd\n")
+    group(tmp_path / counters.APPS, memory_events="oom_kill 5")
+    group(tmp_path / counters.APPS / "ab", memory_events="oom_kill 6")
+    group(tmp_path / "services/web", memory_events="oom 1\n", pids_current="7")
+    found = counters.services(tmp_path)
+    assert (found["docker"], found["user containers"], found["web"]) == (Counters(), Counters(), Counters(pids=7))
+    assert counters.fattest(tmp_path) == "web", "of docker's nobody knows"
+
+
+@pytest.mark.parametrize(
+    ("pids", "limit", "crowded"),
+    [(9, 10, True), (8, 10, False), (10, 10, True), (10**6, None, False), (0, None, False)],
+)
+def test_a_service_is_crowded_near_its_limit_and_never_without_one(pids: int, limit: int | None, crowded: bool) -> None:
+    assert Counters(pids=pids, limit=limit).crowded is crowded
+
+
 def test_a_user_container_is_started_again_by_the_engine_which_lives_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

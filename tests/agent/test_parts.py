@@ -127,6 +127,20 @@ def test_after_loss_of_power_there_is_a_pause_and_no_end(cut: rules.Cut, take: b
     assert rules.decide(again, RUNNING, [], NOW, (), cut) is None, "whoever says why need not wait"
 
 
+@pytest.mark.parametrize(
+    ("tries", "cut", "why"),
+    [
+        (1, rules.Cut(2, NOW), "waits for 600 s: power was lost"),
+        (2, rules.Cut(1, NOW), "waits for 600 s: reason"),
+        (2, rules.Cut(1, NOW - 60), "waits for 600 s: reason"),
+    ],
+    ids=["power-longer", "failure-longer", "power-over"],
+)
+def test_where_power_is_bad_and_a_release_hangs_the_longer_pause_holds(tries: int, cut: rules.Cut, why: str) -> None:
+    failures = [_failure(Verdict.INDETERMINATE, NOW)] * tries
+    assert why in (rules.decide(_offer(8), RUNNING, failures, NOW, (), cut) or "")
+
+
 @pytest.mark.parametrize("sequence", [6, 7])
 def test_an_offer_that_is_not_newer_is_refused(sequence: int) -> None:
     with pytest.raises(Refused, match="not newer"):
