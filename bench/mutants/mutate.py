@@ -8,7 +8,7 @@ already: no import, no build, a tenth of a second. It runs the tests that call t
 one fails; those are known from a first run of the module's tests, which must pass (docs/adr/0045). Texts for people,
 constants of modules and defaults of arguments are left as they are.
 
-    python bench/mutants/mutate.py                                  # an hour; part of `make soak`
+    python bench/mutants/mutate.py                                  # twenty minutes; part of `make soak`
     python bench/mutants/mutate.py gitops/rollout/rules.py
 """
 
@@ -23,7 +23,7 @@ import signal
 import sys
 import tempfile
 import time
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -42,21 +42,27 @@ AGENT = "pkg/agent/toweros_agent"
 MODULES: dict[str, list[str]] = {
     "gitops/rollout/rules.py": ["rollout/test_rollout.py"],
     f"{AGENT}/health/probation.py": ["agent/test_verdict.py"],
-    f"{AGENT}/rules.py": ["agent/test_parts.py", "agent/test_oracle.py", "agent/test_update.py"],
-    "gitops/source/trust/rules.py": ["source/test_policy.py", "source/test_policy_attacks.py"],
-    f"{AGENT}/host/esp.py": ["agent/test_esp.py", "agent/test_room.py"],
-    f"{AGENT}/host/renaming.py": ["agent/test_esp.py", "agent/test_loader.py"],
-    f"{AGENT}/host/started.py": ["agent/test_started.py", "agent/test_loader.py"],
+    f"{AGENT}/rules.py": ["agent/test_parts.py"],
+    "gitops/source/trust/rules.py": ["source/test_trust.py"],
+    f"{AGENT}/host/esp.py": ["agent/test_esp.py", "agent/test_room.py::test_a_full_esp_takes_no_entry"],
+    f"{AGENT}/host/renaming.py": ["agent/test_renaming.py", "agent/test_esp.py"],
+    f"{AGENT}/host/started.py": ["agent/test_started.py"],
     f"{AGENT}/machine.py": ["agent/test_parts.py", "agent/test_verdict.py"],
-    "gitops/rollout/holds.py": ["rollout/test_holds.py", "rollout/test_rollout.py"],
+    "gitops/rollout/holds.py": ["rollout/test_holds.py"],
     "gitops/rollout/retries.py": ["rollout/test_retries.py"],
-    f"{AGENT}/offer/trust.py": ["agent/test_reached.py", "agent/test_update.py"],
-    f"{AGENT}/health/counters.py": ["agent/test_keeper.py", "agent/test_verdict.py"],
-    f"{AGENT}/history.py": ["agent/test_verdict.py", "agent/test_reasons.py", "agent/test_resets.py"],
-    "gitops/source/trust/judge.py": ["source/test_policy.py", "source/test_policy_attacks.py"],
-    "gitops/source/trust/releases.py": ["source/test_policy.py", "source/test_policy_attacks.py"],
+    f"{AGENT}/offer/trust.py": ["agent/test_offered.py"],
+    f"{AGENT}/health/counters.py": ["agent/test_keeper.py"],
+    f"{AGENT}/history.py": ["agent/test_history.py"],
+    "gitops/source/trust/judge.py": ["source/test_judge.py"],
+    "gitops/source/trust/releases.py": ["source/test_trust.py"],
     "gitops/source/versions.py": ["source/test_versions.py", "source/test_policy.py"],
-    "gitops/source/trust/objects.py": ["source/test_policy.py", "source/test_policy_attacks.py"],
+    "gitops/source/trust/objects.py": ["source/test_trust.py"],
+    "gitops/source/trust/signers.py": ["source/test_judge.py"],
+    "gitops/source/trust/signatures.py": ["source/test_signatures.py"],
+    "gitops/source/trust/openpgp.py": ["source/test_signatures.py"],
+    "gitops/source/trust/deployed.py": ["source/test_trust.py"],
+    "gitops/rollout/status.py": ["server/test_server.py", "rollout/test_status.py"],
+    f"{AGENT}/firmware/authenticode.py": ["agent/test_authenticode.py"],
 }
 ENOUGH, JOBS, MOST_TESTS = 0.9, int(os.environ.get("JOBS", "2")), 40
 QUIET = ["-x", "-q", "-p", "no:cacheprovider", "--timeout=120", "--tb=no"]
@@ -107,7 +113,7 @@ def _with(node: ast.AST, **fields: Any) -> ast.AST:
 
 @dataclass
 class Mutant:
-    """`code` in the place of what the function at `path` of its module does."""
+    """`code` in the place of what the function at `path` of its module does; `change` says which of several."""
 
     module: str
     path: tuple[str, ...]
@@ -117,14 +123,23 @@ class Mutant:
     killed: str = ""
 
     @property
-    def key(self) -> str:
-        return f"{'/'.join(Path(self.module).parts[-2:])}:{'.'.join(self.path)}: {self.change}"
+    def place(self) -> str:
+        return f"{'/'.join(Path(self.module).parts[-2:])}:{'.'.join(self.path)}"
+
+    @property
+    def alike(self) -> bool:
+        """It lives, and for a reason that is known."""
+        return not self.killed and self.change in ALIKE.get(self.place, ())
+
+    @property
+    def alive(self) -> bool:
+        return not self.killed and not self.alike
 
 
 def mutants(module: str) -> list[Mutant]:
     """All of a module's, function by function."""
     text = (HERE / module).read_text()
-    found = []
+    found, seen = list[Mutant](), Counter[tuple[object, str]]()
     for path, place in functions(ast.parse(text)):
         count = len(list(sites(place)))
         for number in range(count):
@@ -139,6 +154,8 @@ def mutants(module: str) -> list[Mutant]:
             else:
                 value[index] = after
             change = f"{short(before)} -> {short(after)}"
+            seen[path, change] += 1
+            change += f" ({seen[path, change]})" if seen[path, change] > 1 else ""
             code = inner(compile(ast.fix_missing_locations(tree), str(HERE / module), "exec"), path)
             found.append(Mutant(module, path, getattr(before, "lineno", getattr(parent, "lineno", 0)), change, code))
     return found
@@ -190,6 +207,7 @@ def function(module: str, path: tuple[str, ...]) -> FunctionType:
         place = place.__dict__[name] if isinstance(place, type) else getattr(place, name)
     place = getattr(place, "fget", None) or getattr(place, "__func__", None) or place
     while hasattr(place, "__wrapped__"):
+        getattr(place, "cache_clear", lambda: None)()  # what another run of it found
         place = place.__wrapped__
     return place  # type: ignore[no-any-return]
 
@@ -308,16 +326,15 @@ def in_a_process(module: str) -> int:
 
 
 def share(found: list[Mutant]) -> float:
-    alive = [each for each in found if not each.killed and each.key not in ALIKE]
-    return 1 - len(alive) / max(len(found), 1)
+    return 1 - sum(each.alive for each in found) / max(len(found), 1)
 
 
 def told(module: str, found: list[Mutant], seconds: float) -> None:
     killed = sum(bool(each.killed) for each in found)
-    alike = sum(not each.killed and each.key in ALIKE for each in found)
+    alike = sum(each.alike for each in found)
     part = f"{100 * killed / len(found):5.1f} % | {alike:3} alike | {seconds:5.0f} s"
     rows = [f"{module:42} | {len(found):4} | {killed:4} | {part}"]
-    rows += [f"    line {each.line}: {each.key}" for each in found if not each.killed and each.key not in ALIKE]
+    rows += [f"    line {each.line}: {each.place}: {each.change}" for each in found if each.alive]
     os.write(1, ("\n".join(rows) + "\n").encode())
 
 
