@@ -19,6 +19,10 @@ ALIKE = {
     },
     "toweros_agent/history.py:History.look_back": {"0 -> 1 (2)": "nothing waits, so nobody looks at this place"},
     "toweros_agent/history.py:History.prove_time": {"0 -> 1": "a second after 1970 proves as little"},
+    "host/disk.py:sync_folder": {
+        "os.O_RDONLY | os.O_DIRECTORY -> os.O_RDONLY & os.O_DIRECTORY": "a folder can be opened as a file is, to read",
+    },
+    "host/memory.py:Memory.encode": {"1 -> 2": "how far the text is indented"},
     "health/counters.py:fattest": {
         "0 -> 1": "what cannot be counted beside what runs nothing: neither is a fork bomb",
     },

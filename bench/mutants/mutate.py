@@ -47,6 +47,8 @@ MODULES: dict[str, list[str]] = {
     f"{AGENT}/host/esp.py": ["agent/test_esp.py", "agent/test_room.py::test_a_full_esp_takes_no_entry"],
     f"{AGENT}/host/renaming.py": ["agent/test_renaming.py", "agent/test_esp.py"],
     f"{AGENT}/host/started.py": ["agent/test_started.py"],
+    f"{AGENT}/host/disk.py": ["agent/test_disk.py", "agent/test_parts.py", "agent/test_history.py"],
+    f"{AGENT}/host/memory.py": ["agent/test_disk.py", "agent/test_parts.py", "agent/test_history.py"],
     f"{AGENT}/machine.py": ["agent/test_parts.py", "agent/test_verdict.py"],
     "gitops/rollout/holds.py": ["rollout/test_holds.py"],
     "gitops/rollout/retries.py": ["rollout/test_retries.py"],
