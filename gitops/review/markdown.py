@@ -7,6 +7,7 @@ they left out. Words of the fleet repo are quoted: they make no link, no mention
     markdown(summary, marker("plan"))
 """
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 
 from gitops.model import Action
@@ -21,6 +22,7 @@ NAMES = 6
 """Boxes named in one cell."""
 PER_LINE = 10
 """Boxes on one line of a folded list."""
+_AUTOLINK = re.compile("(://|www[.])", re.IGNORECASE)
 WORD = 300
 """Characters of one quoted word."""
 
@@ -95,7 +97,8 @@ def _details(summary: Summary) -> Iterable[tuple[str, list[str]]]:
     yield layers, [f"- {count(summary.unchanged, 'box', 'es')} unchanged"]
     for group in summary.groups:
         if len(group.boxes) > NAMES:
-            title = f"{len(group.boxes)} boxes: {group.change}, {plain(group.reason)[:WORD]}"
+            # Forges look for links and mentions in HTML, too, but not in <code>.
+            title = f"{len(group.boxes)} boxes: {group.change}, <code>{plain(group.reason)}</code>"
             yield title, _lines_of(group.boxes)
 
 
@@ -117,13 +120,14 @@ def _folded(title: str, lines: Sequence[str], room: int) -> str:
 
 def quote(text: str) -> str:
     """Words of others, as code: no markup in it has a meaning, and nobody is mentioned."""
-    return f"`{_line(text, {'`': chr(39), '|': '/'})}`"
+    return f"`{_line(text, {'`': chr(39), '|': '/'}) or ' '}`"
 
 
 def plain(text: str) -> str:
-    """One line without anything that Markdown, HTML or a table cell would act on."""
+    """One line without anything that Markdown, HTML or a table cell would act on; no address becomes a link (GFM's
+    extended autolinks)."""
     harmless = {"`": "'", "|": "/", "<": "(", ">": ")", "@": "(at)", "*": "-", "&": "+", "[": "(", "]": ")", "#": ""}
-    return _line(text, harmless)
+    return _AUTOLINK.sub(r"\1 ", _line(text, harmless))
 
 
 def _line(text: str, harmless: Mapping[str, str]) -> str:

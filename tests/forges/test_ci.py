@@ -1,9 +1,11 @@
 """What the template repo brings for forges: CI files that run, one comment without a controller, editor schemas."""
 
+import http.server
 import os
 import re
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -71,6 +73,36 @@ def test_the_job_with_a_token_never_checks_out_the_head() -> None:
     text = (FOLDER / ".github" / "workflows" / "plan.yml").read_text()
     assert "pull_request_target" in text and "uses:" not in text
     assert re.findall(r"checkout -q (\S+)", text) == ['"$BASE"']
+
+
+def test_no_job_of_a_merge_request_has_a_token_or_runs_what_it_brings() -> None:
+    """GitLab takes the pipeline and all scripts from the merge request itself."""
+    text = (FOLDER / ".gitlab-ci.yml").read_text()
+    jobs = [job for job in yaml.safe_load(text).values() if isinstance(job, dict) and "script" in job]
+    lines = [line for job in jobs for line in job["script"]]
+    assert jobs and "TOKEN" not in text and "secrets" not in text
+    assert all(line.startswith("/tmp/toweros/bin/toweros ") for line in lines), lines
+
+
+def test_a_redirect_does_not_take_the_token_along(tmp_path: Path, hub: Forge) -> None:
+    given: list[str] = []
+
+    class Away(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            given.append(self.path)
+            self.send_response(302)
+            self.send_header("Location", hub.url + self.path)
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Away) as server:
+        threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
+        words = gitlab(hub) | {"CI_API_V4_URL": f"http://127.0.0.1:{server.server_port}"}
+        done = comment(tmp_path, "<!-- toweros:plan -->\n", **words)
+        server.shutdown()
+    assert done.returncode != 0 and given == ["/user"] and hub.requests == []
 
 
 def test_the_workflow_plans_a_pull_request_with_nothing_but_git(tmp_path: Path, hub: Forge) -> None:

@@ -1,20 +1,24 @@
 """What people read of a plan: classes of change, sizes, versions, policy, digest, and the comment that holds it all."""
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from markdown_it import MarkdownIt
 
 from gitops.assemble.formats.disk import MIB, Sizes
+from gitops.errors import FleetError, Problem, SourceError
 from gitops.model import Action, BlobRef, Content, HealthSpec, Layer, Release, Revision, sha256
-from gitops.review.markdown import LIMIT, markdown, marker
+from gitops.review.markdown import LIMIT, markdown, marker, plain
 from gitops.review.nouns import Change, Group, Ruling, Summary, Verdict, Version
 from gitops.review.sizes import DISK, Measured
 from gitops.review.text import render, size
 from gitops.workflows.preview import Question, preview
+from gitops.workflows.reviews.reviewer import mistakes
 from tests.kit.fleets import BOOT, TREE, lock, package
 from tests.simulators.tree import DictTree
 
@@ -305,6 +309,37 @@ def test_words_of_the_repo_make_no_markup_and_never_break_the_bound(word: str, k
     assert len(text.encode()) <= LIMIT
     table = [line for line in text.splitlines() if line.startswith("| 1: ")]
     assert table and all(line.count("|") == 6 and line.count("`") % 2 == 0 for line in table)
+
+
+LIVE = ["https://evil.example/approve", "www.evil.example", "ada@evil.example", "@octo/owners", "octo/fleet#1", "GH-1"]
+LIVE += ["0123456789abcdef0123456789abcdef01234567", "![x](https://evil.example/x.png)", "<https://evil.example>"]
+
+
+def live(text: str) -> str:
+    """What a forge would look for links and mentions in: text that is no code."""
+    tokens = MarkdownIt("commonmark").enable("table").parse(text)
+    words = [child for token in tokens for child in (token.children or [])]
+    found = [word.content for word in words if word.type in ("text", "html_inline", "link_open", "image")]
+    found += [str(word.attrs) for word in words if word.attrs]
+    found += [re.sub("<code>.*?</code>", "", token.content) for token in tokens if token.type == "html_block"]
+    return "\n".join(found)
+
+
+@pytest.mark.parametrize("word", [*LIVE, f"`{LIVE[0]}`", f"\\`{LIVE[1]}", f"]{LIVE[2]}](", f"</code>{LIVE[3]}"])
+def test_nothing_that_a_fork_can_name_becomes_a_link_or_a_mention(word: str) -> None:
+    problems = [Problem(f"boxes/{word}.yaml", 1, 1, f"unknown key `{word}`", f"did you mean `{word}`?")]
+    plans = markdown(big(3, 3, word)) + markdown(big(30, 1, word)) + mistakes(FleetError(problems))
+    plans += mistakes(SourceError(word, hint=word))
+    parts = ("evil", "octo", "GH-1", "01234567")
+    assert any(part in plans for part in parts), "it is there, as code"
+    for part in parts:
+        assert part not in live(plans)
+
+
+def test_an_advisory_s_title_is_no_link_either() -> None:
+    assert plain("see https://evil.example, HTTP://evil.example and WWW.evil.example") == (
+        "see https:// evil.example, HTTP:// evil.example and WWW. evil.example"
+    )
 
 
 def test_a_hostile_name_is_quoted() -> None:

@@ -19,7 +19,7 @@ import structlog
 from gitops.errors import FleetError, ForgeError, TowerosError
 from gitops.forges.forge import COMMAND, DEPLOY, PLAN, Forge, Pull, State, Status
 from gitops.model import sha256
-from gitops.review.markdown import LIMIT, markdown, marker, plain
+from gitops.review.markdown import LIMIT, markdown, marker, quote
 from gitops.review.nouns import Ruling, Summary
 from gitops.review.text import headline
 from gitops.store.notes.documents import ForgeMemory, ReviewedPull, ShownDeployment
@@ -159,7 +159,7 @@ def mistakes(error: TowerosError) -> str:
     problems += [error.hint] if error.hint else []
     lines, left = [MARK, "### TowerOS plan", "", "**It cannot be deployed as it is.**", ""], LIMIT - 500
     for problem in problems:
-        line = f"- {plain(problem)}"
+        line = f"- {quote(problem)}"
         left -= len(line.encode()) + 1
         if left < 0:
             lines.append("- and more; `toweros validate` says all")
