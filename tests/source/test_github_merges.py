@@ -1,4 +1,4 @@
-"""docs/review.md, "Merging on GitHub": merge and squash commits that GitHub makes, accepted by either of the two ways."""
+"""docs/review.md, "Merging on GitHub": merge and squash commits that GitHub makes, taken in either of the two ways."""
 
 from pathlib import Path
 
