@@ -37,9 +37,7 @@ def targets_of(publication: Publication) -> dict[str, Target]:
         "signers": list(revision.signers),
         "evidence": [asdict(ref) for ref in revision.evidence],
     }
-    return {
-        f"{box}/{name}": Target(ref, custom if name == RELEASE else {}) for name, ref in publication.files.items()
-    }
+    return {f"{box}/{name}": Target(ref, custom if name == RELEASE else {}) for name, ref in publication.files.items()}
 
 
 def held(targets: Mapping[str, Target], holds: Mapping[str, str]) -> dict[str, Target]:

@@ -199,9 +199,7 @@ def new_site(folder: Path, database: str, monkeypatch: pytest.MonkeyPatch, like:
         return PlayedBuilder(self._store).assemble(box, self._images, revision, self._named())
 
     monkeypatch.setattr(Assembler, "assemble", play)
-    monkeypatch.setattr(
-        Assembler, "boot_files", lambda self: PlayedBuilder(self._store).boot_files(self._images)
-    )
+    monkeypatch.setattr(Assembler, "boot_files", lambda self: PlayedBuilder(self._store).boot_files(self._images))
     monkeypatch.setattr(Toolbox, "unpack", lambda *_: None)
     return Site(folder, remote, settings)
 

@@ -48,8 +48,7 @@ def check(
 
 def identities(keys: Sequence[tuple[str, bytes]]) -> list[tuple[str, ...]]:
     """What says that two are one: of each key file its name, its keys' fingerprints and the addresses in them."""
-    with tempfile.TemporaryDirectory(prefix="toweros-") as folder:
-        return [(name, *_marks(_gpg(Path(folder)), key)) for name, key in keys if key.strip()]
+    return [(name, *_marks(key)) for name, key in keys if key.strip()]
 
 
 def _gpg(home: Path) -> list[str]:
@@ -58,8 +57,11 @@ def _gpg(home: Path) -> list[str]:
     return [*gpg, "--no-auto-key-retrieve", "--trust-model", "always", "--status-fd", "1"]
 
 
-def _marks(gpg: list[str], key: bytes) -> list[str]:
-    rows = [line.split(":") for line in _ask([*gpg, "--with-colons", "--show-keys"], key).splitlines()]
+def _marks(key: bytes) -> list[str]:
+    with tempfile.TemporaryDirectory(prefix="toweros-") as folder:
+        gpg = _gpg(Path(folder))
+        _ask([*gpg, "--import"], key)  # `--show-keys` would say nothing of a file with an expired key
+        rows = [line.split(":") for line in _ask([*gpg, "--with-colons", "--list-keys"], b"").splitlines()]
     addresses = [mail for row in rows if row[0] == "uid" for mail in re.findall(r"<([^<>\s]+@[^<>\s]+)>", row[9])]
     return [*(row[9] for row in rows if row[0] == "fpr"), *addresses]
 

@@ -109,7 +109,7 @@ def signer(signed: Signed, trust: Trust, at: int | None = None) -> str:
 
 
 def names(signed: Signed, trust: Trust, at: int | None = None) -> tuple[str, ...]:
-    """All names under which the key that signed it is listed. `at`: Unix seconds at which the key must be valid; None: now.
+    """All names under which the key that signed it is listed. `at`: Unix seconds at which the key is valid; None: now.
 
     Raises:
         SourceError: unsigned, signed by a key that is not allowed (any more), or the signature is bad; with a `reason`.

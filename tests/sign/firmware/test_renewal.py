@@ -1,5 +1,6 @@
 """Other certificates, as an operator types them: who holds up what, and what boxes are offered meanwhile."""
 
+import time
 from dataclasses import replace
 from pathlib import Path
 
