@@ -9,7 +9,7 @@ cached (a mistake is reported each time); nobody changes a cached value; bounded
 
 from typing import Any
 
-from gitops.fleet.budget import spend
+from gitops.fleet.documents.budget import spend
 from gitops.model.source import Entry, Tree
 
 MAX_FILE = 4096

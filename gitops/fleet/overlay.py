@@ -15,8 +15,8 @@ from sys import getsizeof
 from typing import Any, Generic, TypeVar
 
 from gitops.errors import Problem
-from gitops.fleet.budget import spend
 from gitops.fleet.cache import text_of
+from gitops.fleet.documents.budget import spend
 from gitops.fleet.documents.explain import check, did_you_mean
 from gitops.fleet.documents.yaml import Document
 from gitops.fleet.linuxkit.schema import Settings, dump

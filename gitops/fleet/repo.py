@@ -18,9 +18,9 @@ from gitops.errors import DocumentError, FleetError, Problem
 from gitops.fleet import signers
 from gitops.fleet.apps.compose import load_apps
 from gitops.fleet.apps.watching import watched
-from gitops.fleet.budget import Mistakes, SpentError, budget
 from gitops.fleet.cache import PARSED, CachedTree
 from gitops.fleet.documents import yaml
+from gitops.fleet.documents.budget import Mistakes, SpentError, budget
 from gitops.fleet.documents.explain import check, did_you_mean
 from gitops.fleet.images import lockfile as images
 from gitops.fleet.linuxkit import spec as linuxkit

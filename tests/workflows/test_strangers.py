@@ -14,12 +14,13 @@ from gitops.workflows.reviews import reviewer, stranger
 from gitops.workflows.reviews.rounds import Reviews
 from tests.kit.desk import ONE, TWO, Desk
 from tests.kit.fleets import IMAGE
+from tests.kit.people import People, people
 from tests.kit.pulls import fleet_and_revision, push_pull, reviews
 from tests.kit.remote import Remote
 from tests.simulators.forge import Forge
 from tests.simulators.https import TOKEN, GitHttps
 
-__all__ = ["reviews"]
+__all__ = ["people", "reviews"]
 Story = tuple[Reviews, Store, Remote]
 
 
@@ -97,6 +98,18 @@ def test_what_a_stranger_pushed_is_gone_afterwards(reviews: Story, tmp_path: Pat
     objects = remote.git("cat-file", "--batch-check", "--batch-all-objects", cwd=clone)
     assert head not in objects and remote.git("rev-parse", "main", cwd=remote.bare) in objects
     assert leftovers(store) == []
+
+
+def test_what_the_process_logs_is_no_part_of_its_answer(reviews: Story, people: People) -> None:
+    """It starts ssh-keygen for a signed head, and says so in its log."""
+    speaker, _, remote = reviews
+    signers = remote.work.parent / "signers"
+    signers.write_text(people.allowed("ada"))
+    speaker._settings = speaker._settings.model_copy(update={"allowed_signers": signers})
+    remote.git("config", "user.signingkey", str(people.key("ada")))
+    remote.git("config", "commit.gpgsign", "true")
+    summary = speaker.plan(pull(7, push_pull(remote, 7, {"pkg/hello/file": "new"})), False)
+    assert summary.verdict.signers == ("ada",)
 
 
 def test_a_head_that_is_not_there_holds_up_no_other(reviews: Story, hub: Forge) -> None:

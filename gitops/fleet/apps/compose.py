@@ -21,7 +21,7 @@ from typing import Any
 
 from gitops.errors import Problem
 from gitops.fleet.apps.variables import ON_EVERY_BOX, environment_of, set_in, unset
-from gitops.fleet.budget import spend
+from gitops.fleet.documents.budget import spend
 from gitops.fleet.documents.explain import did_you_mean
 from gitops.fleet.documents.fragments import Fragments
 from gitops.fleet.documents.yaml import Document, Path

@@ -14,7 +14,7 @@ from typing import Any, TypeVar, get_args
 from pydantic import BaseModel, ValidationError
 
 from gitops.errors import Problem
-from gitops.fleet.budget import may_hint
+from gitops.fleet.documents.budget import may_hint
 from gitops.fleet.documents.yaml import MAX_PROBLEMS, Document
 from gitops.fleet.schema import KINDS
 from gitops.model import Level

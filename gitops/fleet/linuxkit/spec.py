@@ -17,7 +17,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from gitops.errors import Problem
-from gitops.fleet.budget import spend
+from gitops.fleet.documents.budget import spend
 from gitops.fleet.documents.explain import check, did_you_mean
 from gitops.fleet.documents.yaml import Document, Path
 from gitops.fleet.documents.yaml import load as load_yaml

@@ -71,7 +71,10 @@ def plan(settings: Settings, pull: Pull, scratch: Path) -> Summary:
         said = run(command, stdin=json.dumps(question).encode(), timeout=PATIENCE, env=env)
     except ProcessError as error:
         raise _failed(error) from None
-    answer = json.loads(said)
+    try:
+        answer = json.loads(said)
+    except ValueError:
+        raise SourceError("it cannot be planned: no answer came", hint="see the controller's log") from None
     if "error" in answer:
         raise _error(answer["error"])
     return _SUMMARY.validate_python(answer["summary"])
@@ -90,7 +93,9 @@ def _failed(error: ProcessError) -> SourceError:
 
 
 def main() -> None:
-    """Answer one question."""
+    """Answer one question. Whatever else is printed, the log for one, is no part of the answer."""
+    answers = os.dup(1)
+    os.dup2(2, 1)
     bounds = {
         resource.RLIMIT_AS: MEMORY,
         resource.RLIMIT_CPU: PROCESSOR,
@@ -116,7 +121,8 @@ def main() -> None:
     said = json.dumps(answer)
     if len(said) > ANSWER:
         sys.exit(PASSED)
-    sys.stdout.write(said)
+    with os.fdopen(answers, "w") as pipe:
+        pipe.write(said)
 
 
 def _plan(settings: Settings, pull: Pull, scratch: Path) -> Summary:
