@@ -69,6 +69,7 @@ class Reason(StrEnum):
     not_first_parent = "NotFirstParent"
     replaced_repository = "ReplacedRepository"
     lower_sequence = "LowerSequence"
+    locked_out = "LockedOut"
     policy_rollback = "PolicyRollback"
     shallow_history = "ShallowHistory"
     no_branch = "NoBranch"

@@ -50,6 +50,16 @@ def load_policy(tree: Tree) -> Policy:
     return _policy(fleet.content)
 
 
+def key_mistakes(tree: Tree) -> list[Problem]:
+    """What is wrong with `keys/`, and with what fleet.yaml asks of it, today: also what only time has made wrong."""
+    problems: list[Problem] = []
+    fleet = _read(tree, FLEET, FleetFile, problems)
+    if fleet:
+        said = (tree, fleet.document, fleet.content.source)
+        problems += [*signers.lockouts(*said), *signers.today(*said)]
+    return sorted(dict.fromkeys(problems))
+
+
 def load_fleet(tree: Tree, platform: str = "linux/amd64") -> Fleet:
     """The whole fleet, validated.
 

@@ -7,10 +7,7 @@ from pathlib import Path
 import pygit2
 import pytest
 
-from gitops.errors import ProcessError, SourceError
-from gitops.fleet.documents.yaml import Document
-from gitops.fleet.schema import SourceRules
-from gitops.fleet.signers import lockouts
+from gitops.errors import ProcessError
 from gitops.source import Access, follow
 from gitops.source.clone.deploying import DeployingClone
 from gitops.source.clone.remote import redact
@@ -28,25 +25,6 @@ def test_a_key_that_is_revoked_in_the_repo_counts_no_more_in_the_settings(head: 
     head.refused("RevokedKey")
     head.commit("good", "ben")
     assert head.source.poll().signers == ("ben",)
-
-
-def test_a_key_list_of_comments_and_an_empty_key_file_lock_nobody_out(head: Story) -> None:
-    head.commit("# nobody yet\n", "ada", "keys/allowed_signers")
-    head.commit("", "ada", "keys/openpgp/ben.asc")
-    head.deploy()
-    head.commit("next", "ada")
-    with pytest.raises(SourceError):
-        head.source.poll()  # an OpenPGP key is listed, if an empty one: the repo has its own people
-    assert head.started(epoch=1).poll().signers == ("ada",), "epoch is the way back in"
-
-
-def test_revoked_keys_in_another_format_are_a_mistake(head: Story) -> None:
-    (head.remote.work / "keys").mkdir()
-    (head.remote.work / "keys/revoked_keys").write_text("# gone\neve ssh-ed25519 AAAA\n" + "ssh-ed25519 AAAA eve\n")
-    head.commit("x", "ada")
-    tree = head.source.tree(head.source.poll())
-    (said,) = lockouts(tree, Document("fleet.yaml"), SourceRules())
-    assert str(said).startswith("keys/revoked_keys:2:1: not an SSH public key")
 
 
 def test_the_first_release_tag_is_seen_without_a_restart(tmp_path: Path, people: People) -> None:

@@ -112,22 +112,19 @@ def test_a_flood_of_tags_of_nobody_hides_no_release(tags: Story) -> None:
     tags.tag("one", "eve")
     raw = tags.raw("tag", "one")
     for name in foreign:  # Eve's signature, and other words
-        tags.remote.git(
-            "update-ref", f"refs/tags/{name}", _written(tags, raw.replace(b"tag one", b"tag " + name.encode()))
-        )
+        rename(tags, raw, name)
     tags.push(*unsigned, *foreign)
     assert tags.source.poll().ref == "v1.1.0"
     assert set(alarms(tags.source).values()) == {"UnknownKey", ""}
     assert list(alarms(tags.source))[-1] == "100 more tags are refused"
 
 
-def _written(story: Story, raw: bytes) -> str:
+def rename(story: Story, raw: bytes, name: str) -> None:
+    """The tag `one` under another name, so that its signature is good for nothing."""
     command = ["git", "hash-object", "-t", "tag", "-w", "--stdin"]
-    return (
-        subprocess.run(command, cwd=story.remote.work, input=raw, capture_output=True, check=True)
-        .stdout.decode()
-        .strip()
-    )
+    data = raw.replace(b"tag one", b"tag " + name.encode())
+    done = subprocess.run(command, cwd=story.remote.work, input=data, capture_output=True, check=True)
+    story.remote.git("update-ref", f"refs/tags/{name}", done.stdout.decode().strip())
 
 
 def test_a_moved_old_tag_is_an_alarm_and_the_next_release_deploys(tags: Story) -> None:
@@ -152,9 +149,7 @@ def test_junk_approvals_take_no_place_away(tmp_path: Path, people: People, by: s
         story.tag("one", by, at="v1.0.0^{}")
         raw = story.raw("tag", "one")
         for name in junk:
-            story.remote.git(
-                "update-ref", f"refs/tags/{name}", _written(story, raw.replace(b"tag one", b"tag " + name.encode()))
-            )
+            rename(story, raw, name)
     else:
         for name in junk:
             story.remote.git("tag", "-a", "-m", name, name, "v1.0.0^{}")

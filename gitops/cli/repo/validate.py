@@ -13,7 +13,7 @@ from rich.text import Text
 from gitops.builders.places import Places
 from gitops.cli.output import Output, OutputOption, emit, talk
 from gitops.errors import FleetError, Problem, TowerosError
-from gitops.fleet import load_fleet
+from gitops.fleet import key_mistakes, load_fleet
 from gitops.model import Fleet, Tree
 from gitops.source import FolderTree
 from gitops.workflows.composing.complaints import check
@@ -37,6 +37,8 @@ def validate(
     tree = FolderTree(folder)
     try:
         fleet = load_fleet(tree)
+        if problems := key_mistakes(tree):
+            raise FleetError(problems)
         asked = _ask_compose(tree, fleet)
     except FleetError as error:
         lines = _lines(tree, error.problems)

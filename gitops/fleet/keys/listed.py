@@ -22,6 +22,8 @@ _LINE = re.compile(
 )
 _NAMES = re.compile(r'\s*(?:"([^"]*)"|([^\s#"]\S*))')
 
+_AUTHORITY = "cert-authority"
+
 
 @dataclass(frozen=True)
 class Line:
@@ -32,11 +34,13 @@ class Line:
     names: tuple[str, ...]
     options: str = ""
     key: str = ""
+    plain: str = ""
+    """What stands before the key, without `cert-authority`."""
 
     @property
     def authority(self) -> bool:
         """It certifies others' keys: its names are not one person's."""
-        return any(word.lower() == "cert-authority" for word in self.options.split(","))
+        return any(word.lower() == _AUTHORITY for word in self.options.split(","))
 
     @property
     def blob(self) -> bytes:
@@ -59,7 +63,10 @@ def _line(number: int, text: str) -> Line:
     names = tuple(filter(None, ((named[1] or named[2] or "") if named else "").split(",")))
     if not found:
         return Line(number, text, names)
-    return Line(number, text, names, found["options"] or "", f"{found['type']} {found['key']}")
+    options = found["options"] or ""
+    others = ",".join(word for word in options.split(",") if word.lower() != _AUTHORITY)
+    principals = text[: found.end("quoted") + 1] if found["quoted"] is not None else text[: found.end("bare")]
+    return Line(number, text, names, options, f"{found['type']} {found['key']}", f"{principals} {others}".strip())
 
 
 def one_person(groups: Iterable[Iterable[str]]) -> dict[str, str]:

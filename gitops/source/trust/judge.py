@@ -13,15 +13,18 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 
 from gitops.errors import STAYS, Reason, SourceError, TowerosError
-from gitops.fleet import load_policy
+from gitops.fleet import key_mistakes, load_policy
+from gitops.fleet.signers import ALLOWED, OPENPGP, REVOKED, nobody_for, too_few
 from gitops.model import BlobRef, Policy, Revision, Sign, Tree
 from gitops.source.clone.commits import Clone
 from gitops.source.trust.deployed import Deployed
 from gitops.source.trust.objects import Signed
-from gitops.source.trust.rules import accept, check_rollback, judging, policy_state
+from gitops.source.trust.rules import accept, check_rollback, judging, only_removes, policy_state
 from gitops.source.trust.signatures import FirstKeys, Trust
 from gitops.source.trust.signers import NamedCommit, Signers, signed_commit
 
+MAX_TOLD = 20
+"""Mistakes in keys/ that a refusal names."""
 AHEAD = 86400
 """Seconds that a commit's date may be ahead of our clock: boxes without a clock believe it."""
 
@@ -59,6 +62,7 @@ class Judge:
         head = signed_commit(self.clone, named.commit)  # never two signatures, whoever is asked for one
         judged = judging(self.deployed.policy if self.deployed else None, new, first_signers=self.first.named)
         vouched = Signers(self.clone, self._trust(new, tree)).of(judged, named, last)
+        self._check_lockout(new, tree)
         self.heard.extend(vouched.refused)
         evidence = self.keep([head, *([named.tag] if named.tag else []), *vouched.approvals])
         return replace(revision, signers=vouched.names, evidence=evidence)
@@ -81,7 +85,42 @@ class Judge:
         related = descends or self.clone.related(revision.commit, last.commit)
         accept(last, revision, descends=descends, raised=self._raised, related=related)
         if not self._raised:
-            check_rollback(self.deployed.policy, policy_state(new, tree.entries()), self.deployed.states)
+            state, removes = policy_state(new, tree.entries()), self._only_removes(new, tree)
+            check_rollback(self.deployed.policy, state, self.deployed.states, removes=removes)
+
+    def _only_removes(self, new: Policy, tree: Tree) -> bool:
+        """Whether a state of trust is the deployed one without some people: taking somebody out brings nothing back,
+        also where the list is then what it was before they came."""
+        deployed = self.deployed
+        if deployed is None or not self.clone.has(deployed.revision.commit):
+            return False
+        before = self.clone.files(deployed.revision.commit)
+        old, now = Trust.of_tree(before), Trust.of_tree(tree)
+        gone = old.names() - now.names()
+        fewer = now.within(old) and _other_keys(tree) <= _other_keys(before)
+        return fewer and only_removes(deployed.policy, new, gone)
+
+    def _check_lockout(self, new: Policy, tree: Tree) -> None:
+        """Where keys or policy change, enough of the listed people could sign the next commit, today.
+
+        Raises:
+            SourceError: they could not.
+        """
+        state = policy_state(new, tree.entries())
+        if new.sign is Sign.none or (self.deployed and self.deployed.states[-1:] == (state,)):
+            return
+        said = [str(problem) for problem in key_mistakes(tree)[:MAX_TOLD]]
+        trust = Trust.of_tree(tree).or_else(self.first.trust())
+        able = trust.prove().able if not said else []
+        if not said:
+            limited = {name for limit in new.limits for name in limit.signers}
+            said = [too_few(new.threshold, limited, able, trust.people())]
+            nobody = nobody_for([rule.signers for rule in new.rules], able)
+            said += [f"none of {', '.join(signers)} could sign today" for signers in nobody if signers]
+        if any(said):
+            message = f"the next commit could not be signed by enough of {trust.place}: {'; '.join(filter(None, said))}"
+            hint = f"put that right in the same commit; {STAYS}"
+            raise SourceError(message, hint=hint, reason=Reason.locked_out)
 
     def _sequence(self, commit: str) -> int:
         """Ancestors of a commit, itself included; counted on from the last deployed one where that is an ancestor."""
@@ -102,6 +141,13 @@ class Judge:
             return first  # another history was accepted knowingly, and the clone was lost
         ours = Trust.of_tree(self.clone.files(deployed.revision.commit)).or_else(first)
         if self._raised:
-            return ours.joined(first)  # the way back in when keys/ locks everybody out
+            return ours.readable().joined(first)  # the way back in when keys/ locks everybody out
         turning_on = deployed.policy.sign is Sign.none and new.sign is not Sign.none
         return Trust.of_tree(tree) if tree and turning_on and not ours else ours
+
+
+def _other_keys(tree: Tree) -> set[tuple[str, str]]:
+    """Files of `keys/` that are no lists of people, with their content: packages' and images' keys."""
+    people = (ALLOWED, REVOKED)
+    ours = ((path, entry.id) for path, entry in tree.entries().items() if path.startswith("keys/"))
+    return {(path, id_) for path, id_ in ours if path not in people and not path.startswith(OPENPGP)}

@@ -10,11 +10,9 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from gitops.errors import STAYS, ProcessError, Reason, SourceError
-from gitops.process import run
+from gitops.errors import STAYS, Reason, SourceError
+from gitops.fleet.keys import gpg
 
-TIMEOUT = 30.0
-"""Seconds for one call of gpg."""
 REFUSALS = {
     "REVKEYSIG": (Reason.revoked_key, "is signed by a revoked key"),
     "EXPKEYSIG": (Reason.expired_key, "is signed by an expired key"),
@@ -34,15 +32,15 @@ def check(
     """
     with tempfile.TemporaryDirectory(prefix="toweros-") as folder:
         home = Path(folder)
-        gpg = _gpg(home)
+        words = gpg.command(home)
         owners: dict[str, tuple[str, ...]] = {}
         for owner, key in keys:
             if key.strip():  # what `gpg --export` writes for a name that it does not know: it must lock out nobody
-                owners |= {each: (*owners.get(each, ()), owner) for each in _primaries(gpg, owner, key)}
+                owners |= {each: (*owners.get(each, ()), owner) for each in _primaries(words, owner, key)}
         (home / "signature").write_bytes(signature)
         # `!` stops the clock there (gpg(1)).
         when = [f"--faked-system-time={datetime.fromtimestamp(at, UTC):%Y%m%dT%H%M%S}!"] if at is not None else []
-        talk = _ask([*gpg, *when, "--verify", str(home / "signature"), "-"], payload)
+        talk = gpg.ask([*words, *when, "--verify", str(home / "signature"), "-"], payload)
     return _verdict(name, talk, owners)
 
 
@@ -51,51 +49,29 @@ def identities(keys: Sequence[tuple[str, bytes]]) -> list[tuple[str, ...]]:
     return [(name, *_marks(key)) for name, key in keys if key.strip()]
 
 
-def _gpg(home: Path) -> list[str]:
-    gpg = ["gpg", "--homedir", str(home), "--batch", "--no-tty", "--quiet", "--no-autostart", "--disable-dirmngr"]
-    # `--trust-model always`: whom we believe stands in keys/, not in gpg's web of trust.
-    return [*gpg, "--no-auto-key-retrieve", "--trust-model", "always", "--status-fd", "1"]
-
-
 def _marks(key: bytes) -> list[str]:
     with tempfile.TemporaryDirectory(prefix="toweros-") as folder:
-        gpg = _gpg(Path(folder))
-        _ask([*gpg, "--import"], key)  # `--show-keys` would say nothing of a file with an expired key
-        rows = [line.split(":") for line in _ask([*gpg, "--with-colons", "--list-keys"], b"").splitlines()]
+        words = gpg.command(Path(folder))
+        gpg.ask([*words, "--import"], key)  # `--show-keys` would say nothing of a file with an expired key
+        rows = [line.split(":") for line in gpg.ask([*words, "--with-colons", "--list-keys"], b"").splitlines()]
     addresses = [mail for row in rows if row[0] == "uid" for mail in re.findall(r"<([^<>\s]+@[^<>\s]+)>", row[9])]
     return [*(row[9] for row in rows if row[0] == "fpr"), *addresses]
 
 
-def _primaries(gpg: list[str], owner: str, key: bytes) -> list[str]:
+def _primaries(words: list[str], owner: str, key: bytes) -> list[str]:
     """Import a key file; the fingerprints of its primary keys."""
-    talk = _ask([*gpg, "--import"], key)
+    talk = gpg.ask([*words, "--import"], key)
     # Each key that was in it, with its reason and the primary key's fingerprint (doc/DETAILS). `--show-keys` would need
     # a trust database as soon as one of them has expired, and there is none.
-    found = [row[2] for row in _status(talk) if row[0] == "IMPORT_OK"]
+    found = [row[2] for row in gpg.status(talk) if row[0] == "IMPORT_OK"]
     if not found:
         hint = f"export it with `gpg --armor --export`; {STAYS}"
         raise SourceError(f"openpgp/{owner}.asc holds no OpenPGP key: {talk}", hint=hint, reason=Reason.bad_key_file)
     return found
 
 
-def _ask(command: list[str], stdin: bytes) -> str:
-    """What gpg says, whatever its exit code: 2 also stands for an expired or revoked key."""
-    try:
-        return run(command, stdin=stdin, timeout=TIMEOUT).decode(errors="replace")
-    except ProcessError as error:
-        if error.code is None:
-            raise  # no verdict on the signature
-        return error.log
-
-
-def _status(talk: str) -> list[list[str]]:
-    """The machine-readable lines, as words: what happened, and what it is about."""
-    rows = [line.split()[1:] for line in talk.splitlines() if line.startswith("[GNUPG:] ")]
-    return [row for row in rows if row]
-
-
 def _verdict(name: str, talk: str, owners: dict[str, tuple[str, ...]]) -> tuple[str, ...]:
-    status = _status(talk)
+    status = gpg.status(talk)
     words = [row[0] for row in status]
     # A signature packet may stand beside another one in the same armour.
     if words.count("NEWSIG") > 1:

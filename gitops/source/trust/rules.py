@@ -11,7 +11,7 @@ way out is outside of the repository: whoever runs the controller raises `epoch`
 """
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache
 
@@ -164,13 +164,25 @@ def policy_of(row: Mapping[str, object]) -> Policy:
     return replace(Policy(rules=typed[0], limits=typed[1]), **values)  # type: ignore[arg-type]
 
 
-def check_rollback(old: Policy | None, state: str, states: Sequence[str]) -> None:
+def only_removes(old: Policy, new: Policy, gone: Collection[str]) -> bool:
+    """Whether a policy differs in nothing but people who are gone from it: a rule of theirs alone may go with them."""
+    struck = replace(old, rules=_without(old.rules, gone), limits=_without(old.limits, gone))
+    return source_part(new) in (source_part(old), source_part(struck))
+
+
+def _without(rules: Sequence[PathRule], gone: Collection[str]) -> tuple[PathRule, ...]:
+    left = (PathRule(each.paths, tuple(name for name in each.signers if name not in gone)) for each in rules)
+    return tuple(rule for rule in left if rule.signers)
+
+
+def check_rollback(old: Policy | None, state: str, states: Sequence[str], *, removes: bool = False) -> None:
     """`states`: every state of trust that was deployed, the present one last. A key that was withdrawn stays so.
+    `removes`: nothing comes back, for people are only taken out.
 
     Raises:
         SourceError: a former state comes back.
     """
-    if old and old.sign is not Sign.none and state in states[:-1] and state != states[-1]:
+    if old and old.sign is not Sign.none and state in states[:-1] and state != states[-1] and not removes:
         raise SourceError(
             "the policy and keys are those of an older state, which was replaced",
             hint=f"{STAYS}; write the new policy out in another way, or raise `epoch` in toweros.toml",

@@ -10,11 +10,12 @@ import re
 import tempfile
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from pathlib import Path, PurePath
+from pathlib import Path
 
 from gitops.errors import STAYS, ProcessError, Reason, SourceError
 from gitops.fleet.keys.listed import Line, groups, lines, one_person
-from gitops.fleet.signers import ALLOWED, REVOKED, openpgp_files
+from gitops.fleet.keys.proof import Proof
+from gitops.fleet.signers import Keys
 from gitops.model import Tree
 from gitops.process import run
 from gitops.source.trust import openpgp
@@ -39,6 +40,27 @@ class Trust:
     def __bool__(self) -> bool:
         lines = (line.strip() for line in self.ssh.splitlines())
         return bool(self.openpgp) or any(line and not line.startswith(b"#") for line in lines)
+
+    def names(self) -> set[str]:
+        """Everybody who is listed."""
+        return Keys(self.ssh, self.revoked, self.openpgp).names()
+
+    def within(self, other: "Trust") -> bool:
+        """Somebody is listed here, and nobody who is not there; whatever is revoked there is revoked here."""
+        fewer = _texts(self.ssh) <= _texts(other.ssh) and set(self.openpgp) <= set(other.openpgp)
+        return bool(self) and fewer and _texts(other.revoked) <= _texts(self.revoked)
+
+    def prove(self) -> Proof:
+        """Whose signature would count today."""
+        return Keys(self.ssh, self.revoked, self.openpgp).prove()
+
+    def readable(self) -> "Trust":
+        """Without what locks everybody out: damaged lines of the revoked keys, and files that hold no OpenPGP key."""
+        proof = self.prove()
+        revoked = enumerate(self.revoked.split(b"\n"), 1)
+        good = b"\n".join(text for number, text in revoked if number not in proof.broken)
+        bad = {fault.name for fault in proof.faults if not fault.line}
+        return replace(self, revoked=good, openpgp=tuple(each for each in self.openpgp if each[0] not in bad))
 
     def lines(self) -> list[Line]:
         """The lines of the allowed_signers file."""
@@ -74,10 +96,13 @@ class Trust:
     @classmethod
     def of_tree(cls, tree: Tree) -> "Trust":
         """What a fleet repo says in keys/."""
-        entries = tree.entries()
-        ssh, revoked = (tree.read(path) if path in entries else b"" for path in (ALLOWED, REVOKED))
-        keys = tuple((PurePath(path).stem, tree.read(path)) for path in openpgp_files(tree))
-        return cls(ssh, keys, revoked, "the fleet repo's keys/")
+        keys = Keys.of(tree)
+        return cls(keys.allowed, keys.openpgp, keys.revoked, "the fleet repo's keys/")
+
+
+def _texts(data: bytes) -> set[str]:
+    """The lines of a list, but for comments."""
+    return {line.text.strip() for line in lines(data)}
 
 
 @dataclass(frozen=True)
@@ -109,7 +134,7 @@ def signer(signed: Signed, trust: Trust, at: int | None = None) -> str:
 
 
 def names(signed: Signed, trust: Trust, at: int | None = None) -> tuple[str, ...]:
-    """All names under which the key that signed it is listed. `at`: Unix seconds at which the key is valid; None: now.
+    """All names under which the key that signed it is listed. `at`: Unix seconds at which it must be valid; None: now.
 
     Raises:
         SourceError: unsigned, signed by a key that is not allowed (any more), or the signature is bad; with a `reason`.
