@@ -60,6 +60,12 @@ def key_mistakes(tree: Tree) -> list[Problem]:
     return sorted(dict.fromkeys(problems))
 
 
+def rule_warnings(tree: Tree) -> list[str]:
+    """What the rules on paths leave open, in sentences."""
+    fleet = _read(tree, FLEET, FleetFile, [])
+    return signers.warnings(tree, fleet.content.source) if fleet else []
+
+
 def load_fleet(tree: Tree, platform: str = "linux/amd64") -> Fleet:
     """The whole fleet, validated.
 

@@ -27,7 +27,8 @@ from gitops.model import Tree
 from gitops.process import run
 from gitops.source import new_fleet
 from gitops.source.clone.bounds import FILE
-from gitops.source.clone.trees import FOLDER, GitTree, configure
+from gitops.source.clone.tree_objects import FOLDER
+from gitops.source.clone.trees import GitTree, configure
 from gitops.source.new_fleet import FORMAT, RECORD, VENDORED, editor_files, own, record
 from gitops.source.rollback import SIGNING
 

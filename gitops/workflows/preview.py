@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gitops.errors import FleetError, SourceError, TowerosError
-from gitops.fleet import load_fleet, load_policy
+from gitops.fleet import load_fleet, load_policy, rule_warnings
 from gitops.fleet.system_files import ROOT_JSON
 from gitops.model import Existing, Fleet, Inventory, Plan, Revision, Sign, Tree, building
 from gitops.plan import box_keys, plan, to_build
@@ -83,11 +83,12 @@ def _security(base: Side | None, head: Side, advisories: "Advisories | None") ->
 def _warnings(question: Question) -> tuple[str, ...]:
     """What is wrong with the fleet repo whatever this plan changes."""
     tree = question.head[1]
+    rules = tuple(rule_warnings(tree))
     if not (question.keys and ROOT_JSON in tree.entries()):
-        return ()
+        return rules
     from gitops.sign.roots.standing import behind  # with python-tuf, this takes long to load
 
-    return tuple(filter(None, [behind(question.keys, tree.read(ROOT_JSON))]))
+    return (*filter(None, [behind(question.keys, tree.read(ROOT_JSON))]), *rules)
 
 
 def changes(question: Question, store: "Store | None") -> Plan:

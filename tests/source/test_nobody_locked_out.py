@@ -6,7 +6,7 @@ import pytest
 
 from gitops.errors import FleetError, SourceError
 from gitops.fleet import key_mistakes, load_fleet
-from gitops.fleet.signers import Keys
+from gitops.fleet.keys.files import Keys
 from gitops.source import FolderTree
 from gitops.source.trust.judge import Judge
 from tests.kit.people import People

@@ -9,7 +9,6 @@ from gitops.fleet import load_policy
 from gitops.model import PathRule
 from gitops.source import Access, FolderTree
 from gitops.source.trust.objects import read
-from gitops.source.trust.rules import glob
 from tests.kit.people import People
 from tests.kit.trust import PgpStory, Story, following
 
@@ -334,13 +333,6 @@ def test_with_every_commit_each_signer_answers_for_their_own_paths(tmp_path: Pat
     story.commit("role: site\n", "ada", "boxes/a.yaml")
     story.commit("docs", "ben")
     story.refused("RuleNotMet")
-
-
-def test_globs() -> None:
-    assert glob("boxes/site-a/**").fullmatch("boxes/site-a/deep/x.yaml")
-    assert glob("boxes").fullmatch("boxes/x.yaml")
-    assert not glob("boxes/*.yaml").fullmatch("boxes/deep/x.yaml")
-    assert not glob("keys").fullmatch("keys-of-mine")
 
 
 @pytest.mark.parametrize(

@@ -242,3 +242,20 @@ def test_tags_that_lead_to_no_commit_stop_no_later_fetch(tags: Story) -> None:
         tags.tag(f"v1.1.{number}")
         assert tags.deploy() == f"v1.1.{number}"
     assert list(alarms(tags.source).values()) == ["TagOfNoCommit"] * 3
+
+
+@pytest.mark.parametrize(
+    ("url", "path"),
+    [
+        ("/srv/fleet.git", "/srv/fleet.git"),
+        ("fleet.git", "fleet.git"),
+        ("file:///srv/my%20fleet.git", "/srv/my fleet.git"),
+        ("file://localhost/srv/x", "/srv/x"),
+        ("ssh://git@host/x", None),
+        ("https://host/x", None),
+        ("git@host:fleet.git", None),
+        ("host:fleet.git", None),
+    ],
+)
+def test_which_remote_is_a_folder_of_this_machine(url: str, path: str | None) -> None:
+    assert Access(url).place == (Path(path) if path else None)

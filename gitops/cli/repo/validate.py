@@ -13,7 +13,7 @@ from rich.text import Text
 from gitops.builders.places import Places
 from gitops.cli.output import Output, OutputOption, emit, talk
 from gitops.errors import FleetError, Problem, TowerosError
-from gitops.fleet import key_mistakes, load_fleet
+from gitops.fleet import key_mistakes, load_fleet, rule_warnings
 from gitops.model import Fleet, Tree
 from gitops.source import FolderTree
 from gitops.workflows.composing.complaints import check
@@ -48,6 +48,8 @@ def validate(
         count = len(error.problems)
         talk.print(f"{count} mistake{'s' * (count != 1)}")
         raise typer.Exit(1) from error
+    for warning in rule_warnings(tree):
+        talk.print(f"warning: {warning}", markup=False)
     if output is not Output.table:
         emit([], output, str)
     if not asked:

@@ -22,6 +22,8 @@ MAX_DEPTH = 32
 MAX_LINK = 4096
 """Bytes of a link's target."""
 
+_PASSED_OVER = dict.fromkeys([*range(0x200C, 0x2010), *range(0x202A, 0x202F), *range(0x206A, 0x2070), 0xFEFF])
+"""Letters that HFS+ leaves out of a name when it compares (Git's utf8.c)."""
 FILE, PROGRAM, LINK, SUBMODULE = 0o100644, 0o100755, 0o120000, 0o160000
 
 
@@ -37,13 +39,19 @@ def check_path(path: str) -> None:
             hint=f"use at most {MAX_DEPTH} folders",
             reason=Reason.bad_path,
         )
-    # In any case: on some file systems `.GIT` is `.git` (CVE-2014-9390).
-    if any(part in ("", ".", "..") or part.lower() == ".git" for part in parts):
+    if any(part in ("", ".", "..") or _is_git(part) for part in parts):
         raise SourceError(
             f"{path!r}: no part of a path may be empty, `.`, `..` or `.git`", hint="rename it", reason=Reason.bad_path
         )
     if any(ord(letter) < 32 or ord(letter) == 127 for letter in path):
         raise SourceError(f"{path!r}: the name holds a control character", hint="rename it", reason=Reason.bad_path)
+
+
+def _is_git(part: str) -> bool:
+    """Whether some file system takes a name for `.git` (CVE-2014-9390): in any case, with letters that HFS+ passes
+    over, and on NTFS as `git~1`, with dots and spaces at the end, or with a stream's name."""
+    plain = part.translate(_PASSED_OVER).lower().partition(":")[0].rstrip(" .")
+    return plain in (".git", "git~1")
 
 
 def check_link(path: str, target: bytes) -> None:

@@ -38,7 +38,9 @@ def place(url: str) -> Path | None:
     """The folder that a URL means; None: it is none of this machine."""
     if url.startswith("file://"):
         return Path(unquote(url.removeprefix("file://").removeprefix("localhost")))
-    return None if "://" in url or SCP.fullmatch(url) else Path(url)
+    # As git: what has a colon before its first slash is a host and a path, unless there is such a file.
+    elsewhere = "://" in url or SCP.fullmatch(url) or (":" in url.partition("/")[0] and not Path(url).exists())
+    return None if elsewhere else Path(url)
 
 
 def heads(folder: Path) -> tuple[list[Head], str]:

@@ -8,10 +8,14 @@ like that, so fetching it again would help nobody.
 """
 
 import re
+from collections import deque
 
 import pygit2
+from pygit2.enums import ObjectType
 
 from gitops.errors import STAYS, Reason, SourceError
+from gitops.source.clone.bounds import SUBMODULE
+from gitops.source.clone.tree_objects import FOLDER, members
 
 MAX_LOOKED_AT = 2_000_000
 FAILURES = (pygit2.GitError, KeyError, ValueError)
@@ -22,30 +26,48 @@ _LEADS = re.compile(rb"^(?:parent|object|tree) ([0-9a-f]{40})$", re.MULTILINE)
 def malformed(repository: pygit2.Repository, ref: str, identity: str) -> SourceError | None:
     """The first object in the history of `identity`, which is what `ref` names, that is whole, and none that Git
     knows."""
-    seen, waiting = {identity}, [identity]
+    seen, waiting = {identity}, deque([identity])
     while waiting and len(seen) < MAX_LOOKED_AT:
-        each = waiting.pop(0)
+        each = waiting.popleft()
         try:
             kind, data = repository.odb.read(pygit2.Oid(hex=each))
         except FAILURES:
             return None
         try:
-            _read(repository[pygit2.Oid(hex=each)])
-        except FAILURES as error:
+            leads = _of_tree(repository, data) if kind == ObjectType.TREE else _of_other(repository, each, data)
+        except (SourceError, *FAILURES) as error:
             why = str(error).strip("'\"").removeprefix(f"{each}: ")
-            name = pygit2.enums.ObjectType(kind).name.lower()
+            reason = error.reason if isinstance(error, SourceError) else Reason.bad_object
+            name = ObjectType(kind).name.lower()
             hint = f"make it again with `git`; {STAYS}"
-            return SourceError(f"{ref}: {name} {each} cannot be read: {why}", hint=hint, reason=Reason.bad_object)
-        if kind in (pygit2.enums.ObjectType.COMMIT, pygit2.enums.ObjectType.TAG):
-            leads = [match.decode() for match in _LEADS.findall(data.partition(b"\n\n")[0])]
-            waiting += [lead for lead in leads if lead not in seen]
-            seen.update(leads)
+            return SourceError(f"{ref}: {name} {each} cannot be read: {why}", hint=hint, reason=reason)
+        waiting += [lead for lead in dict.fromkeys(leads) if lead not in seen]
+        seen.update(leads)
     return None
 
 
-def _read(thing: pygit2.Object) -> None:
-    """Ask for all that we ever ask for."""
+def _of_tree(repository: pygit2.Repository, data: bytes) -> list[str]:
+    """The folders in a folder. Raises SourceError for one that Git would not write."""
+    rows, folders = list(members("", data)), list[str]()
+    for row in rows:
+        wanted = ObjectType.TREE if row.mode == FOLDER else ObjectType.BLOB
+        there = row.mode != SUBMODULE and pygit2.Oid(hex=row.id) in repository.odb
+        if there and repository.odb.read_header(pygit2.Oid(hex=row.id))[0] != wanted:
+            message = f"{row.name}: is listed as a {wanted.name.lower()}, and is none"
+            raise SourceError(message, reason=Reason.bad_object)
+        folders += [row.id] if row.mode == FOLDER else []
+    return folders
+
+
+def _of_other(repository: pygit2.Repository, identity: str, data: bytes) -> list[str]:
+    """Where a commit or a tag leads to, once it gave all that we ever ask for."""
+    thing = repository[pygit2.Oid(hex=identity)]
     if isinstance(thing, pygit2.Commit):
-        _ = (thing.commit_time, thing.raw_message, thing.parent_ids, thing.peel(pygit2.Tree))
-    if isinstance(thing, pygit2.Tag):
+        _ = (thing.commit_time, thing.raw_message, thing.parent_ids, thing.tree_id)
+        if (tree := thing.tree_id) in repository.odb and repository.odb.read_header(tree)[0] != ObjectType.TREE:
+            raise SourceError(f"its tree {tree} is none", reason=Reason.bad_object)
+    elif isinstance(thing, pygit2.Tag):
         thing.get_object()
+    else:
+        return []
+    return [match.decode() for match in _LEADS.findall(data.partition(b"\n\n")[0])]

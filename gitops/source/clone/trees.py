@@ -14,12 +14,12 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import pygit2
+from pygit2.enums import ObjectType
 
-from gitops.errors import SourceError
+from gitops.errors import Reason, SourceError
 from gitops.model import Entry
 from gitops.source.clone.bounds import FILE, LINK, MAX_DEPTH, PROGRAM, SUBMODULE, Bounds, check_link
-
-FOLDER = 0o040000
+from gitops.source.clone.tree_objects import FOLDER, MAX_TREE, members
 
 
 def object_id(kind: str, data: bytes) -> str:
@@ -62,35 +62,44 @@ class GitTree:
 
     def __init__(self, repository: pygit2.Repository, commit: str, damaged: Callable[[], None] = lambda: None) -> None:
         self._repository, self._damaged = repository, damaged
-        self._root = repository[pygit2.Oid(hex=commit)].peel(pygit2.Tree)
+        self._folders = {"": str(repository[pygit2.Oid(hex=commit)].peel(pygit2.Commit).tree_id)}
         self._entries: dict[str, Entry] = {}
         bounds = Bounds()
-        for entry in self._walk(self._root, "", bounds):
+        for entry in self._walk("", bounds):
             bounds.add(entry.path, entry.mode, entry.size)
-            # `git fsck` calls it duplicateEntries; two readers would see two different files.
-            if entry.path in self._entries:
-                raise SourceError(f"{entry.path}: is there twice", hint="write the tree again with `git add`")
             if entry.mode == LINK:
                 check_link(entry.path, repository[pygit2.Oid(hex=entry.id)].read_raw())
             self._entries[entry.path] = entry
 
-    def _walk(self, tree: pygit2.Tree, folder: str, bounds: Bounds) -> Iterator[Entry]:
-        for child in tree:
-            name = child.raw_name
-            if name is None:
-                raise SourceError(f"{folder}: holds a file without a name", hint="write the tree again with `git add`")
-            try:
-                path = folder + name.decode()
-            except UnicodeDecodeError:
-                raise SourceError(f"{folder}{name!r}: the name is not UTF-8", hint="rename it") from None
-            mode = int(child.filemode)
-            if isinstance(child, pygit2.Tree):
+    def _walk(self, folder: str, bounds: Bounds) -> Iterator[Entry]:
+        for member in members(folder, self._tree(folder)):
+            path = folder + member.name
+            if member.mode == FOLDER:
                 bounds.enter(path)
-                yield from self._walk(child, path + "/", bounds)
+                self._folders[path] = member.id
+                yield from self._walk(path + "/", bounds)
             else:
                 # A submodule's commit is in another repository: there is no object to ask.
-                size = 0 if mode == SUBMODULE else self._repository.odb.read_header(child.id)[1]
-                yield Entry(path, mode, str(child.id), size)
+                size = 0 if member.mode == SUBMODULE else self._header(path, member.id, ObjectType.BLOB)
+                yield Entry(path, member.mode, member.id, size)
+
+    def _tree(self, folder: str) -> bytes:
+        """A folder's object: read as it is, for libgit2 overlooks what Git would not write."""
+        identity = self._folders[folder.rstrip("/")]
+        if self._header(folder, identity, ObjectType.TREE) > MAX_TREE:
+            hint = "split the repo, or ignore what was built"
+            raise SourceError(f"{folder}: too many files", hint=hint, reason=Reason.too_many)
+        data: bytes = self._repository.odb.read(pygit2.Oid(hex=identity))[1]
+        return data
+
+    def _header(self, path: str, identity: str, wanted: ObjectType) -> int:
+        """The size of an object, which is to be of this kind."""
+        kind, size = self._repository.odb.read_header(pygit2.Oid(hex=identity))
+        if kind != wanted:
+            what = "a file" if wanted == ObjectType.BLOB else "a folder"
+            hint = "write the tree again with `git add`"
+            raise SourceError(f"{path}: is listed as {what}, and is none", hint=hint, reason=Reason.bad_object)
+        return int(size)
 
     def entries(self) -> Mapping[str, Entry]:
         return self._entries
@@ -104,12 +113,7 @@ class GitTree:
             raise SourceError(f"{path}: the clone is damaged", hint="it is fetched again at the next pass") from error
 
     def tree_id(self, folder: str) -> str:
-        if not folder:
-            return str(self._root.id)
-        tree = self._root[folder]
-        if not isinstance(tree, pygit2.Tree):
-            raise KeyError(folder)
-        return str(tree.id)
+        return self._folders[folder.strip("/")]
 
 
 class FolderTree:

@@ -14,7 +14,8 @@ from dataclasses import dataclass, field, replace
 
 from gitops.errors import STAYS, Reason, SourceError, TowerosError
 from gitops.fleet import key_mistakes, load_policy
-from gitops.fleet.signers import ALLOWED, OPENPGP, REVOKED, nobody_for, too_few
+from gitops.fleet.keys.enough import nobody_for, too_few
+from gitops.fleet.keys.files import ALLOWED, OPENPGP, REVOKED
 from gitops.model import BlobRef, Policy, Revision, Sign, Tree
 from gitops.source.clone.commits import Clone
 from gitops.source.trust.deployed import Deployed

@@ -10,13 +10,12 @@ way out is outside of the repository: whoever runs the controller raises `epoch`
     check_limits(limits, changed paths, signers)                   -> nothing, or SourceError
 """
 
-import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
-from functools import lru_cache
 
 from gitops.errors import STAYS, Reason, SourceError
 from gitops.model import Entry, PathRule, Policy, Revision, Sign, canonical, sha256
+from gitops.model.paths.globs import glob
 
 
 def accept(last: Revision | None, new: Revision, *, descends: bool, raised: bool, related: bool = True) -> None:
@@ -117,14 +116,6 @@ def _within(patterns: Iterable[str], path: str) -> bool:
     """A limit means files: a folder that is called like one does not take along what is below it."""
     trust = path.split("/", maxsplit=1)[0] in TRUST
     return not trust and any(glob(pattern, below=False).fullmatch(path) for pattern in patterns)
-
-
-@lru_cache(maxsize=256)
-def glob(pattern: str, *, below: bool = True) -> re.Pattern[str]:
-    """`*` and `?` stay within a folder, `**` crosses; with `below`, a bare folder means all that is below it."""
-    parts = {"**": ".*", "*": "[^/]*", "?": "[^/]"}
-    words = re.split(r"(\*\*|\*|\?)", pattern)
-    return re.compile("".join(parts.get(word, re.escape(word)) for word in words) + "(/.*)?" * below, re.DOTALL)
 
 
 def changed_paths(old: Mapping[str, Entry], new: Mapping[str, Entry]) -> set[str]:

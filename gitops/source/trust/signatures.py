@@ -13,9 +13,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from gitops.errors import STAYS, ProcessError, Reason, SourceError
+from gitops.fleet.keys.files import Keys
 from gitops.fleet.keys.listed import Line, groups, lines, one_person
 from gitops.fleet.keys.proof import Proof
-from gitops.fleet.signers import Keys
 from gitops.model import Tree
 from gitops.process import run
 from gitops.source.trust import openpgp

@@ -11,7 +11,7 @@ import re
 from dataclasses import replace
 
 from gitops.errors import FleetError, Reason, SourceError, TowerosError
-from gitops.fleet.signers import ALLOWED
+from gitops.fleet.keys.files import ALLOWED
 from gitops.model import Policy, Sign
 from gitops.sign.commits import PRINCIPAL, CommitKey
 from gitops.source.clone.pushing import PushClone

@@ -1,0 +1,83 @@
+"""The files of a fleet repo's `keys/` that say who is listed.
+
+In: a tree. Out: their bytes as `Keys`; what is in the folder for nothing, as `Problem`s with the fix.
+
+    Keys.of(tree).names()                 # {"ada", "ben"}
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import PurePath
+
+from gitops.errors import Problem
+from gitops.fleet.keys.listed import lines
+from gitops.fleet.keys.proof import Fault, Proof, prove
+from gitops.model import Tree
+
+ALLOWED, REVOKED, OPENPGP = "keys/allowed_signers", "keys/revoked_keys", "keys/openpgp/"
+LINK = 0o120000
+_OTHER_NAMES = (".gpg", ".pgp", ".key", ".pub")
+
+
+@dataclass(frozen=True)
+class Keys:
+    """The bytes that say who is listed."""
+
+    allowed: bytes = b""
+    revoked: bytes = b""
+    openpgp: tuple[tuple[str, bytes], ...] = ()
+
+    @classmethod
+    def of(cls, tree: Tree) -> "Keys":
+        """What a fleet repo says in keys/."""
+        entries = tree.entries()
+        allowed, revoked = (tree.read(path) if path in entries else b"" for path in (ALLOWED, REVOKED))
+        return cls(allowed, revoked, tuple((PurePath(path).stem, tree.read(path)) for path in openpgp_files(tree)))
+
+    def names(self) -> set[str]:
+        """Principals (ssh-keygen(1)), and the names of the OpenPGP key files."""
+        return {name for line in lines(self.allowed) for name in line.names} | {name for name, _ in self.openpgp}
+
+    def prove(self) -> Proof:
+        """Whose signature would count today."""
+        return prove(self.allowed, self.revoked, self.openpgp)
+
+
+def openpgp_files(tree: Tree) -> list[str]:
+    """The paths of the OpenPGP keys."""
+    return sorted(path for path in tree.entries() if path.startswith(OPENPGP) and path.endswith(".asc"))
+
+
+def misplaced(tree: Tree) -> Iterator[Problem]:
+    """Links, and names that nothing reads."""
+    for path, entry in sorted(tree.entries().items()):
+        within = path in ("keys", ALLOWED, REVOKED, OPENPGP.rstrip("/")) or path.startswith(OPENPGP)
+        if entry.mode == LINK and within:
+            yield Problem(path, 1, 1, "is a link: nobody would be listed by it", "write the file itself")
+        elif path.startswith(OPENPGP) and path.endswith(_OTHER_NAMES):
+            hint = f"export it with `gpg --armor --export` as {PurePath(path).with_suffix('.asc')}"
+            yield Problem(path, 1, 1, "is not read: OpenPGP keys are NAME.asc", hint)
+
+
+def broken(proof: Proof) -> Iterator[Problem]:
+    hint = "write the key alone, as in a .pub file: ssh-ed25519 AAAA..."
+    for number in proof.broken:
+        yield Problem(REVOKED, number, 1, "not an SSH public key: every signature would count as revoked", hint)
+
+
+def told(fault: Fault) -> Problem:
+    if not fault.line:
+        hint = "export it again with `gpg --armor --export`, or remove the file"
+        return Problem(f"{OPENPGP}{fault.name}.asc", 1, 1, f"{fault.why}: nothing that {fault.name} signs counts", hint)
+    return Problem(ALLOWED, fault.line, 1, f"this line counts for nothing: {fault.why}", _way_out(fault.why))
+
+
+def _way_out(why: str) -> str:
+    """What to do about what ssh-keygen says."""
+    if "namespace" in why:
+        return 'write namespaces="git", or remove the line'
+    if "revoked" in why:
+        return f"list another key, or take this one out of {REVOKED}"
+    if "expired" in why or "not yet valid" in why:
+        return "set other dates, or remove the line"
+    return 'one line for each: ada namespaces="git" ssh-ed25519 AAAA...'

@@ -1,0 +1,1 @@
+"""Paths of a fleet repo, and the patterns that people write for them."""
