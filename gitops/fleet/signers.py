@@ -16,10 +16,12 @@ from gitops.fleet.documents.yaml import Document
 from gitops.fleet.keys.enough import nobody_for, too_few
 from gitops.fleet.keys.files import ALLOWED, Keys, broken, misplaced, told
 from gitops.fleet.keys.listed import groups, lines, one_person
-from gitops.fleet.keys.proof import MAX_KEYS
 from gitops.fleet.schema import SourceRules
 from gitops.model import Sign, Tree
 from gitops.model.paths.globs import glob
+
+WORTH = 500_000
+"""So many comparisons of a pattern with a path a warning may cost: a stranger's pull request is warned, too."""
 
 
 def names(tree: Tree) -> set[str]:
@@ -32,8 +34,8 @@ def lockouts(tree: Tree, document: Document, rules: SourceRules) -> Iterator[Pro
     keys = Keys.of(tree)
     yield from misplaced(tree)
     people = keys.names()
-    if len(lines(keys.allowed)) + len(keys.openpgp) > MAX_KEYS:
-        yield Problem(ALLOWED, 1, 1, f"more than {MAX_KEYS} keys", "list those who sign")
+    if keys.too_many:
+        yield keys.too_many
         return
     proof = keys.prove()
     yield from broken(proof)
@@ -67,7 +69,7 @@ def lockouts(tree: Tree, document: Document, rules: SourceRules) -> Iterator[Pro
 def today(tree: Tree, document: Document, rules: SourceRules) -> Iterator[Problem]:
     """What time has done to single keys: a mistake where keys or policy change, and a reminder elsewhere."""
     keys = Keys.of(tree)
-    if not keys.names():
+    if keys.too_many or not keys.names():
         return
     proof = keys.prove()
     yield from (told(fault) for fault in proof.faults if fault.passing)
@@ -82,7 +84,7 @@ def warnings(tree: Tree, rules: SourceRules) -> list[str]:
     if rules.sign is Sign.none or not rules.rules:
         return []
     paths = sorted(tree.entries())
-    patterns = dict.fromkeys(pattern for rule in rules.rules for pattern in rule.paths)
+    patterns = list(dict.fromkeys(pattern for rule in rules.rules for pattern in rule.paths))[: WORTH // len(paths)]
     told = [
         f"fleet.yaml: source.rules: `{pattern}` covers no file: globs are gitignore's, from the top of the repo on"
         for pattern in patterns

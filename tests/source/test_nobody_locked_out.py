@@ -282,3 +282,22 @@ def test_what_locks_everybody_out_is_told_by_the_whole_fleet_s_check(listed: Sto
     (listed.remote.work / ALLOWED).write_text(listed.people.allowed("ada", options='valid-before="20200101"'))
     with pytest.raises(FleetError, match="key has expired"):
         load_fleet(FolderTree(listed.remote.work))
+
+
+@pytest.mark.parametrize(
+    ("files", "said"),
+    [
+        ({ALLOWED: b"ada ssh-ed25519 AAAA\n" * 501}, f"{ALLOWED}:1:1: more than 500 keys"),
+        ({f"keys/openpgp/p{n}.asc": b"x" for n in range(65)}, "keys/openpgp/:1:1: more than 64 OpenPGP keys"),
+        ({"keys/openpgp/p.asc": bytes(257 << 10)}, "keys/openpgp/p.asc:1:1: more than 256 KiB"),
+    ],
+    ids=["lines", "files", "bytes"],
+)
+def test_a_stranger_s_list_is_not_asked_about_without_end(
+    tmp_path: Path, files: dict[str, bytes], said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Keys, "prove", None)
+    for path, data in ({"fleet.yaml": b"source: {sign: head}\n"} | files).items():
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / path).write_bytes(data)
+    assert [str(problem).partition(";")[0] for problem in key_mistakes(FolderTree(tmp_path))] == [said]

@@ -11,7 +11,7 @@ from pathlib import PurePath
 
 from gitops.errors import Problem
 from gitops.fleet.keys.listed import lines
-from gitops.fleet.keys.proof import Fault, Proof, prove
+from gitops.fleet.keys.proof import MAX_FILE, MAX_FILES, MAX_KEYS, Fault, Proof, prove
 from gitops.model import Tree
 
 ALLOWED, REVOKED, OPENPGP = "keys/allowed_signers", "keys/revoked_keys", "keys/openpgp/"
@@ -38,6 +38,19 @@ class Keys:
         """Principals (ssh-keygen(1)), and the names of the OpenPGP key files."""
         return {name for line in lines(self.allowed) for name in line.names} | {name for name, _ in self.openpgp}
 
+    @property
+    def too_many(self) -> Problem | None:
+        """More than ssh-keygen and gpg are asked about."""
+        if len(self.openpgp) > MAX_FILES:
+            return Problem(OPENPGP, 1, 1, f"more than {MAX_FILES} OpenPGP keys", "list those who sign")
+        large = next((name for name, key in self.openpgp if len(key) > MAX_FILE), "")
+        if large:
+            hint = "export it with `gpg --armor --export-options export-minimal --export`"
+            return Problem(f"{OPENPGP}{large}.asc", 1, 1, f"more than {MAX_FILE >> 10} KiB", hint)
+        if len(lines(self.allowed)) > MAX_KEYS:
+            return Problem(ALLOWED, 1, 1, f"more than {MAX_KEYS} keys", "list those who sign")
+        return None
+
     def prove(self) -> Proof:
         """Whose signature would count today."""
         return prove(self.allowed, self.revoked, self.openpgp)
@@ -61,7 +74,7 @@ def misplaced(tree: Tree) -> Iterator[Problem]:
 
 def broken(proof: Proof) -> Iterator[Problem]:
     hint = "write the key alone, as in a .pub file: ssh-ed25519 AAAA..."
-    for number in proof.broken:
+    for number in proof.broken[:MAX_KEYS]:
         yield Problem(REVOKED, number, 1, "not an SSH public key: every signature would count as revoked", hint)
 
 

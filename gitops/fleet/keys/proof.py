@@ -22,7 +22,8 @@ from gitops.process import run
 NAMESPACE = "git"
 TIMEOUT = 30.0
 """Seconds for one call of ssh-keygen."""
-MAX_KEYS = 500
+MAX_KEYS, MAX_FILES, MAX_FILE = 500, 64, 256 << 10
+"""Keys of a list, OpenPGP files, and bytes of one: a stranger's pull request is asked about, too."""
 MAX_LINE = 16 << 10
 """Bytes: ssh-keygen(1) reads 8 KiB of a key."""
 HOLDS = 600
