@@ -42,10 +42,11 @@ bench: install ## After a demo: speed and size, as ratios against a named peer
 	$(BIN)/python bench/noop_poll.py --config $(DEMO)/toweros.toml
 	$(BIN)/python bench/plan.py
 
-soak: install ## Hours, as root: power cuts at every write of an update, a thousand boxes, hostile requests, mutants, every package of pkg/ built twice
+soak: install ## Hours, as root: power cuts at every write of an update, a thousand boxes, hostile requests, made-up tars, mutants, every package of pkg/ built twice
 	$(BIN)/python bench/power_cuts.py
 	$(BIN)/python bench/boxes.py
 	$(BIN)/python bench/hostile_requests.py
+	$(BIN)/python bench/tars.py
 	$(BIN)/python bench/mutants/mutate.py
 	$(BIN)/python bench/twice.py
 

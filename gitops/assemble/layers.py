@@ -1,20 +1,22 @@
 """OCI layer tars become EROFS layers, named by their verity root (docs/formats.md, "Layer").
 
-In: a layer's uncompressed tar. Out: a `Layer`, its image in `store.layers`. Rules: made straight from the tar by the
-toolbox's mkfs.erofs, never unpacked; the same content gives the same bytes, whatever the order of the tar; what was
-made once is found by (diff id, recipe). A tar that a container runtime would not unpack is refused.
+In: a layer's uncompressed tar. Out: a `Layer`, its image in `store.layers`. Rules: never unpacked; the tar is read
+once, by us (`tars`); the toolbox's mkfs.erofs gets a canonical tar of what was read, and what it makes is read again
+and compared; the same content gives the same bytes, whatever the order of the tar; what was made once is found by (diff
+id, recipe). A tar that a container runtime would not unpack is refused.
 
     Layers(store, toolbox, recipe=1).of_blob(diff_id)  ->  Layer(root="5c1e...", size=4194304)
 """
 
-import shutil
-import tarfile
 import tempfile
 from collections.abc import Callable
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 import structlog
 
+from gitops.assemble.tars.canonical import write
+from gitops.assemble.tars.compare import check_image
+from gitops.assemble.tars.reader import reading
 from gitops.assemble.toolbox import Toolbox, Workspace
 from gitops.assemble.verity import root_hash
 from gitops.errors import AssembleError, ProcessError
@@ -26,9 +28,7 @@ log = structlog.get_logger(__name__)
 UUID = "74f53e17-6c61-5965-8e31-6572656c6179"
 OPTIONS = ("--quiet", "--tar=f", "--aufs", "-T0", "--all-time", "-Enoinline_data", f"-U{UUID}")
 IMAGE = "layer.erofs"
-ROOT_ENTRY = tarfile.TarInfo("./")
-"""Goes first: without it mkfs.erofs makes the root 0777, which sshd refuses. The tar's own entry, if any, wins."""
-ROOT_ENTRY.type, ROOT_ENTRY.mode = tarfile.DIRTYPE, 0o755
+CANONICAL = "layer.tar"
 
 
 class Layers:
@@ -80,47 +80,29 @@ def make_layer(work: Workspace, tar: Path) -> Layer:
     """Make the EROFS image `IMAGE` in a workspace and name it.
 
     Raises:
-        AssembleError: see `check_tar`; or mkfs.erofs refuses the tar.
+        AssembleError: see `check_tar`; or mkfs.erofs refuses the tar, or makes something else of it.
     """
-    check_tar(tar)
-    with work.path("layer.tar").open("wb") as stream, tar.open("rb") as source:
-        stream.write(ROOT_ENTRY.tobuf(tarfile.USTAR_FORMAT))
-        shutil.copyfileobj(source, stream)
-    # `--aufs`: `.wh.` files become what overlayfs takes for a whiteout.
-    try:
-        work.run(["mkfs.erofs", *OPTIONS, IMAGE, "layer.tar"])
-    except ProcessError as error:
-        raise AssembleError(f"{tar.name}: mkfs.erofs: {error.message}") from error
+    with reading(tar) as contents:
+        if "" in contents.opaque:
+            hint = "build the image without `.wh..wh..opq` in its root"
+            raise AssembleError(f"{tar.name} hides every layer below it, which the box's overlay cannot do", hint=hint)
+        with work.path(CANONICAL).open("wb") as stream:
+            write(contents, stream)
+        # `--aufs`: `.wh.` files become what overlayfs takes for a whiteout.
+        try:
+            work.run(["mkfs.erofs", *OPTIONS, IMAGE, CANONICAL])
+        except ProcessError as error:
+            raise AssembleError(f"{tar.name}: mkfs.erofs: {error.message}") from error
+        check_image(contents, work.path(IMAGE))
+    work.path(CANONICAL).unlink()
     return Layer(root_hash(work.path(IMAGE)), work.path(IMAGE).stat().st_size)
 
 
 def check_tar(tar: Path) -> None:
-    """Read every header of a layer tar before a tool does.
+    """Read a layer tar, and make nothing of it.
 
     Raises:
-        AssembleError: it is damaged or cut short, or a path leaves the root, or it holds a device node.
+        AssembleError: it is damaged or cut short, or a path leaves the root, or it holds what no layer may hold.
     """
-    try:
-        with tarfile.open(tar, "r:") as archive:
-            for member in archive:
-                _check_member(tar.name, member)
-            _check_end(tar, archive.offset)
-    except (tarfile.TarError, OSError, ValueError, EOFError) as error:
-        raise AssembleError(f"{tar.name} is not a whole tar: {error}", hint="build the package again") from error
-
-
-def _check_member(name: str, member: tarfile.TarInfo) -> None:
-    targets = [member.name, member.linkname] if member.islnk() else [member.name]
-    for target in targets:
-        if ".." in PurePosixPath(target).parts or target.startswith("/") or "\0" in target:
-            raise AssembleError(f"{name}: the path {target!r} leaves the layer")
-    if member.isdev() and not member.isfifo():
-        raise AssembleError(f"{name}: {member.name} is a device node", hint="drop it from the image; /dev is mounted")
-
-
-def _check_end(tar: Path, offset: int) -> None:
-    """Python's reader takes a damaged header for the end of the archive: only zeros may follow the last member."""
-    with tar.open("rb") as stream:
-        stream.seek(offset)
-        if stream.read(tarfile.BLOCKSIZE).strip(b"\0"):
-            raise AssembleError(f"{tar.name} is damaged near byte {offset}", hint="build the package again")
+    with reading(tar):
+        pass

@@ -21,7 +21,7 @@ from gitops.assemble.boot.pe import signed_digest
 from gitops.assemble.boot.uki import make_addon, make_uki
 from gitops.assemble.layers import Layers
 from gitops.assemble.root.tree import container_mounts, file_layer, tree_layer
-from gitops.assemble.tars import extract
+from gitops.assemble.tars import extract, folder_for_link
 from gitops.assemble.toolbox import Toolbox
 from gitops.errors import AssembleError
 from gitops.fleet.overlay import by_path
@@ -36,6 +36,7 @@ from gitops.model import (
     Mounted,
     Release,
     Revision,
+    Spec,
     building,
     canonical,
     sha256,
@@ -131,6 +132,7 @@ class Assembler:
         spec = replace(box.spec, files=by_path((*staged.files, *box.spec.files)) if box.apps else box.spec.files)
         kernel = self.kernel(spec.kernel, spec.kernel_binary or "kernel", spec.kernel_tar or "kernel.tar")
         init = [layer for name in spec.init for layer in self._image_layers(name)]
+        self._check_links(kernel, spec)
         own = [self._layers.of_tar(tree_layer(spec, self._images)), self._layers.of_tar(file_layer(box.files))]
         containers = [
             Mounted(path, target, self._image_layers(name))
@@ -151,6 +153,14 @@ class Assembler:
         """Kernel and modules of a LinuxKit kernel package."""
         refs = self._files(self._image(name), (binary, tar))
         return Kernel(refs[binary], refs[tar], self._layers.of_blob(refs[tar].sha256))
+
+    def _check_links(self, kernel: Kernel, spec: Spec) -> None:
+        """In an overlay a folder and a link of one name hide each other: /lib of the modules, or of the system."""
+        layers = [diff_id for name in spec.init for diff_id in self._image(name).layers]
+        tars = [self._store.blobs.path(digest) for digest in (kernel.modules.sha256, *layers)]
+        if all(tar.is_file() for tar in tars) and (path := folder_for_link(tars[0], tars[1:])):
+            hint = f"put them where /{path} leads, as in usr/lib/modules"
+            raise AssembleError(f"{spec.kernel} has its modules below /{path}, which is a link of init", hint=hint)
 
     def boot_files(self) -> Mapping[str, BlobRef]:
         """The bootloader package's files, by name (`BOOT_FILES`)."""

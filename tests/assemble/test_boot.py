@@ -112,7 +112,7 @@ def test_hard_links_stay_links(tmp_path: Path) -> None:
     assert tree["one"] == tree["two"] and tree["one"].inode
 
 
-@pytest.mark.parametrize("name", ["../x", "a/../../x", "/x"])
+@pytest.mark.parametrize("name", ["../x", "a/../../x", "/../x"])
 def test_paths_that_leave_the_tree_are_refused(tmp_path: Path, name: str) -> None:
     with pytest.raises(AssembleError, match="leaves"):
         tree_of([a_tar(tmp_path / "bad", {name: b""})])

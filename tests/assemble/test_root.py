@@ -177,6 +177,22 @@ def test_an_images_layers_are_merged_into_the_tar(tmp_path):
     assert f"{root}/gone" not in found
 
 
+def test_modules_go_where_the_links_of_init_lead(tmp_path):
+    """A kernel from elsewhere has lib/modules; in most systems /lib is a link."""
+    modules = tar(("lib/", b"", tarfile.DIRTYPE), ("lib/modules/a.ko", b"A", tarfile.REGTYPE))
+    image = tar(
+        ("kernel", b"K", tarfile.REGTYPE),
+        ("kernel.tar", modules, tarfile.REGTYPE),
+        ("usr/lib/", b"", tarfile.DIRTYPE),
+        ("lib", b"usr/lib", tarfile.SYMTYPE),
+    )
+    output = io.BytesIO()
+    write(Spec(kernel="x", cmdline="", init=("x",)), make_layout(tmp_path, [image]), output)
+    found = members(output.getvalue())
+    assert found["usr/lib/modules/a.ko"][1] == b"A"
+    assert found["lib"][0].issym() and "lib/modules/a.ko" not in found
+
+
 def test_a_damaged_or_missing_image_is_told(tmp_path):
     images = make_layout(tmp_path, [tar(("a", b"1", tarfile.REGTYPE))])
     with pytest.raises(AssembleError, match="no image y"):

@@ -8,16 +8,19 @@ the mount points that Docker makes; /etc/hosts and /etc/resolv.conf are LinuxKit
 """
 
 import io
+import os
 import stat
 import tarfile
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import BinaryIO
 
 from gitops.assemble.boot.cpio import Node
 from gitops.assemble.root.tree import Root, TreeEntry, layout, tar_info
 from gitops.assemble.tars import tree_of
+from gitops.assemble.tars.names import clean
+from gitops.assemble.tars.tree import Entry, Tree
 from gitops.errors import AssembleError
 from gitops.model import Spec
 from gitops.oci.layout import OciLayout
@@ -57,10 +60,11 @@ def write(spec: Spec, images: OciLayout, output: BinaryIO) -> None:
 
 
 def _items(spec: Spec, images: OciLayout) -> Iterator[Item]:
+    inits = [_tree(images, name) for name in spec.init]
     if spec.kernel:
-        yield from _kernel(spec, _tree(images, spec.kernel))
-    for name in spec.init:
-        yield from _image(_tree(images, name), "", RESOLV_LINK)
+        yield from _kernel(spec, _tree(images, spec.kernel), _links(inits))
+    for tree in inits:
+        yield from _image(tree, "", RESOLV_LINK)
     for item in layout(spec, images.images(container.image for container in spec.containers())):
         if isinstance(item, Root):
             yield from _image(_tree(images, item.image), f"{item.path}/", "")
@@ -74,8 +78,17 @@ def _tree(images: OciLayout, name: str) -> dict[str, Node]:
         return tree_of(images.layers(name, Path(scratch)))
 
 
-def _kernel(spec: Spec, tree: Mapping[str, Node]) -> Iterator[Item]:
-    """/boot: microcode, command line, kernel; then what the kernel's tar holds."""
+def _links(inits: Iterable[Mapping[str, Node]]) -> Tree:
+    """Where the links of the init images lead: /lib is one in many, and the kernel's modules are below it."""
+    tree = Tree("the init images")
+    for path, node in (item for nodes in inits for item in sorted(nodes.items())):
+        kind = stat.S_IFMT(node.mode)
+        tree.put(path, Entry(kind, link=os.fsdecode(node.data) if kind == stat.S_IFLNK else ""))
+    return tree
+
+
+def _kernel(spec: Spec, tree: Mapping[str, Node], links: Tree) -> Iterator[Item]:
+    """/boot: microcode, command line, kernel; then what the kernel's tar holds, where the init images' links lead."""
 
     def node(name: str) -> Node:
         if name not in tree:
@@ -92,7 +105,11 @@ def _kernel(spec: Spec, tree: Mapping[str, Node]) -> Iterator[Item]:
         with tarfile.open(fileobj=io.BytesIO(node(spec.kernel_tar or "kernel.tar").data)) as archive:
             for info in archive:
                 handle = archive.extractfile(info) if info.isreg() else None
-                yield info, handle.read() if handle else b""
+                path = links.real(clean("the kernel's tar", info.name))
+                existing = links.entries.get(path)
+                if not (info.isdir() and existing and existing.kind == stat.S_IFLNK):
+                    info.name = path
+                    yield info, handle.read() if handle else b""
 
 
 def _image(tree: Mapping[str, Node], prefix: str, resolv: str) -> Iterator[Item]:
