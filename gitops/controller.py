@@ -21,7 +21,7 @@ from dataclasses import replace
 import structlog
 
 from gitops.builders import Builder, builder_of
-from gitops.errors import SourceError, TowerosError, readable
+from gitops.errors import AssembleError, SourceError, TowerosError, readable
 from gitops.fleet import load_fleet
 from gitops.model import Fleet, Plan, Revision
 from gitops.plan import plan
@@ -116,6 +116,7 @@ class Controller:
         outrun = ahead.outrun(self._store, revision, int(time.time()))
         existing = self._store.existing(attested=self._signer.builders is not None)
         todo = plan(fleet, revision, replace(existing, outrun=outrun))
+        self._offer.begin()
         layers = 0 if todo.empty else self._make(fleet, todo, watch)
         self._source.mark_deployed(revision)
         with watch.stage("publish"):
@@ -144,7 +145,10 @@ class Controller:
         return self._fleet[1]
 
     def _make(self, fleet: Fleet, todo: Plan, watch: Stopwatch) -> int:
-        """Build what is missing, and make a candidate for every box that the plan names. Returns the layers made."""
+        """Build what is missing, and make a candidate for every box that the plan names. Returns the layers made.
+
+        A box for which no release can be made keeps what it has, and no other box from its own.
+        """
         before = self._store.layers.names()
         point = (todo.revision, self._source.tree(todo.revision))
         workshop = Workshop(self._settings, self._store, self._builder, point, fleet)
@@ -158,11 +162,17 @@ class Controller:
         with watch.stage("pull"):
             if todo.boxes:
                 workshop.pull()
+        failed: dict[str, AssembleError] = {}
         for step in todo.boxes:
-            with watch.stage("assemble"):
-                made = workshop.assemble(step.subject)
+            try:
+                with watch.stage("assemble"):
+                    made = workshop.assemble(step.subject)
+            except AssembleError as error:
+                failed[step.subject] = error
+                continue
             with watch.stage("sign"):
                 self._offer.add(todo, made, witness)
+        self._offer.set_aside(fleet, failed)
         return len(self._store.layers.names() - before)
 
     def update(self, revision: Revision) -> None:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from gitops.errors import BuildError, FleetError, SourceError, StoreError, TowerosError
+from gitops.errors import AssembleError, BuildError, FleetError, SourceError, StoreError, TowerosError
 from gitops.model import EventType, Health, Hold, HoldReason, Image
 from gitops.plan import LOST
 from gitops.rollout import holds
@@ -171,6 +171,41 @@ def test_a_box_that_cannot_be_offered_its_release_holds_up_nobody_else(site: Sit
     site.run()
     types = [event.type for event in site.store.events.latest("b")]
     assert types.count(EventType.WARNING) == 1, "said once, in two passes"
+
+
+def test_a_box_whose_release_cannot_be_made_holds_up_nobody_else(site: Site) -> None:
+    """It keeps what it has, is held by name, and gets its release once it can be made; the others have theirs."""
+    site.run()
+    everybody_reports(site)
+    before = site.offers()
+    site.commit({"fleet.yaml": "source: {branch: main}\nrollout: {canaries: 3}\n", **HELLO})
+    site.unmade |= {"b"}
+    controller, store, _ = site.start()
+    done = controller.run_once()
+    assert done.published == ("a", "c") and site.offers()["b"] == before["b"]
+    assert "no such file" in done.held["b"].detail and store.holds.all() == done.held
+    assert "no such file" in controller.run_once().held["b"].detail
+    assert [event.type for event in store.events.latest("b")].count(EventType.WARNING) == 1, "said once, in two passes"
+    site.unmade.clear()
+    done = controller.run_once()
+    assert done.published == ("b",) and done.held == {}
+
+
+def test_what_an_older_commit_made_for_a_box_is_not_offered_when_the_newer_cannot_be_made(site: Site) -> None:
+    site.run()
+    everybody_reports(site)
+    site.commit({"fleet.yaml": "source: {branch: main}\nrollout: {canaries: 1}\n", **HELLO})
+    waiting = set(site.run().held)
+    site.commit(WORSE)
+    site.unmade |= waiting
+    site.run()
+    assert waiting and not site.store.offers.candidates(waiting)
+
+
+def test_a_pass_in_which_no_release_can_be_made_fails(site: Site) -> None:
+    site.unmade |= {"a", "b", "c"}
+    with pytest.raises(AssembleError, match="no such file"):
+        site.run()
 
 
 def test_who_is_held_is_told_even_when_nothing_waits(site: Site) -> None:

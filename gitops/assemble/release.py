@@ -19,6 +19,7 @@ from gitops.assemble.apps import Apps
 from gitops.assemble.boot.initrd import make_initrd
 from gitops.assemble.boot.pe import signed_digest
 from gitops.assemble.boot.uki import make_addon, make_uki
+from gitops.assemble.fits import check_esp, check_mounts
 from gitops.assemble.layers import Layers
 from gitops.assemble.root.tree import container_mounts, file_layer, tree_layer
 from gitops.assemble.tars import extract, folder_for_link
@@ -117,14 +118,17 @@ class Assembler:
         """The release of a box at a revision, with its boot files. `server` is the URL at which the box finds us.
 
         Raises:
-            AssembleError: an image is missing, damaged, or lacks what its place asks for.
+            AssembleError: an image is missing, damaged, or lacks what its place asks for; or the box cannot take it.
         """
         release = Release(box.name, revision.sequence, self.content(box))
+        check_mounts(release.content)
         boot = self.boot_files()
         content, blobs = release.content, self._store.blobs
         loader, stub, addon_stub = (blobs.read(boot[name].sha256) for name in BOOT_FILES)
         uki = make_uki(stub, blobs.read(content.kernel.sha256), blobs.read(content.initrd.sha256), content.cmdline)
-        return Assembled(release, uki, make_addon(addon_stub, release, server, box.network), loader)
+        addon = make_addon(addon_stub, release, server, box.network)
+        check_esp(len(uki) + len(addon))
+        return Assembled(release, uki, addon, loader)
 
     def content(self, box: Box) -> Content:
         """What the box is to run: everything that its content digest covers."""

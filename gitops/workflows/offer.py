@@ -13,6 +13,7 @@ import time
 from collections.abc import Collection, Mapping, Sequence
 
 from gitops.assemble.release import Assembled
+from gitops.errors import TowerosError
 from gitops.model import BoxState, Fleet, Happened, Hold, HoldReason, Plan, Publication, Revision, Step
 from gitops.publish import Publisher, clock
 from gitops.rollout import holds, retries, rules
@@ -30,6 +31,7 @@ class Offer:
     def __init__(self, store: Store, signer: Signer, journal: Journal) -> None:
         self._store, self._signer, self._journal = store, signer, journal
         self._publisher = Publisher(store, signer)
+        self._failed: dict[str, str] = {}
 
     def hold_at_once(self) -> None:
         """What an operator holds waits neither for Git nor for a long build."""
@@ -64,6 +66,22 @@ class Offer:
         layers = f"release {release.sequence} of {len(release.layers())} layers"
         self._journal.normal(Happened.ASSEMBLED, layers, release.box)
 
+    def begin(self) -> None:
+        """A pass begins: no box's release has failed."""
+        self._failed = {}
+
+    def set_aside(self, fleet: Fleet, failed: Mapping[str, TowerosError]) -> None:
+        """These boxes get no release of this commit, nor the candidate that an older one made for them.
+
+        Raises:
+            TowerosError: that is every box of the fleet: the first one's error.
+        """
+        if failed and failed.keys() == fleet.boxes.keys():
+            raise next(iter(failed.values()))
+        self._failed = {box: error.message for box, error in failed.items()}
+        for box in failed:
+            self._store.offers.forget_candidate(box)
+
     def renew(
         self, fleet: Fleet, revision: Revision, removed: Sequence[Step] = ()
     ) -> tuple[tuple[str, ...], dict[str, Hold]]:
@@ -71,7 +89,7 @@ class Offer:
         for step in removed:
             self._store.offers.forget_candidate(step.subject)
         waiting = self._store.offers.waiting(revision.sequence)
-        states = {state.name: state for state in self._store.states.all()} if waiting else {}
+        states = {state.name: state for state in self._store.states.all()} if waiting or self._failed else {}
         suspended, again = holds.reasons(fleet, self._store), retries.reasons(fleet, self._store)
         facts = {box: rules.Facts.of(state, time.time()) for box, state in states.items()}
         facts = retries.forgiven(facts, again, self._store)
@@ -79,13 +97,15 @@ class Offer:
         going, refused = self._offerable(waiting - _held(decisions).keys())
         # A box that cannot read the newer release may take the older one: it is its way there. Who runs what it is
         # offered has nothing to leave; the others must not move to what Git has left behind.
-        outdated = {box: SUPERSEDED for box in waiting & _held(decisions).keys() if not states[box].taken}
+        late = (waiting & _held(decisions).keys()) | (self._failed.keys() & states.keys())
+        outdated = {box: SUPERSEDED for box in late if not states[box].taken}
         self._publish(going, removed, outdated | suspended, again)
         for each in going:
             box = each.release.box
             self._journal.normal(Happened.PUBLISHED, f"{each.revision}: {decisions[box]}", box)
         held = {box: Hold(HoldReason.SUSPENDED, reason) for box, reason in suspended.items()}
         held |= _held(decisions) | refused
+        held |= {box: Hold(HoldReason.CANNOT_BE_OFFERED, why) for box, why in self._failed.items()}
         self._remember(held)
         return tuple(each.release.box for each in going), held
 

@@ -3,7 +3,7 @@
 import functools
 import shutil
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
@@ -12,7 +12,7 @@ from gitops.assemble.release import BOOT_FILES, BOOTLOADER, Assembled, Assembler
 from gitops.assemble.toolbox import Toolbox
 from gitops.assemble.verity import root_hash
 from gitops.controller import Controller
-from gitops.errors import BuildError
+from gitops.errors import AssembleError, BuildError
 from gitops.model import (
     BlobRef,
     BootFiles,
@@ -115,11 +115,12 @@ class PlayedBuilder:
 
 @dataclass
 class Site:
-    """One fleet repo, its controller's state, and the boxes that report to it."""
+    """One fleet repo, its controller's state, the boxes that report to it. `unmade`: whose release cannot be made."""
 
     folder: Path
     remote: Remote
     settings: Settings
+    unmade: set[str] = field(default_factory=set)
 
     def start(self) -> tuple[Controller, Store, PlayedBuilder]:
         store = Store.of(self.settings)
@@ -195,13 +196,17 @@ def new_site(folder: Path, database: str, monkeypatch: pytest.MonkeyPatch, like:
     shutil.copytree(shared_keys(), keys)
     settings = Settings(state=folder / "state", repository=str(remote.bare), keys=keys, database=database)
 
+    site = Site(folder, remote, settings)
+
     def play(self: Assembler, box: Box, revision: Revision, _server: str) -> Assembled:
+        if box.name in site.unmade:
+            raise AssembleError(f"{box.name}: the kernel has no such file")
         return PlayedBuilder(self._store).assemble(box, self._images, revision, self._named())
 
     monkeypatch.setattr(Assembler, "assemble", play)
     monkeypatch.setattr(Assembler, "boot_files", lambda self: PlayedBuilder(self._store).boot_files(self._images))
     monkeypatch.setattr(Toolbox, "unpack", lambda *_: None)
-    return Site(folder, remote, settings)
+    return site
 
 
 @pytest.fixture

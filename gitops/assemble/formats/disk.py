@@ -18,6 +18,7 @@ from pathlib import Path
 
 import structlog
 
+from gitops.assemble.fits import ESP, check_esp
 from gitops.assemble.verity import append_tree
 from gitops.errors import AssembleError
 from gitops.model import Release, canonical
@@ -53,7 +54,7 @@ class Format(StrEnum):
 class Sizes:
     """MiB per partition. The ESP holds three UKIs (one being written) of up to 80 MiB each."""
 
-    esp: int = 256
+    esp: int = ESP
     toweros: int = 2048
     state: int = 1024
 
@@ -113,10 +114,7 @@ def disk_image(
 
 
 def _check_room(contents: Contents, sizes: Sizes) -> None:
-    # 4 MiB are left for FAT's own tables and folders.
-    boot, room = 3 * (len(contents.uki) + len(contents.addon)) + len(contents.loader), (sizes.esp - 4) * MIB
-    if boot > room:
-        raise AssembleError(f"three UKIs need {boot // MIB + 5} MiB on the ESP, not {sizes.esp}")
+    check_esp(len(contents.uki) + len(contents.addon), len(contents.loader), sizes.esp)
     layers = sum(layer.size for layer in contents.release.layers())
     if layers * 33 // 32 > sizes.toweros * MIB * 15 // 16:
         raise AssembleError(f"{layers // MIB} MiB of layers do not fit on TOWEROS", hint="make the disk larger")
