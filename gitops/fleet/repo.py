@@ -19,7 +19,7 @@ from gitops.fleet import signers
 from gitops.fleet.apps.compose import load_apps
 from gitops.fleet.apps.watching import watched
 from gitops.fleet.cache import PARSED, CachedTree
-from gitops.fleet.documents import yaml
+from gitops.fleet.documents import files, yaml
 from gitops.fleet.documents.budget import Mistakes, SpentError, budget
 from gitops.fleet.documents.explain import check, did_you_mean
 from gitops.fleet.images import lockfile as images
@@ -101,7 +101,7 @@ def _load_fleet(tree: Tree, platform: str, problems: Mistakes) -> Fleet:
         *signers.lockouts(tree, fleet.document, fleet.content.source),
     ]
     statements = load_statements(tree, problems)
-    problems += images.mistakes(tree)
+    problems += [*images.mistakes(tree), *files.mistakes(tree)]
     if problems:
         raise FleetError(list(dict.fromkeys(problems)))
     return Fleet(policy, packages, boxes, statements)
@@ -155,7 +155,7 @@ def _folder(tree: Tree, folder: str, model: type[Content], problems: list[Proble
         if file.startswith((".", "README")):
             continue
         if name == file or "/" in file or not re.fullmatch(NAME, name):
-            hint = f"name it {folder}NAME.yaml, NAME of lower-case letters, digits and `-`"
+            hint = f"name it {folder}NAME.yaml, NAME of lower-case letters, digits and, between them, `-`"
             problems.append(Problem(path, 1, 1, "not the name of a file that belongs here", hint))
         elif parsed := _read(tree, path, model, problems):
             files[name] = parsed

@@ -20,7 +20,8 @@ from gitops.fleet.documents.strict import Strict
 from gitops.fleet.security import SecurityRules
 from gitops.model import APPS, KEYS, Box, Level, Sign
 
-NAME = "[a-z0-9][a-z0-9-]{0,62}"
+NAME = "[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
+"""Of a box it is the host name, which ends with no `-` (RFC 1123, 2.1)."""
 VALUE = "[a-z][a-z0-9_]{0,62}"
 GIVEN = ("box", "role", "site")
 """Values that every box has without being told."""

@@ -19,6 +19,7 @@ from dataclasses import dataclass, replace
 from gitops.errors import Problem
 from gitops.fleet.documents.budget import spend
 from gitops.fleet.documents.explain import check, did_you_mean
+from gitops.fleet.documents.files import source_mistake
 from gitops.fleet.documents.yaml import Document, Path
 from gitops.fleet.documents.yaml import load as load_yaml
 from gitops.fleet.linuxkit import schema as linuxkit
@@ -126,7 +127,6 @@ class _Reader:
         if source is None:
             return entry
         path = posixpath.normpath(source)
-        stored = self._tree.entries().get(path)
         try:
             data = self._tree.read(path)
         except KeyError:
@@ -134,8 +134,9 @@ class _Reader:
                 hint = did_you_mean(path, self._tree.entries()) or "add it to the repository"
                 self._note((*place, "source"), f"there is no file {path}", hint)
             return None
-        if stored and stored.mode == LINK:
-            self._note((*place, "source"), f"{path} is a link", "name the file itself")
+        message, hint = source_mistake(self._tree, path, data)
+        if message:
+            self._note((*place, "source"), message, hint)
         spend(len(data), self._document.file, self._document.mark(place)[0])
         return entry | contents(data)
 
