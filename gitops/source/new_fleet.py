@@ -19,8 +19,8 @@ from gitops import __version__
 from gitops.errors import SourceError, TowerosError
 from gitops.fleet.schema import KINDS, json_schema
 from gitops.model import Tree
-from gitops.source.clone.bounds import LINK, PROGRAM
 from gitops.source.clone.trees import FolderTree, configure
+from gitops.source.objects.bounds import LINK, PROGRAM
 
 HOME = Path(__file__).resolve().parents[2]
 """The checkout that this command was installed from: the template, boot/ and pkg/ are beside the package."""

@@ -26,10 +26,10 @@ from gitops.errors import ProcessError, SourceError, TowerosError
 from gitops.model import Tree
 from gitops.process import run
 from gitops.source import new_fleet
-from gitops.source.clone.bounds import FILE
-from gitops.source.clone.tree_objects import FOLDER
 from gitops.source.clone.trees import GitTree, configure
 from gitops.source.new_fleet import FORMAT, RECORD, VENDORED, editor_files, own, record
+from gitops.source.objects.bounds import FILE
+from gitops.source.objects.tree_objects import FOLDER
 from gitops.source.rollback import SIGNING
 
 LOCK, WANTED = "packages.lock", "packages.in"

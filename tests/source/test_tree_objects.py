@@ -5,7 +5,7 @@ import subprocess
 import pytest
 
 from gitops.errors import Reason, SourceError
-from gitops.source.clone.bounds import check_path
+from gitops.source.objects.bounds import check_path
 from tests.kit.trust import Story
 
 WHO = "Eve <eve@example.org> 1700000000 +0000"

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from gitops.errors import SourceError
 from gitops.source import FolderTree
-from gitops.source.clone.bounds import MAX_DEPTH, MAX_FILE, MAX_FILES, Bounds, check_link, check_path
+from gitops.source.objects.bounds import MAX_DEPTH, MAX_FILE, MAX_FILES, Bounds, check_link, check_path
 
 names = st.text(st.sampled_from("ab.-_ é0Z~"), min_size=1, max_size=4).filter(lambda n: n not in (".", ".."))
 files = st.tuples(st.just("file"), st.binary(max_size=20), st.booleans())

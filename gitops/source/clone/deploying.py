@@ -19,8 +19,8 @@ import structlog
 
 from gitops.errors import STAYS, Reason, SourceError
 from gitops.source.clone.commits import DAMAGE, Clone
-from gitops.source.clone.malformed import malformed
 from gitops.source.clone.remote import Access, Heads, download, list_heads, packs
+from gitops.source.objects.malformed import malformed
 
 log = structlog.get_logger(__name__)
 

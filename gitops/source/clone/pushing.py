@@ -21,7 +21,6 @@ import structlog
 from pygit2.remotes import PushUpdate
 
 from gitops.errors import SourceError
-from gitops.source.clone.bounds import FILE
 from gitops.source.clone.commits import DAMAGE, Clone
 from gitops.source.clone.remote import (
     Access,
@@ -34,6 +33,7 @@ from gitops.source.clone.remote import (
     redact,
     unreachable,
 )
+from gitops.source.objects.bounds import FILE
 
 log = structlog.get_logger(__name__)
 

@@ -18,8 +18,8 @@ from pygit2.enums import ObjectType
 
 from gitops.errors import Reason, SourceError
 from gitops.model import Entry
-from gitops.source.clone.bounds import FILE, LINK, MAX_DEPTH, PROGRAM, SUBMODULE, Bounds, check_link
-from gitops.source.clone.tree_objects import FOLDER, MAX_TREE, members
+from gitops.source.objects.bounds import FILE, LINK, MAX_DEPTH, PROGRAM, SUBMODULE, Bounds, check_link
+from gitops.source.objects.tree_objects import FOLDER, MAX_TREE, members
 
 
 def object_id(kind: str, data: bytes) -> str:

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from gitops.errors import Reason, SourceError
-from gitops.source.clone.bounds import FILE, LINK, PROGRAM, SUBMODULE
+from gitops.source.objects.bounds import FILE, LINK, PROGRAM, SUBMODULE
 
 FOLDER = 0o040000
 MODES = {b"%o" % mode: mode for mode in (FILE, PROGRAM, LINK, FOLDER, SUBMODULE)}

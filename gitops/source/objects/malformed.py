@@ -14,8 +14,8 @@ import pygit2
 from pygit2.enums import ObjectType
 
 from gitops.errors import STAYS, Reason, SourceError
-from gitops.source.clone.bounds import SUBMODULE
-from gitops.source.clone.tree_objects import FOLDER, members
+from gitops.source.objects.bounds import SUBMODULE
+from gitops.source.objects.tree_objects import FOLDER, members
 
 MAX_LOOKED_AT = 2_000_000
 FAILURES = (pygit2.GitError, KeyError, ValueError)
