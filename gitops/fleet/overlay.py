@@ -18,7 +18,7 @@ from gitops.errors import Problem
 from gitops.fleet.cache import text_of
 from gitops.fleet.documents.budget import spend
 from gitops.fleet.documents.explain import check, did_you_mean
-from gitops.fleet.documents.files import source_mistake
+from gitops.fleet.documents.files import MAX_POINTER, source_mistake
 from gitops.fleet.documents.yaml import Document
 from gitops.fleet.linuxkit.schema import Settings, dump
 from gitops.fleet.schema import VALUE, Check, File, Overlay
@@ -205,10 +205,11 @@ def _file(level: Parsed[Overlay], index: int, tree: Tree, problems: list[Problem
 
 def _read(level: Parsed[Overlay], place: Sequence[str | int], source: str, tree: Tree, problems: list[Problem]) -> str:
     try:
-        message, hint = source_mistake(tree, source, tree.read(source))
+        text = text_of(tree, source)
+        message, hint = source_mistake(tree, source, text[:MAX_POINTER].encode())
         if message:
             problems.append(level.problem(place, message, hint))
-        return text_of(tree, source)
+        return text
     except KeyError:
         hint = did_you_mean(source, tree.entries(), "name a file by its path from the top of the fleet repo")
         problems.append(level.problem(place, f"there is no file `{source}` in the fleet repo", hint))

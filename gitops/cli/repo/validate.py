@@ -10,14 +10,11 @@ from typing import Annotated
 import typer
 from rich.text import Text
 
-from gitops.builders.places import Places
 from gitops.cli.output import Output, OutputOption, emit, talk
 from gitops.errors import FleetError, Problem, TowerosError
 from gitops.fleet import key_mistakes, load_fleet, rule_warnings
 from gitops.model import Fleet, Tree
 from gitops.source import FolderTree
-from gitops.workflows.composing.complaints import check
-from gitops.workflows.composing.program import fetched
 
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "toweros" / "compose"
 """Keeps the pinned compose between runs."""
@@ -61,6 +58,10 @@ def _ask_compose(tree: Tree, fleet: Fleet) -> bool:
     """What Docker compose itself says of the apps. False: the program cannot be had now. Raises `FleetError`."""
     if not any(box.apps for box in fleet.boxes.values()):
         return True
+    from gitops.builders.places import Places  # they take long to load, and most fleet repos have no apps
+    from gitops.workflows.composing.complaints import check
+    from gitops.workflows.composing.program import fetched
+
     program = fetched(CACHE, Places())
     if program:
         check(program, tree, fleet)
