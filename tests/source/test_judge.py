@@ -19,7 +19,7 @@ from gitops.source.trust.judge import AHEAD, Judge
 from gitops.source.trust.objects import Signed, loose, read
 from gitops.source.trust.rules import policy_state
 from gitops.source.trust.signatures import FirstKeys, Trust
-from gitops.source.trust.signers import NamedCommit, Signers
+from gitops.source.trust.signers import NamedCommit, Signers, Vouched
 from tests.kit.people import People
 from tests.kit.remote import Remote
 
@@ -83,6 +83,11 @@ def refused(reason: str, ask: Callable[[], object]) -> str:
     return caught.value.message
 
 
+def vouched(*names: str) -> Vouched:
+    """Nobody but these, without any approval."""
+    return Vouched(names)
+
+
 # --- who signed ---
 
 
@@ -90,11 +95,11 @@ def test_each_way_of_signing_asks_for_its_own_objects(yard: Yard) -> None:
     unsigned, by_ada = (yard.commit(who, on=yard.start) for who in ("", "ada"))
     by_ben = NamedCommit("v1", by_ada, yard.tag("v1", "ben", by_ada))
     of = yard.signers.of
-    assert of(Policy(), NamedCommit("main", unsigned), None) == ()
-    assert of(HEAD, NamedCommit("main", by_ada), None) == ("ada",)
-    assert of(Policy(sign=Sign.tag), by_ben, None) == ("ben",)
-    assert of(Policy(sign=Sign.both), by_ben, None) == ("ada", "ben")
-    assert of(Policy(sign=Sign.both), replace(by_ben, tag=yard.tag("v1", "ada", by_ada)), None) == ("ada",)
+    assert of(Policy(), NamedCommit("main", unsigned), None) == vouched()
+    assert of(HEAD, NamedCommit("main", by_ada), None) == vouched("ada")
+    assert of(Policy(sign=Sign.tag), by_ben, None) == vouched("ben")
+    assert of(Policy(sign=Sign.both), by_ben, None) == vouched("ada", "ben")
+    assert of(Policy(sign=Sign.both), replace(by_ben, tag=yard.tag("v1", "ada", by_ada)), None) == vouched("ada")
     for sign in (Sign.head, Sign.both, Sign.every_commit):
         refused("Unsigned", functools.partial(of, Policy(sign=sign), replace(by_ben, commit=unsigned), None))
     for sign in (Sign.tag, Sign.both):
@@ -109,28 +114,70 @@ def test_approvals_count_where_a_threshold_asks_for_them_and_bad_ones_stop_nothi
     bare, last = yard.tag("t/bare", "", commit), yard.revision(yard.start)
     policy = Policy(sign=Sign.tag, threshold=2, limits=(LOCKS,))
 
-    def ask(*approvals: Signed, threshold: int = 2) -> tuple[str, ...]:
+    def ask(*approvals: Signed, threshold: int = 2) -> Vouched:
         return yard.signers.of(replace(policy, threshold=threshold), NamedCommit("v1", commit, ada, approvals), last)
 
-    assert ask(bare, ben) == ("ada", "ben") and ask(ben, ben) == ("ada", "ben")
-    assert ask(ben, threshold=1) == ("ada",), "nobody asked for it"
-    assert ask(bare, threshold=1) == ("ada",)
+    for approvals, counted, why_not in (
+        ((bare, ben), ben, ["Unsigned"]),
+        ((ben, ben), ben, []),
+        ((eve, ben), ben, ["BeyondLimit"]),
+        ((ben, eve, bare), ben, []),  # they are enough without the others
+    ):
+        found = ask(*approvals)
+        assert found.names == ("ada", "ben") and found.approvals == (counted,)
+        assert [error.reason for error in found.refused] == why_not
+    assert ask(ben, threshold=1) == vouched("ada"), "nobody asked for it"
+    assert ask(bare, threshold=1) == vouched("ada")
     for approvals in ((), (bare,), (ada,), (eve,)):
         refused("ThresholdNotMet", functools.partial(ask, *approvals))
+
+
+def test_approvals_by_listed_keys_are_not_looked_at_without_end_and_others_take_no_place_away(
+    yard: Yard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    commit = yard.commit("ada", on=yard.start)
+    ada, ben, eve = (yard.tag(f"t/{who}", who, commit) for who in ("ada", "ben", "eve"))
+    bare, last = yard.tag("t/bare", "", commit), yard.revision(yard.start)
+    signers = Signers(yard.clone, Trust(yard.people.allowed("ada", "ben").encode()))
+    monkeypatch.setattr(signers_module, "MAX_APPROVALS", 2)
+
+    def ask(*approvals: Signed) -> Vouched:
+        return signers.of(Policy(sign=Sign.tag, threshold=2), NamedCommit("v1", commit, ada, approvals), last)
+
+    found = ask(bare, eve, bare, eve, ada, ben)
+    assert found.names == ("ada", "ben") and found.approvals == (ada, ben)
+    assert [error.reason for error in found.refused] == ["Unsigned", "UnknownKey"] * 2
+    refused("ThresholdNotMet", functools.partial(ask, ada, ada, ben))
+
+
+def test_another_name_of_the_same_person_is_no_other_approval(yard: Yard) -> None:
+    commit = yard.commit("ada", on=yard.start)
+    ada, ben, eve = (yard.tag(f"t/{who}", who, commit) for who in ("ada", "ben", "eve"))
+    listed = yard.people.allowed("ada", "ben") + yard.people.allowed("eve").replace("eve", "eve,ada", 1)
+    signers = Signers(yard.clone, Trust(listed.encode()))
+
+    def ask(*approvals: Signed) -> Vouched:
+        return signers.of(Policy(sign=Sign.tag, threshold=2), NamedCommit("v1", commit, ada, approvals), None)
+
+    refused("ThresholdNotMet", functools.partial(ask, eve))
+    assert ask(eve, ben) == Vouched(("ada", "eve", "ben"), (eve, ben)), "it is asked on until there are two people"
 
 
 def test_rules_and_limits_look_at_what_became_different_from_what_is_deployed(yard: Yard) -> None:
     last = yard.revision(yard.start)
     hidden = yard.commit("", "boxes/a.yaml", on=yard.start)
     ask = functools.partial(yard.signers.of, replace(HEAD, rules=(BOXES,), limits=(LOCKS,)))
-    assert ask(NamedCommit("main", yard.commit("ben", on=hidden)), last) == ("ben",)
+    assert ask(NamedCommit("main", yard.commit("ben", on=hidden)), last) == vouched("ben")
     on_top = NamedCommit("main", yard.commit("ada", on=hidden))
     assert "boxes/a.yaml, which needs one of ben" in refused("RuleNotMet", functools.partial(ask, on_top, last))
     undone = yard.merge("ada", yard.start, hidden)
-    assert ask(NamedCommit("main", undone), last) == ("ada",), "nothing of it is left"
-    assert ask(on_top, None) == ("ada",), "with nothing to compare with no rule holds yet"
+    assert ask(NamedCommit("main", undone), last) == vouched("ada"), "nothing of it is left"
+    assert ask(on_top, None) == vouched("ada"), "no rule holds before the first deployment"
+    gone = replace(last, commit="1" * 40)
+    assert "changes boxes, which" in refused("RuleNotMet", functools.partial(ask, NamedCommit("main", undone), gone))
+    assert ask(NamedCommit("main", yard.commit("ben", on=yard.start)), gone) == vouched("ben"), "all of it is new"
     lock = NamedCommit("main", yard.commit("eve", "a/packages.lock", on=yard.start))
-    assert ask(lock, last) == ("eve",)
+    assert ask(lock, last) == vouched("eve")
     assert "everything" in refused("BeyondLimit", functools.partial(ask, lock, None)), "every limit does"
 
 
@@ -142,23 +189,40 @@ def test_a_chain_is_signed_by_all_of_its_commits_the_newest_first(yard: Yard) ->
     two = yard.commit("ben", on=one)
     three = yard.commit("ada", on=two)
     last, ask = yard.revision(yard.start), yard.signers.of
-    assert ask(CHAIN, NamedCommit("main", three), last) == ("ada", "ben")
-    assert ask(CHAIN, NamedCommit("main", two), last) == ("ben", "ada")
-    assert ask(CHAIN, NamedCommit("main", two), None) == ("ben",), "nothing is deployed: the head alone"
-    assert ask(CHAIN, NamedCommit("main", one), yard.revision(three)) == ("ada",), "what is deployed is asked once more"
+    assert ask(CHAIN, NamedCommit("main", three), last) == vouched("ada", "ben")
+    assert ask(CHAIN, NamedCommit("main", two), last) == vouched("ben", "ada")
+    assert ask(CHAIN, NamedCommit("main", two), None) == vouched("ben"), "nothing is deployed: the head alone"
+    assert ask(CHAIN, NamedCommit("main", one), yard.revision(three)) == vouched("ada"), "of a deployed one the head"
     unsigned = yard.commit("ada", on=yard.commit("", on=one))
     refused("Unsigned", functools.partial(ask, CHAIN, NamedCommit("main", unsigned), last))
-    new = yard.commit("ada", on=yard.commit("", on=""))
-    refused("Unsigned", functools.partial(ask, CHAIN, NamedCommit("main", new), last))
-    assert ask(CHAIN, NamedCommit("main", yard.commit("ben", on="")), last) == ("ben",), "it ends where history begins"
+    began = NamedCommit("main", yard.commit("ben", on=""))
+    assert ask(CHAIN, began, last) == vouched("ben"), "it ends where history begins"
+
+
+def test_of_a_history_that_has_nothing_in_common_with_what_is_deployed_the_head_answers_for_everything(
+    yard: Yard,
+) -> None:
+    """As before the first deployment: there is no commit that the chain could lead to."""
+    last, below = yard.revision(yard.start), yard.commit("", "boxes/a.yaml", on="")
+    ask = functools.partial(yard.signers.of, replace(CHAIN, rules=(BOXES,)))
+    assert ask(NamedCommit("main", yard.commit("ben", on=below)), last) == vouched("ben")
+    by_ada = NamedCommit("main", yard.commit("ada", on=yard.commit("ben", on=below)))
+    assert "boxes/a.yaml" in refused("RuleNotMet", functools.partial(ask, by_ada, last))
+    refused("Unsigned", functools.partial(ask, NamedCommit("main", yard.commit("", on=by_ada.commit)), last))
+    limited = functools.partial(yard.signers.of, replace(CHAIN, limits=(LOCKS,)))
+    lock = NamedCommit("main", yard.commit("eve", "a/packages.lock", on=below))
+    refused("BeyondLimit", functools.partial(limited, lock, last))
 
 
 def test_what_was_there_before_what_is_deployed_is_not_asked_for_its_signature(yard: Yard) -> None:
-    """It was deployed when nobody had to sign; the first parents lead to it past what is deployed."""
+    """It was deployed when nobody had to sign."""
     old = yard.commit("", on="")
     last, beside = yard.revision(yard.commit("ada", on=old)), yard.commit("ben", on=old)
-    joined = NamedCommit("main", yard.merge("ada", beside, beside, last.commit))
-    assert yard.signers.of(CHAIN, joined, last) == ("ada", "ben")
+    ask = functools.partial(yard.signers.of, CHAIN)
+    assert ask(NamedCommit("main", yard.merge("eve", beside, last.commit, beside)), last) == vouched("eve")
+    assert ask(NamedCommit("main", beside), last) == vouched("ben"), "where the epoch lets it in, it ends there, too"
+    past = NamedCommit("main", yard.merge("eve", beside, beside, last.commit))
+    refused("NotFirstParent", functools.partial(ask, past, last))
 
 
 def test_a_chain_has_a_longest_length(yard: Yard, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -167,7 +231,7 @@ def test_a_chain_has_a_longest_length(yard: Yard, monkeypatch: pytest.MonkeyPatc
         commits.append(yard.commit("ada", on=commits[-1]))
     last = yard.revision(yard.start)
     monkeypatch.setattr(signers_module, "MAX_CHAIN", 2)
-    assert yard.signers.of(CHAIN, NamedCommit("main", commits[2]), last) == ("ada",)
+    assert yard.signers.of(CHAIN, NamedCommit("main", commits[2]), last) == vouched("ada")
     refused("TooMany", functools.partial(yard.signers.of, CHAIN, NamedCommit("main", commits[3]), last))
 
 
@@ -176,15 +240,15 @@ def test_in_a_chain_everybody_answers_for_their_own_commit_alone(yard: Yard) -> 
     ask = functools.partial(yard.signers.of, replace(CHAIN, rules=(BOXES, PKG)))
     box = yard.commit("ben", "boxes/a.yaml", on=yard.start)
     good = yard.commit("ada", "pkg/x", on=box)
-    assert ask(NamedCommit("main", good), last) == ("ada", "ben")
+    assert ask(NamedCommit("main", good), last) == vouched("ada", "ben")
     bad = yard.commit("ben", on=yard.commit("ada", "boxes/b.yaml", on=good))
     assert "boxes/b.yaml" in refused("RuleNotMet", functools.partial(ask, NamedCommit("main", bad), last))
     began = yard.commit("ada", "boxes/c.yaml", on="")
     refused("RuleNotMet", functools.partial(ask, NamedCommit("main", began), last))
-    assert ask(NamedCommit("main", began), None) == ("ada",), "no rule holds before the first deployment"
+    assert ask(NamedCommit("main", began), None) == vouched("ada"), "no rule holds before the first deployment"
     limited = functools.partial(yard.signers.of, replace(CHAIN, limits=(LOCKS,)))
     lock = yard.commit("eve", "a/packages.lock", on=good)
-    assert limited(NamedCommit("main", lock), yard.revision(good)) == ("eve",)
+    assert limited(NamedCommit("main", lock), yard.revision(good)) == vouched("eve")
     more = yard.commit("eve", "pkg/y", on=lock)
     refused("BeyondLimit", functools.partial(limited, NamedCommit("main", more), yard.revision(good)))
     refused("BeyondLimit", functools.partial(limited, NamedCommit("main", lock), None))
@@ -194,34 +258,55 @@ def test_whoever_signs_a_merge_answers_for_all_that_comes_in_with_it(yard: Yard)
     last = yard.revision(yard.start)
     side = yard.commit("", "boxes/a.yaml", on=yard.start)
     ask = functools.partial(yard.signers.of, replace(CHAIN, rules=(BOXES,)))
-    assert ask(NamedCommit("main", yard.merge("ben", side, yard.start, side)), last) == ("ben",)
+    assert ask(NamedCommit("main", yard.merge("ben", side, yard.start, side)), last) == vouched("ben")
     by_ada = NamedCommit("main", yard.merge("ada", side, yard.start, side))
     refused("RuleNotMet", functools.partial(ask, by_ada, last))
 
 
-def test_a_chain_that_takes_in_what_is_deployed_from_the_side_answers_for_what_that_undoes(yard: Yard) -> None:
-    """The first parents lead past what is deployed; the merge's files are those of before it."""
+def test_a_chain_that_takes_in_what_is_deployed_from_the_side_is_refused_whoever_signed_it(yard: Yard) -> None:
+    """The first parents lead past what is deployed; the merge's files are those of before it, or not."""
+    old = yard.commit("ben", "boxes/a.yaml", "old", on=yard.start)
+    deployed = yard.revision(yard.commit("ben", "boxes/a.yaml", "secured", on=old))
+    words, by_ben = yard.commit("ada", on=old), yard.commit("ben", on=old)
+    for policy in (CHAIN, replace(CHAIN, rules=(BOXES,))):
+        ask = functools.partial(yard.signers.of, policy)
+        for by in ("ada", "ben"):
+            for files, first in ((words, words), (old, old), (by_ben, by_ben), (deployed.commit, words)):
+                joined = yard.merge(by, files, first, deployed.commit)
+                for commit in (joined, yard.commit(by, on=joined)):
+                    said = refused("NotFirstParent", functools.partial(ask, NamedCommit("main", commit), deployed))
+                    assert f"the first parents of {commit} lead past the deployed {deployed}" == said
+
+
+def test_a_chain_that_leads_back_to_what_is_deployed_answers_for_what_it_undoes(yard: Yard) -> None:
     old = yard.commit("ben", "boxes/a.yaml", "old", on=yard.start)
     deployed = yard.revision(yard.commit("ben", "boxes/a.yaml", "secured", on=old))
     words = yard.commit("ada", on=old)
     ask = functools.partial(yard.signers.of, replace(CHAIN, rules=(BOXES,)))
-    for by, good in (("ada", False), ("ben", True)):
-        joined = yard.merge(by, words, words, deployed.commit)
-        for commit in (joined, yard.commit("ada", on=joined)):
+    straight = yard.merge("ada", deployed.commit, deployed.commit, words)
+    assert ask(NamedCommit("main", straight), deployed) == vouched("ada")
+    for by, names in (("ada", None), ("ben", ("ben",))):
+        undone = yard.merge(by, words, deployed.commit, words)
+        for commit in (undone, yard.commit("ben", on=undone)):  # whoever signs what is above does not answer
             named = NamedCommit("main", commit)
-            if good:
-                assert set(ask(named, deployed)) == {"ada", "ben"}
+            if names:
+                assert ask(named, deployed) == vouched(*names)
             else:
                 assert "boxes/a.yaml" in refused("RuleNotMet", functools.partial(ask, named, deployed))
-    undone = yard.merge("ada", old, old, deployed.commit)
-    refused("RuleNotMet", functools.partial(ask, NamedCommit("main", undone), deployed))
-    by_ben = yard.commit("ben", on=old)
-    above = NamedCommit("main", yard.merge("ada", by_ben, by_ben, deployed.commit))
-    refused("RuleNotMet", functools.partial(ask, above, deployed))  # whoever signed what is below does not answer
-    straight = yard.merge("ada", deployed.commit, deployed.commit, words)
-    assert ask(NamedCommit("main", straight), deployed) == ("ada",), "it leads back to what is deployed"
-    harmless = yard.merge("ada", deployed.commit, words, deployed.commit)
-    refused("RuleNotMet", functools.partial(ask, NamedCommit("main", harmless), deployed))
+    above = NamedCommit("main", yard.merge("ada", words, yard.commit("ben", on=deployed.commit), words))
+    refused("RuleNotMet", functools.partial(ask, above, deployed))  # nor does whoever signed what is below
+
+
+def test_where_the_epoch_lets_a_chain_in_that_leaves_out_what_is_deployed_somebody_answers_for_the_whole_step(
+    yard: Yard,
+) -> None:
+    """Its commits touch no path of a rule, and what is deployed is gone all the same."""
+    old = yard.commit("ben", "boxes/a.yaml", "old", on=yard.start)
+    deployed = yard.revision(yard.commit("ben", "boxes/a.yaml", "secured", on=old))
+    ask = functools.partial(yard.signers.of, replace(CHAIN, rules=(BOXES,)))
+    words = yard.commit("ada", on=old)
+    assert "boxes/a.yaml" in refused("RuleNotMet", functools.partial(ask, NamedCommit("main", words), deployed))
+    assert ask(NamedCommit("main", yard.commit("ben", on=words)), deployed) == vouched("ben", "ada")
 
 
 # --- the judge ---
@@ -308,11 +393,24 @@ def test_a_revision_counts_its_commits_and_the_epoch_and_keeps_what_proves_it(
     assert found.evidence == keep([head])
     tag, approval = yard.tag("v1", "ada", commit), yard.tag("approved/v1/ben", "ben", commit)
     tagged = court.accept(commit, ref="v1", tag=tag, approvals=(approval,))
-    assert tagged.tagged and tagged.evidence == keep([head, tag, approval])
+    assert tagged.tagged and tagged.evidence == keep([head, tag]), "nobody asked for the approval"
     assert court.accept(commit, epoch=100).sequence == 103
     court.deployed = replace(court.deployed, epoch=5, revision=replace(court.deployed.revision, sequence=7))
     assert court.accept(commit, epoch=5).sequence == 8, "counted on from what is deployed"
     assert court.accept(commit, epoch=6).sequence == 9
+
+
+def test_approvals_that_count_are_kept_and_the_others_are_heard(court: Court, yard: Yard, deployed: str) -> None:
+    assert court.deployed
+    court.deployed = replace(court.deployed, policy=replace(HEAD, threshold=2))
+    commit = yard.commit("ada", on=deployed)
+    tag, ben, bare = yard.tag("t/ada", "ada", commit), yard.tag("t/ben", "ben", commit), yard.tag("t/bare", "", commit)
+    judge = court.judge()
+    found = judge.accept(NamedCommit("v1", commit, tag, (bare, ben)))
+    head = read(loose("commit", yard.clone.raw(commit)))
+    assert found.signers == ("ada", "ben") and found.evidence == keep([head, tag, ben])
+    assert [error.reason for error in judge.heard if isinstance(error, SourceError)] == ["Unsigned"]
+    court.refuses("ThresholdNotMet", commit, ref="v1", tag=tag, approvals=(bare,))
 
 
 def test_another_history_is_taken_by_whoever_raises_the_epoch_and_never_unsigned(court: Court, yard: Yard) -> None:
@@ -336,15 +434,25 @@ def test_a_raised_epoch_brings_a_replaced_policy_back_and_nothing_else_does(
     assert court.accept(back, epoch=1).signers == ("ada",)
 
 
-def test_rules_compare_with_what_is_deployed_where_that_is_an_ancestor(court: Court, yard: Yard, deployed: str) -> None:
+def test_rules_compare_with_what_is_deployed_whether_that_is_an_ancestor_or_not(
+    court: Court, yard: Yard, deployed: str
+) -> None:
     ruled = "source: {sign: head, rules: [{paths: [boxes], signers: [ben]}]}\n"
     policy = replace(HEAD, rules=(BOXES,))
     at = yard.commit("ada", "fleet.yaml", ruled, on=deployed)
     court.deploy(at, policy)
     court.refuses("RuleNotMet", yard.commit("ada", "boxes/a.yaml", on=at))
     assert court.accept(yard.commit("ben", "boxes/a.yaml", on=at)).signers == ("ben",)
-    beside = yard.commit("ada", "boxes/a.yaml", on=deployed)
-    assert court.accept(beside, epoch=1).signers == ("ada",), "with another history there is nothing to compare"
+    beside, began = (yard.commit("ada", "boxes/a.yaml", on=on) for on in (deployed, ""))
+    court.refuses("RuleNotMet", beside, epoch=1)  # a raised epoch says where history may start, not who may sign
+    court.refuses("RuleNotMet", began, epoch=3)
+    assert court.accept(yard.commit("ada", "pkg/x", on=deployed), epoch=1).signers == ("ada",)
+    assert court.accept(yard.commit("ben", on=beside), epoch=1).signers == ("ben",)
+    assert court.accept(yard.commit("ben", on=began), epoch=3).signers == ("ben",)
+    assert court.deployed
+    court.deployed = replace(court.deployed, revision=replace(court.deployed.revision, commit="1" * 40))
+    court.refuses("RuleNotMet", yard.commit("ada", on=""), epoch=3)  # with nothing to compare with all of it is new
+    assert court.accept(yard.commit("ben", on=""), epoch=3).signers == ("ben",)
 
 
 def test_the_deployed_keys_judge_the_first_ones_where_it_has_none_and_both_where_the_epoch_is_raised(

@@ -12,7 +12,7 @@ from gitops.errors import ProcessError, SourceError
 from gitops.source import FolderTree
 from gitops.source.trust import openpgp
 from gitops.source.trust.objects import Signed
-from gitops.source.trust.signatures import FirstKeys, Trust, signer
+from gitops.source.trust.signatures import FirstKeys, Trust, names, signer
 from tests.kit.people import People
 
 WORDS = b"tree 1\nauthor ada\n\nwords\n"
@@ -54,6 +54,7 @@ def test_the_one_who_signed_is_named_among_all_that_may(crowd: People) -> None:
 def test_a_key_of_several_names_signs_by_the_first_of_them(crowd: People) -> None:
     line = f"ada@x,ada@y {crowd.public('ada')}\n".encode()
     assert signer(ssh(crowd, "ada"), Trust(line)) == "ada@x"
+    assert names(ssh(crowd, "ada"), Trust(line)) == ("ada@x", "ada@y")
 
 
 @pytest.mark.parametrize("nobody", [b"", b"\n  \n", b"# ada ssh-ed25519 AAAA\n"])
@@ -75,13 +76,27 @@ def test_a_signature_of_another_kind_is_none(crowd: People) -> None:
 
 
 @pytest.mark.parametrize("how", ["other words", "another purpose", "garbled"])
-def test_a_signature_that_is_good_for_nothing_is_bad_whoever_made_it(crowd: People, how: str) -> None:
+def test_a_listed_keys_signature_that_is_good_for_nothing_is_bad(crowd: People, how: str) -> None:
+    good = ssh(crowd, "ada")
+    *before, last, rest, end = good.signature.splitlines(keepends=True)
     signed = {
-        "other words": replace(ssh(crowd, "ada"), payload=WORDS + b"!"),
+        "other words": replace(good, payload=WORDS + b"!"),
         "another purpose": ssh(crowd, "ada", namespace="file"),
-        "garbled": replace(ssh(crowd, "ada"), signature=b"-----BEGIN SSH SIGNATURE-----\nAAAA\n"),
+        "garbled": replace(good, signature=b"".join([*before, b"A" * (len(last) - 1) + b"\n", rest, end])),
     }[how]
     assert refused(signed, trusting(crowd, "ada")).reason == "BadSignature"
+    assert refused(signed, trusting(crowd, "ben")).reason == "UnknownKey", "nobody asks what strangers' are good for"
+
+
+@pytest.mark.parametrize("text", [b"AAAA", b"A", b"!", b"", b"U1NIU0lH", b"U1NIU0lHAAAAAf////8=", b"cut off"])
+def test_a_signature_in_which_no_key_can_be_read_is_of_an_unknown_one(crowd: People, text: bytes) -> None:
+    good = ssh(crowd, "ada")
+    garbled = b"-----BEGIN SSH SIGNATURE-----\n" + text + b"\n"
+    if text == b"cut off":
+        garbled = good.signature[: good.signature.rindex(b"=")]
+    for options in ('namespaces="git"', "cert-authority"):
+        trust = trusting(crowd, "ada", options=options)
+        assert refused(replace(good, signature=garbled), trust).reason == "UnknownKey"
 
 
 @pytest.mark.parametrize("options", ['namespaces="git"', 'namespaces="file"', 'valid-before="20200101"'])
