@@ -2,7 +2,7 @@
 
 In: the clone, what was deployed last, the settings' first keys and epoch, and the named commit. Out: the `Revision`,
 with who signed it. Rules: the policy and keys that judge are those of the last deployed commit; before there is one,
-the settings name the first keys; a higher epoch lets another history in, never an unsigned commit, and keeps the
+the settings name the first keys; a higher epoch lets another history in, never an unsigned head, and keeps the
 rules: it says where history may start, not who may sign.
 
     Judge(clone, memory.last(), FirstKeys(path), 0, memory.keep).accept(NamedCommit("main", commit))
