@@ -116,7 +116,8 @@ class Controller:
         outrun = ahead.outrun(self._store, revision, int(time.time()))
         existing = self._store.existing(attested=self._signer.builders is not None)
         todo = plan(fleet, revision, replace(existing, outrun=outrun))
-        self._offer.begin()
+        if todo.empty:
+            self._offer.set_aside(fleet, {})
         layers = 0 if todo.empty else self._make(fleet, todo, watch)
         self._source.mark_deployed(revision)
         with watch.stage("publish"):
@@ -139,7 +140,9 @@ class Controller:
         if self._fleet is None or self._fleet[0] != revision.commit:
             tree = self._source.tree(revision)
             fleet = load_fleet(tree, platform=self._settings.platform)
-            if program := built(self._settings.state / "compose", self._store, fleet):
+            deployed = self._source.deployed()
+            new = deployed is None or deployed.commit != revision.commit  # what is deployed was asked about once
+            if new and (program := built(self._settings.state / "compose", self._store, fleet)):
                 check(program, tree, fleet)
             self._fleet = (revision.commit, fleet)
         return self._fleet[1]

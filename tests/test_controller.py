@@ -202,6 +202,24 @@ def test_what_an_older_commit_made_for_a_box_is_not_offered_when_the_newer_canno
     assert waiting and not site.store.offers.candidates(waiting)
 
 
+def test_a_box_without_its_release_stays_where_it_is_while_git_is_away_and_after_a_restart(site: Site) -> None:
+    site.run()
+    everybody_reports(site)
+    site.commit({"fleet.yaml": "source: {branch: main}\nrollout: {canaries: 1}\n", **HELLO})
+    waiting = set(site.run().held)
+    site.commit(WORSE)
+    site.unmade |= waiting
+    site.run()
+    before = {box: hold for box, hold in site.store.holds.all().items() if box in waiting}
+    assert {hold.reason for hold in before.values()} == {HoldReason.CANNOT_BE_OFFERED}
+    away = site.remote.bare.rename(site.remote.bare.with_name("away"))
+    for _ in range(2):  # each by a controller that was just started
+        with pytest.raises(SourceError):
+            site.run()
+        assert before.items() <= site.store.holds.all().items()
+    away.rename(site.remote.bare)
+
+
 def test_a_pass_in_which_no_release_can_be_made_fails(site: Site) -> None:
     site.unmade |= {"a", "b", "c"}
     with pytest.raises(AssembleError, match="no such file"):

@@ -8,7 +8,6 @@ which `fleet.yaml` to read. Only what is looked at is fetched.
 from collections.abc import Collection, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
-from fnmatch import fnmatchcase
 
 from gitops.errors import SourceError
 from gitops.fleet import load_policy
@@ -83,7 +82,7 @@ class NamedCommits:
         """What to say of tags that lose against the one that is taken, without having been judged and refused."""
         if not policy.tags:
             return []
-        numbers = {name: version(name) for name in self._heads.tags if fnmatchcase(name, policy.tags)}
+        numbers = {name: version(name) for name in self._heads.tags if releases.fits(name, policy.tags)}
         ours = deployed_version(taken)
         numbers = {name: number for name, number in numbers.items() if name != taken and name not in refused}
         others = {name: number for name, number in numbers.items() if number}

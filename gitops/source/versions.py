@@ -1,9 +1,9 @@
 """The versions in the names of release tags. Pure.
 
 In: names of tags. Out: what they sort by, and what to say of those that lose without being judged. Rules: semver.org
-2.0.0, and nothing that only looks like it: MAJOR.MINOR.PATCH begins at the name's first digit (`v1.2.0`,
-`fleet/v1.2.0`, `site-1.2.0`), and the rest is one whole version. Build metadata (`+...`) orders nothing: of two names
-of one version one deploys, and which one is the same on every controller.
+2.0.0, and nothing that only looks like it: MAJOR.MINOR.PATCH begins at the first digit after the name's last slash
+(`v1.2.0`, `gsm900/v1.2.0`, `site-1.2.0`), and the rest is one whole version. Build metadata (`+...`) orders nothing: of
+two names of one version one deploys, and which one is the same on every controller.
 
     version("v1.3.0-fix_20240506")     # None: `_` is in no version, and 20240506 is none either
 """
@@ -59,7 +59,7 @@ def next_patch(name: str) -> str:
     if number is None:
         raise SourceError(f"{name!r} ends with no version", hint="tag a release such as v1.0.0 first")
     patch = number[2] if number[3] != (1,) else number[2] + 1  # a pre-release comes before its release
-    return f"{re.split('[0-9]', name, maxsplit=1)[0]}{number[0]}.{number[1]}.{patch}"
+    return f"{name[: _begin(name)]}{number[0]}.{number[1]}.{patch}"
 
 
 def alarms(pattern: str, nameless: Iterable[str], twice: Iterable[str], lower: Iterable[str]) -> list[SourceError]:
@@ -80,8 +80,13 @@ def alarms(pattern: str, nameless: Iterable[str], twice: Iterable[str], lower: I
 
 
 def _match(name: str) -> re.Match[str] | None:
-    first = re.search("[0-9]", name)
-    return _SEMVER.fullmatch(name, first.start()) if first and len(name) <= LONGEST else None
+    return _SEMVER.fullmatch(name, _begin(name)) if len(name) <= LONGEST else None
+
+
+def _begin(name: str) -> int:
+    """Where the version begins."""
+    digit = re.compile("[0-9]").search(name, name.rfind("/") + 1)
+    return digit.start() if digit else len(name)
 
 
 def _some(names: list[str]) -> str:

@@ -31,7 +31,14 @@ class Offer:
     def __init__(self, store: Store, signer: Signer, journal: Journal) -> None:
         self._store, self._signer, self._journal = store, signer, journal
         self._publisher = Publisher(store, signer)
-        self._failed: dict[str, str] = {}
+        self._failed = self._left_without(store)
+
+    @staticmethod
+    def _left_without(store: Store) -> dict[str, str]:
+        """The boxes for which the last pass before this process could make no release."""
+        cannot = HoldReason.CANNOT_BE_OFFERED
+        held = {box: hold.detail for box, hold in store.holds.all().items() if hold.reason is cannot}
+        return {box: why for box, why in held.items() if not store.offers.candidates([box])} if held else {}
 
     def hold_at_once(self) -> None:
         """What an operator holds waits neither for Git nor for a long build."""
@@ -65,10 +72,6 @@ class Offer:
         offers.save_candidate(publication, key)
         layers = f"release {release.sequence} of {len(release.layers())} layers"
         self._journal.normal(Happened.ASSEMBLED, layers, release.box)
-
-    def begin(self) -> None:
-        """A pass begins: no box's release has failed."""
-        self._failed = {}
 
     def set_aside(self, fleet: Fleet, failed: Mapping[str, TowerosError]) -> None:
         """These boxes get no release of this commit, nor the candidate that an older one made for them.

@@ -1,5 +1,6 @@
 """What counts as a signature of a program: that of our signer, whole; all else is none, and nothing of it throws."""
 
+import re
 import struct
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -267,3 +268,24 @@ def test_a_table_of_signatures_has_a_largest_size(
     _, size = struct.unpack_from("<II", path.read_bytes(), SIZES)
     monkeypatch.setattr(authenticode, "MAX_SIGNATURES", size + room)
     assert signed_by(path, [ours]) is counts
+
+
+def test_a_sector_that_cannot_be_read_is_an_error_and_ends_no_process(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Below a mapping it would be SIGBUS, at each start of the agent, for ever."""
+
+    def bad(handle: int, size: int, place: int) -> bytes:
+        raise OSError(5, "Input/output error")
+
+    path = tmp_path / "program.efi"
+    path.write_bytes(b"MZ" + bytes(4096))
+    monkeypatch.setattr(authenticode.os, "pread", bad)
+    for ask in (authenticode.program, lambda path: authenticode.signed_by(path, [])):
+        with pytest.raises(OSError, match="Input/output error"):
+            ask(path)
+
+
+def test_no_file_of_a_box_is_mapped() -> None:
+    package = Path(authenticode.__file__).parents[1]
+    assert [path.name for path in package.rglob("*.py") if re.search(r"\bmmap\b", path.read_text())] == []

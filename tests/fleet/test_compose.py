@@ -100,6 +100,9 @@ def test_an_app_is_its_compose_file_and_what_stands_beside_it() -> None:
         ("restart: always", "env_file: other.env", "there is no `./other.env` in boot/compose/net"),
         ("restart: always", "env_file: [/etc/shadow]", "there is no `/etc/shadow` in boot/compose/net"),
         ("restart: always", "env_file: [{path: ../../x, required: false}]", "there is no `../../x`"),
+        ("restart: always", "env_file: [{path: ./../../x, required: false}]", "there is no `./../../x`"),
+        ("restart: always", "env_file: '${X:-/etc/shadow}'", "is known on the box only"),
+        ("restart: always", "label_file: /dev/zero", "there is no `/dev/zero` in boot/compose/net"),
     ],
 )
 def test_mistakes_are_named_with_their_place(old: str, new: str, expected: str) -> None:
@@ -151,6 +154,9 @@ def test_a_link_beside_the_compose_file_stays_a_link_and_leads_nowhere_else() ->
     assert app and not problems
     links = {file["path"]: file["symlink"] for file in app.files if "symlink" in file}
     assert links == {"etc/compose/net/certs/now.pem": "../core.cfg", "etc/compose/net/all": "certs"}
+    through = tree.with_link(f"{APP}/deep", "certs").with_link(f"{APP}/x", "deep/../core.cfg")
+    assert load_app(through, APP, "staged", problems) is None and "x:1:1: the link's target" in str(problems.pop(0))
+    assert not problems
     for target in ("../other.cfg", "../../../../fleet.yaml", "nothing"):
         assert load_app(tree.with_link(f"{APP}/certs/now.pem", target), APP, "staged", problems) is None
         said = str(problems.pop(0))
@@ -171,6 +177,15 @@ def test_a_link_beside_the_compose_file_stays_a_link_and_leads_nowhere_else() ->
 def test_what_somebody_sets_or_may_lack_is_no_mistake(keys: str) -> None:
     files = {"docker-compose.yml": COMPOSE.replace("restart: always", keys), ".env": "# x\nexport SAID = 1\n"}
     assert isinstance(loaded(**files), App)
+
+
+def test_a_variable_that_boxes_set_each_by_themselves_is_none_that_nobody_sets() -> None:
+    own = {"boot/compose/web/docker-compose.yml": f"services:\n  web: {{image: {IMAGE}, user: $SITE}}\n"}
+    role = {"roles/vm.yaml": FLEET["roles/vm.yaml"].replace("boot/compose/net", "boot/compose/web").split("health")[0]}
+    box = "role: vm\nservices: {compose: {env: ['SITE=alpha']}}\n"
+    assert load_fleet(DictTree(FLEET | own | role).with_files({"boxes/one.yaml": box})).boxes["one"].apps
+    with pytest.raises(FleetError, match="nobody sets the variable SITE"):
+        load_fleet(DictTree(FLEET | own | role))
 
 
 def test_every_mistake_of_an_app_comes_in_one_run() -> None:
@@ -245,6 +260,9 @@ SERVICES_OF_JOBS = {
     "radio": {"restart": "always", "profiles": ["radio"]},
     "none": {"restart": "always", "scale": 0},
     "few": {"restart": "always", "deploy": {"replicas": 0}},
+    "perhaps": {"restart": "${AGAIN:-no}"},
+    "quoted": {"scale": "0"},
+    "called": {"container_name": "${SITE:-lab}-a"},
 }
 
 
@@ -261,13 +279,14 @@ def test_a_user_container_that_is_to_run_is_watched_unless_it_is_said_otherwise(
     role = [("core", "container", "core"), ("web", "container", "web")]
     assert checks("role: vm\n") == role, "one that has a check has no second one"
     own = "role: vm\ncompose: [{app: boot/compose/jobs%s}]\n"
-    made = [("lasts", "container", "lasts"), ("the-name", "container", "the-name")]
+    made = [(name, "container", name) for name in ("lasts", "the-name", "called")]
+    made.sort()  # the file's own order
     assert checks(own % "") == [*role, *made]
-    assert checks(own % ", unwatched: [lasts]") == [*role, made[1]]
+    assert checks(own % ", unwatched: [lasts]") == [*role, made[0], made[2]]
     assert checks("role: vm\ncompose: [{app: boot/compose/net, unwatched: [web]}]\n") == role[:1]
     other = 'health: {checks: [{name: lasts, http: "http://127.0.0.1/"}, {name: x, container: named}]}\n'
     assert ("container lasts", "container", "lasts") in checks(own % "" + other)
-    assert len(checks(own % "" + other)) == 5, "a check by the service's name is one of its container"
+    assert len(checks(own % "" + other)) == 6, "a check by the service's name is one of its container"
     assert checks("role: vm\nremove: [net]\nhealth: {remove: [core]}\n") == []
     with pytest.raises(FleetError) as caught:
         checks(own % ", unwatched: [last]")

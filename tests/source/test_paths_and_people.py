@@ -146,6 +146,22 @@ def test_a_threshold_goes_with_every_commit_on_a_branch(tmp_path: Path, people: 
     story.refused("ThresholdNotMet")  # Ben did not see what Ada put on top
 
 
+def test_a_limited_signer_on_top_is_none_of_the_people_for_what_is_below(tmp_path: Path, people: People) -> None:
+    """One person alone, and a robot's next commit of its own files, were two people."""
+    story = Story(tmp_path, people, "ada", "ben", "eve")
+    limits = "limits: [{paths: [boxes/*.yaml], signers: [eve]}]"
+    first = story.commit(f"source: {{sign: every-commit, threshold: 2, {limits}}}\n", "ada", "fleet.yaml").strip()
+    for name in ("ada", "ben"):
+        story.tag(f"approved/{first}/{name}", name, first)
+    story.deploy()
+    story.commit("source: {sign: every-commit, threshold: 1}\n", "ada", "fleet.yaml")
+    top = story.commit("role: vm\n", "eve", "boxes/a.yaml").strip()
+    story.tag(f"approved/{top}/ada", "ada", top)
+    story.refused("ThresholdNotMet")
+    story.tag(f"approved/{top}/ben", "ben", top)
+    assert story.deploy()
+
+
 LISTS = {
     "one key in two lines": lambda ada, eve: f"ada {ada}\nben {ada}\n",
     "two keys of a name": lambda ada, eve: f"ada {ada}\nada {eve}\n",

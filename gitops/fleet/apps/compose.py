@@ -153,8 +153,13 @@ class _Reader:
             yield from self._image(name, keys.get("image"), (*place, "image"))
         if "platform" in keys and not str(keys["platform"]).startswith(PLATFORM):
             yield self._problem((*place, "platform"), f"boxes are {PLATFORM}", "remove it, and name an image for that")
-        for number, file in enumerate(_files_named(keys.get("env_file"))):
-            yield from self._beside(file, (*place, "env_file", number))
+        yield from self._files_of_service(keys, place)
+
+    def _files_of_service(self, keys: Json, place: Path) -> Iterator[Problem]:
+        """What it takes from the app's folder, and from the box."""
+        for kind in ("env_file", "label_file"):
+            for file, must in _files_named(keys.get(kind)):
+                yield from self._read(file, must, (*place, kind))
         for kind in ("configs", "secrets"):
             yield from self._modes(keys.get(kind), (*place, kind))
         for index, volume in enumerate(_list(keys.get("volumes"))):
@@ -188,12 +193,32 @@ class _Reader:
                 hint = "write it as a number, without quotes: mode: 0440"
                 yield self._problem((*place, index, "mode"), f'compose reads "{mode}" as a decimal number', hint)
 
+    def _through_a_link(self, folder: str, name: str) -> bool:
+        """Whether a part of the way is a link: from there, `..` is another folder than it looks."""
+        way, entries = [part for part in folder.split("/") if part], self._tree.entries()
+        for part in name.split("/")[:-1]:
+            if part == "..":
+                way = way[:-1]
+            elif part not in ("", "."):
+                way.append(part)
+            entry = entries.get("/".join(way))
+            if entry and entry.mode == LINK:
+                return True
+        return False
+
     def _variables(self) -> Iterator[Problem]:
         dotenv = f"{self._folder}/.env"
         beside = set_in(self._tree.read(dotenv)) if dotenv in self._tree.entries() else set()
         for place, name in unset(self._document.value, {*ON_EVERY_BOX, *self._known, *beside}):
+            if self._said_by_a_box(name):
+                continue
             hint = f"write `{name}=...` into {dotenv}, a default (`${{{name}:-...}}`), or `$$` for a plain $"
             yield self._problem(place, f"nobody sets the variable {name}", hint)
+
+    def _said_by_a_box(self, name: str) -> bool:
+        """Boxes may say each their own, in the environment of their service `compose`."""
+        boxes = (path for path in self._tree.entries() if path.startswith("boxes/") and path.endswith(".yaml"))
+        return any(f"{name}=".encode() in self._tree.read(path) for path in boxes)
 
     def _links(self) -> Iterator[Problem]:
         """Beside the compose file a link names something that is there, too: nothing else of the repository comes."""
@@ -202,7 +227,7 @@ class _Reader:
             if path.startswith(prefix) and entry.mode == LINK:
                 target = self._tree.read(path).decode(errors="replace")
                 there = posixpath.normpath(posixpath.join(posixpath.dirname(path), target))
-                inside = there.startswith(prefix)
+                inside = there.startswith(prefix) and not self._through_a_link(posixpath.dirname(path), target)
                 if not inside or not (there in entries or any(each.startswith(f"{there}/") for each in entries)):
                     hint = "copy the file here, or fix the link"
                     yield Problem(path, 1, 1, f"the link's target `{target}` is not in {self._folder}", hint)
@@ -254,8 +279,19 @@ class _Reader:
         if kind == "apparmor" and name not in ("unconfined", "docker-default"):
             yield from self._beside(f"./apparmor/{name}", place)
 
+    def _read(self, file: str, must: bool, place: Path) -> Iterator[Problem]:
+        """A file that compose itself reads: what asks compose about an app must read nothing else of its machine."""
+        path = posixpath.normpath(posixpath.join(self._folder, file))
+        if "$" in file:
+            yield self._problem(place, f"`{file}` is known on the box only", "write the path out")
+        elif must or not path.startswith(f"{self._folder}/"):
+            yield from self._beside(file, place)
+
     def _beside(self, name: str, place: Path) -> Iterator[Problem]:
         """A file or folder of the app."""
+        if self._through_a_link(self._folder, name):
+            yield self._problem(place, f"`{name}` leads through a link", "name the file itself")
+            return
         path = posixpath.normpath(posixpath.join(self._folder, name))
         inside = path == self._folder or path.startswith(f"{self._folder}/")
         entries = self._tree.entries()
@@ -271,15 +307,11 @@ def _path(value: Any) -> str:
     return str(value) if str(value).startswith(("/", ".", "~", "$")) else f"./{value}"
 
 
-def _files_named(value: Any) -> list[str]:
-    """Those of `env_file` that must be there."""
+def _files_named(value: Any) -> list[tuple[str, bool]]:
+    """Those of `env_file` or `label_file`, and whether they must be there."""
     each = value if isinstance(value, list) else [value] if value else []
-    paths = [one.get("path") if isinstance(one, dict) else one for one in each if not _may_lack(one)]
-    return [_path(path) for path in paths]
-
-
-def _may_lack(file: Any) -> bool:
-    return isinstance(file, dict) and file.get("required") is False and _path(file.get("path", "")).startswith("./")
+    rows = [one if isinstance(one, dict) else {"path": one} for one in each]
+    return [(_path(row.get("path", "")), row.get("required") is not False) for row in rows]
 
 
 def _list(value: Any) -> list[Any]:

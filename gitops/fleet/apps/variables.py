@@ -14,7 +14,7 @@ from typing import Any
 from gitops.fleet.documents.yaml import Path
 from gitops.model import Spec
 
-ON_EVERY_BOX = ("PATH", "HOME", "HOSTNAME")
+ON_EVERY_BOX = ("PATH", "HOME", "HOSTNAME", "COMPOSE_PROJECT_NAME")
 SERVICE = "compose"
 """The system container that runs compose: what a role or box sets there (`services: {compose: {env: ..}}`) is known."""
 _VARIABLE = re.compile(r"\$(?:\$|(?P<plain>[A-Za-z_]\w*)|\{(?P<named>[A-Za-z_]\w*)(?P<rest>[^}]*)\})")

@@ -12,6 +12,8 @@ from collections.abc import Iterator, Mapping
 from gitops.model import App, HealthCheck, HealthSpec, Json
 
 JOB = "service_completed_successfully"
+COUNTS = tuple(map(str, range(1, 1000)))
+"""Replicas that run: none is no service, and a variable may say so."""
 
 
 def watched(health: HealthSpec, apps: tuple[App, ...], unwatched: Mapping[str, tuple[str, ...]]) -> HealthSpec:
@@ -35,9 +37,10 @@ def _lasting(services: Json) -> Iterator[tuple[str, str]]:
         waits = [_keys(_keys(other, "depends_on"), service).get("condition") for other in services.values()]
         deploy = _keys(keys, "deploy")
         policy = str(_keys(deploy, "restart_policy").get("condition", keys.get("restart", "")))
-        started = not keys.get("profiles") and keys.get("scale", deploy.get("replicas", 1)) != 0
-        if started and JOB not in waits and policy not in ("no", "none") and not policy.startswith("on-failure"):
-            yield service, str(keys.get("container_name", service))
+        started = not keys.get("profiles") and str(keys.get("scale", deploy.get("replicas", 1))) in COUNTS
+        if started and JOB not in waits and policy not in ("no", "none") and not policy.startswith(("on-failure", "$")):
+            name = str(keys.get("container_name", service))
+            yield service, service if "$" in name else name  # what a variable says is known on the box alone
 
 
 def _keys(value: Json, key: str) -> Json:

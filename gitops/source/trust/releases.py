@@ -17,6 +17,11 @@ MAX_BARE = 20
 """So many tags that are no objects are named."""
 
 
+def fits(name: str, pattern: str) -> bool:
+    """Whether a tag is a release's: what approves of one is none, whatever the pattern."""
+    return fnmatch.fnmatchcase(name, pattern) and not name.startswith("approved/")
+
+
 def eligible(
     names: Mapping[str, str], pattern: str, last: Revision | None, annotated: Container[str] = ()
 ) -> list[str]:
@@ -26,8 +31,7 @@ def eligible(
     Raises:
         SourceError: there is none, or only lower ones.
     """
-    ours = (name for name in names if fnmatch.fnmatchcase(name, pattern) and not name.startswith("approved/"))
-    matching = {name: version(name) for name in ours}
+    matching = {name: version(name) for name in names if fits(name, pattern)}
     if last and last.ref in matching:
         matching[last.ref] = deployed_version(last.ref)
     versions = {name: number for name, number in matching.items() if number is not None}

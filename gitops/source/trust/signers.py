@@ -9,6 +9,7 @@ for some paths alone. A merge's signer vouches for its whole difference to its f
 """
 
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -111,12 +112,21 @@ class _Question:
         # What is deployed is answered for as a whole; of a chain's signers each has answered for their own commit.
         limited = tag if self.policy.sign is Sign.every_commit else [*head, *tag]
         what = f"{self.named.ref}@{self.named.commit[:12]}"
-        approvals, refused = self._approvals([*head[:1], *tag])
+        approvals, refused = self._approvals([*self._answering(head), *tag])
         all_ = [*head, *tag, *(names for _, names in approvals)]
         check_limits(self.policy.limits, self._step, [name for names in limited for name in names], what)
         self._check_rules(self._step, [name for names in all_ for name in names], what)
         first = tuple(dict.fromkeys(names[0] for names in all_))
         return Vouched(first, tuple(signed for signed, _ in approvals), tuple(refused))
+
+    def _answering(self, head: list[Names]) -> list[Names]:
+        """The head's signer, as one of the people that a threshold asks for: unless their limits leave out what others
+        have changed below."""
+        with suppress(SourceError):
+            if head and self.policy.sign is Sign.every_commit:
+                check_limits(self.policy.limits, self._step, head[0], "")
+            return head[:1]
+        return []
 
     @cached_property
     def _step(self) -> set[str] | None:

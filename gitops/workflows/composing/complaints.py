@@ -12,6 +12,7 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
+import structlog
 import yaml
 
 from gitops.errors import FleetError, Problem, ProcessError
@@ -22,6 +23,8 @@ from gitops.fleet.images.tracked import COMPOSE
 from gitops.fleet.linuxkit.spec import bytes_of
 from gitops.model import APPS, App, Fleet, Tree
 from gitops.process import run
+
+log = structlog.get_logger(__name__)
 
 SECONDS = 30.0
 SOME_IMAGE = f"localhost/image@sha256:{'0' * 64}"
@@ -61,7 +64,12 @@ def complaints(program: Path, tree: Tree, app: App, environment: Mapping[str, st
                 [program.absolute(), "-p", app.name, "-f", COMPOSE, "--profile", "*", "config", "--quiet"],
                 cwd=folder, env={**environment, "HOME": "/root", "PATH": "/usr/sbin:/usr/bin"}, timeout=SECONDS,
             )  # fmt: skip
+        except OSError as error:  # of another kind of machine, or where nothing may be started
+            log.warning("compose.cannot_start", error=str(error))
         except ProcessError as error:
+            if error.code is None:  # it took too long, or was ended: that says nothing of the app
+                log.warning("compose.gave_no_answer", app=app.path, error=error.message)
+                return []
             path = f"{app.path}/{COMPOSE}"
             document = load(tree.read(path), path, [], Fragments) or Document(path)
             return [_problem(document, _said(error, folder))]

@@ -11,7 +11,7 @@ from urllib.parse import quote, urlsplit
 
 from gitops.assemble.apps import blob_key
 from gitops.assemble.release import TOOLBOX
-from gitops.model import FETCHED, Box, LockedFile, Material, Release, sha256
+from gitops.model import FETCHED, Box, LockedFile, Material, Release, building, sha256
 from gitops.oci.elsewhere import stored
 from gitops.oci.image import Reference, layers_of
 from gitops.plan import PACKAGE
@@ -41,7 +41,7 @@ class Trace:
         for name in images:
             for diff_id, source in self._of_image(name).items():
                 tars |= {diff_id: source, blob_key(diff_id): source}
-        recipe = self._workshop.fleet.policy.recipe
+        recipe = building(self._workshop.fleet.policy.recipe)
         layers = {tar: self._store.builds.layer(tar, recipe) for tar in tars}
         found = {layer.root: tars[tar] for tar, layer in layers.items() if layer}
         # The modules are a file of the kernel's image, and its layer is the lowest of the root.

@@ -151,7 +151,7 @@ def test_a_module_that_hangs_or_crashes_costs_one_deadline_and_leaves_no_process
 
 
 def processes() -> list[str]:
-    done = subprocess.run(["ps", "-eo", "args", "--ppid", str(os.getpid())], capture_output=True, text=True)
+    done = subprocess.run(["ps", "-o", "args", "--ppid", str(os.getpid())], capture_output=True, text=True)
     return [line for line in done.stdout.splitlines() if sys.executable in line]
 
 

@@ -71,6 +71,13 @@ def test_every_release_and_layer_says_where_it_is_from(site: Site) -> None:
     assert hello.fleet == said.fleet == keys.guid(site.settings.keys)
 
 
+def test_with_recipe_2_a_layer_says_the_same(site: Site) -> None:
+    """Its layers are those of recipe 1, and were looked for among those of 2."""
+    site.commit({"fleet.yaml": "recipe: 2\n"})
+    site.run()
+    assert [each.name for each in layer_of(site, "pkg/hello").materials] == ["pkg/toolbox"]
+
+
 def test_a_commit_that_changes_nothing_makes_nothing_again(site: Site) -> None:
     site.run()
     before, offers = files(site), site.offers()

@@ -7,7 +7,7 @@ Rules: RSA with SHA-256, as our signer writes it; anything else counts as no sig
     signed_by(Path("toweros-7.efi"), [db])
 """
 
-import mmap
+import os
 import struct
 from collections.abc import Collection, Iterator
 from hashlib import sha256
@@ -18,6 +18,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 
+PIECE = 1 << 20
+"""Bytes that are read at a time."""
 MAX_SIGNATURES = 1 << 20
 """Bytes of a file's table of signatures."""
 PE_OFFSET, FILE_HEADER, PE32_PLUS, TABLE = 0x3C, 24, 0x20B, 112 + 8 * 4
@@ -34,9 +36,9 @@ def signed_by(path: Path, certificates: Collection[bytes], *, first: bool = Fals
     looks at no other. Raises `OSError`."""
     keys = [key for each in certificates if (key := _key(each))]
     try:
-        with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as image:
-            place, size, digest = _measure(image)
-            table = image[place : place + size]
+        with path.open("rb") as file:
+            place, size, digest = _measure(file.fileno())
+            table = _read(file.fileno(), place, place + size)
         return any(_counts(each, digest, keys) for each in islice(_signatures(table), 1 if first else None))
     except (ValueError, IndexError, struct.error):
         return False
@@ -45,28 +47,38 @@ def signed_by(path: Path, certificates: Collection[bytes], *, first: bool = Fals
 def program(path: Path) -> bytes:
     """The digest of what is signed, whoever signed it; empty where that is no whole program. Raises `OSError`."""
     try:
-        with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as image:
-            return _measure(image)[2]
+        with path.open("rb") as file:
+            return _measure(file.fileno())[2]
     except (ValueError, IndexError, struct.error):
         return b""
 
 
-def _measure(image: mmap.mmap) -> tuple[int, int, bytes]:
-    """Where the signatures are, their bytes, and the digest of all that they cover. Raises `ValueError`."""
-    (start,) = struct.unpack_from("<I", image, PE_OFFSET)
+def _measure(image: int) -> tuple[int, int, bytes]:
+    """Where the signatures are, their bytes, and the digest of all that they cover. Raises `ValueError`, `OSError`.
+
+    The file is read, never mapped: a bad sector below a mapping ends the process (SIGBUS), at each start of the agent.
+    """
+    (start,) = struct.unpack("<I", _read(image, PE_OFFSET, PE_OFFSET + 4))
     optional = start + FILE_HEADER
-    if image[:2] != b"MZ" or struct.unpack_from("<H", image, optional) != (PE32_PLUS,):
+    if _read(image, 0, 2) != b"MZ" or struct.unpack("<H", _read(image, optional, optional + 2)) != (PE32_PLUS,):
         raise ValueError("not a PE32+ image")
     checksum, entry = optional + 64, optional + TABLE
-    place, size = struct.unpack_from("<II", image, entry)
-    if not entry < place or place + size != len(image) or size > MAX_SIGNATURES:
+    place, size = struct.unpack("<II", _read(image, entry, entry + 8))
+    if not entry < place or place + size != os.fstat(image).st_size or size > MAX_SIGNATURES:
         raise ValueError("no signatures at the end")
     covered = sha256()
-    with memoryview(image) as view:
-        for begin, end in ((0, checksum), (checksum + 4, entry), (entry + 8, place)):
-            with view[begin:end] as part:
-                covered.update(part)
+    for begin, end in ((0, checksum), (checksum + 4, entry), (entry + 8, place)):
+        for at in range(begin, end, PIECE):
+            covered.update(_read(image, at, min(at + PIECE, end)))
     return place, size, covered.digest()
+
+
+def _read(image: int, begin: int, end: int) -> bytes:
+    """A part of the file. Raises `ValueError` where that is cut short, `OSError`."""
+    data = os.pread(image, end - begin, begin)
+    if len(data) != end - begin:
+        raise ValueError("cut short")
+    return data
 
 
 def _signatures(table: bytes) -> Iterator[bytes]:

@@ -139,7 +139,10 @@ class BootLoader:
         self.keyring.log("the box starts again, by the systemd-boot that its release names")
 
     def _good(self, path: Path) -> bool:
-        return path.is_file() and not self.keyring.refuses(path) and self.keyring.keeps(path)
+        try:
+            return path.is_file() and not self.keyring.refuses(path) and self.keyring.keeps(path)
+        except OSError:  # a sector that cannot be read
+            return False
 
     def _write(self, data: bytes) -> None:
         self.trial.parent.mkdir(exist_ok=True)
