@@ -9,6 +9,8 @@ disk when it says so, unless its writer can do without (ADR 18).
 """
 
 import contextlib
+import sqlite3
+import time
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cache, partial
 from typing import Any
@@ -163,11 +165,22 @@ def _explain(url: URL, context: ExceptionContext) -> None:
 
 
 def _tune(connection: object, _record: ConnectionPoolEntry) -> None:
-    """Readers beside one writer."""
-    cursor = connection.cursor()  # type: ignore[attr-defined]
+    """Readers beside one writer. SQLite itself does not wait until a new database may become that."""
+    cursor, until = connection.cursor(), time.monotonic() + WAIT  # type: ignore[attr-defined]
     for pragma in ("journal_mode=WAL", "foreign_keys=ON"):
-        cursor.execute(f"PRAGMA {pragma}")
+        while not _done(cursor, f"PRAGMA {pragma}", last=time.monotonic() >= until):
+            time.sleep(0.02)
     cursor.close()
+
+
+def _done(cursor: sqlite3.Cursor, statement: str, *, last: bool) -> bool:
+    """False: another has the database now."""
+    try:
+        return bool(cursor.execute(statement))
+    except sqlite3.OperationalError as error:
+        if last or error.sqlite_errorname != "SQLITE_BUSY":
+            raise
+        return False
 
 
 def _bound(connection: Any, _record: ConnectionPoolEntry) -> None:

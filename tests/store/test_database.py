@@ -3,8 +3,10 @@
 import json
 import multiprocessing
 import signal
+import sqlite3
 import subprocess
 import sys
+import threading
 import traceback
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -114,6 +116,20 @@ def test_two_processes_may_open_a_new_store_at_once(tmp_path: Path, database: st
         for job in jobs:
             job.get(60)
     assert len(Store.open(tmp_path, database).events.latest()) == 8
+
+
+def test_a_new_database_that_is_busy_is_waited_for(tmp_path: Path) -> None:
+    """SQLite waits for a writer's turn, and not for the turn to become a database with readers beside one writer."""
+    file = tmp_path / "toweros.db"
+    other = sqlite3.connect(file, isolation_level=None, check_same_thread=False)
+    other.execute("CREATE TABLE other (row)")
+    other.execute("BEGIN IMMEDIATE")
+    done = threading.Timer(0.3, lambda: other.execute("COMMIT"))
+    done.start()
+    with Database.open(f"sqlite:///{file}").read() as connection:
+        assert connection.exec_driver_sql("PRAGMA journal_mode").scalar() == "wal"
+    done.join()
+    other.close()
 
 
 def _open_and_write(folder: Path, database: str, number: int) -> None:
