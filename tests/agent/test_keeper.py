@@ -228,7 +228,12 @@ def mute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 def program(folder: Path, name: str) -> subprocess.Popen[bytes]:
     """A process of that name."""
     shutil.copy("/bin/sleep", folder / name)
-    return subprocess.Popen([folder / name, "60"])
+    process = subprocess.Popen([folder / name, "60"])
+    end = time.monotonic() + 30
+    # The kernel lets the parent go on before the child has its new name.
+    while Path(f"/proc/{process.pid}/comm").read_text().strip() != name:
+        assert time.monotonic() < end
+    return process
 
 
 @pytest.fixture
