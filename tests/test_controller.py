@@ -191,7 +191,8 @@ def test_a_box_whose_release_cannot_be_made_holds_up_nobody_else(site: Site) -> 
     assert done.published == ("b",) and done.held == {}
 
 
-def test_what_an_older_commit_made_for_a_box_is_not_offered_when_the_newer_cannot_be_made(site: Site) -> None:
+def left_without(site: Site) -> set[str]:
+    """Boxes that waited for the release of one commit when that of the next cannot be made for them."""
     site.run()
     everybody_reports(site)
     site.commit({"fleet.yaml": "source: {branch: main}\nrollout: {canaries: 1}\n", **HELLO})
@@ -199,17 +200,16 @@ def test_what_an_older_commit_made_for_a_box_is_not_offered_when_the_newer_canno
     site.commit(WORSE)
     site.unmade |= waiting
     site.run()
+    return waiting
+
+
+def test_what_an_older_commit_made_for_a_box_is_not_offered_when_the_newer_cannot_be_made(site: Site) -> None:
+    waiting = left_without(site)
     assert waiting and not site.store.offers.candidates(waiting)
 
 
 def test_a_box_without_its_release_stays_where_it_is_while_git_is_away_and_after_a_restart(site: Site) -> None:
-    site.run()
-    everybody_reports(site)
-    site.commit({"fleet.yaml": "source: {branch: main}\nrollout: {canaries: 1}\n", **HELLO})
-    waiting = set(site.run().held)
-    site.commit(WORSE)
-    site.unmade |= waiting
-    site.run()
+    waiting = left_without(site)
     before = {box: hold for box, hold in site.store.holds.all().items() if box in waiting}
     assert {hold.reason for hold in before.values()} == {HoldReason.CANNOT_BE_OFFERED}
     away = site.remote.bare.rename(site.remote.bare.with_name("away"))

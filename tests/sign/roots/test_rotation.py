@@ -6,7 +6,6 @@ The controller that publishes is the same object all along, as one that runs for
 import json
 import shutil
 import stat
-import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -14,20 +13,16 @@ from pathlib import Path
 import pytest
 from securesystemslib.signer import CryptoSigner
 from toweros_agent.nouns import Refused
-from toweros_agent.offer.net import Http
-from toweros_agent.offer.trust import Trust
 from tuf.api.metadata import Metadata, Root, Timestamp
-from tuf.ngclient import Updater
 
 from gitops.errors import SignError
-from gitops.server import create_app, serve
-from gitops.settings import Settings
 from gitops.sign import Signer, keys
 from gitops.sign.receipts import Receipts
 from gitops.sign.roots import draft as drafts
 from gitops.sign.roots import rotation
 from gitops.sign.roots.rotation import NEXT, RootKeys
 from tests.kit.console import toweros
+from tests.kit.followed import Box, served
 from tests.kit.published import PASSPHRASE, Kit, kit
 
 NOW = datetime.now(UTC)
@@ -47,31 +42,8 @@ def folder(here: Kit) -> Path:
 
 @pytest.fixture
 def url(here: Kit) -> Iterator[str]:
-    with serve(create_app(here.store, Settings(state=here.store.paths.root)), "127.0.0.1:0") as url:
+    with served(here) as url:
         yield url
-
-
-class Box:
-    """What a box has of metadata, from its built-in root on; and the same for a stranger's TUF client."""
-
-    def __init__(self, here: Kit, url: str, folder: Path) -> None:
-        self.tuf, self.other = folder / "tuf", folder / "other"
-        self.tuf.mkdir(parents=True)
-        self.other.mkdir()
-        self._url, self._root = url, (here.folder / "keys" / "1.root.json").read_bytes()
-
-    def sees(self) -> int:
-        """The sequence that it is offered."""
-        trust = Trust(Http(lambda: None, time.sleep), self.tuf, self._root, self._url, "demo-1")
-        offer = trust.offer()
-        updater = Updater(str(self.other), f"{self._url}/metadata", bootstrap=self._root)
-        updater.refresh()
-        info = updater.get_targetinfo("demo-1/release.json")
-        assert info and info.custom and info.custom["sequence"] == offer.sequence
-        return offer.sequence
-
-    def root(self) -> int:
-        return int(Metadata.from_file(str(self.tuf / "root.json")).signed.version)
 
 
 @pytest.fixture

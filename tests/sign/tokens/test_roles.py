@@ -14,15 +14,10 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, load_ssh_private_key
 from toweros_agent.firmware.authenticode import signed_by
-from toweros_agent.offer.net import Http
-from toweros_agent.offer.trust import Trust
 from tuf.api.metadata import Metadata, Root
-from tuf.ngclient import Updater
 from typer.testing import Result
 
 from gitops.errors import SettingsError, SignError, TokenError
-from gitops.server import create_app, serve
-from gitops.settings import Settings
 from gitops.sign import Signer, keys, secureboot
 from gitops.sign.commits import CommitKey
 from gitops.sign.enrolled import der
@@ -30,6 +25,7 @@ from gitops.sign.roots import draft as drafts
 from gitops.sign.roots.rotation import NEXT
 from gitops.sign.ssh import HostAuthority
 from tests.kit.console import toweros
+from tests.kit.followed import Box, served
 from tests.kit.pe import a_pe_file
 from tests.kit.published import PASSPHRASE, Kit, kit
 from tests.kit.tokens import Token
@@ -51,27 +47,8 @@ def folder(here: Kit) -> Path:
 
 @pytest.fixture
 def url(here: Kit) -> Iterator[str]:
-    with serve(create_app(here.store, Settings(state=here.store.paths.root)), "127.0.0.1:0") as url:
+    with served(here) as url:
         yield url
-
-
-class Box:
-    """What a box has of metadata, from its built-in root on; and the same for a stranger's TUF client."""
-
-    def __init__(self, here: Kit, url: str, folder: Path) -> None:
-        self.tuf, self.other, self._url = folder / "tuf", folder / "other", url
-        self.tuf.mkdir(parents=True)
-        self.other.mkdir()
-        self._root = (here.folder / "keys" / "1.root.json").read_bytes()
-
-    def sees(self) -> int:
-        """The sequence that it is offered."""
-        offer = Trust(Http(lambda: None, time.sleep), self.tuf, self._root, self._url, "demo-1").offer()
-        updater = Updater(str(self.other), f"{self._url}/metadata", bootstrap=self._root)
-        updater.refresh()
-        info = updater.get_targetinfo("demo-1/release.json")
-        assert info and info.custom and info.custom["sequence"] == offer.sequence
-        return offer.sequence
 
 
 @pytest.fixture
