@@ -90,6 +90,7 @@ class Share:
                 talk.seek(0)
                 talk.truncate()
                 found.memory.append(resident())
+                print(f"{self.folder.name}: release {sequence}, {found.memory[-1] >> 10} MiB", flush=True)
         return found
 
     def _box(self, number: int, server: UpdateServer) -> Box:
@@ -125,6 +126,7 @@ class One:
         self.server.faults.clear()
         self.server.post_status = 204
         agent = self._settle()
+        self.box.power_off()
         if agent is None:
             self.found.stuck.append(self.story)
         elif agent.boot.sequence not in self.box.bootable():
