@@ -64,7 +64,7 @@ class Machine:
         if not self._process:
             return
         with contextlib.suppress(OSError, VmError):
-            self._control.command("quit")
+            self.control.command("quit")
             deadline = time.monotonic() + grace
             while self._process.running and time.monotonic() < deadline:
                 time.sleep(POLL)
@@ -78,7 +78,7 @@ class Machine:
 
     def reset(self) -> None:
         """Press the reset button."""
-        self._control.command("system_reset")
+        self.control.command("system_reset")
 
     def wait_off(self, timeout: float) -> None:
         """Wait until the box powers itself off."""
@@ -129,7 +129,7 @@ class Machine:
         Raises:
             VmError: the machine is off.
         """
-        return self._control.console()
+        return self.control.console()
 
     @property
     def trouble(self) -> str:
@@ -141,7 +141,12 @@ class Machine:
     # --- the process behind it --------------------------------------------------------------------------------------
 
     @property
-    def _control(self) -> Control:
+    def control(self) -> Control:
+        """For what only QEMU itself can do to it.
+
+        Raises:
+            VmError: the machine is off.
+        """
         if self._process is None:
             raise VmError(f"{self.folder.name} is off")
         return Control(self.folder, self._process)
@@ -152,7 +157,7 @@ class Machine:
         command = self.hardware.command(self.folder.name)
         self._process = start(command, log_file=self.folder / "qemu.log", cwd=self.folder)
         log.info("vm.start", folder=str(self.folder), pid=self._process.pid)
-        threading.Thread(target=self._watch, args=(self._control,), daemon=True).start()
+        threading.Thread(target=self._watch, args=(self.control,), daemon=True).start()
 
     def _watch(self, control: Control) -> None:
         """Until this process ends; then start the next when it was a reset."""

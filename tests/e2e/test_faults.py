@@ -1,4 +1,4 @@
-"""Four bad releases in a row, a damaged layer, and a lost key: the box comes back without hands.
+"""Four bad releases in a row, a damaged layer, a lost key, a disk that refuses to be written: the box comes back.
 
 The bad ones are put on the disk of a healthy box from outside, each under a newer name than the last, as if they had
 been staged: systemd-boot starts with the newest. What each did stands on the serial console.
@@ -7,6 +7,8 @@ been staged: systemd-boot starts with the newest. What each did stands on the se
 import re
 import shutil
 import subprocess
+import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,16 +17,19 @@ import pytest
 from gitops.assemble.boot.cpio import Node, archive
 from gitops.assemble.boot.uki import make_uki
 from gitops.assemble.release import BOOT_FILES, BOOTLOADER, Assembler
-from gitops.model import Publication
+from gitops.lab.machine import Machine
+from gitops.model import Phase, Publication
 from gitops.process import run
 from gitops.sign import Signer, keys
-from tests.e2e.field import BOX, SIZES, Field
+from tests.e2e.field import BOX, GREETING, SIZES, Field
 from tests.e2e.noise import noise_on
 from tests.kit import built
+from tests.kit.faulty import Faulty, refuse_writes
 
 pytestmark = [pytest.mark.e2e, pytest.mark.boot]
 
 INIT = (built.CHECKOUT / "pkg" / "initrd" / "init").read_text().replace("WATCHDOG=180", "WATCHDOG=60")
+DISK_TROUBLE = re.compile("Input/output error|[Rr]ead-only file system")
 SAY = 'echo "FAULT: {}" >/dev/console\n'
 PANIC = "#!/bin/sh\nmount -t proc proc /proc\n" + SAY.format("panic") + "echo c >/proc/sysrq-trigger\n"
 HANG = INIT.replace(
@@ -100,13 +105,14 @@ def copy(healthy: Path, folder: Path) -> Path:
 class Past:
     """What the box went through until it was back: all that it said, the layer that was damaged, its key."""
 
+    machine: Machine
     said: str
     layer: str
     key: str
 
 
 @pytest.fixture(scope="module")
-def past(field: Field, bad: Bad, healthy: Path, tmp_path_factory: pytest.TempPathFactory) -> Past:
+def past(field: Field, bad: Bad, healthy: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Past]:
     """Through all four, with noise on the serial line, and a damaged layer that they share with the good one."""
     folder = copy(healthy, tmp_path_factory.mktemp("faults") / "machine")
     disk, n = folder / "disk.raw", bad.publication.release.sequence + 1000
@@ -117,10 +123,11 @@ def past(field: Field, bad: Bad, healthy: Path, tmp_path_factory: pytest.TempPat
     layer = max(bad.publication.release.layers(), key=lambda each: each.size)
     damage(disk, layer.root, layer.size // 2)
     boot = field.report().boot_id
-    with field.machine_in(folder) as machine, noise_on(machine, until="initrd: "):
-        field.wait_until("the box to come back", lambda: field.report().boot_id != boot)
+    with Machine(folder, Faulty.of(field.machine_in(folder).hardware)) as machine:
+        with noise_on(machine, until="initrd: "):
+            field.wait_until("the box to come back", lambda: field.report().boot_id != boot)
         field.wait_healthy(0)
-        return Past(machine.output(), layer.root, field.ssh("cat /run/toweros/disk/identity/box.key"))
+        yield Past(machine, machine.output(), layer.root, field.ssh("cat /run/toweros/disk/identity/box.key"))
 
 
 def test_a_hang_in_user_space_is_left_behind(past: Past) -> None:
@@ -146,6 +153,23 @@ def test_a_blessed_uki_of_another_signer_never_runs_and_the_second_boot_entry_do
 def test_a_damaged_layer_is_repaired_and_a_lost_key_comes_back_from_its_copy(past: Past) -> None:
     assert re.findall("the layer ([0-9a-f]{64}) is repaired", past.said) == [past.layer]
     assert past.key.startswith("public: "), "from its copy on the ESP"
+
+
+def test_a_disk_that_refuses_every_write_stages_nothing_and_a_reset_takes_what_was_missed(
+    past: Past, field: Field
+) -> None:
+    """TOWEROS, STATE and the ESP at once, by the device itself."""
+    before = field.report()
+    refuse_writes(past.machine)
+    assert field.change(GREETING, "hello, whoever can write\n", "Not to be stored").published == (BOX,)
+    field.wait_until(
+        "the box to say so", lambda: DISK_TROUBLE.search(f"{field.report().error} {field.report().degraded}")
+    )
+    said = field.report()
+    assert (said.boot_id, said.release, said.phase) == (before.boot_id, before.release, Phase.IDLE), said
+    assert field.ssh("cat /etc/hostname", login=True).strip() == BOX, "it still lets the operator in"
+    past.machine.reset()
+    assert field.wait_healthy(int(time.time())).sequence > before.sequence
 
 
 def damage(disk: Path, root: str, offset: int) -> None:
