@@ -1,18 +1,17 @@
 """`toweros pkg show-tag`, `pkg push`: a package's tag, as LinuxKit has it, and its image in a registry."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from gitops.cli import context
 from gitops.cli.context import ConfigOption, DirOption, StateOption
-from gitops.cli.output import talk
+from gitops.cli.output import printable, talk
 from gitops.errors import BuildError, FleetError, Problem, RegistryError
-from gitops.fleet.documents.explain import did_you_mean
-from gitops.fleet.packages import load_packages
-from gitops.model import Package
-from gitops.source import FolderTree
+
+if TYPE_CHECKING:
+    from gitops.model import Package
 
 
 def register(app: typer.Typer) -> None:
@@ -22,10 +21,35 @@ def register(app: typer.Typer) -> None:
     app.add_typer(group, name="pkg")
 
 
-def show_tag(path: str, folder: DirOption = Path()) -> None:
-    """Print ORG/IMAGE:HASH of a package, such as pkg/sshd."""
-    packages, name = _load(folder), _clean(path)
-    typer.echo(_of(packages, name).tag)
+def show_tag(
+    paths: Annotated[list[str], typer.Argument(metavar="PATH...", help="Packages' folders, such as pkg/sshd.")],
+    canonical: Annotated[bool, typer.Option("--canonical", help="With the host: docker.io/ORG/IMAGE:TAG.")] = False,
+    org: Annotated[str | None, typer.Option(help="In place of what build.yml says.")] = None,
+    tag: Annotated[str, typer.Option(help="A template in place of build.yml's, such as `v1-{{.Hash}}`.")] = "",
+    build_yml: Annotated[str, typer.Option(help="The name of the file.")] = "build.yml",
+    hash_: Annotated[str, typer.Option("--hash", help="In place of Git's.")] = "",
+    hash_commit: Annotated[str, typer.Option(help="The commit to look at.")] = "HEAD",
+    hash_path: Annotated[str, typer.Option(help="A folder around the package, to hash in its place.")] = "",
+    force_dirty: Annotated[bool, typer.Option("--force-dirty", help="Say `-dirty-` in any case.")] = False,
+    dev: Annotated[bool, typer.Option("--dev", help="$USER and `dev` in place of org and hash.")] = False,
+    folder: DirOption = Path(),
+) -> None:
+    """Print ORG/IMAGE:TAG of packages, each in its line, as `linuxkit pkg show-tag` does; a mistake hides no other."""
+    from gitops.fleet.packages.tags.show import Asked, show
+
+    asked = Asked(build_yml, org, tag, hash_, hash_commit, hash_path, force_dirty, dev, canonical)
+    failed = False
+    for shown in show(paths, asked, folder):
+        if shown.mistake:
+            failed = True
+            hint = f"\n  hint: {shown.mistake.hint}" if shown.mistake.hint else ""
+            typer.echo(printable(f"{shown.folder}: {shown.mistake.message}{hint}"), err=True)
+            continue
+        typer.echo(shown.word)
+        if shown.outside:
+            typer.echo(printable(f"{shown.folder}: no Git repository, or one that Git does not trust"), err=True)
+    if failed:
+        raise typer.Exit(1)
 
 
 def push(
@@ -59,8 +83,10 @@ def push(
         typer.echo(f"{place.host}/{repository}@sha256:{made.digest}")
 
 
-def _wanted(packages: dict[str, Package], paths: list[str]) -> list[Package]:
+def _wanted(packages: "dict[str, Package]", paths: list[str]) -> "list[Package]":
     """The packages at or below these paths."""
+    from gitops.fleet.documents.explain import did_you_mean
+
     if not paths:
         return list(packages.values())
     for path in paths:
@@ -69,7 +95,10 @@ def _wanted(packages: dict[str, Package], paths: list[str]) -> list[Package]:
     return [p for name, p in packages.items() if any(name == path or name.startswith(f"{path}/") for path in paths)]
 
 
-def _load(folder: Path) -> dict[str, Package]:
+def _load(folder: Path) -> "dict[str, Package]":
+    from gitops.fleet.packages import load_packages
+    from gitops.source import FolderTree
+
     problems: list[Problem] = []
     packages = load_packages(FolderTree(folder), 1, "linux/amd64", problems)
     if problems:
@@ -79,9 +108,3 @@ def _load(folder: Path) -> dict[str, Package]:
 
 def _clean(path: str) -> str:
     return path.strip("/").removeprefix("./")
-
-
-def _of(packages: dict[str, Package], name: str) -> Package:
-    if name not in packages:
-        raise BuildError(f"there is no package {name}", hint=did_you_mean(name, list(packages)))
-    return packages[name]
