@@ -11,7 +11,7 @@ from debian.debfile import DebFile
 
 from gitops.builders.mirrors import SUITE
 from gitops.errors import BuildError
-from gitops.fleet.packages.folder import FETCHED_FOLDER
+from gitops.fleet.packages.folder import FETCHED_FOLDER, within
 from gitops.model import FETCHED, LockedFile, Package, Tree, sha256
 from gitops.process import run
 from gitops.store import Store
@@ -43,10 +43,8 @@ def write_context(store: Store, package: Package, tree: Tree, folder: Path) -> N
 
 
 def _write_files(package: Package, tree: Tree, folder: Path) -> None:
-    for path, entry in tree.entries().items():
-        if not path.startswith(f"{package.path}/"):
-            continue
-        target = folder / path.removeprefix(f"{package.path}/")
+    for path, place in within(tree, package):
+        entry, target = tree.entries()[path], folder / place
         target.parent.mkdir(parents=True, exist_ok=True)
         if entry.mode == LINK:
             target.symlink_to(tree.read(path).decode())

@@ -63,7 +63,9 @@ class DockerBuilder:
             context = Path(work, "context")
             context.mkdir()
             write_context(self._store, package, tree, context)
-            dockerfile = lending.write_dockerfile(package, tree, Path(work, "Dockerfile")) or context / "Dockerfile"
+            dockerfile = (
+                lending.write_dockerfile(package, tree, Path(work, "Dockerfile")) or context / package.dockerfile
+            )
             self._run(package, packages, context, dockerfile)
             image = self._export(package, Path(work))
         self._store.builds.save_image(image)

@@ -52,7 +52,9 @@ class Package:
     the keys of sibling packages, build arguments, platform and recipe. `depends` are paths of sibling packages.
     `build_args` may hold `@lkt:pkg:PATH` values, resolved to the sibling's image by the builder. `rootfs`, if not
     empty, is the mmdebstrap variant that turns the locked files into `rootfs.tar` of the build context. `bases` are
-    images from outside that it stands on or takes from: NAME@sha256:DIGEST, or NAME:TAG@sha256:DIGEST.
+    images from outside that it stands on or takes from: NAME@sha256:DIGEST, or NAME:TAG@sha256:DIGEST. `hashed` is the
+    tag as it would be without `tag:` in build.yml, so that it moves with the content. `dockerfile` is a path in the
+    folder; `sources` are other folders of the repo with the places that they have in the build (empty: its top).
     """
 
     path: str
@@ -65,6 +67,9 @@ class Package:
     lock: tuple[LockedFile, ...] = ()
     rootfs: str = ""
     bases: tuple[str, ...] = ()
+    hashed: str = ""
+    dockerfile: str = "Dockerfile"
+    sources: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True)

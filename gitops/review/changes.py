@@ -96,7 +96,7 @@ def _roots(old: Fleet, new: Fleet) -> dict[str, tuple[str, ...]]:
         if path not in roots:
             below = [cause for sibling in new.packages[path].depends if sibling in changed for cause in visit(sibling)]
             before, now = old.packages.get(path), new.packages[path]
-            own = before is None or (before.tag, before.bases) != (now.tag, now.bases) or not below
+            own = before is None or (before.hashed, before.bases) != (now.hashed, now.bases) or not below
             roots[path] = tuple(dict.fromkeys([*([path] if own else []), *below]))
         return roots[path]
 

@@ -155,7 +155,7 @@ def bases(tree: Tree, packages: Mapping[str, Package]) -> dict[str, str]:
     """Per package, the sibling whose layers its image begins with: what the last FROM of its Dockerfile names."""
     parents = {}
     for path, package in packages.items():
-        lines = re.findall(r"(?im)^\s*FROM\s+(?:--platform=\S+\s+)?(\S+)", _text(tree, path))
+        lines = re.findall(r"(?im)^\s*FROM\s+(?:--platform=\S+\s+)?(\S+)", _text(tree, package))
         variable = lines[-1].strip("${}") if lines else ""
         value = dict(package.build_args).get(variable, "")
         if value.startswith(SIBLING):
@@ -163,5 +163,5 @@ def bases(tree: Tree, packages: Mapping[str, Package]) -> dict[str, str]:
     return parents
 
 
-def _text(tree: Tree, path: str) -> str:
-    return tree.read(f"{path}/Dockerfile").decode(errors="replace")
+def _text(tree: Tree, package: Package) -> str:
+    return tree.read(f"{package.path}/{package.dockerfile}").decode(errors="replace")

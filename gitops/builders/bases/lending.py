@@ -36,7 +36,7 @@ def write_dockerfile(package: Package, tree: Tree, path: Path) -> Path | None:
         BuildError: it would have a builder look for an image that we do not lend; the Docker engine would pull it.
     """
     given, known = dict(package.build_args), pins(tree)
-    file = Dockerfile.parse(tree.read(f"{package.path}/Dockerfile"), given)
+    file = Dockerfile.parse(tree.read(f"{package.path}/{package.dockerfile}"), given)
     data = file.renamed({each.image: name_of(each.pinned(known)) for each in file.outside})
     after = Dockerfile.parse(data, given)
     for mistake in (*file.mistakes, *after.mistakes):

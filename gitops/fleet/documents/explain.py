@@ -31,7 +31,7 @@ def check(document: Document, model: type[Model], problems: list[Problem]) -> Mo
         problems.append(document.problem((), "keys and values are expected", "write `key: value` lines"))
         return None
     try:
-        return model.model_validate(_tuples(value))
+        return model.model_validate(as_values(value))
     except ValidationError as error:
         errors = error.errors(include_url=False)[:MAX_PROBLEMS]
         problems.extend(_explain(document, model, each) for each in errors)
@@ -53,11 +53,11 @@ def did_you_mean(name: str, known: Collection[str] | Callable[[], Collection[str
     return otherwise or (f"known: {', '.join(sorted(names)[:20])}" if names else "")
 
 
-def _tuples(value: Any) -> Any:
+def as_values(value: Any) -> Any:
     """Lists as tuples: the models are frozen, and strict."""
     if isinstance(value, dict):
-        return {key: _tuples(item) for key, item in value.items()}
-    return tuple(_tuples(item) for item in value) if isinstance(value, list) else value
+        return {key: as_values(item) for key, item in value.items()}
+    return tuple(as_values(item) for item in value) if isinstance(value, list) else value
 
 
 def _explain(document: Document, model: type[BaseModel], error: Any) -> Problem:

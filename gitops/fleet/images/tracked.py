@@ -9,6 +9,7 @@ image never moves.
     tracked_of({"image": "redis@sha256:ab..", "track": "7"}).written     # redis:7@sha256:ab..
 """
 
+import posixpath
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from typing import Any
 from gitops.fleet.documents.fragments import Fragments
 from gitops.fleet.documents.yaml import load
 from gitops.fleet.images.lockfile import DIGEST, NAME, TAG
+from gitops.fleet.linuxkit.texts import Texts
 from gitops.fleet.packages.dockerfile import Dockerfile
 from gitops.model import Tree
 
@@ -91,16 +93,21 @@ def _of_file(data: bytes) -> list[Tracked]:
 
 def _of_package(tree: Tree, path: str) -> tuple[Tracked, ...]:
     folder, _, name = path.rpartition("/")
-    dockerfile = f"{folder}/Dockerfile"
-    if name != "build.yml" or dockerfile not in tree.entries():
+    if name != "build.yml":
         return ()
-    return _of_dockerfile(tree.read(path), tree.read(dockerfile))
+    build = tree.read(path)
+    dockerfile = posixpath.normpath(f"{folder}/{_said(build).get('dockerfile') or 'Dockerfile'}")
+    return _of_dockerfile(build, tree.read(dockerfile)) if dockerfile in tree.entries() else ()
+
+
+def _said(build: bytes) -> Mapping[str, Any]:
+    document = load(build, "build.yml", [], Texts)
+    return document.value if document and isinstance(document.value, dict) else {}
 
 
 @lru_cache(maxsize=1024)
 def _of_dockerfile(build: bytes, data: bytes) -> tuple[Tracked, ...]:
-    document = load(build, "build.yml", [])
-    rows = document.value.get("buildArgs") if document and isinstance(document.value, dict) else None
+    rows = _said(build).get("buildArgs")
     pairs = [row.partition("=") for row in rows if isinstance(row, str)] if isinstance(rows, list) else []
     outside = Dockerfile.parse(data, {name: value for name, _, value in pairs}).outside
     return tuple(Tracked(one.name, one.tag) for one in outside if one.tag and not one.digest)

@@ -3,8 +3,9 @@
 In: the text, the build arguments. Out: each image from outside with its line, mistakes in words, and the same text with
 other names for those images. Rules: `FROM`, `COPY --from` and `RUN --mount=from` name an earlier stage, a sibling (by a
 build argument) or an image; an argument means what build.yml says, else the default of its `ARG`, as Docker has it;
-what has a digest never moves; what a tag means, `images.lock` says. What buildah does not know (here-documents) is not
-known here either: what is read is what is built.
+what has a digest never moves; what a tag means, `images.lock` says. A stage that only another platform takes
+(`FROM build-${TARGETARCH}`) is not built, so it takes nothing. What one builder does not know, and what means one thing
+all the same (a here-document of RUN, `--link`, a cache), is written as both know it: what is read is what is built.
 
     file = Dockerfile.parse(b"FROM debian:13 AS one\nFROM scratch\nCOPY --from=one / /\n", {})
     file.outside[0].image, file.outside[0].line              # ("debian:13", 1)
@@ -12,64 +13,27 @@ known here either: what is read is what is built.
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import NamedTuple
 
-from gitops.fleet.images.lockfile import DIGEST, NAME, TAG
+from gitops.fleet.packages.reading.instructions import Instruction, Instructions, escape_of, is_comment
+from gitops.fleet.packages.reading.scope import (
+    PLATFORM,
+    SHELL,
+    SIBLING,
+    Mistake,
+    Outside,
+    Scope,
+    Stage,
+    Use,
+    by_platform,
+    pairs,
+)
+from gitops.fleet.packages.reading.steps import Steps, exec_form
 
-SIBLING = "@lkt:pkg:"
-PLATFORM = "linux/amd64"
-BY_ITSELF = {
-    **dict.fromkeys(("TARGETPLATFORM", "BUILDPLATFORM"), PLATFORM),
-    **dict.fromkeys(("TARGETOS", "BUILDOS"), "linux"),
-    **dict.fromkeys(("TARGETARCH", "BUILDARCH"), "amd64"),
-}
-"""Arguments that nobody need give (Dockerfile reference, "Automatic platform ARGs in the global scope")."""
-_IMAGE = re.compile(rf"(?P<name>{NAME})(?::(?P<tag>{TAG}))?(?:@(?P<digest>{DIGEST}))?")
-_VARIABLE = re.compile(r"\$(?:\{(\w+)(?::([-+])([^}]*))?\}|(\w+))")
-_DIRECTIVE = re.compile(r"#\s*([a-z][a-z0-9]*)\s*=\s*(.+?)\s*", re.IGNORECASE)
+__all__ = ["SIBLING", "Dockerfile", "Mistake", "Outside"]
+
 _STRANGE = re.compile(r"[\x00-\x08\x0b-\x0c\x0e-\x1f]|\r(?!\n|\Z)")
-_HERE = re.compile(r"\d*<<-?[^<]+")
-_MOUNT = re.compile(r"--mount=(?:.*,)?from=([^,]+)(?:,.*)?")
-
-
-@dataclass(frozen=True)
-class Outside:
-    """An image from outside, as it is written once arguments are filled in. `digest`: `sha256:HEX`, or nothing."""
-
-    line: int
-    image: str
-    name: str = ""
-    tag: str = ""
-    digest: str = ""
-
-    def pinned(self, pins: Mapping[str, str]) -> str:
-        """The image by digest; empty: nobody says which one it is."""
-        if self.digest:
-            return self.image
-        digest = pins.get(f"{self.name}:{self.tag}", "") if self.tag else ""
-        return f"{self.image}@{digest}" if digest else ""
-
-
-class Mistake(NamedTuple):
-    """What is wrong in a line, and the fix."""
-
-    line: int
-    message: str
-    hint: str
-
-
-@dataclass(frozen=True)
-class _Use:
-    """Where an image from outside is named: lines `first` to `last`, counted from 0; `flag`: what `--from` or
-    `--mount` says; else it is the image of a `FROM` with this end (`AS NAME`)."""
-
-    first: int
-    last: int
-    image: str
-    flag: str = ""
-    end: str = ""
 
 
 @dataclass
@@ -79,7 +43,7 @@ class Dockerfile:
     lines: list[str]
     outside: list[Outside] = field(default_factory=list)
     mistakes: list[Mistake] = field(default_factory=list)
-    uses: list[_Use] = field(default_factory=list)
+    uses: list[Use] = field(default_factory=list)
     mark: str = ""
 
     @classmethod
@@ -92,14 +56,14 @@ class Dockerfile:
     def renamed(self, names: Mapping[str, str]) -> bytes:
         """The file with other names for images from outside; every instruction stays in its line."""
         lines = list(self.lines)
-        for use in self.uses:
-            new = names.get(use.image, use.image)
+        for use in sorted(self.uses, key=lambda use: bool(use.flag)):
+            new = f"{use.new}{names.get(use.image, use.image)}{use.end}"
             if not use.flag:
-                lines[use.first : use.last + 1] = [f"FROM {new}{use.end}", *[""] * (use.last - use.first)]
+                lines[use.first : use.last + 1] = [new, *[""] * (use.last - use.first)]
                 continue
             for number in range(use.first, use.last + 1):
-                if use.flag in lines[number] and not _is_comment(lines[number]):
-                    lines[number] = lines[number].replace(use.flag, f"from={new}", 1)
+                if use.flag in lines[number] and not is_comment(lines[number]):
+                    lines[number] = lines[number].replace(use.flag, new, 1)
                     break
         return (self.mark + "\n".join(lines)).encode(errors="surrogateescape")
 
@@ -108,160 +72,106 @@ class _Reader:
     """Reads a file once, from above."""
 
     def __init__(self, file: Dockerfile, arguments: Mapping[str, str]) -> None:
-        self._file, self._given = file, arguments
-        self._global = dict(BY_ITSELF)
-        self._known = self._global
-        self._stages: list[str] = []
+        self._file, self._scope = file, Scope(arguments)
+        self._scope.outside_stages()
+        self._steps = Steps(self._scope, file.lines)
 
     def read(self) -> None:
-        self._refuse_ambiguous()
-        for first, last, text in _instructions(self._file.lines):
-            keyword, *words = text.split()
-            match keyword.upper():
+        instructions = Instructions(self._file.lines)
+        for each in instructions:
+            match each.keyword:
                 case "ARG":
-                    self._declare(words)
+                    self._scope.declare(each.text)
+                case "ENV":
+                    self._scope.set |= {name: value for name, value in pairs(each.text) if value is not None}
+                case "SHELL":
+                    self._shell(each)
                 case "FROM":
-                    self._from(first, last, words)
+                    self._from(each)
+                case "CMD" | "ENTRYPOINT":
+                    self._steps.by_shell(each, [])
                 case "COPY" | "RUN" | "ADD":
-                    self._flags(first, last, words)
-                case "ONBUILD" if words[:1] and words[0].upper() in ("COPY", "RUN", "ADD"):
-                    self._flags(first, last, words[1:])
+                    self._steps.step(each, each.keyword, each.words)
+                case "ONBUILD":
+                    self._steps.onbuild(each)
+        self._refuse_ambiguous(instructions.texts)
+        self._keep(self._needed())
 
-    def _refuse_ambiguous(self) -> None:
+    def _needed(self) -> set[int]:
+        """The last stage and all that it stands on; -1 is what stands above the first. Every stage, unless the file
+        chooses among them by the platform: what nobody takes at all is still what somebody wrote down."""
+        everything = set(range(-1, len(self._scope.stages)))
+        needed, todo = {-1}, [self._scope.number]
+        while todo:
+            stage = todo.pop()
+            if stage not in needed:
+                needed.add(stage)
+                todo += self._scope.stages[stage].needs
+        return needed if self._scope.chooses else everything
+
+    def _keep(self, needed: set[int]) -> None:
+        """What is not built says nothing; an empty stage stays, so that numbers of stages mean what they meant."""
+        file = self._file
+        file.uses = [use for use in self._scope.uses if use.stage in needed]
+        file.mistakes += [mistake for stage, mistake in self._scope.wrong if stage in needed]
+        for _, outside in (each for each in self._scope.found if each[0] in needed):
+            if all(each.image != outside.image for each in file.outside):
+                file.outside.append(outside)
+        ends = [*(stage.first for stage in self._scope.stages[1:]), len(file.lines)]
+        for number, stage in enumerate(self._scope.stages):
+            if number not in needed:
+                name = f" AS {stage.name}" if stage.name else ""
+                file.uses.append(Use(stage.first, ends[number] - 1, f"FROM scratch{name}"))
+
+    def _refuse_ambiguous(self, texts: set[int]) -> None:
         """What one builder reads so, and the other one otherwise: what is an instruction for one is none for us."""
-        escape, where = _escape(self._file.lines)
+        escape, where = escape_of(self._file.lines)
         if where:
-            self._note(where, "`# escape=` is known to some builders in line 1 alone", "make it the first line")
+            self._always(where, "`# escape=` is known to some builders in line 1 alone", "make it the first line")
         for number, line in enumerate(self._file.lines):
+            if number in texts:
+                continue
             if _STRANGE.search(line + "\n"):
-                self._note(number, "a control character is in this line", "take it out")
-            if not _is_comment(line) and line.rstrip().endswith(2 * escape):
-                self._note(number, f"`{2 * escape}` at the end goes on or not, as builders like", "write it otherwise")
+                self._always(number, "a control character is in this line", "take it out")
+            if not is_comment(line) and line.rstrip().endswith(2 * escape):
+                self._always(
+                    number, f"`{2 * escape}` at the end goes on or not, as builders like", "write it otherwise"
+                )
 
-    def _declare(self, words: list[str]) -> None:
-        for word in words:
-            name, equals, default = word.partition("=")
-            if name in self._given:
-                self._known[name] = self._given[name]
-            elif equals:
-                self._known[name] = self._filled(default.strip("\"'"))
-            elif name in self._global:
-                self._known[name] = self._global[name]
+    def _shell(self, each: Instruction) -> None:
+        words = exec_form(each.text.split(maxsplit=1)[1]) if each.words else None
+        if words and self._scope.stages:
+            self._scope.stages[-1].shell = tuple(words)
 
-    def _from(self, first: int, last: int, words: list[str]) -> None:
-        self._known = self._global  # what is declared inside a stage means nothing here
-        flags = [word for word in words if word.startswith("--")]
-        image, *rest = [word for word in words if not word.startswith("--")] or [""]
+    def _from(self, each: Instruction) -> None:
+        self._scope.outside_stages()
+        flags = [word for word in each.words if word.startswith("--")]
+        image, *rest = [word for word in each.words if not word.startswith("--")] or [""]
+        wanted = self._scope.filled(image)
+        name = rest[1] if len(rest) == 2 else ""
+        below = self._scope.stage_of(wanted)
+        self._scope.stages.append(
+            Stage(name, each.first, set(below[-1:]), self._scope.stages[below[-1]].shell if below else SHELL)
+        )
         if not image or rest[2:] or (rest and (len(rest) != 2 or rest[0].upper() != "AS")):
-            self._note(first, "`FROM` is not understood", "write `FROM IMAGE` or `FROM IMAGE AS STAGE`")
+            self._scope.note(each.first, "`FROM` is not understood", "write `FROM IMAGE` or `FROM IMAGE AS STAGE`")
             return
-        wanted = self._filled(image)
-        name = rest[1] if rest else ""
-        if wanted != "scratch" and not self._is_stage(wanted) and (found := self._image(first, image, wanted)):
-            self._platform(first, flags)
-            self._file.uses.append(_Use(first, last, found, end=f" AS {name}" if name else ""))
-        elif wanted != image and (wanted == "scratch" or self._is_stage(wanted)):
+        end = f" AS {name}" if name else ""
+        ours = wanted == "scratch" or bool(below)
+        self._scope.chooses |= bool(below) and by_platform(image)
+        if not ours and (found := self._scope.image(each.first, image, wanted)):
+            self._platform(each.first, flags)
+            self._scope.use(Use(each.first, each.last, "FROM ", found, end))
+        elif ours and wanted != image:
             # `build-${TARGETARCH}`: buildah has no such argument.
-            self._file.uses.append(_Use(first, last, wanted, end=f" AS {name}" if name else ""))
-        self._stages.append(name.lower())
-        self._known = dict(BY_ITSELF)
+            self._scope.use(Use(each.first, each.last, f"FROM {wanted}{end}"))
+        self._scope.inside_stage()
 
     def _platform(self, line: int, flags: list[str]) -> None:
         for flag in flags:
             key, _, value = flag.partition("=")
-            if key == "--platform" and self._filled(value) != PLATFORM:
-                self._note(line, f"boxes are {PLATFORM}, and this asks for {value}", "leave `--platform` out")
+            if key == "--platform" and self._scope.filled(value) != PLATFORM:
+                self._scope.note(line, f"boxes are {PLATFORM}, and this asks for {value}", "leave `--platform` out")
 
-    def _flags(self, first: int, last: int, words: list[str]) -> None:
-        """What stands between an instruction and its own words. A stage is no stage for itself, but an image."""
-        if any(map(_HERE.fullmatch, words)):
-            self._note(first, "here-documents are not known to buildah", "put the text into a file")
-        for word in words:
-            if not word.startswith("--"):
-                return
-            if set(word) & set("\"'\\`"):
-                self._note(first, f"{word} has quotes or escapes", "write the flag without them")
-            written = word.removeprefix("--from=") if word.startswith("--from=") else ""
-            if mount := _MOUNT.fullmatch(word):
-                written = mount[1]
-            wanted = self._filled(written)
-            before = self._stages[:-1]
-            if not written or wanted.lower() in filter(None, before) or wanted in map(str, range(len(before))):
-                continue
-            flag = f"from={written}"
-            if not (found := self._image(first, written, wanted)):
-                continue
-            lines = self._file.lines[first : last + 1]
-            if not any(flag in line and not _is_comment(line) for line in lines):
-                self._note(first, f"the name of {found} goes on in the next line", "write it in one line")
-            self._file.uses.append(_Use(first, last, found, flag=flag))
-
-    def _is_stage(self, name: str) -> bool:
-        return bool(name) and name.lower() in self._stages
-
-    def _image(self, line: int, written: str, wanted: str) -> str:
-        """An image from outside, noted; empty: it is a sibling, or it is not known which one it is."""
-        if wanted.startswith(SIBLING) and wanted in self._given.values():
-            return ""
-        if open_ := _VARIABLE.search(wanted):
-            name = open_[1] or open_[4]
-            hint = f"add `ARG {name}`, and `{name}={SIBLING}../NAME` to buildArgs in build.yml"
-            self._note(line, f"{written} is not given by a build argument", hint)
-            return ""
-        match = _IMAGE.fullmatch(wanted)
-        if match is None:
-            self._note(line, f"{wanted} is no name of an image", "write NAME:TAG, or NAME@sha256:DIGEST")
-            return ""
-        if all(each.image != wanted for each in self._file.outside):
-            self._file.outside.append(
-                Outside(line + 1, wanted, *(match[key] or "" for key in ("name", "tag", "digest")))
-            )
-        return wanted
-
-    def _filled(self, text: str) -> str:
-        """With arguments filled in; what is not known stays as it is."""
-
-        def value(match: re.Match[str]) -> str:
-            name, sign, other = match[1] or match[4], match[2], match[3] or ""
-            known = self._known.get(name, "")
-            if sign == "+":
-                return other if known else ""
-            return known or (other if sign else match[0])
-
-        return _VARIABLE.sub(value, text)
-
-    def _note(self, line: int, message: str, hint: str) -> None:
+    def _always(self, line: int, message: str, hint: str) -> None:
         self._file.mistakes.append(Mistake(line + 1, message, hint))
-
-
-def _instructions(lines: list[str]) -> Iterator[tuple[int, int, str]]:
-    """First and last line, and the text without its line ends; comments and empty lines inside do not count."""
-    escape, _ = _escape(lines)
-    goes_on = re.compile(rf"{re.escape(escape)}[ \t]*\r?$")
-    first, parts = 0, list[str]()
-    for number, line in enumerate(lines):
-        if not line.strip() or _is_comment(line):
-            continue
-        first = first if parts else number
-        parts.append(goes_on.sub("", line))
-        if not goes_on.search(line):
-            yield first, number, "".join(parts)
-            parts = []
-    if parts and "".join(parts).strip():
-        yield first, len(lines) - 1, "".join(parts)
-
-
-def _is_comment(line: str) -> bool:
-    return line.lstrip().startswith("#")
-
-
-def _escape(lines: list[str]) -> tuple[str, int]:
-    """What makes a line go on in the next one, and where that is said, counted from 0: directives end with the first
-    line that is none (Dockerfile reference, "Parser directives")."""
-    for number, line in enumerate(lines):
-        directive = _DIRECTIVE.fullmatch(line.strip())
-        if directive is None:
-            break
-        if directive[1].lower() == "escape" and directive[2] in ("\\", "`"):
-            return directive[2], number
-    return "\\", 0

@@ -2,13 +2,14 @@
 
 In: a Tree and the folder's path. Out: a `Folder` with all of the package but its key; mistakes as `Problem`s. Rules: an
 image from outside is named by digest, or by a tag that images.lock pins, one of this repo by a build argument
-(`@lkt:pkg:` and a relative path); what LinuxKit takes from elsewhere (network, other folders) is refused, for a build
-needs nothing but Git and what Git names by digest.
+(`@lkt:pkg:` and a relative path); what LinuxKit takes from elsewhere (network, images in the context) is refused,
+for a build needs nothing but Git and what Git names by digest; other folders of this repo are taken (`extra-sources`).
 """
 
 import hashlib
 import posixpath
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,13 +20,20 @@ from gitops.fleet.documents import yaml
 from gitops.fleet.documents.explain import check
 from gitops.fleet.documents.strict import Strict
 from gitops.fleet.images.lockfile import HINT as PIN
-from gitops.fleet.images.lockfile import pins
+from gitops.fleet.images.lockfile import TAG, pins
+from gitops.fleet.linuxkit.schema import Settings
+from gitops.fleet.linuxkit.texts import Texts, settle
 from gitops.fleet.packages.dockerfile import SIBLING, Dockerfile
 from gitops.fleet.packages.lockfile import parse_lock
+from gitops.fleet.packages.tags.buildfile import ORG
+from gitops.fleet.packages.tags.template import DEFAULT, HINT, TemplateError, fill
 from gitops.fleet.packages.wanted import Source, parse_wanted
 from gitops.model import LockedFile, Package, Tree
 
 BUILD = "build.yml"
+BEFORE = "toweros"
+"""What an org was that nobody wrote, before it was LinuxKit's own: in keys it still is, so that nothing is built again
+for a name."""
 ARMOR = b"-----BEGIN PGP PUBLIC KEY BLOCK-----"
 FETCHED_FOLDER = "fetched"
 """Where a build finds files that were fetched by digest."""
@@ -34,12 +42,15 @@ FETCHED_FOLDER = "fetched"
 class BuildFile(Strict):
     """LinuxKit's build.yml."""
 
-    image: str = Field(pattern="^[a-z0-9][a-z0-9._-]{0,62}$")
-    org: str = Field(default="toweros", pattern="^[a-z0-9][a-z0-9./:_-]{0,200}$")
+    image: str = Field(pattern="^[a-z0-9][a-z0-9._-]{0,62}(/[a-z0-9][a-z0-9._-]{0,62}){0,3}$")
+    org: str = Field(default=ORG, pattern="^[a-z0-9][a-z0-9./:_-]{0,200}$")
+    tag: str = DEFAULT
+    dockerfile: str = "Dockerfile"
     arches: tuple[str, ...] = ("amd64",)
     gitrepo: str = ""
     network: bool = False
     extra_sources: tuple[str, ...] = Field(default=(), alias="extra-sources")
+    depends: dict[str, Any] = Field(default_factory=dict)
     config: dict[str, Any] = Field(default_factory=dict)
     buildArgs: tuple[str, ...] = ()  # noqa: N815 - LinuxKit's own word
     labels: dict[str, str] = Field(default_factory=dict)
@@ -61,8 +72,8 @@ class Folder:
 
 def read(tree: Tree, path: str, problems: list[Problem]) -> Folder | None:
     """One package; None when its build.yml cannot be read."""
-    document = yaml.load(tree.read(f"{path}/{BUILD}"), f"{path}/{BUILD}", problems)
-    build = check(document, BuildFile, problems) if document else None
+    document = yaml.load(tree.read(f"{path}/{BUILD}"), f"{path}/{BUILD}", problems, Texts)
+    build = _checked(document, problems) if document else None
     return _Reader(tree, path, document, build, problems).folder() if document and build else None
 
 
@@ -78,13 +89,14 @@ class _Reader:
     def folder(self) -> Folder:
         self._refuse()
         image = f"{self._build.org}/{self._build.image}"
-        arguments = self._arguments()
+        arguments, sources, digest = self._arguments(), self._sources(), self._hash()
+        org = image if "org" in self._build.model_fields_set else f"{BEFORE}/{self._build.image}"
         bases = self._bases(dict(arguments))
         lock, rootfs = self._inputs()
         package = Package(
             path=self._path,
             image=image,
-            tag=f"{image}:{self._tag()}",
+            tag=f"{image}:{self._tag(digest)}",
             key="",
             depends=tuple(dict.fromkeys(v.removeprefix(SIBLING) for _, v in arguments if v.startswith(SIBLING))),
             build_args=arguments,
@@ -92,6 +104,9 @@ class _Reader:
             lock=lock,
             rootfs=rootfs,
             bases=bases,
+            hashed=f"{org}:{digest}",
+            dockerfile=self._build.dockerfile,
+            sources=sources,
         )
         return Folder(package, self._document.mark(("buildArgs",))[0])
 
@@ -101,9 +116,9 @@ class _Reader:
             self._note(("network",), "builds run without network", "lock what it needs: packages.in")
         if build.labels:
             self._note(("labels",), "labels are not applied", "write LABEL in the Dockerfile")
-        if build.extra_sources:
-            hint = "move the files into the package's folder, or make a sibling package and COPY --from it"
-            self._note(("extra-sources",), "files from outside the folder are not taken", hint)
+        if build.depends:
+            hint = "name them by digest in a compose file or a boot spec, or COPY --from=IMAGE@sha256:..."
+            self._note(("depends",), "images are not put into the context of a build", hint)
 
     def _arguments(self) -> tuple[tuple[str, str], ...]:
         """Build arguments; a sibling's path is made relative to the repository."""
@@ -120,10 +135,15 @@ class _Reader:
 
     def _bases(self, arguments: dict[str, str]) -> tuple[str, ...]:
         """Images from outside that the Dockerfile begins with or takes from, by digest."""
-        file = f"{self._path}/Dockerfile"
+        name = self._build.dockerfile
+        file = f"{self._path}/{name}"
+        if posixpath.normpath(f"/{name}") != f"/{name}" or "\\" in name:
+            hint = "write a path in the folder, such as Dockerfile.small"
+            self._note(("dockerfile",), f"`{name}` is no path in the package's folder", hint)
+            return ()
         if file not in self._tree.entries():
-            message = "there is no Dockerfile beside it"
-            self._problems.append(Problem(f"{self._path}/{BUILD}", 1, 1, message, f"write {file}"))
+            message = f"there is no {name} beside it"
+            self._problems.append(self._document.problem(("dockerfile",), message, f"write {file}"))
             return ()
         dockerfile, known = Dockerfile.parse(self._tree.read(file), arguments), pins(self._tree)
         self._problems += [Problem(file, line, 1, message, hint) for line, message, hint in dockerfile.mistakes]
@@ -160,16 +180,92 @@ class _Reader:
             hint = f"write the public key of source `{source.name}` there, as `gpg --armor --export` does"
             self._problems.append(Problem(file, line, 1, message, hint))
 
-    def _tag(self) -> str:
+    def _tag(self, digest: str) -> str:
+        """`tag:`, filled in; an image must be able to have it."""
+        try:
+            tag = fill(self._build.tag or DEFAULT, digest) or "latest"
+        except TemplateError as error:
+            self._note(("tag",), str(error), HINT)
+            return digest
+        if not re.fullmatch(TAG, tag):
+            self._note(("tag",), f"`{tag}` is no tag of an image", "use letters, digits, `.`, `_` and `-`, 128 at most")
+        return tag
+
+    def _hash(self) -> str:
         """The hash in LinuxKit's tag: the folder's tree id; with extra-sources, SHA-1 over all the ids."""
         ids = [self._tree.tree_id(self._path)]
         for index, source in enumerate(self._build.extra_sources):
-            folder = posixpath.normpath(posixpath.join(self._path, source.partition(":")[0]))
+            folder = _beside(self._path, source)
             try:
                 ids.append(self._tree.tree_id(folder))
             except KeyError:
-                self._note(("extra-sources", index), f"there is no `{folder}`", "fix the path")
+                hint = "name a folder of this repo by its path from here"
+                self._note(("extra-sources", index), f"there is no folder `{folder}` in this repo", hint)
         return ids[0] if len(ids) == 1 else hashlib.sha1("".join(ids).encode(), usedforsecurity=False).hexdigest()
+
+    def _sources(self) -> tuple[tuple[str, str], ...]:
+        """`extra-sources`: folders of this repo, and where the build has them."""
+        sources, below = (
+            [],
+            {name.removeprefix(f"{self._path}/"): self._path for name in _under(self._tree, self._path)},
+        )
+        for index, source in enumerate(self._build.extra_sources):
+            place = posixpath.normpath("/" + source.partition(":")[2].lstrip("/")).strip("/")
+            if source.count(":") != 1:
+                self._note(("extra-sources", index), f"`{source}` is no SOURCE:DESTINATION", "write ../folder:/path")
+                continue
+            folder = _beside(self._path, source)
+            sources.append((folder, place))
+            new = [_at(place, name, folder) for name in _under(self._tree, folder)]
+            taken = [name for name in new if any(each in below for each in (name, *_parents(name)))]
+            taken += [name for name in below if set(_parents(name)) & set(new)]
+            if taken:
+                message = f"`{taken[0]}` is already there, from {below.get(taken[0], folder)}"
+                self._note(("extra-sources", index), message, "give it another destination")
+            below |= dict.fromkeys(new, folder)
+        return tuple(sources)
 
     def _note(self, place: yaml.Path, message: str, hint: str) -> None:
         self._problems.append(self._document.problem(place, message, hint))
+
+
+def within(tree: Tree, package: Package) -> Iterator[tuple[str, str]]:
+    """Every file that a build of the package sees: its path in the repo, and in the build."""
+    for folder, place in ((package.path, ""), *package.sources):
+        yield from ((name, _at(place, name, folder)) for name in _under(tree, folder))
+
+
+def _checked(document: yaml.Document, problems: list[Problem]) -> BuildFile | None:
+    """build.yml by its models. A key without a value is as good as none, as LinuxKit has it."""
+    if not isinstance(document.value, dict):
+        return check(document, BuildFile, problems)
+    document.value = {key: value for key, value in document.value.items() if value is not None}
+    before = len(problems)
+    config = document.value.get("config")
+    if isinstance(config, dict):
+        part = document.part(("config",), config)
+        settle(part, Settings, problems)
+        check(part, Settings, problems)
+    settle(document, BuildFile, problems)
+    build = check(document, BuildFile, problems)
+    return build if len(problems) == before else None
+
+
+def _under(tree: Tree, folder: str) -> list[str]:
+    return [path for path in tree.entries() if not folder or path.startswith(f"{folder}/")]
+
+
+def _beside(path: str, source: str) -> str:
+    """The folder that `../folder:/path` means, from the top of the repo; what leads out of it is no folder there."""
+    folder = posixpath.normpath(posixpath.join(path, source.partition(":")[0]))
+    return "" if folder == "." else folder
+
+
+def _at(place: str, name: str, folder: str) -> str:
+    inside = name.removeprefix(f"{folder}/") if folder else name
+    return f"{place}/{inside}" if place else inside
+
+
+def _parents(name: str) -> list[str]:
+    parts = name.split("/")
+    return ["/".join(parts[:end]) for end in range(1, len(parts))]

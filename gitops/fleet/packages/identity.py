@@ -1,8 +1,8 @@
 """The key of a package: what `linuxkit pkg show-tag` prints, extended over what LinuxKit forgets.
 
-In: the folders. Out: packages with their keys. Rules: a key covers the tag (the folder's tree id, and with it the
-inputs that packages.lock names), base images by digest, sibling packages by their own keys, build arguments, platform
-and recipe; so a change of a base changes the key of all that stand on it.
+In: the folders. Out: packages with their keys. Rules: a key covers the hash in the tag (the folder's tree id, and with
+it the inputs that packages.lock names), base images by digest, sibling packages by their own keys, build
+arguments, platform and recipe; so a change of a base changes the key of all that stand on it.
 """
 
 from collections.abc import Mapping
@@ -44,7 +44,7 @@ class Keys:
         self._open.pop()
         identity = {
             **self._fixed,
-            "tag": folder.package.tag,
+            "tag": folder.package.hashed,
             "bases": list(folder.package.bases),
             "arguments": arguments,
         }

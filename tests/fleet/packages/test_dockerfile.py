@@ -63,13 +63,29 @@ def test_an_argument_of_build_yml_counts_more_than_a_default() -> None:
         ("FROM http://x\n", 1, "no name of an image"),
         ("FROM --platform=linux/arm64 x:1\n", 1, "boxes are linux/amd64"),
         ("FROM scratch\nCOPY --from=x:\\\n1 / /\n", 2, "goes on in the next line"),
-        ("FROM scratch\nONBUILD COPY --from=${X} / /\n", 2, "not given"),
+        ("FROM scratch\nONBUILD COPY a /\n", 2, "buildah leaves ONBUILD out"),
         ("# syntax=x\n# escape=`\nRUN c:\\\n", 2, "in line 1 alone"),
         ("FROM scratch\nRUN a \\\\\nb\n", 2, "goes on or not"),
         ("FROM scratch\nRUN a \\\n\x1c#\nb\n", 3, "control character"),
         ("FROM scratch\nCOPY \\\r\r\n--from=x:1 / /\n", 2, "control character"),
         ('FROM scratch\nCOPY --f"rom=1" / /\n', 2, "quotes or escapes"),
-        ("FROM scratch\nRUN sh <<'E\\'\n", 2, "here-documents"),
+        ("FROM scratch\nRUN sh <<'E\\'\n", 2, "does not end"),
+        ("FROM scratch\nRUN <<EOF\nFROM x:1\n", 2, "`<<EOF` does not end"),
+        ("FROM scratch\nCOPY <<EOF /etc/x\nFROM x:1\nEOF\n", 2, "a here-document of COPY"),
+        ("FROM scratch\nRUN <<EOF\n#!/usr/bin/python3\nEOF\n", 2, "another program than a shell"),
+        ("FROM scratch\nRUN <<EOF\n" + 4000 * "0123456\n" + 800 * "0123456\n" + "EOF\n", 2, "at most 32768 bytes"),
+        ("FROM scratch\nCOPY --parents a /\n", 2, "`--parents` of COPY is not known to buildah"),
+        ("FROM scratch\nADD --checksum=sha256:00 a /\n", 2, "not known to buildah"),
+        ("FROM scratch\nCOPY --chmod=u+x a /\n", 2, "no octal mode"),
+        ("FROM scratch\nRUN --network=host a\n", 2, "builds have no network"),
+        ("FROM scratch\nRUN --security=insecure a\n", 2, "not known to buildah"),
+        ("FROM scratch\nRUN --mount=type=secret,id=a,required a\n", 2, "know no secrets"),
+        ("FROM scratch\nRUN --mount=type=cache,from=scratch,target=/a a\n", 2, "empty at each build"),
+        ("FROM scratch\nRUN --mount=type=tape a\n", 2, "no mount of type tape"),
+        ("FROM scratch\n\nADD https://x.example/a /\n", 3, "ADD gets https://x.example/a from elsewhere"),
+        ("FROM scratch\nARG U=https://x.example\nADD $U/a b /\n", 3, "from elsewhere"),
+        ("FROM scratch\nENV U=https://x.example\nADD ${U}/a /\n", 3, "from elsewhere"),
+        ('FROM scratch\nADD ["git@x.example:a.git", "/"]\n', 2, "from elsewhere"),
     ],
 )
 def test_what_cannot_be_is_a_mistake_with_its_line(text: str, line: int, words: str) -> None:
@@ -94,6 +110,67 @@ def test_other_names_leave_every_instruction_where_it_was() -> None:
     assert parse("FROM scratch AS a-amd64\nFROM a-$TARGETARCH AS b\n").renamed({}) == (
         b"FROM scratch AS a-amd64\nFROM a-amd64 AS b\n"
     ), "buildah has no such argument"
+
+
+@pytest.mark.parametrize(
+    ("step", "lowered"),
+    [
+        ("COPY --link a /", "COPY  a /"),
+        ("COPY --chown=1:1 \\\n --link=true a /", "COPY --chown=1:1 \\\n  a /"),
+        ("RUN --network=none a", "RUN  a"),
+        ("RUN --mount=type=cache,id=x,target=/c,sharing=locked a", "RUN --mount=type=tmpfs,target=/c a"),
+        ("RUN <<EOF\na $b\\\n\n# c\nEOF", 'RUN ["/bin/sh", "-c", "a $b\\\\\\n\\n# c\\n"]\n\n\n\n'),
+        ("RUN <<-'EOF'\n\ta\n\tEOF", 'RUN ["/bin/sh", "-c", "a\\n"]\n\n'),
+        ("RUN cat <<A <<B\n1\nA\n2\nB", 'RUN ["/bin/sh", "-c", "cat <<A <<B\\n1\\nA\\n2\\nB\\n"]\n\n\n\n'),
+        ("RUN <<E\n#!/bin/bash -e\na\nE", 'RUN ["/bin/bash", "-e", "-c", "#!/bin/bash -e\\na\\n"]\n\n\n'),
+        ('SHELL ["/x", "-c"]\nRUN <<E\na\nE', 'SHELL ["/x", "-c"]\nRUN ["/x", "-c", "a\\n"]\n\n'),
+        (
+            'SHELL ["/x", "-c"]\nRUN a \\\n  "b"\nCMD c',
+            'SHELL ["/x", "-c"]\nRUN ["/x", "-c", "a   \\"b\\""]\n\nCMD ["/x", "-c", "c"]',
+        ),
+        ('SHELL ["/x", "-c"]\nRUN ["a"]\nCMD ["b"]', 'SHELL ["/x", "-c"]\nRUN ["a"]\nCMD ["b"]'),
+        ("RUN --network=none <<E\na\nE", 'RUN  ["/bin/sh", "-c", "a\\n"]\n\n'),
+    ],
+)
+def test_what_only_some_builders_know_is_written_as_all_know_it(step: str, lowered: str) -> None:
+    file = parse(f"FROM scratch\n{step}\nUSER x\n")
+    assert file.renamed({}).decode() == f"FROM scratch\n{lowered}\nUSER x\n" and not file.mistakes
+    again = Dockerfile.parse(file.renamed({}), {})
+    assert not again.uses and not again.mistakes, "and it is not touched again"
+
+
+@pytest.mark.parametrize(
+    "step", ['RUN echo "a <<EOF"', "RUN a <<<b", 'RUN ["a", "<<EOF"]', "RUN echo $((1<<2))", "CMD a <<b"]
+)
+def test_what_looks_like_a_here_document_is_none(step: str) -> None:
+    assert not parse(f"FROM scratch\n{step}\n").uses and not parse(f"FROM scratch\n{step}\n").mistakes
+
+
+OTHERS = f"""FROM --platform=$BUILDPLATFORM x:1 AS tool
+FROM tool AS build-amd64
+RUN a
+FROM --platform=linux/arm64 arm:1 AS build-arm64
+ADD https://x.example/a /
+COPY <<EOF /a
+FROM y:1
+EOF
+FROM build-${{TARGETARCH}} AS build
+FROM z@{A}
+COPY --from=3 /a /b
+COPY --from=build /a /a
+"""
+
+
+def test_a_stage_that_only_another_platform_takes_is_not_built_and_asks_for_nothing() -> None:
+    file = parse(OTHERS)
+    assert [each.image for each in file.outside] == ["x:1", f"z@{A}"] and not file.mistakes
+    assert file.renamed({"x:1": "l:x"}).decode() == (
+        "FROM l:x AS tool\nFROM tool AS build-amd64\nRUN a\nFROM scratch AS build-arm64\n\n\n\n\n"
+        f"FROM build-amd64 AS build\nFROM z@{A}\nCOPY --from=3 /a /b\nCOPY --from=build /a /a\n"
+    ), "numbers of stages and of lines stay"
+    chosen = parse("FROM a:1 AS x-amd64\nFROM b:1 AS x-arm64\nFROM scratch\nCOPY --from=x-$TARGETARCH / /\n")
+    assert [each.image for each in chosen.outside] == ["a:1"]
+    assert [each.image for each in parse("FROM a:1 AS x\nFROM b:1 AS y\nFROM x\n").outside] == ["a:1", "b:1"]
 
 
 @given(st.binary(max_size=300) | st.text("FROM scratch\\\n#--from= ${}:@AS`", max_size=120).map(str.encode))

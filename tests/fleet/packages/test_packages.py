@@ -1,5 +1,6 @@
 """The identity of packages: what changes it, what does not, and what a package folder may not say."""
 
+import json
 import subprocess
 from dataclasses import replace
 from pathlib import Path
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 
 from gitops.errors import Problem
 from gitops.fleet.packages import load_packages
+from gitops.fleet.packages.folder import within
 from gitops.fleet.packages.lockfile import dump_lock, parse_lock
 from gitops.fleet.packages.wanted import parse_wanted
 from gitops.model import LockedFile, Package
@@ -67,7 +69,7 @@ def test_the_tag_is_git_s_tree_id(tmp_path: Path) -> None:
     for words in (["init", "-q"], ["add", "."], ["commit", "-qm", "x"]):
         subprocess.run([*git, *words], check=True)
     said = subprocess.run([*git, "rev-parse", "HEAD:pkg/sshd"], check=True, capture_output=True, text=True)
-    expected = f"toweros/sshd:{said.stdout.strip()}"
+    expected = f"linuxkit/sshd:{said.stdout.strip()}"
     assert load(PACKAGES)["pkg/sshd"].tag == expected
     assert load_packages(FolderTree(tmp_path), 1, "linux/amd64", [])["pkg/sshd"].tag == expected
 
@@ -86,7 +88,19 @@ def test_a_circle_is_a_mistake_not_a_hang() -> None:
         ({"pkg/sshd/build.yml": "image: sshd\nimagee: x\n"}, ["pkg/sshd/build.yml:2", "imagee"]),
         ({"pkg/toolbox/build.yml": "image: toolbox\nnetwork: true\n"}, ["pkg/toolbox/build.yml:2", "without network"]),
         ({"pkg/toolbox/build.yml": "image: toolbox\nlabels: {a: b}\n"}, ["pkg/toolbox/build.yml:2", "LABEL"]),
-        ({"pkg/toolbox/build.yml": "image: toolbox\nextra-sources: [../base:b]\n"}, ["build.yml:2", "not taken"]),
+        ({"pkg/toolbox/build.yml": "image: t\nextra-sources: [../bse:b]\n"}, ["build.yml:2", "no folder `pkg/bse`"]),
+        ({"pkg/toolbox/build.yml": "image: t\nextra-sources: [../../../x:b]\n"}, ["build.yml:2", "no folder `../x`"]),
+        ({"pkg/toolbox/build.yml": "image: t\nextra-sources: [../base]\n"}, ["build.yml:2", "SOURCE:DESTINATION"]),
+        ({"pkg/toolbox/build.yml": "image: t\nextra-sources: [../base:/]\n"}, ["build.yml:2", "is already there"]),
+        ({"pkg/toolbox/build.yml": "image: t\nextra-sources: [../base:/file]\n"}, ["build.yml:2", "already there"]),
+        ({"pkg/toolbox/build.yml": "image: t\ntag: a b\n"}, ["build.yml:2", "`a b` is no tag of an image"]),
+        ({"pkg/toolbox/build.yml": "image: t\ntag: '{{.Foo}}'\n"}, ["build.yml:2", "is no tag of an image"]),
+        ({"pkg/toolbox/build.yml": "image: t\ntag: '{{upper .Hash}}'\n"}, ["build.yml:2", "not known here"]),
+        ({"pkg/toolbox/build.yml": "image: t\ndockerfile: ../x\n"}, ["build.yml:2", "no path in the package's folder"]),
+        ({"pkg/toolbox/build.yml": "image: t\ndockerfile: D\n"}, ["build.yml:2", "write pkg/toolbox/D"]),
+        ({"pkg/toolbox/build.yml": "image: t\ndepends: {docker-images: {target: x}}\n"}, ["build.yml:2", "by digest"]),
+        ({"pkg/toolbox/build.yml": "image: t\nconfig: {uid: 0100}\n"}, ["build.yml:2:15", "octal or decimal"]),
+        ({"pkg/toolbox/build.yml": "image: t\nconfig: {capabilites: [all]}\n"}, ["build.yml:2", "`capabilities`?"]),
         ({"pkg/sshd/build.yml": "image: sshd\nbuildArgs:\n  - B0=@lkt:pkg:../bse\n"}, ["pkg/bse", "pkg/base"]),
         ({"pkg/sshd/packages.in": "deb a-b\n"}, ["pkg/sshd/packages.in:1", "toweros lock pkg/sshd"]),
     ],
@@ -94,6 +108,58 @@ def test_a_circle_is_a_mistake_not_a_hang() -> None:
 def test_mistakes_name_their_place_and_the_fix(files: dict[str, str | None], words: list[str]) -> None:
     found = mistakes(PACKAGES.with_files(files))
     assert any(all(word in line for word in words) for line in found), found
+
+
+def test_numbers_are_texts_where_linuxkit_takes_a_text() -> None:
+    build = (
+        "image: 12\norg: 007\ntag: 1.10\nnetwork:\nconfig:\n  devices:\n"
+        "  - {path: /dev/x, type: c, major: 1, minor: 3, mode: 0666}\n"
+        "  command: [sleep, 10]\n  oomScoreAdj: -5\n  sysctl: {net.ipv4.ip_forward: 1}\n"
+    )
+    package = load(PACKAGES.with_files({"pkg/toolbox/build.yml": build}))["pkg/toolbox"]
+    assert package.tag == "007/12:1.10"
+    assert json.loads(json.dumps(package.config)) == {
+        "devices": [{"path": "/dev/x", "type": "c", "major": 1, "minor": 3, "mode": "0666"}],
+        "command": ["sleep", "10"],
+        "oomScoreAdj": -5,
+        "sysctl": {"net.ipv4.ip_forward": "1"},
+    }
+
+
+def test_a_tag_of_its_own_moves_no_key_and_the_content_moves_it_all_the_same() -> None:
+    build = {
+        "pkg/sshd/build.yml": "image: a/sshd\ntag: v1-{{slice .Hash 0 7}}\n",
+        "pkg/sshd/Dockerfile": "FROM scratch\n",
+    }
+    fixed = {**build, "pkg/sshd/build.yml": "image: a/sshd\ntag: v1\n"}
+    one = load(PACKAGES.with_files(build))["pkg/sshd"]
+    assert one.tag == f"linuxkit/a/sshd:v1-{one.hashed.rpartition(':')[2][:7]}"
+    before, after = (load(PACKAGES.with_files({**fixed, "pkg/sshd/x": x}))["pkg/sshd"] for x in "ab")
+    assert before.tag == after.tag == "linuxkit/a/sshd:v1" and before.key != after.key
+
+
+def test_another_dockerfile_is_read_in_place_of_the_usual_one() -> None:
+    files = {
+        "pkg/sshd/build.yml": "image: sshd\ndockerfile: in/Dockerfile.x\n",
+        "pkg/sshd/in/Dockerfile.x": f"FROM {DIGEST}\n",
+        "pkg/sshd/Dockerfile": "nonsense\n",
+    }
+    package = load(PACKAGES.with_files(files))["pkg/sshd"]
+    assert (package.dockerfile, package.bases) == ("in/Dockerfile.x", (DIGEST,))
+
+
+def test_folders_beside_a_package_are_part_of_its_build_and_of_its_key() -> None:
+    build = {"pkg/sshd/build.yml": "image: sshd\nextra-sources: ['../base:/src/./base', '../../boot:b']\n"}
+    files = build | {"pkg/sshd/Dockerfile": "FROM scratch\n", "boot/x/y": "y"}
+    tree = PACKAGES.with_files(files)
+    packages = load(tree)
+    assert packages["pkg/sshd"].sources == (("pkg/base", "src/base"), ("boot", "b"))
+    assert dict(within(tree, packages["pkg/sshd"])) == {
+        **{f"pkg/sshd/{name}": name for name in ("build.yml", "Dockerfile", "file")},
+        **{f"pkg/base/{name}": f"src/base/{name}" for name in ("build.yml", "Dockerfile", "file")},
+        "boot/x/y": "b/x/y",
+    }
+    assert changed(packages, load(tree.with_files({"boot/x/y": "z"}))) == {"pkg/sshd"}
 
 
 def test_an_image_from_outside_by_digest_is_part_of_the_key() -> None:

@@ -1,0 +1,1 @@
+"""A Dockerfile, read from above: instructions -> scope (stages, arguments, what was found) -> steps, flags."""
