@@ -3,43 +3,71 @@
 In: a release, the bytes of its boot files. Out: nothing, or an error with the number. Rules: it is asked before
 anything is signed or published, and once more when a disk is made.
 
-    check_mounts(content)
+    check_mounts(content, most_layers(b"500\n"))
     check_esp(len(uki) + len(addon))
 """
 
 from collections.abc import Iterator
 
 from gitops.errors import AssembleError
-from gitops.model import Content
+from gitops.model import Content, Layer
+from gitops.model.room import ENTRIES, MIB, TABLES
 
-MAX_LAYERS = 62
-"""Layers in one mount: their names (64 digits and a colon each) must fit in a page of options (mount(2))."""
-MIB = 2**20
+OVERLAY_LAYERS = 500
+"""Layers in one mount that overlayfs takes (OVL_MAX_STACK)."""
+OLD_LAYERS = 62
+"""What an initrd mounts that says nothing: names of 64 digits and a colon each, in a page of options (mount(2))."""
+LAYERS_FILE = "etc/most-layers"
+"""Where an initrd says how many layers it puts into one mount."""
+RELEASE_LAYERS = 4096
+"""Layers of one release that a box's agent takes (pkg/agent, nouns.py)."""
+FEWER = "let a Dockerfile copy more at once, join images, or `pull: registry` for apps"
+SHORT = 8
+"""Bytes of a number and its line's end."""
 ESP = 256
 """MiB of the ESP as `toweros box image` makes it."""
-ENTRIES = 3
-"""UKIs on an ESP: the one that runs, the one before, the one that is being written."""
-TABLES = 4
-"""MiB for FAT's own tables and folders."""
 
 
-def check_mounts(content: Content) -> None:
-    """Raises AssembleError: a mount has more layers than the initrd can mount."""
-    for where, count in _mounts(content):
-        if count > MAX_LAYERS:
-            hint = "let a Dockerfile copy more at once, join images, or `pull: registry` for apps"
-            raise AssembleError(f"{where} has {count} layers, and a box can mount {MAX_LAYERS}", hint=hint)
+def most_layers(said: bytes | None) -> int:
+    """How many layers an initrd puts into one mount, by its `LAYERS_FILE`; None: it has none.
+
+    Raises:
+        AssembleError: the file says something else than a number.
+    """
+    if said is None:
+        return OLD_LAYERS
+    if not (said.strip().isdigit() and len(said) < SHORT):
+        raise AssembleError(f"/{LAYERS_FILE} of the initrd is no number", hint="take it from `toweros init`")
+    return min(int(said), OVERLAY_LAYERS)
+
+
+def check_mounts(content: Content, most: int) -> None:
+    """Raises AssembleError: a mount has more than the `most` layers that the initrd can mount, or all are too many."""
+    for where, layers in _mounts(content):
+        if len(layers) > most:
+            message, hint = too_many(where, len(layers), most)
+            raise AssembleError(message, hint=hint)
+    whole = len({layer.root for _, layers in _mounts(content) for layer in layers})
+    if whole > RELEASE_LAYERS:
+        raise AssembleError(f"the release has {whole} layers, and a box takes {RELEASE_LAYERS}", hint=FEWER)
+
+
+def too_many(where: str, count: int, most: int) -> tuple[str, str]:
+    """What is wrong with a mount of so many layers, and what helps."""
+    older = f"this initrd is an older one, `toweros upgrade` brings one that mounts {OVERLAY_LAYERS}; or "
+    hint = (older if most < OVERLAY_LAYERS else "") + FEWER
+    return f"{where} has {count} layers, and a box can mount {most}", hint
 
 
 def check_esp(entry: int, loader: int = 0, esp: int = ESP) -> None:
     """Raises AssembleError: an ESP of `esp` MiB cannot hold entries of this many bytes."""
     needed = ENTRIES * entry + loader
-    if needed > (esp - TABLES) * MIB:
+    if needed > esp * MIB - TABLES:
         hint = "a smaller kernel or initrd"
-        raise AssembleError(f"three UKIs need {needed // MIB + TABLES + 1} MiB on the ESP, not {esp}", hint=hint)
+        raise AssembleError(f"three UKIs need {(needed + TABLES) // MIB + 1} MiB on the ESP, not {esp}", hint=hint)
 
 
-def _mounts(content: Content) -> Iterator[tuple[str, int]]:
-    yield "the root (kernel, init and files)", len(content.root)
+def _mounts(content: Content) -> Iterator[tuple[str, tuple[Layer, ...]]]:
+    yield "the root (kernel, init and files)", content.root
     for mounted in content.containers:
-        yield f"/containers/{mounted.path}", len(mounted.layers)
+        yield f"/containers/{mounted.path}", mounted.layers

@@ -11,6 +11,7 @@ the same input is not made again; equal inputs give equal bytes; layers go in th
 import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 
 import structlog
@@ -19,7 +20,7 @@ from gitops.assemble.apps import Apps
 from gitops.assemble.boot.initrd import make_initrd
 from gitops.assemble.boot.pe import signed_digest
 from gitops.assemble.boot.uki import make_addon, make_uki
-from gitops.assemble.fits import check_esp, check_mounts
+from gitops.assemble.fits import LAYERS_FILE, check_esp, check_mounts, most_layers
 from gitops.assemble.layers import Layers
 from gitops.assemble.root.tree import container_mounts, file_layer, tree_layer
 from gitops.assemble.tars import extract, folder_for_link
@@ -121,7 +122,7 @@ class Assembler:
             AssembleError: an image is missing, damaged, or lacks what its place asks for; or the box cannot take it.
         """
         release = Release(box.name, revision.sequence, self.content(box))
-        check_mounts(release.content)
+        check_mounts(release.content, self._most_layers)
         boot = self.boot_files()
         content, blobs = release.content, self._store.blobs
         loader, stub, addon_stub = (blobs.read(boot[name].sha256) for name in BOOT_FILES)
@@ -195,6 +196,14 @@ class Assembler:
         parts = (self._toolbox.key, list(image.layers), kernel.modules.sha256, building(self._recipe))
         inputs: list[object] = ["initrd", *parts]
         return self._remembered(inputs, make)["initrd"]
+
+    @cached_property
+    def _most_layers(self) -> int:
+        """How many layers this initrd mounts over each other."""
+        with tempfile.TemporaryDirectory(dir=self._store.paths.root, prefix=".extract-") as folder:
+            said = Path(folder, "said")
+            has = extract(self._tars(self._image(INITRD)), LAYERS_FILE, said)
+            return most_layers(said.read_bytes() if has else None)
 
     def _files(self, image: Image, names: tuple[str, ...]) -> Mapping[str, BlobRef]:
         """Single files of an image, as blobs."""

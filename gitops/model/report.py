@@ -92,5 +92,8 @@ class Report:
     """Secure Boot's state and keys; None: an older agent, or no UEFI."""
     trusted: Json | None = None
     """Versions of `timestamp` and `snapshot` that it believes, and the timestamp's `sha256`; None: an older agent."""
+    room: Json | None = None
+    """All blocks of TOWEROS (`toweros`) and of the ESP (`esp`), in bytes, and the release that it would go back to
+    (`back`, the document's digest; empty: none); None: an older agent."""
     ssh: str = ""
     """Its SSH host key, `ssh-ed25519 AAAA...`; empty: an older agent, or no sshd with STATE."""

@@ -7,7 +7,7 @@ layers, their zstd copies and deltas. Rules:
   on disk is the only memory, so a run that is killed anywhere is completed by running it again.
 - Nothing is named before it is whole on disk. Clients see the old state or the new one.
 - A sequence never falls, and one sequence never means two releases.
-- A box is not offered a format that its agent, as last reported, cannot read.
+- A box is not offered a format that its agent, as last reported, cannot read, nor what its disk cannot take.
 
     publisher = Publisher(store, Signer.open(settings.keys, store))
     publisher.publish([publication])          # and publisher.refresh() in every pass: re-signs what is due

@@ -9,6 +9,7 @@ import structlog
 from gitops.errors import PublishError
 from gitops.model import Publication, Target
 from gitops.publish import clock
+from gitops.publish.disks import Disks
 from gitops.publish.folder import Folder
 from gitops.publish.targets import (
     LOADER,
@@ -78,7 +79,7 @@ class Publisher:
         gone = {*removed}
         targets = {path: target for path, target in self._targets().items() if box_of(path) not in gone}
         for publication in publications:
-            if not judged and (problem := self._problem(publication, targets)):
+            if not judged and (problem := self._problem(publication, targets, Disks(self._store))):
                 raise PublishError(f"{publication.release.box}: {problem}", hint="see docs/operations.md, Publishing")
             make_copies(self._store.layers, self._store.offers.published(publication.release.box), publication)
             targets.pop(f"{publication.release.box}/{LOADER}", None)  # an older controller's candidate has none
@@ -88,8 +89,8 @@ class Publisher:
 
     def refused(self, publications: Sequence[Publication]) -> dict[str, str]:
         """Box -> why it cannot be offered its publication now. Such a box holds up nobody but itself."""
-        targets = self._targets()
-        problems = {each.release.box: self._problem(each, targets) for each in publications}
+        targets, disks = self._targets(), Disks(self._store)
+        problems = {each.release.box: self._problem(each, targets, disks) for each in publications}
         return {box: problem for box, problem in problems.items() if problem}
 
     def refresh(self, now: int | None = None) -> list[str]:
@@ -129,11 +130,12 @@ class Publisher:
             log.info("publish.metadata", files=names)
         return names
 
-    def _problem(self, publication: Publication, targets: Mapping[str, Target]) -> str:
+    def _problem(self, publication: Publication, targets: Mapping[str, Target], disks: Disks) -> str:
         """Why it must not be offered; empty when it may."""
         release, blobs = publication.release, publication.files.values()
         missing = [ref.sha256 for ref in blobs if not self._store.blobs.has(ref.sha256)]
         missing += [layer.root for layer in release.layers() if not self._store.layers.has(layer.root)]
         if missing:
             return f"{missing[0]} is not in the store; the next pass makes it again"
-        return refusal(publication, targets, self._store.boxes.report(release.box))
+        problem = refusal(publication, targets, self._store.boxes.report(release.box))
+        return problem or disks.shortage(publication)

@@ -75,8 +75,10 @@ def _table(groups: Sequence[Group]) -> str:
 def _row(group: Group) -> str:
     shown = ", ".join(quote(name) for name in group.boxes[:NAMES])
     more = f" and {len(group.boxes) - NAMES} more" if len(group.boxes) > NAMES else ""
-    fits = {True: "yes", False: "**no**", None: "?"}[group.fits] if group.action != Action.REMOVE else ""
-    fetch = fetched(group) if group.action != Action.REMOVE else ""
+    fits = {True: "yes", False: f"**no**: {quote(group.short)}", None: "?"}[group.fits]
+    fetch = fetched(group)
+    if group.action == Action.REMOVE:
+        fits = fetch = ""
     return f"| {len(group.boxes)}: {shown}{more} | {group.change} | {fetch} | {fits} | {quote(group.reason)} |"
 
 

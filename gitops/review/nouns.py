@@ -58,7 +58,8 @@ class Verdict:
 
 @dataclass(frozen=True)
 class Group:
-    """Boxes that change alike. `fetch`: the least and the most that one of them downloads; `fits`: None for unknown."""
+    """Boxes that change alike. `fetch`: the least and the most that one of them downloads; `fits`: None for unknown.
+    `short`: what does not fit, with both figures."""
 
     boxes: tuple[str, ...]
     action: Action
@@ -66,6 +67,7 @@ class Group:
     reason: str
     fetch: tuple[int, int] = (0, 0)
     fits: bool | None = None
+    short: str = ""
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 
 from gitops.fleet.packages import SIBLING
 from gitops.model import BLOCK, Box, Content, Entry, Fleet, Package, Release, Tree
+from gitops.model.room import Room, together
 from gitops.plan import PACKAGE, needed
 
 EXPANDED = 3
@@ -28,8 +29,6 @@ OWN = 8 << 10
 INITRD = "pkg/initrd"
 UNMOUNTED = (INITRD, "pkg/toolbox", "pkg/bootloader")
 """Packages that make a release, and whose layers no box mounts for that."""
-TREE_PARTS = 33, 32
-"""A layer with its verity tree, in parts of the layer."""
 
 
 @dataclass(frozen=True)
@@ -40,18 +39,7 @@ class Weight:
     disk: int
 
 
-@dataclass(frozen=True)
-class Room:
-    """Bytes of a box's partitions: layers of two releases go to `layers`, three UKIs to `boot`."""
-
-    layers: int
-    boot: int
-
-    def holds(self, layers: int, uki: int) -> bool:
-        return layers * TREE_PARTS[0] // TREE_PARTS[1] <= self.layers * 15 // 16 and 3 * uki <= self.boot
-
-
-DISK = Room(2048 << 20, 256 << 20)
+DISK = Room.of_partitions(2048 << 20, 256 << 20)
 """A disk as `toweros box image` makes it (`assemble.disk.Sizes`; a test compares)."""
 
 
@@ -126,8 +114,7 @@ class Measured:
     @property
     def disk(self) -> int:
         """Bytes of the layers of both releases."""
-        both = {*self.release.layers(), *(self.before.layers() if self.before else ())}
-        return sum(layer.size for layer in both)
+        return together(each.layers() for each in (self.release, self.before) if each)
 
     @property
     def same(self) -> bool:

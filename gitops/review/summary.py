@@ -12,10 +12,11 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 
 from gitops.model import Action, Box, Entry, Existing, Plan, Step, canonical, sha256
+from gitops.model.room import Room
 from gitops.plan import ASSEMBLER, CHANGED, LOST
 from gitops.review.changes import Classifier
 from gitops.review.nouns import Change, Group, Side, Summary
-from gitops.review.sizes import BOOT, Chains, Measured, Room, Weight, own_size, uki_size
+from gitops.review.sizes import BOOT, Chains, Measured, Weight, own_size, uki_size
 from gitops.review.versions import changed
 
 CAUSES = 6
@@ -28,6 +29,10 @@ class Ledger:
     """What sizes are worked out from: measured releases where there are some, else the packages' weights."""
 
     room: Room
+    """Of a box whose disk is not known."""
+    rooms: Mapping[str, Room] = field(default_factory=dict)
+    crowded: Mapping[str, str] = field(default_factory=dict)
+    """Box -> which of its mounts has too many layers."""
     bases: Mapping[str, str] = field(default_factory=dict)
     weights: Mapping[str, Weight] = field(default_factory=dict)
     measured: Mapping[str, Measured] = field(default_factory=dict)
@@ -36,7 +41,7 @@ class Ledger:
 @dataclass(frozen=True)
 class _Size:
     fetch: int
-    fits: bool
+    short: str
 
 
 def summarize(plan: Plan, base: Side | None, head: Side, existing: Existing, ledger: Ledger) -> Summary:
@@ -117,19 +122,20 @@ def _policy(base: Side | None, head: Side) -> tuple[str, ...]:
 def _groups(plan: Plan, base: Side | None, head: Side, ledger: Ledger) -> tuple[Group, ...]:
     classifier = Classifier(base.fleet, head.fleet) if base else None
     sizer = _Sizer(base, head, ledger)
-    alike: dict[tuple[Action, Change, str, bool], tuple[list[str], list[int]]] = {}
+    alike: dict[tuple[Action, Change, str, str], tuple[list[str], list[int]]] = {}
     for step in plan.boxes:
         old = base.fleet.boxes.get(step.subject) if base else None
         change, reason = _change(step, old, head.fleet.boxes[step.subject], classifier)
         if (measured := ledger.measured.get(step.subject)) and measured.same:
             change, reason = Change.unchanged, f"{reason}, and its content is the same"
         size = sizer.of(step.subject, change)
-        names, fetches = alike.setdefault((step.action, change, reason, size.fits), ([], []))
+        size = replace(size, short=ledger.crowded.get(step.subject) or size.short)
+        names, fetches = alike.setdefault((step.action, change, reason, size.short), ([], []))
         names.append(step.subject)
         fetches.append(size.fetch)
     groups = [
-        Group(tuple(names), action, change, reason, (min(fetches), max(fetches)), fits)
-        for (action, change, reason, fits), (names, fetches) in alike.items()
+        Group(tuple(names), action, change, reason, (min(fetches), max(fetches)), not short, short)
+        for (action, change, reason, short), (names, fetches) in alike.items()
     ]
     if plan.removed:
         gone = tuple(step.subject for step in plan.removed)
@@ -160,7 +166,7 @@ class _Sizer:
 
     def of(self, name: str, change: Change) -> _Size:
         if measured := self._ledger.measured.get(name):
-            return _Size(measured.fetch, self._ledger.room.holds(measured.disk, measured.uki))
+            return _Size(measured.fetch, self._room(name).shortage(measured.disk, measured.uki))
         new = self._head.fleet.boxes[name]
         old = self._base.fleet.boxes.get(name) if self._base else None
         wire, disk = self._sum(self._old.layers(old) if self._old and old else frozenset(), self._new.layers(new))
@@ -168,7 +174,10 @@ class _Sizer:
         own = own_size(new)
         fetch = BOOT + wire + (0 if change is Change.unchanged else own)
         fetch += uki if change in (Change.kernel, Change.new) else 0
-        return _Size(fetch, self._ledger.room.holds(disk + 2 * own, uki))
+        return _Size(fetch, self._room(name).shortage(disk + 2 * own, uki))
+
+    def _room(self, name: str) -> Room:
+        return self._ledger.rooms.get(name, self._ledger.room)
 
     def _sum(self, old: frozenset[tuple[str, str]], new: frozenset[tuple[str, str]]) -> tuple[int, int]:
         if (old, new) not in self._sums:

@@ -62,7 +62,7 @@ def size_words(summary: Summary, group: Group) -> list[str]:
     """Bytes to fetch and whether they fit, in words; nothing for boxes that go."""
     if group.action == Action.REMOVE:
         return []
-    fits = {True: "fits", False: "DOES NOT FIT", None: "fit unknown"}[group.fits]
+    fits = {True: "fits", False: f"DOES NOT FIT ({group.short})", None: "fit unknown"}[group.fits]
     return [f"{'' if summary.exact else 'about '}{fetched(group)} to fetch", fits]
 
 

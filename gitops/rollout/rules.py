@@ -9,6 +9,8 @@ Rules, per role:
 - When `policy.max_failures` boxes reported `failed` for their wanted content, nobody else takes theirs.
 - Canaries that took the content stay the canaries: there are never more boxes at risk than the policy says. One that
   falls silent after that may have been lost by it: the others wait until somebody holds it, or it comes back.
+- A box whose release cannot be made or offered is no canary: neither do the others wait for it, nor does what it has
+  prove anything.
 - A box that is silent already is no canary while another of its role can be.
 - A box alone in its role is its own canary.
 - Who waits must not take an older offer either: Git has left it behind (workflows/offer.py, `SUPERSEDED`).
@@ -17,7 +19,7 @@ Rules, per role:
     decisions["b"]      # Hold(HoldReason.WAITS_FOR_CANARY, "a: Progressing")
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -59,13 +61,15 @@ def decide(
     roles: Mapping[str, str],
     policy: Policy,
     suspended: Mapping[str, str] | None = None,
+    apart: Collection[str] = (),
 ) -> dict[str, Decision]:
-    """A decision for every box in `wanted`. `suspended`: box -> who holds it and why."""
+    """A decision for every box in `wanted`. `suspended`: box -> who holds it and why; `apart`: boxes that cannot be
+    offered theirs, which are nobody's canary."""
     held = {box: reason for box, reason in (suspended or {}).items() if reason}
     decisions: dict[str, Decision] = {}
     for role in sorted({roles[box] for box in wanted}):
         members = sorted(box for box in wanted if roles[box] == role)
-        decisions |= _role(members, wanted, facts, policy, held)
+        decisions |= _role(members, wanted, facts, policy, held, apart)
     return decisions
 
 
@@ -85,8 +89,9 @@ def _role(
     facts: Mapping[str, Facts],
     policy: Policy,
     held: Mapping[str, str],
+    apart: Collection[str],
 ) -> dict[str, Decision]:
-    free = [box for box in members if box not in held]
+    free = [box for box in members if box not in held and box not in apart]
     first = canaries(free, wanted, facts, max(policy.canaries, 1))
     failures = [box for box in members if wanted[box] in facts.get(box, Facts()).failed]
     waiting = [box for box in first if not _proven(facts.get(box, Facts()), wanted[box])]

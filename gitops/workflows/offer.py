@@ -96,8 +96,12 @@ class Offer:
         suspended, again = holds.reasons(fleet, self._store), retries.reasons(fleet, self._store)
         facts = {box: rules.Facts.of(state, time.time()) for box, state in states.items()}
         facts = retries.forgiven(facts, again, self._store)
-        decisions = _decide(fleet, states, waiting, suspended, facts)
+        decisions = _decide(fleet, states, waiting, suspended, facts, self._failed)
         going, refused = self._offerable(waiting - _held(decisions).keys())
+        if refused:  # one of them may have been somebody's canary
+            going, refused = self._offerable(waiting)
+            decisions = _decide(fleet, states, waiting, suspended, facts, {*self._failed, *refused})
+            going = [each for each in going if not isinstance(decisions[each.release.box], Hold)]
         # A box that cannot read the newer release may take the older one: it is its way there. Who runs what it is
         # offered has nothing to leave; the others must not move to what Git has left behind.
         late = (waiting & _held(decisions).keys()) | (self._failed.keys() & states.keys())
@@ -150,6 +154,7 @@ def _decide(
     waiting: Collection[str],
     suspended: Mapping[str, str],
     known: Mapping[str, rules.Facts],
+    apart: Collection[str],
 ) -> dict[str, rules.Decision]:
     """Of every box: the canary of a waiting box may be one that waits for nothing."""
     newest = {box: state.candidate if box in waiting else state.published for box, state in states.items()}
@@ -157,7 +162,7 @@ def _decide(
     facts = {box: known[box] for box in wanted}
     roles = {box: fleet.boxes[box].role for box in wanted}
     gone = {box: Hold(HoldReason.REMOVED) for box in waiting if box not in wanted}
-    return rules.decide(wanted, facts, roles, fleet.policy, suspended) | gone
+    return rules.decide(wanted, facts, roles, fleet.policy, suspended, apart) | gone
 
 
 def _held(decisions: Mapping[str, rules.Decision]) -> dict[str, Hold]:

@@ -17,7 +17,8 @@ from gitops.errors import FleetError, SourceError, TowerosError
 from gitops.fleet import load_fleet, load_policy, rule_warnings
 from gitops.fleet.system_files import ROOT_JSON
 from gitops.model import Existing, Fleet, Inventory, Plan, Revision, Sign, Tree, building
-from gitops.plan import box_keys, plan, to_build
+from gitops.plan import PACKAGE, box_keys, plan, to_build
+from gitops.review.mounts import Mounts, words
 from gitops.review.nouns import Ruling, SecurityChange, Side, Summary, Verdict
 from gitops.review.security import compared, relocked
 from gitops.review.sizes import DISK, Measured, Weight, bases, estimate
@@ -63,7 +64,7 @@ def preview(
     existing = _existing(base, store, named=question.named)
     planned = plan(head.fleet, head.revision, existing)
     ledger = _ledger(question, base, head, store)
-    ledger = replace(ledger, measured=measured or {})
+    ledger = replace(ledger, measured=measured or {}, crowded=_crowded(question, head.fleet, planned, store))
     summary = summarize(planned, base, head, existing, ledger)
     security = _security(base, head, advisories)
     return replace(
@@ -153,10 +154,26 @@ def _ledger(question: Question, base: Side | None, head: Side, store: "Store | N
     weights |= estimate(head.entries, head.fleet.packages)
     stands_on = bases(question.head[1], head.fleet.packages)
     if store is None:
-        return Ledger(DISK, stands_on, weights)
+        return Ledger(DISK, bases=stands_on, weights=weights)
     for fleet in (base.fleet if base else None, head.fleet):
         weights |= _weighed(store, fleet) if fleet else {}
-    return Ledger(DISK, stands_on, weights)
+    from gitops.store.notes.box_keys import BoxDisk
+
+    rooms = {name: disk.room for name, disk in store.notes.each(BoxDisk).items()}
+    return Ledger(DISK, rooms, bases=stands_on, weights=weights)
+
+
+def _crowded(question: Question, fleet: Fleet, planned: Plan, store: "Store | None") -> dict[str, str]:
+    """The boxes with mounts of too many layers."""
+    mounts = Mounts(question.head[1], fleet, _known_layers(store, fleet) if store else {})
+    crowded = {step.subject: mounts.crowded(fleet.boxes[step.subject]) for step in planned.boxes}
+    return {box: words(problems) for box, problems in crowded.items() if problems}
+
+
+def _known_layers(store: "Store", fleet: Fleet) -> dict[str, tuple[str, ...]]:
+    """The layers of what is built."""
+    images = {path: store.builds.image(package.key) for path, package in fleet.packages.items()}
+    return {PACKAGE + path: image.layers for path, image in images.items() if image}
 
 
 def _weighed(store: "Store", fleet: Fleet) -> dict[str, Weight]:

@@ -9,13 +9,14 @@ box has a key, the new one takes its place with its first report. `enroll` False
 
 from pathlib import Path
 
-from gitops.assemble.formats.disk import Contents, Format, Sizes, disk_image
+from gitops.assemble.formats.disk import MIB, Contents, Format, Sizes, disk_image
 from gitops.errors import StoreError
 from gitops.model import EventType, Happened
 from gitops.settings import Settings
 from gitops.sign import Signer, box, keys
 from gitops.sign.firmware import renewal
 from gitops.store import Store
+from gitops.store.notes.box_keys import BoxDisk
 from gitops.workflows.enrolment import desk
 from gitops.workflows.workshop import APPLY, boot_loader
 
@@ -42,10 +43,15 @@ def provision(
     )
     disk_image(out, store, contents, sizes, Format.of(out))
     if enroll:
+        store.notes.put(BoxDisk(*_partitions(sizes or Sizes()), made=True), name)
         desk.let_in(store, name, public)
         words = f"disk with release {publication.release.sequence} and the key {box.fingerprint(public)}"
         store.events.add(name, EventType.NORMAL, Happened.PROVISIONED, words)
     return box.fingerprint(public)
+
+
+def _partitions(sizes: Sizes) -> tuple[int, int]:
+    return sizes.toweros * MIB, sizes.esp * MIB
 
 
 def _certificates(folder: Path) -> dict[str, bytes]:

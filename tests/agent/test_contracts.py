@@ -209,6 +209,7 @@ def idle() -> Report:
         fetched={"bytes": 16400, "layers": ["1" * 64], "deltas": 1, "repaired": 0, "seconds": 2},
         failures=(),
         firmware={"secure_boot": True, "setup_mode": False, "keys": KEYS, "grown": ["", "5" * 64]},
+        room={"toweros": 2044723200, "esp": 267382784, "back": "7" * 64},
         trusted={"timestamp": 12, "snapshot": 9, "sha256": "4" * 64},
         ssh=good("report", "idle")["ssh"],
     )
@@ -216,7 +217,7 @@ def idle() -> Report:
 
 def first_boot() -> Report:
     odd = {"phase": State.STARTING, "health": Health.PROGRESSING, "checks": (), "fetched": {"repaired": 0}}
-    return replace(idle(), rollback=0, firmware=None, trusted=None, ssh="", **odd)
+    return replace(idle(), rollback=0, firmware=None, trusted=None, room=None, ssh="", **odd)
 
 
 def went_back() -> Report:

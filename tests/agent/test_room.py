@@ -198,3 +198,25 @@ def test_commit_after_commit_leaves_a_disk_as_large_as_after_the_first_few(box: 
         sizes.append(sum(path.stat().st_size for path in box.root.rglob("*") if path.is_file()))
     files = sum(path.is_file() for folder in (box.disk, box.esp) for path in folder.rglob("*"))
     assert max(sizes[4:]) <= max(sizes[:4]) + 4096 and files < 60
+
+
+def test_the_report_says_what_the_disk_holds_and_what_stays_on_it(
+    box: Box, server: UpdateServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By the file systems' blocks, which stay the same whatever is written; and by the release to go back to."""
+    assert (sent(box, server)["room"], "memory is no disk of a box") == (None, "memory is no disk of a box")
+    disks = {box.places.run / "disk": "ext4", box.places.run / "esp": "vfat"}
+    rows = "".join(f"22 1 0:20 / {folder} rw - {kind} none rw\n" for folder, kind in disks.items())
+    (tmp_path / "mountinfo").write_text(rows)
+    monkeypatch.setattr(room, "MOUNTS", tmp_path / "mountinfo")
+    said = sent(box, server)["room"]
+    assert said == {"toweros": 40 * MIB, "esp": 3 * MIB, "back": ""}
+    fill(box.places.run / "disk", leave=1 << 20)
+    assert sent(box, server)["room"] == said
+
+
+def sent(box: Box, server: UpdateServer) -> dict[str, object]:
+    agent = box.power_on()
+    assert agent
+    agent.send_report()
+    return box.report(server)

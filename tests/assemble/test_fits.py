@@ -1,11 +1,12 @@
 """What a box cannot take is refused where it is made, with the number."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from gitops.assemble.fits import MAX_LAYERS, MIB, check_esp, check_mounts
+from gitops.assemble.fits import LAYERS_FILE, MIB, OLD_LAYERS, OVERLAY_LAYERS, check_esp, check_mounts, most_layers
 from gitops.assemble.formats.disk import Sizes
 from gitops.assemble.release import BOOTLOADER, INITRD, Assembler
 from gitops.errors import AssembleError
@@ -17,8 +18,8 @@ PAGE = 4096
 REVISION = Revision("main", "0" * 40, 1, 1_700_000_000)
 
 
-def layers(count: int) -> tuple[Layer, ...]:
-    return tuple(Layer(f"{number:064x}", 4096) for number in range(count))
+def layers(count: int, first: int = 0) -> tuple[Layer, ...]:
+    return tuple(Layer(f"{number:064x}", 4096) for number in range(first, first + count))
 
 
 def content(root: int, container: int) -> Content:
@@ -26,21 +27,43 @@ def content(root: int, container: int) -> Content:
     return Content(blob, blob, "", layers(root), (Mounted("services/a", "lower", layers(container)),), HealthSpec())
 
 
-def test_62_layers_are_what_one_page_of_options_holds() -> None:
-    assert len(f"ro,lowerdir={':'.join(layer.root for layer in layers(MAX_LAYERS))}") < PAGE
-    assert len(f"ro,lowerdir={':'.join(layer.root for layer in layers(MAX_LAYERS + 1))}") >= PAGE
+def test_62_layers_are_what_one_page_of_options_holds_with_their_names() -> None:
+    assert len(f"ro,lowerdir={':'.join(layer.root for layer in layers(OLD_LAYERS))}") < PAGE
+    assert len(f"ro,lowerdir={':'.join(layer.root for layer in layers(OLD_LAYERS + 1))}") >= PAGE
 
 
 def test_what_fits_is_taken() -> None:
-    check_mounts(content(MAX_LAYERS, MAX_LAYERS))
+    check_mounts(content(OLD_LAYERS, OLD_LAYERS), most_layers(None))
+    check_mounts(content(OVERLAY_LAYERS, OVERLAY_LAYERS), most_layers(b"500\n"))
     check_esp(84 * MIB)
     assert Sizes().esp == 256
 
 
-@pytest.mark.parametrize(("root", "container", "where"), [(63, 1, "the root"), (1, 63, "/containers/services/a")])
-def test_one_layer_more_is_refused_by_name(root: int, container: int, where: str) -> None:
-    with pytest.raises(AssembleError, match=rf"{where}.* has 63 layers, and a box can mount 62"):
-        check_mounts(content(root, container))
+@pytest.mark.parametrize("most", [62, 500])
+@pytest.mark.parametrize("where", ["the root", "/containers/services/a"])
+def test_one_layer_more_is_refused_by_name(most: int, where: str) -> None:
+    counts = (most + 1, 1) if where == "the root" else (1, most + 1)
+    with pytest.raises(AssembleError, match=rf"{where}.* has {most + 1} layers, and a box can mount {most}") as caught:
+        check_mounts(content(*counts), most)
+    assert ("this initrd is an older one" in caught.value.hint) == (most == OLD_LAYERS)
+
+
+def test_a_release_of_more_layers_than_an_agent_takes_is_refused() -> None:
+    """Each mount fits, and all of them together do not."""
+    mounts = tuple(Mounted(f"services/{number}", "lower", layers(OVERLAY_LAYERS, number * 1000)) for number in range(9))
+    with pytest.raises(AssembleError, match="the release has 4501 layers, and a box takes 4096"):
+        check_mounts(replace(content(1, 1), root=layers(1, 9000), containers=mounts), OVERLAY_LAYERS)
+
+
+@pytest.mark.parametrize(("said", "most"), [(None, 62), (b"500\n", 500), (b"9999", 500), (b"100\n", 100)])
+def test_an_initrd_says_what_it_mounts_and_the_kernel_what_it_takes(said: bytes | None, most: int) -> None:
+    assert most_layers(said) == most
+
+
+@pytest.mark.parametrize("said", [b"", b"many", b"-1", b"1" * 5000])
+def test_what_says_no_number_is_refused(said: bytes) -> None:
+    with pytest.raises(AssembleError, match="/etc/most-layers of the initrd is no number"):
+        most_layers(said)
 
 
 def test_a_uki_of_which_three_do_not_fit_is_refused_before_it_is_published() -> None:
@@ -50,13 +73,16 @@ def test_a_uki_of_which_three_do_not_fit_is_refused_before_it_is_published() -> 
 
 @pytest.mark.e2e
 def test_the_assembler_asks_before_a_release_is_signed(tmp_path: Path) -> None:
-    """A container of 63 layers, and a kernel too large for the ESP; as real as both need to be."""
+    """63 layers under an older initrd, and a kernel too large for the ESP; as real as both need to be."""
     store = Store.open(tmp_path / "store")
     modules = oci.tar({"usr/lib/modules/1/modules.dep": b"", "usr/lib/modules/1/modules.builtin": b""})
     box, images = a_site(store, {"kernel": bytes(90 * MIB), "kernel.tar": modules}, layers=63)
     assembler = Assembler(store, built.toolbox(), images)
     with pytest.raises(AssembleError, match="services/app has 63 layers"):
         assembler.assemble(box, REVISION, "http://here")
+    newer = images | {INITRD: oci.image(store, "newer", {"init": b"#!/bin/sh\n", LAYERS_FILE: b"500\n"})}
+    with pytest.raises(AssembleError, match="three UKIs need"):
+        Assembler(store, built.toolbox(), newer).assemble(box, REVISION, "http://here")
     box, images = a_site(store, {"kernel": bytes(90 * MIB), "kernel.tar": modules}, layers=2)
     with pytest.raises(AssembleError, match="three UKIs need"):
         Assembler(store, built.toolbox(), images).assemble(box, REVISION, "http://here")

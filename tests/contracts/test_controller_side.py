@@ -42,6 +42,7 @@ from gitops.server.boxes.reports import take
 from gitops.sign import envelope
 from gitops.sign.receipts import Receipts
 from gitops.store import Store
+from gitops.store.notes.box_keys import BoxDisk
 from tests.kit.contracts import CONTRACTS, good, load, problems, vectors
 
 # --- release.json ---
@@ -180,6 +181,15 @@ def test_a_report_is_taken_across_versions(store: Store, key: Ed25519PrivateKey,
     assert report is not None
     members = {name: value for name, value in load(vector).items() if name not in ("format", "tpm")}
     assert members.items() <= json.loads(canonical(asdict(report))).items()
+
+
+def test_what_a_disk_holds_is_kept_and_stays_while_nobody_says_otherwise(store: Store, key: Ed25519PrivateKey) -> None:
+    """`toweros box image` said what it made; a box that reports knows better; an older agent knows nothing."""
+    made, room = BoxDisk(9, 5, made=True), good("report", "idle")["room"]
+    store.notes.put(made, "demo-1")
+    for counter, said, kept in ((1, None, made), (2, room, BoxDisk(**room)), (3, None, BoxDisk(**room))):
+        take(store, "demo-1", signed(key, canonical(good("report", "idle", counter=counter, room=said))))
+        assert store.notes.get(BoxDisk, "demo-1") == kept
 
 
 @pytest.mark.parametrize("vector", vectors("report", "damaged"))

@@ -13,6 +13,7 @@ from markdown_it import MarkdownIt
 from gitops.assemble.formats.disk import MIB, Sizes
 from gitops.errors import FleetError, Problem, SourceError
 from gitops.model import Action, BlobRef, Content, HealthSpec, Layer, Release, Revision, sha256
+from gitops.model.room import Room
 from gitops.review.markdown import LIMIT, markdown, marker, plain
 from gitops.review.nouns import Change, Group, Ruling, Summary, Verdict, Version
 from gitops.review.sizes import DISK, Measured
@@ -178,7 +179,9 @@ def test_what_two_services_stand_on_is_fetched_once_and_a_kernel_brings_its_uki(
 def test_a_release_that_does_not_fit_the_disk_is_said_loudly() -> None:
     summary = review({"pkg/sshd/packages.lock": lock("1:10.0p1-8", 900_000_000)})
     assert only(summary).fits is False
-    assert "DOES NOT FIT" in render(summary) and "| **no** |" in markdown(summary)
+    assert only(summary).short == "the layers need 5311 MiB of TOWEROS, which has room for 1920 MiB"
+    assert f"DOES NOT FIT ({only(summary).short})" in render(summary)
+    assert f"| **no**: `{only(summary).short}` |" in markdown(summary)
 
 
 def test_layers_made_and_reused_are_counted() -> None:
@@ -187,7 +190,7 @@ def test_layers_made_and_reused_are_counted() -> None:
 
 
 def test_the_disk_is_the_one_that_box_image_makes() -> None:
-    assert DISK.layers == Sizes().toweros * MIB and DISK.boot == Sizes().esp * MIB
+    assert Room.of_partitions(Sizes().toweros * MIB, Sizes().esp * MIB) == DISK
 
 
 def release(sequence: int, *layers: bytes, cmdline: str = "quiet") -> Release:

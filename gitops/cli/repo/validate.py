@@ -14,6 +14,7 @@ from gitops.cli.output import Output, OutputOption, emit, talk
 from gitops.errors import FleetError, Problem, TowerosError
 from gitops.fleet import key_mistakes, load_fleet, rule_warnings
 from gitops.model import Fleet, Tree
+from gitops.review.mounts import Mounts
 from gitops.source import FolderTree
 
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "toweros" / "compose"
@@ -36,6 +37,8 @@ def validate(
         fleet = load_fleet(tree)
         if problems := key_mistakes(tree):
             raise FleetError(problems)
+        if problems := _crowded(tree, fleet):
+            raise FleetError(problems)
         asked = _ask_compose(tree, fleet)
     except FleetError as error:
         lines = _lines(tree, error.problems)
@@ -52,6 +55,12 @@ def validate(
     if not asked:
         talk.print("docker compose itself was not asked: no mirror has the pinned version now")
     talk.print(f"no mistakes: {len(fleet.boxes)} boxes, {len(fleet.packages)} packages")
+
+
+def _crowded(tree: Tree, fleet: Fleet) -> list[Problem]:
+    """Mounts of more layers than a box can mount, as far as the packages tell."""
+    mounts = Mounts(tree, fleet)
+    return list(dict.fromkeys(problem for box in fleet.boxes.values() for problem in mounts.crowded(box)))
 
 
 def _ask_compose(tree: Tree, fleet: Fleet) -> bool:

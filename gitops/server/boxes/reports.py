@@ -25,7 +25,7 @@ from gitops.sign.enrolled import judged
 from gitops.sign.firmware import dbx
 from gitops.sign.receipts import Receipts
 from gitops.store import Store
-from gitops.store.notes.box_keys import Enrolled, HostCertificate, TakenDbx
+from gitops.store.notes.box_keys import BoxDisk, Enrolled, HostCertificate, TakenDbx
 from gitops.workflows.enrolment import desk
 from gitops.workflows.safekeeping import ahead
 
@@ -95,6 +95,12 @@ class TrustedIn(Wire):
     sha256: Digest
 
 
+class RoomIn(Wire):
+    toweros: Annotated[Number, Field(gt=0)]
+    esp: Annotated[Number, Field(gt=0)]
+    back: Annotated[str, Field(pattern=r"^([0-9a-f]{64})?$")] = ""
+
+
 class ReportIn(Wire):
     """The signed document."""
 
@@ -121,6 +127,7 @@ class ReportIn(Wire):
     retried: Annotated[list[Line], Field(max_length=200)] | None = None
     firmware: FirmwareIn | None = None
     trusted: TrustedIn | None = None
+    room: RoomIn | None = None
     ssh: Line = ""
 
     def noun(self) -> Report:
@@ -209,6 +216,8 @@ def take(store: Store, name: str, body: bytes) -> None:
         raise HTTPException(409, "this report was seen already")
     dbx.follow(store, report, taken)
     ahead.notice(store, report, int(time.time()))
+    if report.room and store.notes.get(BoxDisk, name) != (disk := BoxDisk(**report.room)):
+        store.notes.put(disk, name)
     if HOST_KEY.fullmatch(report.ssh):
         _note_host_key(store, name, report.ssh)
 

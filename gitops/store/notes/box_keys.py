@@ -1,8 +1,10 @@
-"""The documents on keys of boxes: which one comes, who asks to be let in, and whom their firmware trusts."""
+"""The documents on single boxes: their disks, and their keys: which one comes, who asks, whom the firmware trusts."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
+
+from gitops.model.room import Room
 
 
 @dataclass(frozen=True)
@@ -53,6 +55,22 @@ class TakenDbx:
     digest: str
 
 
+@dataclass(frozen=True)
+class BoxDisk:
+    """Bytes of TOWEROS and the ESP: of the partitions that were made for a box (`made`), or of the file systems, as it
+    reported them; `back`: the release that it would go back to, by its document's digest. Its key is the box."""
+
+    toweros: int
+    esp: int
+    made: bool = False
+    back: str = ""
+
+    @property
+    def room(self) -> Room:
+        kind = Room.of_partitions if self.made else Room.of_file_systems
+        return kind(self.toweros, self.esp)
+
+
 BOX_KEYS: Mapping[type[Any], str] = {BoxKeys: "box-keys/", Enrolled: "enrolled", HostCertificate: "ssh/",
-                                     TakenDbx: "dbx/"}  # fmt: skip
+                                     TakenDbx: "dbx/", BoxDisk: "disk/"}  # fmt: skip
 """Their names (`documents.NAMES`)."""

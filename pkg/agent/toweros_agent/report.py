@@ -97,6 +97,7 @@ class Report:
     retried: Sequence[str] = ()
     firmware: Json | None = None
     trusted: Json | None = None
+    room: Json | None = None
     ssh: str = ""
 
 

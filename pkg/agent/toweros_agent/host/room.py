@@ -48,6 +48,15 @@ def trouble(name: str, folder: Path) -> str:
     return ""
 
 
+def blocks(folder: Path, kind: str) -> int:
+    """Bytes of all blocks of the file system that `folder` is on; 0: it is of another kind, or nobody can tell."""
+    try:
+        about = os.statvfs(folder)
+        return about.f_blocks * about.f_frsize if _mounted(folder).kind == kind else 0
+    except OSError:
+        return 0
+
+
 def _mounted(folder: Path) -> Mounted:
     """The file system that a folder is on. A bind mount may be read-only where the file system itself is not."""
     rows = (line.split() for line in MOUNTS.read_text(errors="replace").splitlines())

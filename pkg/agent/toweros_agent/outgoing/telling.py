@@ -4,9 +4,10 @@ from collections.abc import Sequence
 
 from toweros_agent.health.condition import Condition
 from toweros_agent.history import History
+from toweros_agent.host import room
 from toweros_agent.host.esp import Esp
 from toweros_agent.machine import State
-from toweros_agent.nouns import Boot, Release
+from toweros_agent.nouns import Boot, Json, Release
 from toweros_agent.offer.trust import seen
 from toweros_agent.report import CheckRow, FailureRow, Health, Report, ResetRow
 from toweros_agent.upkeep import Upkeep
@@ -51,8 +52,15 @@ class Teller:
             retried=sorted({why for reasons in memory.retried.values() for why in reasons}),
             firmware=self.upkeep.firmware.facts(),
             trusted=seen(self.history.disk.tuf),
+            room=self.room(back.sequence if back else 0),
             ssh=self.upkeep.host_key.public,
         )
+
+    def room(self, back: int) -> Json | None:
+        """What the disk holds, and the release that it keeps beside the running one: no more is offered than fits."""
+        toweros, esp = room.blocks(self.history.disk.root, "ext4"), room.blocks(self.esp.folder, "vfat")
+        staged = self.history.memory.staged.get(back) if back != self.boot.sequence else None
+        return {"toweros": toweros, "esp": esp, "back": staged.release if staged else ""} if toweros and esp else None
 
     def health(self, state: State, degraded: Sequence[str]) -> Health:
         coming = self.condition.coming or self.upkeep.boot_loader.pending
