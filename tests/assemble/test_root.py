@@ -9,7 +9,7 @@ import pytest
 
 from gitops.assemble.formats.tar import write
 from gitops.assemble.root.runtime_spec import describe
-from gitops.assemble.root.tree import container_mounts, file_layer, layout, tree_layer
+from gitops.assemble.root.tree import Root, TreeEntry, container_mounts, file_layer, layout, tree_layer
 from gitops.errors import AssembleError
 from gitops.model import Container, Image, Spec, sha256
 from gitops.oci.layout import OciLayout
@@ -28,6 +28,25 @@ def members(tar):
 
 def config(settings, image=None, **said):
     return describe(Container("c", "i", settings), image or {}, **{"volumes": {}, "ids": {}, **said})
+
+
+@pytest.mark.parametrize("readonly", [{}, {"readonly": False}, {"readonly": True}])
+@pytest.mark.parametrize("more", [{}, {"image": "b"}, {"format": "filesystem", "platforms": ["linux/amd64"]}])
+def test_every_volume_has_linuxkits_folders_and_is_bound_where_they_come_together(readonly, more):
+    """In LinuxKit's order, whether it may be written to or not, with and without an image."""
+    container = Container("c", "a", {"binds": ["data:/data:ro"]})
+    said = spec(volumes=({"name": "data", **readonly, **more},), services=(container,))
+    above = ["containers", "containers/volumes", "containers/volumes/data"]
+    below = [f"containers/volumes/data/{name}" for name in ("lower", "tmp", "merged")]
+    entries = [item for item in layout(said, IMAGES) if item.path in (*above[2:], *below)]
+    folders = [item for item in entries if isinstance(item, TreeEntry)]
+    assert [(item.path, item.type, item.mode, item.uid, item.gid) for item in folders] == [
+        (path, "dir", 0o755, 0, 0) for path in (*above[2:], *below)
+    ]
+    assert [item.image for item in entries if isinstance(item, Root)] == (["b"] if "image" in more else [])
+    config = json.loads(members(tree_layer(said, IMAGES))["containers/services/c/config.json"][1])
+    (mount,) = [each for each in config["mounts"] if each["destination"] == "/data"]
+    assert mount["source"] == "/containers/volumes/data/merged" and "ro" in mount["options"]
 
 
 def test_containers_of_one_image_share_the_first_ones_root():
@@ -59,7 +78,7 @@ def test_every_mount_point_is_in_the_tree_layer():
     for path, target, _ in container_mounts(said, IMAGES):
         assert tree[f"containers/{path}/{target}"][0].isdir()
     assert "containers/volumes/empty/merged" in tree
-    assert "containers/volumes/fixed/merged" not in tree
+    assert "containers/volumes/fixed/merged" in tree, "as LinuxKit has it"
 
 
 def test_the_tree_layer_is_sorted_timeless_and_the_same_every_time():

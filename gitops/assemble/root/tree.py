@@ -7,7 +7,7 @@ file system of an image belongs.
         config.json runtime.json    what runc and init do with it
         rootfs                      the root: the image itself, read-only, or an overlay that init mounts
         lower tmp                   of a writable container: the image, and where init puts a tmpfs
-    containers/volumes/NAME         lower tmp merged
+    containers/volumes/NAME         lower tmp merged, read-only or not
 
 Containers of one image share its root: the first holds it, the others name its path. A layered release takes
 `tree_layer` (everything but the images' roots) and mounts `container_mounts` over it.
@@ -183,13 +183,13 @@ def _volume(volume: Json) -> Iterator[TreeEntry | Root]:
     yield from parents(f"{prefix}/lower")
     if volume.get("image"):
         yield Root(f"{prefix}/lower", volume["image"])
-    if not volume.get("readonly"):
-        yield _folder(f"{prefix}/{TMPFS}")
-        yield _folder(f"{prefix}/merged")
+    # A read-only one too (LinuxKit's pull request 4069): what binds it has to say `ro`.
+    yield _folder(f"{prefix}/{TMPFS}")
+    yield _folder(f"{prefix}/merged")
 
 
 def _volume_path(volume: Json) -> str:
-    return f"/containers/volumes/{volume['name']}/{'lower' if volume.get('readonly') else 'merged'}"
+    return f"/containers/volumes/{volume['name']}/merged"
 
 
 def _files(spec: Spec, ids: Mapping[str, int]) -> Iterator[TreeEntry]:
