@@ -21,7 +21,7 @@ from dataclasses import replace
 import structlog
 
 from gitops.builders import Builder, builder_of
-from gitops.errors import AssembleError, SourceError, TowerosError, readable
+from gitops.errors import SourceError, TowerosError, readable
 from gitops.fleet import load_fleet
 from gitops.model import Fleet, Plan, Revision
 from gitops.plan import plan
@@ -35,6 +35,8 @@ from gitops.workflows.composing.complaints import check
 from gitops.workflows.composing.program import built
 from gitops.workflows.enrolment.host_keys import certify
 from gitops.workflows.journal import Journal, Pass, Stopwatch
+from gitops.workflows.making.making import Making
+from gitops.workflows.making.patience import MAX_PAUSE, Patience
 from gitops.workflows.offer import Offer
 from gitops.workflows.provenance.witness import Witness
 from gitops.workflows.reviews.rounds import Reviews
@@ -47,9 +49,6 @@ from gitops.workflows.updates.schedule import Updates
 from gitops.workflows.workshop import Workshop
 
 log = structlog.get_logger(__name__)
-
-MAX_PAUSE = 600.0
-"""Seconds: a commit that cannot be carried out is tried again ever more slowly, up to this."""
 
 
 class Controller:
@@ -68,6 +67,7 @@ class Controller:
         known = Known(Advisories(store, settings.feeds))
         self._updates = Updates(settings, store, self._builder, known, between=self._offer.hold_at_once)
         self._security = SecurityWatch(store, settings)
+        self._patience = Patience()
         self._accepted: Revision | None = None
         self._fleet: tuple[str, Fleet] | None = None
 
@@ -156,26 +156,9 @@ class Controller:
         point = (todo.revision, self._source.tree(todo.revision))
         workshop = Workshop(self._settings, self._store, self._builder, point, fleet)
         witness = Witness(self._store, self._signer, self._settings, workshop)
-        witness.agree()
-        for step in todo.builds:
-            self._offer.hold_at_once()
-            with watch.stage("build"), self._journal.building(step):
-                workshop.build(step.subject)
-                witness.built(step.subject)
-        with watch.stage("pull"):
-            if todo.boxes:
-                workshop.pull()
-        failed: dict[str, AssembleError] = {}
-        for step in todo.boxes:
-            try:
-                with watch.stage("assemble"):
-                    made = workshop.assemble(step.subject)
-            except AssembleError as error:
-                failed[step.subject] = error
-                continue
-            with watch.stage("sign"):
-                self._offer.add(todo, made, witness)
-        self._offer.set_aside(fleet, failed)
+        pause = float(self._settings.poll)
+        making = Making(workshop, witness, self._offer, self._journal, self._patience, pause)
+        self._offer.set_aside(fleet, making.carry_out(todo, watch))
         return len(self._store.layers.names() - before)
 
     def update(self, revision: Revision) -> None:

@@ -22,11 +22,11 @@ class Disks:
     """The disks of one store's boxes, as they are known now."""
 
     def __init__(self, store: Store) -> None:
-        self._store, self._disks = store, store.notes.each(BoxDisk)
+        self._store = store
 
     def shortage(self, publication: Publication) -> str:
         """What does not fit; empty when all does, or nothing is known."""
-        disk = self._disks.get(publication.release.box)
+        disk = self._store.notes.get(BoxDisk, publication.release.box)
         if disk is None:
             return ""
         layers = together((publication.release.layers(), *self._kept(publication.release.box, disk)))

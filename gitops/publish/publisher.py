@@ -6,7 +6,7 @@ from typing import Protocol
 
 import structlog
 
-from gitops.errors import PublishError
+from gitops.errors import PublishError, readable
 from gitops.model import Publication, Target
 from gitops.publish import clock
 from gitops.publish.disks import Disks
@@ -23,7 +23,7 @@ from gitops.publish.targets import (
     tried_again,
 )
 from gitops.publish.transfers import make_copies
-from gitops.store import Store
+from gitops.store import LeaseError, Store
 
 log = structlog.get_logger(__name__)
 
@@ -90,8 +90,20 @@ class Publisher:
     def refused(self, publications: Sequence[Publication]) -> dict[str, str]:
         """Box -> why it cannot be offered its publication now. Such a box holds up nobody but itself."""
         targets, disks = self._targets(), Disks(self._store)
-        problems = {each.release.box: self._problem(each, targets, disks) for each in publications}
+        problems = {each.release.box: self._trouble(each, targets, disks) for each in publications}
         return {box: problem for box, problem in problems.items() if problem}
+
+    def _trouble(self, publication: Publication, targets: Mapping[str, Target], disks: Disks) -> str:
+        """As `_problem`, and whatever keeps its files from being made: a full disk, a tool, damaged records."""
+        try:
+            problem = self._problem(publication, targets, disks)
+            if not problem:
+                make_copies(self._store.layers, self._store.offers.published(publication.release.box), publication)
+            return problem
+        except LeaseError:
+            raise
+        except Exception as caught:
+            return readable(caught).message
 
     def refresh(self, now: int | None = None) -> list[str]:
         """Sign again what is due; the offer stays. Cheap when nothing is."""

@@ -13,12 +13,12 @@ import time
 from collections.abc import Collection, Mapping, Sequence
 
 from gitops.assemble.release import Assembled
-from gitops.errors import TowerosError
+from gitops.errors import TowerosError, readable
 from gitops.model import BoxState, Fleet, Happened, Hold, HoldReason, Plan, Publication, Revision, Step
 from gitops.publish import Publisher, clock
 from gitops.rollout import holds, retries, rules
 from gitops.sign import Signer
-from gitops.store import Store
+from gitops.store import LeaseError, Store
 from gitops.workflows.journal import Journal
 from gitops.workflows.provenance.witness import Witness
 
@@ -99,7 +99,8 @@ class Offer:
         decisions = _decide(fleet, states, waiting, suspended, facts, self._failed)
         going, refused = self._offerable(waiting - _held(decisions).keys())
         if refused:  # one of them may have been somebody's canary
-            going, refused = self._offerable(waiting)
+            going, more = self._offerable(waiting - refused.keys())
+            refused |= more
             decisions = _decide(fleet, states, waiting, suspended, facts, {*self._failed, *refused})
             going = [each for each in going if not isinstance(decisions[each.release.box], Hold)]
         # A box that cannot read the newer release may take the older one: it is its way there. Who runs what it is
@@ -133,11 +134,26 @@ class Offer:
 
     def _offerable(self, boxes: Collection[str]) -> tuple[list[Publication], dict[str, Hold]]:
         """The candidates of these boxes that can be offered, and why the others cannot."""
-        candidates = self._store.offers.candidates(boxes)
-        refused = {
-            box: Hold(HoldReason.CANNOT_BE_OFFERED, why) for box, why in self._publisher.refused(candidates).items()
-        }
-        return [each for each in candidates if each.release.box not in refused], refused
+        candidates, unread = self._candidates(boxes)
+        refused = unread | self._publisher.refused(candidates)
+        going = [each for each in candidates if each.release.box not in refused]
+        return going, {box: Hold(HoldReason.CANNOT_BE_OFFERED, why) for box, why in refused.items()}
+
+    def _candidates(self, boxes: Collection[str]) -> tuple[list[Publication], dict[str, str]]:
+        """Those that can be read, and what is wrong with the others: they go, and the next pass makes them again."""
+        try:
+            return self._store.offers.candidates(boxes), {}
+        except LeaseError:
+            raise
+        except Exception:
+            read, unread = list[Publication](), dict[str, str]()
+            for box in sorted(boxes):
+                try:
+                    read += self._store.offers.candidates([box])
+                except Exception as caught:
+                    unread[box] = f"what waits for it is damaged: {readable(caught).message}"
+                    self._store.offers.forget_candidate(box)
+            return read, unread
 
     def _remember(self, held: Mapping[str, Hold]) -> None:
         previous = self._store.holds.all()

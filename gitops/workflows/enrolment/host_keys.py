@@ -16,7 +16,7 @@ from pathlib import Path
 
 import structlog
 
-from gitops.errors import SignError, TokenError
+from gitops.errors import SignError, StoreError, TokenError
 from gitops.model import Fleet
 from gitops.sign import ssh
 from gitops.sign.ssh import HostAuthority
@@ -41,7 +41,7 @@ def hosts(fleet: Fleet) -> list[str]:
 
 def certify(store: Store, keys: Path, fleet: Fleet, now: int) -> None:
     """Make what is due; nothing where no box named a key."""
-    asked = {box: note for box, note in store.notes.each(HostCertificate).items() if box in fleet.boxes}
+    asked = {box: note for box, note in _asked(store, fleet).items() if box in fleet.boxes}
     if not asked:
         return
     authority, known = HostAuthority.open(keys), names(fleet)
@@ -58,6 +58,23 @@ def certify(store: Store, keys: Path, fleet: Fleet, now: int) -> None:
             certificate = ""
         made = HostCertificate(note.key, certificate, note.key, by, now + ssh.LIFETIME)
         store.notes.put(made, box)
+
+
+def _asked(store: Store, fleet: Fleet) -> dict[str, HostCertificate]:
+    """What boxes named; one record that is damaged is that box's trouble, which names its key again when it reports."""
+    try:
+        return store.notes.each(HostCertificate)
+    except StoreError:
+        read: dict[str, HostCertificate] = {}
+        for box in fleet.boxes:
+            try:
+                note = store.notes.get(HostCertificate, box)
+            except StoreError as error:
+                log.warning("ssh.damaged", box=box, why=error.message)
+                store.notes.forget(HostCertificate, [box])
+            else:
+                read |= {box: note} if note else {}
+        return read
 
 
 def _by(authority: HostAuthority, names: Sequence[str]) -> str:

@@ -1,0 +1,1 @@
+"""A plan is carried out so that one box's trouble is that box's."""
