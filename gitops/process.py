@@ -12,9 +12,9 @@ import contextlib
 import os
 import signal
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import NoReturn, Self
+from typing import IO, NoReturn, Self
 
 import structlog
 
@@ -23,6 +23,8 @@ from gitops.errors import ProcessError
 log = structlog.get_logger(__name__)
 
 LAST_LINES = 20
+MAX_TALK = 64 << 10
+"""Bytes of what a filter says on stderr."""
 DEFAULT_TIMEOUT = 600.0
 """Seconds. Nothing that we start may hang the controller for ever."""
 
@@ -51,19 +53,7 @@ def run(
         ProcessError: it is not installed, exits with another code than 0, or takes longer than `timeout` seconds.
     """
     words = [str(word) for word in command]
-    log.debug("process.start", command=words)
-    try:
-        child = subprocess.Popen(
-            words,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            cwd=cwd,
-            env=environment(env),
-            start_new_session=True,
-        )
-    except FileNotFoundError as error:
-        raise ProcessError(f"{words[0]} is not installed", hint=hint or "run `make install`") from error
+    child = _begin(words, subprocess.PIPE, hint, cwd, env)
     try:
         output, talk = child.communicate(stdin, timeout)
     except subprocess.TimeoutExpired as error:
@@ -78,6 +68,52 @@ def run(
         code = child.returncode if child.returncode > 0 else None  # below zero: the signal that killed it
         raise ProcessError(message, hint=hint, log=(output + talk).decode(errors="replace"), code=code)
     return output
+
+
+@contextlib.contextmanager
+def piped(command: Sequence[str | Path], source: IO[bytes], hint: str = "") -> Iterator[IO[bytes]]:
+    """What a filter makes of an open file, as a stream; whoever reads no further ends it.
+
+    Raises:
+        ProcessError: it is not installed; or it was read to its end, and its exit code is not 0.
+    """
+    words = [str(word) for word in command]
+    child, read = _begin(words, source, hint), False
+    assert child.stdout
+    assert child.stderr
+    try:
+        yield child.stdout
+        read = not child.stdout.read(1)
+        talk = child.stderr.read(MAX_TALK) if read else b""
+    finally:
+        if not read:
+            _end(child)
+        child.stdout.close()
+        child.stderr.close()
+    if read and child.wait() != 0:
+        raise ProcessError(f"{words[0]} failed ({child.returncode}):\n{_last_lines(talk)}", hint=hint)
+
+
+def _begin(
+    words: list[str],
+    stdin: int | IO[bytes],
+    hint: str,
+    cwd: Path | None = None,
+    env: Mapping[str, str] | None = None,
+) -> "subprocess.Popen[bytes]":
+    log.debug("process.start", command=words)
+    try:
+        return subprocess.Popen(
+            words,
+            stdin=stdin,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            cwd=cwd,
+            env=environment(env),
+            start_new_session=True,
+        )
+    except FileNotFoundError as error:
+        raise ProcessError(f"{words[0]} is not installed", hint=hint or "run `make install`") from error
 
 
 def become(command: Sequence[str | Path]) -> NoReturn:

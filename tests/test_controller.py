@@ -26,8 +26,10 @@ from gitops.workflows.offer import SUPERSEDED
 from tests.kit.databases import both
 from tests.kit.edges import Edges, seen
 from tests.kit.published import published, table_rows
+from tests.kit.registry import Pushed
 from tests.kit.site import FILES, HELLO, WORSE, Site
 from tests.kit.trust import as_0_1_0_left_it
+from tests.simulators.registry import DockerRegistry
 
 
 class Killed(BaseException):
@@ -188,6 +190,40 @@ def test_a_box_whose_release_cannot_be_made_holds_up_nobody_else(site: Site) -> 
     assert [event.type for event in store.events.latest("b")].count(EventType.WARNING) == 1, "said once, in two passes"
     site.unmade.clear()
     done = controller.run_once()
+    assert done.published == ("b",) and done.held == {}
+
+
+def test_a_base_image_that_cannot_be_had_holds_up_the_boxes_that_need_it_alone(site: Site, tmp_path: Path) -> None:
+    """By file and line; what stands on its package waits, too, and all of it comes once the registry is there."""
+    site.run()
+    everybody_reports(site)
+    before = site.offers()
+    with DockerRegistry(tmp_path / "registry") as registry:
+        digest = Pushed(registry.address).push("debian", "13")
+    base = f"{registry.address}/debian@{digest}"
+    site.commit(
+        {
+            "fleet.yaml": "source: {branch: main}\nrollout: {canaries: 3}\n",
+            **HELLO,
+            "pkg/low/build.yml": "image: low\n",
+            "pkg/low/Dockerfile": f"\nFROM {base}\n",
+            "pkg/high/build.yml": 'image: high\nbuildArgs: ["BASE=@lkt:pkg:../low"]\n',
+            "pkg/high/Dockerfile": "ARG BASE\nFROM ${BASE}\n",
+            "boot/b.yml": 'services:\n  - {name: high, image: "@pkg:../pkg/high"}\n',
+            "roles/b.yaml": "boot: [boot/a.yml, boot/b.yml]\n",
+            "boxes/b.yaml": "role: b\n",
+        }
+    )
+    controller, store, _ = site.start()
+    for _ in range(3):
+        done = controller.run_once()
+        assert {"a", "c"} <= site.offers().keys() and site.offers()["b"] == before["b"]
+        assert f"pkg/low/Dockerfile:2: base image {base} cannot be had" in done.held["b"].detail
+        assert done.held.keys() == {"b"}
+    began = [event.message for event in store.events.latest("") if event.message.startswith("pkg/low: ")]
+    assert began and len(began) == len(set(began)), "nothing is said twice, in three passes"
+    with registry:
+        done = controller.run_once()
     assert done.published == ("b",) and done.held == {}
 
 

@@ -68,3 +68,18 @@ def test_a_background_program_is_ended_by_its_id(tmp_path: Path) -> None:
             time.sleep(0.02)
     assert not alive(child.pid)
     assert (tmp_path / "log").read_text() == "up\n"
+
+
+def test_a_filter_is_read_as_far_as_one_likes_and_its_failure_is_told(tmp_path: Path) -> None:
+    (tmp_path / "in").write_bytes(b"x" * 1_000_000)
+    with (tmp_path / "in").open("rb") as source, process.piped(["cat"], source) as stream:
+        assert len(stream.read()) == 1_000_000
+    with (tmp_path / "in").open("rb") as source, process.piped(["sh", "-c", "yes; exit 1"], source) as stream:
+        assert stream.read(4) == b"y\ny\n", "who reads no further ends it, and is told nothing"
+    broken = pytest.raises(ProcessError, match=r"sh failed \(3\):\nbroken")
+    with (tmp_path / "in").open("rb") as source, broken:
+        with process.piped(["sh", "-c", "echo broken >&2; exit 3"], source) as stream:
+            stream.read()
+    with (tmp_path / "in").open("rb") as source, pytest.raises(ProcessError, match="not installed"):
+        with process.piped(["no-such-program"], source):
+            pytest.fail("it is not there")

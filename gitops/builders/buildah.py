@@ -14,7 +14,7 @@ from pathlib import Path
 import structlog
 
 from gitops.builders.bases.fetch import Bases
-from gitops.builders.bases.lending import name_of, write_dockerfile, write_folder
+from gitops.builders.bases.lending import name_of, names_of, write_dockerfile, write_folder
 from gitops.builders.builder import LABEL, NAME, TIMEOUT, arguments, existing, log_file
 from gitops.builders.context import write_context
 from gitops.builders.inputs import fetch_inputs
@@ -68,11 +68,12 @@ class BuildahBuilder:
         log.info("image.built", package=package.path, key=package.key, layers=len(image.layers))
         return image
 
-    def prune(self, keep: Iterable[str]) -> None:
+    def prune(self, keep: Iterable[Package]) -> None:
         """See `Builder.prune`."""
-        wanted = {f"{NAME}:{key}" for key in keep}
+        wanted = names_of(keep)
         listed = json.loads(self._buildah("images", "--json") or b"[]") or []
-        stale = [image["id"] for image in listed if not wanted & set(image.get("names") or [])]
+        # By their names: what has several is not removed by its id.
+        stale = [name for image in listed for name in image.get("names") or [image["id"]] if name not in wanted]
         for name in stale:
             try:
                 # An image on which another one stands cannot go before that one.

@@ -27,8 +27,8 @@ class Builder(Protocol):
             BuildError: an input is missing or wrong, or the Dockerfile fails; the log's place is named.
         """
 
-    def prune(self, keep: Iterable[str]) -> None:
-        """Forget the images of all keys but these."""
+    def prune(self, keep: Iterable[Package]) -> None:
+        """Forget the images of all packages but these, and the base images that none of these stands on."""
 
 
 def existing(store: Store, package: Package) -> Image | None:

@@ -72,13 +72,14 @@ class DockerBuilder:
         log.info("image.built", package=package.path, key=package.key, layers=len(image.layers))
         return image
 
-    def prune(self, keep: Iterable[str]) -> None:
+    def prune(self, keep: Iterable[Package]) -> None:
         """See `Builder.prune`."""
-        wanted = {f"{NAME}:{key}" for key in keep}
+        wanted = lending.names_of(keep)
         with self._errors():
-            for image in self._client.images.list(name=NAME):
-                if not wanted & set(image.tags):
-                    self._client.images.remove(str(image.id), force=True)
+            listed = [name for image in self._client.images.list(name=NAME) for name in image.tags]
+            for name in {name for name in listed if name.startswith(f"{NAME}:")} - wanted:
+                # By its name: what another image stands on loses that alone, and goes with the last that needs it.
+                self._client.images.remove(name, force=True)
 
     @property
     def _client(self) -> docker.DockerClient:

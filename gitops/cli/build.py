@@ -48,7 +48,7 @@ def build(
             seconds = round(time.monotonic() - start, 1)
             rows.append({"package": path, "tag": image.reference, "layers": list(image.layers), "seconds": seconds})
         if prune:
-            builder.prune(package.key for package in known.values())
+            builder.prune(known.values())
     shown = [[str(row["package"]), str(len(row["layers"])), f"{row['seconds']} s"] for row in rows]  # type: ignore[arg-type]
     emit(rows, output, lambda: table(["PACKAGE", "LAYERS", "TOOK"], shown))
 

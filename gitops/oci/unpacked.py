@@ -2,8 +2,10 @@
 
 In: an image whose layers are in the store. Out: nothing, or an error. Rules: a layer is read once, a piece at a time,
 and no further than the limit; the compression is seen by the first bytes, as engines see it, not by the manifest.
+zstd is read by its own program, which asks for no more than 128 MiB of memory.
 
     check_layers(store, image)
+    with unpacked(store.blobs.path(digest)) as stream: ...
 """
 
 import bz2
@@ -11,18 +13,21 @@ import gzip
 import hashlib
 import lzma
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
-from gitops.errors import RegistryError
+from gitops.errors import ProcessError, RegistryError
 from gitops.model import AppImage
 from gitops.oci.image import layers_of
+from gitops.process import piped
 from gitops.store import Store
 
 MAX_UNPACKED = 16 << 30
 """Bytes of all layers of an image as plain tars."""
 CHUNK = 1 << 20
-ZSTD = b"\x28\xb5\x2f\xfd"
+ZSTD, SKIPPED = b"\x28\xb5\x2f\xfd", b"\x2a\x4d\x18"
 
 
 def check_layers(store: Store, image: AppImage, limit: int = MAX_UNPACKED) -> None:
@@ -36,6 +41,9 @@ def check_layers(store: Store, image: AppImage, limit: int = MAX_UNPACKED) -> No
             found, size = _digest(store.blobs.path(layer.sha256), left)
         except (OSError, EOFError, zlib.error, lzma.LZMAError) as error:
             raise RegistryError(f"its layer {layer.sha256[:12]} cannot be unpacked: {error}") from error
+        except ProcessError as error:
+            message = f"its layer {layer.sha256[:12]} cannot be unpacked: {error.message}"
+            raise RegistryError(message, hint=error.hint) from error
         if size > left:
             raise RegistryError(f"its layers have more than {limit} bytes when they are unpacked")
         if found != diff_id:
@@ -43,17 +51,40 @@ def check_layers(store: Store, image: AppImage, limit: int = MAX_UNPACKED) -> No
         left -= size
 
 
+def is_zstd(file: Path) -> bool:
+    """Whether a layer is compressed by zstd (RFC 8878, 3.1: a frame, or one to skip before it)."""
+    with file.open("rb") as raw:
+        first = raw.read(4)
+    return first == ZSTD or (first[:1] != b"" and 0x50 <= first[0] <= 0x5F and first[1:] == SKIPPED)
+
+
+@contextmanager
+def unpacked(file: Path) -> Iterator[IO[bytes]]:
+    """A layer as a plain tar.
+
+    Raises:
+        ProcessError: zstd is not installed, or it was read to its end and is damaged.
+    """
+    if is_zstd(file):
+        with file.open("rb") as raw, piped(["zstd", "-dcq"], raw, hint="install zstd") as stream:
+            yield stream
+    else:
+        with file.open("rb") as raw, plain(raw) as stream:
+            yield stream
+
+
 def _digest(file: Path, limit: int) -> tuple[str, int]:
     """Of what is inside, no more than a piece beyond the limit."""
     digest, size = hashlib.sha256(), 0
-    with file.open("rb") as raw, _plain(raw) as stream:
+    with unpacked(file) as stream:
         while size <= limit and (chunk := stream.read(CHUNK)):
             digest.update(chunk)
             size += len(chunk)
     return digest.hexdigest(), size
 
 
-def _plain(raw: IO[bytes]) -> IO[bytes]:
+def plain(raw: IO[bytes]) -> IO[bytes]:
+    """What is inside, by its first bytes; zstd is left as it is."""
     first = raw.read(6)
     raw.seek(0)
     if first.startswith(b"\x1f\x8b"):
@@ -62,6 +93,4 @@ def _plain(raw: IO[bytes]) -> IO[bytes]:
         return bz2.BZ2File(raw)
     if first.startswith(b"\xfd7zXZ\0"):
         return lzma.LZMAFile(raw)
-    if first.startswith(ZSTD) or (first[:1] and 0x50 <= first[0] <= 0x5F and first[1:4] == b"\x2a\x4d\x18"):
-        raise RegistryError("a layer is compressed by zstd, which is not known here", hint="push it with gzip")
     return raw

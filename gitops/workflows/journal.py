@@ -75,6 +75,7 @@ class Journal:
 
     def __init__(self, store: Store) -> None:
         self._store = store
+        self._begun = set[str]()
 
     def normal(self, what: Happened, message: str, box: str = "") -> None:
         """Something went as it should."""
@@ -88,10 +89,14 @@ class Journal:
 
     @contextmanager
     def building(self, step: Step) -> Iterator[None]:
-        """The build of one package, from beginning to end."""
-        self.normal(Happened.BUILDING, f"{step.subject}: {step.reason}")
+        """The build of one package, from beginning to end. What is tried again begins once."""
+        begun = f"{step.subject}: {step.reason}"
+        if begun not in self._begun:
+            self.normal(Happened.BUILDING, begun)
+        self._begun.add(begun)
         start = time.monotonic()
         yield
+        self._begun.discard(begun)
         self.normal(Happened.BUILT, f"{step.subject} in {time.monotonic() - start:.1f} s")
 
     def alarms(self, alarms: Sequence[TowerosError]) -> None:

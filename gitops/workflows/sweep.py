@@ -32,5 +32,5 @@ class Sweeper:
         self._scrubber.scrub()
         gone = collect(self._store, fleet.packages.values(), now=time.time(), grace=self._grace)
         if gone.files:
-            self._builder.prune(package.key for package in fleet.packages.values())
+            self._builder.prune(fleet.packages.values())
             self._journal.normal(Happened.COLLECTED, f"{gone.files} files, {gone.size >> 20} MiB")

@@ -14,6 +14,8 @@ from pathlib import Path
 import pytest
 
 from gitops.builders import BuildahBuilder
+from gitops.builders.bases.fetch import Bases
+from gitops.builders.bases.lending import names_of
 from gitops.builders.builder import NAME
 from gitops.controller import Controller
 from gitops.errors import BuildError
@@ -22,10 +24,12 @@ from gitops.fleet.packages.lockfile import dump_lock
 from gitops.model import Image, LockedFile, Package, canonical, sha256
 from gitops.oci.image import CONFIG
 from gitops.oci.registry import DOCKER_MANIFEST
+from gitops.settings import Settings
 from gitops.source import FolderTree
 from gitops.source.clone.commits import LocalClone
 from gitops.store import Store
 from gitops.workflows.provenance.rebuild import SecondWitness, builders_of
+from tests.kit import bases
 from tests.kit.oci import tar
 from tests.kit.registry import Pushed, image
 from tests.kit.site import Site
@@ -228,11 +232,39 @@ def test_a_base_image_of_others_is_stood_on_and_taken_from(tmp_path: Path, maker
             copied = archive.extractfile("all/Dockerfile")
             assert copied and copied.read() == dockerfile.encode(), "as Git has it"
     again = Store.open(tmp_path / "again")
-    with pytest.raises(BuildError, match=f"pkg/own: its base image {host}/web/debian@.* is unreachable"):
+    with pytest.raises(BuildError, match=f"pkg/own/Dockerfile:2: base image {host}/web/debian@.* is unreachable"):
         BuildahBuilder(again).build(package, tree, load(tree))
     BuildahBuilder(store).prune([])
     store.builds.forget_image(package.key)
     assert BuildahBuilder(store).build(package, tree, load(tree)) == image, "no registry is asked twice"
+
+
+def test_base_images_of_every_kind_are_lent_by_us_alone_and_kept_while_somebody_stands_on_them(tmp_path: Path) -> None:
+    """An index with an attestation, stages, arguments, tags and digests, zstd; the registry is gone when buildah
+    begins. What has several names is pruned, too."""
+    store = Store.open(tmp_path / "state")
+    with DockerRegistry(tmp_path / "registry") as registry:
+        tree = bases.standing(Pushed(registry.address), bases.maker(tmp_path))
+        packages = load(tree)
+        for package in packages.values():
+            Bases(Settings(), store).fetch(package, tree)
+    builder = BuildahBuilder(store)
+    made = {path: bases.files(store, builder.build(package, tree, packages)) for path, package in packages.items()}
+    assert made == bases.FOUND
+    builder.prune(packages.values())
+    assert lent(store) == names_of(packages.values())
+    builder._buildah("tag", *[f"{NAME}:{key}" for key in (packages["pkg/stages"].key, "an-older-one")])
+    builder.prune([packages["pkg/below"]])
+    assert lent(store) == names_of([packages["pkg/below"]])
+    builder.prune([])
+    assert lent(store) == set()
+
+
+def lent(store: Store) -> set[str]:
+    """The names of what is in buildah's storage."""
+    storage = ("--root", store.paths.builder / "storage", "--runroot", store.paths.builder / "run")
+    said = subprocess.run(["buildah", *storage, "images", "--json"], check=True, capture_output=True).stdout
+    return {name for image in json.loads(said) or [] for name in image.get("names") or []}
 
 
 def test_no_base_image_is_taken_for_a_step_of_another_package(tmp_path: Path) -> None:

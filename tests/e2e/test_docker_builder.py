@@ -11,14 +11,20 @@ from pathlib import Path
 import pytest
 
 from gitops.assemble.layers import Layers
+from gitops.builders.bases import lending
+from gitops.builders.bases.fetch import Bases
+from gitops.builders.builder import NAME
 from gitops.builders.docker import DockerBuilder
 from gitops.errors import BuildError
 from gitops.fleet.packages import load_packages
 from gitops.model import Image, sha256
+from gitops.settings import Settings
 from gitops.source import FolderTree
 from gitops.store import Store
 from tests.e2e.containers import Host
-from tests.kit import built
+from tests.kit import bases, built
+from tests.kit.registry import Pushed
+from tests.simulators.registry import DockerRegistry
 
 pytestmark = pytest.mark.e2e
 
@@ -79,6 +85,26 @@ def test_a_package_has_the_layers_that_buildah_gives_it(engine: DockerBuilder, p
     assert mine.key == theirs.key
     assert difference(names(engine._store, mine), names(built.store(), theirs)) == []
     assert mine.config.get("Cmd") == theirs.config.get("Cmd")
+
+
+def test_base_images_of_others_are_lent_to_an_engine_that_asks_nobody(engine: DockerBuilder, tmp_path: Path) -> None:
+    """The registry is gone when the engine begins; what a package stands on outlives pruning, and is lent once."""
+    store = engine._store
+    with DockerRegistry(tmp_path / "registry") as registry:
+        tree = bases.standing(Pushed(registry.address), bases.maker(tmp_path))
+        packages = load_packages(tree, 1, "linux/amd64", [])
+        fetched = {path: Bases(Settings(), store).fetch(package, tree) for path, package in packages.items()}
+    assert sum(map(len, fetched.values())) == 5
+    made = {path: bases.files(store, engine.build(package, tree, packages)) for path, package in packages.items()}
+    assert made == bases.FOUND
+    engine.prune(packages.values())
+    kept = {name for image in engine._client.images.list(name=NAME) for name in image.tags}
+    assert kept == lending.names_of(packages.values())
+    engine.prune([packages["pkg/below"]])
+    below = {name for image in engine._client.images.list(name=NAME) for name in image.tags}
+    assert below == lending.names_of([packages["pkg/below"]])
+    engine.prune([])
+    assert not [name for image in engine._client.images.list(name=NAME) for name in image.tags]
 
 
 def test_what_is_built_is_not_built_again(engine: DockerBuilder, monkeypatch: pytest.MonkeyPatch) -> None:

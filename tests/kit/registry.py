@@ -95,7 +95,7 @@ class Pushed:
             {
                 "mediaType": MANIFEST,
                 "digest": digest,
-                "size": self._size(name, digest),
+                "size": self.size(name, digest),
                 "platform": {"os": "linux", "architecture": architecture},
             }
             for architecture, digest in members.items()
@@ -116,7 +116,7 @@ class Pushed:
         registry = Registry(self.host)
         registry.put_manifest(name, tag, registry.document(name, f"manifests/{digest}")[0])
 
-    def _size(self, name: str, digest: str) -> int:
+    def size(self, name: str, digest: str) -> int:
         return len(Registry(self.host).document(name, f"manifests/{digest}")[0])
 
 

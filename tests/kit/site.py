@@ -11,6 +11,7 @@ import pytest
 from gitops.assemble.release import BOOT_FILES, BOOTLOADER, Assembled, Assembler
 from gitops.assemble.toolbox import Toolbox
 from gitops.assemble.verity import root_hash
+from gitops.builders.bases.fetch import Bases
 from gitops.controller import Controller
 from gitops.errors import AssembleError, BuildError
 from gitops.model import (
@@ -64,7 +65,7 @@ WORSE = {"pkg/hello/file": "hello 3\n"}
 
 class PlayedBuilder:
     """Builds and assembles without tools. Implements `Builder`; `fail` names a package that does not build,
-    `transient` says that it is the machine's fault."""
+    `transient` says that it is the machine's fault; base images are truly fetched."""
 
     def __init__(self, store: Store) -> None:
         self.store, self.built, self.fail, self.transient = store, list[str](), "", False
@@ -72,12 +73,13 @@ class PlayedBuilder:
     def build(self, package: Package, tree: Tree, packages: Mapping[str, Package]) -> Image:
         if package.path == self.fail:
             raise BuildError(f"{package.path}: no", hint="fix it", transient=self.transient)
+        Bases(Settings(), self.store).fetch(package, tree)
         self.built.append(package.path)
         image = Image(package.tag, package.key, {}, (self.store.blobs.put(package.key.encode()).sha256,))
         self.store.builds.save_image(image)
         return image
 
-    def prune(self, keep: Iterable[str]) -> None:
+    def prune(self, keep: Iterable[Package]) -> None:
         pass
 
     def layer(self, data: bytes) -> Layer:

@@ -10,6 +10,7 @@ import pytest
 from gitops.errors import RegistryError
 from gitops.model import AppImage, canonical, sha256
 from gitops.oci.unpacked import check_layers
+from gitops.process import run
 from gitops.store import Store
 
 
@@ -25,8 +26,10 @@ def image(store: Store, *layers: bytes, said: tuple[bytes, ...]) -> AppImage:
 
 def test_however_a_layer_is_packed_it_is_what_the_config_says(store: Store) -> None:
     plain = b"one" * 100_000
-    packed = (plain, gzip.compress(plain), bz2.compress(plain), lzma.compress(plain))
-    check_layers(store, image(store, *packed, said=(plain,) * 4))
+    zstd = run(["zstd", "-qc"], stdin=plain)
+    skipped = b"\x5a\x2a\x4d\x18\x04\0\0\0none"
+    packed = (plain, gzip.compress(plain), bz2.compress(plain), lzma.compress(plain), zstd, skipped + zstd)
+    check_layers(store, image(store, *packed, said=(plain,) * 6))
     for layer in packed:
         with pytest.raises(RegistryError, match="is not what its config says"):
             check_layers(store, image(store, layer, said=(b"a sibling's",)))
@@ -34,16 +37,20 @@ def test_however_a_layer_is_packed_it_is_what_the_config_says(store: Store) -> N
 
 def test_a_layer_that_grows_without_end_is_left(store: Store) -> None:
     zeros = bytes(8 << 20)
-    bomb = image(store, gzip.compress(zeros), gzip.compress(zeros), said=(zeros, zeros))
-    check_layers(store, bomb, limit=16 << 20)
-    with pytest.raises(RegistryError, match="more than 16777215 bytes"):
-        check_layers(store, bomb, limit=(16 << 20) - 1)
+    for packed in (gzip.compress(zeros), run(["zstd", "-qc"], stdin=zeros)):
+        bomb = image(store, packed, packed, said=(zeros, zeros))
+        check_layers(store, bomb, limit=16 << 20)
+        with pytest.raises(RegistryError, match="more than 16777215 bytes"):
+            check_layers(store, bomb, limit=(16 << 20) - 1)
 
 
 def test_what_cannot_be_unpacked_is_refused(store: Store) -> None:
     plain = b"one" * 100
     cut = gzip.compress(plain)[:-9]
-    for layer, said in ((cut, "cannot be unpacked"), (b"\x28\xb5\x2f\xfd....", "zstd"), (b"x", "does not say")):
+    torn = run(["zstd", "-qc"], stdin=plain)[:-1]
+    wide = bytes.fromhex("28b52ffd00a8190000") + b"one"  # it asks for 2 GiB of memory
+    zstd = "cannot be unpacked: zstd failed"
+    for layer, said in ((cut, "cannot be unpacked"), (torn, zstd), (wide, zstd), (b"x", "does not say")):
         diff_ids = () if layer == b"x" else (plain,)
         with pytest.raises(RegistryError, match=said):
             check_layers(store, image(store, layer, said=diff_ids))

@@ -13,6 +13,8 @@ from collections.abc import Mapping
 
 from gitops.builders.builder import TIMEOUT
 from gitops.errors import BuildError, RegistryError
+from gitops.fleet.images.lockfile import pins
+from gitops.fleet.packages.dockerfile import Dockerfile
 from gitops.model import AppImage, Package, Tree
 from gitops.oci.elsewhere import Elsewhere
 from gitops.oci.unpacked import check_layers
@@ -51,9 +53,16 @@ class Bases:
                 hint = "write what its ONBUILD does into the Dockerfile, and take the image below it"
                 raise RegistryError("it has steps of its own for whoever stands on it (ONBUILD)", hint=hint)
         except RegistryError as error:
-            message = f"{package.path}: its base image {name} cannot be had: {error.message}"
+            message = f"{_place(package, name, tree)}: base image {name} cannot be had: {error.message}"
             raise MissingBaseError(message, hint=error.hint or HINT, transient=True) from error
         return image
+
+
+def _place(package: Package, name: str, tree: Tree) -> str:
+    """The file and line that name a base image."""
+    path, known = f"{package.path}/Dockerfile", pins(tree)
+    file = Dockerfile.parse(tree.read(path), dict(package.build_args))
+    return f"{path}:{next((each.line for each in file.outside if each.pinned(known) == name), 1)}"
 
 
 def _has_triggers(image: AppImage) -> bool:

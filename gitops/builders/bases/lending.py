@@ -3,7 +3,8 @@
 In: an image of the store. Out: files in a scratch folder. Rules: a builder knows each image by one name of ours that
 holds the digest, whatever the Dockerfile calls it, so that it finds exactly this one and asks nobody; the Dockerfile
 with these names stands beside the build context, never in it: what `COPY . /` takes is what Git has. A builder's cache
-looks at what images say of themselves, so a lent image says what we know of it.
+looks at what images say of themselves, so a lent image says what we know of it. What zstd packed is lent as a plain
+tar: engines before Docker 23 cannot read it.
 
     write_folder(store, image, work / "base")                         # for `buildah pull dir:...`
     write_dockerfile(package, tree, work / "Dockerfile")
@@ -11,8 +12,9 @@ looks at what images say of themselves, so a lent image says what we know of it.
 
 import io
 import json
+import shutil
 import tarfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from gitops.builders.builder import CONFIG, NAME
@@ -20,8 +22,13 @@ from gitops.errors import BuildError
 from gitops.fleet.images.lockfile import pins
 from gitops.fleet.packages.dockerfile import Dockerfile
 from gitops.model import AppImage, Json, Package, Tree, canonical, sha256
-from gitops.oci.image import Reference
+from gitops.oci.image import LAYER, Reference, layers_of
+from gitops.oci.registry import CHUNK, DOCKER_MANIFEST
+from gitops.oci.unpacked import is_zstd, unpacked
 from gitops.store import Store
+
+DOCKER_LAYER = "application/vnd.docker.image.rootfs.diff.tar"
+"""A plain tar in a manifest of Docker's (image-manifest v2, schema 2, "Media Types")."""
 
 
 def name_of(base: str) -> str:
@@ -51,16 +58,28 @@ def write_dockerfile(package: Package, tree: Tree, path: Path) -> Path | None:
     return path
 
 
+def names_of(packages: Iterable[Package]) -> set[str]:
+    """What a builder's storage is to keep for packages: their images, and the base images that they name."""
+    known = tuple(packages)
+    return {f"{NAME}:{package.key}" for package in known} | {name_of(base) for each in known for base in each.bases}
+
+
 def write_folder(store: Store, image: AppImage, folder: Path) -> None:
     """An image as containers/image's `dir:` has it; blobs are links, for they are read alone."""
     manifest, config = json.loads(image.manifest), _config(image)
     manifest["config"] |= {"digest": f"sha256:{sha256(config)}", "size": len(config)}
     folder.mkdir()
     (folder / "version").write_text("Directory Transport Version: 1.1\n")
-    (folder / "manifest.json").write_bytes(canonical(manifest))
     (folder / sha256(config)).write_bytes(config)
-    for digest in {layer.sha256 for layer in image.layers}:
-        (folder / digest).symlink_to(store.blobs.path(digest).resolve())
+    for layer, ref, diff_id in zip(manifest["layers"], image.layers, layers_of(image), strict=True):
+        blob = store.blobs.path(ref.sha256).resolve()
+        if is_zstd(blob):
+            _unpack(blob, folder / diff_id)
+            kind = DOCKER_LAYER if manifest.get("mediaType") == DOCKER_MANIFEST else LAYER
+            layer |= {"digest": f"sha256:{diff_id}", "size": (folder / diff_id).stat().st_size, "mediaType": kind}
+        elif not (folder / ref.sha256).exists():
+            (folder / ref.sha256).symlink_to(blob)
+    (folder / "manifest.json").write_bytes(canonical(manifest))
 
 
 def write_archive(store: Store, image: AppImage, name: str, archive: Path) -> None:
@@ -73,7 +92,18 @@ def write_archive(store: Store, image: AppImage, name: str, archive: Path) -> No
             info.size = len(data)
             output.addfile(info, io.BytesIO(data))
         for file, digest in layers.items():
-            output.add(store.blobs.path(digest).resolve(), file)
+            blob, plain = store.blobs.path(digest).resolve(), archive.with_suffix(".plain")
+            if is_zstd(blob):
+                _unpack(blob, plain)
+                output.add(plain, file)
+                plain.unlink()
+            else:
+                output.add(blob, file)
+
+
+def _unpack(blob: Path, plain: Path) -> None:
+    with unpacked(blob) as stream, plain.open("wb") as output:
+        shutil.copyfileobj(stream, output, CHUNK)
 
 
 def _config(image: AppImage) -> bytes:

@@ -1,6 +1,7 @@
 """Base images come into the store or do not, and builders are given what they can read; against a real registry."""
 
 import json
+import os
 import tarfile
 import time
 from collections.abc import Iterator
@@ -17,6 +18,7 @@ from gitops.oci.image import layers_of
 from gitops.oci.registry import Registry
 from gitops.settings import Settings
 from gitops.store import Store
+from gitops.store.collect import collect
 from gitops.workflows.import_images import Images, import_layout
 from tests.kit.fleets import load, package
 from tests.kit.oci import tar
@@ -89,7 +91,7 @@ def test_what_cannot_be_taken_is_this_package_s_and_says_which_image(
         name = f"{there.host}/debian@{digest}"
         with pytest.raises(MissingBaseError, match=said) as caught:
             Bases(Settings(), store).fetch(*standing_on(name))
-        assert caught.value.message.startswith(f"pkg/a: its base image {name} cannot be had: ")
+        assert caught.value.message.startswith(f"pkg/a/Dockerfile:1: base image {name} cannot be had: ")
         assert caught.value.transient and caught.value.hint, "the package may be good: nothing is held for it"
     with pytest.raises(MissingBaseError, match="no registry is named") as caught:
         Bases(Settings(), store).fetch(*standing_on(f"debian@{arm}"))
@@ -114,6 +116,29 @@ def test_a_tag_must_be_signed_where_there_are_keys_and_a_digest_need_not(there: 
         bases.fetch(*by_tag)
     sign(there.host, "signed/debian", digest.removeprefix("sha256:"), ADA)
     assert bases.fetch(*by_tag)
+
+
+def test_thirty_packages_on_one_digest_fetch_it_once_and_keep_it_while_one_of_them_is_left(
+    registry: DockerRegistry, there: Pushed, store: Store
+) -> None:
+    image = there.push("shared/debian", "13", b"of thirty")
+    index = there.index("shared/debian", "all", amd64=image)
+    base = f"FROM {there.host}/shared/debian@{index}\n"
+    tree = DictTree({"fleet.yaml": "{}"})
+    for number in range(30):
+        tree = tree.with_files(package(f"pkg/p{number}", dockerfile=base))
+    packages = load(tree)
+    before = registry.log.read_text().count("GET /v2/shared/debian/")
+    bases = Bases(Settings(), store)
+    found = {next(iter(bases.fetch(each, tree).values())) for each in packages.values()}
+    assert registry.log.read_text().count("GET /v2/shared/debian/") - before == 4, "index, manifest, config, layer"
+    (only,) = found
+    for path in store.paths.root.rglob("*"):
+        os.utime(path, (0, 0))
+    assert collect(store, [packages["pkg/p7"]], now=10_000, grace=1000).files == 0
+    assert store.blobs.has(only.layers[0].sha256) and store.blobs.has(index.removeprefix("sha256:"))
+    assert collect(store, [], now=10_000, grace=1000).files == 4
+    assert bases.fetch(packages["pkg/p7"], tree), "fetched again"
 
 
 def test_a_base_out_of_a_folder_needs_no_registry(store: Store, tmp_path: Path) -> None:

@@ -41,6 +41,7 @@ def parse(text: str, **arguments: str) -> Dockerfile:
         ("FROM scratch AS own\nCOPY --from=own / /\n", [("own", 2)]),
         ("FROM scratch\nARG BASE\nFROM ${BASE:-x:1}\n", [("x:1", 3)]),
         ("ARG X=1\nFROM scratch\nARG X\nCOPY --from=x:$X / /\n", [("x:1", 4)]),
+        ("FROM scratch\nADD --chown=$U a.tar ${PLACE}/\nADD http/a https.tar /\nADD httpd:/x /\n", []),
     ],
 )
 def test_images_from_outside_with_their_lines(text: str, found: list[tuple[str, int]]) -> None:
@@ -86,6 +87,8 @@ def test_an_argument_of_build_yml_counts_more_than_a_default() -> None:
         ("FROM scratch\nARG U=https://x.example\nADD $U/a b /\n", 3, "from elsewhere"),
         ("FROM scratch\nENV U=https://x.example\nADD ${U}/a /\n", 3, "from elsewhere"),
         ('FROM scratch\nADD ["git@x.example:a.git", "/"]\n', 2, "from elsewhere"),
+        ('FROM scratch\nadd --chown=0:0 ["HTTP://web.example/x", "/x"]\n', 2, "from elsewhere"),
+        ("FROM scratch\nARG X=http://web.example\nADD a $X/b /\n", 3, "from elsewhere"),
     ],
 )
 def test_what_cannot_be_is_a_mistake_with_its_line(text: str, line: int, words: str) -> None:
