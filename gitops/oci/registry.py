@@ -12,7 +12,7 @@ import base64
 import json
 import re
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import IO
 from urllib.parse import urljoin
@@ -39,6 +39,7 @@ CHUNK = 1 << 20
 LONGEST, PACE = 60, 16 << 10
 """Seconds that a document may take; bytes per second of the slowest registry that counts."""
 DIGEST = "Docker-Content-Digest"
+ABSENT = (requests.codes.not_found,)
 HINT = "see `registry_auth` in docs/settings.md"
 
 
@@ -74,7 +75,7 @@ class Registry:
         """The hex of the digest that a tag has now, as the registry says; empty: there is no such tag. Whoever takes
         what it names finds out whether that is true."""
         path = f"{repository}/manifests/{tag}"
-        with self._ask("HEAD", path, headers=ACCEPT, missing=True) as response:
+        with self._ask("HEAD", path, headers=ACCEPT, missing=ABSENT) as response:
             if response.status_code == requests.codes.not_found:
                 return ""
             said = response.headers.get(DIGEST, "")
@@ -98,10 +99,26 @@ class Registry:
                     output.write(chunk)
             self._check(new, repository, ref)
 
-    def has(self, repository: str, path: str) -> bool:
+    def page(self, path: str, missing: Collection[int]) -> tuple[bytes, str, str]:
+        """A part of a list, its media type, and where the next part is; nothing where the answer is one of `missing`.
+
+        Raises:
+            RegistryError: it is too large, or the list goes on at another place; or the registry is away.
+        """
+        with self._ask("GET", path, headers={"Accept": INDEXES[0]}, missing=missing, stream=True) as response:
+            if response.status_code in missing:
+                return b"", "", ""
+            data, kind = b"".join(_bounded(response, MAX_DOCUMENT)), response.headers.get("Content-Type", "")
+            following = response.links.get("next", {}).get("url", "")
+            url = urljoin(response.url, following) if following else ""
+        if url and not url.startswith(self._base):
+            raise RegistryError(f"{self.host}: a list goes on at another place")
+        return data, kind.partition(";")[0].strip(), url
+
+    def has(self, repository: str, path: str, kinds: Collection[str] = (MANIFEST, DOCKER_MANIFEST)) -> bool:
         """Whether a blob or manifest is there."""
-        headers = {"Accept": f"{MANIFEST}, {DOCKER_MANIFEST}"}
-        with self._ask("HEAD", f"{repository}/{path}", headers=headers, missing=True) as response:
+        headers = {"Accept": ", ".join(kinds)}
+        with self._ask("HEAD", f"{repository}/{path}", headers=headers, missing=ABSENT) as response:
             return response.status_code == 200
 
     def put_blob(self, repository: str, digest: str, data: bytes | Path) -> None:
@@ -135,7 +152,7 @@ class Registry:
         headers: Mapping[str, str] | None = None,
         data: bytes | IO[bytes] | None = None,
         stream: bool = False,
-        missing: bool = False,
+        missing: Collection[int] = (),
     ) -> requests.Response:
         """One request; once more with a token when the registry asks for one."""
         url = path if path.startswith(("http://", "https://")) else self._base + path
@@ -166,7 +183,7 @@ class Registry:
             if data is not None and not isinstance(data, bytes):
                 # The first try has read it.
                 data.seek(0)
-        if response.status_code >= 400 and not (missing and response.status_code == 404):
+        if response.status_code >= 400 and response.status_code not in missing:
             response.close()
             message = f"{self.host}: {method} {path.partition('?')[0]}: {response.status_code}"
             if response.status_code in (401, 403):

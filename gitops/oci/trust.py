@@ -16,7 +16,7 @@ from fnmatch import fnmatchcase
 from gitops.errors import RegistryError
 from gitops.fleet import load_policy
 from gitops.model import Tree
-from gitops.oci.cosign import verify_signature
+from gitops.oci.cosign import UnsignedError, verify_signature
 from gitops.oci.image import Reference
 from gitops.oci.registry import Registry, credentials
 from gitops.settings import Settings
@@ -73,11 +73,13 @@ def whose(registry: Registry, repository: str, digests: Sequence[str], keys: Map
     Raises:
         RegistryError: none did.
     """
-    *others, last = dict.fromkeys(digests)
-    for digest in others:
+    errors = list[RegistryError]()
+    for digest in dict.fromkeys(digests):
         try:
             return verify_signature(registry, repository, digest, keys)
         except RegistryError as error:
             if error.transient:
                 raise
-    return verify_signature(registry, repository, last, keys)
+            errors.append(error)
+    # Why a signature does not count says more than that the other digest has none.
+    raise next((error for error in errors if not isinstance(error, UnsignedError)), errors[-1])

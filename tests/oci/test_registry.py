@@ -181,7 +181,7 @@ def test_a_signature_by_a_key_of_the_fleet_repo_counts(host: str, store: Store) 
         ({"says": "0" * 64}, "speaks of another image"),
         ({"kind": "something else"}, "speaks of another image"),
         ({"spoil": True}, "signed by none of the keys"),
-        ({"media_type": "text/plain"}, "a signature of an unknown kind: text/plain"),
+        ({"media_type": "text/plain"}, "a signature of an unknown kind: 'text/plain'"),
     ],
 )
 def test_refused_signatures(host: str, store: Store, how: dict[str, object], said: str) -> None:
