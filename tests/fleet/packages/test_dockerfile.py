@@ -88,7 +88,7 @@ def test_an_argument_of_build_yml_counts_more_than_a_default() -> None:
         ("FROM scratch\nENV U=https://x.example\nADD ${U}/a /\n", 3, "from elsewhere"),
         ('FROM scratch\nADD ["git@x.example:a.git", "/"]\n', 2, "from elsewhere"),
         ('FROM scratch\nadd --chown=0:0 ["HTTP://web.example/x", "/x"]\n', 2, "from elsewhere"),
-        ("FROM scratch\nARG X=http://web.example\nADD a $X/b /\n", 3, "from elsewhere"),
+        ("FROM scratch\nADD $X/b /\n", 2, "may mean an address"),
     ],
 )
 def test_what_cannot_be_is_a_mistake_with_its_line(text: str, line: int, words: str) -> None:

@@ -1,5 +1,6 @@
 """The identity of packages: what changes it, what does not, and what a package folder may not say."""
 
+import itertools
 import json
 import subprocess
 from dataclasses import replace
@@ -77,6 +78,33 @@ def test_the_tag_is_git_s_tree_id(tmp_path: Path) -> None:
 def test_a_circle_is_a_mistake_not_a_hang() -> None:
     tree = DictTree(package("pkg/a", "pkg/b") | package("pkg/b", "pkg/a"))
     assert any("pkg/a -> pkg/b -> pkg/a" in line for line in mistakes(tree))
+
+
+@pytest.mark.parametrize("upwards", [True, False])
+@pytest.mark.parametrize("count", [2000, 101])
+def test_a_long_chain_is_one_mistake_that_names_the_file(count: int, upwards: bool) -> None:
+    """Packages are read by name: the first one is the top of the chain, or its bottom."""
+    names = [f"pkg/p{number:04}" for number in range(count)]
+    chain = names if upwards else names[::-1]
+    files = package(chain[0]) | {
+        path: data for below, each in itertools.pairwise(chain) for path, data in package(each, below).items()
+    }
+    (said,) = mistakes(DictTree(files))
+    assert said.startswith(f"{chain[100]}/build.yml:") and "at most 100" in said and len(said) < 300
+
+
+def test_a_chain_as_long_as_it_may_be_is_planned() -> None:
+    names = [f"pkg/p{number:04}" for number in range(100)]
+    files = package(names[0]) | {
+        path: data for below, each in itertools.pairwise(names) for path, data in package(each, below).items()
+    }
+    assert len(load(DictTree(files))) == 100
+
+
+def test_a_circle_of_thousands_is_a_short_mistake() -> None:
+    names = [f"pkg/p{number:04}" for number in range(2000)]
+    ring = {path: data for at, each in enumerate(names) for path, data in package(each, names[at - 1]).items()}
+    assert [line for line in mistakes(DictTree(ring)) if "build on each other" in line and len(line) < 300]
 
 
 @pytest.mark.parametrize(

@@ -96,9 +96,11 @@ class Steps:
         sources = exec_form(" ".join(words)) or words
         for source in sources[:-1]:
             filled = self._scope.filled(source.strip("\"'"), self._scope.set)
-            if filled.startswith(URLS):
+            if filled.lower().startswith(URLS):
                 hint = "write `fetch URL sha256:DIGEST` into packages.in, and COPY fetched/NAME"
                 self._scope.note(line, f"ADD gets {source} from elsewhere, and {NO_NETWORK}", hint)
+            elif filled.startswith("$"):
+                self._scope.note(line, f"ADD {source} may mean an address", "write COPY, which takes files alone")
 
     def _heredoc(self, each: Instruction, keyword: str, flags: list[str]) -> None:
         """RUN gets its text as an argument of the shell, which every builder knows; files are named by nobody else."""
