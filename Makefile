@@ -41,6 +41,7 @@ bench: install ## After a demo: speed and size, as ratios against a named peer
 	$(BIN)/python bench/size.py $(DEMO)/state
 	$(BIN)/python bench/noop_poll.py --config $(DEMO)/toweros.toml
 	$(BIN)/python bench/plan.py
+	$(BIN)/python bench/first_fetch.py
 
 soak: install ## Hours, as root: power cuts at every write of an update, a thousand boxes, hostile requests, made-up tars, mutants, every package of pkg/ built twice
 	$(BIN)/python bench/power_cuts.py

@@ -84,6 +84,7 @@ class Reason(StrEnum):
     unknown_host = "UnknownHost"
     bad_certificate = "BadCertificate"
     other_host = "OtherHost"
+    unfit_remote = "UnfitRemote"
 
 
 STAYS = "the last good state stays"

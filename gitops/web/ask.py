@@ -86,6 +86,14 @@ class Answer:
                 out.write(chunk)
             return out.tell()
 
+    def read(self) -> bytes:
+        """The body as it comes; if it has more than `largest` bytes, the rest was not read. Raises WebError."""
+        parts, size = list[bytes](), 0
+        while size <= self._largest and (chunk := self._read(unpack=False)):
+            parts.append(chunk)
+            size += len(chunk)
+        return b"".join(parts)
+
     def _read(self, unpack: bool) -> bytes:
         """`read1` returns what is there: `iter_content` waits for a whole chunk, for hours if a server wants that."""
         with self._wire.telling():
@@ -93,8 +101,16 @@ class Answer:
 
 
 @contextmanager
-def ask(url: str, bounds: Bounds, headers: Mapping[str, str] | None = None) -> Iterator[Answer]:
-    """Ask for one URL.
+def ask(
+    url: str,
+    bounds: Bounds,
+    headers: Mapping[str, str] | None = None,
+    *,
+    body: bytes | None = None,
+    trusted: str | None = None,
+    redirects: bool = True,
+) -> Iterator[Answer]:
+    """Ask for one URL. `body`: it is sent there. `trusted`: a file or folder of authorities for certificates.
 
     Raises:
         WebError: nobody answers, or not to the end.
@@ -104,7 +120,16 @@ def ask(url: str, bounds: Bounds, headers: Mapping[str, str] | None = None) -> I
             session.mount(scheme, _Adapter(wire))
         with wire.telling():
             times = (bounds.connect, bounds.silence)
-            response = session.get(url, stream=True, timeout=times, headers=dict(headers or {}))
+            response = session.request(
+                "GET" if body is None else "POST",
+                url,
+                data=body,
+                headers=dict(headers or {}),
+                stream=True,
+                timeout=times,
+                verify=trusted,
+                allow_redirects=redirects,
+            )
         with response:
             yield Answer(response, wire, bounds.largest)
 

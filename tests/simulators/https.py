@@ -14,7 +14,8 @@ pid {folder}/nginx.pid;
 error_log {folder}/error.log;
 events {{}}
 http {{
-  access_log off;
+  log_format brief '$status $request';
+  access_log {folder}/access.log brief;
   client_body_temp_path {folder}/body;
   proxy_temp_path {folder}/proxy;
   fastcgi_temp_path {folder}/fastcgi;
@@ -37,6 +38,7 @@ http {{
       fastcgi_param CONTENT_LENGTH $content_length;
       fastcgi_param REMOTE_USER $remote_user;
       fastcgi_param HTTP_CONTENT_ENCODING $http_content_encoding;
+      {more}
       fastcgi_pass unix:{folder}/fcgi.sock;
     }}
   }}
@@ -47,14 +49,20 @@ http {{
 class GitHttps:
     """Serves the bare repositories of a folder to whoever has the token."""
 
-    def __init__(self, folder: Path, repositories: Path) -> None:
+    def __init__(self, folder: Path, repositories: Path, *, version_2: bool = True) -> None:
+        """`version_2`: whether the server hears that the client knows version 2 of Git's protocol."""
         folder.mkdir()
         self.folder, self.certificate = folder, folder / "cert.pem"
         with socket.create_server(("127.0.0.1", 0)) as free:
             self.port = free.getsockname()[1]
         self._processes: list[subprocess.Popen[bytes]] = []
         (folder / "nginx.conf").write_text(
-            CONFIG.format(folder=folder, port=self.port, repositories=repositories.resolve())
+            CONFIG.format(
+                folder=folder,
+                port=self.port,
+                repositories=repositories.resolve(),
+                more="" if version_2 else 'fastcgi_param HTTP_GIT_PROTOCOL "";',
+            )
         )
         hashed = subprocess.run(["openssl", "passwd", "-apr1", TOKEN], capture_output=True, check=True).stdout.decode()
         (folder / "passwords").write_text(f"{USER}:{hashed}")
@@ -62,6 +70,13 @@ class GitHttps:
         files = ["-keyout", str(folder / "key.pem"), "-out", str(self.certificate)]
         make = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", *subject, *files]
         subprocess.run(make, capture_output=True, check=True)
+
+    def asked(self) -> list[str]:
+        """The requests since the last call: status, method, path and protocol."""
+        log = self.folder / "access.log"
+        lines = log.read_text().splitlines()
+        log.write_text("")
+        return lines
 
     def url(self, name: str) -> str:
         return f"https://{USER}@127.0.0.1:{self.port}/{name}"

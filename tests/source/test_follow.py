@@ -235,7 +235,7 @@ def test_a_stopped_fetch_harms_nothing(
     def stop(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("gitops.source.clone.remote.Callbacks.transfer_progress", stop)
+    monkeypatch.setattr("gitops.source.remotes.packing._take", stop)
     with pytest.raises(KeyboardInterrupt):
         source.poll()
     monkeypatch.undo()
@@ -251,16 +251,19 @@ def test_what_a_killed_controller_leaves_is_swept(remote: Remote, source: GitSou
         clone / "refs/toweros/deployed.lock",
         clone / "refs/remotes/origin/main.lock",
         clone / "objects/pack/pack_x1",
+        clone / "objects/pack/tmp_idx_x1",
     ]
     for path in left:
         path.write_text("")
-    (tmp_path / "state" / "source" / "clone.new").mkdir()
+    left += [tmp_path / "state" / "source" / "clone.new", clone / "incoming-x1"]
+    for folder in left[-2:]:
+        folder.mkdir()
     head = remote.commit("two")
     restarted = again(remote, tmp_path)
     revision = restarted.poll()
     restarted.mark_deployed(revision)
     assert revision.commit == head == again(remote, tmp_path).deployed().commit  # type: ignore[union-attr]
-    assert not any(path.exists() for path in [*left, tmp_path / "state" / "source" / "clone.new"])
+    assert not any(path.exists() for path in left)
 
 
 def test_a_lost_connection_is_not_taken_for_damage(

@@ -50,6 +50,10 @@ class Site:
                 self.end_headers()
                 self.wfile.write(b"" if site.to else site.body)
 
+            def do_POST(self) -> None:
+                self.rfile.read(int(self.headers["Content-Length"]))
+                self.do_GET()
+
             def log_message(self, *_: object) -> None:
                 pass
 
@@ -69,12 +73,13 @@ class Site:
 
 
 @pytest.fixture
-def certificate(tmp_path: Path) -> Path:
+def certificate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     names = ["-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1,DNS:localhost"]
     files = ["-keyout", str(tmp_path / "key.pem"), "-out", str(tmp_path / "cert.pem")]
     make = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", *names, *files]
     subprocess.run(make, capture_output=True, check=True, timeout=60)
     pygit2.settings.set_ssl_cert_locations(str(tmp_path / "cert.pem"), None)
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "cert.pem"))
     (tmp_path / "token").write_text(TOKEN + "\n")
     return tmp_path
 
@@ -107,7 +112,7 @@ def test_a_token_is_not_sent_along_a_redirect(
     assert (refusal.reason, refusal.transient) == ("OtherHost", False)
     assert host in refusal.message and "name the new URL" in refusal.hint
     assert [given for given in other.seen if given] == []
-    assert any(GIVEN in given for given in ours.seen) == logged_in
+    assert any(GIVEN in given for given in ours.seen)
 
 
 def test_a_password_in_the_url_is_not_sent_along_a_redirect_either(sites: tuple[Site, Site], tmp_path: Path) -> None:

@@ -21,6 +21,7 @@ from gitops.errors import STAYS, Reason, SourceError
 from gitops.source.clone.commits import DAMAGE, Clone
 from gitops.source.clone.remote import Access, Heads, download, list_heads, packs
 from gitops.source.objects.malformed import malformed
+from gitops.source.remotes.packing import INCOMING
 
 log = structlog.get_logger(__name__)
 
@@ -197,7 +198,7 @@ class DeployingClone(Clone):
         shutil.rmtree(old, ignore_errors=True)
         fresh = pygit2.init_repository(str(new), bare=True)
         # A fetch indexes and checks every object: what is damaged does not come along.
-        with suppress(*DAMAGE):
+        with suppress(*DAMAGE, SourceError):
             download(fresh, Access(str(path)), f"+{DEPLOYED}:{DEPLOYED}")
         # libgit2 keeps packs mapped.
         self.repository.free()
@@ -217,8 +218,11 @@ def _open(folder: Path) -> pygit2.Repository:
     for leftover in ("clone.new", "clone.old"):
         shutil.rmtree(folder / leftover, ignore_errors=True)
     # A killed fetch leaves them: libgit2 would refuse to write a ref whose lock is there.
-    for file in (*path.rglob("*.lock"), *path.glob("objects/pack/pack_*")):
+    packs_of = path / "objects/pack"
+    for file in (*path.rglob("*.lock"), *packs_of.glob("pack_*"), *packs_of.glob("tmp_*")):
         file.unlink()
+    for scratch in path.glob(f"{INCOMING}*"):
+        shutil.rmtree(scratch, ignore_errors=True)
     # Else a power cut can leave refs to objects that never reached the disk.
     pygit2.settings.enable_fsync_gitdir(True)
     if all(_intact(file) for file in _packed(path)):

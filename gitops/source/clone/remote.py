@@ -1,4 +1,4 @@
-"""Talking to a Git remote with libgit2: no process, no helper, no configuration of this machine.
+"""Talking to a Git remote with libgit2: no process (but for a folder of this machine), no helper, no configuration.
 
 In: a URL (path, file://, ssh://, user@host:path, https://), an SSH key and known hosts, or a token. Out: the refs of
 the remote, and the objects of one branch or tag in a bare clone. Rules: other transports are refused; an unknown host
@@ -6,10 +6,11 @@ or a certificate that does not verify is refused; the token goes to the host and
 redirect says; a download is bounded in bytes, objects and seconds; no message shows a user, password or token.
 """
 
+import base64
 import re
 import shutil
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,18 +22,17 @@ from pygit2.remotes import TransferProgress
 
 from gitops.errors import STAYS, Reason, SourceError
 from gitops.settings import Settings
-from gitops.source.clone import local
 from gitops.source.clone.trees import configure
+from gitops.source.remotes import asking, local, unfit
+from gitops.source.remotes.packing import MAX_OBJECTS, MAX_PACK, SECONDS, too_large
+from gitops.web.ask import WebError
 
 MINIMUM = (1, 9, 7)
 """The first libgit2 that we trust with what a stranger's server sends."""
-MAX_PACK = 1 << 30
-"""Bytes of one download."""
-MAX_OBJECTS = 2_000_000
 CONNECT_TIMEOUT, SILENCE_TIMEOUT = 10_000, 30_000
 """Milliseconds: until a connection stands; without a byte from the server."""
-FETCH_TIMEOUT = 1800.0
-"""Seconds of one download."""
+WORDS = 500
+"""Letters of a server's that are shown."""
 ATTEMPTS = 2
 """How often one key is offered: libssh2 asks again and again after a refusal."""
 
@@ -107,6 +107,14 @@ class Access:
             text = text.replace(secret, "***")
         return redact(text)
 
+    def header(self) -> dict[str, str]:
+        """What proves who we are to an https server, if anything does: as libgit2 would after a first refusal."""
+        parts = urlsplit(self.url)
+        user, password = unquote(parts.username or "git"), unquote(parts.password or "")
+        password = password or (_read_token(self.token_file) if self.token_file else "")
+        secret = base64.b64encode(f"{user}:{password}".encode()).decode()
+        return {"Authorization": f"Basic {secret}"} if password else {}
+
     def _secrets(self) -> Iterator[str]:
         if self.token_file:
             with suppress(SourceError):
@@ -147,7 +155,7 @@ class Callbacks(pygit2.RemoteCallbacks):
         super().__init__()
         self._access = access
         self._attempts = 0
-        self._deadline = time.monotonic() + FETCH_TIMEOUT
+        self._deadline = time.monotonic() + SECONDS
 
     def credentials(
         self, url: str, username_from_url: str | None, allowed_types: CredentialType
@@ -165,10 +173,7 @@ class Callbacks(pygit2.RemoteCallbacks):
         if allowed_types & CredentialType.USERPASS_PLAINTEXT and token and self._attempts == 1:
             return pygit2.UserPass(user, _read_token(token))
         if not allowed_types & CredentialType.SSH_KEY or self._attempts > ATTEMPTS:
-            place = "ssh_key" if self._access.ssh else "git_token_file"
-            raise SourceError(
-                f"{redact(url)}: access is refused", hint=f"check `{place}` and the server's rights; {STAYS}"
-            )
+            raise denied(self._access, url)
         key = self._access.ssh_key
         if key is None:
             return pygit2.KeypairFromAgent(user)
@@ -192,9 +197,7 @@ class Callbacks(pygit2.RemoteCallbacks):
 
     def transfer_progress(self, stats: TransferProgress) -> None:
         if stats.received_bytes > MAX_PACK or stats.total_objects > MAX_OBJECTS:
-            raise SourceError(
-                "the fleet repo is too large to fetch", hint=f"at most {MAX_PACK >> 20} MiB", reason=Reason.too_large
-            )
+            raise too_large()
         if time.monotonic() > self._deadline:
             raise SourceError(
                 "the fleet repo takes too long to fetch", hint=f"it is tried again; {STAYS}", transient=True
@@ -227,6 +230,7 @@ class Heads:
         """
         if branch not in self.branches:
             missing = f"has no branch {branch!r}" if branch else "has no branch that its HEAD names"
+            missing += "" if self.branches else ": it is empty"
             raise SourceError(f"the remote {missing}", hint=f"push it; {STAYS}", reason=Reason.no_branch)
         return self.branches[branch]
 
@@ -264,6 +268,8 @@ def list_heads(repository: pygit2.Repository, access: Access) -> Heads:
 
 def _asked_heads(repository: pygit2.Repository, access: Access) -> tuple[list[local.Head], str]:
     """What the remote's server says, and the ref that its HEAD names (empty: it does not say)."""
+    if access.url.startswith("https://") and (answer := _asked_once(access)):
+        return answer
     remote = connect(repository, access)
     said = remote.list_heads(callbacks=Callbacks(access), proxy=access.url.startswith("https://") or None)
     # A line `refs/tags/NAME^{}` says what the tag's object leads to (gitprotocol-pack, Reference Discovery).
@@ -271,6 +277,20 @@ def _asked_heads(repository: pygit2.Repository, access: Access) -> tuple[list[lo
     target = next((head.symref_target for head in said if head.name == "HEAD"), None)
     heads = [local.Head(str(head.name), str(head.oid), ends.get(str(head.name), "")) for head in said if head.name]
     return heads, target or ""
+
+
+def _asked_once(access: Access) -> asking.Heads | None:
+    """By one request, which says who we are at once: libgit2 would have itself refused first."""
+    parts = urlsplit(access.url)
+    if parts.query or parts.fragment:
+        return None
+    place = parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl().rstrip("/")
+    try:
+        return asking.heads(place, access.header())
+    except asking.DeniedError:
+        raise denied(access, access.url) from None
+    except WebError as error:
+        raise unreachable(access, error) from None
 
 
 def download(repository: pygit2.Repository, access: Access, *refspecs: str) -> None:
@@ -281,16 +301,20 @@ def download(repository: pygit2.Repository, access: Access, *refspecs: str) -> N
         pygit2.GitError, KeyError: the remote went away, or the clone is damaged: the caller finds out which.
     """
     if access.place:
-        with local.view(access.place, [spec.removeprefix("+").partition(":")[0] for spec in refspecs]) as url:
-            _fetch(repository.remotes.create_anonymous(url), access, refspecs)
-    else:
-        _fetch(connect(repository, access), access, refspecs)
-
-
-def _fetch(remote: pygit2.Remote, access: Access, refspecs: Sequence[str]) -> None:
+        pairs = (spec.removeprefix("+").split(":") for spec in refspecs)
+        local.fetch(repository, access.place, {name: ref for ref, name in pairs})
+        return
     # `proxy=True`: the one of the environment, as for `git`.
     proxy = access.url.startswith("https://") or None
-    remote.fetch(list(refspecs), callbacks=Callbacks(access), prune=FetchPrune.NO_PRUNE, proxy=proxy)
+    remote = connect(repository, access)
+    try:
+        remote.fetch(list(refspecs), callbacks=Callbacks(access), prune=FetchPrune.NO_PRUNE, proxy=proxy)
+    except pygit2.GitError as error:
+        refusal = unfit.told(redact(access.url), _words(access, error))
+        # What may pass may be one ref's own trouble, too: the caller finds out.
+        if refusal and not refusal.transient:
+            raise refusal from error
+        raise
 
 
 def packs(path: Path) -> int:
@@ -302,10 +326,24 @@ def unreachable(access: Access, error: Exception) -> SourceError:
     said = str(error).strip("'\"")
     if said.startswith("cannot redirect"):
         return moved(access, access.clean(said.rpartition(" to ")[2].strip("'\"")))
-    reason = access.clean(said) or type(error).__name__
+    reason = _words(access, error) or type(error).__name__
+    if refusal := unfit.told(redact(access.url), reason):
+        return refusal
     return SourceError(
         f"{redact(access.url)} is unreachable: {reason}", hint=f"{STAYS}; it is tried again", transient=True
     )
+
+
+def _words(access: Access, error: Exception) -> str:
+    """What an error says, on one line; libgit2 lets what it read before follow the words of an ssh server."""
+    lines = [line.strip() for line in access.clean(str(error).strip("'\"")).splitlines()]
+    spoken = [line for line in lines if line.startswith(("error:", "fatal:", "remote:"))] or lines[:1]
+    return "; ".join(spoken)[:WORDS]
+
+
+def denied(access: Access, url: str) -> SourceError:
+    place = "ssh_key" if access.ssh else "git_token_file"
+    return SourceError(f"{redact(url)}: access is refused", hint=f"check `{place}` and the server's rights; {STAYS}")
 
 
 def moved(access: Access, place: str) -> SourceError:

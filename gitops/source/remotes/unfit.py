@@ -1,0 +1,99 @@
+"""Remotes that a controller cannot follow, told by name and with the way out.
+
+In: a folder, or the words of libgit2 about a server. Out: a `SourceError`. Rules: what a person must change at the
+remote is no "unreachable", which would pass by itself; the clone of before is not to blame, and stays.
+
+    check(Path("/srv/fleet.git"))                             # SourceError: ... has SHA-256 objects
+    refusal = told("https://host/f", "invalid packet line")   # None: it says nothing of the kind
+"""
+
+import re
+from pathlib import Path
+
+import pygit2
+
+from gitops.errors import STAYS, Reason, SourceError
+
+MAX_ALTERNATES = 64 << 10
+"""Bytes of a file that names other folders of objects."""
+NESTED = 5
+"""How often one may lead to the next, for Git too (gitrepository-layout(5) says nothing; object-file.c does)."""
+
+_SHA1 = "make a SHA-1 one: `git init --object-format=sha1`, and commit the files there"
+_WHOLE = "complete it there: `git fetch --unshallow`, or serve a full clone"
+_PARTIAL = "serve a full clone: `git clone --mirror` without `--filter`"
+_FILES = "change them there: `git refs migrate --ref-format=files`"
+_BORROWED = "complete it there: `git repack -a -d`, then remove objects/info/alternates"
+_SMART = "name the URL that `git clone` takes; a folder of plain files (dumb HTTP) is served by ssh or git-http-backend"
+
+
+def _refuse(what: str, hint: str, reason: Reason = Reason.unfit_remote, *, transient: bool = False) -> SourceError:
+    return SourceError(what, hint=f"{hint}; {STAYS}", transient=transient, reason=reason)
+
+
+def check(folder: Path) -> None:
+    """Refuse a folder that is no whole repository of SHA-1 objects and of refs in files.
+
+    Raises:
+        SourceError: it is none. pygit2.GitError, OSError: it cannot be read.
+    """
+    if not folder.exists():
+        raise FileNotFoundError("there is no such folder")
+    place = pygit2.discover_repository(str(folder.resolve()), False, str(folder.resolve().parent))
+    if not place:
+        raise _refuse(f"{folder}: there is no Git repository", "name its folder in `repository`", transient=True)
+    common = common_folder(Path(place))
+    settings = dict[str, str]()
+    if (common / "config").is_file():
+        settings = {entry.name.lower(): entry.value or "" for entry in pygit2.Config(str(common / "config"))}
+    if (form := settings.get("extensions.objectformat", "sha1")) != "sha1":
+        raise _refuse(f"{folder} has {form.upper()} objects", _SHA1)
+    if (form := settings.get("extensions.refstorage", "files")) != "files":
+        raise _refuse(f"{folder} keeps its refs as {form}", _FILES)
+    if (common / "shallow").is_file() and (common / "shallow").stat().st_size:
+        raise _refuse(f"{folder} is a shallow clone: its history is cut off", _WHOLE, Reason.shallow_history)
+    promised = [
+        name for name in settings if re.fullmatch(r"remote\..*\.(promisor|partialclonefilter)", name, re.DOTALL)
+    ]
+    if "extensions.partialclone" in settings or promised or any((common / "objects/pack").glob("*.promisor")):
+        raise _refuse(f"{folder} is a partial clone: objects are left out", _PARTIAL)
+    _check_alternates(folder, common / "objects", 0)
+
+
+def _check_alternates(folder: Path, objects: Path, depth: int) -> None:
+    """What it borrows must be there."""
+    file = objects / "info/alternates"
+    if not file.is_file():
+        return
+    with file.open("rb") as stream:
+        lines = stream.read(MAX_ALTERNATES).decode(errors="replace").splitlines()
+    for line in lines:
+        if line and not line.startswith(("#", '"')):
+            place = objects / line
+            if depth == NESTED or not place.is_dir():
+                raise _refuse(f"{folder} borrows objects of {line}, which is not there", _BORROWED)
+            _check_alternates(folder, place, depth + 1)
+
+
+def common_folder(path: Path) -> Path:
+    """Where objects and refs are; of a linked worktree, its main repository (gitrepository-layout(5))."""
+    file = path / "commondir"
+    return (path / file.read_text().strip()).resolve() if file.is_file() else path.resolve()
+
+
+def told(url: str, said: str) -> SourceError | None:
+    """What libgit2 (1.9) says of a server, if a person must change something there. `url`, `said`: without secrets."""
+    if match := re.search(r"unknown (?:remote )?object format '(\w{1,20})", said):
+        return _refuse(f"{url} has {match[1].upper()} objects", _SHA1)
+    if "invalid packet line" in said:  # the line `shallow ID` after its refs (gitprotocol-pack)
+        return _refuse(f"{url} is a shallow clone, or no Git server ({said})", _WHOLE, Reason.shallow_history)
+    # Of a server whose objects are not all there; over https it says no more, and a line that breaks says the same.
+    if "corruption on the remote side" in said or "could not read from remote repository" in said:
+        what = f"{url} is unreachable: it broke off while it sent what its refs lead to"
+        return SourceError(what, hint=f"{STAYS}; if it goes on: `git fsck` there; {_PARTIAL}", transient=True)
+    if match := re.search(r"invalid content-type: '?([\w/.+-]{1,60})", said):
+        return _refuse(f"{url} answers {match[1]}, and not as a Git server", _SMART, transient=True)
+    if "status code: 404" in said:
+        what = f"{url}: the server has nothing there, or hides it from us"
+        return _refuse(what, "check `repository`, and what `git_token_file` may read", transient=True)
+    return None
