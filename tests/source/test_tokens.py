@@ -183,3 +183,19 @@ def test_a_url_that_would_be_read_in_two_ways_is_refused(url: str) -> None:
 def test_addresses_of_ipv6_and_odd_paths_are_taken(url: str) -> None:
     Access(url).check()
     assert Access(url).ssh == (not url.startswith(("https", "/")))
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs", "same"),
+    [
+        ("https://u@[::1]:8443/f", "https://u@::1:8443/f", True),  # as libgit2 writes it
+        ("https://[2001:db8::1]/f", "https://2001:db8::1/f", True),
+        ("https://[::1]:8443/f", "https://[::1]:8443/g", True),
+        ("https://[::1]:8443/f", "https://::1:8444/f", False),
+        ("https://[::1]:8443/f", "https://::2:8443/f", False),
+        ("https://[::1]:8443/f", "http://::1:8443/f", False),
+        ("https://host/f", "https://a:b:c/f", False),
+    ],
+)
+def test_an_address_of_ipv6_is_the_same_without_its_brackets(ours: str, theirs: str, same: bool) -> None:
+    assert Access(ours).belongs(theirs) is same

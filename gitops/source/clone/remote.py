@@ -99,7 +99,10 @@ class Access:
     def belongs(self, url: str) -> bool:
         """Whether `url`, to which a redirect may have led, is on the host and port that the token is for."""
         ours, theirs = urlsplit(self.url), urlsplit(url)
-        return _origin(ours) == _origin(theirs)
+        with suppress(ValueError):
+            return _origin(ours) == _origin(theirs)
+        # libgit2 (1.9) writes an address of IPv6 without its brackets, and so its port cannot be told.
+        return (theirs.scheme, _bare(theirs)) == (ours.scheme, _bare(ours))
 
     def clean(self, text: str) -> str:
         """What somebody else said, without a part of what we prove ourselves with: a server may repeat it."""
@@ -350,6 +353,10 @@ def moved(access: Access, place: str) -> SourceError:
     """The remote sends us to another host, and nothing was sent there."""
     hint = f"if that is right, name the new URL in `repository`; {STAYS}"
     return SourceError(f"{redact(access.url)} leads to another server: {place}", hint=hint, reason=Reason.other_host)
+
+
+def _bare(parts: SplitResult) -> str:
+    return parts.netloc.rpartition("@")[2].replace("[", "").replace("]", "")
 
 
 def _origin(parts: SplitResult) -> tuple[str, str, int | None]:
