@@ -40,25 +40,25 @@ def lockouts(tree: Tree, document: Document, rules: SourceRules) -> Iterator[Pro
     proof = keys.prove()
     yield from broken(proof)
     yield from (told(fault) for fault in proof.faults if not (fault.passing or fault.withdrawn))
-    if not people or rules.sign is Sign.none:
+    if not (people or keys.open) or rules.sign is Sign.none:
         return
     for key, named in (("rules", rules.rules), ("limits", rules.limits)):
         for index, rule in enumerate(named):
             for place, name in enumerate(rule.signers):
-                if name not in people:
+                if not keys.lists(name):
                     hint = did_you_mean(name, sorted(people))
                     where = ("source", key, index, "signers", place)
                     yield document.problem(where, f"keys/ lists no `{name}`", hint)
-    if rules.threshold > len(people):
+    if rules.threshold > len(people) and not keys.open:
         message = f"{rules.threshold} people must sign, and keys/ lists {len(people)}: nobody could deploy any more"
         yield document.problem(("source", "threshold"), message, "list the others first")
         return
     limited = {name for limit in rules.limits for name in limit.signers}
-    if people <= limited:
+    if people <= limited and not keys.open:
         message = "everybody in keys/ is limited: nobody could change anything else any more"
         yield document.problem(("source", "limits"), message, "list somebody without a limit first")
         return
-    missing = too_few(rules.threshold, limited, proof.able, one_person(groups(lines(keys.allowed))))
+    missing = too_few(rules.threshold, limited, proof, one_person(groups(lines(keys.allowed))))
     if missing:
         yield document.problem(
             ("source", "threshold" if rules.threshold > 1 else "sign"), missing, "list others first, or keys that count"
@@ -69,11 +69,11 @@ def lockouts(tree: Tree, document: Document, rules: SourceRules) -> Iterator[Pro
 def today(tree: Tree, document: Document, rules: SourceRules) -> Iterator[Problem]:
     """What time has done to single keys: a mistake where keys or policy change, and a reminder elsewhere."""
     keys = Keys.of(tree)
-    if keys.too_many or not keys.names():
+    if keys.too_many or not (keys.names() or keys.open):
         return
     proof = keys.prove()
     yield from (told(fault) for fault in proof.faults if fault.passing)
-    for index, named in enumerate(nobody_for([rule.signers for rule in rules.rules], proof.able)):
+    for index, named in enumerate(nobody_for([rule.signers for rule in rules.rules], proof)):
         if named:
             message = f"none of {', '.join(named)} could sign today: nobody could change these paths any more"
             yield document.problem(("source", "rules", index, "signers"), message, "name somebody whose key counts")

@@ -1,5 +1,6 @@
 """People who sign: keys of ssh and OpenPGP, made by the real tools."""
 
+import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -26,6 +27,26 @@ class People:
 
     def allowed(self, *names: str, options: str = 'namespaces="git"') -> str:
         return "".join(f"{name} {options} {self.public(name)}\n" for name in names)
+
+    def key_of(self, name: str, kind: str = "ed25519") -> str:
+        """Make one more key of ssh."""
+        command = ["ssh-keygen", "-q", "-t", kind, "-N", "", "-C", name, "-f", str(self.folder / name)]
+        subprocess.run(command, check=True)
+        return name
+
+    def certified(self, key: str, principals: str, *options: str, by: str = "ca") -> str:
+        """Another certificate of a key (`ssh-keygen -s`); `key` of the result signs with it."""
+        name = f"{key}-{len(list(self.folder.iterdir()))}"
+        for end in ("", ".pub"):
+            shutil.copy(self.folder / f"{key}{end}", self.folder / f"{name}{end}")
+        named = ["-n", principals] if principals else []
+        command = ["ssh-keygen", "-q", "-s", self.folder / by, "-I", f"id-{key}", *named, *options]
+        subprocess.run([*command, self.folder / f"{name}.pub"], check=True)
+        return f"{name}-cert.pub"
+
+    def authority(self, names: str, options: str = "", by: str = "ca") -> str:
+        """The line of an authority."""
+        return f"{names} cert-authority{options and ','}{options} {self.public(by)}\n"
 
     def gpg(self, *words: str, stdin: bytes = b"") -> bytes:
         command = ["gpg", "--homedir", str(self.home), "--batch", "--passphrase", "", "--quiet", *words]

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import PurePath
 
 from gitops.errors import Problem
-from gitops.fleet.keys.listed import lines
-from gitops.fleet.keys.proof import MAX_FILE, MAX_FILES, MAX_KEYS, Fault, Proof, prove
+from gitops.fleet.keys.listed import Line, lines
+from gitops.fleet.keys.proof import MAX_AUTHORITIES, MAX_FILE, MAX_FILES, MAX_KEYS, Fault, Proof, prove
 from gitops.model import Tree
 
 ALLOWED, REVOKED, OPENPGP = "keys/allowed_signers", "keys/revoked_keys", "keys/openpgp/"
@@ -36,7 +36,17 @@ class Keys:
 
     def names(self) -> set[str]:
         """Principals (ssh-keygen(1)), and the names of the OpenPGP key files."""
-        return {name for line in lines(self.allowed) for name in line.names} | {name for name, _ in self.openpgp}
+        people = (line.literal if line.authority else line.names for line in lines(self.allowed))
+        return {name for names in people for name in names} | {name for name, _ in self.openpgp}
+
+    def lists(self, name: str) -> bool:
+        """Whether somebody of this name may sign: by a key, or by a certificate."""
+        return name in self.names() or any(line.vouches(name) for line in self.open)
+
+    @property
+    def open(self) -> list[Line]:
+        """Authorities for more names than are written down."""
+        return [line for line in lines(self.allowed) if line.authority and line.patterns]
 
     @property
     def too_many(self) -> Problem | None:
@@ -49,6 +59,8 @@ class Keys:
             return Problem(f"{OPENPGP}{large}.asc", 1, 1, f"more than {MAX_FILE >> 10} KiB", hint)
         if len(lines(self.allowed)) > MAX_KEYS:
             return Problem(ALLOWED, 1, 1, f"more than {MAX_KEYS} keys", "list those who sign")
+        if sum(line.authority for line in lines(self.allowed)) > MAX_AUTHORITIES:
+            return Problem(ALLOWED, 1, 1, f"more than {MAX_AUTHORITIES} cert-authority lines", "join their names")
         return None
 
     def prove(self) -> Proof:
@@ -74,6 +86,10 @@ def misplaced(tree: Tree) -> Iterator[Problem]:
 
 def broken(proof: Proof) -> Iterator[Problem]:
     hint = "write the key alone, as in a .pub file: ssh-ed25519 AAAA..."
+    if proof.broken == [0]:
+        what = "a key revocation list that ssh-keygen cannot read: every signature would count as revoked"
+        yield Problem(REVOKED, 1, 1, what, "make it again: ssh-keygen -k -f keys/revoked_keys -s CA.pub WHAT")
+        return
     for number in proof.broken[:MAX_KEYS]:
         yield Problem(REVOKED, number, 1, "not an SSH public key: every signature would count as revoked", hint)
 
@@ -87,6 +103,10 @@ def told(fault: Fault) -> Problem:
 
 def _way_out(why: str) -> str:
     """What to do about what ssh-keygen says."""
+    if "certificate" in why:
+        return 'list its authority\'s key: *@example.org cert-authority,namespaces="git" ssh-ed25519 AAAA...'
+    if "fit nobody" in why:
+        return "name those whom it may certify: ada,*@example.org"
     if "namespace" in why:
         return 'write namespaces="git", or remove the line'
     if "revoked" in why:

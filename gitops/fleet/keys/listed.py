@@ -9,6 +9,7 @@ which names stand beside which key, so what it cannot read has no key.
 
 import base64
 import binascii
+import hashlib
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -23,6 +24,8 @@ _LINE = re.compile(
 _NAMES = re.compile(r'\s*(?:"([^"]*)"|([^\s#"]\S*))')
 
 _AUTHORITY = "cert-authority"
+_OPTION = re.compile(r'(?:[^,"]|"(?:[^"\\]|\\.)*")+')
+_PATTERN = frozenset("*?!")
 
 
 @dataclass(frozen=True)
@@ -34,13 +37,35 @@ class Line:
     names: tuple[str, ...]
     options: str = ""
     key: str = ""
-    plain: str = ""
-    """What stands before the key, without `cert-authority`."""
+    before: str = ""
+    """What stands before the key."""
 
     @property
     def authority(self) -> bool:
         """It certifies others' keys: its names are not one person's."""
-        return any(word.lower() == _AUTHORITY for word in self.options.split(","))
+        return any(word.lower() == _AUTHORITY for word in _words(self.options))
+
+    @property
+    def certificate(self) -> bool:
+        """It lists a certificate in place of a key: ssh-keygen would take it whatever its dates say."""
+        return "-cert-v01@" in self.key.partition(" ")[0]
+
+    @property
+    def literal(self) -> tuple[str, ...]:
+        """The names that are no patterns."""
+        return tuple(name for name in self.names if not set(name) & _PATTERN)
+
+    @property
+    def patterns(self) -> tuple[str, ...]:
+        """The patterns that let names in."""
+        return tuple(name for name in self.names if set(name) & _PATTERN and not name.startswith("!"))
+
+    def vouches(self, name: str) -> bool:
+        """Whether an authority's certificate for this name may count: as OpenSSH's match_pattern_list."""
+        if not name or set(name) & _PATTERN or not self.authority:
+            return False
+        refused = any(_fits(each[1:], name) for each in self.names if each.startswith("!"))
+        return not refused and any(_fits(each, name) for each in self.names)
 
     @property
     def blob(self) -> bytes:
@@ -64,9 +89,38 @@ def _line(number: int, text: str) -> Line:
     if not found:
         return Line(number, text, names)
     options = found["options"] or ""
-    others = ",".join(word for word in options.split(",") if word.lower() != _AUTHORITY)
-    principals = text[: found.end("quoted") + 1] if found["quoted"] is not None else text[: found.end("bare")]
-    return Line(number, text, names, options, f"{found['type']} {found['key']}", f"{principals} {others}".strip())
+    return Line(number, text, names, options, f"{found['type']} {found['key']}", text[: found.start("type")].strip())
+
+
+def _words(options: str) -> list[str]:
+    """The options of a line: a comma within quotes parts nothing."""
+    return _OPTION.findall(options)
+
+
+def _fits(pattern: str, name: str) -> bool:
+    """OpenSSH's match_pattern: `*` and `?`, which no letter stops. In linear time, unlike theirs."""
+    first, *parts = pattern.split("*")
+    if not parts:
+        return _at(first, name, 0) and len(first) == len(name)
+    if not _at(first, name, 0):
+        return False
+    at, last = len(first), parts.pop()
+    for part in parts:
+        at = next((start for start in range(at, len(name) - len(part) + 1) if _at(part, name, start)), -1)
+        if at < 0:
+            return False
+        at += len(part)
+    return len(name) - len(last) >= at and _at(last, name, len(name) - len(last))
+
+
+def _at(part: str, name: str, start: int) -> bool:
+    there = name[start : start + len(part)]
+    return len(there) == len(part) and all(one in ("?", other) for one, other in zip(part, there, strict=True))
+
+
+def mark(key: bytes) -> str:
+    """Stands for a key's bytes among names; sorts behind all of them."""
+    return f"\U0010ffff{hashlib.sha256(key).hexdigest()}"
 
 
 def one_person(groups: Iterable[Iterable[str]]) -> dict[str, str]:
@@ -81,9 +135,9 @@ def one_person(groups: Iterable[Iterable[str]]) -> dict[str, str]:
 
 
 def groups(listed: Iterable[Line]) -> list[tuple[str, ...]]:
-    """Names that a line, or a key, holds together."""
+    """Names that a line, or a key, holds together; and the key's mark."""
     of_key: dict[bytes, list[str]] = {}
     for line in listed:
         if not line.authority:
             of_key.setdefault(line.blob or line.text.encode(), []).extend(line.names)
-    return [tuple(names) for names in of_key.values()]
+    return [(*names, mark(key)) for key, names in of_key.items()]

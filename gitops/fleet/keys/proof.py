@@ -2,7 +2,8 @@
 
 In: an allowed_signers file, revoked keys, OpenPGP key files. Out: each key's names, or why it is good for nothing.
 Rules: nobody's private key is here, so ssh-keygen judges a signature by a key of our own, put in the place of each
-listed one: names, namespaces and dates stay as they are. That the listed key is one, and not revoked, is asked apart.
+listed one: names, namespaces and dates stay as they are; in the place of an authority it certifies another. That the
+listed key is one, and not revoked, is asked apart.
 
     prove(b'ada namespaces="git" ssh-ed25519 AAAA...', b"", ()).able      # [("ada",)]
 """
@@ -20,6 +21,7 @@ from gitops.fleet.keys.listed import TYPE, Line, lines
 from gitops.process import run
 
 NAMESPACE = "git"
+WORDS = b"who could sign?\n"
 TIMEOUT = 30.0
 """Seconds for one call of ssh-keygen."""
 MAX_KEYS, MAX_FILES, MAX_FILE = 500, 64, 256 << 10
@@ -28,7 +30,11 @@ MAX_LINE = 16 << 10
 """Bytes: ssh-keygen(1) reads 8 KiB of a key."""
 HOLDS = 600
 """Seconds until the same list is asked about again."""
+MAX_AUTHORITIES = 32
+"""Lines of authorities: each is asked about by a certificate of our own."""
 REVOKED = "the key is revoked"
+KRL = b"SSHKRL\n\0"
+"""What a key revocation list of ssh-keygen -k begins with (OpenSSH's PROTOCOL.krl)."""
 _KEY = re.compile(rf"{TYPE}\s+[A-Za-z0-9+/=]+(\s|$)")
 _PASSING = ("expired", "not yet valid")
 """Words of ssh-keygen about what time alone has changed, or will."""
@@ -54,11 +60,30 @@ class Fault:
 
 @dataclass
 class Proof:
-    """`able`: the names of each key that could sign now; `broken`: lines of the revoked keys that are no key."""
+    """`able`: the names of each key that could sign now, and each name that an authority may certify; `open`: those for
+    whole patterns of names; `broken`: lines of the revoked keys that are no key, 0 for a whole revocation list."""
 
     able: list[tuple[str, ...]] = field(default_factory=list)
+    open: list[Line] = field(default_factory=list)
     faults: list[Fault] = field(default_factory=list)
     broken: list[int] = field(default_factory=list)
+
+    @property
+    def unbounded(self) -> bool:
+        """Somebody may certify as many people as are asked for."""
+        return bool(self.open)
+
+    def can(self, name: str) -> bool:
+        """Whether somebody of this name could sign now."""
+        return any(name in names for names in self.able) or any(line.vouches(name) for line in self.open)
+
+    def add(self, line: Line) -> None:
+        """A line that counts: people under one name each are whom an authority vouches for."""
+        if not line.authority:
+            self.able.append(line.names)
+            return
+        self.able += [(name,) for name in line.literal if line.vouches(name)]
+        self.open += [line] if line.patterns else []
 
 
 def prove(allowed: bytes, revoked: bytes, openpgp: tuple[tuple[str, bytes], ...]) -> Proof:
@@ -93,19 +118,31 @@ class _Ssh:
         self._folder, self._proof = folder, proof
 
     def ask(self, listed: list[Line], revoked: bytes) -> None:
-        texts = dict(enumerate(revoked.decode(errors="replace").split("\n"), 1))
-        texts = {number: text for number, text in texts.items() if text.strip() and not text.lstrip().startswith("#")}
-        good = self._keys({number: text.strip() for number, text in texts.items()})
-        self._proof.broken = sorted(texts.keys() - good)
         keys = self._keys({line.number: line.key for line in listed if line.key})
-        gone = self._revoked([line for line in listed if line.number in keys], [texts[n] for n in sorted(good)])
+        gone = self._gone([line for line in listed if line.number in keys], revoked)
         self._sign()
         for line in listed:
             why = self._why_not(line, keys, gone)
             if why:
                 self._proof.faults.append(Fault(line.number, line.names[0] if line.names else "", why))
             else:
-                self._proof.able.append(line.names)
+                self._proof.add(line)
+
+    def _gone(self, listed: list[Line], revoked: bytes) -> set[int]:
+        """The lines whose key is revoked, by a list of keys or by one of ssh-keygen -k."""
+        if revoked.startswith(KRL):
+            (self._folder / "krl").write_bytes(revoked)
+            self._proof.broken = [] if self._run("-Q", "-l", "-f", self._folder / "krl")[0] else [0]
+            return set() if self._proof.broken else self._revoked(listed)
+        texts = dict(enumerate(revoked.decode(errors="replace").split("\n"), 1))
+        texts = {number: text for number, text in texts.items() if text.strip() and not text.lstrip().startswith("#")}
+        good = self._keys({number: text.strip() for number, text in texts.items()})
+        self._proof.broken = sorted(texts.keys() - good)
+        if not good:
+            return set()
+        (self._folder / "revoked").write_text("\n".join(texts[number] for number in sorted(good)) + "\n")
+        self._run("-q", "-k", "-f", self._folder / "krl", self._folder / "revoked")
+        return self._revoked(listed)
 
     def _keys(self, texts: dict[int, str]) -> set[int]:
         """The numbers of those texts that ssh-keygen takes for public keys; each keeps its number as a comment."""
@@ -117,12 +154,8 @@ class _Ssh:
         words = (word for line in talk.splitlines() for word in line.split())
         return {int(word.removeprefix("line-")) for word in words if word.startswith("line-")}
 
-    def _revoked(self, listed: list[Line], texts: list[str]) -> set[int]:
-        """The lines whose key is among the revoked ones."""
-        if not texts:
-            return set()
-        (self._folder / "revoked").write_text("\n".join(texts) + "\n")
-        self._run("-q", "-k", "-f", self._folder / "krl", self._folder / "revoked")
+    def _revoked(self, listed: list[Line]) -> set[int]:
+        """The lines whose key is in the revocation list."""
         files = []
         for line in listed:  # keys, all of them: at another the whole question is given up
             files.append(self._folder / f"key-{line.number}")
@@ -133,21 +166,43 @@ class _Ssh:
 
     def _sign(self) -> None:
         """A signature by a key of our own, which takes the place of the listed ones."""
-        self._run("-q", "-t", "ed25519", "-N", "", "-C", "", "-f", self._folder / "own")
-        (self._folder / "words").write_bytes(b"who could sign?\n")
-        self._run("-Y", "sign", "-q", "-f", self._folder / "own", "-n", NAMESPACE, self._folder / "words")
-        self._own = (self._folder / "own.pub").read_text().strip()
+        (self._folder / "words").write_bytes(WORDS)
+        self._own = self._key("own")
+        self._by_own = self._signed("own")
+
+    def _key(self, name: str) -> str:
+        """A new key; its public half."""
+        self._run("-q", "-t", "ed25519", "-N", "", "-C", "", "-f", self._folder / name)
+        return (self._folder / f"{name}.pub").read_text().strip()
+
+    def _signed(self, key: str) -> Path:
+        """A signature by a key, or a certificate, of ours."""
+        signature = self._folder / "words.sig"
+        self._run("-Y", "sign", "-q", "-f", self._folder / key, "-n", NAMESPACE, self._folder / "words")
+        return signature.rename(self._folder / f"{key}.sig")
+
+    def _certified(self, name: str) -> Path:
+        """A signature by somebody of this name, for whom our key vouches as the listed authority would."""
+        who = f"subject-{len(list(self._folder.glob('subject-*')))}"
+        self._key(who)
+        self._run("-q", "-s", self._folder / "own", "-I", who, "-n", name, self._folder / f"{who}.pub")
+        return self._signed(f"{who}-cert.pub")
 
     def _why_not(self, line: Line, keys: set[int], gone: set[int]) -> str:
         """Why a line is good for nothing; empty: ssh-keygen takes it."""
-        name = next((name for name in line.names if not name.startswith("!")), "")
-        if not name or line.number not in keys or len(line.text) > MAX_LINE:
+        if not line.names or line.number not in keys or len(line.text) > MAX_LINE:
             return "holds no public key that ssh-keygen can read"
+        if line.certificate:
+            return "holds a certificate, which would count whatever its dates say"
+        name = _somebody(line)
+        if not name:
+            return "its names fit nobody"
         if line.number in gone:
             return REVOKED
-        (self._folder / "allowed").write_text(f"{line.plain} {self._own}\n")
-        words = ("-f", self._folder / "allowed", "-I", name, "-n", NAMESPACE, "-s", self._folder / "words.sig")
-        good, talk = self._run("-Y", "verify", *words, stdin=b"who could sign?\n")
+        signature = self._certified(name) if line.authority else self._by_own
+        (self._folder / "allowed").write_text(f"{line.before} {self._own}\n")
+        words = ("-f", self._folder / "allowed", "-I", name, "-n", NAMESPACE, "-s", signature)
+        good, talk = self._run("-Y", "verify", *words, stdin=WORDS)
         return "" if good else _reason(talk)
 
     def _run(self, *words: object, stdin: bytes = b"") -> tuple[bool, str]:
@@ -157,6 +212,14 @@ class _Ssh:
             if error.code is None:
                 raise  # no verdict
             return False, error.log
+
+
+def _somebody(line: Line) -> str:
+    """A name that the line lets sign; empty: there is none."""
+    if not line.authority:
+        return next((name for name in line.names if not name.startswith("!")), "")
+    made = (pattern.replace("*", "somebody").replace("?", "s") for pattern in line.patterns)
+    return next((name for name in (*line.literal, *made) if line.vouches(name)), "")
 
 
 def _looks(text: str) -> bool:

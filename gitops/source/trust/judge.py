@@ -112,11 +112,11 @@ class Judge:
             return
         said = [str(problem) for problem in key_mistakes(tree)[:MAX_TOLD]]
         trust = Trust.of_tree(tree).or_else(self.first.trust())
-        able = trust.prove().able if not said else []
         if not said:
+            proof = trust.prove()
             limited = {name for limit in new.limits for name in limit.signers}
-            said = [too_few(new.threshold, limited, able, trust.people())]
-            nobody = nobody_for([rule.signers for rule in new.rules], able)
+            said = [too_few(new.threshold, limited, proof, trust.people())]
+            nobody = nobody_for([rule.signers for rule in new.rules], proof)
             said += [f"none of {', '.join(signers)} could sign today" for signers in nobody if signers]
         if any(said):
             message = f"the next commit could not be signed by enough of {trust.place}: {'; '.join(filter(None, said))}"

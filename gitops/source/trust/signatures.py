@@ -4,28 +4,18 @@ In: a `Signed` object, and whom we trust: an allowed_signers file (ssh-keygen(1)
 files. Out: the principals' names. A key must be valid now (or `at` a time), not at the date that a commit claims.
 """
 
-import base64
-import binascii
-import re
-import tempfile
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from pathlib import Path
 
-from gitops.errors import STAYS, ProcessError, Reason, SourceError
+from gitops.errors import STAYS, Reason, SourceError
 from gitops.fleet.keys.files import Keys
 from gitops.fleet.keys.listed import Line, groups, lines, one_person
-from gitops.fleet.keys.proof import Proof
+from gitops.fleet.keys.proof import KRL, Proof
 from gitops.model import Tree
-from gitops.process import run
-from gitops.source.trust import openpgp
+from gitops.source.trust import openpgp, ssh, sshsig
 from gitops.source.trust.objects import Signed
 
-NAMESPACE = "git"
 SSH, PGP = b"-----BEGIN SSH SIGNATURE-----", b"-----BEGIN PGP "
-TIMEOUT = 30.0
-"""Seconds for one call of ssh-keygen."""
-ALWAYS = {"valid-after": "19700102", "valid-before": "20991231"}
 
 
 @dataclass(frozen=True)
@@ -48,7 +38,13 @@ class Trust:
     def within(self, other: "Trust") -> bool:
         """Somebody is listed here, and nobody who is not there; whatever is revoked there is revoked here."""
         fewer = _texts(self.ssh) <= _texts(other.ssh) and set(self.openpgp) <= set(other.openpgp)
-        return bool(self) and fewer and _texts(other.revoked) <= _texts(self.revoked)
+        return bool(self) and fewer and self._revokes(other.revoked)
+
+    def _revokes(self, other: bytes) -> bool:
+        """Whether all that another file revokes is revoked here; of a binary one only itself says so."""
+        if self.revoked.startswith(KRL) or other.startswith(KRL):
+            return other in (b"", self.revoked)
+        return _texts(other) <= _texts(self.revoked)
 
     def prove(self) -> Proof:
         """Whose signature would count today."""
@@ -59,6 +55,8 @@ class Trust:
         proof = self.prove()
         revoked = enumerate(self.revoked.split(b"\n"), 1)
         good = b"\n".join(text for number, text in revoked if number not in proof.broken)
+        if self.revoked.startswith(KRL):
+            good = b"" if proof.broken else self.revoked
         bad = {fault.name for fault in proof.faults if not fault.line}
         return replace(self, revoked=good, openpgp=tuple(each for each in self.openpgp if each[0] not in bad))
 
@@ -68,14 +66,24 @@ class Trust:
 
     def people(self) -> dict[str, str]:
         """Who is who: each name's person. One key under two names, and one name with two keys, are one."""
-        return one_person([*groups(self.lines()), *openpgp.identities(self.openpgp)])
+        return one_person(self.groups())
+
+    def groups(self) -> list[tuple[str, ...]]:
+        """What says that two are one."""
+        return [*groups(self.lines()), *openpgp.identities(self.openpgp)]
 
     def knows(self, signed: Signed) -> bool:
         """Whether its key may be listed: what is not worth asking ssh-keygen and gpg, whoever pushed how many."""
         if signed.signature.startswith(PGP):
             return bool(self.openpgp)
-        key, listed = _key(signed.signature), self.lines()
-        return bool(key) and any(line.authority or line.blob == key for line in listed)
+        claim = sshsig.read(signed.signature)
+        return claim is not None and bool(claim.lines(self.lines()))
+
+    def also(self, signed: Signed) -> set[str]:
+        """Names under which the key of its certificate is listed by itself: limits hold for them, too."""
+        claim = sshsig.read(signed.signature)
+        plain = claim.key if claim and claim.certificate else b""
+        return {name for line in self.lines() if plain and line.blob == plain for name in line.names}
 
     def or_else(self, first: "Trust") -> "Trust":
         """`first` where nobody is listed here; a key that is revoked here counts there no more, either."""
@@ -153,82 +161,12 @@ def names(signed: Signed, trust: Trust, at: int | None = None) -> tuple[str, ...
     if not signed.signature.startswith(SSH):
         hint = f"sign with an SSH or OpenPGP key; {STAYS}"
         raise SourceError(f"{name} has a signature of an unknown kind", hint=hint, reason=Reason.bad_signature)
-    with tempfile.TemporaryDirectory(prefix="toweros-") as folder:
-        return _Ssh(Path(folder), signed, trust, at).principals()
+    if not trust.knows(signed):
+        raise ssh.refusal(name, trust.place, Reason.unknown_key, "an unknown key")
+    return ssh.check(signed, ssh.Listed(trust.ssh, trust.revoked, trust.place), at)
 
 
-def _key(signature: bytes) -> bytes:
-    """The public key that an SSH signature says it is of (OpenSSH's PROTOCOL.sshsig); empty: it says none."""
-    try:
-        blob = base64.b64decode(b"".join(signature.split(b"\n")[1:-1]).partition(b"-")[0])
-    except binascii.Error:
-        return b""
-    # SSHSIG, a version of four bytes, a length of four.
-    return blob[14 : 14 + int.from_bytes(blob[10:14])] if blob.startswith(b"SSHSIG") else b""
-
-
-class _Ssh:
-    """One signature before ssh-keygen, with its files in a folder."""
-
-    def __init__(self, folder: Path, signed: Signed, trust: Trust, at: int | None) -> None:
-        self._folder, self._signed, self._trust = folder, signed, trust
-        for name, data in {"signature": signed.signature, "revoked": trust.revoked, "allowed": trust.ssh}.items():
-            (folder / name).write_bytes(data)
-        self._when = [f"-Overify-time={datetime.fromtimestamp(at, UTC):%Y%m%d%H%M%S}"] if at is not None else []
-
-    def principals(self) -> tuple[str, ...]:
-        name = self._signed.name
-        if not self._trust.knows(self._signed):
-            raise self._refusal(Reason.unknown_key, "an unknown key")
-        # Good at all, whoever made it? find-principals looks at the key alone, not at what was signed.
-        if self._run("check-novalidate", "-n", NAMESPACE) is None:
-            raise SourceError(
-                f"{name} has a bad signature", hint=f"sign it again; {STAYS}", reason=Reason.bad_signature
-            )
-        principals = self._verify("allowed", bool(self._trust.revoked.strip()))
-        if principals:
-            return principals
-        raise self._refusal(*self._why_not())
-
-    def _refusal(self, reason: Reason, why: str) -> SourceError:
-        hint = f"allow it in {self._trust.place}, or not; {STAYS}"
-        return SourceError(f"{self._signed.name} is signed by {why}", hint=hint, reason=reason)
-
-    def _why_not(self) -> tuple[Reason, str]:
-        if self._trust.revoked.strip() and self._verify("allowed", False):
-            return Reason.revoked_key, "a revoked key"
-        # ssh-keygen says the same of an expired key as of an unknown one: ask again without the dates.
-        ever = re.sub(
-            r'(?i)(valid-(?:after|before))=("[^"]*"|[^,\s]*)',
-            lambda match: f'{match[1]}="{ALWAYS[match[1].lower()]}"',
-            self._trust.ssh.decode(errors="replace"),
-        )
-        (self._folder / "ever").write_text(ever)
-        if self._verify("ever", False):
-            return Reason.expired_key, f"a key that {self._trust.place} does not allow now (expired, or not valid yet)"
-        return Reason.unknown_key, "an unknown key"
-
-    def _verify(self, allowed: str, revoked: bool) -> tuple[str, ...]:
-        """The principals of the file that the signature is good for."""
-        listed = self._run("find-principals", "-f", self._folder / allowed, *self._when)
-        if not listed:
-            return ()
-        # find-principals reads no further than the first line that fits; the key may stand in others, too.
-        key = _key(self._signed.signature)
-        more = [name for line in self._trust.lines() if line.blob == key for name in line.names]
-        candidates = dict.fromkeys([*listed.decode(errors="replace").splitlines(), *more])
-        return tuple(name for name in candidates if self._good_for(name, allowed, revoked))
-
-    def _good_for(self, principal: str, allowed: str, revoked: bool) -> bool:
-        # `verify` wants to be given the name that it is to confirm.
-        words = ["-f", self._folder / allowed, "-I", principal, "-n", NAMESPACE, *self._when]
-        return self._run("verify", *words, *(("-r", self._folder / "revoked") if revoked else ())) is not None
-
-    def _run(self, verb: str, *words: object) -> bytes | None:
-        command = ["ssh-keygen", "-Y", verb, *map(str, words), "-s", str(self._folder / "signature")]
-        try:
-            return run(command, stdin=self._signed.payload, timeout=TIMEOUT)
-        except ProcessError as error:
-            if error.code is None:
-                raise  # no verdict on the signature
-            return None
+def mark(signed: Signed) -> str:
+    """Stands for the SSH key that signed it, whatever names it has; empty: none did."""
+    claim = sshsig.read(signed.signature) if signed.signature.startswith(SSH) else None
+    return claim.mark if claim else ""

@@ -8,17 +8,18 @@ for some paths alone. A merge's signer vouches for its whole difference to its f
     Signers(clone, trust).of(policy, NamedCommit("main", commit), last).names     # ("ada",)
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 from gitops.errors import STAYS, Reason, SourceError
+from gitops.fleet.keys.listed import one_person
 from gitops.model import Entry, Policy, Revision, Sign
 from gitops.source.clone.commits import Clone
 from gitops.source.trust.objects import Signed, loose, read
 from gitops.source.trust.rules import changed_paths, check_limits, check_rules, check_threshold
-from gitops.source.trust.signatures import Trust, names
+from gitops.source.trust.signatures import Trust, mark, names
 
 MAX_CHAIN = 1000
 """Commits of one step with `every-commit`."""
@@ -91,6 +92,22 @@ Names = tuple[str, ...]
 
 
 @dataclass(frozen=True)
+class _People:
+    """Who of those that signed are one person: as the list says, and by what their signatures have in common."""
+
+    listed: Sequence[Names]
+    signed: list[Names] = field(default_factory=list)
+    """Of each signature its names and its key's mark."""
+
+    def add(self, signed: Signed, names: Names) -> None:
+        self.signed.append((*names, *([key] if (key := mark(signed)) else [])))
+
+    def known(self) -> Mapping[str, str]:
+        """The person of each name."""
+        return one_person([*self.listed, *self.signed])
+
+
+@dataclass(frozen=True)
 class _Question:
     """One named commit before one policy."""
 
@@ -114,7 +131,8 @@ class _Question:
         what = f"{self.named.ref}@{self.named.commit[:12]}"
         approvals, refused = self._approvals([*self._answering(head), *tag])
         all_ = [*head, *tag, *(names for _, names in approvals)]
-        check_limits(self.policy.limits, self._step, [name for names in limited for name in names], what)
+        told = self._limited(name for names in limited for name in names)
+        check_limits(self.policy.limits, self._step, told, what)
         self._check_rules(self._step, [name for names in all_ for name in names], what)
         first = tuple(dict.fromkeys(names[0] for names in all_))
         return Vouched(first, tuple(signed for signed, _ in approvals), tuple(refused))
@@ -124,7 +142,7 @@ class _Question:
         have changed below."""
         with suppress(SourceError):
             if head and self.policy.sign is Sign.every_commit:
-                check_limits(self.policy.limits, self._step, head[0], "")
+                check_limits(self.policy.limits, self._step, self._limited(head[0]), "")
             return head[:1]
         return []
 
@@ -142,7 +160,29 @@ class _Question:
             check_rules(self.policy.rules, changed, names, what)
 
     def _names(self, commit: str) -> Names:
-        return names(signed_commit(self.clone, commit), self.trust)
+        return self._ask(signed_commit(self.clone, commit))
+
+    def _ask(self, signed: Signed) -> Names:
+        who = names(signed, self.trust)
+        if self.policy.threshold > 1:
+            self._people.add(signed, who)
+        if also := self.trust.also(signed):
+            self._aliases.setdefault(who[0], set()).update(also)
+        return who
+
+    @cached_property
+    def _people(self) -> _People:
+        return _People(self.trust.groups())
+
+    @cached_property
+    def _aliases(self) -> dict[str, set[str]]:
+        """Names under which the key of somebody's certificate is listed, too."""
+        return {}
+
+    def _limited(self, names: Iterable[str]) -> set[str]:
+        """The names that limits are asked about: a certificate takes its key out of none."""
+        said = set(names)
+        return said.union(*(self._aliases.get(name, ()) for name in said))
 
     def _tag(self) -> list[Names]:
         """Who signed the release tag, where that is asked for."""
@@ -151,7 +191,7 @@ class _Question:
             hint = f"tag the commit; {STAYS}"
             raise SourceError(f"{self.named.ref} is no signed tag", hint=hint, reason=Reason.unsigned)
         asked = asked or self.policy.threshold > 1
-        return [names(self.named.tag, self.trust)] if self.named.tag and asked else []
+        return [self._ask(self.named.tag)] if self.named.tag and asked else []
 
     def _approvals(self, so_far: list[Names]) -> tuple[list[tuple[Signed, Names]], list[SourceError]]:
         """The approvals that count, until there are enough of them.
@@ -162,19 +202,20 @@ class _Question:
         counted: list[tuple[Signed, Names]] = []
         refused = [*self.named.unread]
         if self.policy.threshold > 1:
-            signed, people = [names[0] for names in so_far], self.trust.people()
+            signed = [names[0] for names in so_far]
             for tag in self._worth_asking(refused):
+                people = self._people.known()
                 if len({people.get(name, name) for name in signed}) >= self.policy.threshold:
                     break
                 try:
-                    who = names(tag, self.trust)
-                    check_limits(self.policy.limits, self._step, who, tag.name)
+                    who = self._ask(tag)
+                    check_limits(self.policy.limits, self._step, self._limited(who), tag.name)
                 except SourceError as error:
                     refused.append(error)  # whoever may push tags must not be able to stop a release by a bad one
                     continue
                 counted.append((tag, who))
                 signed.append(who[0])
-            check_threshold(self.policy, self.named.approved, signed, people)
+            check_threshold(self.policy, self.named.approved, signed, self._people.known())
         return counted, refused
 
     def _worth_asking(self, refused: list[SourceError]) -> Iterator[Signed]:
@@ -197,7 +238,7 @@ class _Question:
         for commit in self._new_commits():
             who = self._names(commit)
             changed = self._own_changes(commit)
-            check_limits(self.policy.limits, changed, who, f"commit {commit}")
+            check_limits(self.policy.limits, changed, self._limited(who), f"commit {commit}")
             self._check_rules(changed, who, f"commit {commit}")
             signed.append(who)
         return signed

@@ -1,0 +1,150 @@
+"""What an SSH signature says of itself (OpenSSH's PROTOCOL.sshsig, PROTOCOL.certkeys), read and not believed.
+
+In: the armoured signature. Out: a `Claim`: the key, the certificate that it came with. Rules: whether any of it is true
+is ssh-keygen's affair; here is only what nobody else asks: whose key it would be, and what makes a certificate unfit
+that ssh-keygen takes: it reads no critical options, takes SHA-1, and `*` as a name.
+Pure.
+
+    claim = read(signature)
+    claim.key, claim.certificate.principals
+"""
+
+import base64
+import binascii
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from gitops.fleet.keys.listed import Line, mark
+
+USER, HOST = 1, 2
+MAX_PRINCIPALS = 32
+"""Names in one certificate: each is asked for by itself."""
+_CERTIFICATE = "-cert-v01@openssh.com"
+_FIELDS = {"ssh-ed25519": 1, "ssh-rsa": 2, "ecdsa-sha2-nistp256": 2, "ecdsa-sha2-nistp384": 2, "ecdsa-sha2-nistp521": 2}
+_FIELDS |= {"sk-ssh-ed25519": 2, "sk-ecdsa-sha2-nistp256": 3}
+"""Strings of a public key, after its type."""
+_SHA1 = b"ssh-rsa"
+_NO_NAME = set('*?!,"\\')
+
+
+@dataclass(frozen=True)
+class Certificate:
+    """One certificate. `after`, `before`: Unix seconds; `options`: names of the critical ones; `authority`: the key
+    that signed it, and `algorithm` how."""
+
+    kind: int
+    key_id: str
+    principals: tuple[str, ...]
+    after: int
+    before: int
+    options: tuple[str, ...]
+    extensions: tuple[str, ...]
+    authority: bytes
+    algorithm: bytes
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The principals that are somebody's name: no patterns, and nothing that two readers would part in two ways."""
+        fit = (name for name in self.principals if name.isprintable() and not set(name) & _NO_NAME)
+        return tuple(dict.fromkeys(name for name in fit if name and " " not in name))
+
+    @property
+    def weak(self) -> bool:
+        """Whether SHA-1 is all that vouches for it."""
+        return self.algorithm == _SHA1
+
+
+@dataclass(frozen=True)
+class Claim:
+    """`blob`: the public key or certificate as it stands there; `key`: the public key alone."""
+
+    blob: bytes
+    key: bytes
+    certificate: Certificate | None = None
+
+    def lines(self, listed: Sequence[Line]) -> list[Line]:
+        """The lines of a list that it may count by: its key's; of a certificate, its authority's, for that alone has to
+        do with dates and names."""
+        if self.certificate:
+            return [line for line in listed if line.authority and line.blob == self.certificate.authority]
+        return [line for line in listed if not line.authority and line.blob == self.blob]
+
+    @property
+    def mark(self) -> str:
+        """Stands for the key among names of people: one key is one person, whatever certificates say."""
+        return mark(self.key)
+
+
+def read(signature: bytes) -> Claim | None:
+    """None: no key can be read in it."""
+    try:
+        data = base64.b64decode(b"".join(signature.split(b"\n")[1:-1]).partition(b"-")[0])
+        if data[:6] != b"SSHSIG":
+            return None
+        blob = _Reader(data[10:]).string()  # after the version
+        return claim(blob)
+    except (binascii.Error, ValueError):
+        return None
+
+
+def claim(blob: bytes) -> Claim:
+    """A public key, or a certificate.
+
+    Raises:
+        ValueError: it is cut off, or a certificate of a kind that nobody knows.
+    """
+    reader = _Reader(blob)
+    name = reader.string()
+    kind = name.decode(errors="replace")
+    if not kind.endswith(_CERTIFICATE):
+        return Claim(blob, blob)
+    plain = kind.removesuffix(_CERTIFICATE)
+    reader.string()  # the nonce
+    fields = [reader.string() for _ in range(_FIELDS.get(plain, 0))]
+    if not fields:
+        raise ValueError(kind)
+    full = plain + "@openssh.com" * plain.startswith("sk-")
+    key = b"".join(len(each).to_bytes(4) + each for each in (full.encode(), *fields))
+    return Claim(blob, key, _certificate(reader))
+
+
+def _certificate(reader: "_Reader") -> Certificate:
+    reader.number(8)  # the serial
+    kind, key_id = reader.number(4), reader.string().decode(errors="replace")
+    principals = tuple(name.decode(errors="replace") for name in _Reader(reader.string()).strings())
+    after, before = reader.number(8), reader.number(8)
+    # Names and values by turns.
+    options, extensions = (
+        tuple(name.decode(errors="replace") for name in _Reader(reader.string()).strings()[::2]) for _ in range(2)
+    )
+    reader.string()  # reserved
+    authority, signature = reader.string(), reader.string()
+    algorithm = _Reader(signature).string()
+    return Certificate(kind, key_id, principals, after, before, options, extensions, authority, algorithm)
+
+
+class _Reader:
+    """The data types of RFC 4251, one after the other. All raise ValueError where the bytes end early."""
+
+    def __init__(self, data: bytes) -> None:
+        self._data, self._at = data, 0
+
+    def number(self, length: int) -> int:
+        return int.from_bytes(self._take(length))
+
+    def string(self) -> bytes:
+        return self._take(self.number(4))
+
+    def strings(self) -> list[bytes]:
+        """All that is left."""
+        found = []
+        while self._at < len(self._data):
+            found.append(self.string())
+        return found
+
+    def _take(self, length: int) -> bytes:
+        part = self._data[self._at : self._at + length]
+        if len(part) != length:
+            raise ValueError("cut off")
+        self._at += length
+        return part
