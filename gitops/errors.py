@@ -99,12 +99,21 @@ class SourceError(TowerosError):
     """The Git remote cannot be read, or says something that the policy does not allow.
 
     `transient`: it may pass by itself (the remote is away); nobody need be woken for one of these.
-    `reason`: why it is refused; None when nothing was.
+    `reason`: why it is refused; None when nothing was. `again`: Unix seconds from when on it may be none; None: time
+    changes nothing.
     """
 
-    def __init__(self, message: str, *, hint: str = "", transient: bool = False, reason: Reason | None = None) -> None:
+    def __init__(
+        self,
+        message: str,
+        *,
+        hint: str = "",
+        transient: bool = False,
+        reason: Reason | None = None,
+        again: float | None = None,
+    ) -> None:
         super().__init__(message, hint=hint)
-        self.transient, self.reason = transient, reason
+        self.transient, self.reason, self.again = transient, reason, again
 
 
 @dataclass(frozen=True, order=True)

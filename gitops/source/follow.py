@@ -13,8 +13,7 @@ tags the highest that verifies is taken; those above it that do not are in `alar
 `named_commits`; what may deploy: `trust.judge`; what is remembered: `trust.deployed`, and where: `memory`.
 """
 
-import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -25,6 +24,7 @@ from gitops.errors import FleetError, Reason, SourceError, TowerosError
 from gitops.fleet import load_policy
 from gitops.model import Revision
 from gitops.settings import Settings
+from gitops.source.again import Moment
 from gitops.source.clone.commits import DAMAGE
 from gitops.source.clone.deploying import DeployingClone
 from gitops.source.clone.remote import Access, Heads, unreachable
@@ -55,8 +55,6 @@ MAX_TRIED = 20
 MAX_ALARMS = 20
 TOGETHER = 100
 """Tags that are fetched at once."""
-VERDICT_HOLDS = 600
-"""Seconds until the same question is asked again: keys become valid, and clocks are set right."""
 
 
 @dataclass(frozen=True)
@@ -64,6 +62,7 @@ class _Answer:
     """What the last question came to, so that the next poll need not ask it again."""
 
     question: tuple[object, ...]
+    moment: Moment
     revision: Revision | None = None
     refusal: TowerosError | None = None
     alarms: tuple[TowerosError, ...] = ()
@@ -177,8 +176,8 @@ class GitSource:
         last = self._memory.last()
         commits = NamedCommits(self._clone, heads, last)
         commit = last.revision.commit if last else ""
-        question = (commits.refs(), self._first.stamp(), commit, int(time.time()) // VERDICT_HOLDS)
-        if self._answer is None or self._answer.question != question:
+        question = (commits.refs(), self._first.stamp(), commit)
+        if self._answer is None or self._answer.question != question or self._answer.moment.over():
             judge = Judge(self._clone, last, self._first, self._epoch, self._memory.keep)
             self._answer = self._ask(question, commits, judge)
         if self._answer.refusal:
@@ -193,9 +192,9 @@ class GitSource:
             if not _is_verdict(refusal):
                 raise
             log.warning("source.refused", reason=refusal.reason or "", error=refusal.message)
-            return _Answer(question, refusal=refusal)
+            return _Answer(question, _moment([refusal]), refusal=refusal)
         log.info("source.accepted", revision=str(revision), signers=revision.signers)
-        return _Answer(question, revision=revision, alarms=alarms)
+        return _Answer(question, _moment(alarms), revision=revision, alarms=alarms)
 
     def _choose(self, commits: NamedCommits, judge: Judge) -> tuple[Revision, tuple[TowerosError, ...]]:
         """The best of them that may deploy, and the refusals of those above it.
@@ -226,6 +225,9 @@ class GitSource:
             if not alarms or not judge.deployed or revision.commit != judge.deployed.revision.commit:
                 passed = commits.passed_over(policy, ref, names[:index])
                 return revision, (*_few(alarms), *passed)
+        soonest = _soonest(alarms)
+        if isinstance(alarms[0], SourceError) and soonest is not None:
+            alarms[0].again = soonest
         raise alarms[0]  # nothing but what is deployed verifies
 
 
@@ -234,6 +236,17 @@ def _few(alarms: list[TowerosError]) -> tuple[TowerosError, ...]:
     more = len(alarms) - MAX_ALARMS
     last = [SourceError(f"{more} more tags are refused", hint="ask who pushed them")] if more > 0 else []
     return (*alarms[:MAX_ALARMS], *last)
+
+
+def _soonest(refusals: Iterable[TowerosError]) -> float | None:
+    """When time ends the first of them."""
+    ends = (refusal.again for refusal in refusals if isinstance(refusal, SourceError))
+    return min((end for end in ends if end is not None), default=None)
+
+
+def _moment(refusals: Iterable[TowerosError]) -> Moment:
+    """Now, until time ends one of these."""
+    return Moment.now(refusal.again for refusal in refusals if isinstance(refusal, SourceError))
 
 
 def _is_verdict(refusal: TowerosError) -> bool:

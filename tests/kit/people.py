@@ -40,8 +40,8 @@ class People:
         for end in ("", ".pub"):
             shutil.copy(self.folder / f"{key}{end}", self.folder / f"{name}{end}")
         named = ["-n", principals] if principals else []
-        command = ["ssh-keygen", "-q", "-s", self.folder / by, "-I", f"id-{key}", *named, *options]
-        subprocess.run([*command, self.folder / f"{name}.pub"], check=True)
+        command = ["ssh-keygen", "-q", "-s", str(self.folder / by), "-I", f"id-{key}", *named, *options]
+        subprocess.run([*command, str(self.folder / f"{name}.pub")], check=True)
         return f"{name}-cert.pub"
 
     def authority(self, names: str, options: str = "", by: str = "ca") -> str:

@@ -9,8 +9,10 @@ which names stand beside which key, so what it cannot read has no key.
 
 import base64
 import binascii
+import calendar
 import hashlib
 import re
+import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -25,6 +27,7 @@ _NAMES = re.compile(r'\s*(?:"([^"]*)"|([^\s#"]\S*))')
 
 _AUTHORITY = "cert-authority"
 _OPTION = re.compile(r'(?:[^,"]|"(?:[^"\\]|\\.)*")+')
+_DATE = re.compile("([0-9]{8})((?:[0-9]{2}){2,3})?(Z)?")
 _PATTERN = frozenset("*?!")
 
 
@@ -37,7 +40,7 @@ class Line:
     names: tuple[str, ...]
     options: str = ""
     key: str = ""
-    before: str = ""
+    lead: str = ""
     """What stands before the key."""
 
     @property
@@ -59,6 +62,30 @@ class Line:
     def patterns(self) -> tuple[str, ...]:
         """The patterns that let names in."""
         return tuple(name for name in self.names if set(name) & _PATTERN and not name.startswith("!"))
+
+    @property
+    def after(self) -> int | None:
+        """Unix seconds from when on it is valid; None: it says none."""
+        return self._date("valid-after")
+
+    @property
+    def before(self) -> int | None:
+        """Unix seconds until when it is valid; None: it says none."""
+        return self._date("valid-before")
+
+    def _date(self, option: str) -> int | None:
+        """As ssh-keygen reads it: of the machine's time zone, or with a Z of UTC."""
+        words = (word.partition("=") for word in _words(self.options))
+        said = next((value.strip('"') for name, _, value in words if name.lower() == option), "")
+        found = _DATE.fullmatch(said)
+        if not found:
+            return None
+        date = (found[1] + (found[2] or "")).ljust(14, "0")
+        try:
+            parts = time.strptime(date, "%Y%m%d%H%M%S")
+            return int(calendar.timegm(parts) if found[3] else time.mktime(parts))
+        except (ValueError, OverflowError):
+            return None
 
     def vouches(self, name: str) -> bool:
         """Whether an authority's certificate for this name may count: as OpenSSH's match_pattern_list."""

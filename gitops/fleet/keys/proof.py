@@ -29,7 +29,7 @@ MAX_KEYS, MAX_FILES, MAX_FILE = 500, 64, 256 << 10
 MAX_LINE = 16 << 10
 """Bytes: ssh-keygen(1) reads 8 KiB of a key."""
 HOLDS = 600
-"""Seconds until the same list is asked about again."""
+"""Seconds until the same list is asked about again, unless one of its dates comes before."""
 MAX_AUTHORITIES = 32
 """Lines of authorities: each is asked about by a certificate of our own."""
 REVOKED = "the key is revoked"
@@ -92,11 +92,13 @@ def prove(allowed: bytes, revoked: bytes, openpgp: tuple[tuple[str, bytes], ...]
     Raises:
         ProcessError: ssh-keygen or gpg is not here, or gave no answer.
     """
-    return _prove(allowed, revoked, openpgp, int(time.time()) // HOLDS)
+    now = time.time()
+    valid = tuple((line.after or 0) <= now < (line.before or now + 1) for line in lines(allowed))
+    return _prove(allowed, revoked, openpgp, (int(now) // HOLDS, valid))
 
 
 @lru_cache(maxsize=32)
-def _prove(allowed: bytes, revoked: bytes, openpgp: tuple[tuple[str, bytes], ...], now: int) -> Proof:
+def _prove(allowed: bytes, revoked: bytes, openpgp: tuple[tuple[str, bytes], ...], _when: object) -> Proof:
     proof = Proof()
     listed = lines(allowed)
     if listed or revoked.strip():
@@ -200,7 +202,7 @@ class _Ssh:
         if line.number in gone:
             return REVOKED
         signature = self._certified(name) if line.authority else self._by_own
-        (self._folder / "allowed").write_text(f"{line.before} {self._own}\n")
+        (self._folder / "allowed").write_text(f"{line.lead} {self._own}\n")
         words = ("-f", self._folder / "allowed", "-I", name, "-n", NAMESPACE, "-s", signature)
         good, talk = self._run("-Y", "verify", *words, stdin=WORDS)
         return "" if good else _reason(talk)

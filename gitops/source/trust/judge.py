@@ -55,7 +55,8 @@ class Judge:
             return replace(revision, signers=last.signers, evidence=last.evidence)
         if revision.time > time.time() + AHEAD:
             hint = f"set the clock, and commit again; {STAYS}"
-            raise SourceError(f"{revision} is dated in the future", hint=hint, reason=Reason.future_date)
+            again = revision.time - AHEAD
+            raise SourceError(f"{revision} is dated in the future", hint=hint, reason=Reason.future_date, again=again)
         self._ask_first(named)
         tree = self.clone.files(named.commit)
         new = load_policy(tree)
@@ -121,7 +122,9 @@ class Judge:
         if any(said):
             message = f"the next commit could not be signed by enough of {trust.place}: {'; '.join(filter(None, said))}"
             hint = f"put that right in the same commit; {STAYS}"
-            raise SourceError(message, hint=hint, reason=Reason.locked_out)
+            coming = [line.after for line in trust.lines() if line.after is not None and line.after > time.time()]
+            again = min(coming, default=None)
+            raise SourceError(message, hint=hint, reason=Reason.locked_out, again=again)
 
     def _sequence(self, commit: str) -> int:
         """Ancestors of a commit, itself included; counted on from the last deployed one where that is an ancestor."""

@@ -215,7 +215,11 @@ class _Question:
                     continue
                 counted.append((tag, who))
                 signed.append(who[0])
-            check_threshold(self.policy, self.named.approved, signed, self._people.known())
+            try:
+                check_threshold(self.policy, self.named.approved, signed, self._people.known())
+            except SourceError as error:
+                error.again = min((each.again for each in refused if each.again is not None), default=None)
+                raise
         return counted, refused
 
     def _worth_asking(self, refused: list[SourceError]) -> Iterator[Signed]:

@@ -48,9 +48,10 @@ def check(signed: Signed, listed: Listed, at: int | None) -> tuple[str, ...]:
         return _Question(Path(folder), signed, listed, claim, at).principals()
 
 
-def refusal(name: str, place: str, reason: Reason, why: str) -> SourceError:
+def refusal(name: str, place: str, reason: Reason, why: str, again: float | None = None) -> SourceError:
     """What is signed by somebody who may not."""
-    return SourceError(f"{name} is signed by {why}", hint=f"allow it in {place}, or not; {STAYS}", reason=reason)
+    hint = f"allow it in {place}, or not; {STAYS}"
+    return SourceError(f"{name} is signed by {why}", hint=hint, reason=reason, again=again)
 
 
 def bad(name: str, how: str = "") -> SourceError:
@@ -86,7 +87,15 @@ class _Question:
         raise self._refusal(*(self._why_no_certificate(certificate) if certificate else self._why_no_key()))
 
     def _refusal(self, reason: Reason, why: str) -> SourceError:
-        return refusal(self._signed.name, self._listed.place, reason, why)
+        begins = self._begins() if reason is Reason.expired_key else None
+        return refusal(self._signed.name, self._listed.place, reason, why, begins)
+
+    def _begins(self) -> float | None:
+        """When the first of its lines that are not valid yet becomes so, and its certificate."""
+        lines = [line.after for line in self._lines if line.after is not None and line.after > self._now]
+        certificate = self._claim.certificate
+        own = [certificate.after] if certificate and certificate.after > self._now else []
+        return min([*lines, *own], default=None)
 
     @property
     def _revocable(self) -> bool:
