@@ -1,12 +1,15 @@
 """One signature before its judge: real keys of ssh and OpenPGP, no repository, every refusal by its name."""
 
+import base64
+import hashlib
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from gitops.errors import ProcessError, SourceError
 from gitops.source import FolderTree
@@ -88,15 +91,97 @@ def test_a_listed_keys_signature_that_is_good_for_nothing_is_bad(crowd: People, 
     assert refused(signed, trusting(crowd, "ben")).reason == "UnknownKey", "nobody asks what strangers' are good for"
 
 
-@pytest.mark.parametrize("text", [b"AAAA", b"A", b"!", b"", b"U1NIU0lH", b"U1NIU0lHAAAAAf////8=", b"cut off"])
-def test_a_signature_in_which_no_key_can_be_read_is_of_an_unknown_one(crowd: People, text: bytes) -> None:
-    good = ssh(crowd, "ada")
-    garbled = b"-----BEGIN SSH SIGNATURE-----\n" + text + b"\n"
-    if text == b"cut off":
-        garbled = good.signature[: good.signature.rindex(b"=")]
+@pytest.mark.parametrize("text", [b"AAAA", b"A", b"!", b"", b"U1NIU0lH", b"U1NIU0lHAAAAAf////8="])
+def test_a_signature_in_which_no_key_can_be_read_is_damaged(crowd: People, text: bytes) -> None:
+    garbled = b"-----BEGIN SSH SIGNATURE-----\n" + text + b"\n-----END SSH SIGNATURE-----\n"
     for options in ('namespaces="git"', "cert-authority"):
         trust = trusting(crowd, "ada", options=options)
-        assert refused(replace(good, signature=garbled), trust).reason == "UnknownKey"
+        assert refused(replace(ssh(crowd, "ada"), signature=garbled), trust).reason == "BadSignature"
+
+
+END = b"-----END SSH SIGNATURE-----\n"
+
+
+def body(signature: bytes, change: Callable[[bytes], bytes]) -> bytes:
+    """A signature whose bytes were changed, in whole armour."""
+    data = change(base64.b64decode(b"".join(signature.splitlines()[1:-1])))
+    return b"-----BEGIN SSH SIGNATURE-----\n" + base64.encodebytes(data) + END
+
+
+def flipped(place: int) -> Callable[[bytes], bytes]:
+    return lambda data: data[:place] + bytes([data[place] ^ 1]) + data[place + 1 :]
+
+
+# SSHSIG, a version; a key of 51 bytes at 14 with its type at 18 and its own bytes at 33; then `git` and the digest.
+DAMAGED = {
+    "cut off in its last line": lambda good: good[: good.rindex(b"=")],
+    "cut off before its end": lambda good: good[: good.index(END)],
+    "cut off in the middle": lambda good: good[:150],
+    "a line is missing": lambda good: b"".join(good.splitlines(keepends=True)[:2]) + END,
+    "its bytes are cut off": lambda good: body(good, lambda data: data[:-9]),
+    "bytes follow": lambda good: body(good, lambda data: data + b"more"),
+    "words follow": lambda good: good + b"more words\n",
+    "another end": lambda good: good.replace(b"END SSH", b"END PGP"),
+    "a flipped byte": lambda good: body(good, flipped(-5)),
+    "another version": lambda good: body(good, flipped(9)),
+    "another digest": lambda good: body(good, lambda data: data.replace(b"sha512", b"sha384")),
+    "a digest of old": lambda good: body(good, lambda data: data.replace(b"\6sha512", b"\4sha1")),
+    "a megabyte": lambda good: good.replace(END, b"A" * (1 << 20) + b"\n" + END),
+    "another's armour": lambda good: good.replace(b"SSH SIGNATURE", b"PGP SIGNATURE"),
+}
+
+
+@pytest.mark.parametrize("how", DAMAGED.values(), ids=DAMAGED)
+def test_a_damaged_signature_of_a_listed_key_is_bad(crowd: People, how: Callable[[bytes], bytes]) -> None:
+    signed = ssh(crowd, "ada")
+    damaged = replace(signed, signature=how(signed.signature))
+    for trust in (trusting(crowd, "ada"), trusting(crowd, "ada", openpgp=(("x", b" "),))):
+        assert refused(damaged, trust).reason == "BadSignature"
+
+
+def test_a_flipped_byte_of_the_key_makes_it_another_s(crowd: People) -> None:
+    signed = ssh(crowd, "ada")
+    damaged = replace(signed, signature=body(signed.signature, flipped(40)))
+    assert refused(damaged, trusting(crowd, "ada")).reason == "UnknownKey"
+
+
+@pytest.mark.parametrize("second", ["ada", "ben"])
+def test_two_signatures_are_none(crowd: People, second: str) -> None:
+    signed = ssh(crowd, "ada")
+    both = replace(signed, signature=signed.signature + ssh(crowd, second).signature)
+    assert refused(both, trusting(crowd, "ada", "ben")).reason == "SeveralSignatures"
+
+
+# --- security keys ---
+
+
+def text(data: bytes) -> bytes:
+    return len(data).to_bytes(4) + data
+
+
+def by_security_key(flags: int) -> tuple[Signed, bytes]:
+    """As a FIDO key signs (OpenSSH's PROTOCOL.u2f), and its public half; made without one."""
+    key, kind = Ed25519PrivateKey.generate(), b"sk-ssh-ed25519@openssh.com"
+    public = text(kind) + text(key.public_key().public_bytes_raw()) + text(b"ssh:")
+    words = b"SSHSIG" + text(b"git") + text(b"") + text(b"sha512") + text(hashlib.sha512(WORDS).digest())
+    state = bytes([flags]) + (7).to_bytes(4)
+    proof = key.sign(hashlib.sha256(b"ssh:").digest() + state + hashlib.sha256(words).digest())
+    blob = b"SSHSIG\0\0\0\1" + text(public) + text(b"git") + text(b"") + text(b"sha512")
+    blob += text(text(kind) + text(proof) + state)
+    armour = b"-----BEGIN SSH SIGNATURE-----\n" + base64.encodebytes(blob) + END
+    return Signed("commit", "1" * 40, b"", {}, armour, WORDS), kind + b" " + base64.b64encode(public)
+
+
+@pytest.mark.parametrize(("flags", "why"), [(1, ""), (5, ""), (0, "nobody touched"), (4, "nobody touched")])
+def test_a_security_key_counts_when_somebody_touched_it(flags: int, why: str) -> None:
+    """sshd asks the same; `ssh-keygen -Y verify` does not."""
+    signed, public = by_security_key(flags)
+    trust = Trust(b"ada " + public + b"\n")
+    if why:
+        said = refused(signed, trust)
+        assert said.reason == "BadSignature" and why in said.message
+    else:
+        assert signer(signed, trust) == "ada"
 
 
 @pytest.mark.parametrize("options", ['namespaces="git"', 'namespaces="file"', 'valid-before="20200101"'])
@@ -254,6 +339,35 @@ def test_an_openpgp_signature_that_is_not_good_is_refused_by_name(
         "of before its key": good,
     }[how]
     assert refused(signed, trust, YEAR_2020 if how == "of before its key" else None).reason == reason
+
+
+PGP_END = b"-----END PGP SIGNATURE-----\n"
+PGP_DAMAGED = {
+    "cut off": lambda crowd, good: good[: len(good) // 2],
+    "no end": lambda crowd, good: good[: good.index(PGP_END)],
+    "words follow": lambda crowd, good: good + b"more words\n",
+    "another end": lambda crowd, good: good.replace(b"END PGP", b"END SSH"),
+    "a megabyte": lambda crowd, good: good.replace(PGP_END, b"A" * (1 << 20) + b"\n" + PGP_END),
+    "by SHA-1": lambda crowd, good: pgp(crowd, "ada", options=("--digest-algo", "SHA1")).signature,
+    "of text": lambda crowd, good: pgp(crowd, "ada", options=("--textmode",)).signature,
+    "of other words, which it brings along": lambda crowd, good: crowd.gpg(
+        "--armor", "-u", "ada@example.org", "--sign", stdin=b"other"
+    ),
+    "another's armour": lambda crowd, good: good.replace(b"PGP", b"SSH"),
+}
+
+
+@pytest.mark.parametrize("how", PGP_DAMAGED.values(), ids=PGP_DAMAGED)
+def test_a_damaged_openpgp_signature_is_bad(crowd: People, holders: dict[str, str], how: Callable[..., bytes]) -> None:
+    good = pgp(crowd, "ada")
+    trust = Trust(openpgp=(("ada", export(crowd, "ada")),))
+    assert refused(replace(good, signature=how(crowd, good.signature)), trust).reason == "BadSignature"
+
+
+def test_a_signature_of_text_does_not_hold_for_other_line_ends(crowd: People, holders: dict[str, str]) -> None:
+    signed = pgp(crowd, "ada", options=("--textmode",))
+    other = replace(signed, payload=WORDS.replace(b"\n", b"\r\n"))
+    assert refused(other, Trust(openpgp=(("ada", export(crowd, "ada")),))).reason == "BadSignature"
 
 
 @pytest.mark.parametrize("key", [b"no key", b"-----BEGIN PGP PUBLIC KEY BLOCK-----\n\nAAAA\n"])

@@ -22,6 +22,12 @@ REFUSALS = {
 }
 
 
+VALIDSIG, BINARY = 11, "00"
+"""Words of that line, and the class of a signature that is of these very bytes (doc/DETAILS; RFC 4880, 5.2.1)."""
+WEAK = {"1": "MD5", "2": "SHA-1", "3": "RIPE-MD/160"}
+"""Digests that are no longer hard to meet twice (RFC 4880, 9.4)."""
+
+
 def check(
     name: str, signature: bytes, payload: bytes, keys: Sequence[tuple[str, bytes]], at: int | None
 ) -> tuple[str, ...]:
@@ -80,9 +86,16 @@ def _verdict(name: str, talk: str, owners: dict[str, tuple[str, ...]]) -> tuple[
         if word in words:
             raise SourceError(f"{name} {text}", hint=f"sign it with an allowed key; {STAYS}", reason=reason)
     # Its last field is the primary key's fingerprint, whichever subkey signed (doc/DETAILS).
-    valid = [row[-1] for row in status if row[0] == "VALIDSIG"]
+    valid = [row for row in status if row[0] == "VALIDSIG" and len(row) == VALIDSIG]
     if "GOODSIG" not in words or len(valid) != 1:
         raise SourceError(f"{name} has a bad signature", hint=f"sign it again; {STAYS}", reason=Reason.bad_signature)
-    if valid[0] not in owners:
+    if valid[0][-1] not in owners:
         raise SourceError(f"{name} is signed by an unknown key", hint=STAYS, reason=Reason.unknown_key)
-    return owners[valid[0]]
+    if (digest := valid[0][8]) in WEAK:
+        message = f"{name} has a bad signature: by {WEAK[digest]}, which proves nothing any more"
+        raise SourceError(message, hint=f"sign it again, without `digest-algo`; {STAYS}", reason=Reason.bad_signature)
+    if valid[0][9] != BINARY:
+        # One of text holds for other line ends, too: not for these words alone.
+        message = f"{name} has a bad signature: one of text"
+        raise SourceError(message, hint=f"sign it again, without `textmode`; {STAYS}", reason=Reason.bad_signature)
+    return owners[valid[0][-1]]

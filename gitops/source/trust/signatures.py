@@ -4,6 +4,7 @@ In: a `Signed` object, and whom we trust: an allowed_signers file (ssh-keygen(1)
 files. Out: the principals' names. A key must be valid now (or `at` a time), not at the date that a commit claims.
 """
 
+import re
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -16,6 +17,13 @@ from gitops.source.trust import openpgp, ssh, sshsig
 from gitops.source.trust.objects import Signed
 
 SSH, PGP = b"-----BEGIN SSH SIGNATURE-----", b"-----BEGIN PGP "
+
+
+MAX_SIGNATURE = 64 << 10
+"""Bytes of a signature: a long one has 2 KiB."""
+_ARMOUR = re.compile(
+    rb"-----BEGIN (SSH SIGNATURE|PGP SIGNATURE|PGP MESSAGE)-----[ \t]*\r?\n(?:(?!-----).*\n)+-----END \1-----\s*"
+)
 
 
 @dataclass(frozen=True)
@@ -145,7 +153,8 @@ def names(signed: Signed, trust: Trust, at: int | None = None) -> tuple[str, ...
     """All names under which the key that signed it is listed. `at`: Unix seconds at which it must be valid; None: now.
 
     Raises:
-        SourceError: unsigned, signed by a key that is not allowed (any more), or the signature is bad; with a `reason`.
+        SourceError: unsigned, signed by a key that is not allowed (any more), or the signature is bad or damaged; with
+            a `reason`.
     """
     name = signed.name
     if not trust:
@@ -156,14 +165,33 @@ def names(signed: Signed, trust: Trust, at: int | None = None) -> tuple[str, ...
     if not signed.signature:
         way = "git tag -s" if signed.kind == "tag" else "git commit -S"
         raise SourceError(f"{name} is unsigned", hint=f"sign it with `{way}`; {STAYS}", reason=Reason.unsigned)
+    _check_armour(signed)
     if signed.signature.startswith(PGP):
         return openpgp.check(name, signed.signature, signed.payload, trust.openpgp, at)
-    if not signed.signature.startswith(SSH):
-        hint = f"sign with an SSH or OpenPGP key; {STAYS}"
-        raise SourceError(f"{name} has a signature of an unknown kind", hint=hint, reason=Reason.bad_signature)
+    if sshsig.read(signed.signature) is None:
+        raise ssh.bad(name, "it is damaged")
     if not trust.knows(signed):
         raise ssh.refusal(name, trust.place, Reason.unknown_key, "an unknown key")
     return ssh.check(signed, ssh.Listed(trust.ssh, trust.revoked, trust.place), at)
+
+
+def _check_armour(signed: Signed) -> None:
+    """One signature from its first line to its last, and nothing else: ssh-keygen and gpg read over what is around it.
+
+    Raises:
+        SourceError: it is none.
+    """
+    signature = signed.signature
+    if not signature.startswith((SSH, PGP)):
+        hint = f"sign with an SSH or OpenPGP key; {STAYS}"
+        raise SourceError(f"{signed.name} has a signature of an unknown kind", hint=hint, reason=Reason.bad_signature)
+    if signature.count(b"\n-----BEGIN "):
+        message = f"{signed.name} has more than one signature"
+        raise SourceError(message, hint=STAYS, reason=Reason.several_signatures)
+    if len(signature) > MAX_SIGNATURE:
+        raise ssh.bad(signed.name, f"it has more than {MAX_SIGNATURE >> 10} KiB")
+    if not _ARMOUR.fullmatch(signature):
+        raise ssh.bad(signed.name, "it is cut off, or something follows it")
 
 
 def mark(signed: Signed) -> str:

@@ -231,10 +231,10 @@ class _Question:
                 if left >= 0:
                     yield tag
             else:
-                reason, why = (Reason.unknown_key, "signed by an unknown key")
-                if not tag.signature:
-                    reason, why = Reason.unsigned, "unsigned"
-                refused.append(SourceError(f"{tag.name} is {why}", hint=STAYS, reason=reason))
+                try:
+                    names(tag, self.trust)  # no program is asked about what nobody on the list can have signed
+                except SourceError as error:
+                    refused.append(error)
 
     def _chain(self) -> list[Names]:
         """Who signed each commit of the chain, each within their rules and limits."""

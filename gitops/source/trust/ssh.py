@@ -42,8 +42,8 @@ def check(signed: Signed, listed: Listed, at: int | None) -> tuple[str, ...]:
         SourceError: with a `reason`.
     """
     claim = sshsig.read(signed.signature)
-    if claim is None:
-        raise bad(signed.name)
+    if claim is None or not claim.whole:
+        raise bad(signed.name, "it is damaged")
     with tempfile.TemporaryDirectory(prefix="toweros-") as folder:
         return _Question(Path(folder), signed, listed, claim, at).principals()
 
@@ -78,6 +78,8 @@ class _Question:
         # Good at all, whoever made it? find-principals looks at the key alone, not at what was signed.
         if self._run("check-novalidate", "-n", NAMESPACE) is None:
             raise bad(self._signed.name)
+        if self._claim.untouched:
+            raise bad(self._signed.name, "a security key made it that nobody touched")
         certificate = self._claim.certificate
         if certificate and (unfit := _unfit(certificate)):
             raise self._refusal(*unfit)

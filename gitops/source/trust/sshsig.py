@@ -1,8 +1,8 @@
 """What an SSH signature says of itself (OpenSSH's PROTOCOL.sshsig, PROTOCOL.certkeys), read and not believed.
 
 In: the armoured signature. Out: a `Claim`: the key, the certificate that it came with. Rules: whether any of it is true
-is ssh-keygen's affair; here is only what nobody else asks: whose key it would be, and what makes a certificate unfit
-that ssh-keygen takes: it reads no critical options, takes SHA-1, and `*` as a name.
+is ssh-keygen's affair; here is only what nobody else asks: whose key it would be, whether somebody touched it, and what
+makes a certificate unfit that ssh-keygen takes: it reads no critical options, takes SHA-1, and `*` as a name.
 Pure.
 
     claim = read(signature)
@@ -12,13 +12,17 @@ Pure.
 import base64
 import binascii
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from gitops.fleet.keys.listed import Line, mark
 
 USER, HOST = 1, 2
 MAX_PRINCIPALS = 32
 """Names in one certificate: each is asked for by itself."""
+VERSION, DIGESTS = 1, (b"sha256", b"sha512")
+TOUCHED = 1
+"""The flag of a security key (PROTOCOL.u2f)."""
+_SECURITY_KEY = (b"sk-", b"webauthn-sk-")
 _CERTIFICATE = "-cert-v01@openssh.com"
 _FIELDS = {"ssh-ed25519": 1, "ssh-rsa": 2, "ecdsa-sha2-nistp256": 2, "ecdsa-sha2-nistp384": 2, "ecdsa-sha2-nistp521": 2}
 _FIELDS |= {"sk-ssh-ed25519": 2, "sk-ecdsa-sha2-nistp256": 3}
@@ -56,11 +60,20 @@ class Certificate:
 
 @dataclass(frozen=True)
 class Claim:
-    """`blob`: the public key or certificate as it stands there; `key`: the public key alone."""
+    """`blob`: the public key or certificate as it stands there; `key`: the public key alone; `present`: whether a
+    security key says that somebody touched it (None: it is none); `whole`: one signature follows, and nothing else."""
 
     blob: bytes
     key: bytes
     certificate: Certificate | None = None
+    present: bool | None = None
+    whole: bool = False
+
+    @property
+    def untouched(self) -> bool:
+        """A security key signed it, and nobody was there; a certificate may allow that (PROTOCOL.certkeys)."""
+        allowed = self.certificate is not None and "no-touch-required" in self.certificate.extensions
+        return self.present is False and not allowed
 
     def lines(self, listed: Sequence[Line]) -> list[Line]:
         """The lines of a list that it may count by: its key's; of a certificate, its authority's, for that alone has to
@@ -78,13 +91,30 @@ class Claim:
 def read(signature: bytes) -> Claim | None:
     """None: no key can be read in it."""
     try:
-        data = base64.b64decode(b"".join(signature.split(b"\n")[1:-1]).partition(b"-")[0])
-        if data[:6] != b"SSHSIG":
+        lines = [line.strip() for line in signature.strip().split(b"\n")[1:-1]]
+        data = _Reader(base64.b64decode(b"".join(lines), validate=True))
+        if data.take(6) != b"SSHSIG" or data.number(4) != VERSION:
             return None
-        blob = _Reader(data[10:]).string()  # after the version
-        return claim(blob)
+        said = claim(data.string())
     except (binascii.Error, ValueError):
         return None
+    try:
+        _namespace, _reserved, digest, proof = (data.string() for _ in range(4))
+        data.end()
+        return replace(said, present=_present(proof), whole=digest in DIGESTS)
+    except ValueError:
+        return said
+
+
+def _present(signature: bytes) -> bool | None:
+    """Whether a security key says that somebody touched it; None: it is of no security key. Raises ValueError."""
+    reader = _Reader(signature)
+    kind, _ = reader.string(), reader.string()
+    flags = reader.number(1) if kind.startswith(_SECURITY_KEY) else None
+    if flags is not None:
+        reader.number(4)  # how often it was used
+    reader.end()
+    return None if flags is None else bool(flags & TOUCHED)
 
 
 def claim(blob: bytes) -> Claim:
@@ -97,6 +127,8 @@ def claim(blob: bytes) -> Claim:
     name = reader.string()
     kind = name.decode(errors="replace")
     if not kind.endswith(_CERTIFICATE):
+        for _ in range(_FIELDS.get(kind.removesuffix("@openssh.com"), 0)):
+            reader.string()
         return Claim(blob, blob)
     plain = kind.removesuffix(_CERTIFICATE)
     reader.string()  # the nonce
@@ -130,10 +162,14 @@ class _Reader:
         self._data, self._at = data, 0
 
     def number(self, length: int) -> int:
-        return int.from_bytes(self._take(length))
+        return int.from_bytes(self.take(length))
 
     def string(self) -> bytes:
-        return self._take(self.number(4))
+        return self.take(self.number(4))
+
+    def end(self) -> None:
+        if self._at != len(self._data):
+            raise ValueError("goes on")
 
     def strings(self) -> list[bytes]:
         """All that is left."""
@@ -142,7 +178,7 @@ class _Reader:
             found.append(self.string())
         return found
 
-    def _take(self, length: int) -> bytes:
+    def take(self, length: int) -> bytes:
         part = self._data[self._at : self._at + length]
         if len(part) != length:
             raise ValueError("cut off")
