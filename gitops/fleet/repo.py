@@ -61,7 +61,7 @@ def key_mistakes(tree: Tree) -> list[Problem]:
 
 
 def rule_warnings(tree: Tree) -> list[str]:
-    """What the rules on paths leave open, in sentences."""
+    """What rules on paths leave open, and tags that no release fits, in sentences."""
     fleet = _read(tree, FLEET, FleetFile, [])
     return signers.warnings(tree, fleet.content.source) if fleet else []
 

@@ -19,6 +19,7 @@ from gitops.fleet.keys.listed import groups, lines, one_person
 from gitops.fleet.schema import SourceRules
 from gitops.model import Sign, Tree
 from gitops.model.paths.globs import glob
+from gitops.model.paths.releases import room
 
 WORTH = 500_000
 """So many comparisons of a pattern with a path a warning may cost: a stranger's pull request is warned, too."""
@@ -80,7 +81,17 @@ def today(tree: Tree, document: Document, rules: SourceRules) -> Iterator[Proble
 
 
 def warnings(tree: Tree, rules: SourceRules) -> list[str]:
-    """Rules that protect less than they seem to: they stop nobody, so they are no mistakes."""
+    """What is likely meant otherwise, and stops nobody: tags without room for a version, rules that protect less than
+    they seem to."""
+    said = []
+    if rules.tags and not room(rules.tags):
+        what = "no name that fits it ends with a version such as v1.0.0: no release could ever deploy"
+        said.append(f"fleet.yaml: source.tags: `{rules.tags}`: {what}")
+    return [*said, *_unprotected(tree, rules)]
+
+
+def _unprotected(tree: Tree, rules: SourceRules) -> list[str]:
+    """What the rules on paths leave open."""
     if rules.sign is Sign.none or not rules.rules:
         return []
     paths = sorted(tree.entries())

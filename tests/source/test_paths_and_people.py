@@ -108,6 +108,24 @@ def test_a_raised_epoch_keeps_the_rules_for_another_repository(tmp_path: Path, p
     assert story.source.poll().signers == ("ben",)
 
 
+def test_a_raised_epoch_keeps_the_threshold_for_another_repository(tmp_path: Path, people: People) -> None:
+    """Two people answer for all that becomes different, however long the other history is."""
+    story = Story(tmp_path, people)
+    first = story.commit("source: {sign: every-commit, threshold: 2}\n", "ada", "fleet.yaml").strip()
+    story.tag(f"approved/{first}/ben", "ben", first)
+    story.deploy()
+    story.remote.git("checkout", "-q", "--orphan", "fresh")
+    story.remote.git("branch", "-D", "main")
+    story.remote.git("branch", "-m", "main")
+    story.commit("source: {sign: none}\n", path="fleet.yaml")
+    head = story.commit("a new beginning", "ada").strip()
+    with pytest.raises(SourceError) as caught:
+        story.started(epoch=5).poll()
+    assert caught.value.reason == "ThresholdNotMet"
+    story.tag(f"approved/{head}/ben", "ben", head)
+    assert story.started(epoch=5).poll().signers == ("ada", "ben")
+
+
 def _refused(story: Story, epoch: int) -> str:
     with pytest.raises(SourceError) as caught:
         story.started(epoch=epoch).poll()
