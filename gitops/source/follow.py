@@ -40,6 +40,12 @@ log = structlog.get_logger(__name__)
 OF_NOBODY = {
     Reason.unsigned,
     Reason.unknown_key,
+    Reason.expired_key,
+    Reason.revoked_key,
+    Reason.wrong_principal,
+    Reason.host_certificate,
+    Reason.critical_option,
+    Reason.weak_certificate,
     Reason.bad_signature,
     Reason.several_signatures,
     Reason.bad_object,
@@ -49,7 +55,7 @@ OF_NOBODY = {
     Reason.tag_of_no_commit,
     Reason.too_large,
 }
-"""What anybody who may push tags can cause: such tags take no place away from others."""
+"""What anybody who may push tags can cause, with a key that counts no more, too: such tags take no place away."""
 MAX_TRIED = 20
 """So many other tags above the deployed one are judged in one pass."""
 MAX_ALARMS = 20

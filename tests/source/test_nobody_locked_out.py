@@ -1,5 +1,6 @@
 """What would lock everybody out never deploys; whoever has to go is gone at once; and there is a way back in."""
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -100,6 +101,28 @@ def test_a_link_is_no_list(listed: Story, path: str) -> None:
     listed.commit("source: {sign: every-commit}\n", "ada", "fleet.yaml")
     assert f"{path}:1:1: is a link" in listed.refused("LockedOut").message
     assert any(f"{path}:1:1: is a link" in said for said in mistakes(listed))
+
+
+@pytest.mark.parametrize(
+    ("path", "said"),
+    [
+        ("keys", "keys:1:1: is a file"),
+        ("keys/openpgp", "keys/openpgp:1:1: is a file"),
+        (f"{ALLOWED}/ada", f"{ALLOWED}/ada:1:1: is in a folder"),
+        (f"{REVOKED}/eve", f"{REVOKED}/eve:1:1: is in a folder"),
+    ],
+)
+def test_a_file_in_the_place_of_a_folder_is_no_list(listed: Story, path: str, said: str) -> None:
+    place = listed.remote.work / path
+    if path == "keys":
+        shutil.rmtree(place)
+    elif path.startswith(ALLOWED):
+        place.parent.unlink()
+    place.parent.mkdir(exist_ok=True)
+    place.write_text(listed.people.allowed("ada"))
+    listed.commit("source: {sign: every-commit}\n", "ada", "fleet.yaml")
+    assert said in listed.refused("LockedOut").message
+    assert any(each.startswith(said) for each in mistakes(listed))
 
 
 @pytest.mark.parametrize("text", ["", "hello\n"], ids=["empty", "words"])

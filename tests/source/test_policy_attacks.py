@@ -1,6 +1,7 @@
 """What somebody who may push, or a mistake in keys/, could do to the policy; and what only looks like a verdict."""
 
 import os
+import subprocess
 import time
 from pathlib import Path
 
@@ -8,10 +9,10 @@ import pygit2
 import pytest
 
 from gitops.errors import ProcessError
-from gitops.source import Access, follow
+from gitops.source import Access
 from gitops.source.clone.deploying import DeployingClone
 from gitops.source.clone.remote import redact
-from gitops.source.trust import signatures
+from gitops.source.trust import ssh
 from gitops.source.trust.signatures import Trust
 from tests.kit.people import People
 from tests.kit.trust import TAGS, Story, following
@@ -45,7 +46,7 @@ def test_a_program_that_did_not_end_by_itself_gave_no_verdict(
     program.write_text(f"#!/bin/sh\n{end}\n")
     program.chmod(0o755)
     monkeypatch.setenv("PATH", f"{program.parent}:{os.environ['PATH']}")
-    monkeypatch.setattr(signatures, "TIMEOUT", 2.0)
+    monkeypatch.setattr(ssh, "TIMEOUT", 2.0)
     with pytest.raises(ProcessError):
         head.source.poll()
     monkeypatch.undo()
@@ -55,9 +56,9 @@ def test_a_program_that_did_not_end_by_itself_gave_no_verdict(
 def test_a_refusal_is_asked_again_after_a_while(head: Story, monkeypatch: pytest.MonkeyPatch) -> None:
     head.commit("good", "ada")
     now = time.time()
-    monkeypatch.setattr(follow.time, "time", lambda: now - 10 * 86400)
+    monkeypatch.setattr(time, "time", lambda: now - 10 * 86400)
     assert head.refused("FutureDate").hint.startswith("set the clock")
-    monkeypatch.setattr(follow.time, "time", lambda: now)
+    monkeypatch.setattr(time, "time", lambda: now)
     assert head.source.poll().signers == ("ada",)
 
 
@@ -119,3 +120,16 @@ def test_a_giant_commit_is_refused_before_it_is_read(head: Story) -> None:
 def test_no_part_of_a_password_is_shown() -> None:
     assert redact("https://bot:pa@ss@host/f.git") == "https://host/f.git"
     assert redact("https://host/f.git?private_token=abc is away") == "https://host/f.git is away"
+
+
+def test_a_date_before_1970_is_refused(head: Story) -> None:
+    """Archives, file systems and firmware have none; Git's parser takes a minus."""
+    raw = b"tree %s\nparent %s\n" % tuple(
+        head.remote.git("rev-parse", name).encode() for name in ("HEAD^{tree}", "HEAD")
+    )
+    raw += b"author a <a@b> 0 +0000\ncommitter a <a@b> -5 +0000\n\nold\n"
+    command = ["ssh-keygen", "-q", "-Y", "sign", "-n", "git", "-f", str(head.people.key("ada"))]
+    signature = subprocess.run(command, input=raw, capture_output=True, check=True).stdout.rstrip(b"\n")
+    signed = raw.replace(b"\n\n", b"\ngpgsig " + signature.replace(b"\n", b"\n ") + b"\n\n", 1)
+    head.push_object("commit", signed, "refs/heads/main")
+    assert "before 1970" in head.refused("BadObject").message

@@ -2,6 +2,7 @@
 deploys."""
 
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 import pygit2
@@ -127,6 +128,35 @@ def rename(story: Story, raw: bytes, name: str) -> None:
     story.remote.git("update-ref", f"refs/tags/{name}", done.stdout.decode().strip())
 
 
+OUT = {
+    "expired": lambda people: (people.allowed("eve", options='valid-before="20200101"'), "", "ExpiredKey"),
+    "revoked": lambda people: (people.allowed("eve"), people.public("eve"), "RevokedKey"),
+}
+
+
+@pytest.mark.parametrize("how", OUT.values(), ids=OUT)
+def test_a_flood_of_tags_by_a_key_that_counts_no_more_hides_no_release(
+    tmp_path: Path, people: People, how: Callable[[People], tuple[str, str, str]]
+) -> None:
+    """Twenty refused tags of listed people end a pass: somebody who was taken out is none of them."""
+    story = Story(tmp_path, people)
+    line, revoked, why = how(people)
+    story.first.write_text(people.allowed("ada") + line)
+    if revoked:
+        (story.remote.work / "keys").mkdir()
+        (story.remote.work / "keys/allowed_signers").write_text(people.allowed("ada") + line)
+        (story.remote.work / "keys/revoked_keys").write_text(f"{revoked}\n")
+    story.commit('source: {tags: "v*", sign: tag}\n', path="fleet.yaml")
+    story.tag("v1.0.0")
+    story.deploy()
+    story.commit("good", "ada")
+    story.tag("v1.1.0")
+    for number in range(25):
+        story.tag(f"v9.0.{number}", "eve")
+    assert story.source.poll().ref == "v1.1.0"
+    assert why in alarms(story.source).values()
+
+
 def test_a_moved_old_tag_is_an_alarm_and_the_next_release_deploys(tags: Story) -> None:
     tags.commit("two")
     tags.tag("v1.1.0")
@@ -139,7 +169,7 @@ def test_a_moved_old_tag_is_an_alarm_and_the_next_release_deploys(tags: Story) -
     assert list(alarms(tags.source).values()) == ["MovedTag"]
 
 
-@pytest.mark.parametrize("by", ["", "eve"])
+@pytest.mark.parametrize("by", ["", "eve", "ben", "ada"])
 def test_junk_approvals_take_no_place_away(tmp_path: Path, people: People, by: str) -> None:
     story = Story(tmp_path, people)
     story.commit('source: {tags: "v*", sign: tag, threshold: 2}\n', path="fleet.yaml")
@@ -157,7 +187,8 @@ def test_junk_approvals_take_no_place_away(tmp_path: Path, people: People, by: s
     story.refused("ThresholdNotMet")
     story.tag("approved/v1.0.0/ben", "ben", at="v1.0.0^{}")
     assert story.source.poll().signers == ("ada", "ben")
-    assert {"UnknownKey" if by else "Unsigned"} <= set(alarms(story.source).values())
+    why = {"": "Unsigned", "eve": "UnknownKey"}.get(by, "BadSignature")
+    assert {why} <= set(alarms(story.source).values())
 
 
 def test_an_approval_that_cannot_be_parsed_is_passed_over(tmp_path: Path, people: People) -> None:

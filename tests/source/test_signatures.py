@@ -60,6 +60,33 @@ def test_a_key_of_several_names_signs_by_the_first_of_them(crowd: People) -> Non
     assert names(ssh(crowd, "ada"), Trust(line)) == ("ada@x", "ada@y")
 
 
+KINDS = {"rsa": ["-t", "rsa"], "ecdsa": ["-t", "ecdsa"], "p384": ["-t", "ecdsa", "-b", "384"]}
+KINDS |= {"p521": ["-t", "ecdsa", "-b", "521"], "ed25519": ["-t", "ed25519"]}
+
+
+@pytest.mark.parametrize("kind", KINDS.values(), ids=KINDS)
+def test_keys_of_every_kind_sign_by_themselves_and_by_certificate(tmp_path: Path, kind: list[str]) -> None:
+    people = People(tmp_path / "people")
+    for name in ("key", "ca"):
+        subprocess.run(["ssh-keygen", "-q", *kind, "-N", "", "-f", people.key(name)], check=True)
+    signed = ssh(people, "key")
+    assert signer(signed, trusting(people, "key")) == "key"
+    assert refused(replace(signed, payload=WORDS + b"!"), trusting(people, "key")).reason == "BadSignature"
+    listed = Trust(people.authority("*@example.org").encode())
+    assert signer(ssh(people, people.certified("key", "ada@example.org")), listed) == "ada@example.org"
+
+
+@pytest.mark.parametrize("how", ["junk", "revoked", "expired"])
+def test_what_cannot_count_costs_no_program(crowd: People, monkeypatch: pytest.MonkeyPatch, how: str) -> None:
+    signed, options = ssh(crowd, "ada"), 'namespaces="git"'
+    signed = replace(signed, payload=b"other words") if how == "junk" else signed
+    options = 'valid-before="20200101"' if how == "expired" else options
+    revoked = f"{crowd.public('ada')} ada\n".encode() if how == "revoked" else b""
+    monkeypatch.setattr("gitops.source.trust.ssh.run", None)
+    names_ = {"junk": "BadSignature", "revoked": "RevokedKey", "expired": "ExpiredKey"}
+    assert refused(signed, trusting(crowd, "ada", options=options, revoked=revoked)).reason == names_[how]
+
+
 @pytest.mark.parametrize("nobody", [b"", b"\n  \n", b"# ada ssh-ed25519 AAAA\n"])
 def test_where_nobody_is_listed_nobody_signs(crowd: People, nobody: bytes) -> None:
     said = refused(ssh(crowd, "ada"), Trust(nobody))

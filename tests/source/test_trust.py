@@ -372,6 +372,14 @@ def header(name: bytes, value: bytes) -> bytes:
 MERGED = header(b"mergetag", b"object 3\ntag v1\n\nwords\n" + PGP)
 
 
+@pytest.mark.parametrize("place", [5, 20, 40])
+def test_a_nul_among_the_headers_is_damage(place: int) -> None:
+    """Some readers end there, and others go on."""
+    raw = TOP[:place] + b"\0" + TOP[place:] + b"\n\nwords\n"
+    assert reason_of(loose("commit", raw), of=read)[0] is Reason.bad_object
+    assert read(loose("commit", TOP + b"\n\nwor\0ds\n")).payload.endswith(b"wor\0ds\n")
+
+
 @pytest.mark.parametrize("name", [b"gpgsig", b"gpgsig-sha256"])
 @pytest.mark.parametrize("value", [SSH, PGP])
 @pytest.mark.parametrize(("before", "after"), [(b"", b""), (MERGED, b""), (b"", MERGED), (b"", b"\nencoding x")])

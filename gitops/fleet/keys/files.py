@@ -79,6 +79,10 @@ def misplaced(tree: Tree) -> Iterator[Problem]:
         within = path in ("keys", ALLOWED, REVOKED, OPENPGP.rstrip("/")) or path.startswith(OPENPGP)
         if entry.mode == LINK and within:
             yield Problem(path, 1, 1, "is a link: nobody would be listed by it", "write the file itself")
+        elif path in ("keys", OPENPGP.rstrip("/")):
+            yield Problem(path, 1, 1, "is a file: nobody would be listed by it", "make it a folder")
+        elif path.startswith((f"{ALLOWED}/", f"{REVOKED}/")):
+            yield Problem(path, 1, 1, "is in a folder with the name of a list: nobody reads it", "write one file")
         elif path.startswith(OPENPGP) and path.endswith(_OTHER_NAMES):
             hint = f"export it with `gpg --armor --export` as {PurePath(path).with_suffix('.asc')}"
             yield Problem(path, 1, 1, "is not read: OpenPGP keys are NAME.asc", hint)

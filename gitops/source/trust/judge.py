@@ -57,6 +57,9 @@ class Judge:
             hint = f"set the clock, and commit again; {STAYS}"
             again = revision.time - AHEAD
             raise SourceError(f"{revision} is dated in the future", hint=hint, reason=Reason.future_date, again=again)
+        if revision.time < 0:  # archives, file systems and firmware have no such date
+            hint = f"set the clock, and commit again; {STAYS}"
+            raise SourceError(f"{revision} is dated before 1970", hint=hint, reason=Reason.bad_object)
         self._ask_first(named)
         tree = self.clone.files(named.commit)
         new = load_policy(tree)

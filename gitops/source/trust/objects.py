@@ -53,6 +53,8 @@ def read(data: bytes) -> Signed:
         raise SourceError("that is neither a commit nor a tag", hint=STAYS, reason=Reason.bad_object)
     identity = hashlib.sha1(data, usedforsecurity=False).hexdigest()
     top, _, body = raw.partition(b"\n\n")
+    if b"\0" in top:  # where some readers end, and others go on (git-fsck(1), nulInHeader)
+        raise SourceError(f"{kind} {identity} has a NUL in its headers", hint=STAYS, reason=Reason.bad_object)
     # A header goes on in lines that begin with a space (gitformat-signature).
     fields = re.findall(rb"^(\S+) ?(.*(?:\n .*)*)", top, re.MULTILINE)
     inside = [value.replace(b"\n ", b"\n") for name, value in fields if name in SIGNATURES]

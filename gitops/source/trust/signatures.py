@@ -5,6 +5,7 @@ files. Out: the principals' names. A key must be valid now (or `at` a time), not
 """
 
 import re
+import time
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from gitops.fleet.keys.files import Keys
 from gitops.fleet.keys.listed import Line, groups, lines, one_person
 from gitops.fleet.keys.proof import KRL, Proof
 from gitops.model import Tree
-from gitops.source.trust import openpgp, ssh, sshsig
+from gitops.source.trust import openpgp, quick, ssh, sshsig
 from gitops.source.trust.objects import Signed
 
 SSH, PGP = b"-----BEGIN SSH SIGNATURE-----", b"-----BEGIN PGP "
@@ -86,6 +87,14 @@ class Trust:
             return bool(self.openpgp)
         claim = sshsig.read(signed.signature)
         return claim is not None and bool(claim.lines(self.lines()))
+
+    def doubts(self, signed: Signed) -> bool:
+        """Whether it is sure, and costs nothing to say, that it does not count."""
+        claim = sshsig.read(signed.signature) if signed.signature.startswith(SSH) else None
+        if claim is None:
+            return False
+        lines = claim.lines(self.lines())
+        return not claim.whole or quick.doubt(claim, signed.payload, lines, self.revoked, time.time()) is not None
 
     def also(self, signed: Signed) -> set[str]:
         """Names under which the key of its certificate is listed by itself: limits hold for them, too."""

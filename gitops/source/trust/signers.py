@@ -19,7 +19,7 @@ from gitops.model import Entry, Policy, Revision, Sign
 from gitops.source.clone.commits import Clone
 from gitops.source.trust.objects import Signed, loose, read
 from gitops.source.trust.rules import changed_paths, check_limits, check_rules, check_threshold
-from gitops.source.trust.signatures import Trust, mark, names
+from gitops.source.trust.signatures import PGP, SSH, Trust, mark, names
 
 MAX_CHAIN = 1000
 """Commits of one step with `every-commit`."""
@@ -224,17 +224,25 @@ class _Question:
 
     def _worth_asking(self, refused: list[SourceError]) -> Iterator[Signed]:
         """The approvals whose key may be listed, so that a flood of others takes no place away from them."""
-        left = MAX_APPROVALS
+        left = {True: MAX_APPROVALS, False: MAX_APPROVALS}
         for tag in self.named.approvals:
-            if tag.signature and self.trust.knows(tag):
-                left -= 1
-                if left >= 0:
+            if tag.signature and self.trust.knows(tag) and not self.trust.doubts(tag):
+                # Nothing is said of OpenPGP's without gpg: junk of that kind takes places of its kind alone.
+                kind = tag.signature.startswith(SSH)
+                left[kind] -= 1
+                if left[kind] >= 0:
                     yield tag
             else:
-                try:
-                    names(tag, self.trust)  # no program is asked about what nobody on the list can have signed
-                except SourceError as error:
-                    refused.append(error)
+                refused.append(self._of_nobody(tag))
+
+    def _of_nobody(self, tag: Signed) -> SourceError:
+        """Why an approval does not count that nobody on the list can have signed; no program is asked."""
+        if not tag.signature.startswith(PGP):
+            try:
+                names(tag, self.trust)
+            except SourceError as error:
+                return error
+        return SourceError(f"{tag.name} is signed by an unknown key", hint=STAYS, reason=Reason.unknown_key)
 
     def _chain(self) -> list[Names]:
         """Who signed each commit of the chain, each within their rules and limits."""

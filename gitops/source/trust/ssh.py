@@ -16,7 +16,7 @@ from pathlib import Path
 from gitops.errors import STAYS, ProcessError, Reason, SourceError
 from gitops.fleet.keys.listed import lines
 from gitops.process import run
-from gitops.source.trust import sshsig
+from gitops.source.trust import quick, sshsig
 from gitops.source.trust.objects import Signed
 from gitops.source.trust.sshsig import Certificate, Claim
 
@@ -44,8 +44,22 @@ def check(signed: Signed, listed: Listed, at: int | None) -> tuple[str, ...]:
     claim = sshsig.read(signed.signature)
     if claim is None or not claim.whole:
         raise bad(signed.name, "it is damaged")
+    _check_quickly(signed, listed, claim, at)
     with tempfile.TemporaryDirectory(prefix="toweros-") as folder:
         return _Question(Path(folder), signed, listed, claim, at).principals()
+
+
+def _check_quickly(signed: Signed, listed: Listed, claim: Claim, at: int | None) -> None:
+    """Raises SourceError for what needs no program to be refused."""
+    now = time.time() if at is None else at
+    reason = quick.doubt(claim, signed.payload, claim.lines(lines(listed.allowed)), listed.revoked, now)
+    if reason is Reason.bad_signature:
+        raise bad(signed.name)
+    if reason is Reason.expired_key:
+        why = f"a key that {listed.place} does not allow now (expired, or not valid yet)"
+        raise refusal(signed.name, listed.place, reason, why)
+    if reason is Reason.revoked_key:
+        raise refusal(signed.name, listed.place, reason, "a revoked key")
 
 
 def refusal(name: str, place: str, reason: Reason, why: str, again: float | None = None) -> SourceError:

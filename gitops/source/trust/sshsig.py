@@ -68,6 +68,8 @@ class Claim:
     certificate: Certificate | None = None
     present: bool | None = None
     whole: bool = False
+    rest: tuple[bytes, ...] = ()
+    """Namespace, reserved bytes, digest, and the signature itself."""
 
     @property
     def untouched(self) -> bool:
@@ -99,9 +101,9 @@ def read(signature: bytes) -> Claim | None:
     except (binascii.Error, ValueError):
         return None
     try:
-        _namespace, _reserved, digest, proof = (data.string() for _ in range(4))
+        rest = tuple(data.string() for _ in range(4))
         data.end()
-        return replace(said, present=_present(proof), whole=digest in DIGESTS)
+        return replace(said, present=_present(rest[3]), whole=rest[2] in DIGESTS, rest=rest)
     except ValueError:
         return said
 
@@ -136,7 +138,7 @@ def claim(blob: bytes) -> Claim:
     if not fields:
         raise ValueError(kind)
     full = plain + "@openssh.com" * plain.startswith("sk-")
-    key = b"".join(len(each).to_bytes(4) + each for each in (full.encode(), *fields))
+    key = b"".join(map(string, (full.encode(), *fields)))
     return Claim(blob, key, _certificate(reader))
 
 
@@ -153,6 +155,23 @@ def _certificate(reader: "_Reader") -> Certificate:
     authority, signature = reader.string(), reader.string()
     algorithm = _Reader(signature).string()
     return Certificate(kind, key_id, principals, after, before, options, extensions, authority, algorithm)
+
+
+def string(data: bytes) -> bytes:
+    """As RFC 4251 writes one."""
+    return len(data).to_bytes(4) + data
+
+
+def strings(data: bytes) -> list[bytes]:
+    """All of them; what is left over is none. Raises ValueError where none begins."""
+    reader, found = _Reader(data), list[bytes]()
+    while True:
+        try:
+            found.append(reader.string())
+        except ValueError:
+            if not found:
+                raise
+            return found
 
 
 class _Reader:
