@@ -12,8 +12,8 @@ from gitops.errors import ProcessError
 from gitops.source import Access
 from gitops.source.clone.deploying import DeployingClone
 from gitops.source.clone.remote import redact
-from gitops.source.trust import ssh
 from gitops.source.trust.signatures import Trust
+from gitops.source.trust.ssh import keygen
 from tests.kit.people import People
 from tests.kit.trust import TAGS, Story, following
 from tests.simulators.https import TOKEN, GitHttps
@@ -46,7 +46,7 @@ def test_a_program_that_did_not_end_by_itself_gave_no_verdict(
     program.write_text(f"#!/bin/sh\n{end}\n")
     program.chmod(0o755)
     monkeypatch.setenv("PATH", f"{program.parent}:{os.environ['PATH']}")
-    monkeypatch.setattr(ssh, "TIMEOUT", 2.0)
+    monkeypatch.setattr(keygen, "TIMEOUT", 2.0)
     with pytest.raises(ProcessError):
         head.source.poll()
     monkeypatch.undo()

@@ -82,7 +82,7 @@ def test_what_cannot_count_costs_no_program(crowd: People, monkeypatch: pytest.M
     signed = replace(signed, payload=b"other words") if how == "junk" else signed
     options = 'valid-before="20200101"' if how == "expired" else options
     revoked = f"{crowd.public('ada')} ada\n".encode() if how == "revoked" else b""
-    monkeypatch.setattr("gitops.source.trust.ssh.run", None)
+    monkeypatch.setattr("gitops.source.trust.ssh.keygen.run", None)
     names_ = {"junk": "BadSignature", "revoked": "RevokedKey", "expired": "ExpiredKey"}
     assert refused(signed, trusting(crowd, "ada", options=options, revoked=revoked)).reason == names_[how]
 

@@ -11,9 +11,9 @@ from gitops.errors import Reason, SourceError
 from gitops.fleet import key_mistakes
 from gitops.fleet.keys.listed import lines
 from gitops.source import FolderTree
-from gitops.source.trust import sshsig
 from gitops.source.trust.objects import Signed
 from gitops.source.trust.signatures import Trust, names
+from gitops.source.trust.ssh import sshsig
 from tests.kit.people import People
 from tests.kit.trust import Story
 

@@ -14,8 +14,9 @@ from gitops.fleet.keys.files import Keys
 from gitops.fleet.keys.listed import Line, groups, lines, one_person
 from gitops.fleet.keys.proof import KRL, Proof
 from gitops.model import Tree
-from gitops.source.trust import openpgp, quick, ssh, sshsig
+from gitops.source.trust import openpgp
 from gitops.source.trust.objects import Signed
+from gitops.source.trust.ssh import keygen, quick, sshsig
 
 SSH, PGP = b"-----BEGIN SSH SIGNATURE-----", b"-----BEGIN PGP "
 
@@ -178,10 +179,10 @@ def names(signed: Signed, trust: Trust, at: int | None = None) -> tuple[str, ...
     if signed.signature.startswith(PGP):
         return openpgp.check(name, signed.signature, signed.payload, trust.openpgp, at)
     if sshsig.read(signed.signature) is None:
-        raise ssh.bad(name, "it is damaged")
+        raise keygen.bad(name, "it is damaged")
     if not trust.knows(signed):
-        raise ssh.refusal(name, trust.place, Reason.unknown_key, "an unknown key")
-    return ssh.check(signed, ssh.Listed(trust.ssh, trust.revoked, trust.place), at)
+        raise keygen.refusal(name, trust.place, Reason.unknown_key, "an unknown key")
+    return keygen.check(signed, keygen.Listed(trust.ssh, trust.revoked, trust.place), at)
 
 
 def _check_armour(signed: Signed) -> None:
@@ -198,9 +199,9 @@ def _check_armour(signed: Signed) -> None:
         message = f"{signed.name} has more than one signature"
         raise SourceError(message, hint=STAYS, reason=Reason.several_signatures)
     if len(signature) > MAX_SIGNATURE:
-        raise ssh.bad(signed.name, f"it has more than {MAX_SIGNATURE >> 10} KiB")
+        raise keygen.bad(signed.name, f"it has more than {MAX_SIGNATURE >> 10} KiB")
     if not _ARMOUR.fullmatch(signature):
-        raise ssh.bad(signed.name, "it is cut off, or something follows it")
+        raise keygen.bad(signed.name, "it is cut off, or something follows it")
 
 
 def mark(signed: Signed) -> str:

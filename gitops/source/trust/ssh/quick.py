@@ -23,7 +23,7 @@ from cryptography.hazmat.primitives.serialization import SSHCertificate, load_ss
 
 from gitops.errors import Reason
 from gitops.fleet.keys.listed import Line, lines
-from gitops.source.trust.sshsig import Claim, string, strings
+from gitops.source.trust.ssh.sshsig import Claim, string, strings
 
 SLACK = 2 * 86400
 """Seconds by which a date must be over: time zones are ssh-keygen's affair."""

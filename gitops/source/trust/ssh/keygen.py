@@ -16,9 +16,9 @@ from pathlib import Path
 from gitops.errors import STAYS, ProcessError, Reason, SourceError
 from gitops.fleet.keys.listed import lines
 from gitops.process import run
-from gitops.source.trust import quick, sshsig
 from gitops.source.trust.objects import Signed
-from gitops.source.trust.sshsig import Certificate, Claim
+from gitops.source.trust.ssh import quick, sshsig
+from gitops.source.trust.ssh.sshsig import Certificate, Claim
 
 NAMESPACE = "git"
 TIMEOUT = 30.0
