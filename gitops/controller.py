@@ -39,6 +39,7 @@ from gitops.workflows.making.making import Making
 from gitops.workflows.making.patience import MAX_PAUSE, Patience
 from gitops.workflows.offer import Offer
 from gitops.workflows.provenance.witness import Witness
+from gitops.workflows.record.recorder import Recorder
 from gitops.workflows.reviews.rounds import Reviews
 from gitops.workflows.safekeeping import ahead
 from gitops.workflows.security.advisories import Advisories
@@ -60,6 +61,7 @@ class Controller:
         self._source = GitSource.of(settings, store.paths.source, self._memory)
         self._builder = builder or builder_of(settings, store)
         self._journal = Journal(store)
+        self._recorder = Recorder(settings, store, self._journal)
         self._signer = Signer.open(settings.keys, store)
         self._offer = Offer(store, self._signer, self._journal)
         self._sweeper = Sweeper(store, self._builder, self._journal, settings.grace)
@@ -97,7 +99,7 @@ class Controller:
         """
         try:
             done = self._pass()
-            self._journal.succeeded(done, self._source.alarms)
+            self._journal.succeeded(done, (*self._source.alarms, *self._recorder.alarms))
             return done
         except Exception as caught:
             error = readable(caught)
@@ -120,10 +122,12 @@ class Controller:
             self._offer.set_aside(fleet, {})
         layers = 0 if todo.empty else self._make(fleet, todo, watch)
         self._source.mark_deployed(revision)
+        self._recorder.write(revision, fleet)
         with watch.stage("publish"):
             published, held = self._offer.renew(fleet, revision, todo.removed)
         self._store.save_planned(revision, fleet)
         self._sweeper.sweep(fleet)
+        self._recorder.send()
         warnings = ahead.warnings(self._store, revision, self._settings.epoch) + self._offer.warnings()
         return Pass(revision, todo, published, held, layers, watch.seconds, warnings)
 
@@ -131,9 +135,11 @@ class Controller:
         """What Git says now, as far as the policy believes it."""
         self._accepted = None
         self._memory.take_over()
-        self._accepted = self._source.poll()
-        self._journal.alarms(self._source.alarms)
-        return self._accepted
+        accepted = self._source.poll()
+        self._recorder.agree(accepted, self._source.holds)
+        self._accepted = accepted
+        self._journal.alarms((*self._source.alarms, *self._recorder.alarms))
+        return accepted
 
     def _load(self, revision: Revision) -> Fleet:
         """The fleet at a revision; read again only when the commit is another one."""

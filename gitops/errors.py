@@ -89,6 +89,10 @@ class Reason(StrEnum):
     bad_certificate = "BadCertificate"
     other_host = "OtherHost"
     unfit_remote = "UnfitRemote"
+    replayed = "Replayed"
+    record_withheld = "RecordWithheld"
+    record_forked = "RecordForked"
+    record_damaged = "RecordDamaged"
 
 
 STAYS = "the last good state stays"

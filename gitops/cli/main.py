@@ -21,7 +21,7 @@ from gitops import __version__
 from gitops.cli.output import printable, talk
 from gitops.errors import TowerosError
 
-NOT_VERBS = {"main", "output", "context", "firmware", "hosts", "passphrase", "tokens"}
+NOT_VERBS = {"main", "output", "context", "deployments", "firmware", "hosts", "passphrase", "tokens"}
 VERSION = ("--version", "-V")
 INTERRUPTED = 130
 

@@ -47,6 +47,8 @@ class Happened(StrEnum):
     """Security updates were offered: on the branch, as a pull request, or by a tag."""
     WITHHELD = "Withheld"
     """Security updates failed, and are not offered again until something new comes."""
+    RECORD = "Record"
+    """The record of deployments is not, or is again, what the remote has."""
     FEED = "Feed"
     """A feed of advisories is not believed, or is again."""
 

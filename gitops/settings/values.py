@@ -55,6 +55,8 @@ class Settings(BaseModel):
     ssh_known_hosts: Path | None = None
     git_token_file: Path | None = None
     """For https:// remotes: the file that holds the token. Read at each use."""
+    record_push: bool = True
+    """Send the record of deployments to the remote, where it takes it."""
     poll: int = Field(default=30, ge=1)
     """Seconds between two looks at the Git remote."""
     epoch: int = Field(default=0, ge=0, lt=1 << 31)

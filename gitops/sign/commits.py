@@ -39,6 +39,8 @@ TIMEOUT = 30.0
 class CommitKey:
     """One key file; `held`: it names a key in a token. `new`: it was made just now, so that nobody knows it yet."""
 
+    name, principal = NAME, PRINCIPAL
+
     def __init__(self, path: Path, public: str, *, new: bool = False, held: bool = False) -> None:
         self._path, self._public, self._held, self.new = path, public, held, new
 
@@ -49,7 +51,7 @@ class CommitKey:
         Raises:
             SignError: there is no keys folder; others may read the key; it is none.
         """
-        path = folder / NAME
+        path = folder / cls.name
         if not folder.is_dir():
             raise SignError(f"{folder}: there is no such folder", hint="run `toweros keys init`")
         new = not path.is_file()
@@ -76,7 +78,7 @@ class CommitKey:
     @classmethod
     def rotated(cls, folder: Path, held: HeldEd25519 | None = None) -> Self:
         """A new key, which may lie in a token. The one before signs nothing any more."""
-        path = folder / NAME
+        path = folder / cls.name
         if held:
             keys.write(path, held.text)
         else:
@@ -86,7 +88,7 @@ class CommitKey:
     @property
     def allowed(self) -> str:
         """The line for the fleet repo's keys/allowed_signers."""
-        return f'{PRINCIPAL} namespaces="{NAMESPACE}" {self._public}'
+        return f'{self.principal} namespaces="{NAMESPACE}" {self._public}'
 
 
 def _public(path: Path) -> str:

@@ -41,6 +41,12 @@ SECURITY = "security"
 """The key of the controller's own commits (`gitops.sign.commits`)."""
 SSH_CA = "ssh-ca"
 """What vouches for the SSH host keys of boxes (`gitops.sign.ssh`)."""
+SSH_KEYS = {
+    SECURITY: "no: remove it, and list the new one in keys/allowed_signers",
+    SSH_CA: "yes: else people need another line in known_hosts (`toweros keys ssh-ca`)",
+    "record": "no: rotate it when lost, and put its line (`toweros keys record`) into record.old.pub",
+}
+"""Those that are made when they are first needed, and what to do when one is lost."""
 PUBLIC = ("root.json", *(f"{name}.crt" for name in certificates.NAMES))
 """What the fleet repo's keys/ holds, with `BUILDER` where there is a builder's key."""
 BUILDER = "builder.json"
@@ -223,12 +229,8 @@ def status(folder: Path, now: datetime) -> list[KeyStatus]:
     for role in tuf.ONLINE:
         rows.append(_row(role, "Ed25519, online", folder / f"{role}.pem", None, now, "no: rotate it when lost"))
     rows.append(_row("builder", "Ed25519, online", folder / "builder.pem", None, now, BUILDER_BACKUP))
-    if (folder / SECURITY).is_file():
-        kept = "no: remove it, and list the new one in keys/allowed_signers"
-        rows.append(_row(SECURITY, "Ed25519, SSH", folder / SECURITY, None, now, kept))
-    if (folder / SSH_CA).is_file():
-        kept = "yes: else people need another line in known_hosts (`toweros keys ssh-ca`)"
-        rows.append(_row(SSH_CA, "Ed25519, SSH", folder / SSH_CA, None, now, kept))
+    there = [name for name in SSH_KEYS if (folder / name).is_file()]
+    rows += [_row(name, "Ed25519, SSH", folder / name, None, now, SSH_KEYS[name]) for name in there]
     for name in (*certificates.NAMES, *(path.stem for path in sorted(folder.glob("*.old*.crt")))):
         rows += _certificate_rows(folder, name, now)
     return [_in_token(row) for row in rows]

@@ -155,6 +155,10 @@ class GitSource:
         tag = self._clone.tag_id(revision.ref) if revision.tagged else ""
         self._memory.save(before.after(revision, policy, policy_state(policy, tree.entries()), tag))
 
+    def holds(self, commit: str, other: str) -> bool:
+        """Whether `other` is in the history of a commit that was accepted, or is it."""
+        return commit == other or self._clone.descends(commit, other)
+
     def tree(self, revision: Revision) -> GitTree:
         """The revision's files.
 

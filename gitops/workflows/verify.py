@@ -7,6 +7,7 @@ Rules: nothing that the controller remembers is believed, and no link is skipped
     tuf        python-tuf's client takes the box's targets, beginning with our root
     git        the commit, and the release tag if one deployed it, are whole and signed by whom the statement names
     statement  the signed targets bind that revision and these signers to this release
+    record     the record of deployments says that it was deployed (where there is one)
     release    the document is the one that the targets name
     uki        signed for Secure Boot; kernel, initrd and arguments are the release's
     addon      signed for Secure Boot; names this release and this box
@@ -66,6 +67,8 @@ class Believed:
     certificate: Path
     people: Trust
     builders: Builders | None = None
+    recorded: Callable[[str, int], tuple[Finding, ...]] = lambda *_: ()
+    """What the record of deployments says of a revision and its sequence; nothing: it is not asked."""
 
     @classmethod
     def of_folder(cls, folder: Path, people: Trust | None = None) -> "Believed":
@@ -103,11 +106,11 @@ class Verification:
         box = self._box(name.removeprefix("sha256:"))
         self._found = []
         targets = self._try("tuf", lambda: self._targets(box)) or {}
-        stated = (
-            self._try("statement", lambda: Statement.parse(targets["release.json"].custom or {})) if targets else None
-        )
+        custom = targets["release.json"].custom if targets else None
+        stated = self._try("statement", lambda: Statement.parse(custom or {})) if targets else None
         if stated:
             self._try("git", lambda: self._git(stated))
+            self._try("record", lambda: self._found.extend(self._believed.recorded(stated.revision, stated.sequence)))
             release = self._try("release", lambda: self._release(box, targets["release.json"], stated))
             if release:
                 self._try("uki", lambda: self._uki(release, targets["uki.efi"]))

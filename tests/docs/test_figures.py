@@ -33,7 +33,7 @@ def test_every_setting_is_described_and_the_other_way_round() -> None:
 def test_every_default_is_the_code_s() -> None:
     written, defaults = described(SETTINGS), Settings.model_construct()
     values = {name: getattr(defaults, name) for name in written}
-    assert written == {name: "" if value in (None, ()) else str(value) for name, value in values.items()}
+    assert written == {name: "" if value in (None, ()) else _toml(value) for name, value in values.items()}
 
 
 def test_every_variable_of_the_environment_exists() -> None:
@@ -75,3 +75,7 @@ def test_every_link_and_every_path_of_this_project_leads_somewhere() -> None:
             continue  # a decision speaks of the tree that it was taken in
         lost += [f"{page}: {path}" for path in paths if not (CHECKOUT / path).exists() and "NAME" not in path]
     assert lost == []
+
+
+def _toml(value: object) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)

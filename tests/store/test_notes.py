@@ -14,6 +14,7 @@ from gitops.store.database import upsert
 from gitops.store.notes import documents
 from gitops.store.notes.box_keys import Asking, BoxDisk, BoxKeys, Enrolled, HostCertificate, TakenDbx
 from gitops.store.notes.documents import NAMES, name_of
+from gitops.store.notes.record import RecordEntry, RecordTip
 from gitops.store.notes.restored import RightClock, VersionFloor
 from gitops.store.tables import notes
 
@@ -173,6 +174,8 @@ DOCUMENTS: dict[Any, tuple[str, Any, Any]] = {
     ),
     TakenDbx: ("demo-1", TakenDbx(A), {"digest": A}),
     BoxDisk: ("demo-1", BoxDisk(9, 5, True, A), {"toweros": 9, "esp": 5, "made": True, "back": A}),
+    RecordEntry: ("00000001", RecordEntry("tree\n"), {"commit": "tree\n"}),
+    RecordTip: ("", RecordTip(1, "c", "no"), {"entries": 1, "sent": "c", "told": "no"}),
     documents.AssembledFiles: (A, documents.AssembledFiles({"kernel": BlobRef(B, 2)}), {"kernel": [B, 2]}),
     documents.SignedBootFile: (f"{A}:{B[:16]}", documents.SignedBootFile(B), {"sha256": B}),
     documents.LayerInventories: (A, documents.LayerInventories({B: BlobRef(A, 2)}), {B: [A, 2]}),

@@ -9,7 +9,7 @@ import typer
 
 from gitops.cli import context
 from gitops.cli.context import ConfigOption
-from gitops.cli.keys import firmware, hosts, tokens
+from gitops.cli.keys import deployments, firmware, hosts, tokens
 from gitops.cli.keys.passphrase import PassphraseOption, passphrase
 from gitops.cli.keys.tokens import KeyOption
 from gitops.cli.output import Output, OutputOption, emit, table, talk
@@ -28,7 +28,7 @@ from gitops.sign.tokens.held import HeldEd25519, HeldRsa
 from gitops.sign.tuf import ONLINE
 from gitops.workflows.question import deployed_point
 
-ROLES = "root, targets, snapshot, timestamp, builder, security, receipts, KEK, db or ssh-ca"
+ROLES = "root, targets, snapshot, timestamp, builder, security, receipts, KEK, db, ssh-ca or record"
 KeysArgument = Annotated[Path | None, typer.Argument(help="The keys folder (default: the setting `keys`).")]
 PublicOption = Annotated[Path | None, typer.Option("--public", help="The fleet repo's keys/: gets the public halves.")]
 
@@ -43,6 +43,7 @@ def register(app: typer.Typer) -> None:
     group.command()(renew)
     group.command()(tokens.move)
     group.command("ssh-ca")(hosts.ssh_ca)
+    group.command("record")(deployments.show)
     group.command()(make)
     group.command()(sign)
     group.command("import")(take)
@@ -131,6 +132,8 @@ def rotate(
         return talk.print("receipts rotated; the controller's next pass names the new key to boxes")
     if role == ssh.NAME:
         return hosts.rotate(place, tokens.one(key, place, HeldEd25519, role))
+    if role == deployments.NAME:
+        return deployments.rotate(place, tokens.one(key, place, HeldEd25519, role))
     if role in renewal.SIGNERS:
         return firmware.rotate(place, role, public, tokens.one(key, place, HeldRsa, role))
     if role not in ("root", *ONLINE):

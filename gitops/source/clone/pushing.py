@@ -144,19 +144,24 @@ class PushClone(Clone):
         self._send(f":{ref}", ref, expected)
 
     def _send(self, spec: str, ref: str, expected: str) -> None:
-        callbacks = _Pushing(self._access, ref, expected or ABSENT)
-        proxy = True if self._access.url.startswith("https://") else None
-        try:
-            connect(self.repository, self._access).push([spec], callbacks=callbacks, proxy=proxy)
-        except DAMAGE as error:
-            raise unreachable(self._access, error) from error
-        if callbacks.refused:
-            hint = "may the controller's key or token write there? See docs/operations.md, Security updates"
-            refused = self._access.clean(callbacks.refused)
-            raise SourceError(f"{redact(self._access.url)} does not take {ref}: {refused}", hint=hint)
+        send(self.repository, self._access, spec, ref, expected)
 
     def _write(self, kind: pygit2.enums.ObjectType, text: str) -> str:
         return str(self.repository.odb.write(int(kind), text.encode()))
+
+
+def send(repository: pygit2.Repository, access: Access, spec: str, ref: str, expected: str) -> None:
+    """Push `spec`, which moves the remote's `ref` from what we expect there. Raises as `PushClone.push`."""
+    callbacks = _Pushing(access, ref, expected or ABSENT)
+    proxy = True if access.url.startswith("https://") else None
+    try:
+        connect(repository, access).push([spec], callbacks=callbacks, proxy=proxy)
+    except DAMAGE as error:
+        raise unreachable(access, error) from error
+    if callbacks.refused:
+        hint = "may the controller's key or token write there? See docs/operations.md, Security updates"
+        refused = access.clean(callbacks.refused)
+        raise SourceError(f"{redact(access.url)} does not take {ref}: {refused}", hint=hint)
 
 
 class _Pushing(Callbacks):

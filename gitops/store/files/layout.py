@@ -8,6 +8,7 @@ repo/attestations/*.json    who built it, of what
 repo/lease-TOKEN/           metadata on its way there      id             the folder's own name, for the lease
 replaced-TIME/              what a restore took away       restoring      there while a restore is not done
 source/  review/  plan/  security/  clones of the fleet repo       .KIND-*        work in progress (`Scratch`)
+record/                     what is sent of the record of deployments
 """
 
 import contextlib
@@ -119,6 +120,11 @@ class Layout:
     def security(self) -> Path:
         """The clone in which commits of security updates are made."""
         return self.root / "security"
+
+    @property
+    def record(self) -> Path:
+        """The clone out of which the record of deployments is sent: the database has it."""
+        return self.root / "record"
 
     def build_log(self, package: str) -> Path:
         """Where the log of a package's last failed build is; `package` is its path in the fleet repo."""

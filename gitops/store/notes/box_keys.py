@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from gitops.model.room import Room
+from gitops.store.notes.record import RECORD
 
 
 @dataclass(frozen=True)
@@ -72,5 +73,5 @@ class BoxDisk:
 
 
 BOX_KEYS: Mapping[type[Any], str] = {BoxKeys: "box-keys/", Enrolled: "enrolled", HostCertificate: "ssh/",
-                                     TakenDbx: "dbx/", BoxDisk: "disk/"}  # fmt: skip
-"""Their names (`documents.NAMES`)."""
+                                     TakenDbx: "dbx/", BoxDisk: "disk/", **RECORD}  # fmt: skip
+"""Their names (`documents.NAMES`), and those of the record of deployments."""

@@ -56,6 +56,13 @@ class Notes:
         with self._lease.write() as connection:
             upsert(connection, tables.notes, {"name": name}, {"document": text})
 
+    def put_together(self, *documents: tuple[Any, str]) -> None:
+        """Keep several, each with its key (empty: it has none): all, or none."""
+        with self._lease.write() as connection:
+            for document, key in documents:
+                name = name_of(type(document), key)
+                upsert(connection, tables.notes, {"name": name}, {"document": encode(document)})
+
     def forget(self, kind: type[Any], keys: Iterable[str]) -> None:
         """Drop the documents of these keys."""
         with self._lease.write() as connection:

@@ -1,0 +1,57 @@
+"""Entries in a row: is this the record of one fleet, whole, in order, and signed by its controller? Pure.
+
+In: the bytes of commits, oldest first; the fleet, the keys that may have signed (oldest first), the entry that they
+follow. Out: the entries. Rules: the first one has number 1 and no parent; each names the one before it, by both of its
+digests; the key of an entry is never older than that of the entry before, so a key that was replaced signs nothing new.
+
+    Reader(fleet, keys).entries([raw, raw])         # SourceError (RecordDamaged) names the first that is wrong
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from gitops.source.record.entry import Entry, bad, following, read_entry
+
+MAX_ENTRIES = 50_000
+"""So many entries are read: one an hour for five years."""
+
+
+@dataclass(frozen=True)
+class Reader:
+    """Reads the record of one fleet. `keys`: 32 bytes each, oldest first."""
+
+    fleet: str
+    keys: tuple[bytes, ...]
+
+    def entries(self, raws: Iterable[bytes], after: Entry | None = None) -> list[Entry]:
+        """`after`: the entry that the first one follows; None: it begins the record.
+
+        Raises:
+            SourceError: it is not the record of this fleet.
+        """
+        found, before = list[Entry](), after
+        for raw in raws:
+            entry = read_entry(raw)
+            self._check(entry, before)
+            found.append(entry)
+            before = entry
+        return found
+
+    def _check(self, entry: Entry, before: Entry | None) -> None:
+        said = entry.statement
+        if said.fleet != self.fleet:
+            raise bad(f"entry {said.number} is of fleet {said.fleet}, not of {self.fleet}")
+        expected = following(before)
+        if said.number != expected["number"]:
+            raise bad(f"entry {said.number} stands where entry {expected['number']} belongs")
+        if said.before != expected["before"] or entry.parent != (before.id if before else ""):
+            raise bad(f"entry {said.number} does not follow the one before it")
+        oldest = self._age(before) if before else 0
+        if self._age(entry) < oldest:
+            raise bad(f"entry {said.number} is signed by a key that was replaced")
+
+    def _age(self, entry: Entry) -> int:
+        key = entry.key
+        if key not in self.keys:
+            raise bad(f"entry {entry.statement.number} is signed by another key")
+        return self.keys.index(key)
