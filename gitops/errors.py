@@ -122,7 +122,7 @@ class SourceError(TowerosError):
 
 @dataclass(frozen=True, order=True)
 class Problem:
-    """One mistake in a fleet repo: `file:line:column: what, and the fix`."""
+    """One mistake in a fleet repo: `file:line:column: what, and the fix`. Line 0: it is none of a line."""
 
     file: str
     line: int
@@ -131,7 +131,7 @@ class Problem:
     hint: str = ""
 
     def __str__(self) -> str:
-        place = f"{self.file}:{self.line}" + (f":{self.column}" if self.column else "")
+        place = ":".join([self.file, *(str(each) for each in (self.line, self.column) if each)])
         return f"{place}: {self.message}" + (f"; {self.hint}" if self.hint else "")
 
 

@@ -13,7 +13,7 @@ from gitops.cli.output import Output, OutputOption, emit, table, talk
 from gitops.errors import BuildError, FleetError, Problem
 from gitops.fleet.packages import load_packages
 from gitops.model import Package
-from gitops.source import FolderTree
+from gitops.source.working_folder import packages_in
 from gitops.workflows.security.inventories import Inventories
 
 HERE = Path()
@@ -33,7 +33,7 @@ def build(
 ) -> None:
     """Build packages (with those that they stand on) from a working folder."""
     store = context.store(config, state)
-    tree, problems = FolderTree(folder), list[Problem]()
+    tree, problems = packages_in(folder), list[Problem]()
     known = load_packages(tree, 1, "linux/amd64", problems)
     wanted = [name.rstrip("/") for name in packages] if packages else list(known)
     _check(wanted, known, problems)

@@ -14,7 +14,7 @@ from gitops.fleet import load_fleet
 from gitops.fleet.documents.explain import did_you_mean
 from gitops.fleet.origins import origins
 from gitops.model import KEYS, Box, Fleet
-from gitops.source import FolderTree
+from gitops.source.working_folder import fleet_in
 
 
 def register(app: typer.Typer) -> None:
@@ -34,7 +34,7 @@ def boxes(folder: DirOption = Path(), output: OutputOption = Output.table) -> No
 
 def box(name: str, folder: DirOption = Path(), output: OutputOption = Output.table) -> None:
     """Show one box as fleet, role and box say it together, and where each value comes from."""
-    tree = FolderTree(folder)
+    tree = fleet_in(folder)
     fleet = load_fleet(tree)
     if name not in fleet.boxes:
         raise TowerosError(f"there is no box {name!r}", hint=did_you_mean(name, list(fleet.boxes)))
@@ -67,7 +67,7 @@ def packages(folder: DirOption = Path(), output: OutputOption = Output.table) ->
 
 
 def _fleet(folder: Path) -> Fleet:
-    return load_fleet(FolderTree(folder))
+    return load_fleet(fleet_in(folder))
 
 
 def _summary(box: Box) -> dict[str, str]:

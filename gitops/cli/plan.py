@@ -17,11 +17,13 @@ from rich.text import Text
 from gitops.cli import context
 from gitops.cli.context import ConfigOption, StateOption
 from gitops.cli.output import Output, emit
+from gitops.errors import FleetError
 from gitops.review.markdown import markdown, marker
 from gitops.review.nouns import Summary
 from gitops.review.sizes import Measured
 from gitops.review.text import render
 from gitops.settings import Settings
+from gitops.source import FolderTree
 from gitops.workflows.preview import Question, preview
 from gitops.workflows.question import of_clone, of_remote
 
@@ -64,10 +66,24 @@ def show(
     with _question(settings, store, folder, base, head) as question:
         measured = _measured(question, store, settings) if build else None
         known = replace(question, keys=settings.keys)
-        summary = preview(known, store, measured, _advisories(store, settings))
+        try:
+            summary = preview(known, store, measured, _advisories(store, settings))
+        except FleetError as error:
+            raise _whole(known, error) from error
         _print(summary, output)
     if detailed and not summary.empty:
         raise typer.Exit(CHANGES)
+
+
+def _whole(question: Question, refused: FleetError) -> FleetError:
+    """Of a working folder, the same list as `toweros validate`; of a commit, what the controller would say."""
+    tree = question.head[1]
+    if not isinstance(tree, FolderTree):
+        return refused
+    from gitops.workflows.composing.judging import judged
+    from gitops.workflows.composing.program import CACHE, kept
+
+    return FleetError(judged(tree, lambda: kept(CACHE)).problems or refused.problems)
 
 
 def _print(summary: Summary, output: PlanOutput) -> None:
@@ -94,7 +110,7 @@ def _advisories(store: "Store | None", settings: Settings) -> "Advisories | None
 def _question(
     settings: Settings, store: "Store | None", folder: Path | None, base: str | None, head: str | None
 ) -> AbstractContextManager[Question]:
-    if folder is None and not settings.repository and Path("fleet.yaml").is_file():
+    if folder is None and not settings.repository:
         folder = Path()
     if folder is None:
         return of_remote(settings, store, base, head)

@@ -8,6 +8,7 @@ import typer
 from gitops.cli.context import DirOption
 from gitops.cli.output import talk
 from gitops.source.rollback import roll_back
+from gitops.source.working_folder import require
 
 
 def register(app: typer.Typer) -> None:
@@ -20,6 +21,8 @@ def rollback(
     folder: DirOption = Path(),
 ) -> None:
     """Commit the files of an older revision on top of this branch; push it as any other change."""
+    if not (folder / ".git").exists():
+        require(folder)
     rolled = roll_back(folder, revision, sign=sign)
     talk.print(f"committed {rolled.commit}: the files of {rolled.old[:12]}")
     look = f"toweros plan -C {folder} --base HEAD^ --head HEAD"

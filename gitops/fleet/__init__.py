@@ -4,6 +4,6 @@ yaml -> schema, explain -> overlay -> repo; `linuxkit`, `packages` and `compose`
 `system_files` is what every box gets, `origins` where each value comes from.
 """
 
-from gitops.fleet.repo import key_mistakes, load_fleet, load_policy, rule_warnings
+from gitops.fleet.repo import judge_fleet, key_mistakes, load_fleet, load_policy, rule_warnings
 
-__all__ = ["key_mistakes", "load_fleet", "load_policy", "rule_warnings"]
+__all__ = ["judge_fleet", "key_mistakes", "load_fleet", "load_policy", "rule_warnings"]

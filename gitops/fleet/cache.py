@@ -7,11 +7,14 @@ cached (a mistake is reported each time); nobody changes a cached value; bounded
     tree = CachedTree(tree)         # for one load: files that every box needs are read once
 """
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 from gitops.fleet.documents.budget import spend
+from gitops.fleet.documents.doubt import Doubt
 from gitops.model.source import Entry, Tree
 
+Made = TypeVar("Made")
 MAX_FILE = 4096
 """Bytes of a file that is cached: what says little about one box."""
 MAX_TOTAL = 1 << 20
@@ -55,6 +58,8 @@ class CachedTree:
         self._files: dict[str, bytes] = {}
         self._large: set[str] = set()
         self._texts: dict[tuple[str, str], str] = {}
+        self._made: dict[object, Any] = {}
+        self.doubts: dict[str, Doubt] = {}
         self.entries = tree.entries
         self.tree_id = tree.tree_id
 
@@ -69,11 +74,23 @@ class CachedTree:
         self._large.add(path)
         return data
 
+    def once(self, key: object, make: Callable[[], Made]) -> Made:
+        """What is made of files for whoever needs it, made one time. A key names one kind of thing."""
+        if key not in self._made:
+            self._made[key] = make()
+        made: Made = self._made[key]
+        return made
+
     def text(self, path: str, errors: str) -> str:
         """A file's text, one string for whoever has it."""
         if (path, errors) not in self._texts:
             self._texts[path, errors] = self.read(path).decode(errors=errors)
         return self._texts[path, errors]
+
+
+def once(tree: Tree, key: object, make: Callable[[], Made]) -> Made:
+    """What is made of a tree's files, one time where it remembers."""
+    return tree.once(key, make) if isinstance(tree, CachedTree) else make()
 
 
 def text_of(tree: Tree, path: str, errors: str = "strict") -> str:

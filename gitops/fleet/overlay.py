@@ -8,7 +8,6 @@ end, with the values of the box.
     role = apply(Merged(spec), fleet, ...), then apply(role, roles/vm.yaml, ...), then apply(.., boxes/demo-1.yaml, ...)
 """
 
-import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from sys import getsizeof
@@ -17,15 +16,20 @@ from typing import Any, Generic, TypeVar
 from gitops.errors import Problem
 from gitops.fleet.cache import text_of
 from gitops.fleet.documents.budget import spend
+from gitops.fleet.documents.doubt import Doubt
 from gitops.fleet.documents.explain import check, did_you_mean
 from gitops.fleet.documents.files import MAX_POINTER, source_mistake
-from gitops.fleet.documents.yaml import Document
+from gitops.fleet.documents.partial import WHOLE
+from gitops.fleet.documents.yaml import Document, Path
+from gitops.fleet.levels.unread import in_doubt
 from gitops.fleet.linuxkit.schema import Settings, dump
-from gitops.fleet.schema import VALUE, Check, File, Overlay
+from gitops.fleet.schema import Check, File, Overlay
 from gitops.model import App, Container, HealthCheck, HealthSpec, Json, Spec, Tree
 
-PLACEHOLDER = re.compile(r"\$(?:\{(" + VALUE + r")\}|\$)")
 Content_co = TypeVar("Content_co", bound=Overlay, covariant=True)
+ANYTHING = frozenset(("boot", "compose", "health", "role", "services", "values"))
+"""Every key below which there are names that others use."""
+_KEYS = frozenset((key,) for key in ANYTHING)
 
 
 @dataclass(frozen=True)
@@ -34,6 +38,18 @@ class Parsed(Generic[Content_co]):
 
     document: Document
     content: Content_co
+    dropped: frozenset[Path] = frozenset()
+    """Parts that are missing, because they have mistakes (documents/partial.py)."""
+    data: bytes = b""
+    """The file, where it has some."""
+
+    def unknown(self) -> Mapping[str, Doubt]:
+        """The keys of which a name may be missing: what is not there may be in them."""
+        hiding = (path for path in self.dropped if path[:1] in _KEYS and _hides_a_name(str(path[0]), path[1:]))
+        keys = list(dict.fromkeys(str(path[0]) for path in hiding))
+        everything = WHOLE in self.dropped or ("<<",) in self.dropped
+        keys = [key for key in ANYTHING if key in type(self.content).model_fields] if everything else keys
+        return {key: Doubt.of(self.data, key) for key in keys}
 
     def problem(self, path: Sequence[str | int], message: str, hint: str = "", *, key: bool = False) -> Problem:
         """A mistake at a part of this file."""
@@ -53,63 +69,71 @@ class Merged:
     members: Mapping[str, Any] = field(default_factory=dict)
     watched: HealthSpec | None = None
     unwatched: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    unknown: Mapping[str, Doubt] = field(default_factory=dict)
+    """Keys of the levels so far, of which something could not be read: a name that may be there is no mistake of who
+    uses it."""
+
+    def may_hold(self, key: str, name: str, known: Collection[str]) -> bool:
+        """Whether a name that is not among those `known` is one that could not be read."""
+        return key in self.unknown and self.unknown[key].may_hold(name, known)
+
+
+@dataclass(frozen=True)
+class Elsewhere:
+    """Containers of other roles, and what of them could not be read."""
+
+    names: Collection[str] = ()
+    doubt: Doubt | None = None
+
+    def may_hold(self, name: str) -> bool:
+        return name in self.names or (self.doubt is not None and self.doubt.may_hold(name, self.names))
 
 
 def apply(
-    base: Merged, level: Parsed[Overlay], tree: Tree, problems: list[Problem], *, elsewhere: Collection[str] = ()
+    base: Merged, level: Parsed[Overlay], tree: Tree, problems: list[Problem], *, elsewhere: Elsewhere = Elsewhere()
 ) -> Merged:
     """Lay one level over the ones before it. What it leaves as it is stays the same object: boxes of a role share it.
 
     `elsewhere` are containers of other roles (the fleet's level speaks to many): naming them is no mistake.
     """
-    content = level.content
+    content, before = level.content, len(problems)
     spec = _remove(base, level, elsewhere, problems)
-    spec = _replace_keys(spec, level, elsewhere, problems)
+    spec = _replace_keys(base, spec, level, elsewhere, problems)
+    own = dict(level.unknown()) if level.dropped else {}
+    own |= {key: in_doubt(tree, key) for key in ("boot", "compose") if key in own}
+    own |= {"services": Doubt.of(level.data, "services")} if len(problems) > before else {}
+    values = {**dict.fromkeys(_names_in(level, "values"), ""), **{name: str(v) for name, v in content.values.items()}}
     files = [_file(level, index, tree, problems) for index in range(len(content.files))]
     return Merged(
         spec=spec,
-        health=_health(base.health, level, problems),
+        health=_health(base, level, problems),
         files=by_path((*base.files, *files)) if files else base.files,
         apps=tuple(app for app in base.apps if app.name not in content.remove) if content.remove else base.apps,
-        values={**base.values, **{name: str(value) for name, value in content.values.items()}},
+        values={**base.values, **values},
         members={**base.members, **content.members()},
         watched=base.watched,
         unwatched=base.unwatched,
+        unknown=together(base.unknown, own) if own else base.unknown,
     )
 
 
-def split_templates(files: Iterable[Json]) -> tuple[tuple[Json, ...], tuple[Json, ...]]:
-    """Files that are the same on every box, and those that are filled in on each."""
-    plain: list[Json] = []
-    templates: list[Json] = []
-    for file in files:
-        (templates if file.get("template") else plain).append(file)
-    return tuple(plain), tuple(templates)
+def together(one: Mapping[str, Doubt], other: Mapping[str, Doubt]) -> Mapping[str, Doubt]:
+    """What is in doubt of either."""
+    return {key: one.get(key, Doubt()) | other.get(key, Doubt()) for key in (*one, *other)}
 
 
-def fill_in(
-    merged: Merged, given: Mapping[str, str], box: Parsed[Overlay], problems: list[Problem]
-) -> tuple[Json, ...]:
-    """The files, with `${NAME}` in templates replaced by the box's value, and `$$` by `$`."""
-    values = {**merged.values, **given}
+def _hides_a_name(key: str, place: Path) -> bool:
+    """Whether a part that is missing below a key at the top may hold, or be, a name that others use."""
+    if key == "health":
+        return len(place) < 3 or place[2:] == ("name",)
+    if key == "compose":
+        return len(place) < 2 or place[1:] == ("app",)
+    return not place or (key == "services" and place[0] == "compose") or key == "boot"
 
-    def value(place: re.Match[str]) -> str:
-        name = place[1]
-        if name is not None and name not in values:
-            add = f"add `values: {{{name}: ...}}` here, to the role or to the fleet"
-            hint = did_you_mean(name, values, add)
-            problems.append(box.problem(("values",), f"/{file['path']} needs the value `{name}`", hint))
-        text = "$" if name is None else values.get(name, "")
-        spend(getsizeof(text), box.document.file)
-        return text
 
-    plain, templates = split_templates(merged.files)
-    filled = []
-    for file in templates:
-        spend(getsizeof(file["contents"]), box.document.file)
-        entry = {key: item for key, item in file.items() if key != "template"}
-        filled.append(entry | {"contents": PLACEHOLDER.sub(value, file["contents"])})
-    return (*plain, *filled)
+def _names_in(level: Parsed[Overlay], key: str) -> list[str]:
+    """The names of a mapping whose values have mistakes."""
+    return [str(path[1]) for path in level.dropped if path[:1] == (key,) and len(path) == 2]
 
 
 def by_path(files: Iterable[Json]) -> tuple[Json, ...]:
@@ -117,33 +141,25 @@ def by_path(files: Iterable[Json]) -> tuple[Json, ...]:
     return tuple({file["path"]: file for file in files}.values())
 
 
-def check_services(merged: Merged, level: Parsed[Overlay], problems: list[Problem]) -> None:
-    """A health check of a service or user container needs it."""
-    names = {
-        "service": [container.name for container in merged.spec.services],
-        "container": [name for app in merged.apps for name in app.container_names()],
-    }
-    for each in merged.health.checks:
-        if each.type in names and each.target not in names[each.type]:
-            message = f"health check `{each.name}`: there is no {each.type} `{each.target}`"
-            problems.append(level.problem(("health", "checks"), message, did_you_mean(each.target, names[each.type])))
-
-
 # --- containers ------------------------------------------------------------------------------------------------------
 
 
-def _remove(base: Merged, level: Parsed[Overlay], elsewhere: Collection[str], problems: list[Problem]) -> Spec:
+def _remove(base: Merged, level: Parsed[Overlay], elsewhere: Elsewhere, problems: list[Problem]) -> Spec:
     if not level.content.remove:
         return base.spec
     names = [*(container.name for container in base.spec.containers()), *(app.name for app in base.apps)]
     for index, name in enumerate(level.content.remove):
-        if name not in names and name not in elsewhere:
+        hidden = any(base.may_hold(key, name, names) for key in ("boot", "compose")) or elsewhere.may_hold(name)
+        if name not in names and not hidden:
             message = f"there is no container or app `{name}` to remove"
-            problems.append(level.problem(("remove", index), message, did_you_mean(name, names)))
+            hint = did_you_mean(name, sorted({*names, *elsewhere.names}))
+            problems.append(level.problem(("remove", index), message, hint))
     return base.spec.changed(dict.fromkeys(level.content.remove))
 
 
-def _replace_keys(spec: Spec, level: Parsed[Overlay], elsewhere: Collection[str], problems: list[Problem]) -> Spec:
+def _replace_keys(
+    base: Merged, spec: Spec, level: Parsed[Overlay], elsewhere: Elsewhere, problems: list[Problem]
+) -> Spec:
     if not level.content.services:
         return spec
     containers = {container.name: container for container in spec.containers()}
@@ -151,8 +167,11 @@ def _replace_keys(spec: Spec, level: Parsed[Overlay], elsewhere: Collection[str]
     for name, keys in level.content.services.items():
         if name in containers:
             change[name] = _container(containers[name], level.document, keys, problems)
-        elif name not in elsewhere or name in level.content.remove:
-            hint = did_you_mean(name, list(containers))
+            continue
+        _container(Container(name, "", {}), level.document, keys, problems)  # its keys can be looked at all the same
+        hidden = base.may_hold("boot", name, containers) or elsewhere.may_hold(name)
+        if not hidden or name in level.content.remove:
+            hint = did_you_mean(name, sorted({*containers, *elsewhere.names}))
             problems.append(level.problem(("services", name), f"there is no container `{name}`", hint, key=True))
     return spec.changed(change)
 
@@ -169,12 +188,12 @@ def _container(old: Container, document: Document, keys: dict[str, Any], problem
 # --- health checks and files -----------------------------------------------------------------------------------------
 
 
-def _health(base: HealthSpec, level: Parsed[Overlay], problems: list[Problem]) -> HealthSpec:
-    rules, checks = level.content.health, {check.name: check for check in base.checks}
+def _health(base: Merged, level: Parsed[Overlay], problems: list[Problem]) -> HealthSpec:
+    rules, checks = level.content.health, {check.name: check for check in base.health.checks}
     if not (rules.probation or rules.checks or rules.remove):
-        return base
+        return base.health
     for index, name in enumerate(rules.remove):
-        if checks.pop(name, None) is None:
+        if checks.pop(name, None) is None and not base.may_hold("health", name, checks):
             message = f"there is no health check `{name}` to remove"
             problems.append(level.problem(("health", "remove", index), message, did_you_mean(name, list(checks))))
     own: set[str] = set()
@@ -184,7 +203,7 @@ def _health(base: HealthSpec, level: Parsed[Overlay], problems: list[Problem]) -
             problems.append(level.problem(("health", "checks", index, "name"), message, "rename one"))
         own.add(each.name)
         checks[each.name] = _check(each)
-    return HealthSpec(rules.probation or base.probation, tuple(checks.values()))
+    return HealthSpec(rules.probation or base.health.probation, tuple(checks.values()))
 
 
 def _check(rule: Check) -> HealthCheck:
@@ -199,7 +218,8 @@ def _file(level: Parsed[Overlay], index: int, tree: Tree, problems: list[Problem
     entry: Json = file.model_dump(exclude_none=True, exclude={"source"})
     if file.source is not None:
         entry["contents"] = _read(level, ("files", index, "source"), file.source, tree, problems)
-    spend(getsizeof(entry.get("contents", "")), level.document.file, level.document.mark(("files", index))[0])
+    place = level.document.mark(("files", index))
+    spend(getsizeof(entry.get("contents", "")), level.document.file, place[0], once=(level.document.file, place))
     return entry
 
 

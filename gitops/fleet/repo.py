@@ -4,36 +4,48 @@
     fleet.boxes["demo-1"].spec.services
     policy = load_policy(tree)            # fleet.yaml alone: which branch, who must sign
 
-Rules: fleet > role > box, by name (`overlay`); LinuxKit's files are read by `linuxkit`, packages by `packages`. A box
-exists because boxes/NAME.yaml does. A role that no box has is checked all the same.
+Rules: a mistake hides no other, and none is told that only follows from one: what stands on a broken level is judged by
+what is known (`Merged.unknown`). Fleet > role > box, by name (`overlay`); LinuxKit's files are read by `linuxkit`,
+packages by `packages`. A box exists because boxes/NAME.yaml does. A role that no box has is checked all the same.
 """
 
+import functools
 import posixpath
 import re
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from gitops.errors import DocumentError, FleetError, Problem
 from gitops.fleet import signers
-from gitops.fleet.apps.compose import load_apps
+from gitops.fleet.apps.compose import load_app, load_apps
+from gitops.fleet.apps.variables import environment_of
 from gitops.fleet.apps.watching import watched
 from gitops.fleet.cache import PARSED, CachedTree
 from gitops.fleet.documents import files, yaml
 from gitops.fleet.documents.budget import Mistakes, SpentError, budget
-from gitops.fleet.documents.explain import check, did_you_mean
+from gitops.fleet.documents.explain import did_you_mean
+from gitops.fleet.documents.partial import Part, nothing_of, partly
 from gitops.fleet.images import lockfile as images
+from gitops.fleet.levels.checks import check_services
+from gitops.fleet.levels.templates import Lacking, fill_in, split_templates
+from gitops.fleet.levels.unread import app_folders, in_doubt, spec_files
 from gitops.fleet.linuxkit import spec as linuxkit
-from gitops.fleet.overlay import Merged, Parsed, apply, by_path, check_services, fill_in, split_templates
+from gitops.fleet.overlay import Elsewhere, Merged, Parsed, apply, by_path
 from gitops.fleet.packages import load_packages
 from gitops.fleet.schema import NAME, BoxFile, FleetFile, Overlay, RoleFile
 from gitops.fleet.system_files import BUILDER_JSON, box_files, too_large
 from gitops.fleet.vex import load_statements
-from gitops.model import Box, Builders, Fleet, Network, PathRule, Policy, Spec, Tree, building
+from gitops.model import App, Box, Builders, Fleet, Network, PathRule, Policy, Spec, Tree, building
 
 FLEET, ROLES, BOXES = "fleet.yaml", "roles/", "boxes/"
 MAX_BOXES = 10_000
+NO_FLEET = "no fleet.yaml here"
+NO_FLEET_HINT = "run `toweros init` for a fleet repo to begin with"
+NO_SPEC = Spec(kernel="", cmdline="")
 
+Before = tuple[Merged] | tuple[None, Parsed[FleetFile], Elsewhere]
+"""What stands above a level: of a box its role; of a role fleet.yaml, and what other roles have."""
 Content = TypeVar("Content", bound=Overlay)
 
 
@@ -45,25 +57,21 @@ def load_policy(tree: Tree) -> Policy:
     """
     problems: list[Problem] = []
     fleet = _read(tree, FLEET, FleetFile, problems)
-    if fleet is None:
+    if problems:
         raise FleetError(problems)
     return _policy(fleet.content)
 
 
 def key_mistakes(tree: Tree) -> list[Problem]:
     """What is wrong with `keys/`, and with what fleet.yaml asks of it, today: also what only time has made wrong."""
-    problems: list[Problem] = []
-    fleet = _read(tree, FLEET, FleetFile, problems)
-    if fleet:
-        said = (tree, fleet.document, fleet.content.source)
-        problems += [*signers.lockouts(*said), *signers.today(*said)]
-    return sorted(dict.fromkeys(problems))
+    fleet = _read(tree, FLEET, FleetFile, [])
+    said = (tree, fleet.document, fleet.content.source)
+    return sorted({*signers.lockouts(*said), *signers.today(*said)})
 
 
 def rule_warnings(tree: Tree) -> list[str]:
-    """What rules on paths leave open, and tags that no release fits, in sentences."""
-    fleet = _read(tree, FLEET, FleetFile, [])
-    return signers.warnings(tree, fleet.content.source) if fleet else []
+    """What the rules on paths leave open, and tags that no release fits, in sentences."""
+    return signers.warnings(tree, _read(tree, FLEET, FleetFile, []).content.source)
 
 
 def load_fleet(tree: Tree, platform: str = "linux/amd64") -> Fleet:
@@ -72,29 +80,53 @@ def load_fleet(tree: Tree, platform: str = "linux/amd64") -> Fleet:
     Raises:
         FleetError: with all mistakes.
     """
+    judged = judge_fleet(tree, platform)
+    if judged.problems:
+        raise FleetError(judged.problems)
+    return judged.fleet
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A fleet as far as it can be read, and every mistake: one that has some is there to be looked at further, and for
+    nothing else. `apps`: those that a role or box names, by path, each with the variables that are set for it."""
+
+    fleet: Fleet
+    problems: list[Problem]
+    apps: Mapping[str, tuple[App, Mapping[str, str]]]
+
+
+def judge_fleet(tree: Tree, platform: str = "linux/amd64") -> Judged:
+    """Everything that can be said of a fleet.
+
+    Raises:
+        FleetError: it is too large to be looked at to its end.
+    """
     problems = Mistakes()
     try:
         with budget():
-            return _load_fleet(CachedTree(tree), platform, problems)
+            fleet, apps = _judge(CachedTree(tree), platform, problems)
     except SpentError as spent:
         raise FleetError(list(dict.fromkeys((*problems, spent.problem)))) from None
+    return Judged(fleet, list(dict.fromkeys(problems)), apps)
 
 
-def _load_fleet(tree: Tree, platform: str, problems: Mistakes) -> Fleet:
-    fleet = _read(tree, FLEET, FleetFile, problems) or Parsed(yaml.Document(FLEET), FleetFile())
+def _judge(tree: Tree, platform: str, problems: Mistakes) -> tuple[Fleet, Mapping[str, tuple[App, Mapping[str, str]]]]:
+    fleet = _read(tree, FLEET, FleetFile, problems)
     policy = _policy(fleet.content)
     packages = load_packages(tree, building(policy.recipe), platform, problems)
     roles = _folder(tree, ROLES, RoleFile, problems)
-    merged = _roles(tree, fleet, roles, problems)
-    boxes = {}
-    for name, box in _folder(tree, BOXES, BoxFile, problems).items():
+    merged, nowhere = _roles(tree, fleet, roles, problems)
+    boxes, lacking, levels = {}, Lacking(), _folder(tree, BOXES, BoxFile, problems)
+    _unread(tree, roles.values(), levels.values(), problems)
+    for name, box in levels.items():
         role = box.content.role
-        if role in merged:
-            boxes[name] = _box(tree, name, box, merged[role], problems)
-        elif f"{ROLES}{role}.yaml" not in tree.entries():
+        if role not in merged and "role" not in box.unknown():
             hint = did_you_mean(role, roles) or f"write roles/{role}.yaml"
             problems.append(box.problem(("role",), f"there is no role `{role}`", hint))
+        boxes[name] = _box(tree, name, box, merged.get(role) or nowhere(), problems, lacking)
     problems += [
+        *lacking.problems(),
         *_private_keys(tree),
         *too_large(tree),
         *_builders(tree),
@@ -102,9 +134,9 @@ def _load_fleet(tree: Tree, platform: str, problems: Mistakes) -> Fleet:
     ]
     statements = load_statements(tree, problems)
     problems += [*images.mistakes(tree), *files.mistakes(tree)]
-    if problems:
-        raise FleetError(list(dict.fromkeys(problems)))
-    return Fleet(policy, packages, boxes, statements)
+    apps = {app.path: (app, environment_of(role.spec)) for role in merged.values() for app in role.apps}
+    apps |= {app.path: (app, environment_of(box.spec)) for box in boxes.values() for app in box.apps}
+    return Fleet(policy, packages, boxes, statements), apps
 
 
 def _policy(file: FleetFile) -> Policy:
@@ -128,25 +160,30 @@ def _policy(file: FleetFile) -> Policy:
 # --- files ---------------------------------------------------------------------------------------------------------
 
 
-def _read(tree: Tree, path: str, model: type[Content], problems: list[Problem]) -> Parsed[Content] | None:
+def _read(tree: Tree, path: str, model: type[Content], problems: list[Problem]) -> Parsed[Content]:
+    """A file, as far as it can be read."""
     if path not in tree.entries():
-        hint = "run `toweros init` for a fleet repo to begin with"
-        problems.append(Problem(path, 1, 1, "there is no such file", hint))
-        return None
-    entry = tree.entries()[path]
+        problems.append(Problem(path, 1, 1, NO_FLEET, NO_FLEET_HINT))
+        return _parsed(nothing_of(path, model), b"")
+    entry, before = tree.entries()[path], len(problems)
     cached: Parsed[Content] | None = PARSED.get(path, entry, model)
     if cached:
         return cached
-    document = yaml.load(tree.read(path), path, problems)
-    content = check(document, model, problems) if document else None
-    if document is None or content is None:
-        return None
-    PARSED.put(path, entry, model, parsed := Parsed(document, content))
+    data = tree.read(path)
+    document = yaml.read(data, path, problems)
+    part = partly(document, model, problems) if document else nothing_of(path, model)
+    parsed = _parsed(part, data if part.dropped else b"")
+    if len(problems) == before:
+        PARSED.put(path, entry, model, parsed)
     return parsed
 
 
+def _parsed(part: Part[Content], data: bytes) -> Parsed[Content]:
+    return Parsed(part.document, part.content, part.dropped, data)
+
+
 def _folder(tree: Tree, folder: str, model: type[Content], problems: list[Problem]) -> dict[str, Parsed[Content]]:
-    """Every NAME.yaml of a folder, by name."""
+    """Every NAME.yaml of a folder, by name; and what has the wrong name, for its mistakes."""
     files: dict[str, Parsed[Content]] = {}
     paths = sorted(path for path in tree.entries() if path.startswith(folder))
     for path in paths[:MAX_BOXES]:
@@ -157,8 +194,9 @@ def _folder(tree: Tree, folder: str, model: type[Content], problems: list[Proble
         if name == file or "/" in file or not re.fullmatch(NAME, name):
             hint = f"name it {folder}NAME.yaml, NAME of lower-case letters, digits and, between them, `-`"
             problems.append(Problem(path, 1, 1, "not the name of a file that belongs here", hint))
-        elif parsed := _read(tree, path, model, problems):
-            files[name] = parsed
+            name = file.removesuffix(".yml").removesuffix(".yaml")
+        if file.endswith((".yaml", ".yml")) and name not in files:
+            files[name] = _read(tree, path, model, problems)
     if len(paths) > MAX_BOXES:
         problems.append(Problem(paths[MAX_BOXES], 1, 1, f"more than {MAX_BOXES} files", "split the fleet"))
     return files
@@ -184,53 +222,87 @@ def _builders(tree: Tree) -> list[Problem]:
 # --- roles and boxes -----------------------------------------------------------------------------------------------
 
 
-def _spec(tree: Tree, role: Parsed[RoleFile], problems: list[Problem]) -> Spec | None:
-    """The role's boot specs, merged as LinuxKit merges them. None when they have mistakes."""
-    before = len(problems)
-    for index, path in enumerate(role.content.boot):
+def _spec(tree: Tree, role: Parsed[RoleFile], problems: list[Problem]) -> Merged:
+    """The role's boot specs, merged as LinuxKit merges them, as far as they can be read."""
+    named = () if {(), ("boot",)} & role.dropped else role.content.boot
+    there = [path for path in named if path in tree.entries()]
+    for index, path in enumerate(named):
         if path not in tree.entries():
             hint = (
                 did_you_mean(path, lambda: [name for name in tree.entries() if name.startswith("boot/")])
                 or "add it, or name another boot spec"
             )
             problems.append(role.problem(("boot", index), f"there is no file `{path}`", hint))
-    if len(problems) > before:
-        return None
-    spec = linuxkit.load(tree, role.content.boot, problems)
+    whole = len(there) == len(role.content.boot) and "boot" not in role.unknown()
+    spec, sound = linuxkit.load_known(tree, there, problems, alone=whole)
     cmdline = " ".join(filter(None, (spec.cmdline, *role.content.cmdline)))
-    return replace(spec, cmdline=cmdline) if len(problems) == before else None
+    return Merged(replace(spec, cmdline=cmdline), unknown={} if whole and sound else {"boot": in_doubt(tree, "boot")})
 
 
 def _roles(
     tree: Tree, fleet: Parsed[FleetFile], roles: Mapping[str, Parsed[RoleFile]], problems: list[Problem]
-) -> dict[str, Merged]:
-    """Fleet > role, for every role whose boot specs are sound. A role's files join its spec: its boxes share them."""
-    specs = {name: spec for name, role in roles.items() if (spec := _spec(tree, role, problems))}
-    everywhere = {container.name for spec in specs.values() for container in spec.containers()}
+) -> tuple[dict[str, Merged], Callable[[], Merged]]:
+    """Fleet > role, for every role, and without one. A role's files join its spec: its boxes share them."""
+    specs = {name: _spec(tree, role, problems) for name, role in roles.items()}
+    everywhere = {container.name for base in specs.values() for container in base.spec.containers()}
+    unsure = next((base.unknown["boot"] for base in specs.values() if base.unknown), None)
+    others = Elsewhere(everywhere, unsure)
     merged = {}
     for name, spec in specs.items():
-        base = apply(Merged(spec), fleet, tree, problems, elsewhere=everywhere)
-        base = _level(tree, base, roles[name], problems)
+        base = apply(spec, fleet, tree, problems, elsewhere=others)
+        base = _level(tree, base, roles[name], problems, (None, fleet, others))
         plain, templates = split_templates(base.files)
         files = by_path((*base.spec.files, *plain))
         merged[name] = replace(base, spec=replace(base.spec, files=files), files=templates)
-    return merged
+
+    @functools.cache
+    def nowhere() -> Merged:
+        nothing = Merged(NO_SPEC, unknown={key: in_doubt(tree, key) for key in ("boot", "compose")})
+        return apply(nothing, fleet, tree, problems, elsewhere=others)
+
+    if not specs:  # what fleet.yaml names is looked at all the same
+        nowhere()
+    return merged, nowhere
 
 
-def _level(tree: Tree, base: Merged, level: Parsed[RoleFile] | Parsed[BoxFile], problems: list[Problem]) -> Merged:
+def _unread(
+    tree: Tree, roles: Collection[Parsed[RoleFile]], boxes: Collection[Parsed[BoxFile]], problems: list[Problem]
+) -> None:
+    """What a role or box may name that cannot be read to its end is looked at by itself."""
+    unknown = {key for level in (*roles, *boxes) if level.dropped for key in level.unknown()}
+    if "boot" in unknown or any(path not in tree.entries() for role in roles for path in role.content.boot):
+        named = {path for role in roles for path in role.content.boot}
+        for path in (path for path in spec_files(tree) if path not in named):
+            linuxkit.load_known(tree, [path], problems, alone=False)
+    rules = [rule for role in roles for rule in role.content.compose]
+    apps = {rule.app for rule in (*rules, *(rule for box in boxes for rule in box.content.compose))}
+    folders = app_folders(tree)
+    if "compose" in unknown or not apps <= {*folders}:
+        hidden = in_doubt(tree, "boot")
+        for folder in (folder for folder in folders if folder not in apps):
+            load_app(tree, folder, "staged", problems, (), hidden.may_hold)
+
+
+def _level(
+    tree: Tree,
+    base: Merged,
+    level: Parsed[RoleFile] | Parsed[BoxFile],
+    problems: list[Problem],
+    before: Before,
+) -> Merged:
     """A role or box over what the levels before it say, with its apps; the whole must then hold."""
     merged = apply(base, level, tree, problems)
-    apps = load_apps(tree, level, merged, problems)
+    merged = load_apps(tree, level, merged, problems)
     own = {posixpath.basename(rule.app): rule.unwatched for rule in level.content.compose}
-    merged = replace(merged, apps=apps, unwatched={**base.unwatched, **own})
-    check_services(merged, level, problems)
+    merged = replace(merged, unwatched={**base.unwatched, **own})
+    check_services(merged, level, problems, *before)
     if base.watched and merged.apps is base.apps and merged.health is base.health:  # boxes share what is a role's
         return merged
     return replace(merged, watched=watched(merged.health, merged.apps, merged.unwatched))
 
 
-def _box(tree: Tree, name: str, level: Parsed[BoxFile], role: Merged, problems: list[Problem]) -> Box:
-    content, merged = level.content, _level(tree, role, level, problems)
+def _box(tree: Tree, name: str, level: Parsed[BoxFile], role: Merged, problems: list[Problem], lacking: Lacking) -> Box:
+    content, merged = level.content, _level(tree, role, level, problems, (role,))
     rules = content.network
     box = Box(
         name=name,
@@ -243,7 +315,7 @@ def _box(tree: Tree, name: str, level: Parsed[BoxFile], role: Merged, problems: 
         **merged.members,
     )
     given = {"box": name, "role": box.role, "site": box.site}
-    own = fill_in(merged, given, level, problems) if merged.files else ()
+    own = fill_in(merged, given, level, lacking) if merged.files else ()
     system = box_files(box, tree)
     made = {file["path"] for file in system}
     for index, file in enumerate(content.files):

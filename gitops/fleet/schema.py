@@ -12,13 +12,13 @@ import ipaddress
 import re
 from collections.abc import Callable
 from dataclasses import fields
-from typing import Annotated, Any, Literal, TypeVar, cast
+from typing import Annotated, Any, ClassVar, Literal, TypeVar, cast
 
 from pydantic import AfterValidator, BaseModel, Field, StringConstraints, create_model, model_validator
 
 from gitops.fleet.documents.strict import Strict
 from gitops.fleet.security import SecurityRules
-from gitops.model import APPS, KEYS, Box, Level, Sign
+from gitops.model import APPS, KEYS, Box, Json, Level, Sign
 
 NAME = "[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
 """Of a box it is the host name, which ends with no `-` (RFC 1123, 2.1)."""
@@ -253,6 +253,9 @@ class AppRules(Strict):
 class RoleFile(Overlay):
     """roles/NAME.yaml: a kind of box."""
 
+    STAND_IN: ClassVar[Json] = {"boot": ["boot"]}
+    """In the place of a key that must be there, where it has mistakes."""
+
     boot: tuple[Annotated[str, AfterValidator(_path)], ...] = Field(min_length=1, max_length=32)
     cmdline: tuple[Annotated[str, AfterValidator(_word)], ...] = Field(default=(), max_length=64)
     compose: tuple[AppRules, ...] = Field(default=(), max_length=32, description="User containers.")
@@ -283,6 +286,8 @@ class NetworkRules(Strict):
 @_with_members(Level.box)
 class BoxFile(Overlay):
     """boxes/NAME.yaml: one machine."""
+
+    STAND_IN: ClassVar[Json] = {"role": "role"}
 
     role: Name
     labels: dict[Name, Text] = Field(default_factory=dict, max_length=64)

@@ -13,15 +13,15 @@ outlives its reason; `not_affected` needs one of OpenVEX's justifications; no re
 """
 
 from datetime import date
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
 from gitops.errors import Problem
 from gitops.fleet.documents import yaml
-from gitops.fleet.documents.explain import check
+from gitops.fleet.documents.partial import partly
 from gitops.fleet.documents.strict import Strict
-from gitops.model import Tree, VexStatement, VexStatus
+from gitops.model import Json, Tree, VexStatement, VexStatus
 
 FOLDER = "security/vex/"
 JUSTIFICATIONS = (
@@ -70,6 +70,8 @@ class StatementRules(Strict):
 class VexFile(Strict):
     """security/vex/NAME.yaml."""
 
+    STAND_IN: ClassVar[Json] = {"statements": []}
+
     statements: tuple[StatementRules, ...] = Field(max_length=1000)
 
 
@@ -82,9 +84,8 @@ def load_statements(tree: Tree, problems: list[Problem]) -> tuple[VexStatement, 
                 Problem(path, 1, 1, "not the name of a file that belongs here", f"name it {FOLDER}NAME.yaml")
             )
             continue
-        document = yaml.load(tree.read(path), path, problems)
-        content = check(document, VexFile, problems) if document else None
-        found += [_statement(each) for each in content.statements] if content else []
+        document = yaml.read(tree.read(path), path, problems)
+        found += map(_statement, partly(document, VexFile, problems).content.statements) if document else ()
     return tuple(found)
 
 

@@ -20,10 +20,11 @@ from gitops.fleet import load_fleet, load_policy
 from gitops.model import Fleet, Revision, Tree
 from gitops.review.nouns import Ruling, Verdict
 from gitops.settings import Settings
-from gitops.source import FolderTree, GitSource
+from gitops.source import GitSource
 from gitops.source.clone.commits import LocalClone
 from gitops.source.trust.deployed import Deployed, Remembered
 from gitops.source.trust.signatures import Trust
+from gitops.source.working_folder import fleet_in
 from gitops.workflows.preview import Point, Question, verdict
 
 if TYPE_CHECKING:
@@ -82,10 +83,10 @@ def of_clone(settings: Settings, store: "Store | None", folder: Path, base: str 
     """The working folder, or a named head, against a named base or what is deployed."""
     if base is None and head is None and not (folder / ".git").exists():
         here = Revision(str(folder), UNCOMMITTED, 0, 0)
-        return Question(None, (here, FolderTree(folder)), platform=settings.platform)
+        return Question(None, (here, fleet_in(folder)), platform=settings.platform)
     clone = LocalClone(folder)
     revision = clone.revision(head) if head else Revision(str(folder), UNCOMMITTED, 0, 0)
-    tree: Tree = clone.tree(revision) if head else FolderTree(folder)
+    tree: Tree = clone.tree(revision) if head else fleet_in(folder)
     deployed = _commit(store)
     before = clone.revision(base) if base else _base(deployed, clone, revision, tree)
     point = (before, clone.tree(before)) if before else None
@@ -130,7 +131,7 @@ def fleet_of(store: "Store", folder: Path | None, platform: str) -> Fleet:
         StoreError: nothing is deployed. FleetError: it has mistakes.
     """
     if folder is not None:
-        return load_fleet(FolderTree(folder), platform)
+        return load_fleet(fleet_in(folder), platform)
     point = deployed_point(store)
     if point is None:
         raise StoreError("nothing is deployed yet", hint="name a working folder with --dir, or run `toweros apply`")

@@ -10,7 +10,7 @@ import typer
 import yaml
 
 from gitops.cli.main import application
-from gitops.errors import TowerosError
+from gitops.errors import FleetError, TowerosError
 from gitops.source import FolderTree, new_fleet
 from tests.kit import contracts
 from tests.kit.console import git, toweros
@@ -132,3 +132,74 @@ def test_every_verb_explains_itself(capsys: pytest.CaptureFixture[str]) -> None:
 
     verbs = list(explain(typer.main.get_command(application()), "toweros"))
     assert {"toweros pkg push", "toweros box image", "toweros suspend"} <= set(verbs)
+
+
+@pytest.mark.parametrize("place", ["empty", "above", "fleet/boxes", "fleet/fleet.yaml", "nowhere"])
+def test_what_is_no_fleet_repo_is_told_in_the_first_words_with_the_way_to_one(tmp_path: Path, place: str) -> None:
+    above = tmp_path / "above"
+    repo(above / "fleet")
+    (tmp_path / "empty").mkdir()
+    folder = {"empty": tmp_path / "empty", "above": above}.get(place, above / place)
+    told = "toweros init" if place in ("empty", "nowhere") else str(above / "fleet")
+    done = toweros("validate", folder)
+    assert done.exit_code == 1 and done.stdout.startswith("no fleet.yaml here") and told in done.stdout, done.stdout
+    (row,) = json.loads(toweros("validate", folder, "-o", "json").stdout)
+    assert row["file"] == "fleet.yaml" and row["message"].startswith("no fleet.yaml here") and told in row["hint"]
+    for verb in (("plan",), ("lock",), ("build",), ("get", "boxes"), ("pkg", "show-tag", "pkg/a"), ("upgrade",)):
+        error = toweros(*verb, "-C", folder).exception
+        assert isinstance(error, TowerosError) and error.message.startswith("no fleet.yaml here"), verb
+        assert told in error.hint
+
+
+def test_the_rest_of_a_repo_without_a_fleet_yaml_is_judged_too(tmp_path: Path) -> None:
+    repo(tmp_path, **{"fleet.yaml": None, "boxes/one.yaml": "role: vmm\n"})
+    lines = toweros("validate", tmp_path).stdout.splitlines()
+    assert lines[0].startswith("no fleet.yaml here")
+    assert lines[1].startswith("boxes/one.yaml:1:7: there is no role `vmm`")
+
+
+def test_one_run_tells_mistakes_of_all_levels_and_the_plan_is_refused_with_the_same(tmp_path: Path) -> None:
+    repo(
+        tmp_path,
+        **{
+            "fleet.yaml": "pol: 20\n",
+            "roles/vm.yaml": "boot: [boot/a.yml, boot/c.yml]\nvalues: [\n",
+            "roles/other.yaml": "boot: [boot/d.yml]\n",
+            "boot/b.yml": "services:\n- {name: hello}\n",
+            "boxes/one.yaml": "role: vm\nlables: {}\n",
+            "boxes/two.yaml": "role: vm\nfiles: [{path: a, source: none}]\n",
+            "pkg/a/build.yml": "imag: a\n",
+            "pkg/a/Dockerfile": "FROM debian:13\n",
+            "pkg/b/build.yml": "image: b\nnetwork: true\n",
+            "pkg/b/Dockerfile": "FROM scratch\n",
+            "boot/net/docker-compose.yml": "services:\n  web: {build: .}\n",
+            "keys/allowed_signers": "ada nothing\n",
+            "images.lock": "nonsense\n",
+            "security/vex/a.yaml": "- x\n",
+        },
+    )
+    (tmp_path / "link").symlink_to("/etc/passwd")
+    rows = json.loads(toweros("validate", tmp_path, "-o", "json").stdout)
+    assert [(row["file"], row["line"]) for row in rows] == [
+        ("boot/b.yml", 2),
+        ("boot/net/docker-compose.yml", 2),
+        ("boxes/one.yaml", 2),
+        ("boxes/two.yaml", 2),
+        ("fleet.yaml", 1),
+        ("images.lock", 1),
+        ("keys/allowed_signers", 1),
+        ("link", 0),
+        ("pkg/a/Dockerfile", 1),
+        ("pkg/a/build.yml", 1),
+        ("pkg/b/build.yml", 2),
+        ("roles/other.yaml", 1),
+        ("roles/vm.yaml", 3),
+        ("security/vex/a.yaml", 1),
+    ]
+    assert all(row["hint"] for row in rows)
+    (tmp_path / "link").unlink()
+    refused = toweros("plan", "-C", tmp_path).exception
+    assert isinstance(refused, FleetError)
+    assert [(each.file, each.message) for each in refused.problems] == [
+        (row["file"], row["message"]) for row in rows if row["file"] != "link"
+    ]

@@ -101,7 +101,7 @@ def test_values_fill_in_templates_and_the_nearest_counts(tmp_path: Path) -> None
 @pytest.mark.parametrize(
     ("change", "expected"),
     [
-        ({"fleet.yaml": None}, "fleet.yaml:1:1: there is no such file; run `toweros init`"),
+        ({"fleet.yaml": None}, "fleet.yaml:1:1: no fleet.yaml here; run `toweros init`"),
         ({"fleet.yaml": "rolout: {}"}, "fleet.yaml:1:1: unknown key `rolout`; did you mean `rollout`?"),
         ({"fleet.yaml": "rollout:\n  canary: 1"}, "fleet.yaml:2:3: unknown key `canary`; did you mean `canaries`?"),
         ({"fleet.yaml": "poll: soon"}, "fleet.yaml:1:7: `poll`: should be a valid integer"),
@@ -164,7 +164,7 @@ def test_values_fill_in_templates_and_the_nearest_counts(tmp_path: Path) -> None
         ),
         (
             {"roles/vm.yaml": "boot: [boot/a.yml]\nhealth: {checks: [{name: x, service: shd}]}"},
-            "roles/vm.yaml:2:18: health check `x`: there is no service `shd`; did you mean `sshd`?",
+            "roles/vm.yaml:2:38: health check `x`: there is no service `shd`; did you mean `sshd`?",
         ),
         ({"roles/Vm.yaml": "boot: [boot/a.yml]"}, "roles/Vm.yaml:1:1: not the name of a file that belongs here"),
         (

@@ -136,7 +136,7 @@ def test_all_mistakes_come_in_one_run_and_what_can_be_read_is_read():
         {"a.yml": "init: [a]\nonboot: [{name: 1}]", "b.yml": "init: [b]\nfoo: 1", "c.yml": "init: [c]"}
     )
     assert {problem.file for problem in problems} == {"a.yml", "b.yml"}
-    assert spec.init == ("c",)
+    assert spec.init == ("a", "b", "c")
 
 
 def test_a_missing_file_is_a_mistake_with_a_hint():

@@ -32,10 +32,10 @@ def export(
     from gitops.builders.inputs import fetch_all
     from gitops.builders.places import Places
     from gitops.fleet.packages import load_packages
-    from gitops.source import FolderTree
+    from gitops.source.working_folder import packages_in
 
     problems: list[Problem] = []
-    known = load_packages(FolderTree(folder), 1, "linux/amd64", problems)
+    known = load_packages(packages_in(folder), 1, "linux/amd64", problems)
     names = [name.rstrip("/") for name in packages] if packages else list(known)
     if unknown := [name for name in names if name not in known]:
         raise BuildError(f"there is no package {', '.join(unknown)}", hint=f"known: {', '.join(known)}")

@@ -19,7 +19,7 @@ from gitops.fleet.images.tracked import tracked
 from gitops.fleet.packages import load_packages
 from gitops.model import Package
 from gitops.settings import Settings
-from gitops.source import FolderTree
+from gitops.source.working_folder import packages_in
 from gitops.store import Store
 
 HERE = Path()
@@ -59,7 +59,7 @@ def _lock_packages(packages: list[str], folder: Path, settings: Settings, *, gon
         if not (folder / path / "packages.in").is_file():
             continue
         before = known[path].lock
-        data = locker.lock(FolderTree(folder), known, path)
+        data = locker.lock(packages_in(folder), known, path)
         changed = _write(folder / path / "packages.lock", data)
         talk.print(f"{path}: {len(data.splitlines()) - 1} files{'' if changed else ', unchanged'}")
         known = _load(folder)
@@ -77,7 +77,7 @@ def _lock_images(folder: Path, settings: Settings) -> None:
     from gitops.workflows.images.ask import Registries
     from gitops.workflows.images.relock import relock
 
-    tree = FolderTree(folder)
+    tree = packages_in(folder)
     if not tracked(tree) and IMAGES not in tree.entries():
         return
     made = relock(tree, Registries(settings, Trust.of(tree)))
@@ -114,7 +114,7 @@ def _store(settings: Settings) -> Store:
 def _load(folder: Path) -> dict[str, Package]:
     """The packages, whether they are locked yet or not."""
     problems: list[Problem] = []
-    return load_packages(FolderTree(folder), 1, "linux/amd64", problems)
+    return load_packages(packages_in(folder), 1, "linux/amd64", problems)
 
 
 def _write(path: Path, data: bytes) -> bool:

@@ -97,10 +97,10 @@ def _wanted(packages: "dict[str, Package]", paths: list[str]) -> "list[Package]"
 
 def _load(folder: Path) -> "dict[str, Package]":
     from gitops.fleet.packages import load_packages
-    from gitops.source import FolderTree
+    from gitops.source.working_folder import packages_in
 
     problems: list[Problem] = []
-    packages = load_packages(FolderTree(folder), 1, "linux/amd64", problems)
+    packages = load_packages(packages_in(folder), 1, "linux/amd64", problems)
     if problems:
         raise FleetError(problems)
     return packages

@@ -10,6 +10,7 @@ from gitops.cli.output import talk
 from gitops.errors import FleetError
 from gitops.source.upgrade import Upgraded
 from gitops.source.upgrade import upgrade as merge
+from gitops.source.working_folder import require
 from gitops.workflows.upgrade import older, touched
 
 FAILED = 1
@@ -25,6 +26,7 @@ def upgrade(
     folder: DirOption = Path(),
 ) -> None:
     """Merge boot/ and pkg/ of this TowerOS into the fleet repo: one commit, your own changes kept."""
+    require(folder)
     done = merge(folder, version, sign=sign)
     if done is None:
         talk.print("nothing to do: boot/ and pkg/ came from this version")

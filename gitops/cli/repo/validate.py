@@ -1,6 +1,5 @@
 """`toweros validate [DIR]`: every mistake of a fleet repo in one run."""
 
-import os
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import asdict
@@ -10,15 +9,16 @@ from typing import Annotated
 import typer
 from rich.text import Text
 
-from gitops.cli.output import Output, OutputOption, emit, talk
+from gitops.cli.output import Output, OutputOption, emit, printable, talk
 from gitops.errors import FleetError, Problem, TowerosError
-from gitops.fleet import key_mistakes, load_fleet, rule_warnings
+from gitops.fleet import rule_warnings
+from gitops.fleet.repo import FLEET, NO_FLEET
 from gitops.model import Fleet, Tree
 from gitops.review.mounts import Mounts
 from gitops.source import FolderTree
+from gitops.source.working_folder import NoFleetError, fleet_in
+from gitops.workflows.composing.judging import judged
 
-CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "toweros" / "compose"
-"""Keeps the pinned compose between runs."""
 MAX_LINE = 200
 """Characters of a line that are shown."""
 
@@ -32,29 +32,29 @@ def validate(
     output: OutputOption = Output.table,
 ) -> None:
     """Say every mistake as file:line:column: what; the fix; and show the line. Uncommitted changes count."""
-    tree = FolderTree(folder)
+    problems: list[Problem] = []
     try:
-        fleet = load_fleet(tree)
-        if problems := key_mistakes(tree):
+        tree = fleet_in(folder, problems)
+    except NoFleetError as error:
+        words = Problem(FLEET, 1, 1, error.message, error.hint)
+        if not any((folder / name).is_dir() for name in ("roles", "boxes")):
+            emit([asdict(words) | {"text": ""}], output, lambda: Text(printable(_words(words))))
+            raise typer.Exit(1) from error
+        tree = FolderTree(folder, problems)
+    try:
+        found = judged(tree, _compose, problems)
+        if not found.asked:
+            talk.print("docker compose itself was not asked: no mirror has the pinned version now")
+        if problems := [*found.problems, *_crowded(tree, found.fleet)]:
             raise FleetError(problems)
-        if problems := _crowded(tree, fleet):
-            raise FleetError(problems)
-        asked = _ask_compose(tree, fleet)
     except FleetError as error:
-        lines = _lines(tree, error.problems)
-        rows = [asdict(problem) | {"text": line} for problem, line in zip(error.problems, lines, strict=True)]
-        shown = (f"{each}\n{_show(each, line)}" for each, line in zip(error.problems, lines, strict=True))
-        emit(rows, output, lambda: Text("".join(shown).rstrip("\n")))
-        count = len(error.problems)
-        talk.print(f"{count} mistake{'s' * (count != 1)}")
+        _tell(tree, error, output)
         raise typer.Exit(1) from error
     for warning in rule_warnings(tree):
         talk.print(f"warning: {warning}", markup=False)
     if output is not Output.table:
         emit([], output, str)
-    if not asked:
-        talk.print("docker compose itself was not asked: no mirror has the pinned version now")
-    talk.print(f"no mistakes: {len(fleet.boxes)} boxes, {len(fleet.packages)} packages")
+    talk.print(f"no mistakes: {len(found.fleet.boxes)} boxes, {len(found.fleet.packages)} packages")
 
 
 def _crowded(tree: Tree, fleet: Fleet) -> list[Problem]:
@@ -63,18 +63,26 @@ def _crowded(tree: Tree, fleet: Fleet) -> list[Problem]:
     return list(dict.fromkeys(problem for box in fleet.boxes.values() for problem in mounts.crowded(box)))
 
 
-def _ask_compose(tree: Tree, fleet: Fleet) -> bool:
-    """What Docker compose itself says of the apps. False: the program cannot be had now. Raises `FleetError`."""
-    if not any(box.apps for box in fleet.boxes.values()):
-        return True
+def _compose() -> Path | None:
+    """The pinned compose; None when it cannot be had now."""
     from gitops.builders.places import Places  # they take long to load, and most fleet repos have no apps
-    from gitops.workflows.composing.complaints import check
-    from gitops.workflows.composing.program import fetched
+    from gitops.workflows.composing.program import CACHE, fetched
 
-    program = fetched(CACHE, Places())
-    if program:
-        check(program, tree, fleet)
-    return program is not None
+    return fetched(CACHE, Places())
+
+
+def _tell(tree: Tree, error: FleetError, output: Output) -> None:
+    """Every mistake with its line; that there is no fleet repo at all, in the first words."""
+    problems = sorted(error.problems, key=lambda problem: not problem.message.startswith(NO_FLEET))
+    lines = _lines(tree, problems)
+    rows = [asdict(problem) | {"text": line} for problem, line in zip(problems, lines, strict=True)]
+    shown = (f"{_words(each)}\n{_show(each, line)}" for each, line in zip(problems, lines, strict=True))
+    emit(rows, output, lambda: Text("".join(shown).rstrip("\n")))
+    talk.print(f"{len(problems)} mistake{'s' * (len(problems) != 1)}")
+
+
+def _words(problem: Problem) -> str:
+    return f"{problem.message}; {problem.hint}" if problem.message.startswith(NO_FLEET) else str(problem)
 
 
 def _lines(tree: Tree, problems: Sequence[Problem]) -> list[str]:

@@ -154,10 +154,10 @@ def _deployed(store: "Store") -> "Point | None":
 
 
 def _tree(settings: Settings, folder: Path | None) -> "Tree":
-    from gitops.source import FolderTree
+    from gitops.source.working_folder import fleet_in
 
     if folder:
-        return FolderTree(folder)
+        return fleet_in(folder)
     store = context.existing_store(settings)
     point = _deployed(store) if store else None
     if point is None:

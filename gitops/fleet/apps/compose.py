@@ -14,23 +14,27 @@ what is checked here is compose's own affair (the Compose specification), and st
     app.images["osmo-hlr"]                # "@pkg:pkg/osmocom/osmo-hlr"
 """
 
+import functools
 import posixpath
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import replace
 from typing import Any
 
 from gitops.errors import Problem
 from gitops.fleet.apps.variables import ON_EVERY_BOX, environment_of, set_in, unset
+from gitops.fleet.cache import once
 from gitops.fleet.documents.budget import spend
 from gitops.fleet.documents.explain import did_you_mean
 from gitops.fleet.documents.fragments import Fragments
 from gitops.fleet.documents.yaml import Document, Path
-from gitops.fleet.documents.yaml import load as load_yaml
-from gitops.fleet.images.lockfile import pins
+from gitops.fleet.documents.yaml import read as read_yaml
+from gitops.fleet.images.lockfile import doubtful, pins
 from gitops.fleet.images.tracked import COMPOSE as FILE
 from gitops.fleet.images.tracked import TRACK, mistake, tracked_of
+from gitops.fleet.levels.unread import in_doubt
 from gitops.fleet.linuxkit.spec import PACKAGE, contents
-from gitops.fleet.overlay import Merged, Parsed
+from gitops.fleet.overlay import Merged, Parsed, together
 from gitops.fleet.schema import NAME, BoxFile, RoleFile
 from gitops.model import APPS, App, Json, Tree
 
@@ -39,29 +43,45 @@ BINDABLE = ("/data", "/dev")
 """What a user container may see of the box: its data and its devices, never what the box boots from."""
 READABLE = ("/etc/localtime", "/etc/timezone", "/lib/modules")
 """And what it may read: pkg/docker has these."""
+APPS_OF = "compose"
+"""The key of a level that names apps."""
+Hidden = Callable[[str, Collection[str]], bool]
 LINK = 0o120000
 PLATFORM = "linux/amd64"
 
 
-def load_app(tree: Tree, folder: str, pull: str, problems: list[Problem], known: Collection[str] = ()) -> App | None:
-    """One app. None when it has mistakes, which are then in `problems`. `known`: variables that the box sets."""
-    before, path = len(problems), f"{folder}/{FILE}"
-    document = load_yaml(tree.read(path), path, problems, Fragments)
+def load_app(
+    tree: Tree,
+    folder: str,
+    pull: str,
+    problems: list[Problem],
+    known: Collection[str] = (),
+    hidden: Hidden = lambda *_: False,
+) -> App | None:
+    """One app; its mistakes are in `problems`, and not in it. None when there is none to be read. `known`: variables
+    that the box sets; `hidden`: whether a name may be one that cannot be read."""
+    path = f"{folder}/{FILE}"
+    document = read_yaml(tree.read(path), path, problems, Fragments)
     if document is None:
         return None
-    reader = _Reader(tree, document, folder, known)
+    reader = _Reader(
+        tree, document.without(document.doubtful) if document.doubtful else document, folder, known, hidden
+    )
     problems.extend(reader.mistakes())
-    if len(problems) > before:
+    value, name = _sound(reader.document, reader.wrong), posixpath.basename(folder)
+    if not value:
         return None
-    name = posixpath.basename(folder)
-    return App(name, folder, pull, _plain(document.value), reader.images, tuple(_files(tree, folder, name)))
+    images = {service: reader.images.get(service, "") for service in value["services"]}
+    beside = once(tree, ("beside", folder), lambda: tuple(_files(tree, folder, name)))
+    files = tuple(file for path, file in beside if path not in reader.leaving)
+    return App(name, folder, pull, _plain(value), images, files)
 
 
-def load_apps(
-    tree: Tree, level: Parsed[RoleFile] | Parsed[BoxFile], base: Merged, problems: list[Problem]
-) -> tuple[App, ...]:
-    """The apps of `base` with those that a role or a box names; of one name, the nearer one counts."""
+def load_apps(tree: Tree, level: Parsed[RoleFile] | Parsed[BoxFile], base: Merged, problems: list[Problem]) -> Merged:
+    """With the apps that a role or a box names; of one name, the nearer one counts."""
     apps: dict[str, App | None] = {}
+    known, hidden = environment_of(base.spec), functools.partial(_may_be_set, base)
+    doubts = [] if all(f"{rule.app}/{FILE}" in tree.entries() for rule in level.content.compose) else [APPS_OF]
     for index, rule in enumerate(level.content.compose):
         name, path = posixpath.basename(rule.app), f"{rule.app}/{FILE}"
         place = ("compose", index, "app")
@@ -70,19 +90,27 @@ def load_apps(
         elif name in apps:
             problems.append(level.problem(place, f"two apps are named `{name}`", "rename one folder"))
         else:
-            apps[name] = app = load_app(tree, rule.app, rule.pull, problems, environment_of(base.spec))
+            apps[name] = app = load_app(tree, rule.app, rule.pull, problems, known, hidden)
+            doubts += [] if app else [APPS_OF]
             for number, service in enumerate(rule.unwatched if app else ()):
                 if app and service not in app.images:
                     hint = did_you_mean(service, list(app.images))
                     wrong = f"{rule.app} has no service `{service}`"
                     problems.append(level.problem(("compose", index, "unwatched", number), wrong, hint))
     services = {container.name for container in base.spec.services}
-    if (apps or base.apps) and not {"docker", "compose"} <= services:
+    if (apps or base.apps) and not {"docker", "compose"} <= services and "boot" not in base.unknown:
         hint = "name boot/docker.yml among the role's boot specs"
         problems.append(level.problem(("compose",), "there are no services `docker` and `compose`", hint))
-    if not apps:
-        return base.apps
-    return tuple({app.name: app for app in (*base.apps, *apps.values()) if app}.values())
+    if not level.content.compose:
+        return base
+    there = {app.name: app for app in (*base.apps, *apps.values()) if app}
+    unknown = together(base.unknown, {key: in_doubt(tree, key) for key in doubts})
+    return replace(base, apps=tuple(there.values()), unknown=unknown)
+
+
+def _may_be_set(base: Merged, name: str, known: Collection[str]) -> bool:
+    """Whether a variable may be one of the service that runs compose, where that cannot be read."""
+    return any(base.may_hold(key, name, known) for key in ("boot", "services"))
 
 
 def _apps(tree: Tree) -> list[str]:
@@ -95,7 +123,7 @@ def _plain(compose: Json) -> Json:
     return {**compose, "services": {name: {key: keys[key] for key in keys if key != TRACK} for name, keys in services}}
 
 
-def _files(tree: Tree, folder: str, name: str) -> Iterator[Json]:
+def _files(tree: Tree, folder: str, name: str) -> Iterator[tuple[str, Json]]:
     """What stands beside the compose file, by path."""
     prefix = f"{folder}/"
     for path, entry in sorted(each for each in tree.entries().items() if each[0].startswith(prefix)):
@@ -104,28 +132,46 @@ def _files(tree: Tree, folder: str, name: str) -> Iterator[Json]:
             continue
         spend(entry.size, path)
         if entry.mode == LINK:
-            yield {"path": f"{APPS}/{name}/{inside}", "symlink": tree.read(path).decode()}
+            yield path, {"path": f"{APPS}/{name}/{inside}", "symlink": tree.read(path).decode()}
         else:
             mode = "0755" if entry.mode & 0o111 else "0644"
-            yield {"path": f"{APPS}/{name}/{inside}", "mode": mode, **contents(tree.read(path))}
+            yield path, {"path": f"{APPS}/{name}/{inside}", "mode": mode, **contents(tree.read(path))}
+
+
+def _sound(document: Document, wrong: set[Path]) -> Json:
+    """The file without its mistakes, and so without what it may not read; empty when no service is left."""
+    left = document.without(wrong) if wrong else document
+    for kind in ("configs", "secrets", "volumes"):  # of what has mistakes, the name counts
+        names = {place[1] for place in wrong if place[:1] == (kind,) and len(place) > 1}
+        if names:
+            left.value[kind] = {**left.value[kind], **{name: {"external": True} for name in names}}
+    value = left.value if isinstance(left.value, dict) else {}
+    services = value.get("services")
+    named = services.items() if isinstance(services, dict) else ()
+    sound = {name: keys for name, keys in named if isinstance(keys, dict)}
+    return {**value, "services": sound} if sound else {}
 
 
 class _Reader:
     """Looks through one compose file."""
 
-    def __init__(self, tree: Tree, document: Document, folder: str, known: Collection[str]) -> None:
-        self._tree, self._document, self._folder, self._known = tree, document, folder, known
+    def __init__(self, tree: Tree, document: Document, folder: str, known: Collection[str], hidden: Hidden) -> None:
+        self._tree, self.document, self._folder = tree, document, folder
+        self._known, self._hidden = known, hidden
+        self.wrong: set[Path] = set()
+        self.leaving: set[str] = set()
+        """Links that lead out of the app's folder, or nowhere."""
         self.images: dict[str, str] = {}
 
     def mistakes(self) -> Iterator[Problem]:
-        services = self._document.value.get("services") if isinstance(self._document.value, dict) else None
+        services = self.document.value.get("services") if isinstance(self.document.value, dict) else None
         if not isinstance(services, dict) or not services:
             yield self._problem(("services",), "an app without services", "see docs/spec.md, Apps")
             return
         name = posixpath.basename(self._folder)
         if not re.fullmatch(NAME, name):
             yield self._problem((), f"`{name}` is no name for an app", "use lower-case letters, digits and `-`")
-        if "include" in self._document.value:
+        if "include" in self.document.value:
             yield self._problem(("include",), "other files are not read", "write their services here")
         yield from self._links()
         yield from self._variables()
@@ -149,7 +195,9 @@ class _Reader:
             yield self._problem((*place, TRACK), *wrong)
         elif (tracked := tracked_of(keys)) and (digest := tracked.digest(pins(self._tree))):
             self.images[name] = f"{tracked.reference}@{digest}"
-        else:
+        elif keys.get("image") is None and ("build" in keys or "extends" in keys):
+            pass
+        elif not tracked or not doubtful(self._tree, tracked.written):
             yield from self._image(name, keys.get("image"), (*place, "image"))
         if "platform" in keys and not str(keys["platform"]).startswith(PLATFORM):
             yield self._problem((*place, "platform"), f"boxes are {PLATFORM}", "remove it, and name an image for that")
@@ -209,8 +257,8 @@ class _Reader:
     def _variables(self) -> Iterator[Problem]:
         dotenv = f"{self._folder}/.env"
         beside = set_in(self._tree.read(dotenv)) if dotenv in self._tree.entries() else set()
-        for place, name in unset(self._document.value, {*ON_EVERY_BOX, *self._known, *beside}):
-            if self._said_by_a_box(name):
+        for place, name in unset(self.document.value, {*ON_EVERY_BOX, *self._known, *beside}):
+            if self._said_by_a_box(name) or self._hidden(name, self._known):
                 continue
             hint = f"write `{name}=...` into {dotenv}, a default (`${{{name}:-...}}`), or `$$` for a plain $"
             yield self._problem(place, f"nobody sets the variable {name}", hint)
@@ -229,12 +277,13 @@ class _Reader:
                 there = posixpath.normpath(posixpath.join(posixpath.dirname(path), target))
                 inside = there.startswith(prefix) and not self._through_a_link(posixpath.dirname(path), target)
                 if not inside or not (there in entries or any(each.startswith(f"{there}/") for each in entries)):
+                    self.leaving.add(path)
                     hint = "copy the file here, or fix the link"
                     yield Problem(path, 1, 1, f"the link's target `{target}` is not in {self._folder}", hint)
 
     def _named_volumes(self) -> Iterator[Problem]:
         """A named volume may be a bind mount in disguise: the `local` driver takes any `device`."""
-        volumes = self._document.value.get("volumes")
+        volumes = self.document.value.get("volumes")
         for name, volume in volumes.items() if isinstance(volumes, dict) else ():
             options = volume.get("driver_opts") if isinstance(volume, dict) else None
             device = str(options.get("device", "")) if isinstance(options, dict) else ""
@@ -242,7 +291,7 @@ class _Reader:
 
     def _files_of(self, kind: str) -> Iterator[Problem]:
         """Compose binds the `file` of a configuration or secret into containers, like any other path."""
-        entries = self._document.value.get(kind)
+        entries = self.document.value.get(kind)
         for name, entry in entries.items() if isinstance(entries, dict) else ():
             if isinstance(entry, dict) and "file" in entry:
                 yield from self._source(_path(entry["file"]), (kind, name, "file"))
@@ -299,7 +348,9 @@ class _Reader:
             yield self._problem(place, f"there is no `{name}` in {self._folder}", "add it, or fix the path")
 
     def _problem(self, place: Path, message: str, hint: str) -> Problem:
-        return self._document.problem(place, message, hint)
+        if place[-1:] != ("image",):
+            self.wrong.add(place)
+        return self.document.problem(place, message, hint)
 
 
 def _path(value: Any) -> str:

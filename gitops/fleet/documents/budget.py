@@ -12,13 +12,15 @@ nobody opened a budget, nothing is counted.
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Self
 
 from gitops.errors import Problem
 
 EXPANDED = 64 << 20
 """Bytes of all that levels expand to."""
+OF_BOX = 10 << 10
+"""Bytes that each box may bring besides, of templates that are filled in for it: 10,000 boxes are no attack."""
 HINTING = 20_000_000
 """Pairs of letters that are compared for all hints: some seconds."""
 MISTAKES = 10_000
@@ -35,7 +37,8 @@ class SpentError(Exception):
 
 @dataclass
 class _Left:
-    expanded: int = EXPANDED
+    expanded: int = field(default_factory=lambda: EXPANDED)
+    counted: set[object] = field(default_factory=set)
     hinting: int = HINTING
 
 
@@ -52,20 +55,34 @@ def budget() -> Iterator[None]:
         _LEFT.reset(token)
 
 
-def spend(size: int, file: str, line: int = 1) -> None:
-    """Count bytes that `file` brings in at `line`.
+def spend(size: int, file: str, line: int = 1, *, once: object = None) -> None:
+    """Count bytes that `file` brings in at `line`. `once`: what is shared by whoever has it, and counts one time.
 
     Raises:
         SpentError: there were not as many left.
     """
     left = _LEFT.get()
-    if left is None:
+    if left is None or once in left.counted:
         return
+    left.counted |= set() if once is None else {once}
     left.expanded -= size
     if left.expanded < 0:
         message = f"what the levels expand to is more than {EXPANDED >> 20} MiB"
         hint = "put large files into a package, and files that many boxes share into their role"
         raise SpentError(Problem(file, line, 1, message, hint))
+
+
+class OwnBudget:
+    """What is made for one box alone: past its own bytes, the fleet's count."""
+
+    def __init__(self, file: str) -> None:
+        self._file, self._left = file, OF_BOX
+
+    def spend(self, size: int) -> None:
+        """Raises SpentError as `spend`."""
+        free = min(size, self._left)
+        self._left -= free
+        spend(size - free, self._file)
 
 
 def may_hint(work: int) -> bool:

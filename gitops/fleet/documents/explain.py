@@ -7,6 +7,7 @@ and column of what a person has to change, and "did you mean", also for a key th
 """
 
 import difflib
+import functools
 import re
 from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import Any, TypeVar, get_args
@@ -31,10 +32,10 @@ def check(document: Document, model: type[Model], problems: list[Problem]) -> Mo
         problems.append(document.problem((), "keys and values are expected", "write `key: value` lines"))
         return None
     try:
-        return model.model_validate(as_values(value))
+        return model.model_validate(tuples(value))
     except ValidationError as error:
         errors = error.errors(include_url=False)[:MAX_PROBLEMS]
-        problems.extend(_explain(document, model, each) for each in errors)
+        problems.extend(explain(document, model, each) for each in errors)
         return None
 
 
@@ -53,19 +54,19 @@ def did_you_mean(name: str, known: Collection[str] | Callable[[], Collection[str
     return otherwise or (f"known: {', '.join(sorted(names)[:20])}" if names else "")
 
 
-def as_values(value: Any) -> Any:
+def tuples(value: Any) -> Any:
     """Lists as tuples: the models are frozen, and strict."""
     if isinstance(value, dict):
-        return {key: as_values(item) for key, item in value.items()}
-    return tuple(as_values(item) for item in value) if isinstance(value, list) else value
+        return {key: tuples(item) for key, item in value.items()}
+    return tuple(tuples(item) for item in value) if isinstance(value, list) else value
 
 
-def _explain(document: Document, model: type[BaseModel], error: Any) -> Problem:
+def explain(document: Document, model: type[BaseModel], error: Any) -> Problem:
     """One of pydantic's errors. Its `[key]` in a location means a key of a mapping, not the value."""
     location = tuple(part for part in error["loc"] if part != "[key]")
     name, kind = str(location[-1]) if location else "", error["type"]
     if kind == "extra_forbidden":
-        hint = _elsewhere(model, location) or did_you_mean(name, _keys(model, location[:-1]))
+        hint = _elsewhere(model, location) or did_you_mean(name, keys_at(model, location[:-1]))
         return document.problem(location, f"unknown key `{name}`", hint, key=True)
     if kind == "missing":
         return document.problem(location[:-1], f"`{name}` is missing", f"add `{name}:`")
@@ -85,6 +86,11 @@ def _choice(error: Any) -> str:
     return did_you_mean(str(error["input"]), choices) if choices else ""
 
 
+def top_of(model: type[BaseModel], name: str) -> list[str]:
+    """The keys at the top of a file below which a key may stand."""
+    return [place[0] for place in _places(model) if place[-1] == name]
+
+
 def _elsewhere(model: type[BaseModel], location: Location) -> str:
     """A hint for a key that belongs to another level of this file, or to another kind of file."""
     name = str(location[-1])
@@ -96,8 +102,13 @@ def _elsewhere(model: type[BaseModel], location: Location) -> str:
     return f"did you mean `{name}` in {' or '.join(kinds)}?" if kinds else ""
 
 
-def _places(model: type[BaseModel]) -> Iterator[tuple[str, ...]]:
+@functools.cache
+def _places(model: type[BaseModel]) -> tuple[tuple[str, ...], ...]:
     """Every key of a model and of the models in it, the outer ones first."""
+    return tuple(_each_place(model))
+
+
+def _each_place(model: type[BaseModel]) -> Iterator[tuple[str, ...]]:
     yield from ((info.alias or name,) for name, info in model.model_fields.items())
     for name, info in model.model_fields.items():
         inner = _model_in(info.annotation)
@@ -105,7 +116,7 @@ def _places(model: type[BaseModel]) -> Iterator[tuple[str, ...]]:
             yield from ((info.alias or name, *place) for place in _places(inner))
 
 
-def _keys(model: type[BaseModel], location: Location) -> list[str]:
+def keys_at(model: type[BaseModel], location: Location) -> list[str]:
     """The keys that may stand at a place inside a model."""
     names = tuple(part for part in location if isinstance(part, str))
     return [place[-1] for place in _places(model) if place[:-1] == names]

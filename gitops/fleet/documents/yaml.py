@@ -7,13 +7,16 @@ Refused: anchors, aliases, tags, directives, merge keys, duplicate keys, several
 not UTF-8, and what is too large, deep or many. Scalars follow YAML 1.2's core schema (`no`, `on`, `12:30` are
 strings); a number that starts with 0 is refused, because YAML 1.1 reads it as octal.
 
+`load` gives what has no mistake; `read` gives a file with some, too, and says which of its values count for nothing.
+
     document = load(tree.read("fleet.yaml"), "fleet.yaml", problems)
     document.value["source"]["branch"]; document.mark(("source", "branch"))    # -> "main", (3, 11)
 """
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any
 
 import yaml
@@ -52,6 +55,8 @@ class Document:
     value: Any = None
     marks: dict[Path, Mark] = field(default_factory=dict)
     keys: dict[Path, Mark] = field(default_factory=dict)
+    doubtful: frozenset[Path] = frozenset()
+    """Parts that have a mistake as YAML: their values mean nothing."""
 
     def mark(self, path: Sequence[str | int], *, key: bool = False) -> Mark:
         """Where a part stands (or its key); for a part that is not there, where the nearest one around it does."""
@@ -73,6 +78,27 @@ class Document:
         keys = {where[length:]: mark for where, mark in self.keys.items() if where[:length] == start}
         return Document(self.file, value, marks, keys)
 
+    def without(self, paths: Collection[Path], renamed: Mapping[Path, str] = MappingProxyType({})) -> "Document":
+        """The file as if these parts were not in it, and these keys had other names; what follows in a list moves up,
+        and its marks with it."""
+        left = Document(self.file)
+
+        def copy(value: Any, old: Path, new: Path) -> Any:
+            if old in self.marks:  # within a fragment there is none
+                left.marks[new] = self.marks[old]
+            if old in self.keys:
+                left.keys[new] = self.keys[old]
+            if isinstance(value, dict):
+                kept = {key: renamed.get((*old, key), key) for key in value if (*old, key) not in paths}
+                return {name: copy(value[key], (*old, key), (*new, name)) for key, name in kept.items()}
+            if isinstance(value, list):
+                rows = [index for index in range(len(value)) if (*old, index) not in paths]
+                return [copy(value[index], (*old, index), (*new, place)) for place, index in enumerate(rows)]
+            return value
+
+        left.value = copy(self.value, (), ())
+        return left
+
 
 class StopReading(Exception):  # noqa: N818 - no error of its own: the problem is reported
     """The rest of the file cannot be judged."""
@@ -84,6 +110,14 @@ def load(data: bytes, file: str, problems: list[Problem], dialect: "type[Builder
     `dialect` reads what is another format's own affair (fragments.py).
     """
     before = len(problems)
+    document = read(data, file, problems, dialect)
+    return document if len(problems) == before else None
+
+
+def read(data: bytes, file: str, problems: list[Problem], dialect: "type[Builder] | None" = None) -> Document | None:
+    """Read one file, which may have mistakes: they are in `problems`, and where its values mean nothing, in `doubtful`.
+    None when it cannot be read to its end.
+    """
     if len(data) > MAX_BYTES:
         problems.append(Problem(file, 1, 1, f"{len(data)} bytes are too many", f"use at most {MAX_BYTES} bytes a file"))
         return None
@@ -107,7 +141,9 @@ def load(data: bytes, file: str, problems: list[Problem], dialect: "type[Builder
         problems.append(Problem(file, 1, 1, f"not YAML: {str(error).splitlines()[0]}", "remove what is no text"))
     except StopReading:
         pass
-    return builder.document if len(problems) == before else None
+    else:
+        return builder.document
+    return None
 
 
 class Builder:
@@ -116,6 +152,7 @@ class Builder:
     def __init__(self, document: Document, problems: list[Problem]) -> None:
         self.document, self._problems = document, problems
         self._nodes = self._noted = 0
+        self._at: Path | None = None
 
     def build(self, text: str) -> None:
         events: Iterator[Any] = iter(yaml.parse(text, yaml.CSafeLoader))
@@ -133,6 +170,7 @@ class Builder:
 
     def _value(self, event: Any, events: Iterator[Any], path: Path, depth: int) -> Any:
         self._nodes += 1
+        self._at = path
         self.document.marks[path] = _mark(event)
         if self._nodes > MAX_NODES or depth > MAX_DEPTH:
             limit = f"at most {MAX_NODES} values, {MAX_DEPTH} deep"
@@ -148,6 +186,7 @@ class Builder:
         self.note(event, f"alias *{event.anchor}", "write the value out")
 
     def _anchored(self, event: Any, events: Iterator[Any], path: Path, depth: int) -> Any:
+        self._at = None  # what it stands at is the value itself
         self.note(event, f"anchor &{event.anchor}", "remove it, and write the value out where it is used")
         return self._plain(event, events, path, depth)
 
@@ -164,12 +203,14 @@ class Builder:
             if isinstance(event, yaml.MappingEndEvent):
                 break
             if isinstance(event, yaml.ScalarEvent) and event.value == "<<" and not event.style:
+                self._at = (*path, event.value)
                 self._merge(event, events, path, depth)
                 continue
+            self._at = (*path, str(getattr(event, "value", "")))
             key = self._key(event)
             place = (*path, key)
             if key in result:
-                first = self.document.keys[place][0]
+                first, self._at = self.document.keys[place][0], None
                 self.note(event, f"duplicate key `{key}`", f"the first is in line {first}; keep one")
                 self._value(next(events), events, (*path, key, "duplicate"), depth + 1)
                 continue
@@ -224,6 +265,8 @@ class Builder:
 
     def note(self, event: Any, message: str, hint: str) -> None:
         self._problems.append(Problem(self.document.file, *_mark(event), message, hint))
+        if self._at is not None:
+            self.document.doubtful |= {self._at}
         self._noted += 1
         if self._noted >= MAX_PROBLEMS:
             raise StopReading

@@ -37,6 +37,13 @@ def mistakes(tree: Tree) -> tuple[Problem, ...]:
     return _parse(tree.read(FILE))[1] if FILE in tree.entries() else ()
 
 
+def doubtful(tree: Tree, written: str) -> bool:
+    """Whether the file may say what an image means, in a line that is none."""
+    data = tree.read(FILE) if mistakes(tree) else b""
+    rows = (line.decode(errors="replace") for line in data.split(b"\n"))
+    return len(data) > MAX_BYTES or any(written in row and not _LINE.fullmatch(row) for row in rows)
+
+
 def dump(rows: Mapping[str, str]) -> bytes:
     """The text of an images.lock."""
     return "\n".join([HEADER, *(f"{written} {digest}" for written, digest in sorted(rows.items())), ""]).encode()

@@ -13,15 +13,18 @@ their file); `source:` is read from the tree (relative to its top, where `linuxk
 
 import base64
 import posixpath
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from gitops.errors import Problem
+from gitops.fleet.cache import once
 from gitops.fleet.documents.budget import spend
-from gitops.fleet.documents.explain import check, did_you_mean
-from gitops.fleet.documents.files import source_mistake
+from gitops.fleet.documents.explain import did_you_mean
+from gitops.fleet.documents.files import MAX_POINTER, source_mistake
+from gitops.fleet.documents.partial import partly
 from gitops.fleet.documents.yaml import Document, Path
-from gitops.fleet.documents.yaml import load as load_yaml
+from gitops.fleet.documents.yaml import read as read_yaml
+from gitops.fleet.levels.unread import in_unread_specs
 from gitops.fleet.linuxkit import schema as linuxkit
 from gitops.model import Container, Json, Spec, Tree
 
@@ -32,21 +35,36 @@ LINK = 0o120000
 
 @dataclass(frozen=True)
 class _Part:
-    """One file: what it says, and where."""
+    """One file: what it says, and where. `dropped`: parts with mistakes."""
 
     document: Document
     spec: Spec
+    dropped: frozenset[Path] = frozenset()
+
+    def knows(self, *groups: str) -> bool:
+        """Whether every name of these lists could be read."""
+        hiding = (path for path in self.dropped if len(path) < 3 or path[2:] == ("name",))
+        return not any(path == () or path[0] in groups for path in hiding)
 
 
 def load(tree: Tree, paths: Sequence[str], problems: list[Problem]) -> Spec:
     """The merged files; mistakes go to `problems`."""
+    return load_known(tree, paths, problems)[0]
+
+
+def load_known(tree: Tree, paths: Sequence[str], problems: list[Problem], *, alone: bool = True) -> tuple[Spec, bool]:
+    """The merged files, and whether every container of theirs could be read; mistakes go to `problems`. `alone`: there
+    are no others beside them."""
     parts = [part for path in paths if (part := _read(tree, path, problems)) is not None]
+    whole = len(parts) == len(paths)
     problems.extend(_not_unique(parts, ("services", "volumes")))
-    problems.extend(_wrong_volumes(parts))
+    known = whole and alone and all(part.knows("volumes") for part in parts)
+    sure = {part.document.file for part in parts if part.knows("volumes")}
+    problems.extend(_wrong_volumes(parts, None if known else lambda name: in_unread_specs(tree, sure, name)))
     spec = Spec(kernel="", cmdline="")
     for part in parts:
         spec = merge(spec, part.spec)
-    return spec
+    return spec, whole and all(part.knows(*GROUPS) for part in parts)
 
 
 def merge(first: Spec, second: Spec) -> Spec:
@@ -64,9 +82,11 @@ def _read(tree: Tree, path: str, problems: list[Problem]) -> _Part | None:
         hint = did_you_mean(path, lambda: [name for name in tree.entries() if name.endswith((".yml", ".yaml"))])
         problems.append(Problem(path, 1, 0, "there is no such file", hint))
         return None
-    document = load_yaml(data, path, problems)
-    moby = document and check(document, linuxkit.Moby, problems)
-    return _Part(document, _Reader(tree, document, problems).spec(moby)) if document and moby else None
+    document = read_yaml(data, path, problems)
+    if document is None:
+        return None
+    part = partly(document, linuxkit.Moby, problems)
+    return _Part(part.document, _Reader(tree, part.document, problems).spec(part.content), part.dropped)
 
 
 class _Reader:
@@ -128,17 +148,18 @@ class _Reader:
             return entry
         path = posixpath.normpath(source)
         try:
-            data = self._tree.read(path)
+            made = once(self._tree, ("contents", path), lambda: contents(self._tree.read(path)))
         except KeyError:
             if not optional:
                 hint = did_you_mean(path, self._tree.entries()) or "add it to the repository"
                 self._note((*place, "source"), f"there is no file {path}", hint)
             return None
-        message, hint = source_mistake(self._tree, path, data)
+        message, hint = source_mistake(self._tree, path, str(made.get("contents", ""))[: MAX_POINTER + 1].encode())
         if message:
             self._note((*place, "source"), message, hint)
-        spend(len(data), self._document.file, self._document.mark(place)[0])
-        return entry | contents(data)
+        mark, size = self._document.mark(place), self._tree.entries()[path].size
+        spend(size, self._document.file, mark[0], once=(self._document.file, mark))
+        return entry | made
 
     def _note(self, place: Path, message: str, hint: str) -> None:
         self._problems.append(self._document.problem(place, message, hint))
@@ -174,18 +195,24 @@ def _names(spec: Spec, group: str) -> list[str]:
     return [member.name if isinstance(member, Container) else member["name"] for member in getattr(spec, group)]
 
 
-def _wrong_volumes(parts: Sequence[_Part]) -> Iterator[Problem]:
-    """Binds to volumes that are not there, or that would write to a read-only one."""
+def _wrong_volumes(parts: Sequence[_Part], hidden: Callable[[str], bool] | None) -> Iterator[Problem]:
+    """Binds to volumes that are not there, or that would write to a read-only one. `hidden`: where others may be."""
     volumes = {volume["name"]: volume for part in parts for volume in part.spec.volumes}
     for part in parts:
         for group in GROUPS:
             for index, container in enumerate(getattr(part.spec, group)):
                 for place, source, options in _binds(container.settings):
                     where = (group, index, *place)
+                    if source not in volumes and hidden and hidden(source):
+                        continue
                     if source not in volumes:
                         hint = did_you_mean(source, list(volumes)) or "add it to `volumes:`, or write a path"
                         yield part.document.problem(where, f"there is no volume `{source}`", hint)
-                    elif volumes[source].get("readonly") and ("ro" not in options or "rw" in options):
+                    if (
+                        source in volumes
+                        and volumes[source].get("readonly")
+                        and ("ro" not in options or "rw" in options)
+                    ):
                         hint = "add the option `ro`, or take `readonly` from the volume"
                         yield part.document.problem(where, f"the volume `{source}` is read-only", hint)
 

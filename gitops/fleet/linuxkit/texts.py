@@ -15,7 +15,7 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from gitops.errors import Problem
-from gitops.fleet.documents.explain import as_values
+from gitops.fleet.documents.explain import tuples
 from gitops.fleet.documents.yaml import MAX_DIGITS, Builder, Document, Path
 
 _OCTAL = re.compile("[-+]?0[0-9]+")
@@ -58,7 +58,7 @@ class Texts(Builder):
 def settle(document: Document, model: type[BaseModel], problems: list[Problem]) -> None:
     """Every number of the document is a number or a text from here on, as the model asks for."""
     try:
-        model.model_validate(as_values(document.value))
+        model.model_validate(tuples(document.value))
     except ValidationError as error:
         for each in error.errors(include_url=False):
             if each["type"] == "string_type" and isinstance(each["input"], Number | Real):

@@ -22,7 +22,7 @@ __all__ = ["SIBLING", "load_packages"]
 def load_packages(tree: Tree, recipe: int, platform: str, problems: list[Problem]) -> dict[str, Package]:
     """Every package of a fleet repo, by path."""
     paths = sorted(posixpath.dirname(path) for path in tree.entries() if posixpath.basename(path) == BUILD)
-    folders = {path: folder for path in paths if path and (folder := read(tree, path, problems))}
+    folders = {path: read(tree, path, problems) for path in paths if path}
     sound = {path: folder for path, folder in folders.items() if _siblings_exist(folder, paths, problems)}
     return Keys(sound, recipe, platform, problems).all()
 
@@ -30,4 +30,4 @@ def load_packages(tree: Tree, recipe: int, platform: str, problems: list[Problem
 def _siblings_exist(folder: Folder, paths: list[str], problems: list[Problem]) -> bool:
     missing = [sibling for sibling in folder.package.depends if sibling not in paths]
     problems += [folder.problem(f"there is no package `{each}`", did_you_mean(each, paths)) for each in missing]
-    return not missing
+    return folder.sound and not missing

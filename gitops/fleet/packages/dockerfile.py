@@ -21,6 +21,7 @@ from gitops.fleet.packages.reading.scope import (
     PLATFORM,
     SHELL,
     SIBLING,
+    UNGIVEN,
     Mistake,
     Outside,
     Scope,
@@ -31,7 +32,7 @@ from gitops.fleet.packages.reading.scope import (
 )
 from gitops.fleet.packages.reading.steps import Steps, exec_form
 
-__all__ = ["SIBLING", "Dockerfile", "Mistake", "Outside"]
+__all__ = ["SIBLING", "UNGIVEN", "Dockerfile", "Mistake", "Outside"]
 
 _STRANGE = re.compile(r"[\x00-\x08\x0b-\x0c\x0e-\x1f]|\r(?!\n|\Z)")
 

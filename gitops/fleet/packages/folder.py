@@ -10,21 +10,23 @@ import hashlib
 import posixpath
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar
 
 from pydantic import Field
 
 from gitops.errors import Problem
 from gitops.fleet.documents import yaml
+from gitops.fleet.documents.doubt import Doubt
 from gitops.fleet.documents.explain import check
+from gitops.fleet.documents.partial import Part, nothing_of, partly
 from gitops.fleet.documents.strict import Strict
 from gitops.fleet.images.lockfile import HINT as PIN
-from gitops.fleet.images.lockfile import TAG, pins
+from gitops.fleet.images.lockfile import TAG, doubtful, pins
 from gitops.fleet.linuxkit.schema import Settings
 from gitops.fleet.linuxkit.texts import Texts, settle
-from gitops.fleet.packages.dockerfile import SIBLING, Dockerfile
-from gitops.fleet.packages.lockfile import parse_lock
+from gitops.fleet.packages.dockerfile import SIBLING, UNGIVEN, Dockerfile
+from gitops.fleet.packages.lockfile import NO_LINE, parse_lock
 from gitops.fleet.packages.tags.buildfile import ORG
 from gitops.fleet.packages.tags.template import DEFAULT, HINT, TemplateError, fill
 from gitops.fleet.packages.wanted import Source, parse_wanted
@@ -41,6 +43,8 @@ FETCHED_FOLDER = "fetched"
 
 class BuildFile(Strict):
     """LinuxKit's build.yml."""
+
+    STAND_IN: ClassVar[dict[str, Any]] = {"image": "image"}
 
     image: str = Field(pattern="^[a-z0-9][a-z0-9._-]{0,62}(/[a-z0-9][a-z0-9._-]{0,62}){0,3}$")
     org: str = Field(default=ORG, pattern="^[a-z0-9][a-z0-9./:_-]{0,200}$")
@@ -60,31 +64,35 @@ class BuildFile(Strict):
 
 @dataclass(frozen=True)
 class Folder:
-    """A package whose key is still empty; the line of its `buildArgs`."""
+    """A package whose key is still empty; the line of its `buildArgs`; whether its build.yml has no mistake."""
 
     package: Package
     line: int
+    sound: bool = True
 
     def problem(self, message: str, hint: str) -> Problem:
         """A mistake in what it stands on."""
         return Problem(f"{self.package.path}/{BUILD}", self.line, 1, message, hint)
 
 
-def read(tree: Tree, path: str, problems: list[Problem]) -> Folder | None:
-    """One package; None when its build.yml cannot be read."""
-    document = yaml.load(tree.read(f"{path}/{BUILD}"), f"{path}/{BUILD}", problems, Texts)
-    build = _checked(document, problems) if document else None
-    return _Reader(tree, path, document, build, problems).folder() if document and build else None
+def read(tree: Tree, path: str, problems: list[Problem]) -> Folder:
+    """One package. What stands beside a build.yml with mistakes is looked at all the same."""
+    before, file = len(problems), f"{path}/{BUILD}"
+    document = yaml.read(tree.read(file), file, problems, Texts)
+    part = _checked(document, problems) if document else nothing_of(file, BuildFile)
+    sound = len(problems) == before
+    return replace(_Reader(tree, path, part, problems).folder(), sound=sound)
 
 
 class _Reader:
     """Reads what stands beside a build.yml."""
 
-    def __init__(
-        self, tree: Tree, path: str, document: yaml.Document, build: BuildFile, problems: list[Problem]
-    ) -> None:
-        self._tree, self._path, self._document, self._build = tree, path, document, build
+    def __init__(self, tree: Tree, path: str, part: Part[BuildFile], problems: list[Problem]) -> None:
+        self._tree, self._path, self._document, self._build = tree, path, part.document, part.content
         self._problems = problems
+        self._lost = part.dropped
+        lost = any(place[:1] in ((), ("<<",), ("buildArgs",)) for place in part.dropped)
+        self._hidden = Doubt.of(tree.read(f"{path}/{BUILD}"), "buildArgs") if lost else None
 
     def folder(self) -> Folder:
         self._refuse()
@@ -126,6 +134,7 @@ class _Reader:
         for index, argument in enumerate(self._build.buildArgs):
             name, equals, value = argument.partition("=")
             if not equals or not re.fullmatch(r"\w+", name):
+                self._hidden = Doubt.of(self._tree.read(f"{self._path}/{BUILD}"), "buildArgs")
                 self._note(("buildArgs", index), f"`{argument}` is no build argument", "NAME=VALUE")
                 continue
             if value.startswith(SIBLING):
@@ -142,13 +151,17 @@ class _Reader:
             self._note(("dockerfile",), f"`{name}` is no path in the package's folder", hint)
             return ()
         if file not in self._tree.entries():
-            message = f"there is no {name} beside it"
-            self._problems.append(self._document.problem(("dockerfile",), message, f"write {file}"))
+            if not self._lost & {(), ("dockerfile",)}:
+                message = f"there is no {name} beside it"
+                self._problems.append(self._document.problem(("dockerfile",), message, f"write {file}"))
             return ()
         dockerfile, known = Dockerfile.parse(self._tree.read(file), arguments), pins(self._tree)
-        self._problems += [Problem(file, line, 1, message, hint) for line, message, hint in dockerfile.mistakes]
+        for line, message, hint in dockerfile.mistakes:
+            argument = re.search(r"`ARG (\w+)`", hint) if UNGIVEN in message else None
+            if not (argument and self._hidden and self._hidden.may_hold(argument[1], arguments)):
+                self._problems.append(Problem(file, line, 1, message, hint))
         for each in dockerfile.outside:
-            if not each.pinned(known):
+            if not each.pinned(known) and not doubtful(self._tree, each.image):
                 pin = f"a tag is pinned by images.lock: {PIN}; or " if each.tag else ""
                 hint = f"{pin}name it by digest: IMAGE@sha256:..., or build on a sibling package"
                 message = f"{each.image} can mean another image tomorrow"
@@ -160,7 +173,9 @@ class _Reader:
         wanted, lock, entries = f"{self._path}/packages.in", f"{self._path}/packages.lock", self._tree.entries()
         if wanted not in entries:
             return (), ""
+        before = len(self._problems)
         asked = parse_wanted(self._tree.read(wanted), wanted, self._problems)
+        sound = len(self._problems) == before
         for source in asked.sources:
             self._key(source, wanted, asked.line(source.name))
         if asked.fetches and any(path.startswith(f"{self._path}/{FETCHED_FOLDER}") for path in entries):
@@ -170,7 +185,10 @@ class _Reader:
             hint = f"run `toweros lock {self._path}`"
             self._problems.append(Problem(wanted, 1, 1, "there is no packages.lock beside it", hint))
             return (), asked.rootfs
-        return parse_lock(self._tree.read(lock), lock, self._tree.read(wanted), self._problems), asked.rootfs
+        made: list[Problem] = []
+        locked = parse_lock(self._tree.read(lock), lock, self._tree.read(wanted), made)
+        self._problems += [each for each in made if sound or NO_LINE in each.message]
+        return locked, asked.rootfs
 
     def _key(self, source: Source, file: str, line: int) -> None:
         """An index must be signed by exactly this key, so it must be there."""
@@ -235,20 +253,17 @@ def within(tree: Tree, package: Package) -> Iterator[tuple[str, str]]:
         yield from ((name, _at(place, name, folder)) for name in _under(tree, folder))
 
 
-def _checked(document: yaml.Document, problems: list[Problem]) -> BuildFile | None:
+def _checked(document: yaml.Document, problems: list[Problem]) -> Part[BuildFile]:
     """build.yml by its models. A key without a value is as good as none, as LinuxKit has it."""
-    if not isinstance(document.value, dict):
-        return check(document, BuildFile, problems)
-    document.value = {key: value for key, value in document.value.items() if value is not None}
-    before = len(problems)
-    config = document.value.get("config")
-    if isinstance(config, dict):
-        part = document.part(("config",), config)
-        settle(part, Settings, problems)
-        check(part, Settings, problems)
-    settle(document, BuildFile, problems)
-    build = check(document, BuildFile, problems)
-    return build if len(problems) == before else None
+    if isinstance(document.value, dict):
+        document.value = {key: value for key, value in document.value.items() if value is not None}
+        config = document.value.get("config")
+        if isinstance(config, dict):
+            part = document.part(("config",), config)
+            settle(part, Settings, problems)
+            check(part, Settings, problems)
+        settle(document, BuildFile, problems)
+    return partly(document, BuildFile, problems)
 
 
 def _under(tree: Tree, folder: str) -> list[str]:

@@ -24,6 +24,7 @@ HEADER = "# locked for packages.in sha256:"
 _PATH = re.compile(r"[A-Za-z0-9+._~%:-]+(/[A-Za-z0-9+._~%:-]+)*")
 _WHEEL_FILE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+!-]*\.whl")
 _VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9.+:~!_-]*")
+NO_LINE = "not a line of a lock"
 _NAMES = {"deb": DEB, "wheel": re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*"), FETCHED: FILE}
 """What a name may be, by kind: programs that fetch get them as arguments, and would take an address as well."""
 
@@ -38,7 +39,7 @@ def parse_lock(data: bytes, file: str, wanted: bytes, problems: list[Problem]) -
     for number, words in rows(data):
         entry = _entry(words)
         if entry is None:
-            problems.append(Problem(file, number, 1, "not a line of a lock", hint))
+            problems.append(Problem(file, number, 1, NO_LINE, hint))
         elif (entry.kind, entry.filename) in locked:
             problems.append(Problem(file, number, 1, f"two files are called `{entry.filename}`", hint))
         else:

@@ -16,10 +16,13 @@ from pathlib import Path
 import pygit2
 from pygit2.enums import ObjectType
 
-from gitops.errors import Reason, SourceError
+from gitops.errors import Problem, Reason, SourceError
 from gitops.model import Entry
 from gitops.source.objects.bounds import FILE, LINK, MAX_DEPTH, PROGRAM, SUBMODULE, Bounds, check_link
 from gitops.source.objects.tree_objects import FOLDER, MAX_TREE, members
+
+MAX_MISTAKES = 100
+"""Files of a folder that are told to be none that a fleet repo may hold."""
 
 
 def object_id(kind: str, data: bytes) -> str:
@@ -122,8 +125,8 @@ class FolderTree:
     `.git` and what `.gitignore` names stay out (a tracked file stays in, ignored or not), as do sockets and devices.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder.resolve()
+    def __init__(self, folder: Path, mistakes: list[Problem] | None = None) -> None:
+        self._folder, self._mistakes = folder.resolve(), mistakes
         if not self._folder.is_dir():
             raise SourceError(
                 f"{folder}: there is no such folder", hint="name a fleet repo's folder, or run `toweros init`"
@@ -132,17 +135,31 @@ class FolderTree:
         self._entries: dict[str, Entry] = {}
         bounds = Bounds()
         for path in self._walk(""):
-            mode, size = self._facts(path)
-            bounds.add(path, mode, size)
-            data = self._data(path)
-            if mode == LINK:
-                check_link(path, data)
-            self._entries[path] = Entry(path, mode, object_id("blob", data), len(data))
+            try:
+                self._entries[path] = self._entry(path, bounds)
+            except SourceError as error:
+                self._refuse(error)
         self._ids = tree_ids(self._entries)
+
+    def _entry(self, path: str, bounds: Bounds) -> Entry:
+        mode, size = self._facts(path)
+        bounds.add(path, mode, size)
+        data = self._data(path)
+        if mode == LINK:
+            check_link(path, data)
+        return Entry(path, mode, object_id("blob", data), len(data))
+
+    def _refuse(self, error: SourceError) -> None:
+        """What is wrong with one file alone is told beside all else, when somebody asks for that."""
+        file, colon, message = error.message.partition(": ")
+        if self._mistakes is None or not colon or len(self._mistakes) >= MAX_MISTAKES:
+            raise error
+        self._mistakes.append(Problem(file, 0, 0, message, error.hint))
 
     def _walk(self, folder: str) -> Iterator[str]:
         if folder.count("/") > MAX_DEPTH:
-            raise SourceError(f"{folder}: too deep", hint=f"use at most {MAX_DEPTH} folders")
+            self._refuse(SourceError(f"{folder}: too deep", hint=f"use at most {MAX_DEPTH} folders"))
+            return
         for child in sorted(os.scandir(self._folder / folder), key=lambda child: child.name):
             path = folder + child.name
             is_folder = child.is_dir(follow_symlinks=False)
@@ -151,7 +168,9 @@ class FolderTree:
             if is_folder:
                 # `git add` would make a submodule of it.
                 if os.path.lexists(Path(child.path) / ".git"):
-                    raise SourceError(f"{path}: is a repository of its own", hint="remove its .git, or ignore it")
+                    hint = "remove its .git, or ignore it"
+                    self._refuse(SourceError(f"{path}: is a repository of its own", hint=hint))
+                    continue
                 yield from self._walk(path + "/")
             elif child.is_symlink() or child.is_file():
                 yield path

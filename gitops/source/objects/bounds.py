@@ -107,10 +107,10 @@ class Bounds:
                 f"{path}: mode {mode:o} is not allowed", hint="use 644, 755 or a symbolic link", reason=Reason.bad_mode
             )
         self._count()
-        self.total += size
         if size > (MAX_LINK if mode == LINK else MAX_FILE):
             hint = f"a file has at most {MAX_FILE >> 20} MiB"
             raise SourceError(f"{path}: {size} bytes are too many", hint=hint, reason=Reason.too_large)
+        self.total += size
         if self.total > MAX_TOTAL:
             raise SourceError(
                 f"more than {MAX_TOTAL >> 20} MiB of files",

@@ -22,12 +22,12 @@ from pygit2.enums import ObjectType
 from pygit2.remotes import TransferProgress
 
 from gitops.errors import Reason, SourceError
-from gitops.source.clone import local
 from gitops.source.clone.commits import DAMAGE
 from gitops.source.clone.pushing import send
 from gitops.source.clone.remote import Access, Callbacks, connect, unreachable
 from gitops.source.record.chain import MAX_ENTRIES, Reader
 from gitops.source.record.entry import MAX_ENTRY, Entry, bad
+from gitops.source.remotes import local
 
 REFS = "refs/toweros/deployed/"
 """A ref each for the fleets whose controllers follow one repository."""
@@ -138,8 +138,7 @@ class Exchange:
         try:
             repository = pygit2.init_repository(str(place), bare=True)
             if folder := self._access.place:
-                with local.view(folder, [self.ref]) as url:
-                    self._fetch(repository.remotes.create_anonymous(url))
+                local.fetch(repository, folder, {self.ref: self.ref})
             else:
                 self._fetch(connect(repository, self._access))
             yield repository

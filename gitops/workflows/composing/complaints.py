@@ -7,10 +7,13 @@ that say nothing; it has `SECONDS` for an app.
     check(program, tree, fleet)         # raises FleetError
 """
 
+import copy
 import re
 import tempfile
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import structlog
 import yaml
@@ -18,15 +21,17 @@ import yaml
 from gitops.errors import FleetError, Problem, ProcessError
 from gitops.fleet.apps.variables import environment_of
 from gitops.fleet.documents.fragments import Fragments
-from gitops.fleet.documents.yaml import Document, load
+from gitops.fleet.documents.yaml import Document, read
 from gitops.fleet.images.tracked import COMPOSE
 from gitops.fleet.linuxkit.spec import bytes_of
-from gitops.model import APPS, App, Fleet, Tree
+from gitops.model import APPS, App, Fleet, Json, Tree
 from gitops.process import run
 
 log = structlog.get_logger(__name__)
 
 SECONDS = 30.0
+QUESTIONS = 20
+"""Mistakes of one app that compose is asked for."""
 SOME_IMAGE = f"localhost/image@sha256:{'0' * 64}"
 HINT = "compose itself says so: it would not start the app"
 SECTIONS = {
@@ -43,37 +48,58 @@ _SERVICE = re.compile(r'service "?([\w.-]+)"?')
 
 
 def check(program: Path, tree: Tree, fleet: Fleet) -> None:
-    """Every app of every box, each once.
+    """Every app of every box.
 
     Raises:
         FleetError: compose refuses one.
     """
     apps = {app.path: (app, environment_of(box.spec)) for box in fleet.boxes.values() for app in box.apps}
-    problems = [problem for app, given in apps.values() for problem in complaints(program, tree, app, given)]
-    if problems:
+    if problems := complaints_of(program, tree, apps):
         raise FleetError(problems)
 
 
+def complaints_of(program: Path, tree: Tree, apps: Mapping[str, tuple[App, Mapping[str, str]]]) -> list[Problem]:
+    """What compose says of apps, each with its variables."""
+    return [problem for app, given in apps.values() for problem in complaints(program, tree, app, given)]
+
+
 def complaints(program: Path, tree: Tree, app: App, environment: Mapping[str, str]) -> list[Problem]:
-    """What compose says of one app; of several mistakes it names the first."""
+    """What compose says of one app. Of several mistakes it names the first: without that, it is asked again."""
+    path, said = f"{app.path}/{COMPOSE}", dict[str, Problem]()
+    document = read(tree.read(path), path, [], Fragments) or Document(path)
+    value: Json = copy.deepcopy(dict(app.compose))
     with tempfile.TemporaryDirectory(prefix="compose-") as name:
         folder = Path(name, app.name)
         _write(folder, app)
-        try:
-            run(
-                [program.absolute(), "-p", app.name, "-f", COMPOSE, "--profile", "*", "config", "--quiet"],
-                cwd=folder, env={**environment, "HOME": "/root", "PATH": "/usr/sbin:/usr/bin"}, timeout=SECONDS,
-            )  # fmt: skip
-        except OSError as error:  # of another kind of machine, or where nothing may be started
-            log.warning("compose.cannot_start", error=str(error))
-        except ProcessError as error:
-            if error.code is None:  # it took too long, or was ended: that says nothing of the app
-                log.warning("compose.gave_no_answer", app=app.path, error=error.message)
-                return []
-            path = f"{app.path}/{COMPOSE}"
-            document = load(tree.read(path), path, [], Fragments) or Document(path)
-            return [_problem(document, _said(error, folder))]
-    return []
+        for _ in range(QUESTIONS):
+            words = _answer(program, folder, replace(app, compose=value), environment)
+            if not words or words in said:
+                break
+            place, key = _place(document, words)
+            said[words] = document.problem(place, words, HINT, key=key)
+            if not mended(value, words, place):
+                break
+    return list(dict.fromkeys(said.values()))
+
+
+def _answer(program: Path, folder: Path, app: App, environment: Mapping[str, str]) -> str:
+    """What compose refuses first; empty when it takes the app, or cannot say."""
+    services = {name: {**keys, "image": SOME_IMAGE} for name, keys in app.compose["services"].items()}
+    text = yaml.safe_dump({**app.compose, "services": services}, sort_keys=False, allow_unicode=True)
+    (folder / COMPOSE).write_text(text)
+    try:
+        run(
+            [program.absolute(), "-p", app.name, "-f", COMPOSE, "--profile", "*", "config", "--quiet"],
+            cwd=folder, env={**environment, "HOME": "/root", "PATH": "/usr/sbin:/usr/bin"}, timeout=SECONDS,
+        )  # fmt: skip
+    except OSError as error:  # of another kind of machine, or where nothing may be started
+        log.warning("compose.cannot_start", error=str(error))
+    except ProcessError as error:
+        if error.code is not None:
+            return _said(error, folder)
+        # It took too long, or was ended: that says nothing of the app.
+        log.warning("compose.gave_no_answer", app=app.path, error=error.message)
+    return ""
 
 
 def _write(folder: Path, app: App) -> None:
@@ -86,9 +112,6 @@ def _write(folder: Path, app: App) -> None:
             path.symlink_to(file["symlink"])
         else:
             path.write_bytes(bytes_of(file))
-    services = {name: {**keys, "image": SOME_IMAGE} for name, keys in app.compose["services"].items()}
-    text = yaml.safe_dump({**app.compose, "services": services}, sort_keys=False, allow_unicode=True)
-    (folder / COMPOSE).write_text(text)
 
 
 def _said(error: ProcessError, folder: Path) -> str:
@@ -96,11 +119,6 @@ def _said(error: ProcessError, folder: Path) -> str:
     lines = (line.replace(f"{folder}/", "").strip() for line in error.log.splitlines())
     words = (line.removeprefix(f"validating {COMPOSE}: ") for line in lines if line and "level=warning" not in line)
     return next((line for line in words if not line.endswith("error(s):")), error.message)
-
-
-def _problem(document: Document, said: str) -> Problem:
-    place, key = _place(document, said)
-    return document.problem(place, said, HINT, key=key)
 
 
 def _place(document: Document, said: str) -> tuple[tuple[str | int, ...], bool]:
@@ -117,6 +135,34 @@ def _place(document: Document, said: str) -> tuple[tuple[str | int, ...], bool]:
         return ("services", match[1]), True
     word = match[1] if (match := re.search(r"env file (\S+) not found", said)) else said.rpartition(": ")[2]
     return next((where for where in document.marks if _value(document, where) == word), ()), False
+
+
+def mended(value: Json, said: str, place: tuple[str | int, ...]) -> bool:
+    """Take what compose complained of out of the app's value, or declare what it did not find. False: it is no part
+    that can be taken out by itself."""
+    if match := _UNDEFINED.search(said):
+        kind = {"depends_on": "services"}.get(SECTIONS.get(match[2], ""), SECTIONS.get(match[2], ""))
+        if not kind or not isinstance(value.setdefault(kind, {}), dict) or match[3] in value[kind]:
+            return False
+        value[kind][match[3]] = {} if kind in ("networks", "services", "volumes") else {"external": True}
+        return True
+    if match := _UNKNOWN.search(said):
+        place = (*(() if match[1] == "(root)" else _parts(match[1])), match[2])
+    if len(place) < 1 or ((place[0] in SECTIONS.values() or place[0] == "services") and len(place) < 3):
+        return False
+    inside: Any = value
+    for part in place[:-1]:
+        inside = inside[part] if _has(inside, part) else None
+    if not _has(inside, place[-1]):
+        return False
+    del inside[place[-1]]
+    return True
+
+
+def _has(value: Any, part: str | int) -> bool:
+    if isinstance(value, list):
+        return isinstance(part, int) and part < len(value)
+    return isinstance(value, dict) and part in value
 
 
 def _parts(path: str) -> tuple[str | int, ...]:

@@ -9,6 +9,7 @@ folder takes the one that this TowerOS pins, whatever the folder says: nothing o
 """
 
 import io
+import os
 import tarfile
 import tempfile
 from collections.abc import Callable
@@ -29,6 +30,8 @@ log = structlog.get_logger(__name__)
 
 NAME, LOCK, WANTED = "docker-compose", "compose/packages.lock", "compose/packages.in"
 MEMBER = "./usr/libexec/docker/cli-plugins/docker-compose"
+CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "toweros" / "compose"
+"""Keeps it between runs of a command."""
 PATIENCE = Patience(connect=5.0, silence=10.0, least=30.0, pace=256 << 10, attempts=1)
 """Somebody waits at a terminal: a slow mirror is no mirror."""
 
@@ -42,10 +45,21 @@ def built(folder: Path, store: Store, fleet: Fleet) -> Path | None:
 
 def fetched(folder: Path, places: Places) -> Path | None:
     """The one that this TowerOS pins, from the first place that has it."""
+    file = _pinned()
+    return _kept(folder, file, lambda new: _download(file, places, new)) if file else None
+
+
+def kept(folder: Path) -> Path | None:
+    """The one that this TowerOS pins, if it was fetched before."""
+    file = _pinned()
+    program = folder / file.sha256 / NAME if file else folder
+    return program if program.is_file() else None
+
+
+def _pinned() -> LockedFile | None:
     tree = own("pkg")
     files = parse_lock(tree.read(LOCK), LOCK, tree.read(WANTED), [])
-    file = next((each for each in files if each.name == NAME), None)
-    return _kept(folder, file, lambda new: _download(file, places, new)) if file else None
+    return next((each for each in files if each.name == NAME), None)
 
 
 def _download(file: LockedFile, places: Places, new: Path) -> Path | None:

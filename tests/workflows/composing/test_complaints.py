@@ -79,6 +79,19 @@ def is_app(path: str) -> bool:
     return path.startswith("boot/") and path.endswith("/docker-compose.yml")
 
 
+@pytest.mark.e2e
+def test_every_mistake_of_an_app_is_told_whoever_finds_it(compose: Path) -> None:
+    """Compose names one at a time, and our reader looks for others."""
+    keys = ("enviroment: [A=1]", "env_file: nothing.env", "volumes: [data:/x]", "networks: [lan]", "mem_limit: 5zb")
+    text = FILE % "\n    ".join(keys)
+    tree = DictTree({"app/docker-compose.yml": text + "volums: {}\n"})
+    problems: list[Problem] = []
+    app = load_app(tree, "app", "staged", problems)
+    assert app and [each.line for each in problems] == [5]
+    places = sorted((each.line, each.message) for each in complaints(compose, tree, app, {}))
+    assert [line for line, _ in places] == [4, 6, 7, 8, 10], places
+
+
 def program(folder: Path, script: str) -> Path:
     made = folder / "compose"
     made.write_text(f"#!/bin/sh\n{script}\n")

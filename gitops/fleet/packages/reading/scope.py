@@ -12,6 +12,7 @@ from typing import NamedTuple
 from gitops.fleet.images.lockfile import DIGEST, NAME, TAG
 
 SIBLING = "@lkt:pkg:"
+UNGIVEN = "is not given by a build argument"
 PLATFORM = "linux/amd64"
 BY_ITSELF = {
     **dict.fromkeys(("TARGETPLATFORM", "BUILDPLATFORM"), PLATFORM),
@@ -126,7 +127,7 @@ class Scope:
         if open_ := _VARIABLE.search(wanted):
             name = open_[1] or open_[4]
             hint = f"add `ARG {name}`, and `{name}={SIBLING}../NAME` to buildArgs in build.yml"
-            self.note(line, f"{written} is not given by a build argument", hint)
+            self.note(line, f"{written} {UNGIVEN}", hint)
             return ""
         match = _IMAGE.fullmatch(wanted)
         if match is None:
