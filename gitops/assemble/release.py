@@ -25,7 +25,7 @@ from gitops.assemble.layers import Layers
 from gitops.assemble.root.tree import container_mounts, file_layer, tree_layer
 from gitops.assemble.tars import extract, folder_for_link
 from gitops.assemble.toolbox import Toolbox
-from gitops.errors import AssembleError
+from gitops.errors import AssembleError, TowerosError
 from gitops.fleet.overlay import by_path
 from gitops.model import (
     AppImage,
@@ -67,10 +67,20 @@ class Kernel:
 
 @dataclass(frozen=True)
 class Pulled:
-    """Images of user containers that no package makes, by reference; the registry that boxes pull the others from."""
+    """Images that no package makes, by reference. `mirror`: the registry that boxes pull the others from; `boot`: those
+    that boot specs name, unpacked; `missing`: why an image, or what an app needs, cannot be had."""
 
     images: Mapping[str, AppImage] = field(default_factory=dict)
     mirror: str = ""
+    boot: Mapping[str, Image] = field(default_factory=dict)
+    missing: Mapping[str, TowerosError] = field(default_factory=dict)
+
+    def check(self, box: Box) -> None:
+        """Raises AssembleError: something that the box needs cannot be had."""
+        apps = (each for app in box.apps for each in (*app.images.values(), app.path))
+        for name in (*box.spec.images(), *apps):
+            if error := self.missing.get(name):
+                raise AssembleError(f"{name} cannot be had: {error.message}", hint=error.hint)
 
 
 NONE_PULLED = Pulled()
@@ -97,7 +107,7 @@ class Assembler:
         recipe: int = 1,
         pulled: Pulled = NONE_PULLED,
     ) -> None:
-        self._store, self._toolbox, self._images = store, toolbox, images
+        self._store, self._toolbox, self._images = store, toolbox, {**images, **pulled.boot}
         self._recipe, self._pulled = recipe, pulled
         self._layers = Layers(store, toolbox, building(recipe))
 

@@ -1,6 +1,5 @@
-"""`toweros image import`: images of user containers from an OCI layout, so that no registry is needed."""
+"""`toweros image import`: images of others from files or the Docker engine, so that no registry is needed."""
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -8,28 +7,41 @@ import typer
 from gitops.cli import context
 from gitops.cli.context import ConfigOption, StateOption
 from gitops.cli.output import talk
+from gitops.errors import AssembleError
 
 
 def register(app: typer.Typer) -> None:
-    group = typer.Typer(help="Images of user containers.", no_args_is_help=True)
+    group = typer.Typer(help="Images of others.", no_args_is_help=True)
     group.callback()(_group)
     group.command("import")(take)
     app.add_typer(group, name="image")
 
 
 def _group() -> None:
-    """Images of user containers: `toweros image import FOLDER`."""
+    """Images of others: `toweros image import FROM`."""
 
 
 def take(
-    folder: Annotated[Path, typer.Argument(help="An OCI layout, as `skopeo copy` or `buildah push` writes one.")],
+    source: Annotated[
+        str,
+        typer.Argument(
+            metavar="FROM",
+            help="An OCI layout (a folder or a tar; LinuxKit's cache is one), a file of `docker save`, or docker:NAME.",
+        ),
+    ],
+    names: Annotated[list[str] | None, typer.Argument(metavar="[NAME...]", help="These alone; none: all.")] = None,
     config: ConfigOption = None,
     state: StateOption = None,
 ) -> None:
-    """Take the images of an OCI layout into the store; prints the digests that a compose file names them by."""
-    from gitops.workflows.import_images import Images, import_layout
+    """Take images into the store; prints the digest and the name of each. A fleet repo names them NAME@DIGEST."""
+    from gitops.oci.elsewhere import Elsewhere
+    from gitops.oci.files.importing import import_images
 
-    store = context.store(config, state)
-    for digest in import_layout(Images(context.settings(config, state), store), store, folder):
-        typer.echo(f"sha256:{digest}")
-    talk.print("an app names them NAME@DIGEST")
+    settings, store = context.settings(config, state), context.store(config, state)
+    result = import_images(Elsewhere(settings, store), store, source, names or (), settings.docker_host)
+    for one in result.images:
+        typer.echo(f"sha256:{one.digest} {one.name}")
+    if result.problems:
+        words = "\n".join(f"{name}: {why}" for name, why in result.problems.items())
+        raise AssembleError(words, hint=f"{len(result.images)} others are in the store")
+    talk.print("a boot spec, an app or a Dockerfile names them NAME@DIGEST")

@@ -18,6 +18,7 @@ from gitops.cli import context
 from gitops.cli.context import ConfigOption, StateOption
 from gitops.cli.output import Output, emit
 from gitops.errors import FleetError
+from gitops.fleet import load_fleet
 from gitops.review.markdown import markdown, marker
 from gitops.review.nouns import Summary
 from gitops.review.sizes import Measured
@@ -70,6 +71,7 @@ def show(
             summary = preview(known, store, measured, _advisories(store, settings))
         except FleetError as error:
             raise _whole(known, error) from error
+        summary = replace(summary, warnings=(*summary.warnings, *_missing(question, store, settings)))
         _print(summary, output)
     if detailed and not summary.empty:
         raise typer.Exit(CHANGES)
@@ -97,6 +99,16 @@ def _measured(question: Question, store: "Store | None", settings: Settings) -> 
     from gitops.workflows.trial import measure  # the builder takes long to load, and most plans need none
 
     return measure(question, store, settings)
+
+
+def _missing(question: Question, store: "Store | None", settings: Settings) -> tuple[str, ...]:
+    """Images that cannot be had: what a working folder or our own remote says is asked for, a stranger's never."""
+    fleet = load_fleet(question.head[1], settings.platform)
+    if not any(box.images_of_others() for box in fleet.boxes.values()):
+        return ()
+    from gitops.workflows.images.missing import missing  # HTTP takes long to load, and most fleet repos need none
+
+    return missing(fleet, settings, store)
 
 
 def _advisories(store: "Store | None", settings: Settings) -> "Advisories | None":

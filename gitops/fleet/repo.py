@@ -234,7 +234,7 @@ def _spec(tree: Tree, role: Parsed[RoleFile], problems: list[Problem]) -> Merged
             )
             problems.append(role.problem(("boot", index), f"there is no file `{path}`", hint))
     whole = len(there) == len(role.content.boot) and "boot" not in role.unknown()
-    spec, sound = linuxkit.load_known(tree, there, problems, alone=whole)
+    spec, sound = linuxkit.load_known(tree, there, problems, images.pins(tree), alone=whole)
     cmdline = " ".join(filter(None, (spec.cmdline, *role.content.cmdline)))
     return Merged(replace(spec, cmdline=cmdline), unknown={} if whole and sound else {"boot": in_doubt(tree, "boot")})
 

@@ -208,6 +208,11 @@ class Box:
     ] = 30
     apps: Annotated[tuple[App, ...], Key(word="apps")] = ()
 
+    def images_of_others(self) -> tuple[str, ...]:
+        """Every image that it needs and no package makes."""
+        named = (*self.spec.images(), *(name for app in self.apps for name in app.images.values()))
+        return tuple(dict.fromkeys(name for name in named if not name.startswith("@pkg:")))
+
 
 KEYS = keys_of(Box)
 """What follows from each member of a box that anything follows from."""

@@ -45,10 +45,9 @@ class Elsewhere:
         Raises:
             RegistryError: it cannot be had from where its name says, or is not for our machines.
         """
-        reference = Reference.parse(name)
-        here = stored(self._store, reference.digest)
-        if here and self._is_from(name, reference.digest):
+        if here := self.here(name):
             return here
+        reference = Reference.parse(name)
         if not (self._settings.registry or reference.host):
             hint = f"`toweros image import FOLDER` takes one from an OCI layout; or {NOWHERE}"
             raise RegistryError(f"{name} is not in the store, and no registry is named", hint=hint)
@@ -57,6 +56,12 @@ class Elsewhere:
         image = listen(lambda: pull(self._store, registry, repository, reference.digest))
         self.keep(reference.digest, image, named(name)[0])
         return image
+
+    def here(self, name: str) -> AppImage | None:
+        """An image that is in the store, and whose tag may mean it."""
+        digest = Reference.parse(name).digest
+        image = stored(self._store, digest)
+        return image if image and self._is_from(name, digest) else None
 
     def place(self, where: str, repository: str) -> tuple[Registry, str]:
         """Where a repository is on `HOST[/PREFIX]`."""

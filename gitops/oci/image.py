@@ -1,9 +1,9 @@
 """Images by reference and digest: pulled, pushed, and made of a package's layers (image-spec 1.1).
 
 In: a reference `[HOST/]REPOSITORY@sha256:DIGEST`, or a built `Image`; a store. Out: an `AppImage` whose layers are
-blobs in the store. Rules: everything is asked for by digest; an index is followed to linux/amd64 once, and kept, too,
-for it is what names the image; a package becomes an OCI image without time or history, so that equal layers give equal
-digests.
+blobs in the store. Rules: everything is asked for by digest; the indexes that lead to an image (`manifest`) are kept,
+too, for the first of them is what names it; a package becomes an OCI image without time or history, so that equal
+layers give equal digests.
 
     image = pull(store, registry, "osmocom/osmo-hlr", digest)
     push(store, registry, "osmocom/osmo-hlr", "1.0", oci_image(store, built))
@@ -14,12 +14,12 @@ from dataclasses import dataclass
 
 from gitops.errors import AssembleError, RegistryError
 from gitops.model import AppImage, BlobRef, Image, Json, canonical, sha256
-from gitops.oci.registry import INDEXES, MANIFEST, Registry, hex_of, parse
+from gitops.oci.manifest import Found, find, suits
+from gitops.oci.registry import MANIFEST, Registry, hex_of
 from gitops.store import Store
 
 CONFIG = "application/vnd.oci.image.config.v1+json"
 LAYER = "application/vnd.oci.image.layer.v1.tar"
-PLATFORM = ("linux", "amd64")
 MAX_IMAGE = 8 << 30
 """Bytes of all layers of an image, as they are sent."""
 
@@ -58,26 +58,24 @@ def pull(store: Store, registry: Registry, repository: str, digest: str) -> AppI
     Raises:
         RegistryError: see `Registry`; or it is no image for linux/amd64, or too large.
     """
-    image, index = _find(registry, repository, digest)
-    suits(image, f"{registry.host}/{repository}@sha256:{digest}")
-    for layer in image.layers:
+    found = _find(registry, repository, digest)
+    fits(found.image, f"{registry.host}/{repository}@sha256:{digest}")
+    for layer in found.image.layers:
         registry.fetch(store, repository, layer)
-    if index:
+    for index in found.indexes:
         store.blobs.put(index)
-    return image
+    return found.image
 
 
 def describe(registry: Registry, repository: str, digest: str) -> AppImage:
     """An image by digest, without its layers: its manifest, and its config. Raises as `pull`; but it may be for other
     machines."""
-    return _find(registry, repository, digest)[0]
+    return _find(registry, repository, digest).image
 
 
-def suits(image: AppImage, name: str) -> None:
+def fits(image: AppImage, name: str) -> None:
     """Raises RegistryError, which is not transient: it is not for our machines, or too large."""
-    config = parse(image.config, name)
-    if (made_for := (config.get("os"), config.get("architecture"))) != PLATFORM:
-        raise RegistryError(f"{name} is an image for {made_for[0]}/{made_for[1]}, not for {'/'.join(PLATFORM)}")
+    suits(image, name)
     if (size := sum(layer.size for layer in image.layers)) > MAX_IMAGE:
         raise RegistryError(f"{name}: its layers have {size} bytes, more than {MAX_IMAGE}")
 
@@ -91,30 +89,13 @@ def layers_of(image: AppImage) -> tuple[str, ...]:
     return found if len(found) == len(image.layers) else ()
 
 
-def _find(registry: Registry, repository: str, digest: str) -> tuple[AppImage, bytes]:
-    """The image, and the index that led to it, if one did."""
-    name, index = f"{registry.host}/{repository}@sha256:{digest}", b""
-    data, kind = registry.document(repository, f"manifests/sha256:{digest}", digest)
-    manifest = parse(data, repository)
-    # A server may send an index as plain JSON, and `mediaType` is optional inside: then its members tell.
-    if kind in INDEXES or "manifests" in manifest:
-        index, ours = data, for_us(manifest, f"{registry.host}/{repository}")
-        data, _ = registry.document(repository, f"manifests/sha256:{ours}", ours)
-        manifest = parse(data, repository)
-    try:
-        named = hex_of(manifest["config"]["digest"])
-        layers = tuple(BlobRef(hex_of(layer["digest"]), _size_of(layer)) for layer in manifest["layers"])
-    except (KeyError, TypeError, ValueError) as error:
-        raise RegistryError(f"{name} is no image") from error
-    config, _ = registry.document(repository, f"blobs/sha256:{named}", named)
-    return AppImage(data, config, layers), index
+def _find(registry: Registry, repository: str, digest: str) -> Found:
+    """The image, and the indexes that led to it."""
 
+    def read(kind: str, digest: str) -> bytes:
+        return registry.document(repository, f"{kind}/sha256:{digest}", digest)[0]
 
-def _size_of(layer: Json) -> int:
-    size = layer["size"]
-    if not isinstance(size, int) or size < 0:  # JSON has 1e999 and -1, too
-        raise ValueError(f"{size!r} is no size")
-    return size
+    return find(read, digest, f"{registry.host}/{repository}@sha256:{digest}")
 
 
 def push(store: Store, registry: Registry, repository: str, tag: str, image: AppImage) -> bool:
@@ -127,25 +108,6 @@ def push(store: Store, registry: Registry, repository: str, tag: str, image: App
     registry.put_blob(repository, sha256(image.config), image.config)
     registry.put_manifest(repository, tag, image.manifest)
     return True
-
-
-def for_us(index: Json, name: str) -> str:
-    """The digest of the image in an index that is for our machines, all of them before those for newer ones alone.
-
-    Raises:
-        RegistryError: there is none, or it is no index.
-    """
-    found: list[tuple[bool, str]] = []
-    try:
-        for entry in index.get("manifests", []):
-            platform = entry.get("platform", {})
-            if (platform.get("os"), platform.get("architecture")) == PLATFORM:
-                found.append((bool(platform.get("variant")), hex_of(entry["digest"])))
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise RegistryError(f"{name} has an index that is none: {error}") from error
-    if not found:
-        raise RegistryError(f"{name} has no image for {'/'.join(PLATFORM)}")
-    return min(found, key=lambda each: each[0])[1]
 
 
 def oci_image(store: Store, image: Image) -> AppImage:

@@ -2,20 +2,21 @@
 
 In: a folder with an OCI image layout (image-spec 1.1: index.json, blobs/), as `buildah push IMAGE oci:DIR:NAME` makes
 it. Rules: images are found by the annotation `org.opencontainers.image.ref.name`; every blob is checked against its
-digest; layers are tar or tar+gzip; no tar is unpacked.
+digest; layers are compressed in whatever way (`plain`); no tar is unpacked.
 
     layout = OciLayout(Path("images"))
     layout.layers("alpine:3.20", scratch)      # [scratch/0.tar, scratch/1.tar]
 """
 
-import gzip
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from gitops.errors import AssembleError, RegistryError
 from gitops.model import Image, Json, sha256
-from gitops.oci.image import for_us
+from gitops.oci.manifest import for_us
+from gitops.oci.plain import DAMAGE, MAX_UNPACKED, unpack
+from gitops.store.files.blobs import digest_file
 
 REF_NAME = "org.opencontainers.image.ref.name"
 MAX_DEPTH = 4
@@ -42,25 +43,24 @@ class OciLayout:
         """The named images; their `layers` are digests of the blobs, which are diff ids where nothing is compressed."""
         return {name: self._image(name) for name in names}
 
-    def all(self) -> Iterator[tuple[bytes, bytes, Iterator[bytes]]]:
-        """(manifest, config, layers as they lie there) of every image that has a name."""
-        for entry in self._named.values():
-            manifest = self._blob(entry["digest"])
-            document = json.loads(manifest)
-            if "manifests" in document:
-                manifest = self._blob(_ours(document, entry["annotations"][REF_NAME])["digest"])
-                document = json.loads(manifest)
-            if "layers" in document:
-                layers = (self._blob(layer["digest"]) for layer in document["layers"])
-                yield manifest, self._blob(document["config"]["digest"]), layers
-
     def layers(self, name: str, folder: Path) -> list[Path]:
         """Write the layers of an image into an empty folder, as tars, and name them, the lowest first."""
         layers = []
         for index, layer in enumerate(self._manifest(name)["layers"]):
             layers.append(folder / f"{index}.tar")
-            layers[-1].write_bytes(_plain(name, layer["mediaType"], self._blob(layer["digest"])))
+            self._unpack(name, layer["digest"], layers[-1])
         return layers
+
+    def _unpack(self, name: str, digest: str, target: Path) -> None:
+        file = self._file(digest)
+        try:
+            if f"sha256:{digest_file(file).sha256}" != digest:
+                raise AssembleError(f"{self._folder}: blob {digest} is damaged", hint="push the image again")
+            _, size = unpack(file, target)
+        except DAMAGE as error:
+            raise AssembleError(f"{name}: a layer cannot be unpacked: {error}", hint="push the image again") from error
+        if size > MAX_UNPACKED:
+            raise AssembleError(f"{name}: a layer has more than {MAX_UNPACKED} bytes")
 
     def _image(self, name: str) -> Image:
         manifest = self._manifest(name)
@@ -83,10 +83,13 @@ class OciLayout:
         document: Json = json.loads(self._blob(descriptor["digest"]))
         return document
 
+    def _file(self, digest: str) -> Path:
+        """image-spec, Image Layout: blobs/ALGORITHM/HEX."""
+        return self._folder / "blobs" / digest.replace(":", "/")
+
     def _blob(self, digest: str) -> bytes:
         try:
-            # image-spec, Image Layout: blobs/ALGORITHM/HEX.
-            data = (self._folder / "blobs" / digest.replace(":", "/")).read_bytes()
+            data = self._file(digest).read_bytes()
         except OSError as error:
             raise AssembleError(f"{self._folder}: blob {digest} is missing", hint="push the image again") from error
         if f"sha256:{sha256(data)}" != digest:
@@ -105,14 +108,3 @@ def _ours(index: Json, name: str) -> Json:
     except RegistryError as error:
         raise AssembleError(error.message, hint="name an image for our machines") from error
     return {"digest": f"sha256:{digest}"}
-
-
-def _plain(name: str, media_type: str, data: bytes) -> bytes:
-    if media_type.endswith("gzip"):
-        try:
-            return gzip.decompress(data)
-        except (OSError, EOFError) as error:
-            raise AssembleError(f"{name}: a layer cannot be unpacked: {error}", hint="push the image again") from error
-    if not media_type.endswith("tar"):
-        raise AssembleError(f"{name}: a layer is {media_type}", hint="push it with --disable-compression")
-    return data

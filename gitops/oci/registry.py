@@ -141,7 +141,11 @@ class Registry:
         self._ask("PUT", f"{repository}/manifests/{tag}", data=manifest, headers=headers).close()
 
     def _check(self, file: Path, repository: str, ref: BlobRef) -> None:
-        if digest_file(file) != ref:
+        found = digest_file(file)
+        if found.sha256 == ref.sha256 and found.size != ref.size:
+            said = f"has {found.size} bytes, and the manifest says {ref.size}"
+            raise RegistryError(f"{self.host}/{repository}: blob sha256:{ref.sha256} {said}")
+        if found != ref:
             raise RegistryError(f"{self.host}/{repository}: blob sha256:{ref.sha256} is not what its digest says")
 
     def _ask(

@@ -16,26 +16,69 @@ from gitops.errors import RegistryError
 T = TypeVar("T")
 
 
+class StillAtItError(RegistryError):
+    """Work that goes on, and may be done when it is asked for again."""
+
+
+class Job:
+    """Something that is done by a thread of its own."""
+
+    def __init__(self, work: Callable[[], Any], name: str) -> None:
+        self._work, self._done = work, dict[str, Any]()
+        self._thread = threading.Thread(target=self._do, name=f"asks {name}", daemon=True)
+        self._thread.start()
+
+    def ends_within(self, seconds: float) -> bool:
+        self._thread.join(seconds)
+        return not self._thread.is_alive()
+
+    def result(self) -> Any:
+        """What came of it, when it has ended. Raises whatever it raised."""
+        if "error" in self._done:
+            raise self._done["error"]
+        return self._done["result"]
+
+    def _do(self) -> None:
+        try:
+            self._done["result"] = self._work()
+        except BaseException as error:  # it is raised where it is waited for
+            self._done["error"] = error
+
+
+class Jobs:
+    """Work that goes on when nobody waits for it any more, and is found again by its key. One for a process."""
+
+    def __init__(self) -> None:
+        self._running: dict[str, Job] = {}
+
+    def within(self, seconds: float, key: str, work: Callable[[], T], name: str) -> T:
+        """What `work` gives, now or when it is asked for again; one that was left running is only looked at.
+
+        Raises:
+            StillAtItError: it goes on. Whatever `work` raises.
+        """
+        job = self._running.get(key)
+        if job is None:
+            if seconds <= 0:
+                raise StillAtItError(f"{name} waits for its turn", transient=True)
+            job = self._running[key] = Job(work, name)
+        elif not job.ends_within(0):
+            seconds = 0
+        if not job.ends_within(max(0, seconds)):
+            raise StillAtItError(f"{name} is still being fetched", transient=True)
+        del self._running[key]
+        result: T = job.result()
+        return result
+
+
 def within(seconds: float, work: Callable[[], T], name: str) -> T:
     """What `work` gives. `name` is for the message.
 
     Raises:
         RegistryError: it takes longer, which is transient. Whatever `work` raises.
     """
-    done: dict[str, Any] = {}
-
-    def do() -> None:
-        try:
-            done["result"] = work()
-        except BaseException as error:  # it is raised where it is waited for
-            done["error"] = error
-
-    thread = threading.Thread(target=do, name=f"asks {name}", daemon=True)
-    thread.start()
-    thread.join(seconds)
-    if thread.is_alive():
+    job = Job(work, name)
+    if not job.ends_within(seconds):
         raise RegistryError(f"{name} gives no answer within {seconds:g} seconds", transient=True)
-    if "error" in done:
-        raise done["error"]
-    result: T = done["result"]
+    result: T = job.result()
     return result

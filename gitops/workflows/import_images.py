@@ -1,53 +1,104 @@
-"""Images of user containers that come from elsewhere: found in the store, else pulled; signatures checked.
+"""Images that come from elsewhere, of apps and of boot specs: found in the store, else pulled; signatures checked.
 
-In: the settings, a store, the apps of the boxes, the fleet repo's tree. Out: what the assembler takes as `Pulled`.
-Rules: what comes from elsewhere is `oci.elsewhere`'s affair; with `pull: registry`, Docker will pull by the very digest
-that is checked here, so every such image must carry a signature by a key in `keys/cosign/`, and that digest stands in
-the signed release; the result of a check is remembered with the keys that it was made with.
+In: the settings, a store, the boxes, the fleet repo's tree. Out: what the assembler takes as `Pulled`. Rules: what
+comes from elsewhere is `oci.elsewhere`'s affair; an image that cannot be had is the trouble of the boxes that need it,
+and of no other; what a boot spec names is unpacked, for it becomes layers as a package's image does; with `pull:
+registry`, Docker will pull by the very digest that is checked here, so every such image must carry a signature by a key
+in `keys/cosign/`, and that digest stands in the signed release; the result of a check is remembered with the keys that
+it was made with.
 
     pulled = Images(settings, store).of(fleet.boxes.values(), built, tree)
 """
 
-from collections.abc import Iterable, Mapping
-from pathlib import Path
+import time
+from collections.abc import Callable, Iterable, Mapping
 
 import structlog
 
 from gitops.assemble.release import Pulled
-from gitops.errors import RegistryError
+from gitops.errors import RegistryError, TowerosError
 from gitops.model import App, AppImage, Box, Image, Tree, canonical, sha256
 from gitops.oci.cosign import verify_signature
 from gitops.oci.elsewhere import Elsewhere, blobs_of
 from gitops.oci.image import Reference, oci_image, repository_of
-from gitops.oci.layout import OciLayout
+from gitops.oci.plain import unpacked_image
+from gitops.oci.registry import DeniedError
 from gitops.oci.trust import keys_of
+from gitops.oci.within import Jobs, StillAtItError
+from gitops.plan import PACKAGE
+from gitops.settings import Settings
 from gitops.store import Store
 from gitops.store.notes.documents import AppImages, CheckedSignature
 
 log = structlog.get_logger(__name__)
 
+PULLS = 600
+"""Seconds that a pass waits for images; what is not here by then is fetched behind it, and waited for no more."""
+FETCHES = Jobs()
+
 
 class Images(Elsewhere):
-    """What came from elsewhere, for apps."""
+    """What came from elsewhere, for apps and boot specs."""
+
+    def __init__(self, settings: Settings, store: Store) -> None:
+        super().__init__(settings, store)
+        self._away: dict[str, RegistryError] = {}
+        self._until = time.monotonic() + PULLS
 
     def of(self, boxes: Iterable[Box], built: Mapping[str, Image], tree: Tree) -> Pulled:
-        """The images that the apps of these boxes name.
-
-        Raises:
-            RegistryError: one cannot be pulled, or must be signed and is not.
-        """
+        """The images that these boxes name. What cannot be had, or must be signed and is not, is in `missing`."""
+        boxes = list(boxes)
         apps = list({app.path: app for box in boxes for app in box.apps}.values())
-        names = sorted({name for app in apps for name in app.images.values() if not name.startswith("@pkg:")})
-        images = {name: self.image(name) for name in names}
+        boot = elsewhere(name for box in boxes for name in box.spec.images())
+        images, roots = dict[str, AppImage](), dict[str, Image]()
+        missing = dict[str, TowerosError]()
+        for name in sorted(boot | elsewhere(name for app in apps for name in app.images.values())):
+            try:
+                images[name] = self._taken(name, tree)
+                if name in boot:
+                    roots[name] = unpacked_image(self._store, name, images[name])
+            except RegistryError as error:
+                log.warning("image.missing", image=name, error=error.message)
+                missing[name] = error
         for app in apps:
-            if app.pull == "registry":
+            if app.pull == "registry" and not missing.keys() & app.images.values():
                 every = {name: images.get(name) or self._built(built, name) for name in app.images.values()}
-                self._check(app, every, tree)
-        self.check_tags(images, tree)
-        digests = {name: self._needed(name, image) for name, image in images.items()}
-        if AppImages(digests) != (self._store.notes.get(AppImages) or AppImages()):
-            self._store.notes.put(AppImages(digests))
-        return Pulled(images, self._settings.registry)
+                try:
+                    self._check(app, every, tree)
+                except RegistryError as error:
+                    missing[app.path] = error
+        self._remember(images, roots, missing)
+        return Pulled(images, self._settings.registry, roots, missing)
+
+    def _taken(self, name: str, tree: Tree) -> AppImage:
+        """One image, when its tag may mean it. A registry that is away is asked once."""
+        where = self._settings.registry or Reference.parse(name).host
+        if where in self._away and not self.here(name):
+            raise self._away[where]
+        try:
+            image = self.image(name, lambda pull: self._waited_for(name, pull))
+            self.check_tags({name: image}, tree)
+        except RegistryError as error:
+            if error.transient and not isinstance(error, (DeniedError, StillAtItError)):
+                self._away[where] = error
+            raise
+        return image
+
+    def _waited_for(self, name: str, pull: Callable[[], AppImage]) -> AppImage:
+        key = f"{self._store.paths.root} {name}"
+        return FETCHES.within(self._until - time.monotonic(), key, pull, name)
+
+    def _remember(
+        self, images: Mapping[str, AppImage], roots: Mapping[str, Image], missing: Mapping[str, TowerosError]
+    ) -> None:
+        """What is needed of each; of what cannot be had now, what was needed before."""
+        before = self._store.notes.get(AppImages) or AppImages()
+        kept = {name: before.rows[name] for name in missing if name in before.rows}
+        plain = {name: image.layers for name, image in roots.items()}
+        rows = {name: (*self._needed(name, image), *plain.get(name, ())) for name, image in images.items()}
+        rows = {name: tuple(dict.fromkeys(digests)) for name, digests in (kept | rows).items()}
+        if AppImages(rows) != before:
+            self._store.notes.put(AppImages(rows))
 
     def _needed(self, name: str, image: AppImage) -> tuple[str, ...]:
         """Digests of blobs, the index's among them, where the name is one's."""
@@ -76,15 +127,6 @@ class Images(Elsewhere):
             log.info("image.signed", image=name, signer=signer)
 
 
-def import_layout(images: Images, store: Store, folder: Path) -> list[str]:
-    """Take every image of an OCI layout into the store. Returns their digests, as `NAME@sha256:DIGEST` names them.
-
-    Raises:
-        AssembleError: see `OciLayout`.
-    """
-    layout, digests = OciLayout(folder), []
-    for manifest, config, layers in layout.all():
-        image = AppImage(manifest, config, tuple(store.blobs.put(layer) for layer in layers))
-        images.keep(image.digest, image)
-        digests.append(image.digest)
-    return digests
+def elsewhere(names: Iterable[str]) -> set[str]:
+    """Those that no package makes."""
+    return {name for name in names if not name.startswith(PACKAGE)}

@@ -59,10 +59,11 @@ class Workshop:
         self._look_inside(lambda: self._inside.of_package(path))
 
     def pull(self) -> None:
-        """Take the images that come from elsewhere into the store, once everything is built.
+        """Take the images that come from elsewhere into the store, once everything is built. What cannot be had is told
+        by `assemble` of the boxes that need it.
 
         Raises:
-            RegistryError: one cannot be pulled, or must be signed and is not. AssembleError: there is no toolbox.
+            AssembleError: there is no toolbox.
         """
         _ = self._assembler
 
@@ -70,8 +71,9 @@ class Workshop:
         """The release of a box, once everything is built.
 
         Raises:
-            AssembleError: an image is missing, or lacks what its place asks for. RegistryError: see `pull`.
+            AssembleError: an image is missing, cannot be had, or lacks what its place asks for.
         """
+        self.pulled.check(self.fleet.boxes[box])
         made = self._assembler.assemble(self.fleet.boxes[box], self.revision, self._settings.server)
         self._look_inside(lambda: self._inside.keep(self.fleet.boxes[box], made.release))
         return made

@@ -11,6 +11,7 @@ import yaml
 from typer.testing import Result
 
 from gitops.errors import FleetError, SourceError
+from gitops.lab.hardware import free_port
 from tests.kit.console import toweros
 from tests.kit.fleets import TREE
 from tests.kit.remote import Remote
@@ -163,3 +164,11 @@ def test_a_plan_of_a_clone_loads_no_database(clone: Remote) -> None:
     ask += "try: main()\nexcept SystemExit: pass\nsys.exit('sqlalchemy' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", ask, clone.work], capture_output=True, text=True)
     assert done.returncode == 0 and done.stdout == "No changes.\n", done.stderr
+
+
+def test_a_plan_names_the_images_that_cannot_be_had_and_whose_they_are(clone: Remote) -> None:
+    image = f"127.0.0.1:{free_port()}/ntp@sha256:{'0' * 64}"
+    with (clone.work / "boot" / "a.yml").open("a") as spec:
+        spec.write(f'  - {{name: ntp, image: "{image}"}}\n')
+    said = json.loads(plan("-C", clone.work, "-o", "json").stdout)["warnings"]
+    assert [each for each in said if each.startswith(f"one, three, two: {image} cannot be had: ")]

@@ -19,13 +19,15 @@ from gitops.lab.hardware import free_port
 from gitops.model import App, AppImage, Box, Image, Spec, canonical, sha256
 from gitops.oci.cosign import verify_signature
 from gitops.oci.elsewhere import Elsewhere
-from gitops.oci.image import Reference, for_us, oci_image, pull, push
+from gitops.oci.files.importing import import_images
+from gitops.oci.image import Reference, oci_image, pull, push
+from gitops.oci.manifest import for_us
 from gitops.oci.registry import MANIFEST, Registry, credentials
 from gitops.settings import Settings
 from gitops.source import FolderTree
 from gitops.store import Store
 from gitops.store.notes.documents import AppImages
-from gitops.workflows.import_images import Images, import_layout
+from gitops.workflows.import_images import Images
 from tests.kit.registry import pem, sign
 from tests.kit.servers import Detour, files
 from tests.simulators.registry import DockerRegistry
@@ -63,7 +65,7 @@ def test_an_index_is_followed_to_our_platform(host: str, store: Store) -> None:
     registry, image = Registry(host), an_image(store, b"for us")
     push(store, registry, NAME, "amd64", image)
     entries = [
-        {"digest": f"sha256:{'0' * 64}", "platform": {"os": "linux", "architecture": "arm64"}},
+        {"digest": f"sha256:{'0' * 64}", "size": 1, "platform": {"os": "linux", "architecture": "arm64"}},
         {"digest": f"sha256:{image.digest}", "platform": {"os": "linux", "architecture": "amd64"}},
     ]
     sizes = [{"mediaType": MANIFEST, "size": len(image.manifest), **entry} for entry in entries[1:]]
@@ -212,8 +214,7 @@ def test_an_app_that_docker_pulls_itself_needs_a_signature_and_the_registry_is_a
     push(store, Registry(host), NAME, "3", image)
     images = Images(Settings(registry=host), store)
     box = a_box(f"{NAME}@sha256:{image.digest}", "registry")
-    with pytest.raises(RegistryError, match="is not signed"):
-        images.of([box], {}, tree)
+    assert "is not signed" in images.of([box], {}, tree).missing["boot/compose/net"].message
     sign(host, NAME, image.digest, ADA)
     pulled = images.of([box], {}, tree)
     assert pulled.mirror == host and [each.digest for each in pulled.images.values()] == [image.digest]
@@ -231,7 +232,8 @@ def test_an_imported_oci_layout_needs_no_registry(store: Store, tmp_path: Path) 
     entry["annotations"] = {"org.opencontainers.image.ref.name": "hlr"}
     (tmp_path / "layout" / "index.json").write_text(json.dumps({"schemaVersion": 2, "manifests": [entry]}))
     images = Images(Settings(), store)
-    assert import_layout(images, store, tmp_path / "layout") == [image.digest]
+    (taken,) = import_images(images, store, str(tmp_path / "layout")).images
+    assert taken.digest == image.digest
     box = a_box(f"hlr@sha256:{image.digest}", "staged")
     assert list(images.of([box], {}, DictTree({})).images.values()) == [image]
     with pytest.raises(RegistryError, match="no registry is named"):

@@ -12,16 +12,19 @@ from gitops.lab.hardware import free_port
 
 
 class DockerRegistry:
-    """A context. `inside` is put before the command, to start it in another network; then its user waits for it."""
+    """A context. `inside` is put before the command, to start it in another network; then its user waits for it.
+    `password`: a line of an htpasswd file, without which nobody is let in."""
 
-    def __init__(self, folder: Path, inside: Sequence[str] = ()) -> None:
+    def __init__(self, folder: Path, inside: Sequence[str] = (), password: str = "") -> None:
         folder.mkdir(exist_ok=True)
         self.folder, self._inside, self.port = folder, inside, free_port()
         self.address = f"127.0.0.1:{self.port}"
         self.log = folder / "log"
+        (folder / "htpasswd").write_text(password)
+        door = f"auth: {{htpasswd: {{realm: here, path: '{folder}/htpasswd'}}}}\n" if password else ""
         (folder / "config.yml").write_text(
             f"version: 0.1\nstorage: {{filesystem: {{rootdirectory: {folder}/data}}}}\n"
-            f"http: {{addr: '{self.address}'}}\n"
+            f"http: {{addr: '{self.address}'}}\n{door}"
         )
 
     def __enter__(self) -> Self:

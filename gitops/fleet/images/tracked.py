@@ -1,5 +1,5 @@
-"""Images that are named by a tag: `image: NAME:TAG` in a compose file, or `track: TAG` beside a digest, and in a
-Dockerfile `FROM NAME:TAG`. Pure.
+"""Images that are named by a tag: `image: NAME:TAG` in a compose file, or `track: TAG` beside a digest, in a
+Dockerfile `FROM NAME:TAG`, and in the boot specs of roles. Pure.
 
 In: a service's keys; a tree. Out: `Tracked`, mistakes in words. Rules: what a tag means is said by `images.lock`; with
 `track`, the digest beside it counts until a line of the lock replaces this very digest. By digest without `track`, an
@@ -25,6 +25,9 @@ from gitops.model import Tree
 
 COMPOSE = "docker-compose.yml"
 TRACK = "track"
+ROLES = "roles/"
+IMAGES = ("onboot", "onshutdown", "services", "volumes")
+"""The lists of a boot spec whose members have an image."""
 _IMAGE = re.compile(rf"(?P<name>{NAME})(?::(?P<tag>{TAG}))?(?:@(?P<digest>{DIGEST}))?")
 
 
@@ -78,9 +81,10 @@ def mistake(keys: Mapping[str, Any]) -> tuple[str, str] | None:
 
 
 def tracked(tree: Tree) -> tuple[Tracked, ...]:
-    """Those of every compose file and Dockerfile, sorted. Files with mistakes are passed over: reading the fleet names
-    them."""
+    """Those of every compose file, Dockerfile and boot spec, sorted. Files with mistakes are passed over: reading the
+    fleet names them."""
     found = {one for path in tree.entries() if path.endswith(f"/{COMPOSE}") for one in _of_file(tree.read(path))}
+    found |= {one for path in _boot_specs(tree) for one in _of_spec(tree.read(path))}
     return tuple(sorted(found | {one for path in tree.entries() for one in _of_package(tree, path)}))
 
 
@@ -89,6 +93,29 @@ def _of_file(data: bytes) -> list[Tracked]:
     services = document.value.get("services") if document and isinstance(document.value, dict) else None
     each = services.values() if isinstance(services, dict) else ()
     return [one for keys in each if isinstance(keys, dict) and (one := tracked_of(keys))]
+
+
+def _boot_specs(tree: Tree) -> set[str]:
+    roles = (path for path in tree.entries() if path.startswith(ROLES) and path.endswith(".yaml"))
+    return {path for role in roles for path in _named_by(tree.read(role)) if path in tree.entries()}
+
+
+@lru_cache(maxsize=1024)
+def _named_by(role: bytes) -> tuple[str, ...]:
+    document = load(role, ROLES, [])
+    paths = document.value.get("boot") if document and isinstance(document.value, dict) else None
+    return tuple(path for path in paths if isinstance(path, str)) if isinstance(paths, list) else ()
+
+
+@lru_cache(maxsize=1024)
+def _of_spec(data: bytes) -> tuple[Tracked, ...]:
+    document = load(data, "boot", [])
+    moby = document.value if document and isinstance(document.value, dict) else {}
+    init = moby.get("init")
+    named = [{"image": name} for name in init] if isinstance(init, list) else []
+    each = [moby.get("kernel"), *(one for key in IMAGES if isinstance(moby.get(key), list) for one in moby[key])]
+    images = [{"image": keys.get("image")} for keys in each if isinstance(keys, dict)]
+    return tuple(one for keys in (*named, *images) if (one := tracked_of(keys)))
 
 
 def _of_package(tree: Tree, path: str) -> tuple[Tracked, ...]:

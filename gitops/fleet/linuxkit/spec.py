@@ -6,14 +6,15 @@ in the `Spec` even then.
 Rules, as LinuxKit has them: several files merge by appending, and of the kernel each key's last value counts; names of
 services, and of volumes, are unique; a bind to something without a leading `/` names a volume. Beyond LinuxKit: a
 volume may be bound from any of the files; `@pkg:` paths are made relative to the repository (they are relative to
-their file); `source:` is read from the tree (relative to its top, where `linuxkit build` would be started).
+their file); `source:` is read from the tree (relative to its top, where `linuxkit build` would be started); with
+`pins` (what images.lock says), every image that no package makes has a digest, or is a mistake.
 
-    spec = load(tree, ["boot/oc-minimal.yml", "boot/vm.yml"], problems)
+    spec = load(tree, ["boot/oc-minimal.yml", "boot/vm.yml"], problems, pins(tree))
 """
 
 import base64
 import posixpath
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from gitops.errors import Problem
@@ -24,6 +25,7 @@ from gitops.fleet.documents.files import MAX_POINTER, source_mistake
 from gitops.fleet.documents.partial import partly
 from gitops.fleet.documents.yaml import Document, Path
 from gitops.fleet.documents.yaml import read as read_yaml
+from gitops.fleet.images import boot
 from gitops.fleet.levels.unread import in_unread_specs
 from gitops.fleet.linuxkit import schema as linuxkit
 from gitops.model import Container, Json, Spec, Tree
@@ -47,15 +49,22 @@ class _Part:
         return not any(path == () or path[0] in groups for path in hiding)
 
 
-def load(tree: Tree, paths: Sequence[str], problems: list[Problem]) -> Spec:
-    """The merged files; mistakes go to `problems`."""
-    return load_known(tree, paths, problems)[0]
+def load(tree: Tree, paths: Sequence[str], problems: list[Problem], pins: Mapping[str, str] | None = None) -> Spec:
+    """The merged files; mistakes go to `problems`. Without `pins`, images stay as they are named."""
+    return load_known(tree, paths, problems, pins)[0]
 
 
-def load_known(tree: Tree, paths: Sequence[str], problems: list[Problem], *, alone: bool = True) -> tuple[Spec, bool]:
+def load_known(
+    tree: Tree,
+    paths: Sequence[str],
+    problems: list[Problem],
+    pins: Mapping[str, str] | None = None,
+    *,
+    alone: bool = True,
+) -> tuple[Spec, bool]:
     """The merged files, and whether every container of theirs could be read; mistakes go to `problems`. `alone`: there
     are no others beside them."""
-    parts = [part for path in paths if (part := _read(tree, path, problems)) is not None]
+    parts = [part for path in paths if (part := _read(tree, path, problems, pins)) is not None]
     whole = len(parts) == len(paths)
     problems.extend(_not_unique(parts, ("services", "volumes")))
     known = whole and alone and all(part.knows("volumes") for part in parts)
@@ -75,7 +84,7 @@ def merge(first: Spec, second: Spec) -> Spec:
     return replace(first, **later, **{name: getattr(first, name) + getattr(second, name) for name in lists})
 
 
-def _read(tree: Tree, path: str, problems: list[Problem]) -> _Part | None:
+def _read(tree: Tree, path: str, problems: list[Problem], pins: Mapping[str, str] | None) -> _Part | None:
     try:
         data = tree.read(path)
     except KeyError:
@@ -86,14 +95,14 @@ def _read(tree: Tree, path: str, problems: list[Problem]) -> _Part | None:
     if document is None:
         return None
     part = partly(document, linuxkit.Moby, problems)
-    return _Part(part.document, _Reader(tree, part.document, problems).spec(part.content), part.dropped)
+    return _Part(part.document, _Reader(tree, part.document, problems, pins).spec(part.content), part.dropped)
 
 
 class _Reader:
     """Turns one validated file into a `Spec`: package paths and sources are resolved against the tree."""
 
-    def __init__(self, tree: Tree, document: Document, problems: list[Problem]) -> None:
-        self._tree, self._document, self._problems = tree, document, problems
+    def __init__(self, tree: Tree, document: Document, problems: list[Problem], pins: Mapping[str, str] | None) -> None:
+        self._tree, self._document, self._problems, self._pins = tree, document, problems, pins
 
     def spec(self, moby: linuxkit.Moby) -> Spec:
         kernel = moby.kernel or linuxkit.Kernel()
@@ -127,7 +136,7 @@ class _Reader:
 
     def _image(self, name: str, place: Path) -> str:
         if not name.startswith(PACKAGE):
-            return name
+            return self._elsewhere(name, place)
         folder = posixpath.dirname(self._document.file)
         path = posixpath.normpath(posixpath.join(folder, name.removeprefix(PACKAGE)))
         try:
@@ -136,6 +145,15 @@ class _Reader:
             hint = did_you_mean(name, lambda: self._packages(folder or "."))
             self._note(place, f"there is no package in {path}", hint)
         return PACKAGE + path
+
+    def _elsewhere(self, name: str, place: Path) -> str:
+        """An image that no package makes."""
+        if self._pins is None or not name:
+            return name
+        pinned = boot.pinned(name, self._pins)
+        if not pinned:
+            self._note(place, *boot.mistake(name))
+        return pinned
 
     def _packages(self, start: str) -> list[str]:
         others = sorted({posixpath.dirname(n) for n in self._tree.entries() if n.endswith("/build.yml")})

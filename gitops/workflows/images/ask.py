@@ -17,7 +17,7 @@ from functools import partial
 
 from gitops.errors import RegistryError
 from gitops.fleet.images.tracked import Tracked
-from gitops.oci.image import describe, suits
+from gitops.oci.image import describe, fits
 from gitops.oci.registry import DeniedError, Registry, hex_of
 from gitops.oci.trust import Trust, place_of, whose
 from gitops.oci.within import within
@@ -94,7 +94,7 @@ class Registries:
     def _judge(self, registry: Registry, repository: str, tag: Answer) -> str:
         digest = hex_of(tag.found)
         image = describe(registry, repository, digest)
-        suits(image, "it")
+        fits(image, "it")
         if any(f"{tag.reference}@{digest}" in self._boxes_pull for digest in tag.now):
             return whose(registry, repository, (image.digest,), self._trust.keys)  # Docker pulls by this digest
         if self._trust.asks(tag.name):

@@ -28,7 +28,8 @@ from gitops.errors import RegistryError, SourceError, StoreError, TowerosError
 from gitops.fleet import load_fleet
 from gitops.model import BlobRef, Builders, Claim, Existing, Fleet, Release, Revision, Target
 from gitops.oci.elsewhere import ANY
-from gitops.oci.image import Reference, for_us
+from gitops.oci.image import Reference
+from gitops.oci.manifest import MAX_DEPTH, choices
 from gitops.oci.registry import hex_of, parse
 from gitops.plan import PACKAGE, plan
 from gitops.publish.folder import Folder
@@ -155,7 +156,7 @@ class SecondWitness:
                     lend_locked(self._blobs, store, (file.sha256 for file in package.lock))
                     self._lend_images(store, package.bases)
                     workshop.build(step.subject)
-                self._lend_images(store, (name for app in box.apps for name in app.images.values()))
+                self._lend_images(store, box.images_of_others())
                 return workshop.assemble(box.name)
         finally:
             store.close()
@@ -197,13 +198,14 @@ def lend_locked(blobs: Blobs, store: Store, digests: Iterable[str]) -> None:
             store.blobs.put_file(blobs.path(digest))
 
 
-def stored_image(blobs: Blobs, digest: str, depth: int = 1) -> tuple[BlobRef, ...]:
+def stored_image(blobs: Blobs, digest: str, depth: int = MAX_DEPTH) -> tuple[BlobRef, ...]:
     """Manifest, config, layers; none when one of them is not here, or not what its name says."""
     try:
         data = blobs.read(digest)
         manifest = parse(data, digest)
         if "manifests" in manifest:  # an index, of which one image was taken
-            return stored_image(blobs, for_us(manifest, digest), depth - 1) if depth else ()
+            within = (each.digest for each in choices(manifest, digest)) if depth else ()
+            return next(filter(None, (stored_image(blobs, each, depth - 1) for each in within)), ())
         named = (manifest["config"], *manifest["layers"])
         refs = [BlobRef(hex_of(each["digest"]), int(each["size"])) for each in named]
         whole = all(digest_file(blobs.path(ref.sha256)) == ref for ref in refs)

@@ -45,7 +45,7 @@ class Trace:
         layers = {tar: self._store.builds.layer(tar, recipe) for tar in tars}
         found = {layer.root: tars[tar] for tar, layer in layers.items() if layer}
         # The modules are a file of the kernel's image, and its layer is the lowest of the root.
-        found.setdefault(release.content.root[0].root, Source(box.spec.kernel.removeprefix(PACKAGE)))
+        found.setdefault(release.content.root[0].root, self._named(box.spec.kernel))
         return {layer.root: found.get(layer.root, Source()) for layer in release.layers()}
 
     def materials(self, source: Source) -> tuple[Material, ...]:
@@ -60,7 +60,12 @@ class Trace:
         if path in self._packages:
             return self._owners(path)
         pulled = self._workshop.pulled.images.get(name)
-        return {ref.sha256: Source(image=name) for ref in pulled.layers} if pulled else {}
+        layers = (*(ref.sha256 for ref in pulled.layers), *layers_of(pulled)) if pulled else ()
+        return dict.fromkeys(layers, Source(image=name))
+
+    def _named(self, name: str) -> Source:
+        path = name.removeprefix(PACKAGE)
+        return Source(path) if path in self._packages else Source(image=name)
 
     def _owners(self, path: str) -> dict[str, Source]:
         """Diff id -> the package whose own layer it is, or the base image that brought it, of all the layers of a

@@ -107,7 +107,10 @@ class Inventories:
         image = stored(self._store, digest)
         if image is None:
             return Inventory(unread=(f"{name}: unknown inside: the image is not in the store",))
-        found_now = of_image(name, [self._store.blobs.path(ref.sha256) for ref in image.layers])
+        plain = layers_of(image)  # of an image of a boot spec they are here, however they were sent
+        there = bool(plain) and all(map(self._store.blobs.has, plain))
+        layers = plain if there else [ref.sha256 for ref in image.layers]
+        found_now = of_image(name, [self._store.blobs.path(digest) for digest in layers])
         self._keep(digest, {digest: found_now})
         return found_now
 

@@ -14,12 +14,13 @@ from gitops.builders.bases.fetch import Bases, MissingBaseError
 from gitops.builders.bases.lending import name_of, write_archive, write_dockerfile, write_folder
 from gitops.errors import BuildError
 from gitops.model import Package, canonical, sha256
+from gitops.oci.elsewhere import Elsewhere
+from gitops.oci.files.importing import import_images
 from gitops.oci.image import layers_of
 from gitops.oci.registry import Registry
 from gitops.settings import Settings
 from gitops.store import Store
 from gitops.store.collect import collect
-from gitops.workflows.import_images import Images, import_layout
 from tests.kit.fleets import load, package
 from tests.kit.oci import tar
 from tests.kit.registry import Pushed, image, pem, sign
@@ -149,7 +150,7 @@ def test_a_base_out_of_a_folder_needs_no_registry(store: Store, tmp_path: Path) 
         (blobs / sha256(data)).write_bytes(data)
     about = {"digest": f"sha256:{sha256(manifest)}", "annotations": {"org.opencontainers.image.ref.name": "any"}}
     (tmp_path / "layout/index.json").write_text(json.dumps({"manifests": [about]}))
-    import_layout(Images(Settings(), store), store, tmp_path / "layout")
+    import_images(Elsewhere(Settings(), store), store, str(tmp_path / "layout"))
     name = f"debian:13@sha256:{sha256(manifest)}"
     assert Bases(Settings(), store).fetch(*standing_on(name)).keys() == {name}
 

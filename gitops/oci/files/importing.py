@@ -1,0 +1,45 @@
+"""`toweros image import`: images of any kind of place into the store, remembered by the digests that name them.
+
+In: where they are: a folder (an OCI layout, LinuxKit's cache), a tar (of such a folder, or by `docker save`), or
+`docker:NAME`; names, or all. Out: what was taken. Rules: whoever imports is a person, who may call an image what they
+like: it may stand for any tag.
+
+    import_images(elsewhere, store, "images.tar", ["web.example/ntp:4.2"]).images[0].digest
+"""
+
+import tempfile
+from collections.abc import Collection
+from pathlib import Path
+
+from gitops.oci.elsewhere import Elsewhere
+from gitops.oci.files.engine import save
+from gitops.oci.files.places import opened
+from gitops.oci.files.taking import Result, Taking
+from gitops.store import Store
+
+ENGINE = "docker:"
+
+
+def import_images(
+    elsewhere: Elsewhere, store: Store, source: str, names: Collection[str] = (), engine: str = ""
+) -> Result:
+    """Take images into the store. `engine` is the URL of the Docker engine that `docker:NAME` asks.
+
+    Raises:
+        AssembleError: these are no images, or none has such a name. RegistryError: the engine does not give it.
+    """
+    if not source.startswith(ENGINE):
+        return _import(elsewhere, store, Path(source), names)
+    with tempfile.TemporaryDirectory(dir=store.paths.root, prefix=".engine-") as folder:
+        archive = Path(folder, "image.tar")
+        save(engine, source.removeprefix(ENGINE), archive)
+        return _import(elsewhere, store, archive, ())
+
+
+def _import(elsewhere: Elsewhere, store: Store, path: Path, names: Collection[str]) -> Result:
+    with opened(path, store.paths.root) as place:
+        result = Taking(store, place).take(names)
+    for one in result.images:
+        for digest in {one.digest, one.image.digest}:
+            elsewhere.keep(digest, one.image)
+    return result
