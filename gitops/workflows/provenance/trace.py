@@ -38,8 +38,9 @@ class Trace:
         """Root -> where the layer comes from."""
         tars: dict[str, Source] = {}
         images = (*box.spec.images(), *(name for app in box.apps for name in app.images.values()))
+        owners: dict[str, dict[str, Source]] = {}
         for name in images:
-            for diff_id, source in self._of_image(name).items():
+            for diff_id, source in self._of_image(name, owners).items():
                 tars |= {diff_id: source, blob_key(diff_id): source}
         recipe = building(self._workshop.fleet.policy.recipe)
         layers = {tar: self._store.builds.layer(tar, recipe) for tar in tars}
@@ -55,10 +56,10 @@ class Trace:
             return (*self._tools(), Material(source.image, digest))
         return (*self._tools(), *(self._of_package(source.package) if source.package in self._packages else ()))
 
-    def _of_image(self, name: str) -> Mapping[str, Source]:
+    def _of_image(self, name: str, owners: dict[str, dict[str, Source]]) -> Mapping[str, Source]:
         path = name.removeprefix(PACKAGE)
         if path in self._packages:
-            return self._owners(path)
+            return self._owners(path, owners)
         pulled = self._workshop.pulled.images.get(name)
         layers = (*(ref.sha256 for ref in pulled.layers), *layers_of(pulled)) if pulled else ()
         return dict.fromkeys(layers, Source(image=name))
@@ -67,12 +68,17 @@ class Trace:
         path = name.removeprefix(PACKAGE)
         return Source(path) if path in self._packages else Source(image=name)
 
-    def _owners(self, path: str) -> dict[str, Source]:
+    def _owners(self, path: str, known: dict[str, dict[str, Source]]) -> dict[str, Source]:
         """Diff id -> the package whose own layer it is, or the base image that brought it, of all the layers of a
-        package's image."""
+        package's image. `known`: of packages that were looked at before; many may stand on one."""
+        if path not in known:
+            known[path] = self._own(path, known)
+        return known[path]
+
+    def _own(self, path: str, known: dict[str, dict[str, Source]]) -> dict[str, Source]:
         below = {diff_id: Source(image=base) for base in self._packages[path].bases for diff_id in self._of_base(base)}
         for sibling in self._packages[path].depends:
-            below = self._owners(sibling) | below
+            below = self._owners(sibling, known) | below
         return {diff_id: below.get(diff_id, Source(path)) for diff_id in self._layers(path)}
 
     def _of_base(self, name: str) -> tuple[str, ...]:
