@@ -103,7 +103,8 @@ def test_a_database_whose_disk_fails_stops_the_pass_by_name_and_loses_nothing(
             with store.lease.held():
                 controller.run_once()
         assert caught.value.hint and "correct-horse" not in str(caught.value)
-        assert published(site.settings.state).items() <= before.items()
+        now = published(site.settings.state).items()
+        assert now <= before.items() or now <= wanted.items(), "all of the release before, or all of the new one"
     server.stop()
     if how == "full":
         filler.unlink()
@@ -111,8 +112,8 @@ def test_a_database_whose_disk_fails_stops_the_pass_by_name_and_loses_nothing(
         disk.is_whole_again()
     server.start()
     kept = left(site)
-    changed = {name for name in before if kept[name] != before[name]}
-    assert changed <= {*MADE}, "nothing is lost, nothing half there"
+    for table in SAID:  # boxes are offered a release first, and then it is written down that they are
+        assert kept[table] in (before[table], wanted[table]), "nothing is lost, nothing half there"
     with store.lease.held():
         controller.run_once()  # the same process goes on
     store.close()

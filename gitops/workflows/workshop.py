@@ -21,7 +21,7 @@ from gitops.model import Fleet, Image, Revision, Tree
 from gitops.plan import PACKAGE
 from gitops.settings import Settings
 from gitops.store import Store
-from gitops.workflows.import_images import Images
+from gitops.workflows.images.pulling import Images
 from gitops.workflows.security.inventories import Inventories
 
 log = structlog.get_logger(__name__)

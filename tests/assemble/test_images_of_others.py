@@ -14,7 +14,7 @@ from gitops.fleet import load_fleet
 from gitops.model import Layer, Revision, sha256
 from gitops.settings import Settings
 from gitops.store import Store
-from gitops.workflows.import_images import Images
+from gitops.workflows.images.pulling import Images
 from tests.kit import built, oci
 from tests.kit.images import attestation, index, made, skippable, zstd
 from tests.simulators.registry import DockerRegistry

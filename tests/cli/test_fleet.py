@@ -145,7 +145,7 @@ def test_what_is_no_fleet_repo_is_told_in_the_first_words_with_the_way_to_one(tm
     assert done.exit_code == 1 and done.stdout.startswith("no fleet.yaml here") and told in done.stdout, done.stdout
     (row,) = json.loads(toweros("validate", folder, "-o", "json").stdout)
     assert row["file"] == "fleet.yaml" and row["message"].startswith("no fleet.yaml here") and told in row["hint"]
-    for verb in (("plan",), ("lock",), ("build",), ("get", "boxes"), ("pkg", "show-tag", "pkg/a"), ("upgrade",)):
+    for verb in (("plan",), ("lock",), ("build",), ("get", "boxes"), ("upgrade",)):
         error = toweros(*verb, "-C", folder).exception
         assert isinstance(error, TowerosError) and error.message.startswith("no fleet.yaml here"), verb
         assert told in error.hint

@@ -27,7 +27,7 @@ from gitops.settings import Settings
 from gitops.source import FolderTree
 from gitops.store import Store
 from gitops.store.notes.documents import AppImages
-from gitops.workflows.import_images import Images
+from gitops.workflows.images.pulling import Images
 from tests.kit.registry import pem, sign
 from tests.kit.servers import Detour, files
 from tests.simulators.registry import DockerRegistry

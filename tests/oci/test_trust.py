@@ -10,7 +10,7 @@ from gitops.oci.registry import Registry
 from gitops.oci.trust import Trust
 from gitops.settings import Settings
 from gitops.store import Store
-from gitops.workflows.import_images import Images
+from gitops.workflows.images.pulling import Images
 from tests.kit.registry import Pushed, pem, sign
 from tests.simulators.registry import DockerRegistry
 from tests.simulators.tree import DictTree

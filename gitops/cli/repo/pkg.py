@@ -64,7 +64,7 @@ def push(
     """Publish packages to a registry under their LinuxKit tags; prints what an app names to pull them by digest."""
     from gitops.oci.image import oci_image
     from gitops.oci.image import push as upload
-    from gitops.workflows.import_images import Images
+    from gitops.workflows.images.pulling import Images
 
     settings, store = context.settings(config, state), context.store(config, state)
     where = registry or settings.registry

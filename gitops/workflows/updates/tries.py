@@ -18,7 +18,7 @@ from gitops.model import EventType, Fleet, Happened, Revision
 from gitops.model.updates.patching import Failed
 from gitops.plan import plan
 from gitops.source.clone.pushing import Draft, PushClone
-from gitops.workflows.import_images import Images
+from gitops.workflows.images.pulling import Images
 from gitops.workflows.updates.desk import Desk
 from gitops.workflows.updates.memory import Memory
 from gitops.workflows.updates.pulls import Base

@@ -198,10 +198,10 @@ def test_a_digest_is_believed_when_its_bytes_are_there(
 
 
 def test_a_signature_that_is_none_signs_nothing() -> None:
-    for manifest, reason in ((UNSIGNED, "its signature is empty"), (DEEP, "is no JSON")):
+    for manifest in (UNSIGNED, DEEP):
         with played(GOOD | {f"sha256-{HEX}.sig": (200, manifest)}) as host:
             registries, answer = asked(f"{host}/a", TRUST)
-            with pytest.raises(RegistryError, match=reason):
+            with pytest.raises(RegistryError, match="its signature is empty"):
                 registries.judge(answer)
 
 

@@ -12,9 +12,9 @@ from gitops.model import Box, Container, Spec, canonical, sha256
 from gitops.oci.within import Jobs, StillAtItError
 from gitops.settings import Settings
 from gitops.store import Store
-from gitops.workflows import import_images
+from gitops.workflows.images import pulling
 from gitops.workflows.images.missing import missing
-from gitops.workflows.import_images import Images
+from gitops.workflows.images.pulling import Images
 from tests.kit.images import Made, made
 from tests.kit.oci import tar
 from tests.kit.servers import silent
@@ -96,8 +96,8 @@ def test_what_a_plan_needs_and_nobody_has_is_told_with_its_boxes(store: Store, t
 
 
 def test_a_pass_does_not_wait_for_a_registry_that_says_nothing(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(import_images, "PULLS", 0.3)
-    monkeypatch.setattr(import_images, "FETCHES", Jobs())
+    monkeypatch.setattr(pulling, "PULLS", 0.3)
+    monkeypatch.setattr(pulling, "FETCHES", Jobs())
     with silent() as url:
         host = url.split("/")[2]
         first, second = (f"{host}/{name}@sha256:{'0' * 64}" for name in ("a", "b"))

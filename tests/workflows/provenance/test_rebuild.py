@@ -211,8 +211,8 @@ def test_a_foreign_image_comes_from_the_first_store_if_it_is_whole(site: Site, t
     ours = {"digest": f"sha256:{manifest.sha256}", "platform": {"os": "linux", "architecture": "amd64"}}
     index = blobs.put(json.dumps({"manifests": [ours]}).encode())
     assert rebuild.stored_image(blobs, index.sha256) == (manifest, config, layer), "named by its index"
-    circle = json.dumps({"manifests": [ours | {"digest": f"sha256:{index.sha256}"}]}).encode()
-    assert rebuild.stored_image(blobs, blobs.put(circle).sha256) == (), "indexes of indexes are nobody's"
+    outer = json.dumps({"manifests": [ours | {"digest": f"sha256:{index.sha256}"}]}).encode()
+    assert rebuild.stored_image(blobs, blobs.put(outer).sha256) == (manifest, config, layer), "an index of indexes"
     blobs.path(layer.sha256).write_bytes(b"damaged")
     assert rebuild.stored_image(blobs, manifest.sha256) == ()
     assert rebuild.stored_image(blobs, "0" * 64) == ()

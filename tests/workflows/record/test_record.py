@@ -9,6 +9,7 @@ import shutil
 import socket
 import subprocess
 import threading
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -150,6 +151,7 @@ def test_what_was_written_while_the_remote_was_away_follows_on_what_others_wrote
     silent = replace(site, settings=site.settings.model_copy(update={"record_push": False}))
     site.commit(HELLO)
     silent.run()
+    time.sleep(1.1)  # in the same second, both would write the same entry
     second.run()
     site.commit(WORSE)
     done = site.run()
