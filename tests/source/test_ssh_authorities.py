@@ -48,6 +48,12 @@ def certified(people: People, principals: str, *options: str, by: str = "ca", ke
     return sign(people, people.certified(key, principals, *options, by=by))
 
 
+def armoured(body: bytes) -> bytes:
+    text = base64.b64encode(body)
+    wrapped = b"\n".join(text[at : at + 70] for at in range(0, len(text), 70))
+    return b"-----BEGIN SSH SIGNATURE-----\n%s\n-----END SSH SIGNATURE-----\n" % wrapped
+
+
 def reason(signed: Signed, allowed: str, revoked: bytes = b"", at: int | None = None) -> str:
     """Who signed, or why that does not count."""
     try:
@@ -133,10 +139,18 @@ def test_a_forged_certificate_is_damage(crowd: People) -> None:
     """Another name of the same length, in a certificate whose authority did not sign that."""
     honest = certified(crowd, "eve@example.org")
     body = base64.b64decode(b"".join(honest.signature.split(b"\n")[1:-2]))
-    text = base64.b64encode(body.replace(b"eve@", b"ada@"))
-    wrapped = b"\n".join(text[at : at + 70] for at in range(0, len(text), 70))
-    forged = b"-----BEGIN SSH SIGNATURE-----\n%s\n-----END SSH SIGNATURE-----\n" % wrapped
-    signed = Signed("commit", "1" * 40, b"", {}, forged, WORDS)
+    signed = Signed("commit", "1" * 40, b"", {}, armoured(body.replace(b"eve@", b"ada@")), WORDS)
+    assert reason(signed, crowd.authority(EVERYBODY)) == "BadSignature"
+
+
+def test_a_certificate_of_a_key_that_python_cannot_read_is_ssh_keygen_s_affair(crowd: People) -> None:
+    """A point that is written short (SEC 1, 2.3.3): whoever may push tags would end every poll by one of these."""
+    crowd.key_of("short", "ecdsa")
+    honest = certified(crowd, ADA, key="short")
+    body = base64.b64decode(b"".join(honest.signature.split(b"\n")[1:-2]))
+    signed = Signed("tag", "1" * 40, b"", {}, armoured(body.replace(b"\0\0\0\x41\x04", b"\0\0\0\x41\x02")), WORDS)
+    trust = Trust(crowd.authority(EVERYBODY).encode())
+    assert trust.knows(signed) and not trust.doubts(signed)
     assert reason(signed, crowd.authority(EVERYBODY)) == "BadSignature"
 
 
