@@ -15,13 +15,14 @@ from sqlalchemy import update
 
 from gitops.builders.bases.fetch import MissingBaseError
 from gitops.controller import Controller
-from gitops.errors import AssembleError, BuildError, SignError
+from gitops.errors import AssembleError, BuildError, SignError, SourceError
 from gitops.model import Health, HoldReason, Image
 from gitops.rollout.status import box_status
 from gitops.sign import Signer
 from gitops.store import LeaseError, Store, tables
 from gitops.store.notes.box_keys import BoxDisk, HostCertificate
 from gitops.workflows.making.patience import Patience
+from gitops.workflows.offer import Offer
 from gitops.workflows.provenance.witness import Witness
 from gitops.workflows.workshop import Workshop
 from tests.kit.site import DOCKERFILE, HELLO, PlayedBuilder, Site
@@ -272,6 +273,30 @@ def test_a_box_without_its_release_proves_nothing_for_the_others(site: Site, fai
     assert len(first.published) == 1, "one canary, and not all the others at once"
     site.report(first.published[0], Health.HEALTHY)
     assert {*first.published, *site.run().published} == {"a", "b", "c"} - {failing}
+
+
+def raised(error: BaseException) -> None:
+    raise error
+
+
+def test_a_kill_before_the_offer_lets_nobody_go_without_a_canary(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`a` has no release of what is deployed, and Git is away when the next process begins: `a` proves nothing."""
+    site.commit({"fleet.yaml": "source: {branch: main}\nrollout: {canaries: 1}\n"})
+    site.run()
+    for box in site.offers():
+        site.report(box)
+    before = site.offers()
+    site.unmade |= {"a"}
+    site.commit(HELLO)
+    with monkeypatch.context() as patch:
+        patch.setattr(Offer, "_publish", lambda *_: raised(KeyboardInterrupt()))
+        with pytest.raises(KeyboardInterrupt):
+            site.run()
+    site.remote.bare.rename(site.folder / "away.git")
+    with pytest.raises(SourceError):
+        site.run()
+    offers = site.offers()
+    assert len([box for box, release in offers.items() if release != before[box]]) <= 1, "one canary at most"
 
 
 def test_what_does_not_build_is_tried_ever_more_slowly(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -84,6 +84,11 @@ class Offer:
         self._failed = {box: error.message for box, error in failed.items()}
         for box in failed:
             self._store.offers.forget_candidate(box)
+        if failed:  # before the others go: after a kill the next process has to know who proves nothing
+            self._remember({**self._store.holds.all(), **self._unmade()})
+
+    def _unmade(self) -> dict[str, Hold]:
+        return {box: Hold(HoldReason.CANNOT_BE_OFFERED, why) for box, why in self._failed.items()}
 
     def renew(
         self, fleet: Fleet, revision: Revision, removed: Sequence[Step] = ()
@@ -113,7 +118,7 @@ class Offer:
             self._journal.normal(Happened.PUBLISHED, f"{each.revision}: {decisions[box]}", box)
         held = {box: Hold(HoldReason.SUSPENDED, reason) for box, reason in suspended.items()}
         held |= _held(decisions) | refused
-        held |= {box: Hold(HoldReason.CANNOT_BE_OFFERED, why) for box, why in self._failed.items()}
+        held |= self._unmade()
         self._remember(held)
         return tuple(each.release.box for each in going), held
 
