@@ -43,7 +43,9 @@ _SHAPES = {
     "commit": r"[0-9a-f]{40}",
     "content": r"[0-9a-f]{64}",
     "before": r"([0-9a-f]{64})?",
+    "ref": r"[^\0- \x7f]{1,1000}",
 }
+"""`ref`: what git-check-ref-format(1) leaves out; other kinds of space may be in it."""
 
 Sign = Callable[[bytes], bytes]
 """Bytes -> an armoured SSH signature of the namespace `git`."""
@@ -126,9 +128,16 @@ class Entry:
 
 
 def made(statement: Recorded, parent: str, sign: Sign) -> Entry:
-    """A new entry. Raises as `sign` does."""
+    """A new entry. Raises as `sign` does.
+
+    Raises:
+        SourceError: nobody could read it: one of those ends the record for good.
+    """
     head, body = _parts(statement, parent)
-    return Entry(statement, parent, sign(head + body).strip() + b"\n")
+    entry = Entry(statement, parent, sign(head + body).strip() + b"\n")
+    if len(entry.raw) > MAX_ENTRY:
+        raise SourceError(f"{statement.revision}: more than {MAX_ENTRY >> 10} KiB of names", hint="sign by fewer")
+    return read_entry(entry.raw)
 
 
 def read_entry(raw: bytes) -> Entry:
@@ -187,7 +196,7 @@ def _check(name: str, value: object, kind: object) -> None:
     elif kind is bool:
         good = isinstance(value, bool)
     elif kind is str:
-        good = isinstance(value, str) and bool(re.fullmatch(_SHAPES.get(name, r"\S{1,1000}"), value))
+        good = isinstance(value, str) and bool(re.fullmatch(_SHAPES[name], value))
     else:
         names = value if isinstance(value, tuple) else ()
         good = len(names) <= MAX_SIGNERS and all(isinstance(each, str) and len(each) <= MAX_WORD for each in names)

@@ -64,6 +64,19 @@ def test_a_record_reads_as_it_was_written(desk: Desk) -> None:
     assert desk.reader.entries([entries[3].raw], entries[2]) == entries[3:]
 
 
+@pytest.mark.parametrize("name", ["release\u3000v1.0.0", "ma\u00a0in", "feature/\u2028"])
+def test_a_ref_with_another_kind_of_space_is_read_as_it_was_written(desk: Desk, name: str) -> None:
+    """Git has such refs: an entry that is written and cannot be read would end the record."""
+    assert read_entry(desk.after(None, ref=name).raw).statement.ref == name
+
+
+def test_an_entry_that_nobody_could_read_is_not_written(desk: Desk) -> None:
+    with pytest.raises(SourceError, match="16 KiB"):
+        desk.after(None, signers=tuple(f"{number}{'x' * 900}" for number in range(64)))
+    with pytest.raises(SourceError):
+        desk.after(None, signers=("x" * 1001,))
+
+
 def test_stock_git_and_ssh_keygen_verify_an_entry(desk: Desk, tmp_path: Path) -> None:
     """A signature of ours is good to them, and one of theirs to us."""
     run = ["git", "-C", str(tmp_path / "clone")]
