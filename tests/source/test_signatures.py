@@ -87,6 +87,55 @@ def test_what_cannot_count_costs_no_program(crowd: People, monkeypatch: pytest.M
     assert refused(signed, trusting(crowd, "ada", options=options, revoked=revoked)).reason == names_[how]
 
 
+def claimed(blob: bytes, kind: bytes, proof: bytes) -> Signed:
+    """What anybody can write about a key: that this is its signature."""
+    parts = [blob, b"git", b"", b"sha512", packed(kind) + proof]
+    body = base64.b64encode(b"SSHSIG\0\0\0\1" + b"".join(map(packed, parts)))
+    text = b"\n".join(body[at : at + 70] for at in range(0, len(body), 70))
+    armour = b"-----BEGIN SSH SIGNATURE-----\n%s\n-----END SSH SIGNATURE-----\n" % text
+    return Signed("tag", "1" * 40, b"", {"tag": "v1"}, armour, WORDS)
+
+
+def packed(data: bytes) -> bytes:
+    return len(data).to_bytes(4) + data
+
+
+@pytest.mark.parametrize("kind", [b"ssh-rsa", b"ssh-foo", b"its own", b"webauthn-sk-ecdsa-sha2-nistp256@openssh.com"])
+@pytest.mark.parametrize("key", ["ed25519", "rsa", "ecdsa", "sk-ssh-ed25519@openssh.com"])
+def test_a_claim_of_a_kind_that_its_key_cannot_make_costs_no_program(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, key: str, kind: bytes
+) -> None:
+    """Else 64 such approvals, by anybody who may push tags, take the places of those that count."""
+    people = People(tmp_path / "people")
+    words = people.public(people.key_of("key", "ed25519" if key.startswith("sk-") else key)).split()
+    blob = base64.b64decode(words[1])
+    if key.startswith("sk-"):
+        words[0], blob = key, packed(key.encode()) + blob[15:] + packed(b"ssh:")
+    monkeypatch.setattr("gitops.source.trust.ssh.keygen.run", None)
+    trust = Trust(f"ada {words[0]} {base64.b64encode(blob).decode()}\n".encode())
+    rest = packed(b"x" * 64) + (b"\1\0\0\0\1" if kind.startswith(b"webauthn") else b"")
+    own = {"rsa": "rsa-sha2-512", "ecdsa": "ecdsa-sha2-nistp256"}.get(key, words[0]).encode()
+    rest += b"\1\0\0\0\1" if (key[:3], kind) == ("sk-", b"its own") else b""
+    signed = claimed(blob, own if kind == b"its own" else kind, rest)
+    assert trust.knows(signed) and trust.doubts(signed)
+    assert refused(signed, trust).reason == "BadSignature"
+
+
+OVER = {"over": (("-V", "20200101:20210101"), "ExpiredKey"), "of a host": (("-h",), "HostCertificate")}
+
+
+@pytest.mark.parametrize(("options", "why"), OVER.values(), ids=OVER)
+def test_a_certificate_that_cannot_count_costs_no_program(
+    crowd: People, monkeypatch: pytest.MonkeyPatch, options: tuple[str, ...], why: str
+) -> None:
+    """Whoever had one once could else flood the approvals of those who have one."""
+    signed = ssh(crowd, crowd.certified("eve", "eve@example.org", *options, by="ben"))
+    trust = Trust(crowd.authority("*@example.org", by="ben").encode())
+    monkeypatch.setattr("gitops.source.trust.ssh.keygen.run", None)
+    assert trust.knows(signed) and trust.doubts(signed)
+    assert refused(signed, trust).reason == why
+
+
 @pytest.mark.parametrize("nobody", [b"", b"\n  \n", b"# ada ssh-ed25519 AAAA\n"])
 def test_where_nobody_is_listed_nobody_signs(crowd: People, nobody: bytes) -> None:
     said = refused(ssh(crowd, "ada"), Trust(nobody))

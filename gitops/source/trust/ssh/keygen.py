@@ -8,13 +8,13 @@ certificate is held against the lines of its authority alone.
 import re
 import tempfile
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 from gitops.errors import STAYS, ProcessError, Reason, SourceError
-from gitops.fleet.keys.listed import lines
+from gitops.fleet.keys.listed import Line, lines
 from gitops.process import run
 from gitops.source.trust.objects import Signed
 from gitops.source.trust.ssh import quick, sshsig
@@ -23,6 +23,7 @@ from gitops.source.trust.ssh.sshsig import Certificate, Claim
 NAMESPACE = "git"
 TIMEOUT = 30.0
 """Seconds for one call of ssh-keygen."""
+OUTSIDE = "a certificate that is not valid now (expired, or not valid yet)"
 ALWAYS = {"valid-after": "19700102", "valid-before": "20991231"}
 
 
@@ -52,6 +53,8 @@ def check(signed: Signed, listed: Listed, at: int | None) -> tuple[str, ...]:
 def _check_quickly(signed: Signed, listed: Listed, claim: Claim, at: int | None) -> None:
     """Raises SourceError for what needs no program to be refused."""
     now = time.time() if at is None else at
+    if why_not := hopeless(claim, claim.lines(lines(listed.allowed)), now):
+        raise refusal(signed.name, listed.place, *why_not)
     reason = quick.doubt(claim, signed.payload, claim.lines(lines(listed.allowed)), listed.revoked, now)
     if reason is Reason.bad_signature:
         raise bad(signed.name)
@@ -95,8 +98,6 @@ class _Question:
         if self._claim.untouched:
             raise bad(self._signed.name, "a security key made it that nobody touched")
         certificate = self._claim.certificate
-        if certificate and (unfit := _unfit(certificate)):
-            raise self._refusal(*unfit)
         principals = self._verify("allowed", self._revocable)
         if principals:
             return principals
@@ -130,11 +131,8 @@ class _Question:
     def _why_no_certificate(self, certificate: Certificate) -> tuple[Reason, str]:
         if self._revocable and self._verify("allowed", False):
             return Reason.revoked_key, "a revoked certificate (or key, or authority)"
-        if not certificate.after <= self._now < certificate.before:
-            return Reason.expired_key, "a certificate that is not valid now (expired, or not valid yet)"
-        if not self._names():
-            what = _shown(certificate.principals)
-            return Reason.wrong_principal, f"a certificate for {what}, whom its authority may not certify"
+        if self._now < certificate.after:
+            return Reason.expired_key, OUTSIDE
         if self._ever():
             where = self._listed.place
             return Reason.expired_key, f"a certificate of an authority that {where} does not allow now"
@@ -181,6 +179,22 @@ class _Question:
             if error.code is None:
                 raise  # no verdict on the signature
             return None
+
+
+def hopeless(claim: Claim, listed: Sequence[Line], now: float) -> tuple[Reason, str] | None:
+    """Why a certificate counts for nothing, whoever signed what with it: asked without a program, as floods cost none.
+    `listed`: the lines of its authority."""
+    certificate = claim.certificate
+    if certificate is None:
+        return None
+    if unfit := _unfit(certificate):
+        return unfit
+    if certificate.before <= now:
+        return Reason.expired_key, OUTSIDE
+    if not any(line.vouches(name) for line in listed for name in certificate.names):
+        what = _shown(certificate.principals)
+        return Reason.wrong_principal, f"a certificate for {what}, whom its authority may not certify"
+    return None
 
 
 def _unfit(certificate: Certificate) -> tuple[Reason, str] | None:

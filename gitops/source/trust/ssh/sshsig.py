@@ -45,6 +45,9 @@ class Certificate:
     extensions: tuple[str, ...]
     authority: bytes
     algorithm: bytes
+    signature: bytes = b""
+    signed: bytes = b""
+    """What the authority signed: all that stands before its signature."""
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -139,10 +142,10 @@ def claim(blob: bytes) -> Claim:
         raise ValueError(kind)
     full = plain + "@openssh.com" * plain.startswith("sk-")
     key = b"".join(map(string, (full.encode(), *fields)))
-    return Claim(blob, key, _certificate(reader))
+    return Claim(blob, key, _certificate(reader, blob))
 
 
-def _certificate(reader: "_Reader") -> Certificate:
+def _certificate(reader: "_Reader", blob: bytes) -> Certificate:
     reader.number(8)  # the serial
     kind, key_id = reader.number(4), reader.string().decode(errors="replace")
     principals = tuple(name.decode(errors="replace") for name in _Reader(reader.string()).strings())
@@ -152,9 +155,12 @@ def _certificate(reader: "_Reader") -> Certificate:
         tuple(name.decode(errors="replace") for name in _Reader(reader.string()).strings()[::2]) for _ in range(2)
     )
     reader.string()  # reserved
-    authority, signature = reader.string(), reader.string()
-    algorithm = _Reader(signature).string()
-    return Certificate(kind, key_id, principals, after, before, options, extensions, authority, algorithm)
+    authority, above = reader.string(), reader.at
+    signature = reader.string()
+    algorithm, words = _Reader(signature).string(), blob[:above]
+    return Certificate(
+        kind, key_id, principals, after, before, options, extensions, authority, algorithm, signature, words
+    )
 
 
 def string(data: bytes) -> bytes:
@@ -179,6 +185,11 @@ class _Reader:
 
     def __init__(self, data: bytes) -> None:
         self._data, self._at = data, 0
+
+    @property
+    def at(self) -> int:
+        """How many bytes were read."""
+        return self._at
 
     def number(self, length: int) -> int:
         return int.from_bytes(self.take(length))
