@@ -6,7 +6,7 @@ import typer
 
 from gitops.cli import context
 from gitops.cli.context import ConfigOption, StateOption
-from gitops.cli.output import talk
+from gitops.cli.output import printable, talk
 from gitops.errors import AssembleError
 
 
@@ -40,7 +40,7 @@ def take(
     settings, store = context.settings(config, state), context.store(config, state)
     result = import_images(Elsewhere(settings, store), store, source, names or (), settings.docker_host)
     for one in result.images:
-        typer.echo(f"sha256:{one.digest} {one.name}")
+        typer.echo(printable(f"sha256:{one.digest} {one.name}"))
     if result.problems:
         words = "\n".join(f"{name}: {why}" for name, why in result.problems.items())
         raise AssembleError(words, hint=f"{len(result.images)} others are in the store")

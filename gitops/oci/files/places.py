@@ -1,7 +1,8 @@
 """Where images lie as files: a folder, or a tar that is read in place, whichever program made it.
 
-In: a folder, a tar (compressed or not). Out: the bytes of its files, by path. Rules: links of a tar are followed inside
-of it; what is asked for is read within a bound; nothing is unpacked but a compressed tar, once, to a plain one.
+In: a folder, a tar (compressed or not). Out: the bytes of its files, by path. Rules: paths and links are followed
+inside of it, and lead to files alone; what is asked for is read within a bound; nothing is unpacked but a compressed
+tar, once, to a plain one.
 
     with opened(Path("images.tar"), scratch) as place:
         place.read("index.json", 4 << 20)
@@ -40,13 +41,17 @@ class Folder:
     """Implements `Place`."""
 
     def __init__(self, folder: Path) -> None:
-        self.name, self._folder = str(folder), folder
+        self.name, self._folder = str(folder), folder.resolve()
 
     def open(self, path: str) -> IO[bytes]:
         try:
-            return (self._folder / path).open("rb")
-        except OSError as error:
+            place = (self._folder / path).resolve(strict=True)
+            # Whoever made the folder names the paths: none is outside, and a pipe would be waited for.
+            if place.is_relative_to(self._folder) and place.is_file():
+                return place.open("rb")
+        except (OSError, RuntimeError, ValueError) as error:
             raise KeyError(path) from error
+        raise KeyError(path)
 
 
 class Archive:

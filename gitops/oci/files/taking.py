@@ -10,7 +10,6 @@ so it gets the one of the manifest that we write for it, always the same for the
 """
 
 import json
-import shutil
 import tarfile
 import tempfile
 from collections.abc import Callable, Collection, Iterator
@@ -22,8 +21,8 @@ from typing import Any
 from gitops.errors import AssembleError, RegistryError
 from gitops.model import AppImage, BlobRef, Json, canonical, sha256
 from gitops.oci.files.places import HINT, Place, read
-from gitops.oci.image import CONFIG, LAYER, fits
-from gitops.oci.manifest import UNKNOWN, Found, digest_of, find, suits
+from gitops.oci.image import CONFIG, LAYER, MAX_IMAGE, fits
+from gitops.oci.manifest import MAX_LAYERS, UNKNOWN, Found, digest_of, find, suits
 from gitops.oci.registry import MANIFEST, MAX_DOCUMENT, hex_of
 from gitops.oci.unpacked import check_layers
 from gitops.store import Store
@@ -120,7 +119,7 @@ class Taking:
         if not isinstance(listed, list):
             raise AssembleError(f"{name} lists no layers", hint=AGAIN)
         config = self._read(str(one.get("Config")))
-        layers = tuple(self._file(str(path)) for path in listed)
+        layers = tuple(self._layers(listed, name))
         rows = [{"mediaType": LAYER, "digest": f"sha256:{ref.sha256}", "size": ref.size} for ref in layers]
         about = {"mediaType": CONFIG, "digest": f"sha256:{sha256(config)}", "size": len(config)}
         manifest = {"schemaVersion": 2, "mediaType": MANIFEST, "config": about, "layers": rows}
@@ -129,11 +128,24 @@ class Taking:
         check_layers(self._store, image)
         return Found(image)
 
+    def _layers(self, listed: list[Any], name: str) -> Iterator[BlobRef]:
+        """Files of layers; one that is named twice is read once."""
+        if len(listed) > MAX_LAYERS:
+            raise AssembleError(f"{name} has {len(listed)} layers, more than {MAX_LAYERS}")
+        known, left = dict[str, BlobRef](), MAX_IMAGE
+        for path in map(str, listed):
+            if path not in known:
+                known[path] = self._file(path, left)
+                left -= known[path].size
+            yield known[path]
+
     def _kept(self, found: Found, name: str) -> AppImage:
         """With all of its blobs in the store."""
         fits(found.image, name)
         for layer in found.image.layers:
-            if not self._store.blobs.has(layer.sha256) and self._file(f"blobs/sha256/{layer.sha256}") != layer:
+            if self._store.blobs.has(layer.sha256):
+                continue
+            if self._file(f"blobs/sha256/{layer.sha256}", layer.size) != layer:
                 raise AssembleError(f"{self._place.name}: blob sha256:{layer.sha256} is damaged", hint=AGAIN)
         for index in found.indexes:
             self._store.blobs.put(index)
@@ -161,13 +173,16 @@ class Taking:
         except KeyError as error:
             raise AssembleError(f"{self._place.name}: {path} is missing", hint=AGAIN) from error
 
-    def _file(self, path: str) -> BlobRef:
-        """A file of any size, as a blob of the store."""
+    def _file(self, path: str, limit: int) -> BlobRef:
+        """A file as a blob of the store. A sparse one is small here, and large there: no more than `limit` bytes."""
         with tempfile.TemporaryDirectory(dir=self._store.paths.root, prefix=".import-") as folder:
             new = Path(folder, "file")
             try:
                 with self._place.open(path) as stream, new.open("wb") as output:
-                    shutil.copyfileobj(stream, output, CHUNK)
+                    while chunk := stream.read(CHUNK):
+                        output.write(chunk)
+                        if output.tell() > limit:
+                            raise AssembleError(f"{self._place.name}: {path} has more than {limit} bytes", hint=AGAIN)
             except KeyError as error:
                 raise AssembleError(f"{self._place.name}: {path} is missing", hint=AGAIN) from error
             except tarfile.TarError as error:
