@@ -13,9 +13,10 @@ all the same (a here-document of RUN, `--link`, a cache), is written as both kno
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
+from gitops.fleet.documents.explain import did_you_mean
 from gitops.fleet.packages.reading.instructions import Instruction, Instructions, escape_of, is_comment
 from gitops.fleet.packages.reading.scope import (
     PLATFORM,
@@ -34,6 +35,10 @@ from gitops.fleet.packages.reading.steps import Steps, exec_form
 
 __all__ = ["SIBLING", "UNGIVEN", "Dockerfile", "Mistake", "Outside"]
 
+KEYWORDS = (
+    *("ADD", "ARG", "CMD", "COPY", "ENTRYPOINT", "ENV", "EXPOSE", "FROM", "HEALTHCHECK", "LABEL", "MAINTAINER"),
+    *("ONBUILD", "RUN", "SHELL", "STOPSIGNAL", "USER", "VOLUME", "WORKDIR"),
+)
 _STRANGE = re.compile(r"[\x00-\x08\x0b-\x0c\x0e-\x1f]|\r(?!\n|\Z)")
 
 
@@ -96,6 +101,8 @@ class _Reader:
                 case "ONBUILD":
                     self._steps.onbuild(each)
         self._refuse_ambiguous(instructions.texts)
+        if not self._file.mistakes:  # else it is not known where instructions begin
+            self._refuse_unknown(instructions)
         self._keep(self._needed())
 
     def _needed(self) -> set[int]:
@@ -138,6 +145,15 @@ class _Reader:
                 self._always(
                     number, f"`{2 * escape}` at the end goes on or not, as builders like", "write it otherwise"
                 )
+
+    def _refuse_unknown(self, instructions: Iterable[Instruction]) -> None:
+        """What no builder takes for a Dockerfile."""
+        for each in instructions:
+            if each.keyword not in KEYWORDS:
+                hint = did_you_mean(each.keyword, KEYWORDS) or "see the Dockerfile reference"
+                self._always(each.first, f"`{each.keyword[:40]}` is no instruction", hint)
+        if not self._scope.stages:
+            self._always(0, "no stage begins here", "write `FROM IMAGE@sha256:...`, or `FROM scratch`")
 
     def _shell(self, each: Instruction) -> None:
         words = exec_form(each.text.split(maxsplit=1)[1]) if each.words else None

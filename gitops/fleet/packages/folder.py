@@ -36,6 +36,7 @@ BUILD = "build.yml"
 BEFORE = "toweros"
 """What an org was that nobody wrote, before it was LinuxKit's own: in keys it still is, so that nothing is built again
 for a name."""
+LINK = 0o120000
 ARMOR = b"-----BEGIN PGP PUBLIC KEY BLOCK-----"
 FETCHED_FOLDER = "fetched"
 """Where a build finds files that were fetched by digest."""
@@ -154,6 +155,12 @@ class _Reader:
             if not self._lost & {(), ("dockerfile",)}:
                 message = f"there is no {name} beside it"
                 self._problems.append(self._document.problem(("dockerfile",), message, f"write {file}"))
+            return ()
+        if self._tree.entries()[file].mode == LINK:
+            # Builders follow it, and what it leads to would be built unread.
+            self._problems.append(
+                Problem(file, 1, 1, f"{name} is a link", "put the file itself there, or `dockerfile: PATH`")
+            )
             return ()
         dockerfile, known = Dockerfile.parse(self._tree.read(file), arguments), pins(self._tree)
         for line, message, hint in dockerfile.mistakes:

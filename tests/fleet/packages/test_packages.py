@@ -296,3 +296,13 @@ def test_packages_in_says_where_a_line_is_wrong() -> None:
     wanted = parse_wanted(text, "pkg/a/packages.in", problems)
     assert [problem.line for problem in problems] == [4, 5]
     assert (wanted.debs, wanted.assumed, wanted.wheels) == (("openssh-server",), ("a-a", "b-b"), ("tuf==7.0.1",))
+
+
+def test_a_dockerfile_that_is_a_link_is_a_mistake_for_builders_follow_it() -> None:
+    """What it leads to was read by nobody: its images would be pinned by nobody, and be in no key."""
+    files = package("pkg/a") | {"pkg/a/real": "FROM web.example/evil:1\n", "pkg/a/Dockerfile": "real"}
+    problems: list[Problem] = []
+    load_packages(DictTree(files, links=["pkg/a/Dockerfile"]), 1, "linux/amd64", problems)
+    assert [(each.file, each.line, each.message) for each in problems] == [
+        ("pkg/a/Dockerfile", 1, "Dockerfile is a link")
+    ]
