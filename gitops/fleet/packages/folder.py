@@ -40,6 +40,8 @@ LINK = 0o120000
 ARMOR = b"-----BEGIN PGP PUBLIC KEY BLOCK-----"
 FETCHED_FOLDER = "fetched"
 """Where a build finds files that were fetched by digest."""
+OF_PACKAGES, OF_ROOTFS = ("debs", "wheels"), ("rootfs.tar", ".repository")
+"""Where it finds Debian's and Python's packages; or a whole root, and what that is made of."""
 
 
 class BuildFile(Strict):
@@ -101,7 +103,7 @@ class _Reader:
         arguments, sources, digest = self._arguments(), self._sources(), self._hash()
         org = image if "org" in self._build.model_fields_set else f"{BEFORE}/{self._build.image}"
         bases = self._bases(dict(arguments))
-        lock, rootfs = self._inputs()
+        lock, rootfs, fetches = self._inputs()
         package = Package(
             path=self._path,
             image=image,
@@ -117,6 +119,7 @@ class _Reader:
             dockerfile=self._build.dockerfile,
             sources=sources,
         )
+        self._refuse_laid(package, fetches=fetches)
         return Folder(package, self._document.mark(("buildArgs",))[0])
 
     def _refuse(self) -> None:
@@ -175,27 +178,32 @@ class _Reader:
                 self._problems.append(Problem(file, each.line, 1, message, hint))
         return tuple(image for each in dockerfile.outside if (image := each.pinned(known)))
 
-    def _inputs(self) -> tuple[tuple[LockedFile, ...], str]:
-        """What packages.lock names, and the variant of a whole root."""
+    def _refuse_laid(self, package: Package, *, fetches: bool) -> None:
+        """Where a build finds its locked files, nothing of Git's can be: no link that they would be written through."""
+        laid = {*(OF_ROOTFS if package.rootfs else OF_PACKAGES), *([FETCHED_FOLDER] if fetches else ())}
+        found = {top: path for path, place in within(self._tree, package) if (top := place.partition("/")[0]) in laid}
+        for top, path in found.items():
+            message = f"`{top}` of a build is where its locked files go"
+            self._problems.append(Problem(path, 1, 1, message, "rename this, or give it another destination"))
+
+    def _inputs(self) -> tuple[tuple[LockedFile, ...], str, bool]:
+        """What packages.lock names, the variant of a whole root, and whether files are fetched."""
         wanted, lock, entries = f"{self._path}/packages.in", f"{self._path}/packages.lock", self._tree.entries()
         if wanted not in entries:
-            return (), ""
+            return (), "", False
         before = len(self._problems)
         asked = parse_wanted(self._tree.read(wanted), wanted, self._problems)
         sound = len(self._problems) == before
         for source in asked.sources:
             self._key(source, wanted, asked.line(source.name))
-        if asked.fetches and any(path.startswith(f"{self._path}/{FETCHED_FOLDER}") for path in entries):
-            message, hint = f"`{FETCHED_FOLDER}` is where fetched files go", "rename what is there in the package"
-            self._problems.append(Problem(wanted, asked.line(asked.fetches[0].name), 1, message, hint))
         if lock not in entries:
             hint = f"run `toweros lock {self._path}`"
             self._problems.append(Problem(wanted, 1, 1, "there is no packages.lock beside it", hint))
-            return (), asked.rootfs
+            return (), asked.rootfs, bool(asked.fetches)
         made: list[Problem] = []
         locked = parse_lock(self._tree.read(lock), lock, self._tree.read(wanted), made)
         self._problems += [each for each in made if sound or NO_LINE in each.message]
-        return locked, asked.rootfs
+        return locked, asked.rootfs, bool(asked.fetches)
 
     def _key(self, source: Source, file: str, line: int) -> None:
         """An index must be signed by exactly this key, so it must be there."""

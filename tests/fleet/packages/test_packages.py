@@ -306,3 +306,21 @@ def test_a_dockerfile_that_is_a_link_is_a_mistake_for_builders_follow_it() -> No
     assert [(each.file, each.line, each.message) for each in problems] == [
         ("pkg/a/Dockerfile", 1, "Dockerfile is a link")
     ]
+
+
+@pytest.mark.parametrize(
+    ("files", "where"),
+    [
+        ({"pkg/a/debs/x": ""}, "pkg/a/debs/x"),
+        ({"pkg/a/build.yml": "image: a\nextra-sources: ['../b:/wheels']\n", "pkg/b/x": ""}, "pkg/b/x"),
+        (
+            {"pkg/a/packages.in": "suite trixie\nrootfs minbase\n", "pkg/a/rootfs.tar": "/etc/passwd"},
+            "pkg/a/rootfs.tar",
+        ),
+    ],
+)
+def test_where_locked_files_go_is_nothing_of_gits(files: dict[str, str], where: str) -> None:
+    """A folder there ended the build with a traceback; a link there, and the root was written to where it leads."""
+    problems: list[Problem] = []
+    load_packages(DictTree(package("pkg/a") | files), 1, "linux/amd64", problems)
+    assert [each.file for each in problems if "where its locked files go" in each.message] == [where]
