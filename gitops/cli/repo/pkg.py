@@ -45,7 +45,7 @@ def show_tag(
             hint = f"\n  hint: {shown.mistake.hint}" if shown.mistake.hint else ""
             typer.echo(printable(f"{shown.folder}: {shown.mistake.message}{hint}"), err=True)
             continue
-        typer.echo(shown.word)
+        typer.echo(printable(shown.word))
         if shown.outside:
             typer.echo(printable(f"{shown.folder}: no Git repository, or one that Git does not trust"), err=True)
     if failed:

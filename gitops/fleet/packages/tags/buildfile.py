@@ -20,6 +20,9 @@ from gitops.fleet.packages.tags.template import DEFAULT
 ORG = "linuxkit"
 MAX_BYTES = 1 << 20
 MAX_DEPTH = 64
+MAX_MERGES = 1000
+MERGE = "tag:yaml.org,2002:merge"
+"""An unquoted `<<`."""
 _TEXTS = "cwd net pid ipc uts userns hostname rootfsPropagation cgroupsPath"
 _LISTS = "capabilities capabilities.add ambient binds binds.add tmpfs command env maskedPaths readonlyPaths rlimits"
 _REST = "mounts devices uid gid additionalGids oomScoreAdj resources sysctl uidMappings gidMappings annotations runtime"
@@ -107,6 +110,7 @@ class _Reader:
 
     def __init__(self, file: str) -> None:
         self._file = file
+        self._merges = 0
         self.problems: list[Problem] = []
         self.lines: dict[str, int] = {}
 
@@ -120,7 +124,7 @@ class _Reader:
         seen: dict[str, int] = {}
         for key, value in node.value:
             name = str(key.value) if isinstance(key, yaml.ScalarNode) else ""
-            if name == "<<" and key.style is None:
+            if key.tag == MERGE:
                 merged |= self._merged(value, keys, place, depth)
                 continue
             if name in seen:
@@ -154,6 +158,11 @@ class _Reader:
     def _merged(self, node: yaml.Node, keys: Mapping[str, Any], place: str, depth: int) -> dict[str, Any]:
         parts = node.value if isinstance(node, yaml.SequenceNode) else [node]
         values: dict[str, Any] = {}
+        before, self._merges = self._merges, self._merges + len(parts)
+        if self._merges > MAX_MERGES:  # each may hold all of the others
+            if before <= MAX_MERGES:
+                self._note(node, f"more than {MAX_MERGES} parts are merged", "write the keys themselves")
+            return values
         for part in reversed(parts):
             values |= self.mapping(part, keys, place, depth + 1)
         return values
@@ -163,18 +172,28 @@ class _Reader:
             return self.mapping(node, kind, name, depth + 1)
         if kind == "string":
             if isinstance(node, yaml.ScalarNode):
-                return _text(node)
+                return self._text(node)
         elif kind == "bool":
             if isinstance(node, yaml.ScalarNode) and str(node.value).lower() in (OLD_TRUTH if node.style else TRUTH):
                 return None
         elif kind == "strings":
             if isinstance(node, yaml.SequenceNode) and all(isinstance(each, yaml.ScalarNode) for each in node.value):
-                return [_text(each) for each in node.value if not _is_null(each)]
+                return [self._text(each) for each in node.value if not _is_null(each)]
         else:
             return None
         wanted = {"string": "a text", "bool": "true or false", "strings": "a list of texts"}[kind]
         self._note(node, f"`{name}` is {wanted}", "write it so")
         return None
+
+    def _text(self, node: yaml.ScalarNode) -> str:
+        text = str(node.value)
+        if node.tag != "tag:yaml.org,2002:binary":
+            return text
+        try:
+            return base64.b64decode(text).decode(errors="surrogateescape")
+        except ValueError:
+            self._note(node, "this is no base64", "write the text itself")
+            return ""
 
     def _problem(self, key: str, message: str, hint: str) -> None:
         self.problems.append(Problem(self._file, self.lines.get(key, 1), 1, message, hint))
@@ -182,12 +201,6 @@ class _Reader:
     def _note(self, node: yaml.Node, message: str, hint: str) -> None:
         mark = node.start_mark
         self.problems.append(Problem(self._file, mark.line + 1, mark.column + 1, message, hint))
-
-
-def _text(node: yaml.ScalarNode) -> str:
-    if node.tag != "tag:yaml.org,2002:binary":
-        return str(node.value)
-    return base64.b64decode(str(node.value)).decode(errors="surrogateescape")
 
 
 def _is_null(node: yaml.Node) -> bool:

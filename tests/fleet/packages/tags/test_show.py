@@ -54,6 +54,7 @@ SAID = {
         "linuxkit/t:56d541fff75e118d3860e6e261182bb245af063a",
     ),
     "anchors": ("image: &a t\norg: *a\n", "t/t:968c593222230c361ea3eb202edee895a46dd5c1"),
+    "merge": ("image: t\ntag: v1\n<<: [{org: m, tag: v2}, {org: n}]\n", "m/t:v1"),
     "documents": ("image: t\n---\nimage: u\n", "linuxkit/t:132e47eb5b56c0d534b31c77a0073ded4767f920"),
     "bom": ("\ufeffimage: t\n", "linuxkit/t:b43eb311a9fe01090e4e42f084d7e56b17fc65aa"),
     "crlf": ("image: t\r\norg: o\r\n", "o/t:efadb06d8257e6976d1bf58b0a32c15a61e3295a"),
@@ -97,6 +98,8 @@ REFUSED = {
     "source-file": ("image: t\nextra-sources: ['../shared/f:/x']\n", "is no folder of a Git repository"),
     "both": ("image: t\ndepends: {docker-images: {target: a, target-dir: b}}\n", "exclude each other"),
     "out": ("image: t\ndepends: {docker-images: {target: ../a}}\n", "not inside of the package's folder"),
+    "binary-letters": ("image: t\norg: !!binary 'é'\n", "2:6: this is no base64"),
+    "merge-itself": ("image: t\n<<: &a [{<<: *a}, {<<: *a}]\n", "more than 1000 parts are merged"),
     "tag-only": ("image: t\ndepends: {docker-images: {list: [a:1], target: x}}\n", "a:1 has no digest"),
 }
 
@@ -157,6 +160,12 @@ def test_one_mistake_hides_no_other_word_and_is_told_by_name(repo: Path) -> None
     lines = [line for line in done.stderr.splitlines() if not line.startswith(" ")]
     assert lines[0].startswith("pkg/unknown: pkg/unknown/build.yml:2:1:") and lines[-1].startswith("pkg/nope: ")
     assert "Traceback" not in done.output
+
+
+def test_a_name_that_no_terminal_can_show_keeps_no_other_word_back(repo: Path, tmp_path: Path) -> None:
+    write(tmp_path / "odd" / "build.yml", "image: !!binary /xtjCg==\n")
+    done = toweros("pkg", "show-tag", tmp_path / "odd", "pkg/org", "--dir", repo)
+    assert done.exit_code == 0 and done.stdout.splitlines()[-1] == SAID["org"][1] and "\x1b" not in done.stdout
 
 
 def test_all_are_asked_for_by_few_questions(repo: Path) -> None:
