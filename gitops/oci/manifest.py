@@ -75,6 +75,11 @@ def find(read: Read, digest: str, name: str, depth: int = MAX_DEPTH) -> Found:
     Raises:
         RegistryError: there is none, it is for other machines, or not what its descriptor says. What `read` raises.
     """
+    return _find(read, digest, name, depth, set())
+
+
+def _find(read: Read, digest: str, name: str, depth: int, seen: set[str]) -> Found:
+    """`seen`: what was looked at. Indexes of a thousand entries inside each other would take years otherwise."""
     data = read("manifests", digest)
     document = parse(data, name)
     if "manifests" not in document:
@@ -83,8 +88,13 @@ def find(read: Read, digest: str, name: str, depth: int = MAX_DEPTH) -> Found:
         raise RegistryError(f"{name}: indexes are nested too deep")
     others: list[OtherPlatformError] = []
     for entry in choices(document, name):
+        if entry.digest in seen:
+            continue
+        seen.add(entry.digest)
+        if len(seen) > MAX_ENTRIES:
+            raise RegistryError(f"{name} has indexes of more than {MAX_ENTRIES} entries")
         try:
-            found = find(_sized(read, entry, name), entry.digest, name, depth - 1)
+            found = _find(_sized(read, entry, name), entry.digest, name, depth - 1, seen)
             suits(found.image, name)
         except OtherPlatformError as error:
             others.append(error)

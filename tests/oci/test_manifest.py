@@ -129,3 +129,42 @@ def test_a_damaged_entry_for_other_machines_is_nobodys_trouble() -> None:
     broken = {"digest": "sha512:x", "platform": {"os": "linux", "architecture": "s390x"}}
     rows = [broken, *json.loads(index(OURS).manifest)["manifests"]]
     assert f"sha256:{for_us({'manifests': rows}, NAME)}" == OURS.digest
+
+
+def test_indexes_that_hold_each_other_many_times_are_looked_at_once() -> None:
+    """Four indexes of a thousand entries each, nobody's platform: 10^12 requests to a registry."""
+    silent = {ARM.digest: {"platform": None}}
+    whole, reads = index(*[ARM] * 30, says=silent), 0
+    for _ in range(MAX_DEPTH - 1):
+        whole = index(*[whole] * 30)
+    there = _all(whole)
+
+    def read(_: str, digest: str) -> bytes:
+        nonlocal reads
+        reads += 1
+        assert reads < 100
+        return there[digest]
+
+    with pytest.raises(RegistryError, match="for linux/arm64, not for linux/amd64"):
+        find(read, whole.digest.removeprefix("sha256:"), NAME)
+
+
+def test_all_entries_of_all_indexes_are_bounded() -> None:
+    many = [index(*(made([bytes([a, b])], ("linux", "arm64")) for b in range(120)), says={}) for a in range(10)]
+    silent = [
+        Made(canonical({**json.loads(each.manifest), "manifests": _silent(each)}), (), (), each.manifests)
+        for each in many
+    ]
+    with pytest.raises(RegistryError, match="more than 1000 entries"):
+        found(index(*silent))
+
+
+def _silent(one: Made) -> list[Json]:
+    rows: list[Json] = json.loads(one.manifest)["manifests"]
+    return [{key: value for key, value in row.items() if key != "platform"} for row in rows]
+
+
+def _all(one: Made) -> dict[str, bytes]:
+    members = {each.digest: each for each in one.manifests}.values()
+    own = {_hex(data): data for data in (one.manifest, *one.blobs)}
+    return own | {digest: data for each in members for digest, data in _all(each).items()}
