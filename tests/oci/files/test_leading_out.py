@@ -70,7 +70,7 @@ def test_a_sparse_file_fills_no_disk(
             head = bytearray(info.tobuf(tarfile.GNU_FORMAT))
             head[386:410], head[483:495] = row % (1 << 30, 0), b"%011o\0" % (1 << 30)
             head[148:156] = b"%06o\0 " % (sum(head[:148]) + 8 * 32 + sum(head[156:]))
-            archive.fileobj.write(head)  # type: ignore[union-attr]
+            archive.fileobj.write(bytes(head))
             archive.offset += len(head)
     else:
         with (place / "big").open("wb") as file:
