@@ -83,6 +83,7 @@ def test_an_argument_of_build_yml_counts_more_than_a_default() -> None:
         ("FROM scratch\nRUN --mount=type=secret,id=a,required a\n", 2, "know no secrets"),
         ("FROM scratch\nRUN --mount=type=cache,from=scratch,target=/a a\n", 2, "empty at each build"),
         ("FROM scratch\nRUN --mount=type=tape a\n", 2, "no mount of type tape"),
+        ("FROM scratch\nRUN --mount=type=bind,FROM=x:1,target=/a a\n", 2, "in small letters"),
         ("", 1, "no stage begins here"),
         ("ARG A=1\n", 1, "no stage begins here"),
         ("FROM scratch\nCPOY a /\n", 2, "`CPOY` is no instruction"),

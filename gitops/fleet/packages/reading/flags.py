@@ -52,6 +52,8 @@ def _network(value: str) -> Verdict:
 
 def _mount(flag: str, value: str) -> Verdict:
     pairs = {key: (equals, text) for key, equals, text in (each.partition("=") for each in value.split(","))}
+    if any(key != key.lower() for key in pairs):
+        return Verdict(f"`{flag}`: its keys are in small letters", "write type=..., from=..., target=...")
     kind = pairs.get("type", ("=", "bind"))[1]
     if kind == "cache":
         return _cache(flag, {key: text for key, (_, text) in pairs.items()})
