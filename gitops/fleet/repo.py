@@ -108,7 +108,7 @@ def judge_fleet(tree: Tree, platform: str = "linux/amd64") -> Judged:
             fleet, apps = _judge(CachedTree(tree), platform, problems)
     except SpentError as spent:
         raise FleetError(list(dict.fromkeys((*problems, spent.problem)))) from None
-    return Judged(fleet, list(dict.fromkeys(problems)), apps)
+    return Judged(fleet, files.without_consequences(problems), apps)
 
 
 def _judge(tree: Tree, platform: str, problems: Mistakes) -> tuple[Fleet, Mapping[str, tuple[App, Mapping[str, str]]]]:
@@ -133,7 +133,9 @@ def _judge(tree: Tree, platform: str, problems: Mistakes) -> tuple[Fleet, Mappin
         *signers.lockouts(tree, fleet.document, fleet.content.source),
     ]
     statements = load_statements(tree, problems)
-    problems += [*images.mistakes(tree), *files.mistakes(tree)]
+    problems += images.mistakes(tree)
+    sources = {folder for package in packages.values() for folder, _ in package.sources}
+    problems += files.mistakes(tree, sources, {problem.file for problem in problems})
     apps = {app.path: (app, environment_of(role.spec)) for role in merged.values() for app in role.apps}
     apps |= {app.path: (app, environment_of(box.spec)) for box in boxes.values() for app in box.apps}
     return Fleet(policy, packages, boxes, statements), apps
@@ -192,7 +194,7 @@ def _folder(tree: Tree, folder: str, model: type[Content], problems: list[Proble
         if file.startswith((".", "README")):
             continue
         if name == file or "/" in file or not re.fullmatch(NAME, name):
-            hint = f"name it {folder}NAME.yaml, NAME of lower-case letters, digits and, between them, `-`"
+            hint = f"name it {folder}NAME.yaml, NAME of lower-case letters, digits and, between them, `-`, 63 at most"
             problems.append(Problem(path, 1, 1, "not the name of a file that belongs here", hint))
             name = file.removesuffix(".yml").removesuffix(".yaml")
         if file.endswith((".yaml", ".yml")) and name not in files:

@@ -16,6 +16,7 @@ from typing import Annotated, Any, ClassVar, Literal, TypeVar, cast
 
 from pydantic import AfterValidator, BaseModel, Field, StringConstraints, create_model, model_validator
 
+from gitops.fleet.documents.names import checked_path, unseen
 from gitops.fleet.documents.strict import Strict
 from gitops.fleet.security import SecurityRules
 from gitops.model import APPS, KEYS, Box, Json, Level, Sign
@@ -36,7 +37,7 @@ Model = TypeVar("Model", bound=BaseModel)
 def _branch(name: str) -> str:
     """git-check-ref-format(1), in short."""
     bad = re.search(r'[\x00-\x20~^:?*\[\\\x7f"]|\.\.|@\{|//|^[/.-]|/\.|[/.]$|\.lock(/|$)', name)
-    if bad or not name or len(name) > 200:
+    if bad or not name or len(name) > 200 or unseen(name)[1]:
         raise ValueError("no name that a branch can have")
     return name
 
@@ -53,7 +54,7 @@ def _path(path: str) -> str:
     inside = path.strip("/")
     if {"", ".", ".."} & set(inside.split("/")):
         raise ValueError("a path without `.`, `..` and empty parts is expected")
-    return inside
+    return checked_path(inside)
 
 
 def not_an_app(path: str, directory: bool | None) -> None:
@@ -172,7 +173,9 @@ class File(Strict):
     mode: Annotated[str, AfterValidator(_mode)] | None = None
     template: Literal[True] | None = Field(default=None, description="${NAME} in it is one of the box's values.")
     directory: Literal[True] | None = None
-    symlink: Annotated[str, StringConstraints(min_length=1, max_length=1000)] | None = None
+    symlink: Annotated[str, StringConstraints(min_length=1, max_length=1000), AfterValidator(checked_path)] | None = (
+        None
+    )
     uid: int | None = Field(default=None, ge=0, lt=2**32)
     gid: int | None = Field(default=None, ge=0, lt=2**32)
 

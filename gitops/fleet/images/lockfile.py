@@ -40,7 +40,7 @@ def mistakes(tree: Tree) -> tuple[Problem, ...]:
 def doubtful(tree: Tree, written: str) -> bool:
     """Whether the file may say what an image means, in a line that is none."""
     data = tree.read(FILE) if mistakes(tree) else b""
-    rows = (line.decode(errors="replace") for line in data.split(b"\n"))
+    rows = _lines(data)
     return len(data) > MAX_BYTES or any(written in row and not _LINE.fullmatch(row) for row in rows)
 
 
@@ -49,13 +49,18 @@ def dump(rows: Mapping[str, str]) -> bytes:
     return "\n".join([HEADER, *(f"{written} {digest}" for written, digest in sorted(rows.items())), ""]).encode()
 
 
+def _lines(data: bytes) -> list[str]:
+    """With Unix or Windows line ends: a clone may have either."""
+    return [line.removesuffix("\r") for line in data.decode(errors="replace").split("\n")]
+
+
 @lru_cache(maxsize=4)
 def _parse(data: bytes) -> tuple[Mapping[str, str], tuple[Problem, ...]]:
     rows: dict[str, str] = {}
     problems: list[Problem] = []
     if len(data) > MAX_BYTES:
         return rows, (Problem(FILE, 1, 1, f"{len(data)} bytes are too many", f"at most {MAX_BYTES}; {HINT}"),)
-    for number, line in enumerate(data.decode(errors="replace").split("\n"), 1):
+    for number, line in enumerate(_lines(data), 1):
         match = _LINE.fullmatch(line)
         if line in ("", HEADER):
             continue

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, Field, StringConstraints, model_validator
 
+from gitops.fleet.documents.names import checked_path
 from gitops.fleet.documents.strict import Strict
 from gitops.fleet.linuxkit.resources import Resources
 from gitops.fleet.schema import not_an_app
@@ -102,7 +103,7 @@ def _inside(path: str) -> str:
     parts = path.strip("/").split("/")
     if {".", "..", ""} & set(parts) or any(part.startswith(".wh.") for part in parts):
         raise ValueError("a path without `.`, `..`, `.wh.` and empty parts is expected")
-    return path.strip("/")
+    return checked_path(path.strip("/"))
 
 
 Id = str | Annotated[int, Field(ge=0, lt=2**32)] | None
@@ -247,7 +248,7 @@ class File(Strict):
 
     path: Annotated[str, AfterValidator(_inside)]
     directory: bool | None = None
-    symlink: str | None = None
+    symlink: Annotated[str, AfterValidator(checked_path)] | None = None
     contents: str | None = None
     source: str | None = None
     metadata: Literal["json", "yaml"] | None = None

@@ -19,6 +19,7 @@ from gitops.errors import Problem
 from gitops.fleet.documents import yaml
 from gitops.fleet.documents.doubt import Doubt
 from gitops.fleet.documents.explain import check
+from gitops.fleet.documents.files import LINK, LINK_HINT, LINK_MESSAGE
 from gitops.fleet.documents.partial import Part, nothing_of, partly
 from gitops.fleet.documents.strict import Strict
 from gitops.fleet.images.lockfile import HINT as PIN
@@ -161,9 +162,7 @@ class _Reader:
             return ()
         if self._tree.entries()[file].mode == LINK:
             # Builders follow it, and what it leads to would be built unread.
-            self._problems.append(
-                Problem(file, 1, 1, f"{name} is a link", "put the file itself there, or `dockerfile: PATH`")
-            )
+            self._problems.append(Problem(file, 1, 1, LINK_MESSAGE, LINK_HINT))
             return ()
         dockerfile, known = Dockerfile.parse(self._tree.read(file), arguments), pins(self._tree)
         for line, message, hint in dockerfile.mistakes:

@@ -32,7 +32,7 @@ _NAMES = {"deb": DEB, "wheel": re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*"), FETCHE
 def parse_lock(data: bytes, file: str, wanted: bytes, problems: list[Problem]) -> tuple[LockedFile, ...]:
     """Read a packages.lock; `wanted` is the packages.in that it must have been made from."""
     hint = f"run `toweros lock {file.rpartition('/')[0]}`"
-    if data.splitlines()[:1] != [f"{HEADER}{sha256(wanted)}".encode()]:
+    if data.splitlines()[:1] not in ([f"{HEADER}{digest}".encode()] for digest in (sha256(wanted), _digest(wanted))):
         problems.append(Problem(file, 1, 1, "not made from the packages.in beside it", hint))
     asked = parse_wanted(wanted, file, [])  # its own mistakes are told where it is read
     locked: dict[tuple[str, str], LockedFile] = {}
@@ -51,7 +51,12 @@ def parse_lock(data: bytes, file: str, wanted: bytes, problems: list[Problem]) -
 
 def dump_lock(wanted: bytes, files: Iterable[LockedFile]) -> bytes:
     """The text of a packages.lock."""
-    return "\n".join([f"{HEADER}{sha256(wanted)}", *sorted(map(_row, files)), ""]).encode()
+    return "\n".join([f"{HEADER}{_digest(wanted)}", *sorted(map(_row, files)), ""]).encode()
+
+
+def _digest(wanted: bytes) -> str:
+    """Of a packages.in as Git has it: a clone on Windows may write other line ends."""
+    return sha256(wanted.replace(b"\r\n", b"\n"))
 
 
 def fetched(wanted: Fetch, size: int) -> LockedFile:

@@ -96,7 +96,7 @@ def parse_wanted(data: bytes, file: str, problems: list[Problem]) -> Wanted:
 
 def rows(data: bytes) -> Iterator[tuple[int, list[str]]]:
     """The words of each line that has any, with its number; `#` begins a comment."""
-    for number, line in enumerate(data.decode(errors="replace").splitlines(), 1):
+    for number, line in enumerate(data.decode("utf-8-sig", errors="replace").splitlines(), 1):
         words = line.partition("#")[0].split()
         if words:
             yield number, words

@@ -36,7 +36,7 @@ def check_path(path: str) -> None:
     if len(path.encode()) > MAX_PATH or len(parts) > MAX_DEPTH or any(len(p.encode()) > MAX_NAME for p in parts):
         raise SourceError(
             f"{path[:80]!r}: the path is too long or too deep",
-            hint=f"use at most {MAX_DEPTH} folders",
+            hint=f"use at most {MAX_DEPTH} folders, {MAX_NAME} bytes in a name, and {MAX_PATH} in all",
             reason=Reason.bad_path,
         )
     if any(part in ("", ".", "..") or _is_git(part) for part in parts):

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from gitops.errors import Problem
 from gitops.fleet import judge_fleet, key_mistakes
+from gitops.fleet.documents.files import without_consequences
 from gitops.model import Fleet, Tree
 
 
@@ -35,4 +36,4 @@ def judged(tree: Tree, find: Callable[[], Path | None], before: list[Problem] | 
         program = find()
         asked = program is not None
         problems += complaints_of(program, tree, found.apps) if program else ()
-    return Judged(found.fleet, tuple(sorted(set(problems))), asked)
+    return Judged(found.fleet, tuple(sorted(without_consequences(problems))), asked)

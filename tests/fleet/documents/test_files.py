@@ -6,10 +6,25 @@ import pytest
 
 from gitops.errors import FleetError
 from gitops.fleet import load_fleet
-from gitops.fleet.documents.files import is_pointer
-from tests.kit.fleets import package, repo
+from gitops.fleet.documents.files import LINK_MESSAGE, is_pointer
+from gitops.source import FolderTree
+from gitops.workflows.composing.judging import judged
+from tests.kit.fleets import IMAGE, SOUND, WANTED, lock, package, repo
 
 POINTER = f"version https://git-lfs.github.com/spec/v1\noid sha256:{'0' * 64}\nsize 99\n"
+KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIHPr5f+zKZIauhihunp+XVXSqbXKdnt6Y5IENWvYYr4O"
+ALLOWED = f'ada namespaces="git" {KEY}\n'
+IMAGES = f"# what tags of images mean; made by `toweros lock`\nweb.example/nginx:1.27 sha256:{'0' * 64}\n"
+LOCKED = {"pkg/hello/packages.in": WANTED, "pkg/hello/packages.lock": lock("1:10.0p1-7")}
+SERVICES = "".join(f"  - {{name: {name}, image: {IMAGE}}}\n" for name in ("docker", "compose"))
+APP = {
+    "boot/docker.yml": f"services:\n{SERVICES}",
+    "boot/compose/net/docker-compose.yml": f"services:\n  core: {{image: {IMAGE}}}\n",
+    "roles/vm.yaml": SOUND["roles/vm.yaml"].replace(
+        "b.yml]", "b.yml, boot/docker.yml]\ncompose: [{app: boot/compose/net}]"
+    ),
+}
+"""A role with user containers."""
 SOURCE = "files:\n  - {path: usr/bin/tool, source: %s, mode: '0755'}\n"
 
 
@@ -45,28 +60,102 @@ def test_a_link_is_no_source_of_a_box(tmp_path: Path) -> None:
         load_fleet(tree)
 
 
-@pytest.mark.parametrize(
-    ("name", "shown", "code"),
-    [
-        ("pkg/hello/a\u200bb", r"pkg/hello/a\u200bb", "U+200B"),
-        ("pkg/hello/\u202egpj.exe", r"pkg/hello/\u202egpj.exe", "U+202E"),
-        ("docs/a\u00adb", r"docs/a\xadb", "U+00AD"),
-    ],
-)
-def test_a_name_with_what_nobody_sees_is_shown_and_refused(tmp_path: Path, name: str, shown: str, code: str) -> None:
-    """Control characters are refused before, where a tree is read (tests/source)."""
-    (found,) = mistakes(tmp_path, {name: "x"})
-    assert found.startswith(shown) and code in found and found.isprintable()
+READ = [
+    "fleet.yaml",
+    "roles/vm.yaml",
+    "boxes/two.yaml",
+    "boot/b.yml",
+    "images.lock",
+    "keys/allowed_signers",
+    "keys/authorized_keys",
+    "keys/root.json",
+    "keys/openpgp/ada.asc",
+    "pkg/hello/build.yml",
+    "pkg/hello/Dockerfile",
+    "pkg/hello/packages.in",
+    "pkg/hello/packages.lock",
+    "boot/compose/net/docker-compose.yml",
+]
 
 
-def test_names_in_all_scripts_are_names(tmp_path: Path) -> None:
-    assert load_fleet(repo(tmp_path, **{"pkg/hello/größe": "x", "docs/日本 語": "x"}))
+@pytest.mark.parametrize("path", READ)
+def test_a_pointer_in_place_of_what_is_read_is_the_one_mistake_told(tmp_path: Path, path: str) -> None:
+    """As boot specs or signers it was a row of mistakes that said nothing of LFS; as authorized_keys, nothing."""
+    tree = repo(tmp_path, **{**package("pkg/hello"), **LOCKED, **APP, path: POINTER})
+    assert [str(each).split(":")[0] for each in judged(tree, lambda: None).problems] == [path]
+    assert "Git LFS" in judged(tree, lambda: None).problems[0].message
 
 
-@pytest.mark.parametrize("name", ["site-", "a--", "-a"])
-def test_a_box_has_a_name_that_a_host_may_have(tmp_path: Path, name: str) -> None:
-    (found,) = mistakes(tmp_path, {f"boxes/{name}.yaml": "role: vm\n"})
-    assert "between them, `-`" in found
+@pytest.mark.parametrize("path", [path for path in READ if "openpgp" not in path and "allowed" not in path])
+def test_a_link_in_place_of_what_is_read_is_the_one_mistake_told(tmp_path: Path, path: str) -> None:
+    """Git has the name of its target, and that is what boxes had as their authorized_keys."""
+    repo(tmp_path, **{**package("pkg/hello"), **LOCKED, **APP, "images.lock": ""})
+    (tmp_path / path).rename(tmp_path / "real")
+    (tmp_path / path).symlink_to("../" * path.count("/") + "real")
+    (found,) = judged(FolderTree(tmp_path), lambda: None).problems
+    assert (found.file, found.message, found.hint) == (path, LINK_MESSAGE, "write the file itself")
+
+
+def test_a_pointer_in_a_folder_that_a_build_takes_besides_is_none_either(tmp_path: Path) -> None:
+    build = {"pkg/hello/build.yml": "image: hello\nextra-sources: ['../../src:src']\n"}
+    (found,) = mistakes(tmp_path, {**package("pkg/hello"), **build, "src/blob": POINTER, "other/blob": POINTER})
+    assert found.startswith("src/blob:1:1: is a pointer")
+
+
+@pytest.mark.parametrize("address", ["https://hawser.github.com/spec/v1", "http://git-media.io/v/2"])
+def test_a_pointer_of_an_old_git_lfs_is_one(tmp_path: Path, address: str) -> None:
+    old = POINTER.replace("https://git-lfs.github.com/spec/v1", address).replace("\n", "\r\n")
+    (found,) = mistakes(tmp_path, {"boxes/two.yaml": "role: vm\n" + SOURCE % "tool", "tool": old})
+    assert "tool is a pointer" in found
+
+
+# --- as Windows writes them -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("path", [path for path in READ if not path.startswith(("keys/o", "keys/r"))])
+def test_windows_line_ends_change_nothing(tmp_path: Path, path: str) -> None:
+    """A clone with `core.autocrlf` has them: packages.lock did not fit packages.in, images.lock was none."""
+    lists = {"keys/allowed_signers": ALLOWED, "keys/authorized_keys": f"{KEY} ada\n", "images.lock": IMAGES}
+    repo(tmp_path, **{**package("pkg/hello"), **LOCKED, **APP, **lists})
+    before = load_fleet(FolderTree(tmp_path))
+    (tmp_path / path).write_bytes((tmp_path / path).read_bytes().replace(b"\n", b"\r\n"))
+    found = judged(FolderTree(tmp_path), lambda: None)
+    assert not found.problems and found.fleet.policy == before.policy
+    assert found.fleet.packages["pkg/hello"].lock == before.packages["pkg/hello"].lock
+    assert found.fleet.boxes["one"].spec.services == before.boxes["one"].spec.services
+
+
+@pytest.mark.parametrize("script", ["#!/bin/sh\r\necho\r\n", "\ufeff#!/bin/sh\necho\n"])
+@pytest.mark.parametrize("path", ["tool", "pkg/hello/tool", "boot/compose/net/tool"])
+def test_a_script_whose_interpreter_no_box_finds_is_a_mistake(tmp_path: Path, script: str, path: str) -> None:
+    repo(tmp_path, **{**package("pkg/hello"), **APP, "boxes/two.yaml": "role: vm\n" + SOURCE % "tool", "tool": "x"})
+    (tmp_path / path).write_bytes(script.encode())
+    with pytest.raises(FleetError) as caught:
+        load_fleet(FolderTree(tmp_path))
+    (found,) = map(str, caught.value.problems)
+    assert "which no box can run; save it with Unix line ends" in found
+    assert found.startswith("boxes/two.yaml:3:" if path == "tool" else f"{path}:1:1")
+
+
+def test_a_configuration_with_windows_line_ends_may_be_meant_so(tmp_path: Path) -> None:
+    repo(tmp_path, **{**package("pkg/hello"), "boxes/two.yaml": "role: vm\n" + SOURCE % "tool", "tool": "x"})
+    for path in ("tool", "pkg/hello/tool"):
+        (tmp_path / path).write_bytes(b"a = 1\r\n")
+    assert load_fleet(FolderTree(tmp_path))
+
+
+@pytest.mark.parametrize(("path", "text"), [("allowed_signers", ALLOWED), ("authorized_keys", f"{KEY} ada\n")])
+def test_a_byte_order_mark_makes_nobody_of_the_first_in_a_list(tmp_path: Path, path: str, text: str) -> None:
+    """ssh-keygen takes it for a letter of the name: whoever `rules` call `ada` is somebody else."""
+    (found,) = mistakes(tmp_path, {f"keys/{path}": f"\ufeff{text}# \u200b\n"})
+    assert found.startswith(f"keys/{path}:1:1: a character that nobody sees, U+FEFF") and "byte order mark" in found
+    (found,) = mistakes(tmp_path, {f"keys/{path}": f"# x\n{text[:2]}\u200b{text[2:]}"})
+    assert found.startswith(f"keys/{path}:2:") and "U+200B" in found
+
+
+def test_a_byte_order_mark_before_packages_in_is_no_word(tmp_path: Path) -> None:
+    (found,) = mistakes(tmp_path, {**package("pkg/hello"), **LOCKED, "pkg/hello/packages.in": f"\ufeff{WANTED}"})
+    assert "toweros lock pkg/hello" in found, "the lock was made from other bytes"
 
 
 def test_only_a_pointer_is_one() -> None:
