@@ -48,6 +48,8 @@ APPS_OF = "compose"
 Hidden = Callable[[str, Collection[str]], bool]
 LINK = 0o120000
 PLATFORM = "linux/amd64"
+PLATFORMS = re.compile(r"(linux/)?(amd64|x86_64|x86-64)(/v[1-4])?", re.IGNORECASE)
+"""Its names, as containerd normalises them (its platforms package)."""
 
 
 def load_app(
@@ -199,7 +201,7 @@ class _Reader:
             pass
         elif not tracked or not doubtful(self._tree, tracked.written):
             yield from self._image(name, keys.get("image"), (*place, "image"))
-        if "platform" in keys and not str(keys["platform"]).startswith(PLATFORM):
+        if "platform" in keys and not PLATFORMS.fullmatch(str(keys["platform"])):
             yield self._problem((*place, "platform"), f"boxes are {PLATFORM}", "remove it, and name an image for that")
         yield from self._files_of_service(keys, place)
 

@@ -44,6 +44,7 @@ SECTIONS = {
 _UNKNOWN = re.compile(r"(\S+) Additional property (.+) is not allowed")
 _UNDEFINED = re.compile(r'service "([\w.-]+)" (?:refers to|depends on) undefined (\w+) "?([\w.-]+)')
 _PATH = re.compile(r"(?:services|volumes|networks|configs|secrets)(?:\.[\w-]+|\[[\w.-]+\])+")
+_QUOTED = re.compile(r'unsupported \S+ \S+ "([^"]+)"')
 _SERVICE = re.compile(r'service "?([\w.-]+)"?')
 
 
@@ -133,6 +134,8 @@ def _place(document: Document, said: str) -> tuple[tuple[str | int, ...], bool]:
         return _parts(match[0]), False
     if match := _SERVICE.search(said):
         return ("services", match[1]), True
+    if match := _QUOTED.search(said):
+        return next((where for where in document.marks if _value(document, where) == match[1]), ()), False
     word = match[1] if (match := re.search(r"env file (\S+) not found", said)) else said.rpartition(": ")[2]
     return next((where for where in document.marks if _value(document, where) == word), ()), False
 
