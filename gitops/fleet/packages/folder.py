@@ -37,7 +37,6 @@ BUILD = "build.yml"
 BEFORE = "toweros"
 """What an org was that nobody wrote, before it was LinuxKit's own: in keys it still is, so that nothing is built again
 for a name."""
-LINK = 0o120000
 ARMOR = b"-----BEGIN PGP PUBLIC KEY BLOCK-----"
 FETCHED_FOLDER = "fetched"
 """Where a build finds files that were fetched by digest."""

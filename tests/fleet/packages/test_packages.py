@@ -303,9 +303,8 @@ def test_a_dockerfile_that_is_a_link_is_a_mistake_for_builders_follow_it() -> No
     files = package("pkg/a") | {"pkg/a/real": "FROM web.example/evil:1\n", "pkg/a/Dockerfile": "real"}
     problems: list[Problem] = []
     load_packages(DictTree(files, links=["pkg/a/Dockerfile"]), 1, "linux/amd64", problems)
-    assert [(each.file, each.line, each.message) for each in problems] == [
-        ("pkg/a/Dockerfile", 1, "Dockerfile is a link")
-    ]
+    assert [(each.file, each.line) for each in problems] == [("pkg/a/Dockerfile", 1)]
+    assert problems[0].message.startswith("is a link: ")
 
 
 @pytest.mark.parametrize(
