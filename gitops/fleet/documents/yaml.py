@@ -16,6 +16,7 @@ strings); a number that starts with 0 is refused, because YAML 1.1 reads it as o
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from types import MappingProxyType
 from typing import Any
 
@@ -171,7 +172,7 @@ class Builder:
     def _value(self, event: Any, events: Iterator[Any], path: Path, depth: int) -> Any:
         self._nodes += 1
         self._at = path
-        self.document.marks[path] = _mark(event)
+        self.document.marks[_one(path)] = _mark(event)
         if self._nodes > MAX_NODES or depth > MAX_DEPTH:
             limit = f"at most {MAX_NODES} values, {MAX_DEPTH} deep"
             self.note(event, "the file holds too much", f"use {limit}")
@@ -214,7 +215,7 @@ class Builder:
                 self.note(event, f"duplicate key `{key}`", f"the first is in line {first}; keep one")
                 self._value(next(events), events, (*path, key, "duplicate"), depth + 1)
                 continue
-            self.document.keys[place] = _mark(event)
+            self.document.keys[_one(place)] = _mark(event)
             result[key] = self._value(next(events), events, place, depth + 1)
         return result
 
@@ -273,4 +274,11 @@ class Builder:
 
 
 def _mark(event: Any) -> Mark:
-    return event.start_mark.line + 1, event.start_mark.column + 1
+    mark: Mark = _one((event.start_mark.line + 1, event.start_mark.column + 1))
+    return mark
+
+
+@lru_cache(maxsize=1 << 14)
+def _one(place: tuple[Any, ...]) -> Any:
+    """Of places that are equal, one: thousands of boxes have the same keys in the same lines."""
+    return place
