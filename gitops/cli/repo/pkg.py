@@ -23,7 +23,7 @@ def register(app: typer.Typer) -> None:
 
 def show_tag(
     paths: Annotated[list[str], typer.Argument(metavar="PATH...", help="Packages' folders, such as pkg/sshd.")],
-    canonical: Annotated[bool, typer.Option("--canonical", help="With the host: docker.io/ORG/IMAGE:TAG.")] = False,
+    canonical: Annotated[bool, typer.Option("--canonical", help="With the host: HOST/ORG/IMAGE:TAG.")] = False,
     org: Annotated[str | None, typer.Option(help="In place of what build.yml says.")] = None,
     tag: Annotated[str, typer.Option(help="A template in place of build.yml's, such as `v1-{{.Hash}}`.")] = "",
     build_yml: Annotated[str, typer.Option(help="The name of the file.")] = "build.yml",
