@@ -1,8 +1,8 @@
 """A campaign: many boxes with the real agent's code take release after release, and at each one anything may go wrong.
 
-In: how many boxes and releases, and a seed, which is printed: the same seed is the same campaign. Out: a table, and
-exit code 1 unless nobody runs what he was not offered (wrong), everybody came to where he should (stuck), and the
-memory of the agents' process is at the end what it was after a tenth of the releases (flat).
+In: how many boxes and releases, and a seed, which is printed: the same seed is the same campaign. Out: a line for each
+release, a table, and exit code 1 unless nobody runs what he was not offered (wrong), everybody came to where he should
+(stuck), and the memory of the agents' process is at the end what it was after a tenth of the releases (flat).
 
 A box is a folder (tests/simulators/box.py), its server a real one on the loopback. Every tenth release says no to its
 health check: everybody goes back, and takes the next one. What may go wrong, besides: a layer that arrives cut,

@@ -104,7 +104,9 @@ def test_a_database_whose_disk_fails_stops_the_pass_by_name_and_loses_nothing(
                 controller.run_once()
         assert caught.value.hint and "correct-horse" not in str(caught.value)
         now = published(site.settings.state).items()
-        assert now <= before.items() or now <= wanted.items(), "all of the release before, or all of the new one"
+        # A full one may take the rows of a whole release before it needs another block.
+        new = how == "full" and now <= wanted.items()
+        assert now <= before.items() or new, "all of the release before, or all of the new one"
     server.stop()
     if how == "full":
         filler.unlink()
@@ -113,7 +115,7 @@ def test_a_database_whose_disk_fails_stops_the_pass_by_name_and_loses_nothing(
     server.start()
     kept = left(site)
     for table in SAID:  # boxes are offered a release first, and then it is written down that they are
-        assert kept[table] in (before[table], wanted[table]), "nothing is lost, nothing half there"
+        assert kept[table] == before[table] or (how, kept[table]) == ("full", wanted[table]), "nothing is lost"
     with store.lease.held():
         controller.run_once()  # the same process goes on
     store.close()

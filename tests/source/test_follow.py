@@ -24,19 +24,6 @@ from tests.simulators.https import TOKEN, GitHttps
 from tests.simulators.sshd import Sshd
 
 
-@pytest.fixture
-def remote(tmp_path: Path) -> Remote:
-    made = Remote(tmp_path)
-    (made.work / "fleet.yaml").write_text("source: {branch: main}\n")
-    made.commit("one")
-    return made
-
-
-@pytest.fixture
-def source(remote: Remote, tmp_path: Path) -> GitSource:
-    return following(Access(str(remote.bare)), tmp_path / "state")
-
-
 def again(source_of: Remote, tmp_path: Path, **options: object) -> GitSource:
     """The controller, started again on the same state."""
     return following(Access(str(source_of.bare)), tmp_path / "state", **options)

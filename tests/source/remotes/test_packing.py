@@ -7,23 +7,9 @@ import pygit2
 import pytest
 
 from gitops.errors import ProcessError, SourceError
-from gitops.source import Access, GitSource
+from gitops.source import GitSource
 from gitops.source.remotes import packing
 from tests.kit.remote import Remote
-from tests.kit.trust import following
-
-
-@pytest.fixture
-def remote(tmp_path: Path) -> Remote:
-    made = Remote(tmp_path)
-    (made.work / "fleet.yaml").write_text("source: {branch: main}\n")
-    made.commit("one")
-    return made
-
-
-@pytest.fixture
-def source(remote: Remote, tmp_path: Path) -> GitSource:
-    return following(Access(str(remote.bare)), tmp_path / "state")
 
 
 def clone(tmp_path: Path) -> pygit2.Repository:
