@@ -24,6 +24,7 @@ from gitops.server.bounds import Bounds, Crowd
 from gitops.server.boxes import files, reports, sbom
 from gitops.server.people import api, metrics, page
 from gitops.server.people.shared import Turns
+from gitops.server.whole import Whole
 from gitops.settings import Settings
 from gitops.store import Store
 
@@ -54,6 +55,7 @@ def create_app(store: Store, settings: Settings) -> FastAPI:
     app.add_exception_handler(HTTPException, _problem)
     app.add_exception_handler(TowerosError, _trouble)
     app.add_middleware(Secure)
+    app.add_middleware(Whole, most=reports.MAX_BODY)
     return app
 
 

@@ -81,6 +81,7 @@ class Connection(H11Protocol):
         assert isinstance(transport, asyncio.Transport)
         super().connection_made(transport)
         self._socket.setsockopt(socket.IPPROTO_TCP, TCP_NOTSENT_LOWAT, UNSENT)
+        transport.set_write_buffer_limits(0)  # the kernel's buffer is enough for who reads
         self.crowd.joined(self)
 
     def on_response_complete(self) -> None:
@@ -145,6 +146,7 @@ class Crowd:
         room = (descriptors(2 * bounds.most + SPARE) - SPARE) // 2
         self.most = max(min(bounds.most, room), AT_ONCE)
         self._looking, self._told = False, 0.0
+        self._leaving = list[tuple[Connection, str]]()
 
     def protocol(self) -> type[Connection]:
         return type("Bounded", (Connection,), {"crowd": self})
@@ -159,6 +161,18 @@ class Crowd:
             one.loop.call_later(self.bounds.look, self._look, one.loop, everybody)
 
     def _make_room(self, everybody: set[Any]) -> None:
+        """One goes for each that comes: to end many at once would keep all others waiting."""
+        while len(everybody) > self.most:
+            if not self._leaving:
+                self._leaving = self._first_to_go(everybody)
+            each, stage = self._leaving.pop()
+            if each in everybody and each.now_in() == stage:
+                everybody.discard(each)
+                with suppress(OSError):
+                    each.end()
+
+    def _first_to_go(self, everybody: set[Any]) -> list[tuple[Connection, str]]:
+        """So many that sorting all of them pays, and what each waited for; the first is the last."""
         now, held = time.monotonic(), Counter(holder(each.address) for each in everybody)
         fair = max(self.most // FAIR, 1)
         new = _new(everybody, now, fair)
@@ -167,13 +181,11 @@ class Crowd:
             stage = "new" if each in new else each.now_in()
             return STAGES.index(stage), -max(0, held[holder(each.address)] - fair), each.since
 
-        for each in sorted(everybody, key=worth)[: max(self.most // AT_ONCE, 1)]:
-            everybody.discard(each)
-            with suppress(OSError):
-                each.end()
         if now - self._told > LOG_EVERY:
             self._told = now
             log.warning("server.full", connections=self.most, address=held.most_common(1)[0])
+        first = sorted(everybody, key=worth)[: max(self.most // AT_ONCE, 1)]
+        return [(each, each.now_in()) for each in reversed(first)]
 
     def _look(self, loop: asyncio.AbstractEventLoop, everybody: set[Any]) -> None:
         now = time.monotonic()

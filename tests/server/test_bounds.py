@@ -182,6 +182,29 @@ def test_whoever_holds_the_most_makes_room(port: int) -> None:
         assert box.getresponse().status == 200 and box.sock is known
 
 
+def test_one_goes_for_each_that_comes(tmp_path: Path) -> None:
+    """To end many at once is work that all others would wait for."""
+    store, roomy = Store.open(tmp_path / "state"), Bounds(most=64)
+    with serve(create_app(store, Settings(state=store.paths.root)), "127.0.0.1:0", roomy) as url, ExitStack() as stack:
+        port = int(url.rpartition(":")[2])
+        crowd = [stack.enter_context(closing(connected(port, said=POST))) for _ in range(roomy.most)]
+        for number in range(1, 4):
+            stack.enter_context(closing(connected(port)))
+            assert well_served(port)  # and it leaves a place behind
+            assert sum(map(gone, crowd)) == number + 1
+
+
+def gone(one: socket.socket) -> bool:
+    """Whether the other side has ended it by now."""
+    one.setblocking(False)
+    try:
+        return one.recv(1) == b""
+    except BlockingIOError:
+        return False
+    except ConnectionError:
+        return True
+
+
 def test_boxes_behind_one_address_outlive_many_addresses_that_say_nothing(tmp_path: Path) -> None:
     """Three boxes of a site read a layer; whoever has as many addresses as connections is not spared for that."""
     store = Store.open(tmp_path / "state")

@@ -67,17 +67,17 @@ def router(store: Store) -> APIRouter:
         return small(request, data, _cache(name))
 
     @routes.api_route("/targets/{name:path}", methods=METHODS)
-    def target(name: str, request: Request) -> Response:
+    async def target(name: str, request: Request) -> Response:
         digest = matched(TARGET, name)[1]
         return answer(request, store.blobs.path(digest))
 
     @routes.api_route("/layers/{name:path}", methods=METHODS)
-    def layer(name: str, request: Request) -> Response:
+    async def layer(name: str, request: Request) -> Response:
         found = matched(LAYER, name)
         return answer(request, store.layers.zst(found[1]) if found[2] else store.layers.path(found[1]))
 
     @routes.api_route("/deltas/{name:path}", methods=METHODS)
-    def delta(name: str, request: Request) -> Response:
+    async def delta(name: str, request: Request) -> Response:
         found = matched(DELTA, name)
         return answer(request, store.layers.delta(found[1], found[2]))
 
