@@ -18,6 +18,7 @@ import structlog
 
 from gitops.assemble.apps import Apps
 from gitops.assemble.boot.initrd import make_initrd
+from gitops.assemble.boot.microcode import early
 from gitops.assemble.boot.pe import signed_digest
 from gitops.assemble.boot.uki import make_addon, make_uki
 from gitops.assemble.fits import LAYERS_FILE, check_esp, check_mounts, most_layers
@@ -58,11 +59,12 @@ NAMES_BOOT_FILES = 2
 
 @dataclass(frozen=True)
 class Kernel:
-    """What a kernel package gives: the kernel, the tar of its modules, and the layer made of it."""
+    """What a kernel package gives: the kernel, the tar of its modules, the layer made of it, microcode if asked for."""
 
     kernel: BlobRef
     modules: BlobRef
     layer: Layer
+    microcode: BlobRef | None = None
 
 
 @dataclass(frozen=True)
@@ -145,7 +147,9 @@ class Assembler:
         """What the box is to run: everything that its content digest covers."""
         staged = Apps(self._store, self._layers).stage(box.apps, self._images, self._pulled.images, self._pulled.mirror)
         spec = replace(box.spec, files=by_path((*staged.files, *box.spec.files)) if box.apps else box.spec.files)
-        kernel = self.kernel(spec.kernel, spec.kernel_binary or "kernel", spec.kernel_tar or "kernel.tar")
+        kernel = self.kernel(
+            spec.kernel, spec.kernel_binary or "kernel", spec.kernel_tar or "kernel.tar", spec.kernel_ucode
+        )
         init = [layer for name in spec.init for layer in self._image_layers(name)]
         self._check_links(kernel, spec)
         own = [self._layers.of_tar(tree_layer(spec, self._images)), self._layers.of_tar(file_layer(box.files))]
@@ -164,10 +168,12 @@ class Assembler:
             boot=self._named(),
         )
 
-    def kernel(self, name: str, binary: str = "kernel", tar: str = "kernel.tar") -> Kernel:
-        """Kernel and modules of a LinuxKit kernel package."""
-        refs = self._files(self._image(name), (binary, tar))
-        return Kernel(refs[binary], refs[tar], self._layers.of_blob(refs[tar].sha256))
+    def kernel(self, name: str, binary: str = "kernel", tar: str = "kernel.tar", ucode: str = "") -> Kernel:
+        """Kernel, modules and microcode (`ucode`, empty: none) of a LinuxKit kernel package."""
+        image = self._image(name)
+        refs = self._files(image, (binary, tar))
+        microcode = self._files(image, (ucode,))[ucode] if ucode else None
+        return Kernel(refs[binary], refs[tar], self._layers.of_blob(refs[tar].sha256), microcode)
 
     def _check_links(self, kernel: Kernel, spec: Spec) -> None:
         """In an overlay a folder and a link of one name hide each other: /lib of the modules, or of the system."""
@@ -200,11 +206,13 @@ class Assembler:
 
         def make() -> Mapping[str, BlobRef]:
             data = make_initrd(self._toolbox, self._tars(image), self._store.blobs.path(kernel.modules.sha256))
+            if kernel.microcode:
+                data = early(self._store.blobs.read(kernel.microcode.sha256), "the kernel's microcode") + data
             log.info("initrd.made", size=len(data))
             return {"initrd": self._store.blobs.put(data)}
 
         parts = (self._toolbox.key, list(image.layers), kernel.modules.sha256, building(self._recipe))
-        inputs: list[object] = ["initrd", *parts]
+        inputs: list[object] = ["initrd", *parts, *([kernel.microcode.sha256] if kernel.microcode else [])]
         return self._remembered(inputs, make)["initrd"]
 
     @cached_property

@@ -25,6 +25,20 @@ COMMANDS, EVENTS, CONSOLE = "qmp.sock", "events.sock", "console.sock"
 
 
 @dataclass(frozen=True)
+class Board:
+    """What the disk hangs on, the network card, the watchdog, and whatever else there is, as QEMU's words."""
+
+    disk: str = "virtio-blk-pci"
+    network: str = "virtio-net-pci"
+    more: Sequence[str] = ("-device", "virtio-rng-pci,rng=rng", "-device", "i6300esb")
+
+
+VIRTUAL = Board()
+PLAIN = Board("ide-hd,bus=ide.0", "e1000e", ("-global", "ICH9-LPC.noreboot=off"))
+"""An ordinary board of Intel's, nothing of it made for guests: AHCI, a gigabit card, the chipset's own watchdog."""
+
+
+@dataclass(frozen=True)
 class Hardware:
     """One disk, a watchdog, a network card, a serial console. `ports` are host port -> box port."""
 
@@ -37,6 +51,7 @@ class Hardware:
     accelerator: str = "tcg"
     attachable: bool = False
     """Whether somebody may type on the serial console; what it says is in the log either way."""
+    board: Board = VIRTUAL
     more: Sequence[str] = ()
     """Words behind the command line: more devices, SMBIOS strings."""
 
@@ -53,10 +68,10 @@ class Hardware:
             "-drive", f"if=pflash,format=raw,unit=0,readonly=on,file={CODE}",
             "-drive", f"if=pflash,format=raw,unit=1,file={self.variables.resolve()}",
             "-drive", f"if=none,id=disk,format={disk_format},discard=unmap,file={self.disk.resolve()}",
-            "-device", "virtio-blk-pci,drive=disk,bootindex=0",
-            "-netdev", f"user,id=net{forwards}", "-device", "virtio-net-pci,netdev=net,romfile=",
-            "-object", "rng-random,id=rng,filename=/dev/urandom", "-device", "virtio-rng-pci,rng=rng",
-            "-device", "i6300esb", "-action", "watchdog=reset", "-action", "reboot=shutdown",
+            "-device", f"{self.board.disk},drive=disk,bootindex=0",
+            "-netdev", f"user,id=net{forwards}", "-device", f"{self.board.network},netdev=net,romfile=",
+            "-object", "rng-random,id=rng,filename=/dev/urandom", *self.board.more,
+            "-action", "watchdog=reset", "-action", "reboot=shutdown",
             "-chardev", self._serial(), "-serial", "chardev:serial",
             "-qmp", f"unix:{COMMANDS},server=on,wait=off", "-qmp", f"unix:{EVENTS},server=on,wait=off",
             *self.more,

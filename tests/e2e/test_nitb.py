@@ -1,5 +1,6 @@
 """The network in the box: what the README of 2018 shows, word for word, on a real box with Docker and Osmocom.
 
+The role is `box`, the machine unlike any made for guests: AHCI, e1000e, the chipset's watchdog, Debian's whole kernel.
 One machine tells the story, in the order of the tests: the first boot, the sanity checks of the old README, a commit
 that changes a user container's configuration, and one that breaks it. User data stays where it is all the time.
 """
@@ -11,6 +12,7 @@ from dataclasses import replace
 import pytest
 
 from gitops.assemble.formats.disk import Sizes
+from gitops.lab.hardware import PLAIN
 from gitops.lab.machine import Machine
 from gitops.model import Health, Phase, Verdict
 from tests.e2e.field import BOX, Field
@@ -20,13 +22,14 @@ pytestmark = [pytest.mark.e2e, pytest.mark.boot]
 
 LONG = 1200.0
 """Seconds: Docker and seven programs start under emulation, beside another machine."""
-BOX_FILE = "role: vm-nitb\nhealth: {probation: 90}\n"
+BOX_FILE = "role: box\nhealth: {probation: 90}\n"
 """Five times as long may pass until Docker has replaced every container of the release before."""
 SIZES = Sizes(esp=200, toweros=1600, state=3000)
 SERVICES = ("sshd", "compose", "dhcpcd", "docker", "ntpd", "rngd")
 ELEMENTS = ("osmo-stp", "osmo-hlr", "osmo-mgw", "osmo-msc", "osmo-bsc", "osmo-bts")
 DOCKER = "ctr -n services.linuxkit t exec --exec-id {} docker docker {}"
 IMSI = "901700000000001"
+MICROCODE = "amd-ucode.cpio"
 HLR = "boot/compose/osmo-nitb/osmo-hlr.cfg"
 COMPOSE = "boot/compose/osmo-nitb/docker-compose.yml"
 
@@ -35,6 +38,7 @@ COMPOSE = "boot/compose/osmo-nitb/docker-compose.yml"
 def field() -> Iterator[Field]:
     with built.alone("nitb"):
         made = Field(built.FOLDER / "nitb", BOX_FILE)
+        with_microcode(made)
         made.apply()
         built.give_back(made.store)
         made.serve()
@@ -42,10 +46,18 @@ def field() -> Iterator[Field]:
         made.close()
 
 
+def with_microcode(field: Field) -> None:
+    spec = field.fleet / "boot/box.yml"
+    text = spec.read_text()
+    spec.write_text(text.replace('kernel-full"\n', f'kernel-full"\n  ucode: {MICROCODE}\n'))
+    assert spec.read_text() != text
+    field.commit("Microcode before the initrd")
+
+
 @pytest.fixture(scope="module")
 def machine(field: Field, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
     made = field.new_disk(tmp_path_factory.mktemp("nitb"), SIZES)
-    made.hardware = replace(made.hardware, memory=2048)
+    made.hardware = replace(made.hardware, memory=2048, board=PLAIN)
     made.serial.unlink(missing_ok=True)
     with made:
         field.wait_healthy(field.state().enrolled, LONG)
@@ -65,6 +77,13 @@ def vty(field: Field, element: str, port: int, *commands: str) -> str:
 
 def subscribers(field: Field) -> str:
     return vty(field, "osmo-hlr", 4258, "show subscribers all")
+
+
+def test_its_initrd_begins_with_the_microcode_that_the_spec_names(field: Field, machine: Machine) -> None:
+    published = field.store.offers.published(BOX)
+    assert published
+    initrd = field.store.blobs.read(published.release.content.initrd.sha256)
+    assert b"kernel/x86/microcode/AuthenticAMD.bin" in initrd[:300]
 
 
 def test_every_service_of_the_old_readme_is_running(field: Field, machine: Machine) -> None:
@@ -99,7 +118,7 @@ def test_denied_paths_and_calls_are_denied(field: Field, machine: Machine) -> No
 def test_what_boots_the_box_is_out_of_reach_of_a_privileged_container(field: Field, machine: Machine) -> None:
     image = docker(field, "inspect --format {{.Config.Image}} osmo-hlr").strip()
     line = (
-        f"run --rm --privileged -u 0 -v /dev:/dev {image} sh -c 'head -c 1 /dev/vda2 2>&1; ls /run/toweros 2>&1; true'"
+        f"run --rm --privileged -u 0 -v /dev:/dev {image} sh -c 'head -c 1 /dev/sda2 2>&1; ls /run/toweros 2>&1; true'"
     )
     said = docker(field, line)
     assert "Operation not permitted" in said and "No such file" in said, said
