@@ -5,11 +5,11 @@ policy says what to look at, and it is that of the last deployed commit; before 
 which `fleet.yaml` to read. Only what is looked at is fetched.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
-from gitops.errors import SourceError
+from gitops.errors import STAYS, Reason, SourceError
 from gitops.fleet import load_policy
 from gitops.model import Policy
 from gitops.source.clone.deploying import DeployingClone
@@ -119,19 +119,33 @@ class NamedCommits:
         return read(loose("tag", self._clone.fetch_tag(name, self._heads)))
 
     def _approved(self, policy: Policy, named: NamedCommit) -> NamedCommit:
-        """With the tags that approve of it, and the refusals of those that cannot be read."""
+        """With the tags that approve of it."""
         if policy.threshold == 1:
             return named
-        tags, unread = list[Signed](), list[SourceError]()
         others = releases.approvals(self._heads.peeled, named.approved, named.commit)
         self.prepare(others)
-        for other in others:
-            try:
-                tag = self._tag(other)
-                if releases.check_tag(other, tag) == named.commit:
-                    tags.append(tag)
-            except SourceError as refusal:
-                if refusal.transient:
-                    raise
-                unread.append(refusal)
-        return replace(named, approvals=tuple(tags), unread=tuple(unread))
+        return replace(named, approvals=_Read(self._approval, others, named.commit))
+
+    def _approval(self, name: str, commit: str) -> Signed | SourceError:
+        """One approval of a commit, or why it is none."""
+        try:
+            tag = self._tag(name)
+            if releases.check_tag(name, tag) != commit:  # the remote said otherwise
+                return SourceError(f"tag {name!r} approves of another commit", hint=STAYS, reason=Reason.moved_tag)
+        except SourceError as refusal:
+            if refusal.transient:
+                raise
+            return refusal
+        return tag
+
+
+@dataclass(frozen=True)
+class _Read:
+    """Approvals, one at a time: thousands of them would not fit into memory together."""
+
+    read: Callable[[str, str], Signed | SourceError]
+    names: Sequence[str]
+    commit: str
+
+    def __iter__(self) -> Iterator[Signed | SourceError]:
+        return (self.read(name, self.commit) for name in self.names)

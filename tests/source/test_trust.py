@@ -10,10 +10,10 @@ import pytest
 from gitops.errors import Reason, SourceError
 from gitops.model import Entry, PathRule, Policy, Revision, Sign
 from gitops.source.trust import releases, rules
+from gitops.source.trust.approvals import MAX_APPROVALS
 from gitops.source.trust.deployed import MAX_STATES, Deployed, Remembered
 from gitops.source.trust.objects import Signed, loose, read
 from gitops.source.trust.releases import MAX_BARE
-from gitops.source.trust.signers import MAX_APPROVALS
 from gitops.source.versions import deployed_version, next_patch, version
 
 LAST = Revision("main", "a" * 40, 10, 0)

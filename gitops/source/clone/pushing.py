@@ -46,7 +46,9 @@ Sign = Callable[[bytes], bytes]
 
 
 class MovedError(SourceError):
-    """The ref is no longer what it was: somebody else pushed."""
+    """The ref is no longer what it was: somebody else pushed. `seen`: what it is."""
+
+    seen = ""
 
 
 @dataclass(frozen=True)
@@ -175,7 +177,9 @@ class _Pushing(Callbacks):
         for update in updates:
             if update.dst_refname == self._ref and str(update.src) != self._expected:
                 hint = "nothing is overwritten; it is looked at again at the next run"
-                raise MovedError(f"somebody else pushed to {self._ref}: it is {str(update.src)[:12]}", hint=hint)
+                moved = MovedError(f"somebody else pushed to {self._ref}: it is {str(update.src)[:12]}", hint=hint)
+                moved.seen = str(update.src)
+                raise moved
 
     def push_update_reference(self, refname: str, message: str | None) -> None:
         self.refused = self.refused or message or ""

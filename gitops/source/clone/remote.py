@@ -33,6 +33,8 @@ CONNECT_TIMEOUT, SILENCE_TIMEOUT = 10_000, 30_000
 """Milliseconds: until a connection stands; without a byte from the server."""
 WORDS = 500
 """Letters of a server's that are shown."""
+PROGRESS = 8 << 10
+"""Letters of what a server says besides its objects that are kept, the last ones."""
 ATTEMPTS = 2
 """How often one key is offered: libssh2 asks again and again after a refusal."""
 
@@ -158,6 +160,7 @@ class Callbacks(pygit2.RemoteCallbacks):
         super().__init__()
         self._access = access
         self._attempts = 0
+        self._progress = ""
         self._deadline = time.monotonic() + SECONDS
 
     def credentials(
@@ -197,6 +200,15 @@ class Callbacks(pygit2.RemoteCallbacks):
             )
             raise SourceError(f"{host.decode(errors='replace')}: the {kind}", hint=f"{hint}; {STAYS}", reason=reason)
         return True
+
+    def sideband_progress(self, string: str) -> None:
+        self._progress = (self._progress + string)[-PROGRESS:]
+
+    def complaints(self) -> list[str]:
+        """What the server itself said of its trouble, before it broke off: libgit2 forgets that."""
+        shown = "".join(letter if letter.isprintable() else "\n" for letter in self._progress)
+        lines = (line.strip() for line in shown.split("\n"))
+        return [line for line in lines if line.startswith(("error:", "fatal:", "warning: lazy"))]
 
     def transfer_progress(self, stats: TransferProgress) -> None:
         if stats.received_bytes > MAX_PACK or stats.total_objects > MAX_OBJECTS:
@@ -309,15 +321,16 @@ def download(repository: pygit2.Repository, access: Access, *refspecs: str) -> N
         return
     # `proxy=True`: the one of the environment, as for `git`.
     proxy = access.url.startswith("https://") or None
-    remote = connect(repository, access)
+    remote, callbacks = connect(repository, access), Callbacks(access)
     try:
-        remote.fetch(list(refspecs), callbacks=Callbacks(access), prune=FetchPrune.NO_PRUNE, proxy=proxy)
-    except pygit2.GitError as error:
+        remote.fetch(list(refspecs), callbacks=callbacks, prune=FetchPrune.NO_PRUNE, proxy=proxy)
+    except pygit2.GitError as caught:
+        error = pygit2.GitError("\n".join((str(caught), *callbacks.complaints()))) if callbacks.complaints() else caught
         refusal = unfit.told(redact(access.url), _words(access, error))
         # What may pass may be one ref's own trouble, too: the caller finds out.
         if refusal and not refusal.transient:
-            raise refusal from error
-        raise
+            raise refusal from caught
+        raise error from caught
 
 
 def packs(path: Path) -> int:

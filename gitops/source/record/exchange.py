@@ -9,9 +9,10 @@ The database is the truth; the clone here is made again when it is lost.
     met = exchange.meet(Ours(entries, sent=""), send=True)
 """
 
+import itertools
 import shutil
 import time
-from collections.abc import Container, Iterator
+from collections.abc import Callable, Container, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cached_property
@@ -23,14 +24,16 @@ from pygit2.remotes import TransferProgress
 
 from gitops.errors import Reason, SourceError
 from gitops.source.clone.commits import DAMAGE
-from gitops.source.clone.pushing import send
+from gitops.source.clone.pushing import MovedError, send
 from gitops.source.clone.remote import Access, Callbacks, connect, unreachable
-from gitops.source.record.chain import MAX_ENTRIES, Reader
+from gitops.source.record import chain
+from gitops.source.record.chain import Reader
 from gitops.source.record.entry import MAX_ENTRY, Entry, bad
 from gitops.source.remotes import local
 
 REFS = "refs/toweros/deployed/"
 """A ref each for the fleets whose controllers follow one repository."""
+MAX_PAGES = 10_000
 MAX_BYTES = 64 << 20
 """Of one download."""
 DEADLINE = 120.0
@@ -49,9 +52,9 @@ class Ours:
         """An entry's commit -> how many entries there are up to it."""
         return {"": 0} | {entry.id: number for number, entry in enumerate(self.entries, 1)}
 
-    @property
-    def tip(self) -> str:
-        return self.entries[-1].id if self.entries else ""
+    def name(self, count: int) -> str:
+        """The last one's commit of the first so many."""
+        return self.entries[count - 1].id if count else ""
 
 
 @dataclass(frozen=True)
@@ -74,17 +77,19 @@ class Exchange:
         folder.mkdir(parents=True, exist_ok=True)
         access.home(folder / "home")
         self._access, self._folder, self._reader = access, folder, reader
-        self.ref = f"{REFS}{reader.fleet}"
+
+    def ref(self, page: int = 1) -> str:
+        """Where a page of the record is."""
+        return page_ref(self._reader.fleet, page)
 
     def meet(self, ours: Ours, *, send: bool) -> Met:
         """Look at the remote's record, and `send` it what it lacks. Never raises: `unsent` says what went wrong."""
         try:
-            theirs = self._ask()
-            if theirs in ours.places:
-                return (
-                    self._send(ours, theirs) if send else Met(theirs, ours.places[theirs], alarm=_older(ours, theirs))
-                )
-            return self._take(ours, theirs)
+            tips = self._ask(chain.page(len(ours.entries)))
+            if strange := next((page for page, tip in enumerate(tips, 1) if tip not in ours.places), 0):
+                return self._take(ours, tips, strange)
+            has = _in_row(ours, tips)
+            return self._send(ours, tips, has) if send else Met(ours.name(has), has, alarm=_older(ours, has))
         except SourceError as error:
             if error.reason is Reason.record_damaged:
                 return Met(ours.sent, len(ours.entries), alarm=error)
@@ -92,62 +97,94 @@ class Exchange:
         except DAMAGE as error:
             return Met(ours.sent, len(ours.entries), unsent=unreachable(self._access, error))
 
-    def _ask(self) -> str:
-        """The newest entry of the remote's record; empty: it has none."""
+    def _ask(self, pages: int) -> list[str]:
+        """The newest entry of each page of the remote's record (empty: it has none): of so many, and of those after."""
         if place := self._access.place:
-            ref = pygit2.Repository(str(place)).references.get(self.ref)
-            return str(ref.resolve().target) if ref else ""
+            references = pygit2.Repository(str(place)).references
+            return _tips(
+                pages, lambda page: str(ref.resolve().target) if (ref := references.get(self.ref(page))) else ""
+            )
         proxy = self._access.url.startswith("https://") or None
         heads = connect(self._repository(), self._access).list_heads(callbacks=_Bounded(self._access), proxy=proxy)
-        return next((str(head.oid) for head in heads if head.name == self.ref), "")
+        named = {head.name: str(head.oid) for head in heads}
+        return _tips(pages, lambda page: named.get(self.ref(page), ""))
 
-    def _send(self, ours: Ours, theirs: str) -> Met:
-        alarm = _older(ours, theirs)
-        if theirs == ours.tip:
-            return Met(theirs, len(ours.entries), alarm=alarm)
-        try:
-            repository = self._repository()
-            for entry in ours.entries[ours.places[theirs] :]:
+    def _send(self, ours: Ours, tips: Sequence[str], has: int) -> Met:
+        """Page by page, what the remote lacks."""
+        alarm, total = _older(ours, has), len(ours.entries)
+        for page in range(chain.page(has + 1), chain.page(total) + 1 if total > has else 0):
+            end = min(page * chain.PAGE, total)
+            there = tips[page - 1] if page <= len(tips) else ""
+            try:
+                if hidden := self._send_page(ours, page, there):
+                    alarm = _older(ours, ours.places[hidden]) or _hidden()
+            except DAMAGE as error:
+                return Met(ours.name(has), has, alarm=alarm, unsent=unreachable(self._access, error))
+            except SourceError as error:
+                # What git-receive-pack(1) says where `receive.hideRefs` or `transfer.hideRefs` covers the ref.
+                alarm = _hidden() if alarm and "hidden ref" in error.message else alarm
+                return Met(ours.name(has), has, alarm=alarm, unsent=error)
+            has = end
+        return Met(ours.name(has), has, alarm=alarm)
+
+    def _send_page(self, ours: Ours, page: int, there: str) -> str:
+        """All of a page: libgit2 sends refs of the clone, and leaves out what the remote's own lead to: both must be
+        here. Returns an entry of ours that the remote names to who writes, and hides from who reads."""
+        repository, ref = self._repository(), self.ref(page)
+        entries = ours.entries[(page - 1) * chain.PAGE : page * chain.PAGE]
+        for entry in entries:
+            if pygit2.Oid(hex=entry.id) not in repository:
                 repository.odb.write(int(ObjectType.COMMIT), entry.raw)
-            # libgit2 sends refs of the clone, and leaves out what the remote's own lead to: both must be here.
-            for entry in ours.entries[: ours.places[theirs]]:
-                if pygit2.Oid(hex=entry.id) not in repository:
-                    repository.odb.write(int(ObjectType.COMMIT), entry.raw)
-            repository.references.create(self.ref, pygit2.Oid(hex=ours.tip), force=True)
-            send(repository, self._access, f"{self.ref}:{self.ref}", self.ref, theirs)
-        except DAMAGE as error:
-            return Met(theirs, ours.places[theirs], alarm=alarm, unsent=unreachable(self._access, error))
-        except SourceError as error:
-            return Met(theirs, ours.places[theirs], alarm=alarm, unsent=error)
-        return Met(ours.tip, len(ours.entries), alarm=alarm)
+        repository.references.create(ref, pygit2.Oid(hex=entries[-1].id), force=True)
+        try:
+            send(repository, self._access, f"{ref}:{ref}", ref, there)
+        except MovedError as moved:
+            if there or not ours.places.get(moved.seen):
+                raise
+            if moved.seen != entries[-1].id:
+                send(repository, self._access, f"{ref}:{ref}", ref, moved.seen)
+            return moved.seen
+        return ""
 
-    def _take(self, ours: Ours, tip: str) -> Met:
-        """The remote has entries that we have not."""
-        with self._fetched() as repository:
-            raws, at = read_chain(repository, tip, ours.places)
-        shared = ours.places[at]
-        entries = self._reader.entries(reversed(raws), ours.entries[shared - 1] if shared else None)
-        parted = ours.places.get(ours.sent, 0) > shared
-        return Met(at, shared, tuple(entries), alarm=_forked(ours, entries[0]) if parted else None)
+    def _take(self, ours: Ours, tips: Sequence[str], strange: int) -> Met:
+        """The remote has entries that we have not, from a page on."""
+        shared = self._shared(ours, tips, strange)
+        theirs, at = list[Entry](), shared
+        for page in range(strange, len(tips) + 1):
+            with self._fetched(page) as repository:
+                raws, known = read_chain(repository, tips[page - 1], {"", *ours.places} if page == strange else {""})
+            if known:
+                at = ours.places[known]
+            before = theirs[-1] if theirs else ours.entries[at - 1] if at else None
+            theirs += self._reader.entries(reversed(raws), before)
+        parted = ours.places.get(ours.sent, 0) > at
+        return Met(ours.name(at), at, tuple(theirs), alarm=_forked(ours, theirs[0]) if parted else None)
+
+    def _shared(self, ours: Ours, tips: Sequence[str], strange: int) -> int:
+        """How many entries the pages before a strange one have."""
+        has = _in_row(ours, tips[: strange - 1])
+        if has != (strange - 1) * chain.PAGE:
+            raise bad(f"its page {chain.page(has + 1)} is cut off, and page {strange} is there")
+        return has
 
     @contextmanager
-    def _fetched(self) -> Iterator[pygit2.Repository]:
-        """What the remote has under our ref, for as long as the context lasts."""
+    def _fetched(self, page: int) -> Iterator[pygit2.Repository]:
+        """What the remote has of a page, for as long as the context lasts."""
         place = self._folder / "theirs.git"
         shutil.rmtree(place, ignore_errors=True)
         try:
             repository = pygit2.init_repository(str(place), bare=True)
             if folder := self._access.place:
-                local.fetch(repository, folder, {self.ref: self.ref})
+                local.fetch(repository, folder, {self.ref(page): self.ref(page)})
             else:
-                self._fetch(connect(repository, self._access))
+                self._fetch(connect(repository, self._access), self.ref(page))
             yield repository
         finally:
             shutil.rmtree(place, ignore_errors=True)
 
-    def _fetch(self, remote: pygit2.Remote) -> None:
+    def _fetch(self, remote: pygit2.Remote, ref: str) -> None:
         proxy = self._access.url.startswith("https://") or None
-        remote.fetch([f"+{self.ref}:{self.ref}"], callbacks=_Bounded(self._access), proxy=proxy)
+        remote.fetch([f"+{ref}:{ref}"], callbacks=_Bounded(self._access), proxy=proxy)
 
     def _repository(self) -> pygit2.Repository:
         path = self._folder / "clone.git"
@@ -164,7 +201,7 @@ class Exchange:
 
 
 class _Bounded(Callbacks):
-    """A record is small, whatever the remote sends under its name."""
+    """A page of a record is small, whatever the remote sends under its name."""
 
     def __init__(self, access: Access) -> None:
         super().__init__(access)
@@ -172,20 +209,55 @@ class _Bounded(Callbacks):
 
     def transfer_progress(self, stats: TransferProgress) -> None:
         # Each entry is a commit; all have the same tree.
-        if stats.received_bytes > MAX_BYTES or stats.total_objects > MAX_ENTRIES + 1:
+        if stats.received_bytes > MAX_BYTES or stats.total_objects > chain.PAGE + 1:
             raise bad("what the remote has in its place is too large for one")
         if time.monotonic() > self._until:
             raise SourceError("the record of deployments takes too long to fetch", transient=True)
 
 
-def _older(ours: Ours, theirs: str) -> SourceError | None:
+def page_ref(fleet: str, page: int) -> str:
+    """The ref of a page."""
+    return f"{REFS}{fleet}" + (f".{page}" if page > 1 else "")
+
+
+def _tips(pages: int, tip: Callable[[int], str]) -> list[str]:
+    """Of so many pages, and of those after them up to the first that is not there."""
+    after = itertools.takewhile(bool, map(tip, range(pages + 1, pages + MAX_PAGES)))
+    return [*map(tip, range(1, pages + 1)), *after]
+
+
+def _in_row(ours: Ours, tips: Sequence[str]) -> int:
+    """How many of our entries the remote has, in a row from the first one on.
+
+    Raises:
+        SourceError: an entry of ours is in the place of another page.
+    """
+    has = 0
+    for page, tip in enumerate(itertools.takewhile(bool, tips), 1):
+        number = ours.places[tip]
+        if chain.page(number) != page:
+            raise bad(f"in the place of its page {page} is another")
+        has = number
+        if number != page * chain.PAGE:
+            break
+    return has
+
+
+def _older(ours: Ours, has: int) -> SourceError | None:
     """The alarm when the remote had a newer entry than it shows now."""
-    had, has = ours.places.get(ours.sent, 0), ours.places[theirs]
+    had = ours.places.get(ours.sent, 0)
     if has >= had:
         return None
     message = f"the remote's record of deployments ends with entry {has}, and it had {had}"
     hint = "somebody took it back, or the remote serves an old state of everything: ask who runs it"
     return SourceError(message, hint=hint, reason=Reason.record_withheld)
+
+
+def _hidden() -> SourceError:
+    """The alarm when the remote keeps the record from readers: in the same words as long as it lasts."""
+    hint = f"show it there: `git config --add uploadpack.hideRefs '!{REFS}'` (and `transfer.hideRefs`), or ask its host"
+    message = f"the remote hides {REFS} from who reads: nobody else can check the record of deployments"
+    return SourceError(message, hint=hint, reason=Reason.record_hidden)
 
 
 def _forked(ours: Ours, other: Entry) -> SourceError:
@@ -204,8 +276,8 @@ def read_chain(repository: pygit2.Repository, tip: str, until: Container[str]) -
     raws, at = list[bytes](), tip
     while at not in until:
         raws.append(_raw(repository, at))
-        if len(raws) > MAX_ENTRIES:
-            raise bad(f"it has more than {MAX_ENTRIES} entries")
+        if len(raws) > chain.PAGE:
+            raise bad(f"it has more than {chain.PAGE} entries on a page")
         at = _parent(raws[-1])
     return raws, at
 

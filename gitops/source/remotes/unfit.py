@@ -22,9 +22,16 @@ NESTED = 5
 _SHA1 = "make a SHA-1 one: `git init --object-format=sha1`, and commit the files there"
 _WHOLE = "complete it there: `git fetch --unshallow`, or serve a full clone"
 _PARTIAL = "serve a full clone: `git clone --mirror` without `--filter`"
+_DAMAGED = "`git fsck` there names what is lost: push it again from a whole clone, or serve another one"
+_BETWEEN = "a login page, proxy or cache may answer in its place: `git ls-remote URL` from here shows it"
 _FILES = "change them there: `git refs migrate --ref-format=files`"
 _BORROWED = "complete it there: `git repack -a -d`, then remove objects/info/alternates"
 _SMART = "name the URL that `git clone` takes; a folder of plain files (dumb HTTP) is served by ssh or git-http-backend"
+
+_STATUS = {
+    "403": ("lets nobody read, or not us", "check `git_token_file` and the server's rights"),
+    "404": ("has nothing there, or hides it from us", "check `repository`, and what `git_token_file` may read"),
+}
 
 
 def _refuse(what: str, hint: str, reason: Reason = Reason.unfit_remote, *, transient: bool = False) -> SourceError:
@@ -87,13 +94,39 @@ def told(url: str, said: str) -> SourceError | None:
         return _refuse(f"{url} has {match[1].upper()} objects", _SHA1)
     if "invalid packet line" in said:  # the line `shallow ID` after its refs (gitprotocol-pack)
         return _refuse(f"{url} is a shallow clone, or no Git server ({said})", _WHOLE, Reason.shallow_history)
-    # Of a server whose objects are not all there; over https it says no more, and a line that breaks says the same.
-    if "corruption on the remote side" in said or "could not read from remote repository" in said:
-        what = f"{url} is unreachable: it broke off while it sent what its refs lead to"
-        return SourceError(what, hint=f"{STAYS}; if it goes on: `git fsck` there; {_PARTIAL}", transient=True)
+    if refusal := _broken(url, said):
+        return refusal
     if match := re.search(r"invalid content-type: '?([\w/.+-]{1,60})", said):
         return _refuse(f"{url} answers {match[1]}, and not as a Git server", _SMART, transient=True)
-    if "status code: 404" in said:
-        what = f"{url}: the server has nothing there, or hides it from us"
-        return _refuse(what, "check `repository`, and what `git_token_file` may read", transient=True)
-    return None
+    status = next((each for each in _STATUS if f"status code: {each}" in said), "")
+    return _refuse(f"{url}: the server {_STATUS[status][0]}", _STATUS[status][1], transient=True) if status else None
+
+
+def _broken(url: str, said: str) -> SourceError | None:
+    """A server that began to answer, and did not end: by its own words where it said any (Git's upload-pack), else by
+    those of libgit2. Each may pass, or be one ref's own trouble."""
+    lost = re.search(
+        r"(?:unable to read|could not fetch|bad object|loose object|missing (?:blob|tree)) '?([0-9a-f]{40})", said
+    )
+    what, fix = "", ""
+    if "promisor remote" in said or "lazy fetching" in said:
+        what, fix = "it broke off, for it is a partial clone", f"`git fsck` there; {_PARTIAL}"
+    elif lost or "corrupt" in said:
+        what, fix = "it broke off at an object that it cannot read itself", _DAMAGED
+    elif "could not read from remote repository" in said:  # all that libgit2 says over https
+        what, fix = "it broke off while it sent what its refs lead to", f"if it goes on: `git fsck` there; {_PARTIAL}"
+    elif re.search("zlib|packfile|delta base|mismatch|object type|end of the pack", said):
+        what, fix = "what it sent is no sound pack", f"{_DAMAGED}; else a proxy or cache in between changes it"
+    elif "could not read refs" in said:
+        what, fix = "it sent no list of refs, or not all of it", _BETWEEN
+    elif "bad packet length" in said or "unexpected packet" in said:
+        what, fix = "what it sent is not Git's protocol", _BETWEEN
+    elif re.search("SSL error|unexpected EOF|early EOF|connection reset|timed? out while reading", said):
+        what, fix = (
+            "the connection broke in the middle of an answer",
+            "if it goes on: look for limits of a proxy in between",
+        )
+    if not what:
+        return None
+    what += f": {lost[1]}" if lost else f" ({said[:100]})" if "broke off" not in what else ""
+    return SourceError(f"{url} is unreachable: {what}", hint=f"{STAYS}; it is tried again; {fix}", transient=True)

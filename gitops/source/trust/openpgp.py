@@ -6,12 +6,13 @@ Out: the NAMEs whose files hold the key. Machine-readable status lines only (Gnu
 
 import re
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
 from gitops.errors import STAYS, Reason, SourceError
 from gitops.fleet.keys import gpg
+from gitops.source.trust.pgp import packet, ring
 
 REFUSALS = {
     "REVKEYSIG": (Reason.revoked_key, "is signed by a revoked key"),
@@ -36,18 +37,23 @@ def check(
     Raises:
         SourceError: with a `reason`.
     """
-    with tempfile.TemporaryDirectory(prefix="toweros-") as folder:
-        home = Path(folder)
-        words = gpg.command(home)
-        owners: dict[str, tuple[str, ...]] = {}
-        for owner, key in keys:
-            if key.strip():  # what `gpg --export` writes for a name that it does not know: it must lock out nobody
-                owners |= {each: (*owners.get(each, ()), owner) for each in _primaries(words, owner, key)}
+    listed = ring.of(keys)
+    with listed.home() as (home, words):
         (home / "signature").write_bytes(signature)
         # `!` stops the clock there (gpg(1)).
         when = [f"--faked-system-time={datetime.fromtimestamp(at, UTC):%Y%m%dT%H%M%S}!"] if at is not None else []
         talk = gpg.ask([*words, *when, "--verify", str(home / "signature"), "-"], payload)
-    return _verdict(name, talk, owners)
+    return listed.owners[key_of(name, talk, listed.owners)]
+
+
+def claims(signature: bytes, keys: Sequence[tuple[str, bytes]]) -> bool:
+    """Whether a listed key may have made it, as far as it says itself; what cannot be read may be anybody's.
+
+    Raises:
+        SourceError: a key file holds no key.
+    """
+    claim = packet.read(signature)
+    return claim is None or not claim.issuers.isdisjoint(ring.of(keys).ids)
 
 
 def identities(keys: Sequence[tuple[str, bytes]]) -> list[tuple[str, ...]]:
@@ -59,24 +65,17 @@ def _marks(key: bytes) -> list[str]:
     with tempfile.TemporaryDirectory(prefix="toweros-") as folder:
         words = gpg.command(Path(folder))
         gpg.ask([*words, "--import"], key)  # `--show-keys` would say nothing of a file with an expired key
-        rows = [line.split(":") for line in gpg.ask([*words, "--with-colons", "--list-keys"], b"").splitlines()]
+        rows = [line.split(":") for line in gpg.ask([*words, "--with-colons", "--list-keys"], b"").split("\n")]
     addresses = [mail for row in rows if row[0] == "uid" for mail in re.findall(r"<([^<>\s]+@[^<>\s]+)>", row[9])]
     return [*(row[9] for row in rows if row[0] == "fpr"), *addresses]
 
 
-def _primaries(words: list[str], owner: str, key: bytes) -> list[str]:
-    """Import a key file; the fingerprints of its primary keys."""
-    talk = gpg.ask([*words, "--import"], key)
-    # Each key that was in it, with its reason and the primary key's fingerprint (doc/DETAILS). `--show-keys` would need
-    # a trust database as soon as one of them has expired, and there is none.
-    found = [row[2] for row in gpg.status(talk) if row[0] == "IMPORT_OK"]
-    if not found:
-        hint = f"export it with `gpg --armor --export`; {STAYS}"
-        raise SourceError(f"openpgp/{owner}.asc holds no OpenPGP key: {talk}", hint=hint, reason=Reason.bad_key_file)
-    return found
+def key_of(name: str, talk: str, owners: Container[str]) -> str:
+    """The fingerprint of the listed primary key that signed `name`, by what gpg said of it.
 
-
-def _verdict(name: str, talk: str, owners: dict[str, tuple[str, ...]]) -> tuple[str, ...]:
+    Raises:
+        SourceError: it counts for nothing; with a `reason`.
+    """
     status = gpg.status(talk)
     words = [row[0] for row in status]
     # A signature packet may stand beside another one in the same armour.
@@ -98,4 +97,4 @@ def _verdict(name: str, talk: str, owners: dict[str, tuple[str, ...]]) -> tuple[
         # One of text holds for other line ends, too: not for these words alone.
         message = f"{name} has a bad signature: one of text"
         raise SourceError(message, hint=f"sign it again, without `textmode`; {STAYS}", reason=Reason.bad_signature)
-    return owners[valid[0][-1]]
+    return valid[0][-1]

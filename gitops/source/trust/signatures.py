@@ -6,6 +6,7 @@ files. Out: the principals' names. A key must be valid now (or `at` a time), not
 
 import re
 import time
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -85,7 +86,9 @@ class Trust:
     def knows(self, signed: Signed) -> bool:
         """Whether its key may be listed: what is not worth asking ssh-keygen and gpg, whoever pushed how many."""
         if signed.signature.startswith(PGP):
-            return bool(self.openpgp)
+            with suppress(SourceError):  # a file without a key is told of what may have been signed by it
+                return bool(self.openpgp) and openpgp.claims(signed.signature, self.openpgp)
+            return True
         claim = sshsig.read(signed.signature)
         return claim is not None and bool(claim.lines(self.lines()))
 
@@ -179,6 +182,8 @@ def names(signed: Signed, trust: Trust, at: int | None = None) -> tuple[str, ...
         raise SourceError(f"{name} is unsigned", hint=f"sign it with `{way}`; {STAYS}", reason=Reason.unsigned)
     _check_armour(signed)
     if signed.signature.startswith(PGP):
+        if not openpgp.claims(signed.signature, trust.openpgp):
+            raise SourceError(f"{name} is signed by an unknown key", hint=STAYS, reason=Reason.unknown_key)
         return openpgp.check(name, signed.signature, signed.payload, trust.openpgp, at)
     if sshsig.read(signed.signature) is None:
         raise keygen.bad(name, "it is damaged")

@@ -8,7 +8,7 @@ for some paths alone. A merge's signer vouches for its whole difference to its f
     Signers(clone, trust).of(policy, NamedCommit("main", commit), last).names     # ("ada",)
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -17,14 +17,13 @@ from gitops.errors import STAYS, Reason, SourceError
 from gitops.fleet.keys.listed import one_person
 from gitops.model import Entry, Policy, Revision, Sign
 from gitops.source.clone.commits import Clone
+from gitops.source.trust.approvals import Worth
 from gitops.source.trust.objects import Signed, loose, read
 from gitops.source.trust.rules import changed_paths, check_limits, check_rules, check_threshold
-from gitops.source.trust.signatures import PGP, SSH, Trust, mark, names
+from gitops.source.trust.signatures import Trust, mark, names
 
 MAX_CHAIN = 1000
 """Commits of one step with `every-commit`."""
-MAX_APPROVALS = 64
-"""So many approvals by keys that may be listed are looked at; others take no place away from them."""
 
 
 @dataclass(frozen=True)
@@ -34,9 +33,8 @@ class NamedCommit:
     ref: str
     commit: str
     tag: Signed | None = None
-    approvals: tuple[Signed, ...] = ()
-    unread: tuple[SourceError, ...] = ()
-    """Why other tags that should approve of it cannot be read."""
+    approvals: Iterable[Signed | SourceError] = ()
+    """As they are read; or why one cannot be."""
 
     @property
     def approved(self) -> str:
@@ -200,10 +198,10 @@ class _Question:
             SourceError: there are not.
         """
         counted: list[tuple[Signed, Names]] = []
-        refused = [*self.named.unread]
+        refused = list[SourceError]()
         if self.policy.threshold > 1:
             signed = [names[0] for names in so_far]
-            for tag in self._worth_asking(refused):
+            for tag in Worth(self.trust, refused).asking(self.named.approvals):
                 people = self._people.known()
                 if len({people.get(name, name) for name in signed}) >= self.policy.threshold:
                     break
@@ -221,28 +219,6 @@ class _Question:
                 error.again = min((each.again for each in refused if each.again is not None), default=None)
                 raise
         return counted, refused
-
-    def _worth_asking(self, refused: list[SourceError]) -> Iterator[Signed]:
-        """The approvals whose key may be listed, so that a flood of others takes no place away from them."""
-        left = {True: MAX_APPROVALS, False: MAX_APPROVALS}
-        for tag in self.named.approvals:
-            if tag.signature and self.trust.knows(tag) and not self.trust.doubts(tag):
-                # Nothing is said of OpenPGP's without gpg: junk of that kind takes places of its kind alone.
-                kind = tag.signature.startswith(SSH)
-                left[kind] -= 1
-                if left[kind] >= 0:
-                    yield tag
-            else:
-                refused.append(self._of_nobody(tag))
-
-    def _of_nobody(self, tag: Signed) -> SourceError:
-        """Why an approval does not count that nobody on the list can have signed; no program is asked."""
-        if not tag.signature.startswith(PGP):
-            try:
-                names(tag, self.trust)
-            except SourceError as error:
-                return error
-        return SourceError(f"{tag.name} is signed by an unknown key", hint=STAYS, reason=Reason.unknown_key)
 
     def _chain(self) -> list[Names]:
         """Who signed each commit of the chain, each within their rules and limits."""

@@ -25,8 +25,8 @@ from gitops.sign.keys import guid
 from gitops.sign.record import key
 from gitops.source.clone.commits import DAMAGE, LocalClone
 from gitops.source.record.chain import Reader
-from gitops.source.record.entry import Entry, public_bytes
-from gitops.source.record.exchange import REFS, read_chain
+from gitops.source.record.entry import Entry, bad, public_bytes
+from gitops.source.record.exchange import REFS, page_ref, read_chain
 from gitops.source.record.memory import RecordMemory
 from gitops.store import Store
 from gitops.workflows.verify import Finding
@@ -58,22 +58,33 @@ def check_clone(folder: Path, *, signers: bytes, fleet: str, seen: str) -> list[
         SourceError: there is no clone, it has no record, or that of several fleets.
     """
     clone = LocalClone(folder)
-    names = [ref.name for ref in clone.repository.references.iterator(ReferenceFilter.ALL) if ref.name.startswith(REFS)]
-    wanted = [name for name in names if name == f"{REFS}{fleet}" or not fleet]
+    refs = [ref.name for ref in clone.repository.references.iterator(ReferenceFilter.ALL) if ref.name.startswith(REFS)]
+    fleets = sorted({name.removeprefix(REFS).partition(".")[0] for name in refs})
+    wanted = [name for name in fleets if name == fleet or not fleet]
     if not wanted:
         raise SourceError(f"{folder} holds no record of deployments{f' of {fleet}' if fleet else ''}", hint=FETCH)
     if len(wanted) > 1:
-        fleets = ", ".join(sorted(name.removeprefix(REFS) for name in wanted))
-        raise SourceError(f"{folder} holds the records of several fleets: {fleets}", hint="name one with --fleet")
-    reader = Reader(wanted[0].removeprefix(REFS), trusted(signers))
+        message = f"{folder} holds the records of several fleets: {', '.join(wanted)}"
+        raise SourceError(message, hint="name one with --fleet")
     try:
-        tip = str(clone.repository.references[wanted[0]].resolve().target)
-        entries = reader.entries(reversed(read_chain(clone.repository, tip, {""})[0]))
+        entries = _pages(clone.repository, refs, Reader(wanted[0], trusted(signers)))
     except DAMAGE as error:
         return [Finding("record", False, f"unreadable: {type(error).__name__}: {error}")]
     except TowerosError as error:
         return [Finding("record", False, error.message)]
     return [*check_entries(entries, seen), *_in_git(clone, entries)]
+
+
+def _pages(repository: pygit2.Repository, refs: Sequence[str], reader: Reader) -> list[Entry]:
+    """Every page that a clone has, one after the other. Raises SourceError where one is missing, or no record."""
+    pages = sum(name == page_ref(reader.fleet, 1) or name.startswith(page_ref(reader.fleet, 1) + ".") for name in refs)
+    entries = list[Entry]()
+    for page in range(1, pages + 1):
+        if (name := page_ref(reader.fleet, page)) not in refs:
+            raise bad(f"page {page} of it, {name}, is missing")
+        raws, _ = read_chain(repository, str(repository.references[name].resolve().target), {""})
+        entries += reader.entries(reversed(raws), entries[-1] if entries else None)
+    return entries
 
 
 def check_store(store: Store, *, signers: bytes, fleet: str, seen: str) -> list[Finding]:

@@ -31,7 +31,7 @@ from gitops.settings import Settings
 from gitops.sign import keys
 from gitops.sign.record import key
 from gitops.source import Access
-from gitops.source.record.chain import MAX_ENTRIES, Reader
+from gitops.source.record.chain import Reader, parent_after
 from gitops.source.record.entry import MAX_SIGNERS, Entry, Recorded, following, made, public_bytes
 from gitops.source.record.exchange import Exchange, Met, Ours
 from gitops.source.record.memory import RecordMemory
@@ -88,7 +88,7 @@ class Recorder:
             epoch = self._settings.epoch
             if last and (last.ref, last.commit, last.epoch) == (revision.ref, revision.commit, epoch):
                 return
-            if (not entries and not self._answered) or len(entries) >= MAX_ENTRIES:
+            if not entries and not self._answered:
                 return
             self._memory.keep(len(entries), self._signed(entries[-1:], [self._statement(revision, fleet, epoch)]))
 
@@ -97,7 +97,8 @@ class Recorder:
         with self._guarded():
             entries = self._memory.entries()
             behind = bool(entries) and entries[-1].id != self._has and self._settings.record_push
-            stopped = bool(self._alarm) or bool(self._memory.tip.told)  # then `agree` looks again, now and then
+            wrong = self._alarm and self._alarm.reason is not Reason.record_hidden
+            stopped = wrong or bool(self._memory.tip.told)  # then `agree` looks again, now and then
             if behind and not stopped:
                 self._meet()
 
@@ -120,7 +121,7 @@ class Recorder:
         signer, chain = key.RecordKey.open(self._settings.keys), list(after[-1:])
         for statement in statements:
             before = chain[-1] if chain else None
-            chain.append(made(replace(statement, **following(before)), before.id if before else "", signer.sign))
+            chain.append(made(replace(statement, **following(before)), parent_after(before), signer.sign))
         return chain[len(after[-1:]) :]
 
     # --- the remote's ---
