@@ -17,10 +17,10 @@ import structlog
 from gitops.errors import RegistryError
 from gitops.fleet.images.lockfile import pins
 from gitops.fleet.images.tracked import tracked
-from gitops.model import AppImage, BlobRef, Tree, canonical, sha256
+from gitops.model import AppImage, BlobRef, Tree
 from gitops.oci.image import Reference, pull
 from gitops.oci.registry import Registry
-from gitops.oci.trust import NOWHERE, Trust, place, place_of, whose
+from gitops.oci.trust import NOWHERE, Trust, place, place_of, tag_question, whose
 from gitops.settings import Settings
 from gitops.store import Store
 from gitops.store.notes.documents import AppImageBlobs, AppImages, CheckedSignature, ImageOrigins
@@ -86,8 +86,7 @@ class Elsewhere:
         trust = Trust.of(tree) if tagged else Trust({})
         for name, image in tagged.items():
             reference = Reference.parse(name)
-            asked = ["tag", self._settings.registry, name, image.digest, sorted(map(sha256, trust.keys.values()))]
-            question = sha256(canonical(asked))
+            question = tag_question(self._settings.registry, name, image.digest, trust.keys)
             checked = self._store.notes.get(CheckedSignature, question)
             if checked or not trust.asks(by_tag[name]):
                 continue

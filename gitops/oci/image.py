@@ -80,6 +80,15 @@ def fits(image: AppImage, name: str) -> None:
         raise RegistryError(f"{name}: its layers have {size} bytes, more than {MAX_IMAGE}")
 
 
+def inside(image: AppImage) -> Json:
+    """What its config says of how it is run (image-spec 1.1, "config"); nothing where it says nothing that is."""
+    try:
+        said = json.loads(image.config)["config"]
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return {}
+    return said if isinstance(said, dict) else {}
+
+
 def layers_of(image: AppImage) -> tuple[str, ...]:
     """The digests of the layers as plain tars (diff ids), the lowest first; none where the config does not say them."""
     try:

@@ -9,13 +9,15 @@ digest; layers are compressed in whatever way (`plain`); no tar is unpacked.
 """
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 from gitops.errors import AssembleError, RegistryError
-from gitops.model import Image, Json, sha256
+from gitops.model import Image, Json, canonical, sha256
 from gitops.oci.manifest import for_us
 from gitops.oci.plain import DAMAGE, MAX_UNPACKED, unpack
+from gitops.oci.registry import MAX_DOCUMENT
 from gitops.store.files.blobs import digest_file
 
 REF_NAME = "org.opencontainers.image.ref.name"
@@ -39,17 +41,41 @@ class OciLayout:
             hint = "name a folder as `buildah push IMAGE oci:DIR:NAME` makes it"
             raise AssembleError(f"{folder} is no OCI layout: {error}", hint=hint) from error
 
+    def names(self) -> list[str]:
+        """Of all images."""
+        return sorted(self._named)
+
     def images(self, names: Iterable[str]) -> Mapping[str, Image]:
         """The named images; their `layers` are digests of the blobs, which are diff ids where nothing is compressed."""
-        return {name: self._image(name) for name in names}
+        found = {}
+        for name in names:
+            with self._sound(name):
+                found[name] = self._image(name)
+        return found
+
+    def digest(self, name: str) -> str:
+        """What names an image's content: the SHA-256 of its manifest, by which config and layers are named."""
+        with self._sound(name):
+            return sha256(canonical(self._manifest(name)))
 
     def layers(self, name: str, folder: Path) -> list[Path]:
         """Write the layers of an image into an empty folder, as tars, and name them, the lowest first."""
-        layers = []
-        for index, layer in enumerate(self._manifest(name)["layers"]):
-            layers.append(folder / f"{index}.tar")
-            self._unpack(name, layer["digest"], layers[-1])
+        with self._sound(name):
+            digests = [str(layer["digest"]) for layer in self._manifest(name)["layers"]]
+        layers = [folder / f"{index}.tar" for index, _ in enumerate(digests)]
+        for digest, layer in zip(digests, layers, strict=True):
+            self._unpack(name, digest, layer)
         return layers
+
+    @contextmanager
+    def _sound(self, name: str) -> Iterator[None]:
+        """What reads an image's documents fails in words, whatever is in them."""
+        try:
+            yield
+        except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
+            what = f"{type(error).__name__}: {str(error)[:100]}"
+            hint = "push the image again"
+            raise AssembleError(f"{self._folder}: the documents of {name} are damaged ({what})", hint=hint) from error
 
     def _unpack(self, name: str, digest: str, target: Path) -> None:
         file = self._file(digest)
@@ -89,6 +115,8 @@ class OciLayout:
 
     def _blob(self, digest: str) -> bytes:
         try:
+            if (size := self._file(digest).stat().st_size) > MAX_DOCUMENT:
+                raise AssembleError(f"{self._folder}: blob {digest} has {size} bytes, too many for a document")
             data = self._file(digest).read_bytes()
         except OSError as error:
             raise AssembleError(f"{self._folder}: blob {digest} is missing", hint="push the image again") from error

@@ -15,7 +15,7 @@ from fnmatch import fnmatchcase
 
 from gitops.errors import RegistryError
 from gitops.fleet import load_policy
-from gitops.model import Tree
+from gitops.model import Tree, canonical, sha256
 from gitops.oci.cosign import UnsignedError, verify_signature
 from gitops.oci.image import Reference
 from gitops.oci.registry import Registry, credentials
@@ -83,3 +83,13 @@ def whose(registry: Registry, repository: str, digests: Sequence[str], keys: Map
             errors.append(error)
     # Why a signature does not count says more than that the other digest has none.
     raise next((error for error in errors if not isinstance(error, UnsignedError)), errors[-1])
+
+
+def tag_question(registry: str, name: str, digest: str, keys: Mapping[str, bytes]) -> str:
+    """Under which key the store remembers that an image by a tag is signed. `digest`: of the image, not the index."""
+    return sha256(canonical(["tag", registry, name, digest, sorted(map(sha256, keys.values()))]))
+
+
+def pull_question(registry: str, digest: str, keys: Mapping[str, bytes]) -> str:
+    """The same of one that Docker pulls itself."""
+    return sha256(canonical([registry, digest, sorted(map(sha256, keys.values()))]))

@@ -10,6 +10,7 @@ import pytest
 from gitops.errors import RegistryError
 from gitops.model import AppImage, canonical, sha256
 from gitops.oci.unpacked import check_layers
+from gitops.oci.xz import whole
 from gitops.process import run
 from gitops.store import Store
 
@@ -54,3 +55,39 @@ def test_what_cannot_be_unpacked_is_refused(store: Store) -> None:
         diff_ids = () if layer == b"x" else (plain,)
         with pytest.raises(RegistryError, match=said):
             check_layers(store, image(store, layer, said=diff_ids))
+
+
+def wide(plain: bytes) -> bytes:
+    """xz whose header asks for 1 GiB of memory."""
+    return lzma.compress(plain, filters=[{"id": lzma.FILTER_LZMA2, "preset": 0, "dict_size": 1 << 30}])
+
+
+def test_what_xz_packed_asks_for_no_more_memory_than_xz_9_does(store: Store) -> None:
+    plain = b"one" * 100_000
+    several = lzma.compress(plain[:7]) + bytes(8) + lzma.compress(plain[7:], preset=9) + bytes(4)
+    check_layers(store, image(store, several, said=(plain,)))
+    faults = {
+        wide(plain): "asks for more than 128 MiB of memory",
+        several[:-20]: "cut off",
+        several + b"no stream at all": "format",
+    }
+    for packed, said in faults.items():
+        with pytest.raises(RegistryError, match=f"cannot be unpacked: .*{said}"):
+            check_layers(store, image(store, packed, said=(plain,)))
+
+
+def test_what_zstd_packed_may_have_a_window_of_128_mib_and_hides_no_xz(store: Store) -> None:
+    """zstd(1) goes on with xz behind a frame of its own, however much memory that asks for."""
+    plain = b"one" * 100_000
+    long = run(["zstd", "-qc", "--long=27", "-3"], stdin=plain)
+    check_layers(store, image(store, long, said=(plain,)))
+    hidden = run(["zstd", "-qc"], stdin=b"one") + wide(plain)
+    with pytest.raises(RegistryError, match="cannot be unpacked: zstd failed"):
+        check_layers(store, image(store, hidden, said=(b"one" + plain,)))
+
+
+def test_a_bound_on_what_is_whole() -> None:
+    assert whole(lzma.compress(b"abc"), 3) == b"abc"
+    for packed, said in ((lzma.compress(b"abcd"), "more than 3 bytes"), (wide(b"a"), "128 MiB"), (b"", "cut off")):
+        with pytest.raises(RegistryError, match=said):
+            whole(packed, 3)

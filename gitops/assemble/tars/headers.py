@@ -11,6 +11,8 @@ GNU, POSIX = b"ustar  \0", b"ustar\0"
 NAME, MAGIC, PREFIX, TIMES = slice(0, 100), slice(257, 265), slice(345, 500), (slice(345, 357), slice(357, 369))
 DUMP = b"D"
 """A folder in a GNU tar for increments; its data is a list of names."""
+EXTEND = (tarfile.XHDTYPE, tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK)
+"""Headers that say more of the member that follows."""
 STAR_PREFIX, STAR = slice(345, 476), (slice(508, 512), b"tar\0")
 
 
@@ -30,6 +32,19 @@ class Header(tarfile.TarInfo):
         if pax_headers.get("size", "").lstrip().startswith("-"):
             raise tarfile.ReadError("a size is negative")
         super()._apply_pax_info(pax_headers, encoding, errors)  # type: ignore[misc]
+
+    def _proc_member(self, archive: tarfile.TarFile) -> tarfile.TarInfo:
+        """Raises tarfile.ReadError where readers part: of two extended headers, Go's counts by its kind and the last
+        one of it (archive/tar, reader.go), Python's is the first."""
+        before: set[bytes] = getattr(archive, "extending", set())
+        extends = {tarfile.SOLARIS_XHDTYPE: tarfile.XHDTYPE}.get(self.type, self.type)
+        if extends not in EXTEND:
+            archive.extending = set()  # type: ignore[attr-defined]
+        elif extends in before or (before and tarfile.XHDTYPE in {extends, *before}):
+            raise tarfile.ReadError("two extended headers are for one member, which readers take differently")
+        else:
+            archive.extending = {extends, *before}  # type: ignore[attr-defined]
+        return super()._proc_member(archive)  # type: ignore[misc,no-any-return]
 
     def _block(self, count: int) -> int:
         if count < 0:

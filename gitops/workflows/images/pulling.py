@@ -17,13 +17,13 @@ import structlog
 
 from gitops.assemble.release import Pulled
 from gitops.errors import RegistryError, TowerosError
-from gitops.model import App, AppImage, Box, Image, Tree, canonical, sha256
+from gitops.model import App, AppImage, Box, Image, Tree
 from gitops.oci.cosign import verify_signature
 from gitops.oci.elsewhere import Elsewhere, blobs_of
 from gitops.oci.image import Reference, oci_image, repository_of
 from gitops.oci.plain import unpacked_image
 from gitops.oci.registry import DeniedError
-from gitops.oci.trust import keys_of
+from gitops.oci.trust import keys_of, pull_question
 from gitops.oci.within import Jobs, StillAtItError
 from gitops.plan import PACKAGE
 from gitops.settings import Settings
@@ -114,8 +114,7 @@ class Images(Elsewhere):
         """Every image that Docker is to pull itself carries a signature by a key of the fleet repo."""
         keys = keys_of(tree)
         for name, image in images.items():
-            asked = [self._settings.registry, image.digest, sorted(map(sha256, keys.values()))]
-            question = sha256(canonical(asked))
+            question = pull_question(self._settings.registry, image.digest, keys)
             if self._store.notes.get(CheckedSignature, question):
                 continue
             if not self._settings.registry:

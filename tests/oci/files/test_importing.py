@@ -72,6 +72,7 @@ def test_a_layout_with_an_index_is_found_by_both_digests(store: Store, tmp_path:
     (one,) = taken(store, layout(tmp_path / "layout", {"ntp": whole})).images
     assert (one.name, f"sha256:{one.digest}") == ("ntp", whole.digest)
     for digest in (whole.digest, OURS.digest):
+        assert stored(store, digest.removeprefix("sha256:")) == one.image, "nobody is asked for it again"
         name = pinned(f"ntp@{digest}", {})
         image = Elsewhere(Settings(), store).image(name)
         assert unpacked_image(store, name, image).layers == (sha256(TAR),)

@@ -22,6 +22,7 @@ from tests.simulators.registry import DockerRegistry
 from tests.simulators.tree import DictTree
 
 NTP = tar({"bin/ntpd": b"ntp"})
+STARTS = {"Cmd": ["/bin/ntpd"]}
 PASSWORD = "bot:$2b$04$p3b4oaMJh4GvwCRAz9bLWeUxQaQMissA3XpZH5v1f9OcHPtFOlDby"
 """bot, s3cret."""
 
@@ -44,7 +45,7 @@ def auth(file: Path, host: str) -> Path:
 def test_a_registry_with_a_password_and_a_mirror_with_a_prefix(store: Store, tmp_path: Path) -> None:
     folder, tree = tmp_path / "registry", DictTree({})
     with DockerRegistry(folder) as server:
-        digest = made([NTP]).push(server.address, "mirror/team/ntp")
+        digest = made([NTP], config=STARTS).push(server.address, "mirror/team/ntp")
     with DockerRegistry(folder, password=PASSWORD) as server:
         direct = a_box(f"{server.address}/mirror/team/ntp@{digest}")
         (error,) = Images(Settings(), store).of([direct], {}, tree).missing.values()
@@ -62,7 +63,7 @@ def test_a_registry_with_a_password_and_a_mirror_with_a_prefix(store: Store, tmp
 
 def test_a_blob_of_another_size_than_its_manifest_says_is_told_as_that(store: Store, tmp_path: Path) -> None:
     with DockerRegistry(tmp_path / "registry") as server:
-        one = made([NTP])
+        one = made([NTP], config=STARTS)
         one.push(server.address, "ntp")
         for size, said in {len(NTP) + 1: "and the manifest says", 1: "more than 1 bytes"}.items():
             manifest = json.loads(one.manifest)
@@ -73,13 +74,13 @@ def test_a_blob_of_another_size_than_its_manifest_says_is_told_as_that(store: St
 
 
 def missing_of(settings: Settings, box: Box, store: Store | None = None) -> tuple[str, ...]:
-    return missing(type("AFleet", (), {"boxes": {"a": box}})(), settings, store)  # type: ignore[arg-type]
+    return missing(type("AFleet", (), {"boxes": {"a": box}})(), DictTree({}), settings, store)  # type: ignore[arg-type]
 
 
 def test_what_a_plan_needs_and_nobody_has_is_told_with_its_boxes(store: Store, tmp_path: Path) -> None:
     with DockerRegistry(tmp_path / "registry") as server:
         arm = made([NTP], ("linux", "arm64")).push(server.address, "arm")
-        ntp = made([NTP]).push(server.address, "ntp")
+        ntp = made([NTP], config=STARTS).push(server.address, "ntp")
         names = [
             f"{server.address}/gone@sha256:{'0' * 64}",
             f"{server.address}/arm@{arm}",
