@@ -28,6 +28,8 @@ from gitops.fleet.documents.explain import did_you_mean
 from gitops.fleet.documents.partial import Part, nothing_of, partly
 from gitops.fleet.images import lockfile as images
 from gitops.fleet.levels.checks import check_services
+from gitops.fleet.levels.hardware import clashes
+from gitops.fleet.levels.netboot import machines
 from gitops.fleet.levels.templates import Lacking, fill_in, split_templates
 from gitops.fleet.levels.unread import app_folders, in_doubt, spec_files
 from gitops.fleet.linuxkit import spec as linuxkit
@@ -37,6 +39,7 @@ from gitops.fleet.schema import NAME, BoxFile, FleetFile, Overlay, RoleFile
 from gitops.fleet.system_files import BUILDER_JSON, box_files, too_large
 from gitops.fleet.vex import load_statements
 from gitops.model import App, Box, Builders, Fleet, Network, PathRule, Policy, Spec, Tree, building
+from gitops.model.machines.newcomer import newcomer
 
 FLEET, ROLES, BOXES = "fleet.yaml", "roles/", "boxes/"
 MAX_BOXES = 10_000
@@ -127,6 +130,8 @@ def _judge(tree: Tree, platform: str, problems: Mistakes) -> tuple[Fleet, Mappin
         boxes[name] = _box(tree, name, box, merged.get(role) or nowhere(), problems, lacking)
     problems += [
         *lacking.problems(),
+        *machines(levels, boxes),
+        *clashes(levels, boxes),
         *_private_keys(tree),
         *too_large(tree),
         *_builders(tree),
@@ -138,7 +143,8 @@ def _judge(tree: Tree, platform: str, problems: Mistakes) -> tuple[Fleet, Mappin
     problems += files.mistakes(tree, sources, {problem.file for problem in problems})
     apps = {app.path: (app, environment_of(role.spec)) for role in merged.values() for app in role.apps}
     apps |= {app.path: (app, environment_of(box.spec)) for box in boxes.values() for app in box.apps}
-    return Fleet(policy, packages, boxes, statements), apps
+    newcomers = {} if problems else _newcomers(tree, roles, merged)
+    return Fleet(policy, packages, boxes, statements, newcomers), apps
 
 
 def _policy(file: FleetFile) -> Policy:
@@ -267,6 +273,18 @@ def _roles(
     return merged, nowhere
 
 
+def _newcomers(tree: Tree, roles: Mapping[str, Parsed[RoleFile]], merged: Mapping[str, Merged]) -> dict[str, Box]:
+    """By role: the box that its medium starts, which has no file of its own."""
+    boxes: dict[str, Box] = {}
+    for role, file in roles.items():
+        problems, lacking = list[Problem](), Lacking()
+        level = Parsed(file.document, BoxFile(role=role))
+        box = _box(tree, newcomer(role), level, merged[role], problems, lacking)
+        if not problems and not [*lacking.problems()]:
+            boxes[role] = box
+    return boxes
+
+
 def _unread(
     tree: Tree, roles: Collection[Parsed[RoleFile]], boxes: Collection[Parsed[BoxFile]], problems: list[Problem]
 ) -> None:
@@ -314,6 +332,7 @@ def _box(tree: Tree, name: str, level: Parsed[BoxFile], role: Merged, problems: 
         health=merged.watched or merged.health,
         labels=tuple(sorted(content.labels.items())),
         apps=merged.apps,
+        hardware=content.hardware.noun() if content.hardware else None,
         **merged.members,
     )
     given = {"box": name, "role": box.role, "site": box.site}

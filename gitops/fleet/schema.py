@@ -18,6 +18,7 @@ from pydantic import AfterValidator, BaseModel, Field, StringConstraints, create
 
 from gitops.fleet.documents.names import checked_path, unseen
 from gitops.fleet.documents.strict import Strict
+from gitops.fleet.levels.hardware import HardwareRules
 from gitops.fleet.security import SecurityRules
 from gitops.model import APPS, KEYS, Box, Json, Level, Sign
 
@@ -295,6 +296,7 @@ class BoxFile(Overlay):
     role: Name
     labels: dict[Name, Text] = Field(default_factory=dict, max_length=64)
     network: NetworkRules = NetworkRules()
+    hardware: HardwareRules | None = None
     compose: tuple[AppRules, ...] = Field(default=(), max_length=32, description="More apps; of one name, this one.")
 
 

@@ -20,12 +20,14 @@ from gitops.model.fleet import (
     HealthCheck,
     HealthSpec,
     LockedFile,
+    Netboot,
     Network,
     Package,
     Spec,
 )
 from gitops.model.hold import Hold, HoldReason
 from gitops.model.keys import DROP_IN, STATIC_ADDRESS, Key, Level
+from gitops.model.machines.disk import DiskRule
 from gitops.model.plan import Action, Existing, Plan, Step
 from gitops.model.provenance import MAX_ATTESTATION, Builders, Claim, Material
 from gitops.model.release import (
@@ -87,6 +89,7 @@ __all__ = [
     "Container",
     "Content",
     "Decision",
+    "DiskRule",
     "Ecosystem",
     "Entry",
     "Event",
@@ -113,6 +116,7 @@ __all__ = [
     "LooseFile",
     "Material",
     "Mounted",
+    "Netboot",
     "Network",
     "Package",
     "PathRule",

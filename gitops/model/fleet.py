@@ -4,10 +4,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Annotated
 
-from pydantic import Field, StringConstraints
+from pydantic import ConfigDict, Field, StringConstraints
+from typing_extensions import TypedDict
 
 from gitops.model.digest import Json
 from gitops.model.keys import DROP_IN, EVERYWHERE, STATIC_ADDRESS, Key, Level, keys_of
+from gitops.model.machines.disk import DiskRule
+from gitops.model.machines.newcomer import Hardware
 from gitops.model.security.advisory import VexStatement
 from gitops.model.source import Policy
 
@@ -55,6 +58,9 @@ class Package:
     images from outside that it stands on or takes from: NAME@sha256:DIGEST, or NAME:TAG@sha256:DIGEST. `hashed` is the
     tag as it would be without `tag:` in build.yml, so that it moves with the content. `dockerfile` is a path in the
     folder; `sources` are other folders of the repo with the places that they have in the build (empty: its top).
+    `starts` is what the Dockerfile alone says of a command: `named`, `nothing`, the `@lkt:pkg:PATH` of the sibling that
+    knows, or empty: an image from outside does. `moved`: it has steps that earlier controllers built otherwise.
+    `copies` are lines of the Dockerfile, and what is copied there from the build's folder.
     """
 
     path: str
@@ -70,6 +76,9 @@ class Package:
     hashed: str = ""
     dockerfile: str = "Dockerfile"
     sources: tuple[tuple[str, str], ...] = ()
+    starts: str = ""
+    moved: bool = False
+    copies: tuple[tuple[int, str], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -123,14 +132,18 @@ class Spec:
 
 APPS = "etc/compose"
 """Where the files of apps are on a box."""
+OWN = "x-toweros"
+"""What TowerOS notes in the value of a compose file (which takes any key that begins with `x-`), and does not write."""
 
 
 @dataclass(frozen=True)
 class App:
     """A compose app: user containers that Docker runs on the box.
 
-    `compose` is the compose file's value; `images` says what each service runs, `@pkg:PATH` or NAME@sha256:DIGEST.
-    `pull` is `staged` (the images travel in the release) or `registry` (Docker pulls them from the mirror, by digest).
+    `compose` is the compose file's value; below `OWN`, where services extend others, `whole` has their keys by service,
+    and `tags` what compose's own tags stand at. `images` says what each service runs, `@pkg:PATH` or
+    NAME@sha256:DIGEST. `pull` is `staged` (the images travel in the release) or `registry` (Docker pulls them from the
+    mirror, by digest).
     """
 
     name: str
@@ -140,9 +153,13 @@ class App:
     images: Mapping[str, str]
     files: tuple[Json, ...] = ()
 
+    def services(self) -> dict[str, Json]:
+        """What each service is, with what it extends."""
+        return {**self.compose["services"], **(self.compose.get(OWN) or {}).get("whole", {})}
+
     def container_names(self) -> list[str]:
         """As `docker ps` shows them, and as the compose file does."""
-        services = self.compose["services"]
+        services = self.services()
         named = [str(services[name]["container_name"]) for name in self.images if "container_name" in services[name]]
         return [*self.images, *named]
 
@@ -181,6 +198,15 @@ class HealthSpec:
     checks: tuple[HealthCheck, ...] = ()
 
 
+class Netboot(TypedDict, total=False):
+    """How the update server knows a machine that the network starts: by the address of its network card, or by what its
+    SMBIOS calls it. One of the two; neither is a secret."""
+
+    __pydantic_config__ = ConfigDict(extra="forbid")  # type: ignore[misc]
+    mac: Annotated[str, StringConstraints(pattern="^[0-9a-f]{2}(:[0-9a-f]{2}){5}$")]
+    uuid: Annotated[str, StringConstraints(pattern="^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$")]
+
+
 WhoAndWhy = Annotated[str, StringConstraints(min_length=1, max_length=500, pattern=r"^[^\n]+$")]
 Seconds = Annotated[int, Field(ge=1, le=86400)]
 
@@ -207,6 +233,13 @@ class Box:
         Seconds, Key("Seconds between two looks at the server.", EVERYWHERE, word="poll", writes=DROP_IN)
     ] = 30
     apps: Annotated[tuple[App, ...], Key(word="apps")] = ()
+    disk: Annotated[
+        DiskRule | None, Key("How the disk is divided: sizes, or `rest` for one of them.", EVERYWHERE, word="disk")
+    ] = None
+    netboot: Annotated[
+        Netboot | None, Key("The network starts it, without a disk: how the server knows it.", (Level.box,))
+    ] = None
+    hardware: Hardware | None = None
 
     def images_of_others(self) -> tuple[str, ...]:
         """Every image that it needs and no package makes."""
@@ -227,3 +260,6 @@ class Fleet:
     boxes: Mapping[str, Box]
     statements: tuple[VexStatement, ...] = ()
     """What its people say of vulnerabilities. No box is made of it."""
+    newcomers: Mapping[str, Box] = field(default_factory=dict)
+    """By role: what a machine of it runs that has no name yet (`machines.newcomer`). A role is missing where its files
+    need values that only boxes have."""

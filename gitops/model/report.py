@@ -97,3 +97,5 @@ class Report:
     (`back`, the document's digest; empty: none); None: an older agent."""
     ssh: str = ""
     """Its SSH host key, `ssh-ed25519 AAAA...`; empty: an older agent, or no sshd with STATE."""
+    kept: str = ""
+    """`memory`: its key is gone with its power; empty: it lasts."""

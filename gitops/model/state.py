@@ -57,6 +57,8 @@ class BoxState:
     failures: tuple[Failure, ...] = ()
     failed: frozenset[str] = frozenset()
     """Contents that it reported `failed` for."""
+    damaged: str = ""
+    """What of its rows cannot be read; the rest of this is what can be."""
 
     @property
     def wanted(self) -> Version:

@@ -151,4 +151,6 @@ def bases(tree: Tree, packages: Mapping[str, Package]) -> dict[str, str]:
 
 
 def _text(tree: Tree, package: Package) -> str:
-    return tree.read(f"{package.path}/{package.dockerfile}").decode(errors="replace")
+    """Empty where there is none: that is a mistake of its own."""
+    path = f"{package.path}/{package.dockerfile}"
+    return tree.read(path).decode(errors="replace") if path in tree.entries() else ""

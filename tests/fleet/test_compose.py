@@ -68,6 +68,7 @@ def test_an_app_is_its_compose_file_and_what_stands_beside_it() -> None:
         ("/data/net:/data", "/data/../run:/x", "`/data/../run` of the box is not for user containers"),
         ("/data/net:/data", "/etc:/x:ro", "`/etc` of the box is not for user containers"),
         ('"named:/x"', "{type: bind, source: /etc, target: /x}", "`/etc` of the box is not for user containers"),
+        ('"named:/x"', '{type: "${T:-bind}", source: /etc, target: /x}', "`${T:-bind}` is known on the box only"),
         ('"named:/x"', "{type: bind, source: a/../../../../run, target: /x}", "there is no `./a/../../../../run`"),
         ("services:", "secrets: {key: {file: /run/toweros/x}}\nservices:", ":1:23: `/run/toweros/x` of the box is not"),
         ("services:", "configs: {core: {file: ../x.cfg}}\nservices:", "there is no `../x.cfg` in boot/compose/net"),

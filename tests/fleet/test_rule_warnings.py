@@ -45,11 +45,12 @@ def test_a_warning_is_in_the_plan_even_if_nothing_else_is(people: People) -> Non
 
 
 def test_validate_warns_and_is_content(people: People, tmp_path: Path) -> None:
-    tree = ruled(people, '"boxes/[xy]*", keys, fleet.yaml')
+    starts = {f"pkg/{name}/Dockerfile": f'FROM scratch\nCMD ["/{name}"]\n' for name in ("hello", "sshd")}
+    tree = ruled(people, '"boxes/[xy]*", keys, fleet.yaml').with_files(starts)
     for path in tree.entries():
         place = tmp_path / "fleet" / path
         place.parent.mkdir(parents=True, exist_ok=True)
         place.write_bytes(tree.read(path))
     done = toweros("validate", tmp_path / "fleet")
-    assert done.exit_code == 0, done.stderr
+    assert done.exit_code == 0, done.output
     assert "`boxes/[xy]*` covers no file" in " ".join(done.stderr.split())

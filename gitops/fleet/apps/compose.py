@@ -6,7 +6,7 @@ what is checked here is compose's own affair (the Compose specification), and st
 
 - an image is a package (`@pkg:` and a path relative to the compose file), or NAME@sha256:DIGEST; a tag may move, so
   images.lock says what it means (`images`);
-- nothing is built on a box, and nothing comes from other files (`include`, `extends`): only what is read is checked;
+- nothing is built on a box; what services extend (`extending`) is read and checked as they are; nothing is included;
 - what is bound from the box is below /data or /dev, or beside the file (`./x`); a few files of the system, read-only;
 - seccomp and AppArmor profiles that a service names are files of the app.
 
@@ -17,11 +17,13 @@ what is checked here is compose's own affair (the Compose specification), and st
 import functools
 import posixpath
 import re
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
 from gitops.errors import Problem
+from gitops.fleet.apps.beside import LINK, Beside, Wrong, path_of
+from gitops.fleet.apps.extending import EXTENDS, Extending, Found, tags_of
 from gitops.fleet.apps.variables import ON_EVERY_BOX, environment_of, set_in, unset
 from gitops.fleet.cache import once
 from gitops.fleet.documents.budget import spend
@@ -37,16 +39,12 @@ from gitops.fleet.linuxkit.spec import PACKAGE, contents
 from gitops.fleet.overlay import Merged, Parsed, together
 from gitops.fleet.schema import NAME, BoxFile, RoleFile
 from gitops.model import APPS, App, Json, Tree
+from gitops.model.fleet import OWN
 
 BY_DIGEST = re.compile(r"[a-z0-9][a-zA-Z0-9._:/-]{0,200}@sha256:[0-9a-f]{64}")
-BINDABLE = ("/data", "/dev")
-"""What a user container may see of the box: its data and its devices, never what the box boots from."""
-READABLE = ("/etc/localtime", "/etc/timezone", "/lib/modules")
-"""And what it may read: pkg/docker has these."""
 APPS_OF = "compose"
 """The key of a level that names apps."""
 Hidden = Callable[[str, Collection[str]], bool]
-LINK = 0o120000
 PLATFORM = "linux/amd64"
 PLATFORMS = re.compile(r"(linux/)?(amd64|x86_64|x86-64)(/v[1-4])?", re.IGNORECASE)
 """Its names, as containerd normalises them (its platforms package)."""
@@ -66,17 +64,42 @@ def load_app(
     document = read_yaml(tree.read(path), path, problems, Fragments)
     if document is None:
         return None
-    reader = _Reader(
-        tree, document.without(document.doubtful) if document.doubtful else document, folder, known, hidden
-    )
+    document = document.without(document.doubtful) if document.doubtful else document
+    reader = _Reader(tree, document, folder, known, hidden)
     problems.extend(reader.mistakes())
+    extended = _extended(tree, reader, problems, (folder, known, hidden))
     value, name = _sound(reader.document, reader.wrong), posixpath.basename(folder)
     if not value:
         return None
     images = {service: reader.images.get(service, "") for service in value["services"]}
     beside = once(tree, ("beside", folder), lambda: tuple(_files(tree, folder, name)))
     files = tuple(file for path, file in beside if path not in reader.leaving)
-    return App(name, folder, pull, _plain(value), images, files)
+    return App(name, folder, pull, _plain(value, extended.whole, reader.document), images, files)
+
+
+def _extended(
+    tree: Tree, reader: "_Reader", problems: list[Problem], given: tuple[str, Collection[str], Hidden]
+) -> Found:
+    """What services extend, with the images that they have from there. What cannot be read is extended by nobody."""
+    folder, known, hidden = given
+    found = Extending(tree, folder, reader.document).look()
+    others = {reader.document.file: reader}
+    made = [*found.problems]
+    for file, (document, services) in found.used.items():
+        others[file] = _Reader(tree, document, folder, known, hidden)
+        made += others[file].extended(services)
+    broken = {problem.file for problem in made}
+    problems += made
+    for service, base in found.images.items():
+        there = others[base.file]
+        if there.keys_of(base.service).get("image") is None:
+            problems.append(reader.wants_image(service))
+        elif image := there.images.get(base.service):
+            reader.images[service] = image
+    wrong = {*found.whole, *found.wrong} if broken - {reader.document.file} else found.wrong
+    reader.wrong |= {("services", service, EXTENDS) for service in wrong}
+    found.whole = {service: keys for service, keys in found.whole.items() if service not in wrong}
+    return found
 
 
 def load_apps(tree: Tree, level: Parsed[RoleFile] | Parsed[BoxFile], base: Merged, problems: list[Problem]) -> Merged:
@@ -119,10 +142,13 @@ def _apps(tree: Tree) -> list[str]:
     return [path.removesuffix(f"/{FILE}") for path in tree.entries() if path.endswith(f"/{FILE}")]
 
 
-def _plain(compose: Json) -> Json:
-    """As compose itself knows it: `track` is ours."""
+def _plain(compose: Json, whole: Mapping[str, Json], document: Document) -> Json:
+    """As compose itself knows it: `track` is ours. `whole`: services with what they extend."""
     services = compose["services"].items()
-    return {**compose, "services": {name: {key: keys[key] for key in keys if key != TRACK} for name, keys in services}}
+    plain = {name: {key: keys[key] for key in keys if key != TRACK} for name, keys in services}
+    extended = {name: keys for name, keys in whole.items() if name in plain}
+    own = {OWN: {"whole": extended, "tags": tags_of(document, extended)}} if extended else {}
+    return {**compose, "services": plain} | own
 
 
 def _files(tree: Tree, folder: str, name: str) -> Iterator[tuple[str, Json]]:
@@ -159,6 +185,9 @@ class _Reader:
 
     def __init__(self, tree: Tree, document: Document, folder: str, known: Collection[str], hidden: Hidden) -> None:
         self._tree, self.document, self._folder = tree, document, folder
+        self._here = posixpath.dirname(document.file)
+        self._part = document.file != f"{folder}/{FILE}"
+        self._beside = Beside(tree, folder, self._here)
         self._known, self._hidden = known, hidden
         self.wrong: set[Path] = set()
         self.leaving: set[str] = set()
@@ -173,10 +202,12 @@ class _Reader:
         name = posixpath.basename(self._folder)
         if not re.fullmatch(NAME, name):
             yield self._problem((), f"`{name}` is no name for an app", "use lower-case letters, digits and `-`")
+        if OWN in self.document.value:
+            yield self._problem((OWN,), "this key is TowerOS's own", "give it another name that begins with `x-`")
         if "include" in self.document.value:
             yield self._problem(("include",), "other files are not read", "write their services here")
         yield from self._links()
-        yield from self._variables()
+        yield from self._unset(self.document.value, ())
         yield from self._named_volumes()
         for kind in ("configs", "secrets"):
             yield from self._files_of(kind)
@@ -186,18 +217,35 @@ class _Reader:
             else:
                 yield self._problem(("services", service), "keys and values are expected", "write `image:` below it")
 
+    def extended(self, services: Collection[str]) -> Iterator[Problem]:
+        """Of another file of the app: what is wrong with services that are extended."""
+        for service in services:
+            keys = self.document.value["services"][service]
+            if TRACK in keys:
+                hint = f"write the image and `{TRACK}` in {FILE}"
+                yield self._problem(("services", service, TRACK), f"compose does not know `{TRACK}`", hint)
+            yield from self._unset(keys, ("services", service))
+            yield from self._service(service, keys)
+
+    def keys_of(self, service: str) -> Json:
+        """What is written of a service itself."""
+        keys: Json = self.document.value["services"][service]
+        return keys
+
+    def wants_image(self, service: str) -> Problem:
+        """Neither it nor what it extends names one."""
+        return self._problem(("services", service), f"service `{service}` has no image", "add `image:`")
+
     def _service(self, name: str, keys: Json) -> Iterator[Problem]:
         place: Path = ("services", name)
         if "build" in keys:
             hint = "make it a package in pkg/, and name that as `image:`"
             yield self._problem((*place, "build"), "nothing is built on a box", hint)
-        if "extends" in keys:
-            yield self._problem((*place, "extends"), "other services are not read", "write its keys here")
         if wrong := mistake(keys):
             yield self._problem((*place, TRACK), *wrong)
         elif (tracked := tracked_of(keys)) and (digest := tracked.digest(pins(self._tree))):
             self.images[name] = f"{tracked.reference}@{digest}"
-        elif keys.get("image") is None and ("build" in keys or "extends" in keys):
+        elif keys.get("image") is None and ("build" in keys or EXTENDS in keys or self._part):
             pass
         elif not tracked or not doubtful(self._tree, tracked.written):
             yield from self._image(name, keys.get("image"), (*place, "image"))
@@ -209,23 +257,23 @@ class _Reader:
         """What it takes from the app's folder, and from the box."""
         for kind in ("env_file", "label_file"):
             for file, must in _files_named(keys.get(kind)):
-                yield from self._read(file, must, (*place, kind))
+                yield from self._told(self._beside.read(file, must=must), (*place, kind))
         for kind in ("configs", "secrets"):
             yield from self._modes(keys.get(kind), (*place, kind))
         for index, volume in enumerate(_list(keys.get("volumes"))):
-            yield from self._volume(volume, (*place, "volumes", index))
+            yield from self._told(self._beside.volume(volume), (*place, "volumes", index))
         for index, option in enumerate(_list(keys.get("security_opt"))):
-            yield from self._profile(str(option), (*place, "security_opt", index))
+            yield from self._told(self._beside.profile(str(option)), (*place, "security_opt", index))
 
     def _image(self, service: str, image: Any, place: Path) -> Iterator[Problem]:
         if not isinstance(image, str):
             yield self._problem(place, f"service `{service}` has no image", "add `image:`")
         elif image.startswith(PACKAGE):
-            path = posixpath.normpath(posixpath.join(self._folder, image.removeprefix(PACKAGE)))
+            path = posixpath.normpath(posixpath.join(self._here, image.removeprefix(PACKAGE)))
             self.images[service] = PACKAGE + path
             if f"{path}/build.yml" not in self._tree.entries():
                 others = sorted(posixpath.dirname(n) for n in self._tree.entries() if n.endswith("/build.yml"))
-                near = did_you_mean(image, [PACKAGE + posixpath.relpath(other, self._folder) for other in others])
+                near = did_you_mean(image, [PACKAGE + posixpath.relpath(other, self._here) for other in others])
                 yield self._problem(place, f"there is no package in {path}", near)
         elif BY_DIGEST.fullmatch(image):
             self.images[service] = image
@@ -243,23 +291,10 @@ class _Reader:
                 hint = "write it as a number, without quotes: mode: 0440"
                 yield self._problem((*place, index, "mode"), f'compose reads "{mode}" as a decimal number', hint)
 
-    def _through_a_link(self, folder: str, name: str) -> bool:
-        """Whether a part of the way is a link: from there, `..` is another folder than it looks."""
-        way, entries = [part for part in folder.split("/") if part], self._tree.entries()
-        for part in name.split("/")[:-1]:
-            if part == "..":
-                way = way[:-1]
-            elif part not in ("", "."):
-                way.append(part)
-            entry = entries.get("/".join(way))
-            if entry and entry.mode == LINK:
-                return True
-        return False
-
-    def _variables(self) -> Iterator[Problem]:
+    def _unset(self, value: Json, below: Path) -> Iterator[Problem]:
         dotenv = f"{self._folder}/.env"
         beside = set_in(self._tree.read(dotenv)) if dotenv in self._tree.entries() else set()
-        for place, name in unset(self.document.value, {*ON_EVERY_BOX, *self._known, *beside}):
+        for place, name in unset(value, {*ON_EVERY_BOX, *self._known, *beside}, below):
             if self._said_by_a_box(name) or self._hidden(name, self._known):
                 continue
             hint = f"write `{name}=...` into {dotenv}, a default (`${{{name}:-...}}`), or `$$` for a plain $"
@@ -277,7 +312,7 @@ class _Reader:
             if path.startswith(prefix) and entry.mode == LINK:
                 target = self._tree.read(path).decode(errors="replace")
                 there = posixpath.normpath(posixpath.join(posixpath.dirname(path), target))
-                inside = there.startswith(prefix) and not self._through_a_link(posixpath.dirname(path), target)
+                inside = there.startswith(prefix) and not self._beside.through_a_link(posixpath.dirname(path), target)
                 if not inside or not (there in entries or any(each.startswith(f"{there}/") for each in entries)):
                     self.leaving.add(path)
                     hint = "copy the file here, or fix the link"
@@ -289,65 +324,17 @@ class _Reader:
         for name, volume in volumes.items() if isinstance(volumes, dict) else ():
             options = volume.get("driver_opts") if isinstance(volume, dict) else None
             device = str(options.get("device", "")) if isinstance(options, dict) else ""
-            yield from self._source(device, ("volumes", name, "driver_opts", "device"))
+            yield from self._told(self._beside.source(device), ("volumes", name, "driver_opts", "device"))
 
     def _files_of(self, kind: str) -> Iterator[Problem]:
         """Compose binds the `file` of a configuration or secret into containers, like any other path."""
         entries = self.document.value.get(kind)
         for name, entry in entries.items() if isinstance(entries, dict) else ():
             if isinstance(entry, dict) and "file" in entry:
-                yield from self._source(_path(entry["file"]), (kind, name, "file"))
+                yield from self._told(self._beside.source(path_of(entry["file"])), (kind, name, "file"))
 
-    def _volume(self, volume: Any, place: Path) -> Iterator[Problem]:
-        if isinstance(volume, dict):
-            source = _path(volume.get("source", "")) if volume.get("type") == "bind" else ""
-            closed = volume.get("read_only") is True
-        else:
-            source, _, rest = str(volume).partition(":") if ":" in str(volume) else ("", "", "")
-            closed = "ro" in rest.partition(":")[2].split(",")
-        if closed and posixpath.normpath(source) in READABLE:
-            return
-        yield from self._source(source, place)
-
-    def _source(self, source: str, place: Path) -> Iterator[Problem]:
-        """What a mount is made from: a path of the box, of the app, or the name of a volume."""
-        if "$" in source:
-            yield self._problem(place, f"`{source}` is known on the box only", "write the path out")
-        elif source.startswith("/"):
-            clean = posixpath.normpath(source)
-            if not any(clean == top or clean.startswith(f"{top}/") for top in BINDABLE):
-                hint = "user data is below /data, devices below /dev; files of the app are `./NAME`"
-                if clean in READABLE:
-                    hint = f"it may be read: {clean}:{clean}:ro"
-                yield self._problem(place, f"`{source}` of the box is not for user containers", hint)
-        elif source.startswith((".", "~")):
-            yield from self._beside(source, place)
-
-    def _profile(self, option: str, place: Path) -> Iterator[Problem]:
-        kind, _, name = option.replace("=", ":", 1).partition(":")
-        if kind == "seccomp" and name != "unconfined":
-            yield from self._beside(name, place)
-        if kind == "apparmor" and name not in ("unconfined", "docker-default"):
-            yield from self._beside(f"./apparmor/{name}", place)
-
-    def _read(self, file: str, must: bool, place: Path) -> Iterator[Problem]:
-        """A file that compose itself reads: what asks compose about an app must read nothing else of its machine."""
-        path = posixpath.normpath(posixpath.join(self._folder, file))
-        if "$" in file:
-            yield self._problem(place, f"`{file}` is known on the box only", "write the path out")
-        elif must or not path.startswith(f"{self._folder}/"):
-            yield from self._beside(file, place)
-
-    def _beside(self, name: str, place: Path) -> Iterator[Problem]:
-        """A file or folder of the app."""
-        if self._through_a_link(self._folder, name):
-            yield self._problem(place, f"`{name}` leads through a link", "name the file itself")
-            return
-        path = posixpath.normpath(posixpath.join(self._folder, name))
-        inside = path == self._folder or path.startswith(f"{self._folder}/")
-        entries = self._tree.entries()
-        if not inside or not (path in entries or any(other.startswith(f"{path}/") for other in entries)):
-            yield self._problem(place, f"there is no `{name}` in {self._folder}", "add it, or fix the path")
+    def _told(self, wrong: Iterator[Wrong], place: Path) -> Iterator[Problem]:
+        return (self._problem(place, *each) for each in wrong)
 
     def _problem(self, place: Path, message: str, hint: str) -> Problem:
         if place[-1:] != ("image",):
@@ -355,16 +342,11 @@ class _Reader:
         return self.document.problem(place, message, hint)
 
 
-def _path(value: Any) -> str:
-    """A path as compose reads it where no name of a volume may stand: relative ones need no `./`."""
-    return str(value) if str(value).startswith(("/", ".", "~", "$")) else f"./{value}"
-
-
 def _files_named(value: Any) -> list[tuple[str, bool]]:
     """Those of `env_file` or `label_file`, and whether they must be there."""
     each = value if isinstance(value, list) else [value] if value else []
     rows = [one if isinstance(one, dict) else {"path": one} for one in each]
-    return [(_path(row.get("path", "")), row.get("required") is not False) for row in rows]
+    return [(path_of(row.get("path", "")), row.get("required") is not False) for row in rows]
 
 
 def _list(value: Any) -> list[Any]:

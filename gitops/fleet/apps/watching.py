@@ -24,7 +24,7 @@ def watched(health: HealthSpec, apps: tuple[App, ...], unwatched: Mapping[str, t
     named = {check.target for check in health.checks if check.type == "container"}
     made = []
     for app in apps:
-        for service, called in _lasting(app.compose["services"]):
+        for service, called in _lasting(app.services()):
             if not named & {service, called} and service not in unwatched.get(app.name, ()):
                 made.append(HealthCheck(called if called not in names else f"container {called}", "container", called))
                 named.add(called)

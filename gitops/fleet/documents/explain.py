@@ -61,6 +61,16 @@ def tuples(value: Any) -> Any:
     return tuple(tuples(item) for item in value) if isinstance(value, list) else value
 
 
+KINDS_OF_VALUES = {
+    **dict.fromkeys(("tuple_type", "list_type"), "write a list: `[ONE, TWO]`"),
+    **dict.fromkeys(("dict_type", "mapping_type", "model_type"), "write keys and values: `{KEY: VALUE}`"),
+    **dict.fromkeys(("int_type", "int_parsing", "int_from_float"), "write a whole number, without a unit"),
+    **dict.fromkeys(("bool_type", "bool_parsing"), "write `true` or `false`"),
+    "string_type": "put it into quotes",
+}
+"""What to write where a value is of another kind, by pydantic's names."""
+
+
 def explain(document: Document, model: type[BaseModel], error: Any) -> Problem:
     """One of pydantic's errors. Its `[key]` in a location means a key of a mapping, not the value."""
     location = tuple(part for part in error["loc"] if part != "[key]")
@@ -83,7 +93,7 @@ def _message(error: Any) -> str:
 def _choice(error: Any) -> str:
     """A hint for a value that is none of a few; pydantic names them in its message."""
     choices = re.findall("'([^']*)'", error["msg"]) if error["type"] in ("literal_error", "enum") else []
-    return did_you_mean(str(error["input"]), choices) if choices else ""
+    return did_you_mean(str(error["input"]), choices) if choices else KINDS_OF_VALUES.get(error["type"], "")
 
 
 def top_of(model: type[BaseModel], name: str) -> list[str]:

@@ -58,6 +58,9 @@ class Document:
     keys: dict[Path, Mark] = field(default_factory=dict)
     doubtful: frozenset[Path] = frozenset()
     """Parts that have a mistake as YAML: their values mean nothing."""
+    reset: set[Path] = field(default_factory=set)
+    override: set[Path] = field(default_factory=set)
+    """Parts with a tag that a dialect knows: those that are taken away, and those that take another one's place."""
 
     def mark(self, path: Sequence[str | int], *, key: bool = False) -> Mark:
         """Where a part stands (or its key); for a part that is not there, where the nearest one around it does."""
@@ -82,7 +85,7 @@ class Document:
     def without(self, paths: Collection[Path], renamed: Mapping[Path, str] = MappingProxyType({})) -> "Document":
         """The file as if these parts were not in it, and these keys had other names; what follows in a list moves up,
         and its marks with it."""
-        left = Document(self.file)
+        left = Document(self.file, reset=self.reset, override=self.override)
 
         def copy(value: Any, old: Path, new: Path) -> Any:
             if old in self.marks:  # within a fragment there is none
@@ -180,8 +183,11 @@ class Builder:
         if isinstance(event, yaml.AliasEvent):
             return self._alias(event, depth)
         if event.tag:
-            self.note(event, f"tag {event.tag}", "remove it; quote the value if it is a string")
+            self._tag(event, path)
         return self._anchored(event, events, path, depth) if event.anchor else self._plain(event, events, path, depth)
+
+    def _tag(self, event: Any, path: Path) -> None:
+        self.note(event, f"tag {event.tag}", "remove it; quote the value if it is a string")
 
     def _alias(self, event: Any, depth: int) -> Any:
         self.note(event, f"alias *{event.anchor}", "write the value out")

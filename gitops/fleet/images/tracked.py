@@ -26,6 +26,8 @@ from gitops.model import Tree
 COMPOSE = "docker-compose.yml"
 TRACK = "track"
 ROLES = "roles/"
+MAX_FILES = 64
+"""Files of one app that are looked through."""
 IMAGES = ("onboot", "onshutdown", "services", "volumes")
 """The lists of a boot spec whose members have an image."""
 _IMAGE = re.compile(rf"(?P<name>{NAME})(?::(?P<tag>{TAG}))?(?:@(?P<digest>{DIGEST}))?")
@@ -83,16 +85,34 @@ def mistake(keys: Mapping[str, Any]) -> tuple[str, str] | None:
 def tracked(tree: Tree) -> tuple[Tracked, ...]:
     """Those of every compose file, Dockerfile and boot spec, sorted. Files with mistakes are passed over: reading the
     fleet names them."""
-    found = {one for path in tree.entries() if path.endswith(f"/{COMPOSE}") for one in _of_file(tree.read(path))}
+    files = {file for path in tree.entries() if path.endswith(f"/{COMPOSE}") for file in _of_app(tree, path)}
+    found = {one for path in files for one in _of_file(tree.read(path))}
     found |= {one for path in _boot_specs(tree) for one in _of_spec(tree.read(path))}
     return tuple(sorted(found | {one for path in tree.entries() for one in _of_package(tree, path)}))
 
 
+def _of_app(tree: Tree, path: str) -> set[str]:
+    """A compose file, and those of its folder that services extend."""
+    found, todo = set[str](), [path]
+    while todo and len(found) < MAX_FILES:
+        here = todo.pop()
+        if here in tree.entries() and here not in found and here.startswith(f"{posixpath.dirname(path)}/"):
+            found.add(here)
+            rules = (keys.get("extends") for keys in _services(tree.read(here)))
+            names = (str(rule["file"]) for rule in rules if isinstance(rule, dict) and rule.get("file"))
+            todo += [posixpath.normpath(posixpath.join(posixpath.dirname(here), name)) for name in names]
+    return found
+
+
 def _of_file(data: bytes) -> list[Tracked]:
+    return [one for keys in _services(data) if (one := tracked_of(keys))]
+
+
+def _services(data: bytes) -> tuple[Mapping[str, Any], ...]:
     document = load(data, COMPOSE, [], Fragments)
     services = document.value.get("services") if document and isinstance(document.value, dict) else None
     each = services.values() if isinstance(services, dict) else ()
-    return [one for keys in each if isinstance(keys, dict) and (one := tracked_of(keys))]
+    return tuple(keys for keys in each if isinstance(keys, dict))
 
 
 def _boot_specs(tree: Tree) -> set[str]:

@@ -35,8 +35,9 @@ def ask(words: list[str], stdin: bytes) -> str:
 
 
 def status(talk: str) -> list[list[str]]:
-    """The machine-readable lines, as words: what happened, and what it is about."""
-    rows = [line.split()[1:] for line in talk.splitlines() if line.startswith("[GNUPG:] ")]
+    """The machine-readable lines, as words: what happened, and what it is about. gpg lets no newline of a key's name
+    through, but all else that Python takes for the end of a line."""
+    rows = [line.split()[1:] for line in talk.split("\n") if line.startswith("[GNUPG:] ")]
     return [row for row in rows if row]
 
 
@@ -46,7 +47,7 @@ def unusable(key: bytes) -> str:
         gpg = command(Path(folder))
         if "IMPORT_OK" not in [row[0] for row in status(ask([*gpg, "--import"], key))]:
             return "holds no OpenPGP key"
-        rows = [line.split(":") for line in ask([*gpg, "--with-colons", "--list-keys"], b"").splitlines()]
+        rows = [line.split(":") for line in ask([*gpg, "--with-colons", "--list-keys"], b"").split("\n")]
     keys = [row for row in rows if row[0] == "pub"]
     # Capital letters are what the whole key can do now, its subkeys included (doc/DETAILS, field 12).
     if any(row[1] not in _STATES and "S" in row[11] for row in keys):

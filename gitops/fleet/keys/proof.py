@@ -153,7 +153,7 @@ class _Ssh:
             return set()
         (self._folder / "keys").write_text("\n".join(rows) + "\n")
         talk = self._run("-l", "-f", self._folder / "keys")[1]
-        words = (word for line in talk.splitlines() for word in line.split())
+        words = (word for line in talk.split("\n") for word in line.split())
         return {int(word.removeprefix("line-")) for word in words if word.startswith("line-")}
 
     def _revoked(self, listed: list[Line]) -> set[int]:
@@ -163,7 +163,7 @@ class _Ssh:
             files.append(self._folder / f"key-{line.number}")
             files[-1].write_text(line.key + "\n")
         talk = self._run("-Q", "-f", self._folder / "krl", *files)[1] if files else ""
-        gone = [said.partition(" ")[0] for said in talk.splitlines() if said.endswith(": REVOKED")]
+        gone = [said.partition(" ")[0] for said in talk.split("\n") if said.endswith(": REVOKED")]
         return {int(Path(file.rstrip(":")).name.removeprefix("key-")) for file in gone}
 
     def _sign(self) -> None:
@@ -230,5 +230,5 @@ def _looks(text: str) -> bool:
 
 def _reason(talk: str) -> str:
     """ssh-keygen's own words, without its file: `FILE:LINE: why`."""
-    said = [line.split(": ", 1)[1] for line in talk.splitlines() if ": " in line and "allowed:" in line]
+    said = [line.split(": ", 1)[1] for line in talk.split("\n") if ": " in line and "allowed:" in line]
     return next(iter(said), "ssh-keygen does not take it")

@@ -20,7 +20,6 @@ from gitops.fleet.documents.explain import did_you_mean
 from gitops.fleet.packages.reading.instructions import Instruction, Instructions, escape_of, is_comment
 from gitops.fleet.packages.reading.scope import (
     PLATFORM,
-    SHELL,
     SIBLING,
     UNGIVEN,
     Mistake,
@@ -39,18 +38,25 @@ KEYWORDS = (
     *("ADD", "ARG", "CMD", "COPY", "ENTRYPOINT", "ENV", "EXPOSE", "FROM", "HEALTHCHECK", "LABEL", "MAINTAINER"),
     *("ONBUILD", "RUN", "SHELL", "STOPSIGNAL", "USER", "VOLUME", "WORKDIR"),
 )
+WITH_WORDS = ("ADD", "COPY", "ENV", "EXPOSE", "LABEL", "STOPSIGNAL", "USER", "VOLUME", "WORKDIR")
+_COMMAND = re.compile(r"org\.mobyproject\.config.*command")
 _STRANGE = re.compile(r"[\x00-\x08\x0b-\x0c\x0e-\x1f]|\r(?!\n|\Z)")
 
 
 @dataclass
 class Dockerfile:
-    """See above. `outside` has each image once."""
+    """See above. `outside` has each image once; `starts` is what the last stage runs, as `Package` has it;
+    `moved`: whether what is built has steps that earlier controllers built otherwise; `copies`: line and source of what
+    is taken from the build's folder."""
 
     lines: list[str]
     outside: list[Outside] = field(default_factory=list)
     mistakes: list[Mistake] = field(default_factory=list)
     uses: list[Use] = field(default_factory=list)
     mark: str = ""
+    starts: str = ""
+    moved: bool = False
+    copies: list[tuple[int, str]] = field(default_factory=list)
 
     @classmethod
     def parse(cls, data: bytes, arguments: Mapping[str, str]) -> "Dockerfile":
@@ -94,8 +100,8 @@ class _Reader:
                     self._shell(each)
                 case "FROM":
                     self._from(each)
-                case "CMD" | "ENTRYPOINT":
-                    self._steps.by_shell(each, [])
+                case "CMD" | "ENTRYPOINT" | "LABEL":
+                    self._starts(each)
                 case "COPY" | "RUN" | "ADD":
                     self._steps.step(each, each.keyword, each.words)
                 case "ONBUILD":
@@ -104,6 +110,7 @@ class _Reader:
         if not self._file.mistakes:  # else it is not known where instructions begin
             self._refuse_unknown(instructions)
         self._keep(self._needed())
+        self._file.starts = self._scope.stages[-1].starts if self._scope.stages else ""
 
     def _needed(self) -> set[int]:
         """The last stage and all that it stands on; -1 is what stands above the first. Every stage, unless the file
@@ -120,6 +127,8 @@ class _Reader:
     def _keep(self, needed: set[int]) -> None:
         """What is not built says nothing; an empty stage stays, so that numbers of stages mean what they meant."""
         file = self._file
+        file.moved = bool(self._scope.moved & needed)
+        file.copies = [(line, source) for stage, line, source in self._scope.copies if stage in needed]
         file.uses = [use for use in self._scope.uses if use.stage in needed]
         file.mistakes += [mistake for stage, mistake in self._scope.wrong if stage in needed]
         for _, outside in (each for each in self._scope.found if each[0] in needed):
@@ -152,8 +161,25 @@ class _Reader:
             if each.keyword not in KEYWORDS:
                 hint = did_you_mean(each.keyword, KEYWORDS) or "see the Dockerfile reference"
                 self._always(each.first, f"`{each.keyword[:40]}` is no instruction", hint)
+            elif each.keyword in WITH_WORDS and not each.words:
+                self._always(each.first, f"{each.keyword} says nothing", "write what it is, or delete the line")
+            elif each.keyword in ("ADD", "COPY") and not each.heredocs and _alone(each):
+                hint = f"write `{each.keyword} FILE /PLACE`"
+                self._always(each.first, f"{each.keyword} needs a source and a destination", hint)
+            elif each.keyword in ("CMD", "ENTRYPOINT") and " ".join(each.words).startswith("['"):
+                self._always(each.first, "a list in single quotes is a text for the shell", 'write ["PROGRAM", "WORD"]')
         if not self._scope.stages:
             self._always(0, "no stage begins here", "write `FROM IMAGE@sha256:...`, or `FROM scratch`")
+
+    def _starts(self, each: Instruction) -> None:
+        """An empty one takes back what stood before it, and which of the two that was is not kept. LinuxKit's label may
+        name a command, too (docs/yaml.md)."""
+        if each.keyword != "LABEL":
+            self._steps.by_shell(each, [])
+        if not self._scope.stages or (each.keyword == "LABEL" and not _COMMAND.search(each.text)):
+            return
+        stage, empty = self._scope.stages[-1], not each.words or exec_form(" ".join(each.words)) == []
+        stage.starts = "named" if not empty else stage.starts if stage.starts == "nothing" else ""
 
     def _shell(self, each: Instruction) -> None:
         words = exec_form(each.text.split(maxsplit=1)[1]) if each.words else None
@@ -167,9 +193,10 @@ class _Reader:
         wanted = self._scope.filled(image)
         name = rest[1] if len(rest) == 2 else ""
         below = self._scope.stage_of(wanted)
-        self._scope.stages.append(
-            Stage(name, each.first, set(below[-1:]), self._scope.stages[below[-1]].shell if below else SHELL)
-        )
+        stage = Stage(name, each.first, set(below[-1:]), starts=_starts_of(wanted))
+        if below:
+            stage.shell, stage.starts = (lower := self._scope.stages[below[-1]]).shell, lower.starts
+        self._scope.stages.append(stage)
         if not image or rest[2:] or (rest and (len(rest) != 2 or rest[0].upper() != "AS")):
             self._scope.note(each.first, "`FROM` is not understood", "write `FROM IMAGE` or `FROM IMAGE AS STAGE`")
             return
@@ -192,3 +219,14 @@ class _Reader:
 
     def _always(self, line: int, message: str, hint: str) -> None:
         self._file.mistakes.append(Mistake(line + 1, message, hint))
+
+
+def _starts_of(base: str) -> str:
+    """What a stage runs that says nothing, by what it begins with."""
+    return "nothing" if base == "scratch" else base if base.startswith(SIBLING) else ""
+
+
+def _alone(each: Instruction) -> bool:
+    """Whether one thing is named where two are needed."""
+    named = [word for word in each.words if not word.startswith("--")]
+    return len(exec_form(" ".join(named)) or named) == 1

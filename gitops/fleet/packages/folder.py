@@ -102,7 +102,7 @@ class _Reader:
         image = f"{self._build.org}/{self._build.image}"
         arguments, sources, digest = self._arguments(), self._sources(), self._hash()
         org = image if "org" in self._build.model_fields_set else f"{BEFORE}/{self._build.image}"
-        bases = self._bases(dict(arguments))
+        bases, read = self._bases(dict(arguments))
         lock, rootfs, fetches = self._inputs()
         package = Package(
             path=self._path,
@@ -118,6 +118,9 @@ class _Reader:
             hashed=f"{org}:{digest}",
             dockerfile=self._build.dockerfile,
             sources=sources,
+            starts=read.starts,
+            moved=read.moved,
+            copies=tuple(read.copies),
         )
         self._refuse_laid(package, fetches=fetches)
         return Folder(package, self._document.mark(("buildArgs",))[0])
@@ -146,23 +149,23 @@ class _Reader:
             arguments.append((name, value))
         return tuple(arguments)
 
-    def _bases(self, arguments: dict[str, str]) -> tuple[str, ...]:
-        """Images from outside that the Dockerfile begins with or takes from, by digest."""
+    def _bases(self, arguments: dict[str, str]) -> tuple[tuple[str, ...], Dockerfile]:
+        """Images from outside that the Dockerfile begins with or takes from, by digest; and what was read of it."""
         name = self._build.dockerfile
         file = f"{self._path}/{name}"
         if posixpath.normpath(f"/{name}") != f"/{name}" or "\\" in name:
             hint = "write a path in the folder, such as Dockerfile.small"
             self._note(("dockerfile",), f"`{name}` is no path in the package's folder", hint)
-            return ()
+            return (), Dockerfile([])
         if file not in self._tree.entries():
             if not self._lost & {(), ("dockerfile",)}:
                 message = f"there is no {name} beside it"
                 self._problems.append(self._document.problem(("dockerfile",), message, f"write {file}"))
-            return ()
+            return (), Dockerfile([])
         if self._tree.entries()[file].mode == LINK:
             # Builders follow it, and what it leads to would be built unread.
             self._problems.append(Problem(file, 1, 1, LINK_MESSAGE, LINK_HINT))
-            return ()
+            return (), Dockerfile([])
         dockerfile, known = Dockerfile.parse(self._tree.read(file), arguments), pins(self._tree)
         for line, message, hint in dockerfile.mistakes:
             argument = re.search(r"`ARG (\w+)`", hint) if UNGIVEN in message else None
@@ -174,7 +177,7 @@ class _Reader:
                 hint = f"{pin}name it by digest: IMAGE@sha256:..., or build on a sibling package"
                 message = f"{each.image} can mean another image tomorrow"
                 self._problems.append(Problem(file, each.line, 1, message, hint))
-        return tuple(image for each in dockerfile.outside if (image := each.pinned(known)))
+        return tuple(image for each in dockerfile.outside if (image := each.pinned(known))), dockerfile
 
     def _refuse_laid(self, package: Package, *, fetches: bool) -> None:
         """Where a build finds its locked files, nothing of Git's can be: no link that they would be written through."""

@@ -15,6 +15,9 @@ from gitops.model import Package, canonical, sha256
 
 MAX_DEPTH = 100
 """Packages that stand one on another: each is built after the one below it."""
+STEPS = 2
+"""How steps are written for builders that need it (a shell of their own, caches). Packages without any have no such
+number in their keys: only what was built otherwise before is built again."""
 SHOWN = 3
 """Packages of a long chain that a message names."""
 
@@ -61,6 +64,8 @@ class Keys:
             "bases": list(folder.package.bases),
             "arguments": arguments,
         }
+        if folder.package.moved:
+            identity["steps"] = STEPS
         self._done[path] = replace(folder.package, key=sha256(canonical(identity)))
         self._depth[path] = 1 + max((self._depth.get(each, 0) for each in self._below(path)), default=0)
         if self._depth[path] == MAX_DEPTH + 1:

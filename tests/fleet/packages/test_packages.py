@@ -323,3 +323,25 @@ def test_where_locked_files_go_is_nothing_of_gits(files: dict[str, str], where: 
     problems: list[Problem] = []
     load_packages(DictTree(package("pkg/a") | files), 1, "linux/amd64", problems)
     assert [each.file for each in problems if "where its locked files go" in each.message] == [where]
+
+
+@pytest.mark.parametrize(
+    ("step", "moves"),
+    [
+        ('SHELL ["/bin/bash", "-c"]\nRUN x\n', True),
+        ("RUN --mount=type=cache,target=/c x\n", True),
+        ('SHELL ["/bin/bash", "-c"]\nRUN ["x"]\n', False),
+        ("RUN <<EOF\nx\nEOF\n", False),
+        ("COPY --link file /f\n", False),
+        ("RUN --mount=type=bind,target=/c x\n", False),
+    ],
+)
+def test_what_an_older_controller_built_otherwise_has_another_key_and_nothing_else(
+    step: str, moves: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its image would be found under the old one."""
+    tree = DictTree(package("pkg/a", dockerfile=f"FROM scratch\n{step}") | package("pkg/b", "pkg/a"))
+    keys = {path: each.key for path, each in load(tree).items()}
+    monkeypatch.setattr("gitops.fleet.packages.identity.STEPS", 3)
+    after = {path: each.key for path, each in load(tree).items()}
+    assert [keys[path] != after[path] for path in ("pkg/a", "pkg/b")] == [moves, moves]

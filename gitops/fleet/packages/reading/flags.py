@@ -20,11 +20,13 @@ NO_NETWORK = "builds have no network"
 
 
 class Verdict(NamedTuple):
-    """A mistake and its fix, or `new`: the flag as builders get it; empty: it is left out. None: as it is."""
+    """A mistake and its fix, or `new`: the flag as builders get it; empty: it is left out. None: as it is. `moved`:
+    what a step makes may be something else than before it was written so."""
 
     message: str = ""
     hint: str = ""
     new: str | None = None
+    moved: bool = False
 
 
 def judge(keyword: str, flag: str) -> Verdict:
@@ -68,4 +70,4 @@ def _cache(flag: str, pairs: dict[str, str]) -> Verdict:
     target = next((pairs[name] for name in _TARGETS if pairs.get(name)), "")
     if not target or pairs.keys() - _OF_CACHE:
         return Verdict(f"`{flag}`: a cache is empty at each build", "write `type=cache,target=/PATH` without from")
-    return Verdict(new=f"--mount=type=tmpfs,target={target}")
+    return Verdict(new=f"--mount=type=tmpfs,target={target}", moved=True)

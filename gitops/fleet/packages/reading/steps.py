@@ -36,6 +36,8 @@ class Steps:
             self._flag(each, keyword, word)
         if keyword == "ADD":
             self._add(each.first, words[len(flags) :])
+        if keyword != "RUN" and not each.heredocs and not each.open:
+            self._copy(each.first, words[len(flags) :], own=not any(flag.startswith("--from=") for flag in flags))
         if each.open:
             hint = "end it by a line with this word alone, or put the word into quotes"
             self._scope.note(each.first, f"the here-document `{each.open[0]}` does not end", hint)
@@ -53,13 +55,16 @@ class Steps:
         """buildah forgets SHELL as soon as it has read it: what is meant for another shell says so itself."""
         rest = _rest(each, flags)
         if rest and self._scope.shell != SHELL and exec_form(rest) is None:
+            self._scope.moved.add(self._scope.number)
             self._as_words(each, flags, self._scope.shell, rest)
 
     def _flag(self, each: Instruction, keyword: str, word: str) -> None:
         if set(word) & set("\"'\\`"):
             self._scope.note(each.first, f"{word} has quotes or escapes", "write the flag without them")
             return
-        message, hint, new = judge(keyword, word)
+        message, hint, new, moved = judge(keyword, word)
+        if moved:
+            self._scope.moved.add(self._scope.number)
         if message:
             self._scope.note(each.first, message, hint)
         elif new is not None:
@@ -101,6 +106,10 @@ class Steps:
                 self._scope.note(line, f"ADD gets {source} from elsewhere, and {NO_NETWORK}", hint)
             elif filled.startswith("$"):
                 self._scope.note(line, f"ADD {source} may mean an address", "write COPY, which takes files alone")
+
+    def _copy(self, line: int, words: list[str], *, own: bool) -> None:
+        named = exec_form(" ".join(words)) or words
+        self._scope.copies += [(self._scope.number, line + 1, source) for source in (named[:-1] if own else ())]
 
     def _heredoc(self, each: Instruction, keyword: str, flags: list[str]) -> None:
         """RUN gets its text as an argument of the shell, which every builder knows; files are named by nobody else."""

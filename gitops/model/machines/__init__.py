@@ -1,0 +1,1 @@
+"""Machines: how their disks are divided, and who they are before they have a name."""
