@@ -8,6 +8,7 @@ import errno
 import itertools
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -322,3 +323,62 @@ def test_who_lost_the_lease_does_nothing_more(site: Site, monkeypatch: pytest.Mo
     at((Workshop, "assemble"), LeaseError("another controller"))(site, store, builder, monkeypatch)
     with pytest.raises(LeaseError):
         controller.run_once()
+
+
+@pytest.mark.parametrize(
+    "point", ["before the first", "after the first", "after the last", "before they are set aside"]
+)
+def test_a_kill_while_boxes_are_made_anew_leaves_nobody_without_a_canary(
+    site: Site, monkeypatch: pytest.MonkeyPatch, point: str
+) -> None:
+    """A newer controller makes other releases of the same commit, and not that of `a`; then it is killed, and Git is
+    away: what `a` runs proves nothing of what is new."""
+    site.commit({"fleet.yaml": "source: {branch: main}\nrollout: {canaries: 1}\n"})
+    for _ in range(2):
+        site.run()
+        for box in site.offers():
+            site.report(box)
+    site.commit({"README.md": "of no box\n"})  # else the releases of this commit would be out already
+    site.run()
+    before = site.offers()
+    with site.store._database.write() as connection:
+        connection.execute(update(tables.publications).values(box_key=""))
+    real, added = PlayedBuilder.assemble, list[str]()
+
+    def newer(self, box, images, revision, named=None):  # type: ignore[no-untyped-def]
+        made = real(self, box, images, revision, named)
+        more = self.layer(b"newer")
+        content = replace(made.release.content, root=(*made.release.content.root, more))
+        return replace(made, release=replace(made.release, content=content))
+
+    add = Offer.add
+
+    def killed(self, plan, made, witness) -> None:  # type: ignore[no-untyped-def]
+        if point == "before the first":
+            raise KeyboardInterrupt
+        add(self, plan, made, witness)
+        added.append(made.release.box)
+        if (point, len(added)) in (("after the first", 1), ("after the last", 2)):
+            raise KeyboardInterrupt
+
+    site.unmade |= {"a"}
+    monkeypatch.setattr(PlayedBuilder, "assemble", newer)
+    with monkeypatch.context() as patch:
+        patch.setattr(Offer, "add", killed)
+        patch.setattr(Offer, "set_aside", lambda *_: raised(KeyboardInterrupt()))
+        with pytest.raises(KeyboardInterrupt):
+            site.run()
+    away = site.folder / "away.git"
+    site.remote.bare.rename(away)
+    with pytest.raises(SourceError):
+        site.run()
+    moved = [box for box, release in site.offers().items() if release != before[box]]
+    assert len(moved) <= 1 and "a" not in moved, "one canary at most"
+    away.rename(site.remote.bare)
+    site.unmade.clear()
+    for _ in range(4):  # and none is left out once the cause is gone
+        site.run()
+        for box in site.offers():
+            site.report(box)
+    stayed = [box for box, release in site.offers().items() if release == before[box]]
+    assert not stayed, (site.store.holds.all(), stayed)

@@ -7,14 +7,25 @@ status.as_json()        # docs/formats.md
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 
+import structlog
+
+from gitops.errors import StoreError
 from gitops.model import BoxState, Health, Json, Sync
+from gitops.model.machines.newcomer import code
 from gitops.store import Store
+from gitops.store.notes.box_keys import BootChecked
 from gitops.store.notes.documents import Exposures, FeedState, Status
+from gitops.store.notes.newcomers import Newcomer, Newcomers
+
+log = structlog.get_logger(__name__)
+
+UNCHECKED = "not verified by firmware"
 
 
 @dataclass(frozen=True)
 class BoxStatus:
-    """One box. `wanted` and `running` are revisions (or `release N`); `since` and `seen` Unix seconds, 0: never."""
+    """One box. `boot`: that nothing checks how it starts; empty: its firmware does, or nobody knows.
+    `wanted` and `running` are revisions (or `release N`); `since` and `seen` Unix seconds, 0: never."""
 
     box: str
     sync: Sync
@@ -30,9 +41,10 @@ class BoxStatus:
     fell_back_log: str = ""
     held: str = ""
     revoked: bool = False
+    boot: str = ""
 
     @classmethod
-    def of(cls, state: BoxState, now: int) -> "BoxStatus":
+    def of(cls, state: BoxState, now: int, boot: BootChecked | None = None) -> "BoxStatus":
         # Who runs what it is asked to run, and is well, has it behind it.
         healed = state.sync == Sync.SYNCED and state.reported == Health.HEALTHY
         failures = () if healed else state.failures
@@ -52,23 +64,47 @@ class BoxStatus:
             fell_back_log=last.log if last else "",
             held=str(state.hold or ""),
             revoked=bool(state.revoked),
+            boot=UNCHECKED if boot and not boot.checked else "",
         )
 
     def as_json(self) -> Json:
-        return asdict(self)
+        """What monitors read of every box; `boot` is said of one that is asked for."""
+        return {name: value for name, value in asdict(self).items() if name != "boot"}
+
+
+@dataclass(frozen=True)
+class Pending:
+    """A machine that has no name yet. `says` is who it is by now, or why it gets no name; `since` and `seen` are Unix
+    seconds."""
+
+    code: str
+    role: str
+    serial: str
+    macs: tuple[str, ...]
+    address: str
+    since: int
+    seen: int
+    says: str = ""
+
+    @classmethod
+    def of(cls, key: str, each: Newcomer) -> "Pending":
+        says = f"it is {each.box}" if each.box else each.refused
+        return cls(code(key), each.role, each.serial, each.macs, each.address, each.first, each.last, says)
 
 
 @dataclass(frozen=True)
 class FleetStatus:
-    """All boxes, and the controller's own last words."""
+    """All boxes, the machines that have no name yet, and the controller's own last words."""
 
     boxes: tuple[BoxStatus, ...]
     controller: Status
     exposures: Exposures = field(default_factory=Exposures)
     feeds: Mapping[str, FeedState] = field(default_factory=dict)
+    pending: tuple[Pending, ...] = ()
 
     def as_json(self) -> Json:
-        return {"controller": _last_passes(self.controller), "boxes": [box.as_json() for box in self.boxes]}
+        rows = {"boxes": [box.as_json() for box in self.boxes], "pending": [asdict(each) for each in self.pending]}
+        return {"controller": _last_passes(self.controller), **rows}
 
 
 def _last_passes(status: Status) -> Json:
@@ -81,12 +117,24 @@ def _last_passes(status: Status) -> Json:
 
 def fleet_status(store: Store, now: int) -> FleetStatus:
     """What the store knows of everything, at `now`."""
-    boxes = tuple(BoxStatus.of(state, now) for state in store.states.all())
+    boots = _boots(store)
+    boxes = tuple(BoxStatus.of(state, now, boots.get(state.name)) for state in store.states.all())
     exposures = store.notes.get(Exposures) or Exposures()
-    return FleetStatus(boxes, store.notes.get(Status) or Status(), exposures, store.notes.each(FeedState))
+    waiting = (store.notes.get(Newcomers) or Newcomers()).living(now)
+    pending = tuple(Pending.of(key, each) for key, each in waiting.items())
+    return FleetStatus(boxes, store.notes.get(Status) or Status(), exposures, store.notes.each(FeedState), pending)
+
+
+def _boots(store: Store) -> Mapping[str, BootChecked]:
+    """Whether firmware checks, by box; where one record is damaged, nothing is said of it until that box reports."""
+    try:
+        return store.notes.each(BootChecked)
+    except StoreError as error:
+        log.warning("boot.damaged", why=error.message)
+        return {}
 
 
 def box_status(store: Store, box: str, now: int) -> BoxStatus | None:
     """One box, or None when there is none of this name."""
     state = store.states.one(box)
-    return BoxStatus.of(state, now) if state else None
+    return BoxStatus.of(state, now, store.notes.get(BootChecked, box)) if state else None

@@ -2,7 +2,9 @@
 
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
+from typing import Any
 
 from sqlalchemy import bindparam, select, update
 from sqlalchemy.engine import Connection
@@ -12,6 +14,7 @@ from gitops.store import documents, tables
 from gitops.store.database import Database, upsert
 from gitops.store.history import boots
 from gitops.store.history.events import append
+from gitops.store.rows.reading import DamagedRowError, damage
 
 News = Callable[[Report | None, Report], list[tuple[EventType, str, str]]]
 """(what a box said before, what it says now) -> type, reason and message of each event."""
@@ -76,8 +79,7 @@ class Boxes:
         with self._database.write(durable=False) as connection:
             if not boots.count(connection, report, received):
                 return False
-            row = connection.execute(LAST, {"box": report.box}).first()
-            before = documents.report(row.document) if row else None
+            row, before = _last(connection, report.box)
             if not before or before.boot_id != report.boot_id:
                 boots.forget(connection, report)
             since = row.since if row and before and _same_state(before, report) else received
@@ -86,6 +88,14 @@ class Boxes:
             events = news(before, report) if news else []
             append(connection, [Event(received, report.box, *each) for each in events])
         return True
+
+
+def _last(connection: Connection, box: str) -> tuple[Any, Report | None]:
+    """Of what is damaged, nothing: the new one takes its place."""
+    with suppress(DamagedRowError), damage():
+        row = connection.execute(LAST, {"box": box}).first()
+        return row, documents.report(row.document) if row else None
+    return None, None
 
 
 def _columns(report: Report) -> Json:

@@ -13,6 +13,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import structlog
+
 from gitops.errors import StoreError
 from gitops.model import Package, Publication
 from gitops.store import Store
@@ -27,6 +29,10 @@ from gitops.store.notes.documents import (
     LayerInventories,
     PartIndex,
 )
+from gitops.store.notes.netboot import BootSets, kept
+from gitops.store.rows.reading import DamagedRowError
+
+log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True)
@@ -41,7 +47,11 @@ def collect(store: Store, packages: Iterable[Package], *, now: float, grace: int
     """Remove what is neither needed nor young."""
     store.lease.check()
     current = tuple(packages)
-    blobs, layers = _needed(store, current)
+    try:
+        blobs, layers = _needed(store, current)
+    except DamagedRowError as error:  # what its box needs is not known: nothing goes
+        log.warning("collect.waits", error=error.message)
+        return Collected()
     stale = [path for path in _unneeded(store, blobs, layers) if now - path.stat().st_mtime > grace]
     size = sum(path.stat().st_size for path in stale)
     for path in stale:
@@ -57,8 +67,9 @@ def _needed(store: Store, packages: tuple[Package, ...]) -> tuple[set[str], set[
     for publication in store.offers.each():
         blobs |= _files(publication)
         layers |= {layer.root for layer in publication.release.layers()}
-    for digest in _running(store):
-        blobs.add(digest)
+    files, releases = kept(store.notes.each(BootSets))
+    for digest in _running(store) | releases:
+        blobs |= {digest, *files}
         with contextlib.suppress(StoreError):
             layers |= {layer.root for layer in store.release(digest).layers()}
     return blobs, layers
@@ -66,7 +77,9 @@ def _needed(store: Store, packages: tuple[Package, ...]) -> tuple[set[str], set[
 
 def _running(store: Store) -> set[str]:
     """The releases that boxes run, other than those that they are offered."""
-    states = [state for state in store.states.all() if state.published.release]
+    states = [state for state in store.states.all() if state.published.release or state.damaged]
+    if damaged := [f"{state.name}: {state.damaged}" for state in states if state.damaged]:
+        raise DamagedRowError(damaged[0])
     return {each.running.release for each in states if each.running.release not in ("", each.published.release)}
 
 
@@ -98,8 +111,7 @@ def _inventories(store: Store, packages: tuple[Package, ...]) -> set[str]:
     current = {package.key for package in packages} | images
     known = store.notes.each(LayerInventories).items()
     needed = {ref.sha256 for key, found in known if key.partition(".")[0] in current for ref in found.rows.values()}
-    boxes = store.notes.each(BoxInventories).values()
-    inside = {digest for box in boxes for _, digest in box.releases}
+    inside = {digest for box in store.notes.each(BoxInventories).values() for _, digest in box.releases}
     documents = store.notes.each(InventoryDocuments).items()
     feeds = {state.index.sha256 for state in store.notes.each(FeedState).values() if state.index}
     return (
@@ -108,8 +120,7 @@ def _inventories(store: Store, packages: tuple[Package, ...]) -> set[str]:
 
 
 def _files(publication: Publication) -> set[str]:
-    content = publication.release.content
-    refs = (*publication.files.values(), content.kernel, content.initrd)
+    refs = (*publication.files.values(), publication.release.content.kernel, publication.release.content.initrd)
     return {ref.sha256 for ref in (*refs, *publication.revision.evidence)}
 
 

@@ -4,10 +4,12 @@ from collections.abc import Mapping
 
 from sqlalchemy import delete, insert, select
 
-from gitops.model import Hold, HoldReason
+from gitops.model import Hold
 from gitops.store import tables
 from gitops.store.database import Database
 from gitops.store.lease import Lease
+from gitops.store.rows.reading import whole
+from gitops.store.rows.states import hold_of
 
 
 class Holds:
@@ -17,9 +19,8 @@ class Holds:
         self._database, self._lease = database, lease
 
     def all(self) -> dict[str, Hold]:
-        with self._database.read() as connection:
-            rows = connection.execute(select(tables.holds)).all()
-        return {row.box: Hold(HoldReason(row.reason), row.detail) for row in rows}
+        found = whole(self._database, select(tables.holds))
+        return {row.box: hold for row in found if (hold := hold_of(row.reason, row.detail))}
 
     def save(self, holds: Mapping[str, Hold]) -> None:
         """From now on these boxes wait, and no others."""

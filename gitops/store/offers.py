@@ -4,13 +4,18 @@ import time
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
+import structlog
 from sqlalchemy import Table, delete, select
 from sqlalchemy.engine import Connection
 
-from gitops.model import Json, Publication
+from gitops.model import Publication
 from gitops.store import documents, tables
 from gitops.store.database import Database, upsert
 from gitops.store.lease import Lease
+from gitops.store.rows.columns import columns_of
+from gitops.store.rows.reading import DIGEST, DamagedRowError, damage, whole
+
+log = structlog.get_logger(__name__)
 
 KEPT = 90 * 86400
 """Seconds that the content and revision of a release stay known after it was published last."""
@@ -44,8 +49,7 @@ class Offers:
     def waiting(self, sequence: int) -> frozenset[str]:
         """The boxes whose candidates wait, but for those of revisions after `sequence`: Git has gone back."""
         query = select(tables.candidates.c.box).where(tables.candidates.c.sequence <= sequence)
-        with self._database.read() as connection:
-            return frozenset(connection.scalars(query))
+        return frozenset(row.box for row in whole(self._database, query))
 
     def candidates(self, boxes: Collection[str]) -> list[Publication]:
         """What waits for these boxes, by name."""
@@ -57,19 +61,23 @@ class Offers:
         return [documents.publication(text) for text in texts]
 
     def made(self) -> Iterator[Made]:
-        """What the newest release of each box was made from, and its files; candidates come last."""
-        with self._database.read() as connection:
-            for table in (tables.publications, tables.candidates):
-                query = select(*(table.c[name] for name in ("box", "box_key", "blobs", "layers")))
-                for row in connection.execute(query.execution_options(yield_per=SLICE)):
-                    yield Made(row.box, row.box_key, row.blobs.split(), row.layers.split())
+        """What the newest release of each box was made from, and its files; candidates come last. Of a damaged row
+        there is no key, so that it is made again."""
+        for table in (tables.publications, tables.candidates):
+            names = ("box", "box_key", "blobs", "layers", "release", "content", "sequence")
+            for row in whole(self._database, select(*(table.c[name] for name in names))):
+                blobs, layers = str(row.blobs).split(), str(row.layers).split()
+                digests = (*blobs, *layers, row.release, row.content)
+                sound = isinstance(row.sequence, int) and all(DIGEST.fullmatch(str(each)) for each in digests)
+                yield Made(row.box, row.box_key if sound else "", blobs, layers)
 
     def each(self) -> Iterator[Publication]:
-        """All that boxes are offered and all that waits, one after the other: together they are large."""
+        """All that boxes are offered and all that waits, one by one. Raises DamagedRowError: one cannot be read."""
         with self._database.read() as connection:
             for table in (tables.publications, tables.candidates):
                 query = select(table.c.document).execution_options(yield_per=SLICE)
-                yield from map(documents.publication, connection.scalars(query))
+                with damage():
+                    yield from map(documents.publication, connection.scalars(query))
 
     def save_candidate(self, publication: Publication, box_key: str) -> None:
         """Keep a signed release until the rollout lets its box take it."""
@@ -99,13 +107,18 @@ class Offers:
         self._forget(tables.publications, box)
 
     def _one(self, table: Table, box: str) -> Publication | None:
-        with self._database.read() as connection:
-            text = connection.scalar(select(table.c.document).where(table.c.box == box))
-        return documents.publication(text) if text else None
+        """None for what is damaged, too: it is made again, and takes its place."""
+        try:
+            with damage(), self._database.read() as connection:
+                text = connection.scalar(select(table.c.document).where(table.c.box == box))
+                return documents.publication(text) if text else None
+        except DamagedRowError as error:
+            log.warning("offer.damaged", box=box, error=error.message)
+            return None
 
     def _save(self, table: Table, publication: Publication, box_key: str) -> None:
         with self._lease.write() as connection:
-            upsert(connection, table, {"box": publication.release.box}, _columns(publication) | {"box_key": box_key})
+            upsert(connection, table, {"box": publication.release.box}, columns_of(publication) | {"box_key": box_key})
 
     def _forget(self, table: Table, box: str) -> None:
         with self._lease.write() as connection:
@@ -117,15 +130,3 @@ def _forget_names(connection: Connection, before: int) -> None:
     offered = select(tables.publications.c.release)
     old = tables.releases.c.published < before
     connection.execute(delete(tables.releases).where(old & tables.releases.c.release.not_in(offered)))
-
-
-def _columns(publication: Publication) -> Json:
-    return {
-        "release": publication.document.sha256,
-        "content": publication.release.content.digest,
-        "revision": str(publication.revision),
-        "sequence": publication.revision.sequence,
-        "blobs": " ".join(ref.sha256 for ref in publication.files.values()),
-        "layers": " ".join(layer.root for layer in publication.release.layers()),
-        "document": documents.dump(publication),
-    }

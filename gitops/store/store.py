@@ -21,6 +21,7 @@ from gitops.store.lease import Lease
 from gitops.store.notes.documents import Planned
 from gitops.store.notes.notes import Notes
 from gitops.store.offers import Offers
+from gitops.store.rows.mending import mend
 from gitops.store.states import States
 
 
@@ -130,6 +131,10 @@ class Store:
             whole = whole and proven.issuperset((*made.blobs[:1], *made.layers))
             boxes[made.box] = made.key if whole else ""
         return Existing(self.builds.usable(), boxes, planned.packages)
+
+    def mend(self, box: str) -> None:
+        """Write the damaged rows of a box's offers again."""
+        mend(self._database, self.lease, box)
 
     def save_planned(self, revision: Revision, fleet: Fleet) -> None:
         """Remember what was carried out, when that is another revision than before."""

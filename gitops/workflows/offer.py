@@ -10,7 +10,7 @@ for its turn is told not to move to what Git has left behind; one that cannot be
 """
 
 import time
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 from gitops.assemble.release import Assembled
 from gitops.errors import TowerosError, readable
@@ -19,19 +19,25 @@ from gitops.publish import Publisher, clock
 from gitops.rollout import holds, retries, rules
 from gitops.sign import Signer
 from gitops.store import LeaseError, Store
+from gitops.workflows.enrolment.adoption import adopt
 from gitops.workflows.journal import Journal
 from gitops.workflows.provenance.witness import Witness
 
+Stays = Callable[[Fleet], Mapping[str, str]]
+MEND = "its next report, or `toweros box enroll`, writes them again"
+MAKING = "its release is being made"
 SUPERSEDED = "Git asks for another release by now, which waits for its turn"
 
 
 class Offer:
-    """What the boxes of one store are offered."""
+    """What the boxes of one store are offered. `stays`: of a fleet, box -> why it does not leave what it runs for what
+    it is offered."""
 
-    def __init__(self, store: Store, signer: Signer, journal: Journal) -> None:
-        self._store, self._signer, self._journal = store, signer, journal
+    def __init__(self, store: Store, signer: Signer, journal: Journal, stays: Stays = lambda _: {}) -> None:
+        self._store, self._signer, self._journal, self._stays = store, signer, journal, stays
         self._publisher = Publisher(store, signer)
         self._failed = self._left_without(store)
+        self._names: dict[str, str] | None = None
 
     @staticmethod
     def _left_without(store: Store) -> dict[str, str]:
@@ -55,6 +61,13 @@ class Offer:
         words = clock.warning(int(time.time()), self._publisher.signed)
         return (words,) if words else ()
 
+    def begin(self, plan: Plan) -> None:
+        """Boxes are made anew for what is deployed already: until each has its candidate, it is nobody's canary, also
+        for a process after this one. (Candidates of a newer revision wait until that is deployed.) What is known of a
+        box that could not be made stays: it would be told again with each pass."""
+        self._failed = {step.subject: MAKING for step in plan.boxes} | self._failed
+        self._store.holds.save({**self._store.holds.all(), **self._unmade()})
+
     def add(self, plan: Plan, made: Assembled, witness: Witness) -> None:
         """Sign what was assembled, as the box's candidate; not when it has this content, and only its key is new."""
         release, offers = made.release, self._store.offers
@@ -64,12 +77,14 @@ class Offer:
             witness.attest(old)
             offers.save_published(old, key)
             offers.forget_candidate(release.box)
+            self._failed.pop(release.box, None)
             return
         document = self._store.blobs.put(release.encode())
         boot = (self._store.blobs.put(self._signer.sign_boot(data)) for data in (made.uki, made.addon, made.loader))
         publication = Publication(release, plan.revision, document, *boot)
         witness.attest(publication)  # before it is a candidate: a box may ask for it as soon as it is offered
         offers.save_candidate(publication, key)
+        self._failed.pop(release.box, None)
         layers = f"release {release.sequence} of {len(release.layers())} layers"
         self._journal.normal(Happened.ASSEMBLED, layers, release.box)
 
@@ -80,6 +95,7 @@ class Offer:
             TowerosError: that is every box of the fleet: the first one's error.
         """
         if failed and failed.keys() == fleet.boxes.keys():
+            self._failed = {box: why for box, why in self._failed.items() if why != MAKING}
             raise next(iter(failed.values()))
         self._failed = {box: error.message for box, error in failed.items()}
         for box in failed:
@@ -97,30 +113,47 @@ class Offer:
         for step in removed:
             self._store.offers.forget_candidate(step.subject)
         waiting = self._store.offers.waiting(revision.sequence)
-        states = {state.name: state for state in self._store.states.all()} if waiting or self._failed else {}
+        states, damaged = self._states() if waiting or self._failed else ({}, {})
+        waiting -= damaged.keys()
         suspended, again = holds.reasons(fleet, self._store), retries.reasons(fleet, self._store)
         facts = {box: rules.Facts.of(state, time.time()) for box, state in states.items()}
         facts = retries.forgiven(facts, again, self._store)
-        decisions = _decide(fleet, states, waiting, suspended, facts, self._failed)
+        decisions = _decide(fleet, states, waiting, suspended, facts, {*self._failed, *damaged})
         going, refused = self._offerable(waiting - _held(decisions).keys())
         if refused:  # one of them may have been somebody's canary
             going, more = self._offerable(waiting - refused.keys())
             refused |= more
-            decisions = _decide(fleet, states, waiting, suspended, facts, {*self._failed, *refused})
+            decisions = _decide(fleet, states, waiting, suspended, facts, {*self._failed, *damaged, *refused})
             going = [each for each in going if not isinstance(decisions[each.release.box], Hold)]
         # A box that cannot read the newer release may take the older one: it is its way there. Who runs what it is
         # offered has nothing to leave; the others must not move to what Git has left behind.
         late = (waiting & _held(decisions).keys()) | (self._failed.keys() & states.keys())
         outdated = {box: SUPERSEDED for box in late if not states[box].taken}
-        self._publish(going, removed, outdated | suspended, again)
+        self._publish(going, removed, {**self._stays(fleet), **outdated, **suspended}, again)
         for each in going:
             box = each.release.box
             self._journal.normal(Happened.PUBLISHED, f"{each.revision}: {decisions[box]}", box)
         held = {box: Hold(HoldReason.SUSPENDED, reason) for box, reason in suspended.items()}
-        held |= _held(decisions) | refused
+        held |= _held(decisions) | refused | damaged
         held |= self._unmade()
         self._remember(held)
+        if (names := adopt(self._store, fleet, int(time.time()))) != self._names:
+            self._publisher.name(names)
+            self._names = names
         return tuple(each.release.box for each in going), held
+
+    def _states(self) -> tuple[dict[str, BoxState], dict[str, Hold]]:
+        """How the boxes are, and the holds of those of which that cannot be read: they prove nothing for others."""
+        states = {state.name: state for state in self._store.states.all()}
+        if lost := [box for box, state in states.items() if state.damaged]:
+            for box in lost:
+                self._store.mend(box)
+            states = {state.name: state for state in self._store.states.all()}
+        damaged = {box: state.damaged for box, state in states.items() if state.damaged}
+        what = "its rows in the database are damaged"
+        return states, {
+            box: Hold(HoldReason.CANNOT_BE_OFFERED, f"{what}: {why}; {MEND}") for box, why in damaged.items()
+        }
 
     def _publish(
         self,

@@ -19,6 +19,7 @@ from gitops.model import (
 )
 from gitops.store import Store
 from gitops.store.collect import collect
+from gitops.store.notes.netboot import BootSet, BootSets
 from tests.kit.databases import both
 
 pytestmark = both
@@ -68,3 +69,20 @@ def test_running_and_wanted_stay_and_the_rest_goes(tmp_path: Path, database: str
     assert store.blobs.has(first.document.sha256), "a box still runs it"
     assert store.builds.image_keys() == {package.key}
     assert collect(store, [package], now=NOW, grace=GRACE).files == 0
+
+
+def test_what_starts_a_box_by_the_network_stays_with_the_release_that_it_may_fall_back_to(
+    tmp_path: Path, database: str
+) -> None:
+    store = Store.open(tmp_path / "state", database)
+    layer, gone = a_layer(store, tmp_path, "a"), a_layer(store, tmp_path, "b")
+    old = a_publication(store, 1, layer)
+    image, kernel, initrd = (store.blobs.put(name.encode()) for name in ("image", "kernel", "initrd"))
+    lost = store.blobs.put(b"nobody's")
+    made = BootSet(old.release.digest, 1, "x", image, kernel, initrd, "quiet", "", True)
+    store.notes.put(BootSets((made,)), "demo-1")
+    age(store, GRACE + 1)
+    collect(store, [], now=NOW, grace=GRACE)
+    kept = (image, kernel, initrd, old.document)
+    assert all(store.blobs.has(ref.sha256) for ref in kept) and not store.blobs.has(lost.sha256)
+    assert store.layers.has(layer.root) and not store.layers.has(gone.root)

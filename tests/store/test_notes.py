@@ -8,12 +8,15 @@ import pytest
 
 from gitops.errors import StoreError
 from gitops.model import Action, BlobRef, Revision, Step
+from gitops.model.netboot import HandedOut
 from gitops.model.updates.patching import Failed, HeldSet, Move, Proposal, Window, WindowRun
 from gitops.store import Store
 from gitops.store.database import upsert
 from gitops.store.notes import documents
-from gitops.store.notes.box_keys import Asking, BoxDisk, BoxKeys, Enrolled, HostCertificate, TakenDbx
+from gitops.store.notes.box_keys import Asking, BootChecked, BoxDisk, BoxKeys, Enrolled, HostCertificate, TakenDbx
 from gitops.store.notes.documents import NAMES, name_of
+from gitops.store.notes.netboot import BootSet, BootSets, Machines, Starts
+from gitops.store.notes.newcomers import Life, Lives, Newcomer, Newcomers
 from gitops.store.notes.record import RecordEntry, RecordTip
 from gitops.store.notes.restored import RightClock, VersionFloor
 from gitops.store.tables import notes
@@ -21,6 +24,24 @@ from gitops.store.tables import notes
 A, B = "a" * 64, "b" * 64
 MOVE = Move("openssl", "1", "2")
 DOCUMENTS: dict[Any, tuple[str, Any, Any]] = {
+    Newcomers: (
+        "",
+        Newcomers({A: Newcomer("vm", 3, 5, "192.0.2.7", "7XK2Q13", ("52:54:00:12:34:56",), B, "site-9", "it is two")}),
+        {
+            A: {
+                "role": "vm", "first": 3, "last": 5, "address": "192.0.2.7", "serial": "7XK2Q13",
+                "macs": ["52:54:00:12:34:56"], "ek": B, "box": "site-9", "refused": "it is two",
+            }
+        },
+    ),
+    Lives: (
+        "site-9",
+        Lives((Life("one", "192.0.2.7"), Life("two", "192.0.2.8")), "two", "one", 2, 7),
+        {
+            "boots": [{"boot": "one", "address": "192.0.2.7"}, {"boot": "two", "address": "192.0.2.8"}],
+            "last": "two", "other": "one", "returns": 2, "returned": 7,
+        },
+    ),
     documents.Status: (
         "",
         documents.Status(
@@ -173,9 +194,29 @@ DOCUMENTS: dict[Any, tuple[str, Any, Any]] = {
         {"key": "k", "certificate": "c", "certified": "k", "by": A, "until": 3},
     ),
     TakenDbx: ("demo-1", TakenDbx(A), {"digest": A}),
+    BootChecked: ("demo-1", BootChecked(False), {"checked": False}),
     BoxDisk: ("demo-1", BoxDisk(9, 5, True, A), {"toweros": 9, "esp": 5, "made": True, "back": A}),
     RecordEntry: ("00000001", RecordEntry("tree\n"), {"commit": "tree\n"}),
     RecordTip: ("", RecordTip(1, "c", "no"), {"entries": 1, "sent": "c", "told": "no"}),
+    Machines: ("", Machines({"52:54:00:12:34:56": "demo-1"}), {"52:54:00:12:34:56": "demo-1"}),
+    BootSets: (
+        "demo-1",
+        BootSets((BootSet(A, 7, B, BlobRef(A, 1), BlobRef(B, 2), BlobRef(A, 3), "quiet", "no", True),)),
+        {
+            "sets": [
+                {
+                    "release": A, "sequence": 7, "made_of": B, "image": {"sha256": A, "size": 1},
+                    "kernel": {"sha256": B, "size": 2}, "initrd": {"sha256": A, "size": 3}, "line": "quiet",
+                    "trouble": "no", "proven": True,
+                },
+            ],
+        },
+    ),
+    Starts: (
+        "demo-1",
+        Starts(A, (HandedOut(5, "b"),), True),
+        {"release": A, "starts": [{"time": 5, "boot_id": "b"}], "told": True},
+    ),
     documents.AssembledFiles: (A, documents.AssembledFiles({"kernel": BlobRef(B, 2)}), {"kernel": [B, 2]}),
     documents.SignedBootFile: (f"{A}:{B[:16]}", documents.SignedBootFile(B), {"sha256": B}),
     documents.LayerInventories: (A, documents.LayerInventories({B: BlobRef(A, 2)}), {B: [A, 2]}),
@@ -190,6 +231,7 @@ ALL_DATA = (
     documents.LayerInventories,
     documents.InventoryDocuments,
     Enrolled,
+    Machines,
 )
 """They have no member that could be unknown: every name in them is a reference or a file."""
 every = pytest.mark.parametrize("kind", NAMES, ids=NAMES.values())
@@ -222,7 +264,7 @@ def test_a_document_comes_back_as_it_went_in(store: Store, kind: Any) -> None:
 @pytest.mark.parametrize("kind", [kind for kind in NAMES if kind not in ALL_DATA])
 def test_a_member_that_nobody_knows_is_dropped(store: Store, kind: Any) -> None:
     key, document, members = DOCUMENTS[kind]
-    nested = kind in (documents.Suspended, documents.Retries, documents.PatchRuns)
+    nested = kind in (documents.Suspended, documents.Retries, documents.PatchRuns, Newcomers)
     more = {name: row | {"new": 1} for name, row in members.items()} if nested else members | {"new": 1}
     write(store, kind, key, json.dumps(more))
     assert store.notes.get(kind, key) == document

@@ -3,6 +3,7 @@
 blobs/sha256/HEX            anything, by digest            toweros.db     the database, if it is SQLite
 layers/ROOT  ROOT.zst       EROFS images and zstd copies   toolbox/KEY    the image tools, unpacked
 layers/deltas/OLD/NEW.zst                                  buildah/       the builder's own storage
+assembled/KEY/SHA256        what `toweros assemble` made
 repo/metadata/*.json        what boxes trust               logs/          what builds print
 repo/attestations/*.json    who built it, of what
 repo/lease-TOKEN/           metadata on its way there      id             the folder's own name, for the lease
@@ -40,12 +41,20 @@ LEFTOVERS = {
     f"{Scratch.build}*": 0.0,
     f"{Scratch.fetch}*": 0.0,
     f"{Scratch.pull}*": 0.0,
+    "assembled/.new-*": 24 * HOUR,
     **dict.fromkeys((f"{Scratch.plan}*", f"{Scratch.backup}*", f"{Scratch.restore}*"), 24 * HOUR),
     **dict.fromkeys(
         (f"{Scratch.extract}*", f"{Scratch.tar}*", f"{Scratch.feed}*", "toolbox/.new-*", "toolbox/*/work/*"), HOUR
     ),
     **dict.fromkeys(
-        ("blobs/sha256/.new-*", "layers/.new-*", "layers/deltas/*/.new-*", "repo/attestations/.new-*"), HOUR
+        (
+            "assembled/.new-*",
+            "blobs/sha256/.new-*",
+            "layers/.new-*",
+            "layers/deltas/*/.new-*",
+            "repo/attestations/.new-*",
+        ),
+        HOUR,
     ),
 }
 """Temporary names, and the seconds of silence after which nobody works there any more."""
@@ -96,6 +105,11 @@ class Layout:
     @property
     def toolbox(self) -> Path:
         return self.root / "toolbox"
+
+    @property
+    def assembled(self) -> Path:
+        """What `toweros assemble` made, by the hash of what it is made of."""
+        return self.root / "assembled"
 
     @property
     def builder(self) -> Path:

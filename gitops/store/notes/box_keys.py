@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from gitops.model.room import Room
+from gitops.store.notes.netboot import NETBOOT
+from gitops.store.notes.newcomers import NEWCOMERS
 from gitops.store.notes.record import RECORD
 
 
@@ -57,6 +59,13 @@ class TakenDbx:
 
 
 @dataclass(frozen=True)
+class BootChecked:
+    """Whether the firmware of a box says that it checks what it boots; no, where it is a BIOS. Its key is the box."""
+
+    checked: bool
+
+
+@dataclass(frozen=True)
 class BoxDisk:
     """Bytes of TOWEROS and the ESP: of the partitions that were made for a box (`made`), or of the file systems, as it
     reported them; `back`: the release that it would go back to, by its document's digest. Its key is the box."""
@@ -73,5 +82,6 @@ class BoxDisk:
 
 
 BOX_KEYS: Mapping[type[Any], str] = {BoxKeys: "box-keys/", Enrolled: "enrolled", HostCertificate: "ssh/",
-                                     TakenDbx: "dbx/", BoxDisk: "disk/", **RECORD}  # fmt: skip
+                                     TakenDbx: "dbx/", BoxDisk: "disk/", BootChecked: "boot/",
+                                     **RECORD, **NETBOOT, **NEWCOMERS}  # fmt: skip
 """Their names (`documents.NAMES`), and those of the record of deployments."""
