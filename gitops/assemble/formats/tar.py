@@ -12,7 +12,8 @@ import os
 import stat
 import tarfile
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
@@ -22,7 +23,7 @@ from gitops.assemble.tars import tree_of
 from gitops.assemble.tars.names import clean
 from gitops.assemble.tars.tree import Entry, Tree
 from gitops.errors import AssembleError
-from gitops.model import Spec
+from gitops.model import Spec, canonical, sha256
 from gitops.oci.layout import OciLayout
 
 HOSTS = b"""127.0.0.1       localhost
@@ -34,6 +35,9 @@ ff02::2 ip6-allrouters
 """
 NO_RESOLV = b"\n# no resolv.conf configured\n"
 RESOLV_LINK = "/run/resolvconf/resolv.conf"
+END = bytes(2 * tarfile.BLOCKSIZE)
+RECIPE = 1
+"""The number of these rules: what other rules made is made again."""
 LEFT_OUT = frozenset((".dockerenv", "Dockerfile", "dev/console", "etc/hostname"))
 
 FURNITURE = {
@@ -47,29 +51,89 @@ FURNITURE = {
 Item = tuple[tarfile.TarInfo, bytes]
 
 
+@dataclass(frozen=True)
+class Piece:
+    """A part of the root that is made alone. `key` is a hash that names its content; `kind`: `boot` (all of /boot),
+    `base` (modules and init: folders may be missing), `root` of an image, `entries` between them."""
+
+    key: str
+    items: Callable[[], Iterable[Item]]
+    kind: str
+
+
 def write(spec: Spec, images: OciLayout, output: BinaryIO) -> None:
     """Write the tar.
 
     Raises:
         AssembleError: an image is missing, damaged, or lacks what the spec wants of it.
     """
-    for info, data in _items(spec, images):
-        output.write(_header(info))
+    for piece in pieces(spec, images):
+        write_items(piece.items(), output)
+    output.write(END)
+
+
+def write_items(items: Iterable[Item], output: BinaryIO) -> None:
+    """Members of a tar, without its end."""
+    for info, data in items:
+        output.write(header(info))
         output.write(data + bytes(-len(data) % tarfile.BLOCKSIZE))
-    output.write(bytes(2 * tarfile.BLOCKSIZE))
 
 
-def _items(spec: Spec, images: OciLayout) -> Iterator[Item]:
-    inits = [_tree(images, name) for name in spec.init]
+def pieces(spec: Spec, images: OciLayout) -> Iterator[Piece]:
+    """The root in LinuxKit's order: /boot, modules and init, then every image's root, and what is between them.
+
+    Raises:
+        AssembleError: an image is missing, or says something that cannot be carried out.
+    """
     if spec.kernel:
-        yield from _kernel(spec, _tree(images, spec.kernel), _links(inits))
-    for tree in inits:
-        yield from _image(tree, "", RESOLV_LINK)
+        yield _boot(spec, images)
+    if spec.kernel or spec.init:
+        yield _base(spec, images)
+    between: list[TreeEntry] = []
     for item in layout(spec, images.images(container.image for container in spec.containers())):
-        if isinstance(item, Root):
-            yield from _image(_tree(images, item.image), f"{item.path}/", "")
-        else:
-            yield tar_info(item), item.data
+        if isinstance(item, TreeEntry):
+            between.append(item)
+            continue
+        yield from _entries(between)
+        between = []
+        yield _root(images, item)
+    yield from _entries(between)
+
+
+def _key(kind: str, *words: str) -> str:
+    return sha256(canonical([RECIPE, kind, *words]))
+
+
+def _boot(spec: Spec, images: OciLayout) -> Piece:
+    words = (images.digest(spec.kernel), spec.kernel_binary, spec.kernel_ucode, spec.cmdline)
+    return Piece(_key("boot", *words), lambda: _boot_files(spec, _tree(images, spec.kernel)), "boot")
+
+
+def _base(spec: Spec, images: OciLayout) -> Piece:
+    kernel = images.digest(spec.kernel) if spec.kernel else ""
+    key = _key("base", kernel, spec.kernel_tar, *map(images.digest, spec.init))
+
+    def items() -> Iterator[Item]:
+        inits = [_tree(images, name) for name in spec.init]
+        if spec.kernel and spec.kernel_tar != "none":
+            yield from _modules(spec, _tree(images, spec.kernel), _links(inits))
+        for tree in inits:
+            yield from _image(tree, "", RESOLV_LINK)
+
+    return Piece(key, items, "base")
+
+
+def _root(images: OciLayout, root: Root) -> Piece:
+    key = _key("root", images.digest(root.image), root.path)
+    return Piece(key, lambda: _image(_tree(images, root.image), f"{root.path}/", ""), "root")
+
+
+def _entries(entries: Sequence[TreeEntry]) -> Iterator[Piece]:
+    if entries:
+        items = [(tar_info(entry), entry.data) for entry in entries]
+        output = io.BytesIO()
+        write_items(items, output)
+        yield Piece(_key("entries", sha256(output.getvalue())), lambda: items, "entries")
 
 
 def _tree(images: OciLayout, name: str) -> dict[str, Node]:
@@ -87,29 +151,33 @@ def _links(inits: Iterable[Mapping[str, Node]]) -> Tree:
     return tree
 
 
-def _kernel(spec: Spec, tree: Mapping[str, Node], links: Tree) -> Iterator[Item]:
-    """/boot: microcode, command line, kernel; then what the kernel's tar holds, where the init images' links lead."""
+def _named(spec: Spec, tree: Mapping[str, Node], name: str) -> Node:
+    if name not in tree:
+        raise AssembleError(f"{spec.kernel} holds no {name}", hint="name the kernel's files in `kernel:`")
+    return tree[name]
 
-    def node(name: str) -> Node:
-        if name not in tree:
-            raise AssembleError(f"{spec.kernel} holds no {name}", hint="name the kernel's files in `kernel:`")
-        return tree[name]
 
+def _boot_files(spec: Spec, tree: Mapping[str, Node]) -> Iterator[Item]:
+    """/boot: microcode, command line, kernel."""
     yield tar_info(TreeEntry("boot", "dir", 0o755)), b""
     if spec.kernel_ucode:
-        yield _item("boot/ucode.cpio", node(spec.kernel_ucode))
+        yield _item("boot/ucode.cpio", _named(spec, tree, spec.kernel_ucode))
     cmdline = TreeEntry("boot/cmdline", "file", 0o644, data=spec.cmdline.encode())
     yield tar_info(cmdline), cmdline.data
-    yield _item("boot/kernel", node(spec.kernel_binary or "kernel"))
-    if spec.kernel_tar != "none":
-        with tarfile.open(fileobj=io.BytesIO(node(spec.kernel_tar or "kernel.tar").data)) as archive:
-            for info in archive:
-                handle = archive.extractfile(info) if info.isreg() else None
-                path = links.real(clean("the kernel's tar", info.name))
-                existing = links.entries.get(path)
-                if not (info.isdir() and existing and existing.kind == stat.S_IFLNK):
-                    info.name = path
-                    yield info, handle.read() if handle else b""
+    yield _item("boot/kernel", _named(spec, tree, spec.kernel_binary or "kernel"))
+
+
+def _modules(spec: Spec, tree: Mapping[str, Node], links: Tree) -> Iterator[Item]:
+    """What the kernel's tar holds, where the init images' links lead."""
+    data = _named(spec, tree, spec.kernel_tar or "kernel.tar").data
+    with tarfile.open(fileobj=io.BytesIO(data)) as archive:
+        for info in archive:
+            handle = archive.extractfile(info) if info.isreg() else None
+            path = links.real(clean("the kernel's tar", info.name))
+            existing = links.entries.get(path)
+            if not (info.isdir() and existing and existing.kind == stat.S_IFLNK):
+                info.name = path
+                yield info, handle.read() if handle else b""
 
 
 def _image(tree: Mapping[str, Node], prefix: str, resolv: str) -> Iterator[Item]:
@@ -149,7 +217,7 @@ def _item(path: str, node: Node) -> Item:
     return info, node.data
 
 
-def _header(info: tarfile.TarInfo) -> bytes:
+def header(info: tarfile.TarInfo) -> bytes:
     """A pax header whose mode keeps the file type, which tarfile cuts off (ustar: mode at 100, checksum at 148)."""
     header = bytearray(info.tobuf(tarfile.PAX_FORMAT))
     block = header[-tarfile.BLOCKSIZE :]

@@ -1,0 +1,70 @@
+"""Disks as hypervisors want them: the same sectors in another wrapping, by qemu-img.
+
+In: a raw disk. Out: qcow2, VMDK (stream-optimized, as `linuxkit build` has it), VHD (fixed). Rules: what qemu-img draws
+at random is replaced by what the disk's own digest says.
+"""
+
+import re
+import shutil
+import struct
+
+from gitops.assemble.formats.work import EPOCH, Work
+from gitops.errors import AssembleError
+from gitops.store.files.blobs import digest_file
+
+CID = re.compile(rb"^CID=[0-9a-f]{8}$", re.MULTILINE)
+DESCRIPTOR = 4096
+"""Bytes at the beginning of a VMDK in which its description is."""
+FOOTER = 512
+TIMESTAMP, CHECKSUM, UNIQUE = 24, 64, 68
+"""Offsets in a VHD's footer (Microsoft, "Virtual Hard Disk Image Format Specification", "Hard Disk Footer Format")."""
+ERA = 946_684_800
+"""Seconds from 1970 to 2000, from where a VHD counts."""
+VMDK = "adapter_type=lsilogic,subformat=streamOptimized,compat6"
+VHD = "subformat=fixed,force_size"
+
+
+def qcow2(work: Work) -> None:
+    """By qemu-img as it is."""
+    _convert(work, "qcow2", "")
+
+
+def vmdk(work: Work) -> None:
+    """A VMDK, whose content id is the disk's."""
+    _convert(work, "vmdk", VMDK)
+    with work.target.open("r+b") as stream:
+        start = stream.read(DESCRIPTOR)
+        match = CID.search(start)
+        if match is None:
+            raise AssembleError("qemu-img made a VMDK without a content id")
+        # ffffffff stands for none.
+        stream.seek(match.start())
+        stream.write(b"CID=" + min(_digest(work)[:8], "fffffffe").encode())
+
+
+def vhd(work: Work) -> None:
+    """A VHD, whose time is fixed and whose id is the disk's."""
+    _convert(work, "vpc", VHD)
+    with work.target.open("r+b") as stream:
+        stream.seek(-FOOTER, 2)
+        footer = bytearray(stream.read(FOOTER))
+        struct.pack_into(">I", footer, TIMESTAMP, EPOCH - ERA)
+        footer[UNIQUE : UNIQUE + 16] = bytes.fromhex(_digest(work)[:32])
+        struct.pack_into(">I", footer, CHECKSUM, 0)
+        struct.pack_into(">I", footer, CHECKSUM, ~sum(footer) & 0xFFFFFFFF)
+        stream.seek(-FOOTER, 2)
+        stream.write(footer)
+
+
+def _digest(work: Work) -> str:
+    (paths,) = work.inputs.values()
+    return digest_file(paths[0]).sha256
+
+
+def _convert(work: Work, form: str, options: str) -> None:
+    (paths,) = work.inputs.values()
+    with work.tools().workspace() as inside:
+        inside.take(paths[0], "disk")
+        words = ["-o", options] if options else []
+        inside.run(["qemu-img", "convert", "-f", "raw", "-O", form, *words, "disk", "made"], timeout=3600)
+        shutil.move(inside.path("made"), work.target)

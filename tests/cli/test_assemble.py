@@ -1,0 +1,167 @@
+"""`toweros assemble` and `toweros cache` as LinuxKit's people type them: what is read, written, refused."""
+
+import gzip
+import http.server
+import io
+import json
+import os
+import subprocess
+import sys
+import tarfile
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from gitops.store import Store
+from tests.kit import linuxkit, oci
+from tests.kit.images import layout, made
+
+TOWEROS = Path(sys.executable).parent / "toweros"
+SERVICES = "services: [{name: more, image: 'web:1'}]\n"
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    linuxkit.system(tmp_path / "oci", kernel=b"K" * 100)
+    (tmp_path / "demo.yml").write_text(linuxkit.SPEC)
+    (tmp_path / "none.toml").write_text(f'state = "{tmp_path}/nowhere"\n')
+    return tmp_path
+
+
+def toweros(folder: Path, *words: str, stdin: bytes = b"", code: int = 0) -> tuple[bytes, str]:
+    env = {**os.environ, "HOME": str(folder), "XDG_CACHE_HOME": "", "TOWEROS_CONFIG": str(folder / "none.toml")}
+    done = subprocess.run([TOWEROS, *words], input=stdin, capture_output=True, cwd=folder, env=env | {"NO_COLOR": "1"})
+    said = done.stderr.decode()
+    assert "Traceback" not in said and done.returncode == code, said
+    return done.stdout, said
+
+
+def assemble(folder: Path, *words: str, stdin: bytes = b"", code: int = 0) -> tuple[bytes, str]:
+    return toweros(folder, "assemble", *words, "--images", "oci", stdin=stdin, code=code)
+
+
+def names(tar: bytes) -> list[str]:
+    with tarfile.open(fileobj=io.BytesIO(tar)) as archive:
+        return archive.getnames()
+
+
+@pytest.fixture
+def server(folder: Path) -> Iterator[str]:
+    class Handler(http.server.SimpleHTTPRequestHandler):
+        def __init__(self, *args: object) -> None:
+            super().__init__(*args, directory=str(folder))  # type: ignore[arg-type]
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as made_server:
+        threading.Thread(target=made_server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{made_server.server_port}"
+        made_server.shutdown()
+
+
+def test_specs_come_from_files_stdin_and_servers_and_are_merged_in_this_order(folder: Path, server: str) -> None:
+    """Files are named by the last of them: LinuxKit calls what comes from stdin moby."""
+    (folder / "top.yml").write_text("kernel: {cmdline: last}\n")
+    words = ["demo.yml", f"{server}/top.yml", "-", "--format", "kernel+initrd", "--dir", "out"]
+    assemble(folder, *words, stdin=SERVICES.encode())
+    assert {path.name for path in (folder / "out").iterdir()} == {"moby-kernel", "moby-initrd.img", "moby-cmdline"}
+    assert (folder / "out" / "moby-cmdline").read_bytes() == b"last"
+    initrd = gzip.decompress((folder / "out" / "moby-initrd.img").read_bytes())
+    assert b"containers/services/web/config.json" in initrd and b"containers/services/more/config.json" in initrd
+    assert (folder / ".cache" / "toweros" / "assembled").is_dir() and not (folder / "nowhere").exists()
+    _, said = assemble(folder, f"{server}/gone.yml", code=1)
+    assert "/gone.yml: the server answers 404" in said
+    _, said = assemble(folder, "-", "-", code=1)
+    assert "stdin is named more than once" in said
+
+
+def test_a_dry_run_prints_the_merged_yaml_and_makes_nothing(folder: Path) -> None:
+    before = {path.name for path in folder.iterdir()}
+    output, _ = toweros(folder, "assemble", "demo.yml", "-", "--dry-run", "-f", "raw-efi", stdin=SERVICES.encode())
+    assert b"name: web\n" in output and b"name: more\n" in output and b"note=a" in output
+    assert {path.name for path in folder.iterdir()} == before
+
+
+def test_a_tar_goes_to_stdout_or_to_the_file_that_is_named(folder: Path) -> None:
+    output, _ = assemble(folder, "demo.yml")
+    assemble(folder, "demo.yml", "--format", "tar", "--out", "a.tar")
+    assemble(folder, "demo.yml", "--format", "tar", "--name", "b")
+    assert output == (folder / "a.tar").read_bytes() == (folder / "b.tar").read_bytes()
+    assert "containers/services/web/config.json" in names(output)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--format", "vdi"], "there is no format vdi"),
+        (["--format", "tar,raw-efi", "--out", "x"], "--out is for tar or docker alone"),
+        (["--out", "x", "--name", "y"], "--out names one file"),
+        (["--format", "tar", "--name", "a/b"], "--name is how file names begin"),
+        (["--format", "kernel+squashfs", "--name", "x"], "there is no controller's store"),
+        (["--format", "raw-efi", "--tools", "oci"], "oci holds no one image named media-tools"),
+        (["--format", "tar", "--out", "/proc/x"], "/proc/x: No such file"),
+        (["--format", "tar", "--state", "/proc/x"], "cannot write below /proc/x/assembled"),
+    ],
+)
+def test_what_cannot_be_done_is_told_with_what_to_type(folder: Path, words: list[str], said: str) -> None:
+    _, told = assemble(folder, "demo.yml", *words, code=1)
+    assert said in " ".join(told.split()) and "hint:" in told
+    if "squashfs" in words[1]:
+        assert "toweros build pkg/media-tools" in told and "--tools LAYOUT" in told
+
+
+def test_images_go_from_the_cache_into_a_layout_that_assemble_reads(folder: Path) -> None:
+    """A package is there by its reference, an image of others by its digest; what is exported twice is alike."""
+    store = Store.open(folder / "state", migrate=True)
+    oci.image(store, "toweros/init:1", {"init": b"init"})
+    other = made([linuxkit.service()], config={"Cmd": ["x"]})
+    layout(folder / "other", {"web.example/web:1": other})
+    state = ("--state", str(folder / "state"))
+    toweros(folder, "cache", "import", "other", *state)
+    rows = json.loads(toweros(folder, "cache", "ls", "-o", "json", *state)[0])
+    assert {row["name"] for row in rows} == {"toweros/init:1", other.digest}
+    toweros(folder, "cache", "export", "toweros/init:1", "--outfile", "mine/", *state)
+    toweros(folder, "cache", "export", other.digest, "--outfile", "mine/", "--name", "web:1", *state)
+    (folder / "mine.yml").write_text("init: ['toweros/init:1']\n" + SERVICES)
+    output, _ = toweros(folder, "assemble", "mine.yml", "--images", "mine", *state)
+    assert "containers/services/more/lower/bin/one" in names(output)
+    first, _ = toweros(folder, "cache", "export", "toweros/init:1", "--outfile", "-", *state)
+    toweros(folder, "cache", "export", "toweros/init:1", "--outfile", "one.tar", *state)
+    assert first == (folder / "one.tar").read_bytes()
+    _, said = toweros(folder, "cache", "export", "gone", "--outfile", "x/", *state, code=1)
+    assert "there is no image gone" in said and "toweros/init:1" in said
+
+
+def test_the_cache_forgets_what_no_box_needs(folder: Path) -> None:
+    """What boxes are asked to run stays, however it is asked."""
+    from gitops.store.notes.documents import AppImages
+
+    store = Store.open(folder / "state", migrate=True)
+    needed, idle = (made([linuxkit.service(data)]) for data in (b"needed", b"idle"))
+    layout(folder / "other", {"a:1": needed, "b:1": idle})
+    state = ("--state", str(folder / "state"))
+    toweros(folder, "cache", "import", "other", *state)
+    store.notes.put(AppImages({f"a@{needed.digest}": (needed.digest.removeprefix("sha256:"),)}))
+    _, said = toweros(folder, "cache", "rm", needed.digest, *state, code=1)
+    assert "is what boxes are asked to run" in said
+    assemble(folder, "demo.yml", *state)
+    assert list((folder / "state" / "assembled").iterdir())
+    toweros(folder, "cache", "clean", *state)
+    rows = json.loads(toweros(folder, "cache", "ls", "-o", "json", *state)[0])
+    assert [row["digest"] for row in rows] == [needed.digest] and not list((folder / "state" / "assembled").iterdir())
+
+
+def test_a_format_that_nothing_starts_is_named(folder: Path) -> None:
+    assert "there is no " in toweros(folder, "run", "raw-efi", "x", code=1)[1]
+    assert "FORMAT is one of kernel+initrd" in toweros(folder, "run", "tar", "x", code=1)[1]
+    assert "toweros run vmdk FILE" in toweros(folder, "run", "vmdk", code=1)[1]
+
+
+def test_without_a_fleet_repo_no_mistake_is_in_one(tmp_path: Path) -> None:
+    (tmp_path / "text.yml").write_text("hello\n")
+    for spec in ("text.yml", "none.yml", "http://127.0.0.1:1/x.yml"):
+        _, told = toweros(tmp_path, "assemble", spec, "--dry-run", code=1)
+        assert "1 mistake in the specs" in told, told

@@ -1,0 +1,98 @@
+"""Every format that boots is booted, by `toweros run`: kernel, command line and root are what the spec says.
+
+The kernel is ours, which has file systems and disks as modules: where LinuxKit's would mount the root by itself, an
+initrd of the test loads them first.
+"""
+
+import os
+import stat
+import subprocess
+import sys
+import zlib
+from pathlib import Path
+
+import pytest
+
+from gitops.assemble.boot import cpio, modules
+from gitops.assemble.boot.cpio import Node
+from gitops.lab.image import FORMATS, ROOTS, command
+from tests.kit import built, linuxkit
+
+TOWEROS = Path(sys.executable).parent / "toweros"
+LIMIT = 400
+"""Seconds, of a machine among many."""
+MEMORY = 256
+SAID = f"{linuxkit.SAYS} [{{}}console=ttyS0 quiet panic=-1 no_timer_check note=a{{}}] inodes: 1, note: of a file"
+LOAD = """#!/bin/busybox sh
+b=/bin/busybox
+for module in $($b cat /etc/modules.load); do $b insmod $module; done
+$b mkdir -p /dev /new; $b mount -t devtmpfs dev /dev
+until [ -b /dev/vda ]; do $b usleep 50000; done
+for kind in squashfs erofs iso9660; do $b mount -o ro -t $kind /dev/vda /new 2>/dev/null && break; done
+exec $b switch_root /new /init
+"""
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with all formats, by the command line; the image tools come from an OCI layout, as there is no store."""
+    folder = tmp_path_factory.mktemp("formats")
+    images = linuxkit.system(folder / "oci")
+    tools = linuxkit.image_layout(folder / "tools", "media-tools", built.image("pkg/media-tools"))
+    (folder / "demo.yml").write_text(linuxkit.SPEC)
+    asked = ["--images", images, "--tools", tools, "--state", folder / "state", "--dir", folder]
+    together = ",".join(each for each in FORMATS if each != "kernel+iso")
+    for words in (["demo.yml", "--format", together], ["demo.yml", "--format", "kernel+iso", "--name", "iso"]):
+        done = subprocess.run([TOWEROS, "assemble", *words, *asked], cwd=folder, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+    return folder
+
+
+def loader(folder: Path) -> Path:
+    """An initrd that mounts the first disk and goes on with its /init."""
+    nodes = modules.needed(["virtio_pci", "virtio_blk", "squashfs", "erofs", "isofs"], built.kernel() / "kernel.tar")
+    nodes["init"] = Node(stat.S_IFREG | 0o755, data=LOAD.encode())
+    nodes["bin/busybox"] = Node(stat.S_IFREG | 0o755, data=linuxkit.busybox())
+    packer = zlib.compressobj(1, zlib.DEFLATED, 16 + zlib.MAX_WBITS)
+    target = folder / "loader.img"
+    target.write_bytes(packer.compress(cpio.archive(nodes)) + packer.flush())
+    return target
+
+
+def console(words: list[str | Path], folder: Path) -> str:
+    done = subprocess.run(words, stdin=subprocess.DEVNULL, capture_output=True, timeout=LIMIT, cwd=folder)
+    assert done.returncode == 0, done.stderr.decode()
+    return done.stdout.decode(errors="replace")
+
+
+@pytest.mark.e2e
+@pytest.mark.boot
+@pytest.mark.parametrize("format_", [each for each in FORMATS if each not in ROOTS])
+def test_it_boots(made: Path, format_: str) -> None:
+    before = {path: path.stat().st_mtime_ns for path in made.iterdir() if path.is_file()}
+    said = console([TOWEROS, "run", format_, "demo", "--memory", str(MEMORY)], made)
+    by_grub = format_ in ("vmdk", "vhd") or format_.endswith("-bios")
+    assert SAID.format("BOOT_IMAGE=/kernel " if by_grub else "", "") in said
+    assert before == {path: path.stat().st_mtime_ns for path in before}, "a machine wrote to what it was started from"
+
+
+@pytest.mark.e2e
+@pytest.mark.boot
+@pytest.mark.parametrize("format_", ROOTS)
+def test_its_root_boots(made: Path, format_: str) -> None:
+    files = made / ("iso" if format_ == "kernel+iso" else "demo")
+    said = console(command(format_, files, memory=MEMORY, more=["-initrd", str(loader(made))]), made)
+    expected = SAID.format("", " root=/dev/vda")
+    # Linux counts an inode for every name on an ISO.
+    assert (expected.replace("inodes: 1", "inodes: 2") if format_ == "kernel+iso" else expected) in said
+
+
+@pytest.mark.e2e
+@pytest.mark.boot
+@pytest.mark.parametrize("format_", ["iso-bios", "iso-efi"])
+def test_an_iso_boots_as_a_disk_too(made: Path, format_: str) -> None:
+    """Written to a stick by `dd`."""
+    stick = made / f"{format_}.stick"
+    os.link(made / ("demo-efi.iso" if format_ == "iso-efi" else "demo.iso"), stick)
+    said = console(command(format_.replace("iso", "raw"), stick, memory=MEMORY), made)
+    assert f"{linuxkit.SAYS} [" in said
