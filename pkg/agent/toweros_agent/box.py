@@ -3,10 +3,12 @@
 import sys
 import time
 
+from toweros_agent.firmware.chosen import esp_of
+from toweros_agent.host.boot import Boot
 from toweros_agent.host.disk import Disk, last_lines
-from toweros_agent.host.esp import Esp
 from toweros_agent.host.memory import Memory
-from toweros_agent.nouns import Boot, Release
+from toweros_agent.joining.name import is_new, name_of
+from toweros_agent.nouns import Release
 from toweros_agent.outgoing.identity import ON_ESP, fingerprint, public_of, read
 from toweros_agent.settings import Places
 
@@ -16,14 +18,16 @@ USAGE = "usage: toweros-box status|log|history\n"
 def status(places: Places) -> str:
     boot = Boot.parse((places.run / "boot.json").read_bytes())
     release = Release.parse((places.run / "release.json").read_bytes())
+    name = name_of(boot.box, places.run / "disk" / "identity")
     lines = [
-        f"box       {boot.box}",
+        f"box       {name}",
         f"release   {boot.sequence} (sha256:{boot.release})",
         f"content   sha256:{release.content}",
         f"trial     {'yes' if boot.trial else 'no'}",
         f"server    {boot.server}",
         f"key       {_key(places)}",
-        *(f"entry     {entry.name}" for entry in Esp(places.run / "esp").entries()),
+        *([f"code      {_key(places)[:24]}"] if is_new(name) else []),
+        *(f"entry     {entry.name}" for entry in esp_of(places).entries()),
     ]
     return "\n".join(lines) + "\n"
 

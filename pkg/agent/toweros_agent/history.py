@@ -11,11 +11,12 @@ from dataclasses import replace
 from pathlib import Path
 
 from toweros_agent import deadlines, rules
+from toweros_agent.host.boot import Boot
 from toweros_agent.host.disk import Disk, take_crash, write
 from toweros_agent.host.esp import Esp
 from toweros_agent.host.memory import Memory, path_of
 from toweros_agent.host.watchdog import reset_the_machine
-from toweros_agent.nouns import Boot, Failure, Offer, Refused, Reset, Staged, Verdict
+from toweros_agent.nouns import Failure, Offer, Refused, Reset, Staged, Verdict
 
 MAX_CUTS = 4
 """How often one content is forgiven that its tries ended by loss of power: a kernel that dies mute looks the same."""

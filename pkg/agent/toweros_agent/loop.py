@@ -12,23 +12,29 @@ from collections.abc import Callable
 from functools import partial
 
 from toweros_agent import deadlines
+from toweros_agent.diskless.medium import OnMedium
+from toweros_agent.diskless.upkeep import Diskless
+from toweros_agent.firmware.chosen import esp_of
 from toweros_agent.health.checks import Surroundings, onboot_failures, onboot_verdict
 from toweros_agent.health.condition import Condition
 from toweros_agent.health.system import System
 from toweros_agent.history import History
+from toweros_agent.host.boot import MEDIUM, RAM, Boot
 from toweros_agent.host.disk import Disk
-from toweros_agent.host.esp import Esp
 from toweros_agent.host.logs import onboot_said, said_last
 from toweros_agent.host.started import Started, first_start, services_made
 from toweros_agent.host.watchdog import Watchdog
+from toweros_agent.joining.joining import Joining
+from toweros_agent.joining.name import is_new, named
 from toweros_agent.machine import Event, State, after
-from toweros_agent.nouns import FORMAT, Boot, Refused, Release, Staged, Verdict
+from toweros_agent.nouns import FORMAT, Refused, Release, Staged, Verdict
 from toweros_agent.offer.fetch import Fetcher
 from toweros_agent.offer.net import Http, NetError
 from toweros_agent.offer.provenance import Provenance
 from toweros_agent.offer.trust import Trust
 from toweros_agent.offer.update import Update
 from toweros_agent.outgoing.identity import Identity
+from toweros_agent.outgoing.reaching import Reach
 from toweros_agent.outgoing.telling import Teller
 from toweros_agent.report import Report, Reporter
 from toweros_agent.settings import Places, load
@@ -39,18 +45,22 @@ MAX_STRETCH = 8
 """An offer that was refused is looked at again after the poll interval, stretched up to so many times."""
 
 
+UPKEEPS: dict[str, type[Upkeep]] = {RAM: Diskless, MEDIUM: OnMedium}
+"""Of a boot that is not from the box's own disk."""
+
+
 class Agent:
     """The agent of one boot."""
 
     def __init__(self, places: Places, surroundings: Surroundings, reboot: Callable[[], None]) -> None:
         self.places, self.reboot = places, reboot
-        self.boot = Boot.parse((places.run / "boot.json").read_bytes())
+        self.disk, self.esp = Disk(places.run / "disk"), esp_of(places)
+        self.boot = named(Boot.parse((places.run / "boot.json").read_bytes()), self.disk.identity)
         self.running = Release.parse((places.run / "release.json").read_bytes())
         self.settings = load(places, self.boot.server)
-        self.disk, self.esp = Disk(places.run / "disk"), Esp(places.run / "esp")
         self.history = History(self.disk, self.esp, self.boot, places.boot_id)
-        self.state, self.error, self.unreached, self.stretch = State.STARTING, "", "", 0
-        self.upkeep = Upkeep(places, self.disk, self.esp, self.history, self.running)
+        self.state, self.error, self.stretch = State.STARTING, "", 0
+        self.upkeep = UPKEEPS.get(self.boot.place, Upkeep)(places, self.disk, self.esp, self.history, self.running)
         other = self.upkeep.entries.other_uki()
         self.started = Started(self.esp, self.boot, self.history.memory.staged, other_uki=other)
         self.trial = self.started.trial
@@ -60,15 +70,17 @@ class Agent:
         self.wait = self.watchdog.wait
         silence = deadlines.TRIAL_SILENCE if self.trial else deadlines.SILENCE
         self.http = Http(self.watchdog.feed, self.wait, silence)
-        root = (places.etc / "root.json").read_bytes()
+        fetcher, root = Fetcher(self.http, self.disk, self.settings.bases), (places.etc / "root.json").read_bytes()
         self.trust = Trust(self.http, self.disk.tuf, root, self.settings.server, self.boot.box)
-        fetcher = Fetcher(self.http, self.disk, self.settings.bases)
         provenance = Provenance(self.http, self.settings.server, places.etc / "builder.json")
         self.update = Update(self.trust, provenance, fetcher, self.esp, self.history, self.upkeep)
-        self.identity = Identity(self.disk.identity, places.run / "esp", self.history.log, Tpm(places.tpm))
+        ways = (self.history.log, Tpm(places.tpm), places.run / "key")
+        self.identity = Identity(self.disk.identity, places.run / "esp", *ways)
+        self.joining = Joining(places, self.trust, self.identity, self.history.log)
         self.reporter = Reporter(self.http, self.settings.server, self.boot.box, self.identity, places.boot_id)
         began = partial(services_made, places.run, started)
         self.condition = Condition(self.running, surroundings, self.watchdog.feed, began)
+        self.reached = Reach(self.update, self.reporter, self.tell)
         self.teller = Teller(self.boot, self.running, self.esp, self.history, self.upkeep, self.condition)
 
     def run(self) -> None:
@@ -142,8 +154,8 @@ class Agent:
         if outcome is None:
             return min(max(self.running.probation / 8, 0.1), deadlines.PAUSE)
         if outcome.verdict:
-            outside = outcome.verdict == Verdict.INDETERMINATE and self.unreached
-            reason = outcome.reason + (f": {self.unreached}" if outside else "")
+            outside = outcome.verdict == Verdict.INDETERMINATE and self.reached.why
+            reason = outcome.reason + (f": {self.reached.why}" if outside else "")
             names = self.condition.names(outcome.check)
             said = said_last(self.places.run / "logs", names) if outcome.check else ""
             return self.give_up(outcome.verdict, reason, said)
@@ -155,16 +167,26 @@ class Agent:
         self.upkeep.settle()
         if self.history.ends_itself(self.condition.keeper.hopeless or self.upkeep.entries.hopeless):
             return self.go(Event.DESPAIR)
+        if is_new(self.boot.box):
+            return self.join()
         self.update.look(settled=True)
         self.reporter.receipts = self.update.receipts
         held = self.update.held()
-        if held is None:
-            return self.go(Event.TAKE)
+        if held is None and (held := self.upkeep.waits()) is None:
+            return self.go(self.upkeep.taking)
         self.update.mend()
         self.error, self.stretch = held, 0
         if not held and self.upkeep.try_loader():
             return self.go(Event.TRY_LOADER)
         return self.settings.poll
+
+    def join(self) -> float:
+        """Without a name there is nothing to take: wait for one, and go on as that box."""
+        name, self.error, self.stretch = self.joining.name(), "", 0
+        if not name:
+            return self.settings.poll
+        self.boot = self.history.boot = self.teller.boot = self.joining.become(name, self.boot, self.reporter)
+        return 0
 
     def fetch(self) -> float:
         self.update.fetch()
@@ -191,23 +213,6 @@ class Agent:
             self.watchdog.until = time.monotonic() + deadlines.REBOOT
         return 0
 
-    def reached(self) -> bool:
-        """Is the server there, and can this release verify what it offers? Else it could never be replaced.
-
-        Anybody on the way can answer, and repeat what was signed yesterday. So what counts is a timestamp that holds
-        now, and the server's signature over the digest of the report that was just sent.
-        """
-        try:
-            with self.http.at_most(deadlines.TRIAL_LOOK):
-                self.update.look_closely()
-                self.reporter.receipts = self.update.receipts
-                began = time.monotonic()
-                self.unreached = self.reporter.send(self.tell())
-        except (NetError, Refused, OSError) as error:
-            self.unreached = str(error)
-            return False
-        return not self.reporter.receipts or self.reporter.reached >= began
-
     def bless(self) -> float:
         self.esp.bless(self.boot.sequence)
         self.trial, self.watchdog.until, self.http.silence = False, None, deadlines.SILENCE
@@ -230,7 +235,7 @@ class Agent:
         local = [*self.settings.problems, *onboot_failures(self.places.run / "onboot")]
         local += [*self.identity.problems, self.reporter.clock]
         local += [] if self.watchdog.armed else ["no watchdog"]
-        return self.teller.tell(self.state, self.error, local)
+        return self.joining.told(self.teller.tell(self.state, self.error, local), self.boot)
 
     def send_report(self) -> None:
         """Trouble with the report is never trouble for the box."""

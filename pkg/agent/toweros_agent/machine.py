@@ -7,12 +7,13 @@
     idle      --take---------> fetching      Git asks for something else, and it may be tried now
     idle      --despair------> rebooting     what does not answer was started again, and that did not help
     idle      --try_loader---> rebooting     the firmware starts another systemd-boot, once
+    idle      --netboot------> rebooting     a box without a disk: the network starts what Git asks for
     fetching  --fetched------> staging       every layer is on the disk and proven
     fetching  --refuse-------> idle          something was wrong or missing: the box stays as it was
     staging   --staged-------> rebooting     the counted entry has its name: the only way into a trial
     staging   --refuse-------> idle          held or replaced meanwhile; it could not be written or did not read back
 
-A box reboots only from `rebooting`, so only after `go_back`, `staged`, `despair` or `try_loader`.
+A box reboots only from `rebooting`, so only after `go_back`, `staged`, `despair`, `try_loader` or `netboot`.
 """
 
 from enum import StrEnum
@@ -35,6 +36,7 @@ class Event(StrEnum):
     TAKE = "take"
     DESPAIR = "despair"
     TRY_LOADER = "try_loader"
+    NETBOOT = "netboot"
     FETCHED = "fetched"
     REFUSE = "refuse"
     STAGED = "staged"
@@ -48,6 +50,7 @@ TRANSITIONS: dict[tuple[State, Event], State] = {
     (State.IDLE, Event.TAKE): State.FETCHING,
     (State.IDLE, Event.DESPAIR): State.REBOOTING,
     (State.IDLE, Event.TRY_LOADER): State.REBOOTING,
+    (State.IDLE, Event.NETBOOT): State.REBOOTING,
     (State.FETCHING, Event.FETCHED): State.STAGING,
     (State.FETCHING, Event.REFUSE): State.IDLE,
     (State.STAGING, Event.STAGED): State.REBOOTING,

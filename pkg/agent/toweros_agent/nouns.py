@@ -164,45 +164,6 @@ class Release:
 
 
 @dataclass(frozen=True)
-class Boot:
-    """What the initrd says of this boot."""
-
-    box: str
-    release: str
-    sequence: int
-    server: str
-    trial: bool
-    repaired: tuple[str, ...] = ()
-    entry: str = ""
-
-    @property
-    def started(self) -> int:
-        """The entry that the boot loader started, by its name. An addon beside it may speak of another release."""
-        entry = Entry.parse(self.entry)
-        return entry.sequence if entry else self.sequence
-
-    @classmethod
-    def parse(cls, data: bytes) -> "Boot":
-        """Raises `Refused` when it is not what the initrd writes in a format that this agent reads."""
-        try:
-            document = json.loads(data)
-            readable("boot.json", document)
-            if not isinstance(document["trial"], bool):
-                raise ValueError(f"trial {document['trial']!r}")
-            return cls(
-                box=text(document["box"]),
-                release=digest(document["release"]),
-                sequence=number(document["sequence"]),
-                server=text(document["server"]),
-                trial=document["trial"],
-                repaired=tuple(map(digest, document.get("repaired", ()))),
-                entry=text(document.get("entry", "")),
-            )
-        except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
-            raise Refused(f"boot.json is not what an initrd writes: {type(error).__name__}: {error}") from error
-
-
-@dataclass(frozen=True)
 class Target:
     """A TUF target: its path in the repository, digest and length, all vouched for by signatures."""
 

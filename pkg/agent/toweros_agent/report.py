@@ -9,71 +9,23 @@ receipts, only the server's signature over the report's digest says that it arri
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from enum import StrEnum
 from pathlib import Path
 
 from toweros_agent import VERSION
-from toweros_agent.health.checks import Result
 from toweros_agent.machine import State
-from toweros_agent.nouns import FORMAT, Failure, Json, Refused, Reset, Verdict, canonical, sha256
+from toweros_agent.nouns import FORMAT, Json, Refused, canonical, sha256
 from toweros_agent.offer.net import RECEIPT, Http, NetError
 from toweros_agent.outgoing.fitting import fitting
 from toweros_agent.outgoing.identity import Identity, fingerprint
 from toweros_agent.outgoing.receipt import Receipt
+from toweros_agent.outgoing.rows import CheckRow, FailureRow, Health, ResetRow
 
 REPEAT = 600.0
 CLOCK = 300
 """Seconds that two clocks may differ."""
+SELDOM = ("hardware", "kept")
+"""Members that are only there where they say something."""
 UNITS = ((86400, "days"), (3600, "hours"), (60, "minutes"))
-
-
-class Health(StrEnum):
-    HEALTHY = "Healthy"
-    PROGRESSING = "Progressing"
-    DEGRADED = "Degraded"
-
-
-@dataclass(frozen=True)
-class CheckRow:
-    """A health check as the report has it."""
-
-    name: str
-    ok: bool
-    message: str
-    restarts: int
-
-    @classmethod
-    def of(cls, result: Result) -> "CheckRow":
-        return cls(result.name, result.ok, result.message, result.restarts)
-
-
-@dataclass(frozen=True)
-class FailureRow:
-    """A failure as the report has it."""
-
-    sequence: int
-    release: str
-    verdict: Verdict
-    reason: str
-    time: int
-    log: str
-
-    @classmethod
-    def of(cls, failure: Failure) -> "FailureRow":
-        return cls(failure.sequence, failure.release, failure.verdict, failure.reason, failure.time, failure.log)
-
-
-@dataclass(frozen=True)
-class ResetRow:
-    """A reset by the watchdog, as the report has it."""
-
-    sequence: int
-    time: int
-    doing: str
-
-    @classmethod
-    def of(cls, reset: Reset) -> "ResetRow":
-        return cls(reset.sequence, reset.time, reset.doing)
 
 
 @dataclass(frozen=True)
@@ -99,6 +51,9 @@ class Report:
     trusted: Json | None = None
     room: Json | None = None
     ssh: str = ""
+    hardware: Json | None = None
+    """Of a machine without a name: what it says of itself to whoever gives it one."""
+    kept: str = ""
 
 
 def clock_problem(ahead: float) -> str:
@@ -117,12 +72,16 @@ class Reporter:
     """
 
     def __init__(self, http: Http, server: str, box: str, identity: Identity, boot_id: Path) -> None:
-        self.http, self.box, self.identity, self.boot_id = http, box, identity, boot_id
-        self.url = f"{server}/api/v1/boxes/{box}/report"
+        self.http, self.server, self.identity, self.boot_id = http, server, identity, boot_id
+        self.speak_as(box)
         self._sent: Report | None = None
         self._at = 0.0
         self.receipts = ""
         self.reached, self.clock = float("-inf"), ""
+
+    def speak_as(self, box: str) -> None:
+        """The name under which all reports from now on are sent."""
+        self.box, self.url = box, f"{self.server}/api/v1/boxes/{box}/report"
 
     def offer(self, report: Report) -> str:
         """Send `report` if it is due; return what went wrong ("" when nothing did)."""
@@ -182,7 +141,8 @@ class Reporter:
         boot_id = self.boot_id.read_text().strip()
         counter = time.clock_gettime_ns(time.CLOCK_BOOTTIME) // 1_000_000
         head = {"format": FORMAT, "box": self.box, "boot_id": boot_id, "counter": counter, "agent": VERSION}
-        return canonical(fitting({**asdict(report), **head, "time": int(time.time())}))
+        members = {name: each for name, each in asdict(report).items() if each or name not in SELDOM}
+        return canonical(fitting({**members, **head, "time": int(time.time())}))
 
     def envelope(self, text: bytes) -> bytes:
         """The whole request: report text, signature, and whose it is: a server that does not know the key can ask."""

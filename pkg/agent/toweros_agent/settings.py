@@ -33,6 +33,7 @@ class Places:
     watchdog: Path = Path("/dev/watchdog")
     boot_id: Path = Path("/proc/sys/kernel/random/boot_id")
     tpm: Path = Path("/dev/tpm0")
+    console: Path = Path("/dev/toweros-console")
 
     def drop_ins(self) -> list[Path]:
         folders = (self.lib / "agent.d", self.etc / "agent.d", self.run / "agent.d")

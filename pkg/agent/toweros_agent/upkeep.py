@@ -9,30 +9,32 @@ from collections.abc import Callable
 
 from toweros_agent import rules
 from toweros_agent.chain.entries import Entries
-from toweros_agent.firmware.boot_loader import BootLoader
+from toweros_agent.firmware.chosen import boot_loader_of, firmware_of, loader_of
 from toweros_agent.firmware.keyring import Keyring
 from toweros_agent.history import History
 from toweros_agent.host.disk import Disk
 from toweros_agent.host.efivars import Partition, Variables, keep_fallback, partition_of
 from toweros_agent.host.esp import Esp
-from toweros_agent.host.firmware import Firmware
-from toweros_agent.host.loader import Loader
 from toweros_agent.host.room import trouble
+from toweros_agent.machine import Event
 from toweros_agent.nouns import Entry, Release
 from toweros_agent.outgoing.host_key import HostKey
 from toweros_agent.settings import Places
 
 
 class Upkeep:
-    """The chores of one boot, and what is wrong with them."""
+    """The chores of one boot, and what is wrong with them. `taking`: how this box moves to what it is asked to run."""
+
+    taking = Event.TAKE
 
     def __init__(self, places: Places, disk: Disk, esp: Esp, history: History, running: Release) -> None:
         self.places, self.disk, self.esp, self.history, self.running = places, disk, esp, history, running
-        self.loader = Loader(places.run / "esp", esp, Variables(places.efivars))
+        self.loader = loader_of(esp, places)
         self.keyring = Keyring(places.etc, places.run / "esp", Variables(places.efivars), history.log)
-        self.boot_loader = BootLoader(self.keyring, disk.state / "loader.json", running.loader, history.boot_id)
+        memory = disk.state / "loader.json"
+        self.boot_loader = boot_loader_of(esp, self.keyring, memory, running.loader, history.boot_id)
         self.entries = Entries(esp, disk.state, history.boot, history.memory.staged, self.keyring.refuses)
-        self.firmware = Firmware(places.run / "esp", Variables(places.efivars), disk.state)
+        self.firmware = firmware_of(esp, places, disk.state)
         self.host_key = HostKey(places.state, disk.identity)
         self._fallback = self._clock = ""
         self._chores: dict[str, str] = {}
@@ -44,6 +46,10 @@ class Upkeep:
         told = (self._fallback, clock, *disks, *self._chores.values(), *self.loader.problems)
         told += (*self.entries.problems, self.keyring.problem, self.boot_loader.problem)
         return [problem for problem in told if problem]
+
+    def waits(self) -> str | None:
+        """Why a box that could move to another release stays for a moment; None: nothing keeps it."""
+        return None
 
     def restore(self) -> None:
         """What decides about the next boot is as it must be."""
@@ -99,7 +105,7 @@ class Upkeep:
         entry = self.rollback(coming)
         self._fallback = ""
         try:
-            if entry:
+            if entry and self.esp.in_firmware:
                 keep_fallback(self.loader.variables, self._partition(), entry.name)
         except (OSError, ValueError) as error:
             self._fallback = f"no fallback in the firmware: {error}"

@@ -11,10 +11,11 @@ import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from toweros_agent.host.boot import Boot
 from toweros_agent.host.disk import file_digest, sync_folder
 from toweros_agent.host.esp import Esp
 from toweros_agent.host.renaming import rename, replace, settle
-from toweros_agent.nouns import Boot, Entry, Refused, Staged
+from toweros_agent.nouns import Entry, Refused, Staged
 
 TOLD = 3600.0
 """Seconds for which a thing that is over is told."""
@@ -57,7 +58,7 @@ class Entries:
     def other_uki(self) -> bool:
         """Was this boot started from another UKI than its entry's? Of what is not known, nothing is said."""
         entry, ours = self.esp.get(self.boot.started), self.staged.get(self.boot.started)
-        wrong = bool(entry and ours and self.digest(self.esp.folder / entry.name) not in ("", ours.uki))
+        wrong = bool(entry and ours and self.digest(self.esp.path(entry)) not in ("", ours.uki))
         self._foreign = self._foreign or wrong
         return wrong
 
@@ -93,7 +94,7 @@ class Entries:
     def _signed(self, entry: Entry) -> list[tuple[str, Path, str]]:
         """Its files, and what is known of them."""
         ours = self.staged.get(entry.sequence)
-        files = ((UKI, self.esp.folder / entry.name), (ADDON, self.esp.addon(entry.sequence)))
+        files = ((UKI, self.esp.path(entry)), (ADDON, self.esp.addon(entry.sequence)))
         return [(*each, digest) for each, digest in zip(files, (ours.uki, ours.addon), strict=True)] if ours else []
 
     def _compare(self, entry: Entry, kind: str, path: Path, expected: str) -> None:
@@ -113,7 +114,7 @@ class Entries:
 
     def _source(self, expected: str) -> Path | None:
         """Where there is a file with that digest."""
-        there = [self.esp.folder / entry.name for entry in self.esp.entries()]
+        there = [self.esp.path(entry) for entry in self.esp.entries()]
         there += [self.downloads / name for name in ("uki.efi", "addon.efi")]
         return next((path for path in there if self.digest(path) == expected), None)
 

@@ -28,15 +28,24 @@ LEFT_OVER = re.compile(r"toweros-\d+(\+\d+(-\d+)?)?\.efi(\.new|\.extra\.d)?", re
 class Esp:
     """The ESP, mounted at `root`."""
 
+    in_firmware = True
+    """The firmware itself is told of the way back; GRUB knows it from its block (bios/entries.py)."""
+
     def __init__(self, root: Path) -> None:
         self.folder = root / "EFI" / "Linux"
 
     def entries(self) -> list[Entry]:
+        if not self.folder.is_dir():  # a machine that was started from elsewhere has none
+            return []
         found = [Entry.parse(path.name) for path in self.folder.iterdir() if path.stat().st_size]
         return sorted((entry for entry in found if entry), key=lambda entry: entry.sequence)
 
     def get(self, sequence: int) -> Entry | None:
         return next((entry for entry in self.entries() if entry.sequence == sequence), None)
+
+    def path(self, entry: Entry) -> Path:
+        """Its UKI."""
+        return self.folder / entry.name
 
     def addon(self, sequence: int) -> Path:
         return self.folder / f"toweros-{sequence}.efi.extra.d" / "release.addon.efi"
@@ -44,7 +53,7 @@ class Esp:
     def find(self, uki: Target) -> Path | None:
         """A UKI with that content, under whatever name."""
         for entry in self.entries():
-            path = self.folder / entry.name
+            path = self.path(entry)
             if path.stat().st_size == uki.length and file_digest(path) == uki.sha256:
                 return path
         return None
@@ -70,6 +79,14 @@ class Esp:
         Raises:
             Refused: the ESP does not give back what was written; no entry appears.
         """
+        gathered = self._settled(staged)
+        entry = self.folder / Entry(staged.sequence, TRIES).name
+        rename(gathered, entry, check=False)
+        if file_digest(entry) != staged.uki:
+            raise Refused(f"the ESP does not give back {entry.name} as it was written")
+
+    def _settled(self, staged: Staged) -> Path:
+        """Sync and read back what was gathered: the UKI, which has no entry's name yet. Raises `Refused`."""
         gathered, addon = self.folder / f"toweros-{staged.sequence}.efi.new", self.addon(staged.sequence)
         for path, expected in ((addon, staged.addon), (gathered, staged.uki)):
             settle(path)
@@ -77,15 +94,12 @@ class Esp:
                 raise Refused(f"the ESP does not give back {path.name} as it was written")
         sync_folder(addon.parent)
         sync_folder(self.folder)
-        entry = self.folder / Entry(staged.sequence, TRIES).name
-        rename(gathered, entry, check=False)
-        if file_digest(entry) != staged.uki:
-            raise Refused(f"the ESP does not give back {entry.name} as it was written")
+        return gathered
 
     def intact(self, staged: Staged) -> bool:
         """Do an entry's boot files read back as they were written?"""
         entry = self.get(staged.sequence)
-        files = [(self.folder / entry.name, staged.uki), (self.addon(staged.sequence), staged.addon)] if entry else []
+        files = [(self.path(entry), staged.uki), (self.addon(staged.sequence), staged.addon)] if entry else []
         try:
             return bool(files) and all(file_digest(path) == expected for path, expected in files)
         except OSError:
@@ -105,7 +119,7 @@ class Esp:
         """Entry first, addon after it."""
         for entry in self.entries():
             if entry.sequence == sequence:
-                (self.folder / entry.name).unlink()
+                self.path(entry).unlink()
         sync_folder(self.folder)
         shutil.rmtree(self.addon(sequence).parent, ignore_errors=True)
         sync_folder(self.folder)
@@ -113,7 +127,9 @@ class Esp:
     def clean(self) -> list[str]:
         """Drop what an interrupted update left, and what is not ours: the names of that."""
         entries = self.entries()
-        ours = {entry.name for entry in entries} | {f"toweros-{entry.sequence}.efi.extra.d" for entry in entries}
+        ours = {self.path(entry).name for entry in entries} | {
+            f"toweros-{entry.sequence}.efi.extra.d" for entry in entries
+        }
         foreign = []
         for path in self.folder.iterdir():
             if path.name in ours:

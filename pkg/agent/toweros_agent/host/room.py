@@ -57,6 +57,15 @@ def blocks(folder: Path, kind: str) -> int:
         return 0
 
 
+def in_memory(folder: Path) -> bool:
+    """Whether `folder` is a mount point of memory: then nothing in it outlives the power."""
+    try:
+        rows = [line.split() for line in MOUNTS.read_text(errors="replace").splitlines()]
+    except OSError:
+        return False
+    return [row[row.index("-") + 1] for row in rows if row[4] == str(folder)][-1:] == ["tmpfs"]
+
+
 def _mounted(folder: Path) -> Mounted:
     """The file system that a folder is on. A bind mount may be read-only where the file system itself is not."""
     rows = (line.split() for line in MOUNTS.read_text(errors="replace").splitlines())

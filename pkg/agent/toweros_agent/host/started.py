@@ -15,10 +15,11 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from toweros_agent.deadlines import MADE
+from toweros_agent.host.boot import Boot
 from toweros_agent.host.disk import file_digest
 from toweros_agent.host.esp import TRIES, Esp
 from toweros_agent.host.renaming import rename
-from toweros_agent.nouns import Boot, Entry, Staged
+from toweros_agent.nouns import Entry, Staged
 
 GONE = "its boot entry is gone from the ESP: a power cut, or a bad disk"
 ANOTHER = "its boot entry has another UKI than was staged: a bad disk, or somebody wrote there"
@@ -50,7 +51,7 @@ def take_back(esp: Esp, staged: Staged) -> Entry | None:
     names = [Entry.parse(path.name) for path in esp.folder.iterdir()]
     counted = [each for each in names if each and each.sequence == staged.sequence and not each.plain]
     entry = next(iter(counted), Entry(staged.sequence, TRIES - 1, 1))  # the emptied record knows its tries
-    rename(gathered, esp.folder / entry.name, check=True)
+    rename(gathered, esp.path(entry), check=True)
     return entry
 
 

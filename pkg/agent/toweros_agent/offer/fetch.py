@@ -134,7 +134,9 @@ class Fetcher:
         except Refused:
             part.unlink(missing_ok=True)
             packed.unlink(missing_ok=True)
+            self.http.doubted.add(way.url)
             raise
+        self.http.doubted.discard(way.url)
         packed.unlink(missing_ok=True)
         part.replace(name)
         sync_folder(self.disk.layers)
@@ -157,10 +159,13 @@ class Fetcher:
     def target(self, target: Target, path: Path) -> Path:
         """Bring a TUF target to `path`; what is there from an earlier try is used."""
         part = path.with_name(f"{target.sha256}.part")
+        folder, _, name = target.path.rpartition("/")
+        url = f"{self.bases[-1]}/targets/{folder}/{target.sha256}.{name}"
         if not part.exists() or part.stat().st_size != target.length:
-            folder, _, name = target.path.rpartition("/")
-            self.http.download(f"{self.bases[-1]}/targets/{folder}/{target.sha256}.{name}", part, target.length)
+            self.http.download(url, part, target.length)
         if file_digest(part) != target.sha256:
             part.unlink()
+            self.http.doubted.add(url)
             raise Refused(f"{target.path}: the content has another digest than the signed metadata says")
+        self.http.doubted.discard(url)
         return part.replace(path)

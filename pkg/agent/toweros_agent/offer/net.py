@@ -17,7 +17,8 @@ from toweros_agent import deadlines
 from toweros_agent.host.connections import Limits, Plain, Tls
 
 CHUNK = 64 << 10
-RECEIPT, SSH = "toweros-receipt", "toweros-ssh"
+RECEIPT, SSH, CHALLENGE = "toweros-receipt", "toweros-ssh", "toweros-challenge"
+NO_CACHE = {"Cache-Control": "no-cache"}
 ATTEMPTS = 5
 QUOTED = "/%"
 """Addresses come quoted: what is a part of a name there stays one (a role `?` is asked for as %3F)."""
@@ -40,14 +41,17 @@ class Http:
     """One way out. `tick` is called between any two waits; `pause` waits; `received` counts bytes of content.
 
     All that is asked ends at `until`, a moment of the monotonic clock that `within` sets; `silence` bounds each wait.
-    `server_time` is what the last answer said that the time is.
+    `server_time` is what the last answer said that the time is, `challenge` what it asks of a TPM. `doubted`: where
+    addresses begin whose content was not what is signed: caches on the way are to ask their origin again (RFC 9111,
+    5.2.1.4).
     """
 
     def __init__(
         self, tick: Callable[[], None], pause: Callable[[float], None], silence: float = deadlines.SILENCE
     ) -> None:
         self.tick, self.pause, self.silence, self.received = tick, pause, silence, 0
-        self.until, self.server_time, self.certificate = float("inf"), 0.0, ""
+        self.until, self.server_time, self.certificate, self.challenge = float("inf"), 0.0, "", ""
+        self.doubted: set[str] = set()
 
     def within(self, seconds: float) -> None:
         """What is asked from now on may take so long altogether."""
@@ -73,9 +77,11 @@ class Http:
         try:
             connection = kind(parts.hostname or "", parts.port, Limits(self.until, self.silence, self.tick))
             try:
-                connection.request(method, quote(parts.path or "/", safe=QUOTED), body, dict(headers or {}))
+                said = dict(headers or {}) | (NO_CACHE if url.startswith(tuple(self.doubted)) else {})
+                connection.request(method, quote(parts.path or "/", safe=QUOTED), body, said)
                 response = connection.getresponse()
                 self.server_time = _date(response)
+                self.challenge = response.headers.get(CHALLENGE, self.challenge)
                 if response.status >= 400:
                     receipt = response.headers.get(RECEIPT, "")
                     raise NetError(f"{url}: HTTP {response.status}", response.status, receipt)

@@ -9,9 +9,11 @@ import json
 import time
 from calendar import timegm
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from toweros_agent.joining.naming import NAMINGS, Naming
 from toweros_agent.nouns import Json, Offer, Refused, Target, digest, sha256
 from toweros_agent.offer.net import Http, NetError
 
@@ -40,23 +42,39 @@ class Trust:
 
     def offer(self) -> Offer:
         """The whole workflow. Raises `NetError`, `OSError`, or `Refused` with python-tuf's reason."""
+        with self._newest() as updater:
+            targets = {name: self._target(updater, name) for name in ("release.json", "uki.efi", "addon.efi")}
+            if updater.get_targetinfo(f"{self.box}/loader.efi"):
+                targets["loader.efi"] = self._target(updater, "loader.efi")
+        offer = self._read(targets)
+        self.etag = self._seen
+        return offer
+
+    def name_of(self, key: str) -> str:
+        """The name of the box that has this key (hex), "" when nobody said it. Raises as `offer`."""
+        with self._newest() as updater:
+            info = updater.get_targetinfo(f"{NAMINGS}/{key}")
+            name = Naming.parse(info.custom, key).box if info else ""
+        self.etag = self._seen
+        return name
+
+    @contextmanager
+    def _newest(self) -> Iterator["Updater"]:
+        """The newest metadata that hold. Raises as `offer`."""
         from tuf.api.exceptions import DownloadError, ExpiredMetadataError, RepositoryError
 
         try:
             updater = updater_of(self.http, self.folder, self.url, self.root)
             updater.refresh()
-            targets = {name: self._target(updater, name) for name in ("release.json", "uki.efi", "addon.efi")}
-            if updater.get_targetinfo(f"{self.box}/loader.efi"):
-                targets["loader.efi"] = self._target(updater, "loader.efi")
+            yield updater
+            self.http.doubted.discard(self.url)
         except DownloadError as error:
             raise NetError(f"metadata: {error.__cause__ or error}") from error
         except ExpiredMetadataError as error:
             raise Refused(f"metadata: {self._clock()}{type(error).__name__}: {error}") from error
         except (RepositoryError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+            self.http.doubted.add(self.url)
             raise Refused(f"metadata: {type(error).__name__}: {error}") from error
-        offer = self._read(targets)
-        self.etag = self._seen
-        return offer
 
     def _clock(self) -> str:
         """A clock that is ahead lets everything look expired: then that is what is wrong."""

@@ -11,7 +11,8 @@ one: its reports name it, and somebody who compares the fingerprint lets it in (
 when both places were seen to be empty: what cannot be read today, or is not mounted, may be there tomorrow.
 
 Where there is a TPM the copy is sealed (tpm/sealed.py). The plain one goes in a boot that found the key on TOWEROS and
-had the sealed one opened, and comes back in any other.
+had the sealed one opened, and comes back in any other. A machine whose TOWEROS is memory has a stick
+(stick.py), or its key on the medium that it was started from.
 """
 
 import os
@@ -21,6 +22,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from toweros_agent.host.disk import sync_folder
+from toweros_agent.host.room import in_memory
+from toweros_agent.outgoing.stick import Stick
 from toweros_agent.tpm.asking import Tpm
 from toweros_agent.tpm.sealed import Sealed
 
@@ -31,17 +34,28 @@ ON_ESP = Path("EFI", "toweros", "box.key")
 LABEL = b"public: "
 MAX_FILE = 4096
 NOWHERE = Path("/dev/no-tpm")
+ON_MEDIUM = "identity/box.key"
+"""Below /toweros of the medium that a box was started from: with the next start it is there again."""
 
 
 class Identity:
-    """The key of this boot. `problems`: why a copy is missing."""
+    """The key of this boot. `problems`: why a copy is missing; `lost_with_power`: no place keeps it."""
 
     def __init__(
-        self, toweros: Path, esp: Path, log: Callable[[str], None] = lambda _: None, tpm: Tpm | None = None
+        self,
+        toweros: Path,
+        esp: Path,
+        log: Callable[[str], None] = lambda _: None,
+        tpm: Tpm | None = None,
+        stick: Path | None = None,
     ) -> None:
         self.own, self.copy, self._log = toweros / "box.key", esp / ON_ESP, log
-        self.sealed = Sealed(self.copy.parent, tpm or Tpm(NOWHERE), log)
+        self.tpm = tpm or Tpm(NOWHERE)
+        self.sealed = Sealed(self.copy.parent, self.tpm, log)
+        self._stick = Stick(stick or NOWHERE / "key")
+        self._medium = (stick or NOWHERE / "key").with_name("medium") / ON_MEDIUM
         self.problems: list[str] = []
+        self.lost_with_power = False
         self._key: Ed25519PrivateKey | None = None
 
     @property
@@ -59,8 +73,21 @@ class Identity:
     def _private(self) -> "Ed25519PrivateKey":
         """Looked for once a boot: it costs a slow box a second to load what reads it."""
         if self._key is None:
-            self._key = self._settle()
+            self._key = self._settle_in_memory() if in_memory(self.own.parents[1]) else self._settle()
         return self._key
+
+    def _settle_in_memory(self) -> "Ed25519PrivateKey":
+        """Of a machine whose TOWEROS is memory: the stick's key, the one of this boot, or a new one."""
+        from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+        found = [each for each in (self._stick.read(), read(self.own)) if isinstance(each, tuple)]
+        key = max(found, key=lambda each: each[1])[0] if found else Ed25519PrivateKey.generate()
+        if not holds(self._medium, key) and (problem := self._stick.keep(key)):
+            self.lost_with_power = True
+            self.problems.append(problem)
+        if not holds(self.own, key):
+            write(self.own, text_of(key))
+        return key
 
     def _settle(self) -> "Ed25519PrivateKey":
         from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey

@@ -5,11 +5,13 @@ from collections.abc import Sequence
 from toweros_agent.health.condition import Condition
 from toweros_agent.history import History
 from toweros_agent.host import room
+from toweros_agent.host.boot import Boot
 from toweros_agent.host.esp import Esp
 from toweros_agent.machine import State
-from toweros_agent.nouns import Boot, Json, Release
+from toweros_agent.nouns import Json, Release
 from toweros_agent.offer.trust import seen
-from toweros_agent.report import CheckRow, FailureRow, Health, Report, ResetRow
+from toweros_agent.outgoing.rows import CheckRow, FailureRow, Health, ResetRow
+from toweros_agent.report import Report
 from toweros_agent.upkeep import Upkeep
 
 SETTLED = (State.IDLE, State.FETCHING, State.STAGING)

@@ -49,6 +49,14 @@ class Tpm:
         """Raises `NoTpmError`, `TpmError`, `ClosedError`."""
         return self._ask("open", sealed)
 
+    def who(self, policy: bytes) -> bytes:
+        """Two public areas (chip.py). Raises `NoTpmError`, `TpmError`."""
+        return self._ask("who", policy)
+
+    def prove(self, policy: bytes, credential: bytes) -> bytes:
+        """The secret in a credential. Raises `NoTpmError`, `TpmError`."""
+        return self._ask("prove", policy + credential)
+
     def opened(self) -> int:
         """The device. Raises `OSError`."""
         return os.open(self.device, os.O_RDWR | os.O_CLOEXEC)

@@ -2,6 +2,8 @@
 that does not answer for minutes, and nothing ends that.
 
     python chip.py FD seal|open      FD: the device, opened; stdin and stdout: the secret, and what it is sealed in
+    python chip.py FD who            a policy; the public areas of the endorsement key, and of an object with the policy
+    python chip.py FD prove          the policy with a credential after it; the secret in that
 
 Exit codes: 0; `CLOSED`: it is not this TPM's, or it was cleared since; 1: anything else, in words on stderr. Rules:
 what is sealed hangs on this TPM alone, on no PCR and no password; nothing stays in the TPM; no answer is believed
@@ -20,8 +22,10 @@ MAX_DATA = 4096
 """Bytes of an answer, or of what is sealed: a TPM seals 128 at most (MAX_SYM_DATA)."""
 PLAIN, WITH_SESSIONS = 0x8001, 0x8002
 CREATE_PRIMARY, CREATE, LOAD, UNSEAL, FLUSH = 0x131, 0x153, 0x157, 0x15E, 0x165
-OWNER = 0x40000001
-NO_PASSWORD = struct.pack(">IIHBH", 9, 0x40000009, 0, 0, 0)
+OWNER, NOBODY, ENDORSEMENT = 0x40000001, 0x40000007, 0x4000000B
+START_SESSION, POLICY_SECRET, ACTIVATE = 0x176, 0x151, 0x147
+PASSWORD = struct.pack(">IHBH", 0x40000009, 0, 0, 0)
+NO_PASSWORD = struct.pack(">I", len(PASSWORD)) + PASSWORD
 """The authorization area of one empty password."""
 OBJECT_MEMORY = 0x902
 ABOUT_A_PARAMETER = 0xC0
@@ -34,6 +38,16 @@ STORAGE = struct.pack(">HHIHHHHHHHH32xH32x", 0x23, 0xB, 0x30472, 0, 6, 128, 0x43
 AES-128-CFB, no scheme, P-256, no KDF, x and y of 32 zeros."""
 DATA = struct.pack(">HHIHHH", 8, 0xB, 0x452, 0, 0x10, 0)
 """KEYEDHASH, SHA-256, fixedTPM fixedParent userWithAuth noDA, no policy, no scheme, nothing unique."""
+
+
+ECC = struct.pack(">HHHHHHH32xH32x", 6, 128, 0x43, 0x10, 3, 0x10, 32, 32)
+"""AES-128-CFB, no scheme, P-256, no KDF, x and y of 32 zeros."""
+DIGEST = 32
+EK_POLICY = bytes.fromhex("837197674484b3f81a90cc8d46a5d724fd52d76e06520b64f2a1da1b331469aa")
+EK = struct.pack(">HHIH", 0x23, 0xB, 0x300B2, DIGEST) + EK_POLICY + ECC
+"""TCG's endorsement key: EK Credential Profile 2.5, B.4.4 (L-2)."""
+BOUND = struct.pack(">HHIH", 0x23, 0xB, 0x30472, DIGEST)
+"""As STORAGE, with a policy: its name is the machine's."""
 
 
 class CodeError(Exception):
@@ -79,6 +93,31 @@ class Chip:
             raise ClosedError(f"it was sealed by another TPM, or this one was cleared since: {error}") from error
         return _take(self._run(UNSEAL, [handle], b""))[0]
 
+    def who(self, policy: bytes) -> bytes:
+        """The public areas of the endorsement key and of the object with this policy, each as a TPM2B."""
+        areas = (self._primary(ENDORSEMENT, EK)[1], self._primary(OWNER, BOUND + policy + ECC)[1])
+        return b"".join(map(_sized, areas))
+
+    def prove(self, policy: bytes, credential: bytes) -> bytes:
+        """The secret in a credential for this TPM's endorsement key and that object (TPM2_ActivateCredential)."""
+        bound, _ = self._primary(OWNER, BOUND + policy + ECC)
+        endorsement, _ = self._primary(ENDORSEMENT, EK)
+        fresh = _sized(bytes(16)) + _sized(b"") + struct.pack(">BHH", 1, 0x10, 0xB)
+        (session,) = struct.unpack_from(">I", self._exchange(START_SESSION, [NOBODY, NOBODY], fresh, True, auth=b""))
+        self._loaded.append(int(session))
+        self._run(POLICY_SECRET, [ENDORSEMENT, session], _sized(b"") * 3 + bytes(4))
+        by_policy = PASSWORD + struct.pack(">IHBH", session, 0, 1, 0)
+        auth = struct.pack(">I", len(by_policy)) + by_policy
+        return _take(self._exchange(ACTIVATE, [bound, endorsement], credential, False, auth=auth))[0]
+
+    def _primary(self, hierarchy: int, area: bytes) -> tuple[int, bytes]:
+        """A key that is made anew from the TPM's seed: handle and public area."""
+        parameters = _sized(bytes(4)) + _sized(area) + _sized(b"") + bytes(4)
+        made = self._run(CREATE_PRIMARY, [hierarchy], parameters, handle=True)
+        (handle,) = struct.unpack_from(">I", made)
+        self._loaded.append(int(handle))
+        return int(handle), _take(made[4:])[0]
+
     def flush(self) -> None:
         """Leave nothing behind."""
         while self._loaded:
@@ -109,8 +148,10 @@ class Chip:
             self._drop(left)
         return self._exchange(code, handles, parameters, handle)
 
-    def _exchange(self, code: int, handles: Sequence[int], parameters: bytes, handle: bool) -> bytes:
-        tag, head = (WITH_SESSIONS, NO_PASSWORD) if handles else (PLAIN, b"")
+    def _exchange(
+        self, code: int, handles: Sequence[int], parameters: bytes, handle: bool, *, auth: bytes = NO_PASSWORD
+    ) -> bytes:
+        tag, head = (WITH_SESSIONS, auth) if handles and auth else (PLAIN, b"")
         body = b"".join(struct.pack(">I", each) for each in handles) + head + parameters
         os.write(self.device, struct.pack(">HII", tag, 10 + len(body), code) + body)
         answer = os.read(self.device, MAX_DATA)
@@ -124,7 +165,7 @@ class Chip:
         if answered != tag:
             raise ValueError("the TPM's answer is of another kind than was asked for")
         if tag == PLAIN:
-            return b""
+            return answer[10:]
         first, at = answer[10 : 14 if handle else 10], 14 if handle else 10
         (length,) = struct.unpack_from(">I", answer, at)
         values = answer[at + 4 : at + 4 + length]
@@ -149,7 +190,8 @@ def _take(data: bytes) -> tuple[bytes, bytes]:
 def main(device: int, verb: str) -> int:
     chip, data = Chip(device), sys.stdin.buffer.read(MAX_DATA)
     try:
-        made = chip.seal(data) if verb == "seal" else chip.open(data)
+        work = {"seal": chip.seal, "open": chip.open, "who": chip.who}
+        made = work[verb](data) if verb in work else chip.prove(data[:DIGEST], data[DIGEST:])
     except (OSError, CodeError, ClosedError, ValueError, struct.error) as error:
         sys.stderr.write(str(error))
         return CLOSED if isinstance(error, ClosedError) else 1
