@@ -3,8 +3,9 @@
 SHELL := /bin/bash
 BIN := .venv/bin
 DEMO := demo
+CONFIG ?= $(DEMO)/toweros.toml
 
-.PHONY: help install demo test check e2e fmt lock bench soak clean
+.PHONY: help install demo pkg boot test check e2e fmt lock bench soak clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -17,6 +18,17 @@ install: .venv/installed ## Install Debian packages and .venv with the toweros c
 
 demo: install ## A box boots in QEMU, updates itself, and undoes a bad commit
 	$(BIN)/toweros demo --dir $(DEMO)
+
+$(DEMO)/toweros.toml: | install
+	$(BIN)/toweros demo --dir $(DEMO) --prepare
+
+pkg: install $(CONFIG) ## Build every package of pkg/ (CONFIG=FILE: with that controller's state)
+	$(BIN)/toweros build --config $(CONFIG)
+
+boot: install $(CONFIG) ## box.iso and vm.iso, for any machine (CONFIG=FILE: of that fleet, with its keys)
+	$(BIN)/toweros apply --config $(CONFIG)
+	$(BIN)/toweros image --role box --format iso --out box.iso --config $(CONFIG)
+	$(BIN)/toweros image --role vm --format iso --out vm.iso --config $(CONFIG)
 
 test: check e2e ## Every test: linters, types, import rules, unit, property, end-to-end
 

@@ -37,6 +37,7 @@ from gitops.workflows.enrolment.host_keys import certify
 from gitops.workflows.journal import Journal, Pass, Stopwatch
 from gitops.workflows.making.making import Making
 from gitops.workflows.making.patience import MAX_PAUSE, Patience
+from gitops.workflows.media.netboot import Netboot
 from gitops.workflows.offer import Offer
 from gitops.workflows.provenance.witness import Witness
 from gitops.workflows.record.recorder import Recorder
@@ -63,7 +64,8 @@ class Controller:
         self._journal = Journal(store)
         self._recorder = Recorder(settings, store, self._journal)
         self._signer = Signer.open(settings.keys, store)
-        self._offer = Offer(store, self._signer, self._journal)
+        self._netboot = Netboot(store, self._signer, self._journal)
+        self._offer = Offer(store, self._signer, self._journal, self._netboot.holds)
         self._sweeper = Sweeper(store, self._builder, self._journal, settings.grace)
         self._reviews = Reviews.of(settings, store)
         known = Known(Advisories(store, settings.feeds))
@@ -118,14 +120,13 @@ class Controller:
         outrun = ahead.outrun(self._store, revision, int(time.time()))
         existing = self._store.existing(attested=self._signer.builders is not None)
         todo = plan(fleet, revision, replace(existing, outrun=outrun))
-        if todo.empty:
-            self._offer.set_aside(fleet, {})
-        layers = 0 if todo.empty else self._make(fleet, todo, watch)
+        layers = self._make(fleet, todo, watch)
         self._source.mark_deployed(revision)
         self._recorder.write(revision, fleet)
         with watch.stage("publish"):
             published, held = self._offer.renew(fleet, revision, todo.removed)
         self._store.save_planned(revision, fleet)
+        self._netboot.follow(fleet)
         self._sweeper.sweep(fleet)
         self._recorder.send()
         warnings = ahead.warnings(self._store, revision, self._settings.epoch) + self._offer.warnings()
@@ -154,16 +155,18 @@ class Controller:
         return self._fleet[1]
 
     def _make(self, fleet: Fleet, todo: Plan, watch: Stopwatch) -> int:
-        """Build what is missing, and make a candidate for every box that the plan names. Returns the layers made.
-
-        A box for which no release can be made keeps what it has, and no other box from its own.
-        """
+        """Build what is missing, and make a candidate for each box of the plan; a box for which none can be made keeps
+        what it has, and no other box from its own. Returns the layers made."""
+        if todo.empty:
+            self._offer.set_aside(fleet, {})
+            return 0
         before = self._store.layers.names()
-        point = (todo.revision, self._source.tree(todo.revision))
-        workshop = Workshop(self._settings, self._store, self._builder, point, fleet)
+        tree = self._source.tree(todo.revision)
+        workshop = Workshop(self._settings, self._store, self._builder, (todo.revision, tree), fleet)
         witness = Witness(self._store, self._signer, self._settings, workshop)
-        pause = float(self._settings.poll)
-        making = Making(workshop, witness, self._offer, self._journal, self._patience, pause)
+        if (deployed := self._source.deployed()) and deployed.commit == todo.revision.commit:
+            self._offer.begin(todo)
+        making = Making(workshop, witness, self._offer, self._journal, self._patience, self._settings.poll)
         self._offer.set_aside(fleet, making.carry_out(todo, watch))
         return len(self._store.layers.names() - before)
 
@@ -180,9 +183,9 @@ class Controller:
                 log.error("last_good.failed", error=readable(caught).message)
 
     def _go_on_with_rollout(self) -> None:
-        last = self._source.deployed()
-        if last:
-            self._offer.renew(self._load(last), last)
+        if last := self._source.deployed():
+            self._offer.renew(fleet := self._load(last), last)
+            self._netboot.follow(fleet)
 
     def _look_for_vulnerabilities(self) -> None:
         if self._fleet is not None:

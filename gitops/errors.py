@@ -91,6 +91,7 @@ class Reason(StrEnum):
     unfit_remote = "UnfitRemote"
     replayed = "Replayed"
     record_withheld = "RecordWithheld"
+    record_hidden = "RecordHidden"
     record_forked = "RecordForked"
     record_damaged = "RecordDamaged"
 
@@ -136,13 +137,13 @@ class Problem:
 
 
 class FleetError(TowerosError):
-    """The fleet repo has mistakes; all of them are in `problems`, in file order."""
+    """The fleet repo (or `where` else) has mistakes; all of them are in `problems`, in file order."""
 
-    def __init__(self, problems: Sequence[Problem]) -> None:
+    def __init__(self, problems: Sequence[Problem], where: str = "the fleet repo") -> None:
         self.problems = tuple(sorted(problems))
         count = len(self.problems)
         listing = "\n".join(str(problem) for problem in self.problems)
-        super().__init__(f"{listing}\n{count} mistake{'s' if count != 1 else ''} in the fleet repo")
+        super().__init__(f"{listing}\n{count} mistake{'s' if count != 1 else ''} in {where}")
 
 
 class BuildError(TowerosError):

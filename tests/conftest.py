@@ -13,6 +13,7 @@ from xdist.scheduler import LoadScopeScheduling
 pytest_plugins = [
     "tests.kit.desk",
     "tests.kit.databases",
+    "tests.kit.newcomers",
     "tests.kit.people",
     "tests.kit.site",
     "tests.kit.tokens",
@@ -22,7 +23,7 @@ pytest_plugins = [
 """Whose fixtures every test may ask for."""
 
 STORIES = {
-    "test_box.py": "field", "test_faults.py": "field",
+    "test_box.py": "field", "test_faults.py": "field", "test_media.py": "field",
     "test_docker_builder.py": "engine", "test_user_containers.py": "engine",
 }  # fmt: skip
 """Files that need the same thing, alone: one process tells all of their stories, in order."""

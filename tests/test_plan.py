@@ -76,7 +76,7 @@ def test_only_the_box_whose_own_words_changed_is_made_again() -> None:
     one, two = box("one", "pkg/sshd"), box("two", "pkg/sshd")
     changes = after(fleet(TREE, one, two), fleet(TREE, one, replace(two, files=({"path": "/etc/motd"},))))
     assert [(step.subject, step.reason) for step in changes.boxes] == [
-        ("two", "its spec, network, health checks, files, poll, apps or the recipe changed")
+        ("two", "its spec, network, health checks, files, poll, apps, disk or the recipe changed")
     ]
     assert not changes.builds
 

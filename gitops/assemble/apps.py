@@ -18,11 +18,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from gitops.assemble.layers import Layers
 from gitops.assemble.root.tree import TreeEntry, parents, tar_of
 from gitops.errors import AssembleError
+from gitops.fleet.apps.written import text
 from gitops.model import APPS, App, AppImage, Image, Json, Layer, Mounted, sha256
 from gitops.oci.image import oci_image, repository_of
 from gitops.store import Store
@@ -122,12 +121,13 @@ def _reference(app: App, name: str, image: AppImage, mirror: str) -> str:
 
 def _compose_file(app: App, references: Mapping[str, str]) -> Json:
     """The app's compose file, with every image by its final name, and a bound on processes."""
+    whole = app.services()
     services = {
-        name: {**service, "image": references[app.images[name]], **_pids(service)}
+        name: {**service, "image": references[app.images[name]], **_pids(whole[name])}
         for name, service in app.compose["services"].items()
     }
-    text = yaml.safe_dump({**app.compose, "services": services}, sort_keys=False, allow_unicode=True, width=120)
-    return {"path": f"{APPS}/{app.name}/docker-compose.yml", "mode": "0644", "contents": text}
+    contents = text(app.compose, services)
+    return {"path": f"{APPS}/{app.name}/docker-compose.yml", "mode": "0644", "contents": contents}
 
 
 def _pids(service: Json) -> Json:

@@ -10,11 +10,13 @@ anything is signed or published, and once more when a disk is made.
 from collections.abc import Iterator
 
 from gitops.errors import AssembleError
-from gitops.model import Content, Layer
+from gitops.model import Content, DiskRule, Layer
 from gitops.model.room import ENTRIES, MIB, TABLES
 
 OVERLAY_LAYERS = 500
 """Layers in one mount that overlayfs takes (OVL_MAX_STACK)."""
+SETTLE_FILE = "settle"
+"""What an initrd has that divides disks, and takes the word for it."""
 OLD_LAYERS = 62
 """What an initrd mounts that says nothing: names of 64 digits and a colon each, in a page of options (mount(2))."""
 LAYERS_FILE = "etc/most-layers"
@@ -65,6 +67,13 @@ def check_esp(entry: int, loader: int = 0, esp: int = ESP) -> None:
     if needed > esp * MIB - TABLES:
         hint = "a smaller kernel or initrd"
         raise AssembleError(f"three UKIs need {(needed + TABLES) // MIB + 1} MiB on the ESP, not {esp}", hint=hint)
+
+
+def check_rule(rule: DiskRule | None, settles: bool) -> None:
+    """Raises AssembleError: there is a rule for the disk, and this initrd would refuse a word that it does not know."""
+    if rule and not settles:
+        hint = "`toweros upgrade` brings one; or leave `disk:` out"
+        raise AssembleError("this initrd is an older one, which knows no rule for a disk", hint=hint)
 
 
 def _mounts(content: Content) -> Iterator[tuple[str, tuple[Layer, ...]]]:

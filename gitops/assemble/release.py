@@ -21,8 +21,9 @@ from gitops.assemble.boot.initrd import make_initrd
 from gitops.assemble.boot.microcode import early
 from gitops.assemble.boot.pe import signed_digest
 from gitops.assemble.boot.uki import make_addon, make_uki
-from gitops.assemble.fits import LAYERS_FILE, check_esp, check_mounts, most_layers
+from gitops.assemble.fits import LAYERS_FILE, SETTLE_FILE, check_esp, check_mounts, check_rule, most_layers
 from gitops.assemble.layers import Layers
+from gitops.assemble.root.commands import check_commands
 from gitops.assemble.root.tree import container_mounts, file_layer, tree_layer
 from gitops.assemble.tars import extract, folder_for_link
 from gitops.assemble.toolbox import Toolbox
@@ -35,6 +36,7 @@ from gitops.model import (
     Box,
     Content,
     Image,
+    Json,
     Layer,
     Mounted,
     Release,
@@ -44,6 +46,7 @@ from gitops.model import (
     canonical,
     sha256,
 )
+from gitops.oci.image import inside
 from gitops.store import Store
 from gitops.store.notes.documents import AssembledFiles
 
@@ -135,12 +138,14 @@ class Assembler:
         """
         release = Release(box.name, revision.sequence, self.content(box))
         check_mounts(release.content, self._most_layers)
+        check_rule(box.disk, self._settles)
         boot = self.boot_files()
         content, blobs = release.content, self._store.blobs
         loader, stub, addon_stub = (blobs.read(boot[name].sha256) for name in BOOT_FILES)
         uki = make_uki(stub, blobs.read(content.kernel.sha256), blobs.read(content.initrd.sha256), content.cmdline)
-        addon = make_addon(addon_stub, release, server, box.network)
+        addon = make_addon(addon_stub, release, server, box.network, box.disk)
         check_esp(len(uki) + len(addon))
+        check_commands(box, self._config)
         return Assembled(release, uki, addon, loader)
 
     def content(self, box: Box) -> Content:
@@ -198,6 +203,12 @@ class Assembler:
             raise AssembleError(f"there is no image {name}", hint="build or pull it first")
         return self._images[name]
 
+    def _config(self, name: str) -> Json:
+        """An image's config, as its makers wrote it."""
+        if name in self._images:
+            return self._images[name].config
+        return inside(self._pulled.images[name])
+
     def _image_layers(self, name: str) -> tuple[Layer, ...]:
         return tuple(map(self._layers.of_blob, self._image(name).layers))
 
@@ -222,6 +233,12 @@ class Assembler:
             said = Path(folder, "said")
             has = extract(self._tars(self._image(INITRD)), LAYERS_FILE, said)
             return most_layers(said.read_bytes() if has else None)
+
+    @cached_property
+    def _settles(self) -> bool:
+        """Whether this initrd knows what a rule for a disk is."""
+        with tempfile.TemporaryDirectory(dir=self._store.paths.root, prefix=".extract-") as folder:
+            return extract(self._tars(self._image(INITRD)), SETTLE_FILE, Path(folder, "settle"))
 
     def _files(self, image: Image, names: tuple[str, ...]) -> Mapping[str, BlobRef]:
         """Single files of an image, as blobs."""

@@ -16,7 +16,7 @@ import os
 import shutil
 import stat
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import structlog
@@ -78,11 +78,25 @@ class Toolbox:
         """
         root = store.paths.toolbox / image.key
         if not root.is_dir():
-            if os.geteuid() != 0:
-                raise AssembleError("the toolbox can only be used by root", hint="run the controller as root")
+            _check_root()
             log.info("toolbox.unpack", key=image.key)
             _unpack(store, image, root)
         return cls(root, image.key)
+
+    @classmethod
+    def of_tars(cls, folder: Path, key: str, tars: Callable[[Path], Sequence[Path]]) -> "Toolbox":
+        """The toolbox of an image that no store has, below `folder`: `tars` writes its layers on first use.
+
+        Raises:
+            AssembleError: this is not the superuser.
+        """
+        root = folder / key
+        if not root.is_dir():
+            _check_root()
+            folder.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryDirectory(prefix=".new-", dir=folder) as scratch:
+                _unpack_tars(tars(Path(scratch)), root)
+        return cls(root, key)
 
     @contextlib.contextmanager
     def workspace(self) -> Iterator[Workspace]:
@@ -93,15 +107,25 @@ class Toolbox:
             yield Workspace(self._root, Path(folder))
 
 
+def _check_root() -> None:
+    if os.geteuid() != 0:
+        raise AssembleError("the toolbox can only be used by root", hint="run it as root")
+
+
 def _unpack(store: Store, image: Image, root: Path) -> None:
+    for diff_id in image.layers:
+        if not store.blobs.has(diff_id):
+            raise AssembleError(f"layer {diff_id[:12]} of {image.reference} is missing", hint="build it again")
+    _unpack_tars([store.blobs.path(diff_id) for diff_id in image.layers], root)
+
+
+def _unpack_tars(tars: Sequence[Path], root: Path) -> None:
     root.parent.mkdir(parents=True, exist_ok=True)
     new = Path(tempfile.mkdtemp(prefix=".new-", dir=root.parent))
     try:
         new.chmod(0o755)
-        for diff_id in image.layers:
-            if not store.blobs.has(diff_id):
-                raise AssembleError(f"layer {diff_id[:12]} of {image.reference} is missing", hint="build it again")
-            run(["tar", "-xpf", store.blobs.path(diff_id), "--numeric-owner", "-C", new])
+        for tar in tars:
+            run(["tar", "-xpf", tar, "--numeric-owner", "-C", new])
             _apply_whiteouts(new)
         _add_devices(new)
         new.replace(root)

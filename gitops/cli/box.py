@@ -1,4 +1,4 @@
-"""`toweros box image`, `enroll`, `revoke`, `accept-dbx`, `ssh`: a box's disk, whose reports count, and a login."""
+"""`toweros box image`, `adopt`, `enroll`, `revoke`, `accept-dbx`, `ssh`: its disk, whose reports count, and a login."""
 
 import time
 from collections.abc import Sequence
@@ -7,10 +7,11 @@ from typing import Annotated
 
 import typer
 
-from gitops.assemble.formats.disk import Sizes
 from gitops.cli import context
 from gitops.cli.context import ConfigOption, NameArgument, StateOption
+from gitops.cli.media.box_image import ReplaceOption, image
 from gitops.cli.output import Output, OutputOption, emit, table, talk
+from gitops.cli.repo.adopt import adopt
 from gitops.errors import StoreError, TowerosError
 from gitops.fleet import load_fleet
 from gitops.lab.stand_in import StandIn, known_hosts
@@ -21,37 +22,18 @@ from gitops.sign.box import fingerprint as fingerprint_of
 from gitops.sign.box import public_key
 from gitops.sign.firmware import dbx
 from gitops.workflows.enrolment import desk
-from gitops.workflows.provision import provision
 from gitops.workflows.question import deployed_point
-
-ReplaceOption = Annotated[bool, typer.Option("--replace", help="Although the box lives: it gets another key.")]
 
 
 def register(app: typer.Typer) -> None:
     group = typer.Typer(help="Boxes: their disks and keys.", no_args_is_help=True)
     group.command()(image)
+    group.command()(adopt)
     group.command()(enroll)
     group.command()(revoke)
     group.command()(accept_dbx)
     group.command(context_settings={"ignore_unknown_options": True})(ssh)
     app.add_typer(group, name="box")
-
-
-def image(
-    name: NameArgument,
-    out: Annotated[Path, typer.Option("--out", help="The disk image to write: raw, or qcow2 by its name's ending.")],
-    state_size: Annotated[int, typer.Option(help="MiB for user data (STATE).")] = Sizes.state,
-    layers_size: Annotated[int, typer.Option(help="MiB for layers and releases (TOWEROS).")] = Sizes.toweros,
-    replace: ReplaceOption = False,
-    config: ConfigOption = None,
-    state: StateOption = None,
-) -> None:
-    """Write a new disk for a box, with the release that it is asked to run and a new key of its own."""
-    settings, store = context.settings(config, state), context.store(config, state)
-    desk.demand(store, name, replace=replace, now=int(time.time()))
-    sizes = Sizes(toweros=layers_size, state=state_size)
-    made = provision(settings, store, name, out, sizes)
-    talk.print(f"{out}: disk of {name}, key {made}; enrol the certificates of {settings.keys} in its firmware")
 
 
 def enroll(

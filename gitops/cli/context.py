@@ -1,5 +1,6 @@
 """What most verbs need: the settings, the store, the fleet repo's folder."""
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -47,3 +48,11 @@ def existing_store(settings: Settings) -> "Store | None":
     from gitops.store.files.layout import Layout
 
     return Store.of(settings) if database_url(settings) or Layout(settings.state).database.is_file() else None
+
+
+def assembling(settings: Settings, *, asked: bool) -> Path:
+    """Where assemblies are remembered: the state folder, or the user's cache where that is none of theirs."""
+    if asked or (settings.state.is_dir() and os.access(settings.state, os.W_OK)):
+        return settings.state
+    cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(cache, "toweros")

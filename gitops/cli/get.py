@@ -41,7 +41,8 @@ def box(name: str, folder: DirOption = Path(), output: OutputOption = Output.tab
     found = fleet.boxes[name]
     places = origins(tree, found)
     rows = [[what, value, places.get(key, "")] for key, what, value in _rows(found)]
-    emit(_plain(asdict(found)) | {"origins": places}, output, lambda: table(["WHAT", "VALUE", "FROM"], rows))
+    said = {member: value for member, value in asdict(found).items() if value is not None}
+    emit(_plain(said) | {"origins": places}, output, lambda: table(["WHAT", "VALUE", "FROM"], rows))
 
 
 def _rows(box: Box) -> Iterator[tuple[str, str, str]]:

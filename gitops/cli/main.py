@@ -21,7 +21,8 @@ from gitops import __version__
 from gitops.cli.output import printable, talk
 from gitops.errors import TowerosError
 
-NOT_VERBS = {"main", "output", "context", "deployments", "firmware", "hosts", "passphrase", "tokens"}
+NOT_VERBS = {"adopt", "box_image", "context", "deployments", "firmware", "hosts", "main", "output", "passphrase"}
+NOT_VERBS |= {"tokens"}
 VERSION = ("--version", "-V")
 INTERRUPTED = 130
 

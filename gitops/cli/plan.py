@@ -8,6 +8,7 @@ import enum
 import sys
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -18,7 +19,7 @@ from gitops.cli import context
 from gitops.cli.context import ConfigOption, StateOption
 from gitops.cli.output import Output, emit
 from gitops.errors import FleetError
-from gitops.fleet import load_fleet
+from gitops.model import Fleet, Tree
 from gitops.review.markdown import markdown, marker
 from gitops.review.nouns import Summary
 from gitops.review.sizes import Measured
@@ -68,10 +69,10 @@ def show(
         measured = _measured(question, store, settings) if build else None
         known = replace(question, keys=settings.keys)
         try:
-            summary = preview(known, store, measured, _advisories(store, settings))
+            images = partial(_missing, settings, store)
+            summary = preview(known, store, measured, _advisories(store, settings), images)
         except FleetError as error:
             raise _whole(known, error) from error
-        summary = replace(summary, warnings=(*summary.warnings, *_missing(question, store, settings)))
         _print(summary, output)
     if detailed and not summary.empty:
         raise typer.Exit(CHANGES)
@@ -101,14 +102,13 @@ def _measured(question: Question, store: "Store | None", settings: Settings) -> 
     return measure(question, store, settings)
 
 
-def _missing(question: Question, store: "Store | None", settings: Settings) -> tuple[str, ...]:
-    """Images that cannot be had: what a working folder or our own remote says is asked for, a stranger's never."""
-    fleet = load_fleet(question.head[1], settings.platform)
-    if not any(box.images_of_others() for box in fleet.boxes.values()):
-        return ()
+def _missing(
+    settings: Settings, store: "Store | None", fleet: Fleet, tree: Tree, _base: Fleet | None
+) -> tuple[str, ...]:
+    """Images that cannot be had: what a working folder or our own remote says is asked for."""
     from gitops.workflows.images.missing import missing  # HTTP takes long to load, and most fleet repos need none
 
-    return missing(fleet, settings, store)
+    return missing(fleet, tree, settings, store)
 
 
 def _advisories(store: "Store | None", settings: Settings) -> "Advisories | None":

@@ -42,6 +42,9 @@ def status(
         for each in requests(store, now):
             words = f"asks to be {each.box}, with the key {each.fingerprint}: `toweros box enroll {each.box}`"
             talk.print(f"[yellow]somebody[/yellow] {words}")
+        for newcomer in fleet.pending:
+            how = newcomer.says or f"Pending: `toweros box adopt {newcomer.code} --name NAME`"
+            talk.print(f"a machine with the medium of {newcomer.role} has the code {newcomer.code}; {_escape(how)}")
         for each in coming(store, now):
             words = f"is to have the key {each.fingerprint}, since {ago(each.first, now)}: its report ends the other"
             talk.print(f"{each.box} {words}; `toweros box enroll {each.box} --keep` forgets it")
@@ -58,7 +61,7 @@ def _table(fleet: FleetStatus, now: int) -> object:
 
 
 def _cells(row: BoxStatus, now: int) -> list[str]:
-    said = row.held or row.error or row.fell_back
+    said = row.held or row.error or row.fell_back or (row.boot and f"boot {row.boot}")
     since = ago(row.since, now)
     plain = [short(row.wanted), short(row.running), since, said]
     return [row.box, _colour(row.sync), _colour(row.health), *(_escape(cell) for cell in plain)]
@@ -66,7 +69,11 @@ def _cells(row: BoxStatus, now: int) -> list[str]:
 
 def _lines(row: BoxStatus, now: int) -> list[list[str]]:
     times = {"since": f"{moment(row.since)} ({ago(row.since, now)})", "seen": f"{moment(row.seen)}"}
-    return [[name, _escape(times.get(name, str(value)))] for name, value in row.as_json().items() if value]
+    return [
+        [name, _escape(times.get(name, str(value)))]
+        for name, value in {**row.as_json(), "boot": row.boot}.items()
+        if value
+    ]
 
 
 def _colour(word: str) -> str:

@@ -17,6 +17,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
+from gitops.lab.accelerator import Accelerator, accelerator
 from gitops.lab.machine import Machine
 from gitops.lab.setup import BOX, Setup
 from gitops.lab.uptime import Uptime
@@ -56,8 +57,9 @@ class Demo:
     def run(self) -> bool:
         """Tell the whole story. False when the box did not do what it should."""
         began, setup = time.monotonic(), self.setup
-        self.step("fleet repository, keys and settings", setup.prepare)
-        self.step("locked files", self.lock_again)
+        setup.accelerator = accelerator(Accelerator.auto)
+        self.console.print(f"the machine's code is run by {setup.accelerator}")
+        self.prepare()
         watch = Watch(Store.of(load(setup.config), migrate=True), self.console, setup.logs)
         with setup.controller() as controller:
             head = setup.head()
@@ -74,6 +76,11 @@ class Demo:
                 outcomes = [story.take_good(), story.undo_bad(), story.revert()]
         self._print(outcomes, started)
         return all(outcome.good for outcome in outcomes)
+
+    def prepare(self) -> None:
+        """What is there before anything is built: a fleet, its keys, a controller's settings."""
+        self.step("fleet repository, keys and settings", self.setup.prepare)
+        self.step("locked files", self.lock_again)
 
     def lock_again(self) -> None:
         """What left the mirrors since this version was made is taken as it is there now."""

@@ -12,14 +12,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from gitops.lab.accelerator import processor
 from gitops.lab.firmware import CODE
 from gitops.process import run
 
 MEMORY = 1024
 """MiB."""
 SERIAL_LOG = "serial.log"
-EMULATED = "qemu64,model=6"
-"""A K8 that is too old for `rep stos`: emulation takes plain stores much faster, and a kernel clears many pages."""
 COMMANDS, EVENTS, CONSOLE = "qmp.sock", "events.sock", "console.sock"
 """Unix sockets in the machine's folder."""
 
@@ -43,7 +42,8 @@ class Hardware:
     """One disk, a watchdog, a network card, a serial console. `ports` are host port -> box port."""
 
     disk: Path
-    variables: Path
+    variables: Path | None
+    """The firmware's; None: a BIOS, which has none."""
     ports: Mapping[int, int] = field(default_factory=dict)
     memory: int = MEMORY
     cpus: int = 1
@@ -52,29 +52,51 @@ class Hardware:
     attachable: bool = False
     """Whether somebody may type on the serial console; what it says is in the log either way."""
     board: Board = VIRTUAL
+    optical: bool = False
+    """The disk is a disc: an ISO in a drive, which nobody writes."""
     more: Sequence[str] = ()
     """Words behind the command line: more devices, SMBIOS strings."""
 
     def command(self, name: str) -> list[str | Path]:
         """QEMU's command line, for a machine of this name."""
-        forwards = "".join(f",hostfwd=tcp:127.0.0.1:{host}-:{box}" for host, box in sorted(self.ports.items()))
-        disk_format = "qcow2" if self.disk.suffix == ".qcow2" else "raw"
         return [
             "qemu-system-x86_64", "-nodefaults", "-no-user-config", "-display", "none", "-name", name,
-            "-machine", "q35,smm=on", "-accel", self.accelerator,
-            "-cpu", EMULATED if self.accelerator == "tcg" else "host",
+            "-machine", self._machine(), "-accel", self.accelerator, "-cpu", processor(self.accelerator),
             "-smp", str(self.cpus), "-m", str(self.memory),
-            "-global", "driver=cfi.pflash01,property=secure,value=on", "-global", "ICH9-LPC.disable_s3=1",
-            "-drive", f"if=pflash,format=raw,unit=0,readonly=on,file={CODE}",
-            "-drive", f"if=pflash,format=raw,unit=1,file={self.variables.resolve()}",
-            "-drive", f"if=none,id=disk,format={disk_format},discard=unmap,file={self.disk.resolve()}",
-            "-device", f"{self.board.disk},drive=disk,bootindex=0",
-            "-netdev", f"user,id=net{forwards}", "-device", f"{self.board.network},netdev=net,romfile=",
+            *self._firmware(), *self._started_from(),
             "-object", "rng-random,id=rng,filename=/dev/urandom", *self.board.more,
             "-action", "watchdog=reset", "-action", "reboot=shutdown",
             "-chardev", self._serial(), "-serial", "chardev:serial",
             "-qmp", f"unix:{COMMANDS},server=on,wait=off", "-qmp", f"unix:{EVENTS},server=on,wait=off",
             *self.more,
+        ]  # fmt: skip
+
+    def _machine(self) -> str:
+        return "q35,smm=on"
+
+    def _started_from(self) -> list[str]:
+        """The disk, and the network."""
+        disk_format = "qcow2" if self.disk.suffix == ".qcow2" else "raw"
+        return [
+            "-drive", f"if=none,id=disk,format={disk_format},file={self.disk.resolve()},{self._kind()}",
+            "-device", f"{'ide-cd' if self.optical else self.board.disk},drive=disk,bootindex=0",
+            "-netdev", f"user,id=net{self._forwards()}", "-device", f"{self.board.network},netdev=net,romfile=",
+        ]  # fmt: skip
+
+    def _forwards(self) -> str:
+        return "".join(f",hostfwd=tcp:127.0.0.1:{host}-:{box}" for host, box in sorted(self.ports.items()))
+
+    def _kind(self) -> str:
+        return "media=cdrom,readonly=on" if self.optical else "discard=unmap"
+
+    def _firmware(self) -> list[str]:
+        """OVMF; without variables, SeaBIOS, which is what QEMU takes by itself."""
+        if self.variables is None:
+            return []
+        return [
+            "-global", "driver=cfi.pflash01,property=secure,value=on", "-global", "ICH9-LPC.disable_s3=1",
+            "-drive", f"if=pflash,format=raw,unit=0,readonly=on,file={CODE}",
+            "-drive", f"if=pflash,format=raw,unit=1,file={self.variables.resolve()}",
         ]  # fmt: skip
 
     def _serial(self) -> str:

@@ -12,6 +12,7 @@ import shutil
 import sys
 from pathlib import Path
 
+from gitops.lab.accelerator import TCG
 from gitops.lab.firmware import Certificates, enroll_keys
 from gitops.lab.hardware import Hardware, free_port
 from gitops.lab.machine import Machine
@@ -29,6 +30,9 @@ LONGEST = 3000.0
 
 class Setup:
     """One folder."""
+
+    accelerator = TCG
+    """What runs its machine."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder.resolve()
@@ -115,7 +119,7 @@ class Setup:
         if not variables.exists():
             enroll_keys(variables, Certificates.of_folder(self.keys))
         ports = {self.port("hello"): 8080, self.port("ssh"): 22}
-        return Machine(folder, Hardware(self.disk, variables, ports))
+        return Machine(folder, Hardware(self.disk, variables, ports, accelerator=self.accelerator))
 
     def commit(self, message: str) -> str:
         """Commit everything, signed by the operator; returns the commit."""

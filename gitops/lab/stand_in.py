@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gitops import process
+from gitops.assemble.formats.disk import Sizes
 from gitops.lab.firmware import Certificates, enroll_keys, setup_mode
 from gitops.settings import Settings
 from gitops.store import Store
@@ -59,12 +60,13 @@ class StandIn:
         if (known := known_hosts(self.settings)).exists():
             process.run(["ssh-keygen", "-R", self.host_alias, "-f", known])
 
-    def disk(self, store: Store) -> Path:
+    def disk(self, store: Store, *, bios: bool = False) -> Path:
         """Its disk; made with what the box is asked to run when there is none yet."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        disk = self.folder / "disk.qcow2"
+        disk = self.folder / ("disk-bios.qcow2" if bios else "disk.qcow2")
         if not disk.exists():
-            provision(self.settings, store, self.name, disk, enroll=store.boxes.row(self.name) is None)
+            enroll = store.boxes.row(self.name) is None
+            provision(self.settings, store, self.name, disk, Sizes(bios=bios), enroll=enroll)
         return disk
 
     def variables(self, *, secure_boot: bool) -> Path:

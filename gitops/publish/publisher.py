@@ -14,11 +14,13 @@ from gitops.publish.folder import Folder
 from gitops.publish.targets import (
     LOADER,
     RECEIPTS,
+    RELEASE,
     box_of,
     held,
     holds_of,
     named,
     refusal,
+    renamed,
     targets_of,
     tried_again,
 )
@@ -109,11 +111,18 @@ class Publisher:
         """Sign again what is due; the offer stays. Cheap when nothing is."""
         return self._write(self._targets(), now)
 
+    def name(self, names: Mapping[str, str]) -> list[str]:
+        """Say which box each machine without a name is (key -> box), and of no other any more. Returns the files
+        written."""
+        targets = self._targets()
+        return self._write(new, None) if (new := renamed(targets, names)) != targets else []
+
     def hold(self, reason: Callable[[str], str]) -> list[str]:
         """Hold at once what `reason` (of a box; empty: free) names, beside what is held. Returns the files written."""
         targets = self._targets()
         holds = holds_of(targets)
-        new = {box: why for box in {*map(box_of, targets)} - {*holds} if (why := reason(box))}
+        boxes = {box_of(path) for path in targets if path.endswith(f"/{RELEASE}")}
+        new = {box: why for box in boxes - {*holds} if (why := reason(box))}
         return self._write(held(targets, holds | new), None) if new else []
 
     @property

@@ -7,7 +7,8 @@ held(targets, {"demo-1": "ada: disk"})      # docs/formats.md, "TUF repository"
 from collections.abc import Mapping
 from dataclasses import asdict, replace
 
-from gitops.model import RELEASE_FORMAT, Json, Publication, Report, Target
+from gitops.model import RELEASE_FORMAT, BlobRef, Json, Publication, Report, Target, canonical, sha256
+from gitops.model.machines.newcomer import CLAIMS, Naming, claim_path
 
 RELEASE, LOADER = "release.json", "loader.efi"
 HELD = "held"
@@ -38,6 +39,16 @@ def targets_of(publication: Publication) -> dict[str, Target]:
         "evidence": [asdict(ref) for ref in revision.evidence],
     }
     return {f"{box}/{name}": Target(ref, custom if name == RELEASE else {}) for name, ref in publication.files.items()}
+
+
+def renamed(targets: Mapping[str, Target], names: Mapping[str, str]) -> dict[str, Target]:
+    """The targets, with these names (key -> box) in place of all that were given to machines before.
+
+    Nobody fetches such a target: all that it says is in what is signed.
+    """
+    said = {claim_path(key): Naming(box, key).encode() for key, box in names.items()}
+    claims = {path: Target(BlobRef(sha256(canonical(each)), len(canonical(each))), each) for path, each in said.items()}
+    return {path: target for path, target in targets.items() if box_of(path) != CLAIMS} | claims
 
 
 def held(targets: Mapping[str, Target], holds: Mapping[str, str]) -> dict[str, Target]:

@@ -21,7 +21,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from gitops import __version__
 from gitops.errors import SettingsError, TowerosError
 from gitops.server.bounds import Bounds, Crowd
-from gitops.server.boxes import files, reports, sbom
+from gitops.server.boxes import files, netboot, reports, sbom
 from gitops.server.people import api, metrics, page
 from gitops.server.people.shared import Turns
 from gitops.server.whole import Whole
@@ -47,6 +47,7 @@ def create_app(store: Store, settings: Settings) -> FastAPI:
     turns = Turns()
     app = FastAPI(title="TowerOS update server", version=__version__, docs_url=None, redoc_url=None)
     app.include_router(files.router(store))
+    app.include_router(netboot.router(store))
     app.include_router(sbom.router(store))
     app.include_router(reports.router(store))
     app.include_router(page.router(store, turns))

@@ -8,7 +8,7 @@ needs counts as built, and sizes come from the locks.
 """
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING
 from gitops.errors import FleetError, SourceError, TowerosError
 from gitops.fleet import load_fleet, load_policy, rule_warnings
 from gitops.fleet.system_files import ROOT_JSON
-from gitops.model import Existing, Fleet, Inventory, Plan, Revision, Sign, Tree, building
+from gitops.model import Existing, Fleet, Inventory, Json, Plan, Revision, Sign, Tree, building
 from gitops.plan import PACKAGE, box_keys, plan, to_build
+from gitops.review.commands import Commands, told
 from gitops.review.mounts import Mounts, words
 from gitops.review.nouns import Ruling, SecurityChange, Side, Summary, Verdict
 from gitops.review.security import compared, relocked
@@ -34,6 +35,8 @@ if TYPE_CHECKING:
 
 Point = tuple[Revision, Tree]
 UNCHECKED = Verdict()
+Images = Callable[[Fleet, Tree, Fleet | None], tuple[str, ...]]
+"""Head, its files, base -> what is wrong with images of others."""
 
 
 @dataclass(frozen=True)
@@ -54,8 +57,10 @@ def preview(
     store: "Store | None",
     measured: Mapping[str, Measured] | None = None,
     advisories: "Advisories | None" = None,
+    images: "Images | None" = None,
 ) -> Summary:
-    """The summary of head against base; with `advisories`, also of what it fixes and brings in.
+    """The summary of head against base; with `advisories`, also of what it fixes and brings in; with `images`, of
+    images that cannot be had.
 
     Raises:
         FleetError: the head has mistakes. (A base with mistakes counts as none.)
@@ -67,9 +72,10 @@ def preview(
     ledger = replace(ledger, measured=measured or {}, crowded=_crowded(question, head.fleet, planned, store))
     summary = summarize(planned, base, head, existing, ledger)
     security = _security(base, head, advisories)
-    return replace(
-        summary, verdict=question.verdict, stateful=store is not None, security=security, warnings=_warnings(question)
-    )
+    warnings = (*_warnings(question), *_idle(question, head.fleet, planned, store))
+    if images and any(box.images_of_others() for box in head.fleet.boxes.values()):
+        warnings += images(head.fleet, question.head[1], base.fleet if base else None)
+    return replace(summary, verdict=question.verdict, stateful=store is not None, security=security, warnings=warnings)
 
 
 def _security(base: Side | None, head: Side, advisories: "Advisories | None") -> SecurityChange:
@@ -168,6 +174,17 @@ def _crowded(question: Question, fleet: Fleet, planned: Plan, store: "Store | No
     mounts = Mounts(question.head[1], fleet, _known_layers(store, fleet) if store else {})
     crowded = {step.subject: mounts.crowded(fleet.boxes[step.subject]) for step in planned.boxes}
     return {box: words(problems) for box, problems in crowded.items() if problems}
+
+
+def _idle(question: Question, fleet: Fleet, planned: Plan, store: "Store | None") -> tuple[str, ...]:
+    """The containers of boxes that change that nothing could start, as far as packages tell, and what is built."""
+
+    def known(image: str) -> Json | None:
+        package = fleet.packages.get(image.removeprefix(PACKAGE))
+        built = store.builds.image(package.key) if store and package else None
+        return built.config if built and built.config else None
+
+    return told(Commands(question.head[1], fleet, known).lacking({step.subject for step in planned.boxes}))
 
 
 def _known_layers(store: "Store", fleet: Fleet) -> dict[str, tuple[str, ...]]:

@@ -110,8 +110,8 @@ def images(store: Store, keys: Mapping[str, str]) -> dict[str, Image]:
     return {name: image for name, image in built.items() if image}
 
 
-def boot_loader(store: Store) -> bytes:
-    """What a disk's firmware starts first, unsigned: out of the packages that the last pass used.
+def boot_file(store: Store, file: str) -> bytes:
+    """A program of the bootloader package (`BOOT_FILES`), unsigned: out of the packages that the last pass used.
 
     Raises:
         StoreError: they are not built.
@@ -120,4 +120,4 @@ def boot_loader(store: Store) -> bytes:
     for name in (TOOLBOX, BOOTLOADER):
         if name not in made:
             raise StoreError(f"{name.removeprefix(PACKAGE)} is not built", hint=APPLY)
-    return store.blobs.read(Assembler.of(store, made).boot_files()[LOADER].sha256)
+    return store.blobs.read(Assembler.of(store, made).boot_files()[file].sha256)

@@ -9,13 +9,16 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from toweros_agent.health.checks import Result
+from toweros_agent.host.boot import Boot
+from toweros_agent.joining.naming import Naming
 from toweros_agent.machine import State
-from toweros_agent.nouns import Boot, Failure, Offer, Refused, Release, Target, Verdict
+from toweros_agent.nouns import Failure, Offer, Refused, Release, Target, Verdict
 from toweros_agent.offer.net import Http
 from toweros_agent.offer.provenance import WRONG, Builders, about
 from toweros_agent.outgoing.identity import Identity
 from toweros_agent.outgoing.receipt import Receipt
-from toweros_agent.report import CheckRow, FailureRow, Health, Report, Reporter, ResetRow
+from toweros_agent.outgoing.rows import CheckRow, FailureRow, Health, ResetRow
+from toweros_agent.report import Report, Reporter
 from toweros_agent.settings import Places, load
 
 from gitops.fleet.system_files import drop_in
@@ -92,6 +95,20 @@ def test_the_key_of_receipts_arrives_and_a_damaged_one_is_refused() -> None:
     assert read_custom(data).receipts == "9" * 64
     with pytest.raises(Refused, match="metadata"):
         read_custom(data.replace(b"9" * 64, b"9" * 63))
+
+
+@pytest.mark.parametrize("vector", vectors("naming", "good", "before", "ahead", "damaged"))
+def test_a_naming_is_read_across_versions_and_refused_by_name(vector: Path) -> None:
+    key = good("naming", "one")["key"]
+    try:
+        custom = json.loads(vector.read_bytes())
+    except ValueError:
+        custom = None
+    if vector.parent.name == "damaged" or vector.stem.startswith("format-2"):
+        with pytest.raises(Refused, match="naming"):
+            Naming.parse(custom, key)
+    else:
+        assert Naming.parse(custom, key).box == custom["box"]
 
 
 @pytest.mark.parametrize("vector", vectors("receipt", "good", "before", "ahead", "damaged"))
@@ -220,6 +237,12 @@ def first_boot() -> Report:
     return replace(idle(), rollback=0, firmware=None, trusted=None, room=None, ssh="", **odd)
 
 
+def newcomer() -> Report:
+    said = {"serial": "7XK2Q13", "macs": ["52:54:00:12:34:56"]}
+    started = {"phase": State.IDLE, "sequence": 0, "entry": "toweros-0.efi"}
+    return replace(first_boot(), hardware=said, kept="memory", **started)
+
+
 def went_back() -> Report:
     left = parsed("full")
     failures = (
@@ -239,7 +262,9 @@ def went_back() -> Report:
     )
 
 
-@pytest.mark.parametrize(("vector", "made"), [("idle", idle), ("went-back", went_back), ("first-boot", first_boot)])
+@pytest.mark.parametrize(
+    ("vector", "made"), [("idle", idle), ("went-back", went_back), ("first-boot", first_boot), ("newcomer", newcomer)]
+)
 def test_a_report_is_written_as_its_vector(tmp_path: Path, vector: str, made: Callable[[], Report]) -> None:
     key = Ed25519PrivateKey.generate()
     pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())

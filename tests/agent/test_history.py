@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 from toweros_agent import deadlines
 from toweros_agent.history import GAVE_UP, MAX_CUTS, TOLD, UNKNOWN, History
+from toweros_agent.host.boot import Boot
 from toweros_agent.host.disk import Disk
 from toweros_agent.host.esp import Esp
-from toweros_agent.nouns import Boot, Failure, Offer, Reset, Staged, Target, Verdict
+from toweros_agent.nouns import Failure, Offer, Reset, Staged, Target, Verdict
 
 NOW = 1_800_000_000
 RUNS = Boot("demo-1", "7" * 64, 7, "http://192.0.2.1", False, entry="toweros-7.efi")

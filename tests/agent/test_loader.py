@@ -10,7 +10,7 @@ from toweros_agent.host.efivars import LOADER
 from toweros_agent.loop import Agent
 from toweros_agent.nouns import Verdict
 
-from gitops.assemble.formats.disk import LOADER_CONF
+from gitops.assemble.formats.esp import LOADER_CONF
 from tests.simulators.box import SIGNED, Box, State, drive, make
 from tests.simulators.update_server import UpdateServer
 

@@ -61,7 +61,7 @@ def test_the_drawing_is_the_code() -> None:
 
 def test_only_a_verdict_a_staged_release_or_what_nothing_helps_leads_to_a_reboot() -> None:
     ways = {event for (_, event), to in TRANSITIONS.items() if to == State.REBOOTING}
-    assert ways == {Event.GO_BACK, Event.STAGED, Event.DESPAIR, Event.TRY_LOADER}
+    assert ways == {Event.GO_BACK, Event.STAGED, Event.DESPAIR, Event.TRY_LOADER, Event.NETBOOT}
     assert all(state != State.REBOOTING for state, _ in TRANSITIONS)
 
 

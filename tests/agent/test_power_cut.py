@@ -2,15 +2,26 @@
 
 import json
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
-from tests.simulators.box import SIGNED, Box, State, drive, make
+import pytest
+
+from tests.simulators.bios_box import BiosBox, for_grub
+from tests.simulators.box import SIGNED, Box, Made, State, drive, make
 from tests.simulators.power import cut_at
 from tests.simulators.update_server import UpdateServer
 
 
-def _publish(server: UpdateServer) -> None:
-    made = make(8, service=b"two", uki=SIGNED + b"kernel 2", probation=0)
+def _as_is(made: Made) -> Made:
+    return made
+
+
+KINDS = pytest.mark.parametrize(("kind", "fit"), [(Box, _as_is), (BiosBox, for_grub)], ids=["uefi", "bios"])
+
+
+def _publish(server: UpdateServer, fit: Callable[[Made], Made]) -> None:
+    made = fit(make(8, service=b"two", uki=SIGNED + b"kernel 2", probation=0))
     for root, data in made.blobs.items():
         server.add_layer(data, root)
     server.publish(made.document, made.uki, made.addon)
@@ -28,20 +39,23 @@ def _update_and_bless(box: Box) -> None:
     agent.step()
 
 
-def test_a_power_cut_anywhere_loses_nothing(tmp_path: Path) -> None:
+@KINDS
+def test_a_power_cut_anywhere_loses_nothing(tmp_path: Path, kind: type[Box], fit: Callable[[Made], Made]) -> None:
+    """Of GRUB's block a cut leaves nothing here at all, which is more than it takes from a sector."""
     with UpdateServer("demo-1") as server:
-        _publish(server)
+        _publish(server, fit)
         point = 0
         while True:
             folder = tmp_path / str(point)
             folder.mkdir()
-            box = Box(folder, server.url, server.root)
-            box.install(make(6, service=b"zero", probation=0))
-            box.install(make(7, probation=0))
+            box = kind(folder, server.url, server.root)
+            box.install(fit(make(6, service=b"zero", probation=0)))
+            box.install(fit(make(7, probation=0)))
             disks = (box.disk, box.esp, box.root / "efivars")
             cut = cut_at(point, disks, lambda box=box: _update_and_bless(box), vfat=box.esp)
             assert set(box.bootable()) & {7, 8}, f"nothing boots after a cut at change {point}"
-            if json.loads((box.run / "boot.json").read_bytes())["sequence"] == 8:
+            emptied = kind is BiosBox and not (box.esp / "grub" / "grubenv").stat().st_size
+            if not emptied and json.loads((box.run / "boot.json").read_bytes())["sequence"] == 8:
                 assert 8 in box.bootable(), f"the new release is gone after a cut at change {point}"
             plain_and_counted = [name.split("+")[0].removesuffix(".efi") for name in box.entries()]
             assert len(set(plain_and_counted)) == len(plain_and_counted), f"twins after a cut at change {point}"

@@ -135,7 +135,7 @@ def test_logs_that_are_no_text_keep_no_report_from_the_server(box: Box, server: 
     agent.history.memory.failures = [noise] * 8
     agent.history.save()
     drive(agent, State.IDLE)
-    assert box.entries() == ["toweros-7.efi", "toweros-8.efi"], agent.unreached
+    assert box.entries() == ["toweros-7.efi", "toweros-8.efi"], agent.reached.why
     assert problems("report", box.report(server)) == []
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from toweros_agent.host import room
 from toweros_agent.nouns import Refused
+from toweros_agent.outgoing import identity
 
 from tests.simulators.box import SIGNED, Box, Made, State, drive, make
 from tests.simulators.update_server import UpdateServer
@@ -47,8 +48,9 @@ def another(sequence: int = 8) -> Made:
 
 
 @pytest.fixture
-def box(tmp_path: Path, server: UpdateServer, mount: Mount) -> Box:
-    """A box whose TOWEROS has 40 MiB, and its ESP 3."""
+def box(tmp_path: Path, server: UpdateServer, mount: Mount, monkeypatch: pytest.MonkeyPatch) -> Box:
+    """A box whose TOWEROS has 40 MiB, and its ESP 3. The memory stands for a disk."""
+    monkeypatch.setattr(identity, "in_memory", lambda folder: False)
     mount(tmp_path / "run" / "disk", "size=40m,nr_inodes=400")
     mount(tmp_path / "run" / "esp", "size=3m")
     made = Box(tmp_path, server.url, server.root)

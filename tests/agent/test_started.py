@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 from toweros_agent.host import renaming
+from toweros_agent.host.boot import Boot
 from toweros_agent.host.esp import Esp
 from toweros_agent.host.started import ANOTHER, GONE, Started, first_start, take_back
 from toweros_agent.loop import Agent
-from toweros_agent.nouns import Boot, Entry, Staged, Verdict
+from toweros_agent.nouns import Entry, Staged, Verdict
 
 from tests.simulators.box import SIGNED, Box, State, drive, make
 from tests.simulators.update_server import UpdateServer

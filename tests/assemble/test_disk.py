@@ -10,7 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from gitops.assemble.formats.disk import LOADER_CONF, MIB, SECTOR, Contents, Format, Sizes, disk_image
+from gitops.assemble.formats.disk import MIB, SECTOR, Format, Sizes, disk_image
+from gitops.assemble.formats.esp import LOADER_CONF
+from gitops.assemble.formats.staging import Contents
 from gitops.assemble.verity import root_hash
 from gitops.errors import AssembleError
 from gitops.model import BLOCK, BlobRef, Content, HealthSpec, Layer, Release

@@ -97,6 +97,19 @@ def test_modules_that_would_hide_a_link_of_init_are_refused(tmp_path: Path) -> N
         Assembler(store, built.toolbox(), images).assemble(box, REVISION, "http://here")
 
 
+@pytest.mark.e2e
+def test_no_release_is_made_of_a_service_that_nobody_gives_a_command(tmp_path: Path) -> None:
+    """It would be built, signed and fetched, and then not start."""
+    store = Store.open(tmp_path / "store")
+    modules = oci.tar({"usr/lib/modules/1/modules.dep": b"", "usr/lib/modules/1/modules.builtin": b""})
+    box, images = a_site(store, {"kernel": b"K", "kernel.tar": modules}, layers=2)
+    with pytest.raises(AssembleError, match=r"services\.app names no command, and app has none"):
+        Assembler(store, built.toolbox(), images).assemble(box, REVISION, "http://here")
+    named = replace(images["app"], config={"Cmd": ["/file0"]})
+    made = Assembler(store, built.toolbox(), images | {"app": named}).assemble(box, REVISION, "http://here")
+    assert [mounted.path for mounted in made.release.content.containers] == ["services/app"]
+
+
 def a_site(store: Store, kernel: Mapping[str, oci.File], layers: int) -> tuple[Box, dict[str, Image]]:
     """A box with one service of so many layers, and its images."""
     loader = built.image("pkg/bootloader")

@@ -5,10 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from gitops.cli import box, vm
-from gitops.errors import StoreError, TowerosError
+from gitops.cli import box
+from gitops.cli.media import vm
+from gitops.errors import StoreError, TowerosError, VmError
+from gitops.lab.machine import Machine
 from gitops.lab.stand_in import StandIn
 from gitops.settings import Settings
+from tests.kit.bios_disk import BiosDisk
 from tests.kit.published import kit
 
 
@@ -46,3 +49,33 @@ def test_ssh_goes_to_the_running_machine_and_keeps_its_host_key_apart(
     real, machine = started
     assert real[-2:] == ["root@192.0.2.7", "uptime"] and "HostKeyAlias=demo-1" in real
     assert machine[-3:] == ["-p", "2222", "root@127.0.0.1"] and "HostKeyAlias=demo-1.vm" in machine
+
+
+def test_a_file_that_is_not_there_is_named(settings: Settings) -> None:
+    for name in ("./disk", "box.iso"):
+        with pytest.raises(VmError, match="there is no file"):
+            vm.run(name)
+
+
+def test_a_file_that_nothing_starts_from_is_named(settings: Settings, tmp_path: Path) -> None:
+    """A machine would sit there, and say nothing."""
+    for name, told in (("text.img", "no boot sector"), ("text.iso", "is no ISO")):
+        (tmp_path / name).write_text("hello\n" * 1000)
+        with pytest.raises(VmError, match=told):
+            vm.run(str(tmp_path / name), bios=True)
+
+
+@pytest.mark.boot
+@pytest.mark.e2e
+def test_a_disk_image_runs_by_a_bios_and_stays_as_it_is(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    disk, seen = BiosDisk(tmp_path / "bios", b"G"), list[str]()
+    before = disk.path.read_bytes()
+
+    def look(machine: Machine) -> None:
+        seen.append(machine.wait_for("toweros.entry=(.*)$", 120)[1].strip())
+
+    monkeypatch.setattr(vm, "attach", look)
+    vm.run(str(disk.path), bios=True)
+    assert seen == ["toweros-7.efi"] and disk.path.read_bytes() == before

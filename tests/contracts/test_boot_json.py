@@ -17,6 +17,7 @@ from tests.kit.initrd import SHELLS, initrd
     [
         ("blessed", {"SEQUENCE": "7", "ENTRY": "toweros-7.efi", "REPAIRED": ""}),
         ("trial", {"SEQUENCE": "8", "ENTRY": "toweros-8+2-1.efi", "REPAIRED": f" {'1' * 64} {'2' * 64}"}),
+        ("medium", {"SEQUENCE": "7", "ENTRY": "toweros-7.efi", "REPAIRED": "", "PLACE": "medium"}),
         ("unknown-entry", {"SEQUENCE": "7", "ENTRY": "", "REPAIRED": ""}),
     ],
 )

@@ -31,7 +31,10 @@ def mistake(group: TyperGroup, words: Sequence[str], *, whole: bool) -> str:
     try:
         while isinstance(command, TyperGroup) and (left or whole):
             context = command.make_context("toweros", left, parent=context)
-            _, command, left = command.resolve_command(context, [*context._protected_args, *context.args])
+            rest = [*context._protected_args, *context.args]
+            if not rest and command.invoke_without_command:
+                return ""
+            _, command, left = command.resolve_command(context, rest)
         if not isinstance(command, TyperGroup):
             command.make_context("toweros", left, parent=context)
     except typer.Exit:

@@ -17,7 +17,8 @@ from virt.firmware.varstore.edk2 import Edk2VarStore
 
 from gitops.assemble.boot.cpio import Node, archive
 from gitops.assemble.boot.pe import Section, add_sections
-from gitops.assemble.formats.disk import Contents, Sizes, _id, disk_image
+from gitops.assemble.formats.disk import Sizes, _id, disk_image
+from gitops.assemble.formats.staging import Contents
 from gitops.assemble.release import Assembled, Assembler
 from gitops.assemble.toolbox import Toolbox
 from gitops.lab.firmware import Certificates, enroll_keys

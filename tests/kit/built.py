@@ -80,6 +80,14 @@ def toolbox() -> Toolbox:
         return Toolbox.unpack(store(), built)
 
 
+@functools.cache
+def media_tools() -> Toolbox:
+    """What makes media: xorriso, GRUB, mtools and the rest of pkg/media-tools."""
+    built = image("pkg/media-tools")
+    with alone():
+        return Toolbox.unpack(store(), built)
+
+
 def toolbox_root() -> Path:
     return store().paths.toolbox / toolbox().key
 
@@ -97,9 +105,9 @@ def boot_files() -> dict[str, Path]:
 def kernel() -> Path:
     """A folder with `kernel` and `kernel.tar`."""
     built = image("pkg/kernel")
-    folder = FOLDER / f"kernel-{built.key}"
+    folder, tools = FOLDER / f"kernel-{built.key}", toolbox()
     with alone():
-        found = Assembler(store(), toolbox(), {"kernel": built}).kernel("kernel")
+        found = Assembler(store(), tools, {"kernel": built}).kernel("kernel")
         folder.mkdir(exist_ok=True)
         for name, ref in (("kernel", found.kernel), ("kernel.tar", found.modules)):
             if not (folder / name).exists():

@@ -25,3 +25,10 @@ def test_the_console_is_written_down_whether_somebody_may_type_or_not(tmp_path: 
     for attachable in (True, False):
         command = line(Hardware(tmp_path / "disk.raw", tmp_path / "vars.fd", attachable=attachable))
         assert ("console.sock" in command) == attachable and "serial.log" in command
+
+
+def test_without_variables_the_firmware_is_a_bios_and_an_iso_is_a_disc(tmp_path: Path) -> None:
+    with_bios = line(Hardware(tmp_path / "disk.raw", None))
+    assert "pflash" not in with_bios and "virtio-blk-pci,drive=disk" in with_bios
+    disc = line(Hardware(tmp_path / "box.iso", None, optical=True))
+    assert "media=cdrom,readonly=on" in disc and "ide-cd,drive=disk,bootindex=0" in disc and "virtio-blk" not in disc

@@ -99,13 +99,16 @@ NAMES = {
     "/deltas/{name}": [f"{LAYER}/{LAYER}.zst"],
     "/attestations/{name}": [f"{LAYER}.json"],
     "/sbom/{name}": [f"{LAYER}.cdx.json"],
+    "/boot/files/{name}": [LAYER],
+    "/boot/{name}": ["demo-1.img"],
     "/api/v1/boxes/{name}": ["demo-1"],
     "/api/v1/boxes/{name}/report": ["demo-1"],
 }
 PLAIN = {"/", "/api/v1/boxes", "/api/v1/security", "/metrics", "/healthz", "/readyz", "/openapi.json"}
+SCRIPTS = {"/boot/boot.ipxe", "/boot/box.ipxe"}
 PATHS = {
-    "get": {*NAMES, *PLAIN} - {"/api/v1/boxes/{name}/report"},
-    "head": {path for path in NAMES if "/api/" not in path},
+    "get": {*NAMES, *PLAIN, *SCRIPTS} - {"/api/v1/boxes/{name}/report"},
+    "head": {path for path in (*NAMES, *SCRIPTS) if "/api/" not in path},
     "post": {"/api/v1/boxes/{name}/report"},
 }
 HEADERS = ("range", "if-none-match", "if-range", "content-encoding", "content-type", "expect", "toweros-receipt")
@@ -121,6 +124,8 @@ def described() -> dict[str, Any]:
             if "{name}" in path:
                 known = {"anyOf": [{"type": "string", "minLength": 1}, {"enum": NAMES[path]}]}
                 parameters.append({"name": "name", "in": "path", "required": True, "schema": known})
+            for name in ("mac", "uuid") if path in SCRIPTS else ():
+                parameters.append({"name": name, "in": "query", **text})
             body = {"requestBody": {"content": {"application/json": {"schema": {}}}}} if method == "post" else {}
             about = {"parameters": parameters, "responses": {"default": {"description": "any"}}, **body}
             paths.setdefault(path, {})[method] = about

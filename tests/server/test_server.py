@@ -315,6 +315,28 @@ def test_the_json_of_a_box(here: Kit, web: TestClient, key: Ed25519PrivateKey) -
     }  # fmt: skip
 
 
+def test_a_box_whose_firmware_checks_nothing_says_so_wherever_it_is_shown(
+    here: Kit, web: TestClient, key: Ed25519PrivateKey
+) -> None:
+    def shown() -> list[object]:
+        page = "not verified by firmware" in web.get("/").text
+        table = (
+            CliRunner()
+            .invoke(application(), ["status", "--state", str(here.store.paths.root)], env={"COLUMNS": "200"})
+            .output
+        )
+        row = web.get("/api/v1/boxes/demo-1").json()
+        return [page, "boot not verified" in " ".join(table.replace("│", " ").split()), row.get("boot")]
+
+    assert post(web, body(key, counter=2, firmware=None)) == 204
+    assert shown() == [True, True, "not verified by firmware"]
+    one = CliRunner().invoke(application(), ["status", "demo-1", "--state", str(here.store.paths.root)]).output
+    assert "not verified by firmware" in " ".join(one.split())
+    firmware = {"secure_boot": True, "setup_mode": False, "keys": {}}
+    assert post(web, body(key, counter=3, firmware=firmware)) == 204
+    assert shown() == [False, False, None]
+
+
 def test_status_in_the_terminal(here: Kit, web: TestClient, key: Ed25519PrivateKey) -> None:
     assert post(web, body(key, error="bad\x1b[31m [red]x")) == 204
     run, state = CliRunner(), ["--state", str(here.store.paths.root)]

@@ -27,7 +27,7 @@ from toweros_agent.loop import Agent
 from toweros_agent.machine import State
 from toweros_agent.settings import Places
 
-from gitops.assemble.formats.disk import LOADER_CONF
+from gitops.assemble.formats.esp import LOADER_CONF
 from gitops.model import BlobRef, BootFiles, Content, HealthCheck, HealthSpec, Layer, Mounted, Release
 from tests.kit.contracts import good
 from tests.simulators.services import Services
@@ -111,7 +111,7 @@ class Box:
         self.places = Places(
             run=self.run, etc=root / "etc", lib=root / "lib", sys=root / "sys", state=root / "state",
             efivars=root / "efivars", pstore=root / "pstore", watchdog=root / "watchdog", boot_id=root / "boot_id",
-            tpm=root / "tpm0",
+            tpm=root / "tpm0", console=root / "console",
         )  # fmt: skip
 
     def _firmware(self) -> None:
@@ -246,7 +246,7 @@ class Box:
         """Why the initrd would give up on a release ("" when it would not)."""
         addon = self.linux / f"toweros-{sequence}.efi.extra.d" / "release.addon.efi"
         try:
-            digest = addon.read_bytes().split(b"toweros.release=")[1].decode()
+            digest = addon.read_bytes().split(b"toweros.release=")[1][:64].decode()
             release = nouns.Release.parse((self.disk / "releases" / f"{digest}.json").read_bytes())
             for each in release.layers():
                 data = (self.disk / "layers" / each.root).read_bytes()
@@ -260,9 +260,10 @@ class Box:
     def start(self, entry: nouns.Entry) -> Agent:
         """The agent of a boot from this entry: what runs is what the addon beside it says."""
         addon = self.linux / f"toweros-{entry.sequence}.efi.extra.d" / "release.addon.efi"
-        digest = addon.read_bytes().split(b"toweros.release=")[1].decode()
-        sequence = json.loads((self.disk / "releases" / f"{digest}.json").read_bytes())["sequence"]
-        runs = {"box": "demo-1", "release": digest, "sequence": sequence, "server": self.server}
+        digest = addon.read_bytes().split(b"toweros.release=")[1][:64].decode()
+        document = json.loads((self.disk / "releases" / f"{digest}.json").read_bytes())
+        box, sequence = document["box"], document["sequence"]
+        runs = {"box": box, "release": digest, "sequence": sequence, "server": self.server}
         boot = good("boot", "blessed", **runs, entry=entry.name, trial=not entry.plain)
         (self.run / "boot.json").write_text(json.dumps(boot))
         (self.run / "release.json").write_bytes((self.disk / "releases" / f"{digest}.json").read_bytes())

@@ -17,7 +17,7 @@ from gitops.store import Store
 from gitops.workflows import trial
 from gitops.workflows.preview import Point, Question
 from gitops.workflows.trial import measure
-from gitops.workflows.workshop import LOADER, Workshop, boot_loader
+from gitops.workflows.workshop import LOADER, Workshop, boot_file
 from tests.kit.site import HELLO, PlayedBuilder, Site
 
 
@@ -79,10 +79,10 @@ def test_a_disk_takes_its_boot_loader_from_what_the_pass_built(site: Site, monke
 
     monkeypatch.setattr(Assembler, "boot_files", files)
     with pytest.raises(StoreError, match="pkg/toolbox is not built"):
-        boot_loader(site.store)
+        boot_file(site.store, LOADER)
     site.run()
     package = load_fleet(head(site)[1], "linux/amd64").packages["pkg/bootloader"]
-    assert boot_loader(site.store) == package.key.encode()
+    assert boot_file(site.store, LOADER) == package.key.encode()
 
 
 def test_a_workshop_makes_releases_that_no_key_has_touched(site: Site) -> None:

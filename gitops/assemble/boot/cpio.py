@@ -40,8 +40,8 @@ def archive(nodes: Mapping[str, Node]) -> bytes:
         del inode
         for index, path in enumerate(paths):
             node = tree[path] if index == 0 else replace(tree[path], data=b"")
-            output += _entry(path, node, number, len(paths))
-    output += _entry(TRAILER, Node(0), 0, 1)
+            output += entry(path, node, number, len(paths))
+    output += entry(TRAILER, Node(0), 0, 1)
     return bytes(output)
 
 
@@ -53,12 +53,16 @@ def _with_parents(nodes: Mapping[str, Node]) -> dict[str, Node]:
     return tree
 
 
-def _entry(path: str, node: Node, inode: int, links: int) -> bytes:
-    name = path.encode() + b"\0"
+def entry(
+    path: str, node: Node, inode: int, links: int, device: tuple[int, int] = DEVICE, size: int | None = None
+) -> bytes:
+    """One file of an archive. `size`: of data that the caller writes behind it, and fills up to `ALIGNMENT`."""
+    name = path.encode(errors="surrogateescape") + b"\0"
     # A folder is named by its parent and by its own `.`.
     links = 2 if stat.S_ISDIR(node.mode) else links
+    size = len(node.data) if size is None else size
     # inode, mode, uid, gid, links, time, size, device, special device, length of the name, checksum: 0 for newc.
-    numbers = (inode, node.mode, node.uid, node.gid, links, 0, len(node.data), *DEVICE, *DEVICE, len(name), 0)
+    numbers = (inode, node.mode, node.uid, node.gid, links, 0, size, *device, *DEVICE, len(name), 0)
     header = (MAGIC + "".join(f"{number:08x}" for number in numbers)).encode() + name
     return _padded(header) + _padded(node.data)
 

@@ -7,7 +7,6 @@ dependencies first, for insmod alone.
     needed(["virtio_blk", "erofs", "?e1000e"], Path("kernel.tar"))
 """
 
-import lzma
 import re
 import stat
 from collections.abc import Iterable, Mapping
@@ -15,9 +14,12 @@ from pathlib import Path, PurePosixPath
 
 from gitops.assemble.boot.cpio import Node
 from gitops.assemble.tars import files_of
-from gitops.errors import AssembleError
+from gitops.errors import AssembleError, RegistryError
+from gitops.oci.xz import whole
 
 FOLDER = re.compile(r"((?:usr/)?lib/modules/[^/]+)/(.+)")
+MAX_MODULE = 256 << 20
+"""Bytes of one module as the kernel reads it."""
 SUFFIX = re.compile(r"\.ko(\.xz)?$")
 LIST = "etc/modules.load"
 REQUESTED = "etc/modules"
@@ -90,4 +92,9 @@ def _order(names: Iterable[str], depends: Mapping[str, tuple[str, list[str]]], b
 
 def _plain(path: str, data: bytes) -> bytes:
     # The kernel unpacks modules itself only if it was built with CONFIG_MODULE_DECOMPRESS.
-    return lzma.decompress(data) if path.endswith(".xz") else data
+    if not path.endswith(".xz"):
+        return data
+    try:
+        return whole(data, MAX_MODULE)
+    except RegistryError as error:
+        raise AssembleError(f"the kernel's module {path}: {error.message}") from error

@@ -1,4 +1,4 @@
-"""A new box's disk: GPT with ESP, TOWEROS and STATE (docs/formats.md, "Disk").
+"""A new box's disk: GPT with ESP, TOWEROS and STATE (docs/formats.md, "Disk"); for a BIOS, GRUB before them.
 
 In: a Release, its signed boot files, its layers in the store, the box's identity. Out: a sparse image that boots, raw
 or qcow2. Rules: no loop device, no mount; written under a temporary name in the same folder and renamed when whole;
@@ -7,21 +7,19 @@ identifiers come from the box's name and times are fixed, so that the same input
     disk_image(Path("demo-1.raw"), store, Contents(release, uki, addon, loader, box_key_pem))
 """
 
-import os
-import shutil
 import tempfile
 import uuid
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
 import structlog
 
+from gitops.assemble.boot.bios import BiosLoader
 from gitops.assemble.fits import ESP, check_esp
-from gitops.assemble.verity import append_tree
+from gitops.assemble.formats import esp, toweros
+from gitops.assemble.formats.staging import EPOCH, Contents, folder_in, settle
 from gitops.errors import AssembleError
-from gitops.model import Release, canonical
 from gitops.process import run
 from gitops.store import Store
 
@@ -29,13 +27,8 @@ log = structlog.get_logger(__name__)
 
 MIB = 2**20
 SECTOR = 512
-EPOCH = 1_700_000_000
-"""Seconds: the one time that everything on a new disk carries."""
 NAMESPACE = uuid.UUID("b6f4c1f2-4f3c-5b52-9d6e-746f7765726f")
-TYPES = {"ESP": "EF00", "TOWEROS": "8300", "STATE": "8300"}
-LOADER_CONF = "timeout menu-disabled\neditor no\nauto-firmware no\nauto-entries no\nsecure-boot-enroll off\n"
-"""systemd-boot's: no key and no noise on a serial line brings a menu or stops it, and there is nothing to choose."""
-FOLDERS = ("layers", "releases", "state", "tuf", "identity")
+TYPES = {"BIOS": "EF02", "ESP": "EF00", "TOWEROS": "8300", "STATE": "8300"}
 
 
 class Format(StrEnum):
@@ -50,6 +43,13 @@ class Format(StrEnum):
         return cls.qcow2 if out.suffix == ".qcow2" else cls.raw
 
 
+class Firmware(StrEnum):
+    """What starts the machine."""
+
+    uefi = "uefi"
+    bios = "bios"
+
+
 @dataclass(frozen=True)
 class Sizes:
     """MiB per partition. The ESP holds three UKIs (one being written) of up to 80 MiB each."""
@@ -57,10 +57,13 @@ class Sizes:
     esp: int = ESP
     toweros: int = 2048
     state: int = 1024
+    bios: int = 0
+    """The partition of GRUB's core: 1 where the firmware is a BIOS."""
 
     def starts(self) -> dict[str, tuple[int, int]]:
         """Label -> (first byte, bytes)."""
-        sizes = {"ESP": self.esp * MIB, "TOWEROS": self.toweros * MIB, "STATE": self.state * MIB}
+        sizes = {"BIOS": self.bios * MIB} if self.bios else {}
+        sizes |= {"ESP": self.esp * MIB, "TOWEROS": self.toweros * MIB, "STATE": self.state * MIB}
         place, starts = MIB, {}
         for label, size in sizes.items():
             starts[label] = (place, size)
@@ -70,20 +73,7 @@ class Sizes:
     @property
     def total(self) -> int:
         """Bytes of the disk: one MiB before and after for the two tables."""
-        return (self.esp + self.toweros + self.state + 2) * MIB
-
-
-@dataclass(frozen=True)
-class Contents:
-    """What goes onto the disk. `uki`, `addon` and `loader` are signed; `keys` are public, for the firmware's menu."""
-
-    release: Release
-    uki: bytes
-    addon: bytes
-    loader: bytes
-    box_key: bytes
-    keys: Mapping[str, bytes] = field(default_factory=dict)
-    tuf: Mapping[str, bytes] = field(default_factory=dict)
+        return (self.bios + self.esp + self.toweros + self.state + 2) * MIB
 
 
 def disk_image(
@@ -102,9 +92,11 @@ def disk_image(
         folder = Path(name)
         disk = folder / "disk.raw"
         _partition(disk, contents.release.box, sizes)
+        if contents.bios:
+            _write_grub(disk, contents.bios, sizes)
         _write_esp(disk, folder / "esp", contents, sizes)
-        _write_ext4(disk, "STATE", _staged(folder / "state"), contents.release.box, sizes)
-        _write_ext4(disk, "TOWEROS", _toweros(folder / "toweros", store, contents), contents.release.box, sizes)
+        _write_ext4(disk, "STATE", folder_in(folder, "state"), contents.release.box, sizes)
+        _write_ext4(disk, "TOWEROS", toweros.tree(folder / "toweros", store, contents), contents.release.box, sizes)
         if format is Format.qcow2:
             run(["qemu-img", "convert", "-O", "qcow2", disk, folder / "disk.qcow2"])
             disk = folder / "disk.qcow2"
@@ -131,55 +123,32 @@ def _partition(disk: Path, box: str, sizes: Sizes) -> None:
     run([*command, disk])
 
 
+def _write_grub(disk: Path, loader: BiosLoader, sizes: Sizes) -> None:
+    """The code before the table of partitions, and the core, where that code looks for it."""
+    start, size = sizes.starts().get("BIOS", (0, 0))
+    if start != loader.start * SECTOR or len(loader.core) > size:
+        raise AssembleError("GRUB is made for another place on the disk", hint="make the BIOS partition first, 1 MiB")
+    with disk.open("r+b") as stream:
+        stream.write(loader.sector)
+        stream.seek(start)
+        stream.write(loader.core)
+
+
 def _id(box: str, what: str) -> uuid.UUID:
     return uuid.uuid5(NAMESPACE, f"{box}/{what}")
 
 
 def _write_esp(disk: Path, stage: Path, contents: Contents, sizes: Sizes) -> None:
-    entry = f"toweros-{contents.release.sequence}.efi"
-    files = {
-        "EFI/BOOT/BOOTX64.EFI": contents.loader,
-        "EFI/toweros/box.key": contents.box_key,
-        f"EFI/Linux/{entry}": contents.uki,
-        f"EFI/Linux/{entry}.extra.d/release.addon.efi": contents.addon,
-        "loader/loader.conf": LOADER_CONF.encode(),
-        **{f"loader/keys/toweros/{name}": data for name, data in contents.keys.items()},
-    }
-    for path, data in files.items():
-        _put(stage / path, data)
-    _settle(stage)
     start, size = sizes.starts()["ESP"]
-    # mtools reads a partition inside an image as FILE@@OFFSET.
-    place, serial = f"{disk}@@{start}", _id(contents.release.box, "fat").hex[:8]
-    # Given, because mformat would derive it from the file, and that is the whole disk.
+    # mtools reads a partition inside an image as FILE@@OFFSET. Geometry is given, because mformat would derive it from
+    # the file, and that is the whole disk.
     geometry = ["-T", str(size // SECTOR), "-h", "255", "-s", "63", "-H", str(start // SECTOR)]
-    env = {"MTOOLS_SKIP_CHECK": "1", "SOURCE_DATE_EPOCH": str(EPOCH)}
-    run(["mformat", "-i", place, "-F", "-v", "ESP", "-N", serial, *geometry, "::"], env=env)
-    run(["mcopy", "-i", place, "-s", "-m", "-Q", *sorted(stage.iterdir()), "::/"], env=env)
-
-
-def _toweros(stage: Path, store: Store, contents: Contents) -> Path:
-    """The tree of a new TOWEROS partition: every layer with its hash tree behind it."""
-    for name in FOLDERS:
-        _staged(stage / name)
-    for layer in contents.release.layers():
-        if not store.layers.has(layer.root):
-            raise AssembleError(f"layer {layer.root[:12]} is missing from the store", hint="run `toweros apply` again")
-        target = stage / "layers" / layer.root
-        shutil.copyfile(store.layers.path(layer.root), target)
-        if append_tree(target) != layer.root:
-            raise AssembleError(f"layer {layer.root[:12]} is damaged in the store", hint="delete it; it is made again")
-    release = contents.release
-    _put(stage / "releases" / f"{release.digest}.json", release.encode())
-    _put(stage / "identity" / "box.json", canonical({"box": release.box}))
-    _put(stage / "identity" / "box.key", contents.box_key, 0o600)
-    for name, data in contents.tuf.items():
-        _put(stage / "tuf" / name, data)
-    return stage
+    esp.stage(stage, contents)
+    esp.write(run, f"{disk}@@{start}", stage, _id(contents.release.box, "fat").hex[:8], geometry)
 
 
 def _write_ext4(disk: Path, label: str, stage: Path, box: str, sizes: Sizes) -> None:
-    _settle(stage)
+    settle(stage)
     start, size = sizes.starts()[label]
     identity, seed = _id(box, f"ext4/{label}"), _id(box, f"hash/{label}")
     # hash_seed: mke2fs would draw one at random, and the index of a folder depends on it.
@@ -191,21 +160,3 @@ def _write_ext4(disk: Path, label: str, stage: Path, box: str, sizes: Sizes) -> 
     paths = ["/", *(f"/{path.relative_to(stage)}" for path in sorted(stage.rglob("*")))]
     words = [f"set_inode_field {path} {name}\n" for path in paths for name in (f"ctime @{EPOCH}", "ctime_extra 0")]
     run(["debugfs", "-w", "-f", "-", f"{disk}?offset={start}"], stdin="".join(words).encode(), env=env)
-
-
-def _staged(folder: Path) -> Path:
-    folder.mkdir(parents=True)
-    folder.chmod(0o755)
-    return folder
-
-
-def _put(path: Path, data: bytes, mode: int = 0o644) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as stream:
-        stream.write(data)
-
-
-def _settle(stage: Path) -> None:
-    """Give everything the one time; folders last, because a file that is touched touches nothing above it."""
-    for path in [*stage.rglob("*"), stage]:
-        os.utime(path, (EPOCH, EPOCH))

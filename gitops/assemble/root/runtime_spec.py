@@ -47,6 +47,15 @@ def describe(
         raise AssembleError(f"container {container.name}: {error}", hint=f"see {container.image}'s label") from error
 
 
+def command_of(container: Container, image: Json) -> list[str]:
+    """What the container runs, by its image's config; nothing: runc would refuse it.
+
+    Raises:
+        AssembleError: the image's label cannot be read.
+    """
+    return _command(_settings(container, image), image)
+
+
 def _settings(container: Container, image: Json) -> Json:
     """The label's fields below the YAML's; inside `runtime` field by field too."""
     try:
@@ -91,9 +100,8 @@ def _process(settings: Json, image: Json, ids: Mapping[str, int]) -> Json:
         "gid": number(settings.get("gid"), ids),
         "additionalGids": [number(gid, ids) for gid in settings.get("additionalGids") or ()],
     }
-    command = [*(image.get("Entrypoint") or ()), *(image.get("Cmd") or ())]
     process = {
-        "args": settings.get("command", command),
+        "args": _command(settings, image),
         "env": settings.get("env", image.get("Env")),
         "rlimits": [parse_rlimit(text) for text in settings.get("rlimits") or ()],
         "noNewPrivileges": settings.get("noNewPrivileges"),
@@ -106,6 +114,10 @@ def _process(settings: Json, image: Json, ids: Mapping[str, int]) -> Json:
     }
     score = settings.get("oomScoreAdj")
     return result if score is None else result | {"oomScoreAdj": score}
+
+
+def _command(settings: Json, image: Json) -> list[str]:
+    return list(settings.get("command", [*(image.get("Entrypoint") or ()), *(image.get("Cmd") or ())]) or ())
 
 
 def _set(values: Json) -> Json:

@@ -30,6 +30,7 @@ class Name(enum.StrEnum):
     builder = "builder"
     attestation = "attestation"
     firmware = "firmware"
+    naming = "naming"
 
 
 def register(app: typer.Typer) -> None:

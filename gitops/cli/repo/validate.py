@@ -14,6 +14,7 @@ from gitops.errors import FleetError, Problem, TowerosError
 from gitops.fleet import rule_warnings
 from gitops.fleet.repo import FLEET, NO_FLEET
 from gitops.model import Fleet, Tree
+from gitops.review.commands import Commands
 from gitops.review.mounts import Mounts
 from gitops.source import FolderTree
 from gitops.source.working_folder import NoFleetError, fleet_in
@@ -45,7 +46,11 @@ def validate(
         found = judged(tree, _compose, problems)
         if not found.asked:
             talk.print("docker compose itself was not asked: no mirror has the pinned version now")
-        if problems := [*found.problems, *_crowded(tree, found.fleet)]:
+        if problems := [
+            *found.problems,
+            *_crowded(tree, found.fleet),
+            *Commands(tree, found.fleet, strict=not found.problems).lacking(),
+        ]:
             raise FleetError(problems)
     except FleetError as error:
         _tell(tree, error, output)

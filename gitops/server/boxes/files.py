@@ -18,7 +18,10 @@ from gitops.model import sha256
 from gitops.store import Store
 
 METADATA = re.compile(r"timestamp\.json|[1-9][0-9]{0,9}\.(root|targets|snapshot|bin-[0-9a-f]{1,8})\.json")
-TARGET = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?/([0-9a-f]{64})\.(?:release\.json|(?:uki|addon|loader)\.efi)")
+TARGET = re.compile(
+    r"(?:new\.)?[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?/([0-9a-f]{64})\.(?:release\.json|(?:uki|addon|loader)\.efi)"
+)
+"""Below the name of a box, or of a role's newcomers."""
 LAYER = re.compile(r"([0-9a-f]{64})(\.zst)?")
 ATTESTATION = re.compile(r"([0-9a-f]{64})\.json")
 DELTA = re.compile(r"([0-9a-f]{64})/([0-9a-f]{64})\.zst")

@@ -7,27 +7,34 @@ to a length; every report is answered with a signed receipt, whether it is taken
 
 import re
 import time
-from dataclasses import replace
-from typing import Annotated, Literal
+from dataclasses import dataclass, replace
+from typing import Annotated, Literal, TypeVar
 
 import anyio
+import structlog
 from anyio import to_thread
 from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
-from gitops.errors import DocumentError
+from gitops.errors import DocumentError, StoreError
 from gitops.model import REPORT_FORMAT, EventType, Failure, Happened, Health, Json, Phase, Report, Reset, Verdict
+from gitops.model.machines.newcomer import role_of
 from gitops.model.reading import read
 from gitops.server.seldom import Seldom
 from gitops.sign.enrolled import judged
 from gitops.sign.firmware import dbx
 from gitops.sign.receipts import Receipts
-from gitops.store import Store
-from gitops.store.notes.box_keys import BoxDisk, Enrolled, HostCertificate, TakenDbx
-from gitops.workflows.enrolment import desk
+from gitops.store import LeaseError, Store
+from gitops.store.notes.box_keys import BootChecked, BoxDisk, Enrolled, HostCertificate, TakenDbx
+from gitops.store.notes.newcomers import Lives
+from gitops.workflows.enrolment import desk, lasting, newcomers, twins
+from gitops.workflows.enrolment.endorse import endorse
 from gitops.workflows.safekeeping import ahead
+
+T = TypeVar("T")
+log = structlog.get_logger(__name__)
 
 MAX_BODY = 256 << 10
 """Bytes of one report."""
@@ -45,6 +52,7 @@ TEXT = r"^[^\x00]*$"
 Word = Annotated[str, Field(max_length=100, pattern=TEXT)]
 Line = Annotated[str, Field(max_length=4_000, pattern=TEXT)]
 Digest = Annotated[str, Field(pattern=r"^([0-9a-f]{64})?$")]
+Base64 = Annotated[str, Field(max_length=400, pattern=r"^[A-Za-z0-9+/]*={0,2}$")]
 Number = Annotated[int, Field(ge=0, lt=1 << 53)]
 
 
@@ -101,6 +109,14 @@ class RoomIn(Wire):
     back: Annotated[str, Field(pattern=r"^([0-9a-f]{64})?$")] = ""
 
 
+class HardwareIn(Wire):
+    serial: Annotated[str, Field(max_length=64, pattern=r"^[ -~]*$")] = ""
+    macs: Annotated[list[Annotated[str, Field(pattern="^([0-9a-f]{2}:){5}[0-9a-f]{2}$")]], Field(max_length=16)] = []
+    ek: Base64 = ""
+    bound: Base64 = ""
+    proof: Annotated[str, Field(pattern=r"^([0-9a-f]{64})?$")] = ""
+
+
 class ReportIn(Wire):
     """The signed document."""
 
@@ -129,9 +145,12 @@ class ReportIn(Wire):
     trusted: TrustedIn | None = None
     room: RoomIn | None = None
     ssh: Line = ""
+    hardware: HardwareIn | None = None
+    kept: Literal["", "memory"] = ""
 
     def noun(self) -> Report:
-        values = self.model_dump(exclude={"format", "failures", "checks", "degraded", "resets", "retried"})
+        apart = {"format", "failures", "checks", "degraded", "resets", "retried", "hardware"}
+        values = self.model_dump(exclude=apart)
         failures = tuple(Failure(**failure.model_dump()) for failure in self.failures)
         values |= {"checks": tuple(self.checks), "degraded": tuple(self.degraded)}
         values["firmware"] = self.firmware and self.firmware.model_dump(exclude_unset=True)
@@ -152,31 +171,43 @@ def router(store: Store) -> APIRouter:
     @routes.post("/api/v1/boxes/{name}/report", status_code=204)
     async def report(name: str, request: Request) -> Response:
         body = await _bounded(request)
-        headers = await to_thread.run_sync(answer, store, name, body, refused, limiter=at_a_time)
+        address = request.client.host if request.client else ""
+        sent = Sent(name, address, body)
+        headers = await to_thread.run_sync(answer, store, sent, refused, limiter=at_a_time)
         return Response(status_code=204, headers=headers)
 
     return routes
 
 
-def answer(store: Store, name: str, body: bytes, refused: Seldom) -> dict[str, str]:
+@dataclass(frozen=True)
+class Sent:
+    """The body of a report, under which name it came, and from where."""
+
+    name: str
+    address: str
+    body: bytes
+
+
+def answer(store: Store, sent: Sent, refused: Seldom) -> dict[str, str]:
     """Take a report. The receipt's header, of a refusal too: that proves that the server was reached.
 
     Raises as `take` does.
     """
+    name, body = sent.name, sent.body
     try:
-        take(store, name, body)
+        take(store, name, body, sent.address)
     except HTTPException as error:
         if error.status_code == 403:
             refused.warn(name[:63], error.detail)
         # What was seen already was taken: the answer got lost on the way.
-        error.headers = _receipt(store, name, body, error.status_code == 409)
+        error.headers = {**(error.headers or {}), **_receipt(store, name, body, error.status_code == 409)}
         raise
     return _receipt(store, name, body, True) | _certificate(store, name)
 
 
 def _certificate(store: Store, name: str) -> dict[str, str]:
     """The SSH certificate of the host key that this box has now."""
-    note = store.notes.get(HostCertificate, name)
+    note = kept(store, HostCertificate, name)
     return {SSH: note.certificate} if note and note.certificate and note.certified == note.key else {}
 
 
@@ -186,10 +217,11 @@ def _receipt(store: Store, name: str, body: bytes, taken: bool) -> dict[str, str
         text = Envelope.model_validate_json(body).report.encode()
     except ValidationError:
         return {}
-    return receipts.header(name, text, taken=taken, now=int(time.time())) if receipts and is_name(name) else {}
+    known = is_name(name) or role_of(name)
+    return receipts.header(name, text, taken=taken, now=int(time.time())) if receipts and known else {}
 
 
-def take(store: Store, name: str, body: bytes) -> None:
+def take(store: Store, name: str, body: bytes, address: str = "") -> None:
     """Check a report and keep it.
 
     Raises:
@@ -200,6 +232,8 @@ def take(store: Store, name: str, body: bytes) -> None:
     except ValidationError as error:
         raise HTTPException(400, "the body is not a signed report") from error
     text, signature = envelope.report.encode(), envelope.signature
+    if role_of(name):
+        raise _waits(store, name, envelope, address)
     if not is_name(name) or not desk.believed(store, name, text, signature):
         if envelope.key and is_name(name):
             desk.ask(store, name, text, signature, envelope.key, int(time.time()))
@@ -211,22 +245,68 @@ def take(store: Store, name: str, body: bytes) -> None:
         raise HTTPException(422, error.message) from error
     if report.box != name:
         raise HTTPException(403, "the report is another box's")
-    taken = store.notes.get(TakenDbx, name)
-    if not store.boxes.save_report(judged(report, store.notes.get(Enrolled), taken), news=changes):
-        raise HTTPException(409, "this report was seen already")
-    dbx.follow(store, report, taken)
-    ahead.notice(store, report, int(time.time()))
-    if report.room and store.notes.get(BoxDisk, name) != (disk := BoxDisk(**report.room)):
+    _keep(store, report, address, int(time.time()))
+    if report.room and kept(store, BoxDisk, name) != (disk := BoxDisk(**report.room)):
         store.notes.put(disk, name)
+    checked = BootChecked(report.firmware is not None)
+    if (kept(store, BootChecked, name) or BootChecked(True)) != checked:
+        store.notes.put(checked, name)
     if HOST_KEY.fullmatch(report.ssh):
         _note_host_key(store, name, report.ssh)
 
 
+def _keep(store: Store, report: Report, address: str, now: int) -> None:
+    """The report, with what is wrong with the box beside what it says.
+
+    Raises:
+        HTTPException: 409, it was seen already.
+    """
+    name, taken = report.box, kept(store, TakenDbx, report.box)
+    before = kept(store, Lives, name) or Lives()
+    lives = twins.follow(before, report, address, now)
+    whole = lasting.judged(judged(twins.judged(report, lives, now), store.notes.get(Enrolled), taken))
+    if not store.boxes.save_report(whole, news=changes):
+        if last := store.boxes.report(name):
+            twins.remember(store, name, before, twins.passed(before, last, report, now), now)
+        raise HTTPException(409, "this report was seen already")
+    twins.remember(store, name, before, lives, now)
+    dbx.follow(store, report, taken)
+    ahead.notice(store, report, now)
+
+
+def _waits(store: Store, name: str, envelope: Envelope, address: str) -> HTTPException:
+    """A machine that has no name yet: it is kept that it asks."""
+    try:
+        report = read(_REPORT, "the report", envelope.report, REPORT_FORMAT)
+    except DocumentError as error:
+        return HTTPException(422, error.message)
+    if report.box != name or not envelope.key:
+        return HTTPException(400, "a machine without a name says so, and which key is its own")
+    known = report.hardware or HardwareIn()
+    text, signature, key = envelope.report.encode(), envelope.signature, envelope.key
+    headers, ek = endorse(store, key, known.ek, known.bound, known.proof)
+    said = newcomers.Said(name, text, signature, key, known.serial.strip(), tuple(known.macs), ek)
+    newcomers.ask(store, said, address, int(time.time()))
+    return HTTPException(403, "a machine that has no name yet: `toweros box adopt --list`", headers)
+
+
 def _note_host_key(store: Store, name: str, key: str) -> None:
     """What the controller's next pass makes a certificate for."""
-    note = store.notes.get(HostCertificate, name)
+    note = kept(store, HostCertificate, name)
     if note is None or note.key != key:
         store.notes.put(replace(note, key=key) if note else HostCertificate(key), name)
+
+
+def kept(store: Store, kind: type[T], name: str) -> T | None:
+    """What is kept of a box; what is damaged of it is forgotten, for the next report says it again."""
+    try:
+        return store.notes.get(kind, name)
+    except LeaseError:
+        raise
+    except StoreError as error:
+        log.warning("note.damaged", box=name, error=error.message)
+        store.notes.forget(kind, [name])
+        return None
 
 
 def changes(before: Report | None, after: Report) -> list[tuple[EventType, str, str]]:

@@ -62,4 +62,5 @@ def one_box(store: Store, name: str) -> Json:
     report = store.boxes.report(name)
     events = [dict(event.__dict__) for event in store.events.latest(name)]
     said = {"checks": list(report.checks), "fetched": report.fetched, "entry": report.entry} if report else {}
-    return status.as_json() | said | {"events": events}
+    boot = {"boot": status.boot} if status.boot else {}
+    return status.as_json() | said | boot | {"events": events}

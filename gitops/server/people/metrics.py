@@ -48,6 +48,10 @@ def exposition(fleet: FleetStatus) -> bytes:
     for sync in Sync:
         for health in Health:
             boxes.labels(sync, health).set(numbers[sync, health])
+    pending = Gauge("toweros_pending", "Machines that have no name yet, by the role of their medium.", ["role"],
+                    registry=registry)  # fmt: skip
+    for each in fleet.pending:
+        pending.labels(each.role).inc()
     seen = Gauge("toweros_box_last_report_seconds", "Unix time of a box's last report.", ["box"], registry=registry)
     for box in fleet.boxes:
         seen.labels(box.box).set(box.seen)

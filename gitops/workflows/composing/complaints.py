@@ -16,10 +16,10 @@ from pathlib import Path
 from typing import Any
 
 import structlog
-import yaml
 
 from gitops.errors import FleetError, Problem, ProcessError
 from gitops.fleet.apps.variables import environment_of
+from gitops.fleet.apps.written import text
 from gitops.fleet.documents.fragments import Fragments
 from gitops.fleet.documents.yaml import Document, read
 from gitops.fleet.images.tracked import COMPOSE
@@ -86,8 +86,7 @@ def complaints(program: Path, tree: Tree, app: App, environment: Mapping[str, st
 def _answer(program: Path, folder: Path, app: App, environment: Mapping[str, str]) -> str:
     """What compose refuses first; empty when it takes the app, or cannot say."""
     services = {name: {**keys, "image": SOME_IMAGE} for name, keys in app.compose["services"].items()}
-    text = yaml.safe_dump({**app.compose, "services": services}, sort_keys=False, allow_unicode=True)
-    (folder / COMPOSE).write_text(text)
+    (folder / COMPOSE).write_text(text(app.compose, services))
     try:
         run(
             [program.absolute(), "-p", app.name, "-f", COMPOSE, "--profile", "*", "config", "--quiet"],

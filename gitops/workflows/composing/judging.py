@@ -12,6 +12,7 @@ from pathlib import Path
 
 from gitops.errors import Problem
 from gitops.fleet import judge_fleet, key_mistakes
+from gitops.fleet.apps.clashes import clashes
 from gitops.fleet.documents.files import without_consequences
 from gitops.model import Fleet, Tree
 
@@ -36,4 +37,6 @@ def judged(tree: Tree, find: Callable[[], Path | None], before: list[Problem] | 
         program = find()
         asked = program is not None
         problems += complaints_of(program, tree, found.apps) if program else ()
+        alike = {id(box.apps): box.apps for box in found.fleet.boxes.values() if box.apps}
+        problems += [problem for apps in alike.values() for problem in clashes(tree, apps)]
     return Judged(found.fleet, tuple(sorted(without_consequences(problems))), asked)

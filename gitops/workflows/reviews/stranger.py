@@ -18,6 +18,7 @@ import resource
 import sys
 from dataclasses import asdict
 from errno import EFBIG, EMFILE, ENOMEM, ENOSPC
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,7 @@ from pydantic import TypeAdapter
 
 from gitops.errors import FleetError, ForgeError, Problem, ProcessError, Reason, SourceError, TowerosError
 from gitops.forges.forge import Pull
-from gitops.model import Json
+from gitops.model import Fleet, Json, Tree
 from gitops.process import run
 from gitops.review.nouns import Summary
 from gitops.settings import Settings
@@ -131,7 +132,14 @@ def _plan(settings: Settings, pull: Pull, scratch: Path) -> Summary:
     if not clone.has(pull.head):
         raise SourceError("its head has moved meanwhile", hint="it is looked at again", transient=True)
     question = ask(settings, pull, clone)
-    return preview(question, store, None, Advisories(store, settings.feeds))
+    return preview(question, store, None, Advisories(store, settings.feeds), partial(_missing, settings, store))
+
+
+def _missing(settings: Settings, store: Store, fleet: Fleet, tree: Tree, base: Fleet | None) -> tuple[str, ...]:
+    """Images that cannot be had; what only the stranger names is asked of nobody."""
+    from gitops.workflows.images.missing import Bounds, missing  # HTTP takes memory, and most fleet repos need none
+
+    return missing(fleet, tree, settings, store, Bounds.of_stranger(base))
 
 
 def ask(settings: Settings, pull: Pull, clone: LocalClone) -> Question:

@@ -13,7 +13,8 @@ from toweros_agent.machine import State
 from toweros_agent.nouns import canonical
 from toweros_agent.offer.net import Http
 from toweros_agent.outgoing.identity import Identity, fingerprint, text_of
-from toweros_agent.report import Health, Report, Reporter
+from toweros_agent.outgoing.rows import Health
+from toweros_agent.report import Report, Reporter
 from typer.testing import Result
 
 from gitops.errors import StoreError

@@ -19,7 +19,8 @@ from toweros_agent.machine import State
 from toweros_agent.offer.net import Http
 from toweros_agent.outgoing.host_key import HostKey
 from toweros_agent.outgoing.identity import Identity
-from toweros_agent.report import Health, Report, Reporter
+from toweros_agent.outgoing.rows import Health
+from toweros_agent.report import Report, Reporter
 
 from gitops.fleet import load_fleet
 from gitops.model import Fleet

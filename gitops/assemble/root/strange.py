@@ -1,0 +1,67 @@
+"""What LinuxKit's format takes, and what is nothing on a box: the assembler or runc refuses it. Pure.
+
+In: a box. Out: its mistakes, each with the place as `origins` names it. Rules: a user or group is a number or the name
+of a container; a namespace is one of LinuxKit's words or an absolute path, a working folder is absolute; a box has a
+kernel, and an init that begins; where one file is, no other lies below it.
+
+    [*strange(box)]     # [("services.ntp.uid", "no container is named nobody, so it is no user or group", ..)]
+"""
+
+import posixpath
+from collections.abc import Iterator
+from typing import Any
+
+from gitops.assemble.root.commands import GROUPS
+from gitops.assemble.root.runtime_spec import NAMESPACES, number
+from gitops.errors import AssembleError
+from gitops.model import Box, Container
+
+WORDS = ("host", "root", "new", "none")
+Told = tuple[str, str, str]
+
+
+def strange(box: Box) -> Iterator[Told]:
+    """What is wrong, and the fix."""
+    spec = box.spec
+    if not spec.kernel:
+        yield "kernel", "no boot spec names a kernel", "add `kernel:`, or a boot spec that has it"
+    if not spec.init:
+        yield "init", "no boot spec names an init", "add `init:`, or a boot spec that has it"
+    ids = dict.fromkeys((container.name for container in spec.containers()), 0)
+    for group in GROUPS:
+        for container in getattr(spec, group):
+            for key, message, hint in _of(container, ids):
+                yield f"{group}.{container.name}.{key}", message, hint
+    yield from _files([str(file["path"]).strip("/") for file in spec.files if not file.get("directory")])
+
+
+def _of(container: Container, ids: dict[str, int]) -> Iterator[Told]:
+    settings = container.settings
+    for key in ("uid", "gid"):
+        yield from _user(key, settings.get(key), ids)
+    for each in settings.get("additionalGids") or ():
+        yield from _user("additionalGids", each, ids)
+    for key in NAMESPACES:
+        value = settings.get(key)
+        if value and value not in WORDS and not str(value).startswith("/"):
+            yield key, f"`{value}` is no namespace", "write host, new, none (of `net`), or an absolute path"
+    if (cwd := settings.get("cwd")) and not str(cwd).startswith("/"):
+        yield "cwd", f"`{cwd}` is no absolute path", f"write /{cwd}"
+
+
+def _user(key: str, value: Any, ids: dict[str, int]) -> Iterator[Told]:
+    try:
+        number(value, ids)
+    except AssembleError as error:
+        yield key, error.message, error.hint
+
+
+def _files(paths: list[str]) -> Iterator[Told]:
+    there = set(paths)
+    for path in dict.fromkeys(paths):
+        above = posixpath.dirname(path)
+        while above:
+            if above in there:
+                yield f"files.{path}", f"/{above} is a file or link, so nothing lies below it", "rename one of them"
+                break
+            above = posixpath.dirname(above)

@@ -1,0 +1,1 @@
+"""Verbs that write disks and media, and take images of others."""

@@ -1,0 +1,74 @@
+"""What machines fetch that the network starts: scripts for iPXE, kernels and initrds, the ESP for UEFI HTTP Boot.
+
+Rules: the routes are fixed, and read nothing but what a pass has made; what is asked for is matched whole before it is
+looked up; a script or an ESP that is handed out counts as a start of its box, whoever asked (`gitops.rollout.netboot`).
+
+    /boot/boot.ipxe                     -> asks with MAC and UUID for
+    /boot/box.ipxe?mac=...&uuid=...     -> kernel and initrd of /boot/files/DIGEST
+    /boot/NAME.img                      -> the ESP
+"""
+
+import re
+import time
+
+from fastapi import APIRouter, Request, Response
+from starlette.exceptions import HTTPException
+
+from gitops.assemble.boot import ipxe
+from gitops.server.boxes.files import METHODS, answer, matched
+from gitops.store import Store
+from gitops.store.notes.netboot import BootSet
+from gitops.workflows.media import starts
+
+FILE = re.compile(r"([0-9a-f]{64})")
+IMAGE = re.compile(r"([a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?)\.img")
+MAC = re.compile(r"[0-9a-f]{2}(-[0-9a-f]{2}){5}")
+UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+TEXT = "text/plain; charset=utf-8"
+ESP = "application/vnd.efi.img"
+"""IANA's; a firmware that knows another name for it goes by the ending of the path."""
+
+
+def router(store: Store) -> APIRouter:
+    """The routes below /boot."""
+    routes = APIRouter(include_in_schema=False)
+
+    @routes.api_route("/boot/boot.ipxe", methods=METHODS)
+    def first() -> Response:
+        return Response(ipxe.FIRST, media_type=TEXT)
+
+    @routes.api_route("/boot/box.ipxe", methods=METHODS)
+    def box(request: Request) -> Response:
+        mac, uuid = (request.query_params.get(name, "").lower() for name in ("mac", "uuid"))
+        known_by = [mac.replace("-", ":")] if MAC.fullmatch(mac) else []
+        known_by += [uuid] if UUID.fullmatch(uuid) else []
+        name = starts.machine(store, known_by)
+        return Response(_script(store, name, request.method) if name else ipxe.STRANGER, media_type=TEXT)
+
+    @routes.api_route("/boot/files/{name:path}", methods=METHODS)
+    def file(name: str, request: Request) -> Response:
+        return answer(request, store.blobs.path(matched(FILE, name)[1]))
+
+    @routes.api_route("/boot/{name:path}", methods=METHODS)
+    def image(name: str, request: Request) -> Response:
+        box = matched(IMAGE, name)[1]
+        found = _handed(store, box, request.method)
+        if found is None:
+            raise HTTPException(404)
+        response = answer(request, store.blobs.path(found.image.sha256), ESP)
+        response.headers["cache-control"] = "no-cache"  # under this name it changes
+        return response
+
+    return routes
+
+
+def _script(store: Store, box: str, method: str) -> str:
+    found = _handed(store, box, method, bios=True)
+    if found is None:
+        return ipxe.STRANGER
+    kernel, initrd = (f"files/{each.sha256}" for each in (found.kernel, found.initrd))
+    return ipxe.script(box, found.sequence, kernel, initrd, found.line)
+
+
+def _handed(store: Store, box: str, method: str, *, bios: bool = False) -> BootSet | None:
+    return starts.hand_out(store, box, int(time.time()), count=method == "GET", bios=bios)

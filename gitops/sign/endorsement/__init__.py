@@ -1,0 +1,1 @@
+"""A TPM proves that it is the one whose endorsement key is listed."""

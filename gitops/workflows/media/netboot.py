@@ -1,0 +1,171 @@
+"""What starts boxes by the network: made once for each release that such a box is offered.
+
+In: the fleet, a store in which releases are published. Out: blobs (the ESP for UEFI HTTP Boot, kernel and initrd for
+iPXE) and documents that name them. Rules: the release, its UKI and its layers are those of every box; only the addon is
+another, signed, with one word more: that the place is memory. The newest set stays, and the last one that its box said
+it was Healthy with. Trouble with one box is told, and holds up nobody.
+
+    Netboot(store, signer, journal).follow(fleet)
+"""
+
+import tempfile
+import time
+from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
+from typing import TypeVar
+
+import structlog
+
+from gitops.assemble.boot import ipxe
+from gitops.assemble.boot.pe import Section, add_sections, sections
+from gitops.assemble.formats import esp
+from gitops.assemble.formats.staging import Contents
+from gitops.errors import StoreError, TowerosError, readable
+from gitops.model import Box, Fleet, Health, Publication, canonical, sha256
+from gitops.model import Netboot as Netbooted
+from gitops.process import run
+from gitops.sign import Signer
+from gitops.store import LeaseError, Store
+from gitops.store.notes.netboot import BootSet, BootSets, Machines, Starts
+from gitops.workflows.journal import Journal
+from gitops.workflows.media.starts import held_back
+from gitops.workflows.workshop import LOADER, boot_file
+
+T = TypeVar("T", Machines, BootSets)
+
+log = structlog.get_logger(__name__)
+PLACE = "toweros.place=ram"
+RECIPE = 1
+"""Another number makes all sets again."""
+ADDON_STUB = "addonx64.efi.stub"
+SECTOR, MIB = 512, 2**20
+LEAST = 40
+"""MiB: a smaller FAT 32 has too few clusters to be one (Microsoft's FAT specification, 3.5)."""
+
+
+class Netboot:
+    """Follows what the boxes of one store are offered."""
+
+    def __init__(self, store: Store, signer: Signer, journal: Journal) -> None:
+        self._store, self._signer, self._journal = store, signer, journal
+        self._told: dict[str, str] = {}
+
+    def follow(self, fleet: Fleet) -> None:
+        """Make what is missing; forget the boxes that the network starts no more."""
+        boxes = {name: box for name, box in fleet.boxes.items() if box.netboot}
+        self._know(boxes.values())
+        for name in boxes:
+            try:
+                self._follow(name)
+                self._told.pop(name, None)
+            except LeaseError:
+                raise
+            except Exception as caught:
+                self._tell(name, readable(caught))
+
+    def holds(self, fleet: Fleet) -> dict[str, str]:
+        """Box -> why it stays with what it runs: what it is offered did not come up."""
+        now = int(time.time())
+        found = {name: held_back(self._store, name, now) for name, box in fleet.boxes.items() if box.netboot}
+        return {name: why for name, why in found.items() if why}
+
+    def _tell(self, box: str, error: TowerosError) -> None:
+        if self._told.get(box) != error.message:
+            self._journal.warning("Netboot", f"the network starts no newer release: {error.message}", box)
+        self._told[box] = error.message
+
+    def _know(self, boxes: Iterable[Box]) -> None:
+        rows = {value: box.name for box in boxes for value in known_by(box.netboot or {})}
+        before = self._kept(Machines).rows
+        if rows != before:
+            gone = {*before.values()} - {*rows.values()}
+            for kind in (BootSets, Starts):  # first: a pass that is stopped here does it again
+                self._store.notes.forget(kind, gone)
+            self._store.notes.put(Machines(rows))
+
+    def _follow(self, name: str) -> None:
+        publication = self._store.offers.published(name)
+        if publication is None:
+            return
+        before = self._kept(BootSets, name).sets
+        proven = self._proven(name)
+        sets = tuple(replace(each, proven=each.proven or each.release == proven) for each in before)
+        made_of = _inputs(publication)
+        if not sets or sets[0].made_of != made_of:
+            new = self._make(publication, made_of)
+            others = (each for each in sets if each.release != new.release and each.proven)
+            new = replace(new, proven=any(each.release == new.release and each.proven for each in sets))
+            sets = (new, *tuple(others)[:1])
+            if new.trouble:
+                words = f"no BIOS can start release {new.sequence} by the network: {new.trouble}"
+                self._journal.warning("Netboot", words, name)
+        if sets != before:
+            self._store.notes.put(BootSets(sets), name)
+
+    def _kept(self, kind: type[T], key: str = "") -> T:
+        """A document of ours; what is damaged is made again."""
+        try:
+            return self._store.notes.get(kind, key) or kind()
+        except LeaseError:
+            raise
+        except StoreError as error:
+            log.warning("netboot.damaged", box=key, error=error.message)
+            return kind()
+
+    def _proven(self, name: str) -> str:
+        """The release with which the box said last that it is Healthy."""
+        report = self._store.boxes.report(name)
+        return report.release if report and report.health is Health.HEALTHY else ""
+
+    def _make(self, publication: Publication, made_of: str) -> BootSet:
+        """Raises TowerosError: a file is missing, or a tool fails."""
+        blobs, release = self._store.blobs, publication.release
+        uki = blobs.read(publication.uki.sha256)
+        parts = sections(uki)
+        words = self._words(publication)
+        line = f"{_text(parts['.cmdline'])} {words}".strip()
+        stub = boot_file(self._store, ADDON_STUB)
+        addon = self._signer.sign_boot(add_sections(stub, [Section(".cmdline", words.encode() + b"\0")]))
+        signed = publication.loader
+        loader = blobs.read(signed.sha256) if signed else self._signer.sign_boot(boot_file(self._store, LOADER))
+        image = self._image(Contents(release, uki, addon, loader, b""))
+        kernel, initrd = blobs.put(parts[".linux"]), blobs.put(parts[".initrd"])
+        trouble = ""
+        try:
+            ipxe.script(release.box, release.sequence, "files/k", "files/i", line)
+        except TowerosError as error:
+            trouble = error.message
+        return BootSet(release.digest, release.sequence, made_of, blobs.put(image), kernel, initrd, line, trouble)
+
+    def _words(self, publication: Publication) -> str:
+        """What the addon says: as on a disk, and that there is none."""
+        addon = self._store.blobs.read(publication.addon.sha256)
+        return f"{_text(sections(addon)['.cmdline'])} {PLACE}"
+
+    def _image(self, contents: Contents) -> bytes:
+        """An ESP without a disk around it: the firmware keeps it in memory."""
+        with tempfile.TemporaryDirectory(dir=self._store.paths.root, prefix=".extract-") as name:
+            stage, image = Path(name, "esp"), Path(name, "esp.img")
+            esp.stage(stage, contents)
+            size = max(LEAST, sum(path.stat().st_size for path in stage.rglob("*")) // MIB + 4)
+            with image.open("wb") as stream:
+                stream.truncate(size * MIB)
+            serial = sha256(contents.release.box.encode())[:8]
+            geometry = ["-T", str(size * MIB // SECTOR), "-h", "255", "-s", "63", "-H", "0", "-c", "1"]
+            esp.write(run, str(image), stage, serial, geometry)
+            return image.read_bytes()
+
+
+def known_by(said: Netbooted) -> list[str]:
+    """MAC, or UUID."""
+    return [value for value in (said.get("mac"), said.get("uuid")) if value]
+
+
+def _inputs(publication: Publication) -> str:
+    refs = (publication.uki, publication.addon, publication.loader)
+    return sha256(canonical([RECIPE, PLACE, *(ref.sha256 if ref else "" for ref in refs)]))
+
+
+def _text(cmdline: bytes) -> str:
+    return cmdline.split(b"\0")[0].decode()
