@@ -9,18 +9,8 @@ import pytest
 
 from gitops.model import HoldReason
 from tests.kit.databases import both
-from tests.kit.site import DOCKERFILE, HELLO, Site
+from tests.kit.site import CHANGE, OWN, Site
 
-OWN = {
-    "fleet.yaml": "source: {branch: main}\nrollout: {canaries: 3}\n",
-    "boxes/b.yaml": "role: own\n",
-    "roles/own.yaml": "boot: [boot/a.yml, boot/own.yml]\n",
-    "boot/own.yml": 'services:\n  - {name: own, image: "@pkg:../pkg/own"}\n',
-    "pkg/own/build.yml": "image: own\n",
-    "pkg/own/Dockerfile": DOCKERFILE,
-    "pkg/own/file": "own\n",
-}
-CHANGE = {**HELLO, "pkg/own/file": "own 2\n"}
 WAITS = {"fleet.yaml": "source: {branch: main}\nsuspended: later\n"}
 NO_TEXT = "CAST(x'ff66' AS TEXT)"
 """No UTF-8, which SQLite keeps."""

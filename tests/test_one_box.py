@@ -26,19 +26,9 @@ from gitops.workflows.making.patience import Patience
 from gitops.workflows.offer import Offer
 from gitops.workflows.provenance.witness import Witness
 from gitops.workflows.workshop import Workshop
-from tests.kit.site import DOCKERFILE, HELLO, PlayedBuilder, Site
+from tests.kit.site import CHANGE, DOCKERFILE, HELLO, OWN, PlayedBuilder, Site
 
 Fault = Callable[[Site, Store, PlayedBuilder, pytest.MonkeyPatch], object]
-OWN = {
-    "fleet.yaml": "source: {branch: main}\nrollout: {canaries: 3}\n",
-    "boxes/b.yaml": "role: own\n",
-    "roles/own.yaml": "boot: [boot/a.yml, boot/own.yml]\n",
-    "boot/own.yml": 'services:\n  - {name: own, image: "@pkg:../pkg/own"}\n',
-    "pkg/own/build.yml": "image: own\n",
-    "pkg/own/Dockerfile": DOCKERFILE,
-    "pkg/own/file": "own\n",
-}
-CHANGE = {**HELLO, "pkg/own/file": "own 2\n"}
 FULL = OSError(errno.ENOSPC, "No space left on device", "/state/x")
 ODD = KeyError("no such member")
 

@@ -61,6 +61,17 @@ FILES = {
 }
 HELLO = {"pkg/hello/file": "hello 2\n"}
 WORSE = {"pkg/hello/file": "hello 3\n"}
+OWN = {
+    "fleet.yaml": "source: {branch: main}\nrollout: {canaries: 3}\n",
+    "boxes/b.yaml": "role: own\n",
+    "roles/own.yaml": "boot: [boot/a.yml, boot/own.yml]\n",
+    "boot/own.yml": 'services:\n  - {name: own, image: "@pkg:../pkg/own"}\n',
+    "pkg/own/build.yml": "image: own\n",
+    "pkg/own/Dockerfile": DOCKERFILE,
+    "pkg/own/file": "own\n",
+}
+CHANGE = {**HELLO, "pkg/own/file": "own 2\n"}
+"""Box `b` has a role and a package of its own; and what changes both it and what the others have."""
 
 
 class PlayedBuilder:
