@@ -2,7 +2,8 @@
 
 In: how many connections the hostile ones may hold. Out: for each attack, p50 and p99 of an honest poll (the timestamp,
 a layer's size, one signed report) in milliseconds, the ratio of p99 to that of the quiet time measured right before it
-in the same run, the honest requests that failed, and what the server's process has in memory (MiB).
+in the same run, the honest requests that failed, and what the server's process has in memory (MiB). The hostile ones
+are the last to get this machine's processors: theirs are elsewhere.
 
 The server is a process of its own with a thousand boxes in its store; honest boxes and hostile ones are two more. The
 bound is 2; exit code 1 says that it was passed. All share the processors: run it where nothing else runs. It ends by
@@ -115,6 +116,7 @@ def holding(said: bytes, then: bytes = b"", reads: int = 0) -> Callable[[int, in
     """So many connections that begin with `said`, and then say or read a little now and then; the lost come again."""
 
     def attack(port: int, number: int, ready: Event) -> None:
+        os.nice(19)
         crowd = [one for _ in range(number) if (one := connection(port, said))]
         ready.set()
         end = time.monotonic() + LIFE

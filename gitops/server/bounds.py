@@ -8,6 +8,7 @@ In: what uvicorn accepts. Out: a connection that is cut as soon as one of these 
   and new ones last; among these, those of whoever holds most beyond a fair share, then the oldest. So who comes is
   heard, however many are there. Boxes behind one address share it; who has many addresses has them in one IPv6 /64.
 - Neither side's slowness fills memory: the kernel takes `UNSENT` bytes ahead of the network.
+- No work begins for a request before its body is here (whole.py).
 
     uvicorn.Config(app, http=Crowd(Bounds()).protocol())
 """
@@ -31,6 +32,8 @@ import h11
 import structlog
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from gitops.server.whole import Whole
+
 log = structlog.get_logger(__name__)
 
 MOST = 2000
@@ -50,9 +53,13 @@ ACKED = 120
 """Where `struct tcp_info` of linux/tcp.h has `tcpi_bytes_acked`, 64 bits."""
 YOUNG = 1.0
 """Seconds for which a connection is new: its request is on the way."""
-STAGES = ("head", "body", "answer", "new")
+STAGES = {"head": 0, "body": 1, "answer": 2, "new": 3}
 """Who goes first."""
+NEXT = {h11.IDLE: "head", h11.SEND_BODY: "body"}
+"""What comes, by what the other side has said so far."""
 LOG_EVERY = 60.0
+HEAD, BODY = 16 << 10, 256 << 10
+"""Bytes of the largest head, and of the largest body that is any use."""
 
 
 @dataclass(frozen=True)
@@ -71,9 +78,11 @@ class Connection(H11Protocol):
     """One connection. `since`: when the present stage began (monotonic seconds)."""
 
     crowd: "Crowd"
+    conn: Whole
 
     def __init__(self, *said: Any, **named: Any) -> None:
         super().__init__(*said, **named)
+        self.conn = Whole(HEAD, BODY)
         self.stage, self.since = "head", time.monotonic()
         self._mark, self._marked = 0, self.since
 
@@ -83,6 +92,11 @@ class Connection(H11Protocol):
         self._socket.setsockopt(socket.IPPROTO_TCP, TCP_NOTSENT_LOWAT, UNSENT)
         transport.set_write_buffer_limits(0)  # the kernel's buffer is enough for who reads
         self.crowd.joined(self)
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        if self.conn.waits and self.conn.they_are_waiting_for_100_continue:
+            self.transport.write(self.conn.send(h11.InformationalResponse(status_code=100, headers=[])) or b"")
 
     def on_response_complete(self) -> None:
         self.stage, self.since = "answer", time.monotonic()
@@ -104,7 +118,7 @@ class Connection(H11Protocol):
 
     def now_in(self) -> str:
         """What comes next: the rest of a `head`, of its `body`, or our `answer`."""
-        return {h11.IDLE: "head", h11.SEND_BODY: "body"}.get(self.conn.their_state, "answer")
+        return NEXT.get(self.conn.their_state, "answer")
 
     def _stalls(self, now: float) -> bool:
         """Whether what we have to say is not taken."""
@@ -177,9 +191,11 @@ class Crowd:
         fair = max(self.most // FAIR, 1)
         new = _new(everybody, now, fair)
 
+        too_much = {name: fair - number for name, number in held.items() if number > fair}
+
         def worth(each: Connection) -> tuple[int, int, float]:
             stage = "new" if each in new else each.now_in()
-            return STAGES.index(stage), -max(0, held[holder(each.address)] - fair), each.since
+            return STAGES[stage], too_much.get(holder(each.address), 0), each.since
 
         if now - self._told > LOG_EVERY:
             self._told = now
