@@ -33,10 +33,10 @@ boot: install $(CONFIG) ## box.iso and vm.iso, for any machine (CONFIG=FILE: of 
 test: check e2e ## Every test: linters, types, import rules, unit, property, end-to-end
 
 check: install ## The fast part: linters, types, import rules, unit and property tests
-	$(BIN)/pytest tests -m "not e2e" -n 2 -q
+	$(BIN)/pytest tests -m "not e2e" -n 3 -q --durations=25
 
 e2e: install ## The slow part: real buildah, a real QEMU box under Secure Boot
-	$(BIN)/pytest tests -m e2e -n 2 -q
+	$(BIN)/pytest tests -m e2e -n 2 -q --durations=25
 
 fmt: install ## Format the code
 	$(BIN)/ruff format gitops tests pkg bench
@@ -55,8 +55,9 @@ bench: install ## After a demo: speed and size, as ratios against a named peer
 	$(BIN)/python bench/plan.py
 	$(BIN)/python bench/first_fetch.py
 
-soak: install ## Hours, as root: power cuts at every write of an update, a thousand boxes, hostile requests, made-up tars, mutants, every package of pkg/ built twice
+soak: install ## Hours, as root: power cuts at every write of an update and in installations, a thousand boxes, hostile requests, made-up tars, mutants, every package of pkg/ built twice
 	$(BIN)/python bench/power_cuts.py
+	$(BIN)/python bench/installing/cuts.py
 	$(BIN)/python bench/boxes.py
 	$(BIN)/python bench/hostile_requests.py
 	$(BIN)/python bench/tars.py

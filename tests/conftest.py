@@ -4,10 +4,12 @@ import gc
 import os
 import shutil
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+import structlog
 from xdist.scheduler import LoadScopeScheduling
 
 pytest_plugins = [
@@ -23,31 +25,69 @@ pytest_plugins = [
 """Whose fixtures every test may ask for."""
 
 STORIES = {
-    "test_box.py": "field", "test_faults.py": "field", "test_media.py": "field",
+    "test_box.py": "field", "test_faults.py": "field",
+    "test_media.py": "another field", "test_bios.py": "another field", "test_netboot.py": "another field",
+    "test_tpm.py": "another field", "test_install.py": "another field",
     "test_docker_builder.py": "engine", "test_user_containers.py": "engine",
 }  # fmt: skip
 """Files that need the same thing, alone: one process tells all of their stories, in order."""
-FIRST = ["test_box.py", "test_faults.py", "test_build.py", "test_packaging.py", "test_nitb.py"]
-"""The long ones start first, so that none is left over at the end; what the fifth lends is built by then, and what is
-before it needs nothing of it."""
+FIRST = [
+    "workflows/record/test_record.py", "agent/test_power_cut.py", "agent/test_boot_loader.py",
+    "e2e/test_box.py", "e2e/test_faults.py",
+    "e2e/test_build.py", "test_packaging.py",
+    "e2e/test_nitb.py",
+    "e2e/test_media.py", "e2e/test_bios.py", "e2e/test_netboot.py", "e2e/test_tpm.py",
+    "e2e/test_docker_builder.py", "e2e/test_user_containers.py",
+    "e2e/test_formats.py", "e2e/test_image.py",
+]  # fmt: skip
+"""The long ones start first, so that none is left over at the end. While the first builds the packages, the second line
+has work that needs none of them; what nitb lends is built before the engine asks for it."""
+HERE = Path(__file__).parent
 
 MEMORY, ENOUGH = Path("/dev/shm"), 3 << 30
-"""A file system in memory; the fast tests leave a tenth of these bytes in it."""
+"""A file system in memory; the fast tests leave a tenth of these bytes in it, and a package's root is a fifth."""
+ROOTS = "mmdebstrap"
+"""What unpacks a package's root."""
 
 
 def pytest_configure(config: pytest.Config) -> None:
     """The fast tests work in memory, where there is enough of it: the product waits for the disk whenever it must, and
-    the disk of a machine that does other things as well was a third of their time."""
+    the disk of a machine that does other things as well was a third of their time. Of the end-to-end tests, a package's
+    root is unpacked there: dpkg waits for the disk after each file."""
     asked = config.option.basetemp or "TMPDIR" in os.environ
-    if asked or config.option.markexpr != "not e2e" or not os.access(MEMORY, os.W_OK):
+    if not os.access(MEMORY, os.W_OK) or shutil.disk_usage(MEMORY).free < ENOUGH:
         return
-    if shutil.disk_usage(MEMORY).free < ENOUGH:
-        return
+    if config.option.markexpr == "not e2e" and not asked:
+        folder = folder_in_memory(config)
+        os.environ["TMPDIR"] = tempfile.tempdir = folder
+        config.option.basetemp = f"{folder}/p"
+    elif config.option.markexpr == "e2e" and not hasattr(config, "workerinput") and shutil.which(ROOTS):
+        folder = folder_in_memory(config)
+        shim = Path(folder, ROOTS)
+        shim.write_text(f'#!/bin/sh\nTMPDIR={folder} exec {shutil.which(ROOTS)} "$@"\n')
+        shim.chmod(0o755)
+        os.environ["PATH"] = f"{folder}:{os.environ['PATH']}"
+
+
+def folder_in_memory(config: pytest.Config) -> str:
+    """A folder that is gone at the end; not if something is mounted in it: who unpacks a root and is killed leaves the
+    machine's own devices there."""
     folder = tempfile.mkdtemp(prefix="t", dir=MEMORY)  # short: gpg's agents put their sockets below it
     Path(folder).chmod(0o755)
-    config.add_cleanup(lambda: shutil.rmtree(folder, ignore_errors=True))
-    os.environ["TMPDIR"] = tempfile.tempdir = folder
-    config.option.basetemp = f"{folder}/p"
+
+    def remove() -> None:
+        if f" {folder}/" not in Path("/proc/self/mounts").read_text():
+            shutil.rmtree(folder, ignore_errors=True)
+
+    config.add_cleanup(remove)
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def logs_of_its_own() -> Iterator[None]:
+    """The command line binds the log to its stderr, which ends with a test's."""
+    yield
+    structlog.reset_defaults()
 
 
 class ByStory(LoadScopeScheduling):
@@ -59,8 +99,16 @@ class ByStory(LoadScopeScheduling):
         return STORIES.get(file, file) if folder.endswith("e2e") else nodeid
 
 
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Three processes need not read the fast tests to leave every one of them out."""
+    if config.option.markexpr == "e2e" and collection_path.match("test_*.py"):
+        return True if b"mark.e2e" not in collection_path.read_bytes() else None
+    return None
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    items.sort(key=lambda item: FIRST.index(item.path.name) if item.path.name in FIRST else len(FIRST))
+    places = {HERE / name: place for place, name in enumerate(FIRST)}
+    items.sort(key=lambda item: places.get(item.path, len(FIRST)))
 
 
 def pytest_collection_finish() -> None:

@@ -107,7 +107,7 @@ def test_the_lowest_versions_that_are_allowed_work(tmp_path: Path) -> None:
     (tmp_path / "passphrase").write_text("for tests only")
     run(toweros, "keys", "init", tmp_path / "keys", "--passphrase-file", tmp_path / "passphrase")
     run(python, "-c", ENROLL, tmp_path / "keys", tmp_path / "variables")
-    run(python, "-m", "pytest", "-q", "-m", "not e2e", "-p", "no:cacheprovider", *SMALL)
+    run(python, "-m", "pytest", "-q", "-m", "not e2e", "-n", "2", "-p", "no:cacheprovider", *SMALL)
 
 
 @pytest.mark.e2e

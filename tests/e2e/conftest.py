@@ -15,9 +15,9 @@ SHOWN = 120
 
 @pytest.fixture(scope="session")
 def field() -> Iterator[Field]:
-    """The fleet in the field, alone with it: one process tells all of its stories."""
-    with built.alone("field"):
-        made = Field(built.FIELD, STATIC)
+    """A fleet in the field, alone with it: one process tells all of its stories, and another has another fleet."""
+    with built.one_of("field", "field-2") as name:
+        made = Field(built.FOLDER / name, STATIC)
         made.apply()
         made.serve()
         yield made

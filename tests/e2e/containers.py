@@ -33,6 +33,8 @@ MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 CONFIG = "application/vnd.oci.image.config.v1+json"
 LAYER = "application/vnd.oci.image.layer.v1.tar"
 
+LONG = 300
+"""Seconds: nothing takes as long, on a machine that does something else as well."""
 SYS_RESOURCE = 24
 """Its number in capability.h."""
 
@@ -69,7 +71,15 @@ class Host:
         self._first = 0
 
     def __enter__(self) -> Self:
-        for name in ("run/resolvconf", "state", "etc/compose", "etc/docker", "lib/modules", "containers/images/oci"):
+        for name in (
+            "run/resolvconf",
+            "state",
+            "etc/compose",
+            "etc/docker",
+            "etc/toweros",
+            "lib/modules",
+            "containers/images/oci",
+        ):
             (self.box / name).mkdir(parents=True)
         (self.box / "run/resolvconf/resolv.conf").touch()
         mounts = [self._bundle(name, image) for name, image in self._images.items()]
@@ -84,7 +94,7 @@ class Host:
                 stdout=log,
                 stderr=log,
             )
-        self.wait_until("the first process", (self.folder / "ready").exists, 30)
+        self.wait_until("the first process", (self.folder / "ready").exists)
         children = Path(f"/proc/{self._process.pid}/task/{self._process.pid}/children")
         self._first = int(children.read_text().split()[0])
         return self
@@ -122,6 +132,13 @@ class Host:
     def docker(self, *words: str) -> str:
         return self.exec("docker", "docker", *words)
 
+    def answers(self) -> bool:
+        """Whether the engine does; its socket is there before."""
+        try:
+            return bool(self.docker("version"))
+        except ProcessError:
+            return False
+
     def denied(self, *words: str) -> str:
         """What a docker command says that fails."""
         try:
@@ -141,7 +158,7 @@ class Host:
     def log(self, name: str) -> str:
         return (self.folder / f"{name}.log").read_text(errors="replace")
 
-    def wait_until(self, what: str, true: Callable[[], bool], seconds: float = 60) -> None:
+    def wait_until(self, what: str, true: Callable[[], bool], seconds: float = LONG) -> None:
         deadline = time.monotonic() + seconds
         while not true():
             logs = "\n".join(self.log(path.stem)[-1500:] for path in self.folder.glob("*.log"))

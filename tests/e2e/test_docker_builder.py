@@ -40,7 +40,7 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DockerBuilder]:
         (host.box / "etc/docker/daemon.json").write_text('{"storage-driver": "overlay2", "bridge": "none"}')
         host.start("docker")
         socket = host.box / "run/docker/docker.sock"
-        host.wait_until("the engine", socket.exists)
+        host.wait_until("the engine", host.answers)
         store = Store.open(folder / "state")
         for path in (built.store().paths.root / "blobs" / "sha256").iterdir():  # the locked files, not layers alone
             if any(path.name == locked.sha256 for package in PACKAGES.values() for locked in package.lock):

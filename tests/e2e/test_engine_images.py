@@ -24,7 +24,7 @@ def test_an_image_of_a_docker_engine_is_taken_as_it_saves_it(tmp_path: Path) -> 
         (host.box / "etc/docker/daemon.json").write_text('{"storage-driver": "overlay2", "bridge": "none"}')
         host.start("docker")
         socket = host.box / "run/docker/docker.sock"
-        host.wait_until("the engine", socket.exists)
+        host.wait_until("the engine", host.answers)
         url, store = f"unix://{socket}", Store.open(tmp_path / "state")
         client = docker.DockerClient(base_url=url)
         client.api.import_image_from_data(tar({"bin/ntpd": b"ntp"}), "web.example/ntp", "4.2")

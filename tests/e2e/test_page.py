@@ -11,6 +11,8 @@ from gitops.store.notes.documents import Status
 from tests.kit.published import kit
 
 pytestmark = pytest.mark.e2e
+LONG = 300_000
+"""Milliseconds, of a browser that starts beside two machines."""
 CHROMIUM = shutil.which("chromium")
 
 
@@ -27,9 +29,10 @@ def test_the_page_is_readable_without_scripts(tmp_path: Path, width: int) -> Non
     here.store.notes.put(Status(str(publication.revision), error="x" * 300, polled=1))
     app = create_app(here.store, Settings(state=here.store.paths.root))
     with serve(app, "127.0.0.1:0") as url, sync_playwright() as player:
-        browser = player.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        browser = player.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"], timeout=LONG)
         view = {"width": width, "height": 800}
         page = browser.new_context(java_script_enabled=False, viewport=view).new_page()  # type: ignore[arg-type]
+        page.set_default_timeout(LONG)
         page.goto(url)
         card = page.locator("#box-demo-1")
         assert card.locator("h3").inner_text() == "demo-1"

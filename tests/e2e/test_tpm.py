@@ -31,8 +31,9 @@ def test_a_machine_with_a_tpm_seals_the_copy_and_opens_it_without_toweros(field:
             machine.stop()
         tpm.stop()
         tpm.start()
-        since = int(time.time())
+        boot = field.report().boot_id
         with Machine(folder, hardware):
+            field.wait_until("another boot", lambda: field.report().boot_id != boot)
             assert field.wait_healthy(since).degraded == ()
             assert field.ssh(f"nsenter -t 1 -m -- head -1 {KEY}") == before
             row = field.store.boxes.row(BOX)

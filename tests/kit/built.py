@@ -10,13 +10,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from sqlalchemy import select
+
 from gitops.assemble.release import BOOTLOADER, Assembler
 from gitops.assemble.toolbox import Toolbox
 from gitops.builders import BuildahBuilder
 from gitops.fleet.packages import load_packages
-from gitops.model import Image
+from gitops.model import Image, Layer
 from gitops.source import FolderTree
-from gitops.store import Store
+from gitops.store import Store, tables
+from gitops.store.notes.documents import AssembledFiles
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 FOLDER = Path(os.environ.get("TOWEROS_TEST_STATE", CHECKOUT / "state" / "tests"))
@@ -30,6 +33,20 @@ def alone(what: str = "build") -> Iterator[None]:
     with (FOLDER / f"{what}.lock").open("w") as handle:
         fcntl.flock(handle, fcntl.LOCK_EX)
         yield
+
+
+@contextmanager
+def one_of(*names: str) -> Iterator[str]:
+    """Whatever of these no other process has; the last is waited for."""
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    for name in names:
+        with (FOLDER / f"{name}.lock").open("w") as handle:
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX if name == names[-1] else fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                continue
+            yield name
+            return
 
 
 @functools.cache
@@ -62,6 +79,19 @@ def _share(giver: Store, taker: Store) -> None:
         built = giver.builds.image(key)
         assert built
         taker.builds.save_image(built)
+    _share_what_was_made(giver, taker)
+
+
+def _share_what_was_made(giver: Store, taker: Store) -> None:
+    """What the assembler remembers: the layer of a tar, and files made of images, an initrd among them."""
+    with giver.builds._database.read() as connection:
+        rows = connection.execute(select(tables.layers)).all()
+    for row in rows:
+        if not taker.builds.layer(row.diff_id, row.recipe):
+            taker.builds.save_layer(row.diff_id, row.recipe, Layer(row.root, row.size))
+    there = taker.notes.each(AssembledFiles)
+    new = [(files, key) for key, files in giver.notes.each(AssembledFiles).items() if key not in there]
+    taker.notes.put_together(*new)
 
 
 @functools.cache
