@@ -19,6 +19,7 @@ from gitops.fleet.images.lockfile import pins
 from gitops.fleet.images.tracked import tracked
 from gitops.model import AppImage, BlobRef, Tree
 from gitops.oci.image import Reference, pull
+from gitops.oci.manifest import for_all
 from gitops.oci.registry import Registry
 from gitops.oci.trust import NOWHERE, Trust, place, place_of, tag_question, whose
 from gitops.settings import Settings
@@ -78,13 +79,14 @@ class Elsewhere:
         """Whoever may sign images.lock alone chooses among what others have signed.
 
         Raises:
-            RegistryError: one is named by a tag, must be signed, and is not.
+            RegistryError: one is named by a tag, must be signed, and is not; or is for newer processors alone.
         """
         known = pins(tree) if images else {}
         by_tag = {f"{one.reference}@{one.digest(known)}": one.name for one in tracked(tree)} if images else {}
         tagged = {name: image for name, image in images.items() if name in by_tag}
         trust = Trust.of(tree) if tagged else Trust({})
         for name, image in tagged.items():
+            for_all(image, name)
             reference = Reference.parse(name)
             question = tag_question(self._settings.registry, name, image.digest, trust.keys)
             checked = self._store.notes.get(CheckedSignature, question)

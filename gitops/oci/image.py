@@ -68,8 +68,7 @@ def pull(store: Store, registry: Registry, repository: str, digest: str) -> AppI
 
 
 def describe(registry: Registry, repository: str, digest: str) -> AppImage:
-    """An image by digest, without its layers: its manifest, and its config. Raises as `pull`; but it may be for other
-    machines."""
+    """An image by digest, without its layers. Raises as `pull`; but it may be for other machines."""
     return _find(registry, repository, digest).image
 
 

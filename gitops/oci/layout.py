@@ -9,20 +9,21 @@ digest; layers are compressed in whatever way (`plain`); no tar is unpacked.
 """
 
 import json
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
 from gitops.errors import AssembleError, RegistryError
 from gitops.model import Image, Json, canonical, sha256
-from gitops.oci.manifest import for_us
-from gitops.oci.plain import DAMAGE, MAX_UNPACKED, unpack
-from gitops.oci.registry import MAX_DOCUMENT
 from gitops.store.files.blobs import digest_file
 
 REF_NAME = "org.opencontainers.image.ref.name"
 MAX_DEPTH = 4
 """Indexes inside indexes."""
+DIGEST = re.compile("sha256:[0-9a-f]{64}")
+MAX_DOCUMENT = 4 << 20
+"""Bytes of a manifest or config, as of a registry's."""
 
 
 class OciLayout:
@@ -49,26 +50,30 @@ class OciLayout:
         """The named images; their `layers` are digests of the blobs, which are diff ids where nothing is compressed."""
         found = {}
         for name in names:
-            with self._sound(name):
+            with self.sound(name):
                 found[name] = self._image(name)
         return found
 
     def digest(self, name: str) -> str:
         """What names an image's content: the SHA-256 of its manifest, by which config and layers are named."""
-        with self._sound(name):
+        with self.sound(name):
             return sha256(canonical(self._manifest(name)))
 
     def layers(self, name: str, folder: Path) -> list[Path]:
         """Write the layers of an image into an empty folder, as tars, and name them, the lowest first."""
-        with self._sound(name):
+        with self.sound(name):
             digests = [str(layer["digest"]) for layer in self._manifest(name)["layers"]]
         layers = [folder / f"{index}.tar" for index, _ in enumerate(digests)]
         for digest, layer in zip(digests, layers, strict=True):
             self._unpack(name, digest, layer)
         return layers
 
+    def descriptor(self, name: str) -> Json:
+        """The entry of index.json for an image; empty: it has none."""
+        return self._named.get(name) or self._named.get(f"{name}:latest") or {}
+
     @contextmanager
-    def _sound(self, name: str) -> Iterator[None]:
+    def sound(self, name: str) -> Iterator[None]:
         """What reads an image's documents fails in words, whatever is in them."""
         try:
             yield
@@ -78,6 +83,9 @@ class OciLayout:
             raise AssembleError(f"{self._folder}: the documents of {name} are damaged ({what})", hint=hint) from error
 
     def _unpack(self, name: str, digest: str, target: Path) -> None:
+        # Takes long to load, and what is remembered needs none.
+        from gitops.oci.plain import DAMAGE, MAX_UNPACKED, unpack
+
         file = self._file(digest)
         try:
             if f"sha256:{digest_file(file).sha256}" != digest:
@@ -90,28 +98,32 @@ class OciLayout:
 
     def _image(self, name: str) -> Image:
         manifest = self._manifest(name)
-        config = self._document(manifest["config"])
+        config = self.document(manifest["config"])
         layers = tuple(layer["digest"].removeprefix("sha256:") for layer in manifest["layers"])
         return Image(name, manifest["config"]["digest"].removeprefix("sha256:"), config.get("config") or {}, layers)
 
     def _manifest(self, name: str) -> Json:
-        entry = self._named.get(name) or self._named.get(f"{name}:latest")
-        if entry is None:
+        if not (entry := self.descriptor(name)):
             raise AssembleError(f"{self._folder} holds no image {name}", hint="push it there under exactly this name")
-        document = self._document(entry)
+        document = self.document(entry)
         for _ in range(MAX_DEPTH):
             if "manifests" not in document:
                 return document
-            document = self._document(_ours(document, name))
+            document = self.document(ours(document, name))
         raise AssembleError(f"{name}: indexes are nested too deep")
 
-    def _document(self, descriptor: Json) -> Json:
+    def document(self, descriptor: Json) -> Json:
+        """What a descriptor names, compared with its digest."""
         document: Json = json.loads(self._blob(descriptor["digest"]))
         return document
 
     def _file(self, digest: str) -> Path:
-        """image-spec, Image Layout: blobs/ALGORITHM/HEX."""
-        return self._folder / "blobs" / digest.replace(":", "/")
+        """image-spec, Image Layout: blobs/ALGORITHM/HEX. Strangers make such folders: no name leads out, neither pipe
+        nor device is read, which never end."""
+        file = self._folder / "blobs" / digest.replace(":", "/")
+        if not DIGEST.fullmatch(digest) or (file.exists() and not file.is_file()):
+            raise AssembleError(f"{self._folder}: {digest[:80]!r} names no blob", hint="push the image again")
+        return file
 
     def _blob(self, digest: str) -> bytes:
         try:
@@ -125,12 +137,14 @@ class OciLayout:
         return data
 
 
-def _ours(index: Json, name: str) -> Json:
+def ours(index: Json, name: str) -> Json:
     """The entry of an index that is for our machines; of one that says no platforms, its only one."""
     entries = index["manifests"]
     if len(entries) == 1 and not entries[0].get("platform"):
         entry: Json = entries[0]
         return entry
+    from gitops.oci.manifest import for_us  # with the HTTP of registries, which takes long to load
+
     try:
         digest = for_us(index, name)
     except RegistryError as error:

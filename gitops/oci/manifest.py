@@ -27,6 +27,8 @@ MAX_LAYERS = 500
 """Four times what Docker makes."""
 UNKNOWN = ("unknown", "unknown")
 """The platform of what is beside an image: attestations (docs.docker.com, "Attestation storage")."""
+EVERY = ("", "v1")
+"""Variants of our platform that each of its machines runs (the levels of the x86-64 psABI)."""
 NOT_GIVEN = ("foreign", "nondistributable")
 """In the media type of a layer that registries need not have (image-spec 1.0, "Non-Distributable Layers")."""
 
@@ -108,10 +110,14 @@ def choices(index: Json, name: str) -> list[Descriptor]:
     else the entries that do not say for whom they are.
 
     Raises:
-        RegistryError: it is no index.
+        RegistryError: it is no index, or ours are for newer machines alone: whoever has those names the image itself.
     """
     entries = list(_entries(index, name))
     ours = sorted((each for each in entries if each.ours), key=lambda each: each.platform[2])
+    if ours and ours[0].platform[2] not in EVERY:
+        what = f"{name} is for {'/'.join(map(_safe, ours[0].platform))} and later processors alone"
+        hint = f"where all boxes that run it have one, name the image itself: @sha256:{ours[0].digest}"
+        raise OtherPlatformError(what, hint=hint)
     if ours:
         return ours[:1]
     return [each for each in entries if not each.platform]
@@ -136,6 +142,13 @@ def suits(image: AppImage, name: str) -> None:
     if made_for != PLATFORM:
         words = f"{_safe(made_for[0])}/{_safe(made_for[1])}"
         raise OtherPlatformError(f"{name} is an image for {words}, not for {'/'.join(PLATFORM)}")
+
+
+def for_all(image: AppImage, name: str) -> None:
+    """Raises OtherPlatformError: only newer processors run it, and nobody named it by its own digest, without a tag."""
+    if (variant := _safe(parse(image.config, name).get("variant") or "")) not in EVERY:
+        hint = "where all boxes that run it have such a processor, name it by digest, without a tag"
+        raise OtherPlatformError(f"{name} is for {'/'.join(PLATFORM)}/{variant} and later processors alone", hint=hint)
 
 
 def size_of(descriptor: Json) -> int:

@@ -19,8 +19,8 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from gitops.errors import ProcessError, RegistryError
 from gitops.model import AppImage, Image, Json, sha256
-from gitops.oci import unpacked
 from gitops.oci.image import layers_of
+from gitops.oci.packed import unpacked
 from gitops.store import Store
 from gitops.store.files.blobs import arriving
 

@@ -21,6 +21,7 @@ import requests
 from urllib3.exceptions import HTTPError
 
 from gitops.errors import RegistryError
+from gitops.files.named import named
 from gitops.model import BlobRef, Json, sha256
 from gitops.store import Store
 from gitops.store.files.blobs import arriving, digest_file
@@ -223,7 +224,7 @@ def credentials(file: Path | None, host: str) -> tuple[str, str] | None:
     if file is None:
         return None
     try:
-        encoded = json.loads(file.read_text()).get("auths", {}).get(host, {}).get("auth", "")
+        encoded = json.loads(named(file, MAX_DOCUMENT)).get("auths", {}).get(host, {}).get("auth", "")
         user, _, password = base64.b64decode(encoded).decode().partition(":")
     except (OSError, ValueError, AttributeError) as error:
         raise RegistryError(f"{file}: not a file with `auths`", hint="`docker login` writes one") from error

@@ -50,8 +50,12 @@ def test_indexes_on_the_way_are_kept_the_outermost_first() -> None:
     assert found(outer).indexes == (outer.manifest, inner.manifest) and found(OURS).indexes == ()
 
 
-def test_an_image_for_newer_machines_is_taken_when_there_is_no_other() -> None:
-    assert f"sha256:{found(index(ARM, NEWER)).image.digest}" == NEWER.digest
+def test_an_image_for_newer_machines_alone_is_taken_when_somebody_names_it_itself() -> None:
+    """Of an index nobody has said that their boxes have such processors: the first program would end by SIGILL."""
+    with pytest.raises(RegistryError, match="for linux/amd64/v3 and later") as refused:
+        found(index(ARM, NEWER))
+    assert NEWER.digest in refused.value.hint
+    assert f"sha256:{found(NEWER).image.digest}" == NEWER.digest
 
 
 def test_the_only_image_of_an_index_that_says_no_platform_is_judged_by_its_config() -> None:

@@ -6,6 +6,7 @@ import json
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import pytest
@@ -307,3 +308,81 @@ def test_credentials_come_from_a_file_and_stand_in_no_error(tmp_path: Path) -> N
     file.write_text("garbage")
     with pytest.raises(RegistryError, match="not a file with `auths`"):
         credentials(file, "registry.example")
+
+
+class Sender(http.server.BaseHTTPRequestHandler):
+    """A registry that sends whoever asks elsewhere: before it asks for a token, after that, and from its token server.
+    `heard`: what each request proved, by the port that it came to."""
+
+    code, elsewhere, asks, realm = 307, "", False, ""
+    heard: list[tuple[int, str]]
+
+    def do_GET(self) -> None:
+        port, given = self.server.server_port, self.headers.get("Authorization", "")  # type: ignore[attr-defined]
+        self.heard.append((port, given))
+        if port == self.server.first and self.asks and not given.startswith("Bearer"):  # type: ignore[attr-defined]
+            if self.path.startswith("/v2/token"):
+                self._say(200, b'{"token": "secret-token"}')
+                return
+            self.send_response(401)
+            self.send_header("WWW-Authenticate", f'Bearer realm="{self.realm}",service="x"')
+        elif port == self.server.first:  # type: ignore[attr-defined]
+            self.send_response(self.code)
+            self.send_header("Location", f"{self.elsewhere}{self.path}")
+        else:
+            self._say(200, b'{"token": "of another"}')
+            return
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def _say(self, code: int, data: bytes) -> None:
+        self.send_response(code)
+        self.send_header("Content-Length", str(len(data)))
+        self.end_headers()
+        self.wfile.write(data)
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture
+def two() -> Iterator[tuple[type[Sender], int, int]]:
+    """A handler of its own, the registry's port and another one."""
+    handler = type("Handler", (Sender,), {"heard": []})
+    with ExitStack() as stack:
+        servers = [stack.enter_context(http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)) for _ in range(2)]
+        for server in servers:
+            server.first = servers[0].server_port  # type: ignore[attr-defined]
+            threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
+            stack.callback(server.shutdown)
+        yield handler, servers[0].server_port, servers[1].server_port
+
+
+@pytest.mark.parametrize("code", [301, 302, 303, 307, 308])
+@pytest.mark.parametrize("asks", [False, True], ids=["password", "token"])
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
+def test_neither_password_nor_token_go_along_a_registry_s_redirect(
+    two: tuple[type[Sender], int, int], code: int, asks: bool, host: str
+) -> None:
+    """To another port, and to another name of the same machine."""
+    handler, first, second = two
+    handler.code, handler.asks, handler.elsewhere = code, asks, f"http://{host}:{second}"
+    handler.realm = f"http://127.0.0.1:{first}/v2/token"
+    registry = Registry(f"127.0.0.1:{first}", ("ada", "pass"))
+    with suppress(RegistryError):
+        registry.document(NAME, "manifests/1")
+    proven = [given for port, given in handler.heard if port == first and given]
+    assert ("Bearer secret-token" if asks else "Basic") in "".join(proven), "the registry itself has it"
+    assert [given for port, given in handler.heard if port == second] == [""]
+
+
+def test_a_token_server_that_sends_us_elsewhere_or_is_named_in_clear_gets_nothing(
+    two: tuple[type[Sender], int, int],
+) -> None:
+    handler, first, second = two
+    handler.asks, handler.elsewhere = True, f"http://127.0.0.1:{second}"
+    for realm in (f"http://127.0.0.1:{second}/v2/token", f"http://127.0.0.1:{first}@127.0.0.1:{second}/v2/"):
+        handler.realm = realm
+        with pytest.raises(RegistryError, match="lets nobody in like this"):
+            Registry(f"127.0.0.1:{first}", ("ada", "pass")).document(NAME, "manifests/1")
+    assert [given for port, given in handler.heard if port == second] == []

@@ -9,8 +9,8 @@ import pytest
 
 from gitops.errors import RegistryError
 from gitops.model import AppImage, canonical, sha256
-from gitops.oci.unpacked import check_layers
-from gitops.oci.xz import whole
+from gitops.oci.packed.unpacked import check_layers
+from gitops.oci.packed.xz import whole
 from gitops.process import run
 from gitops.store import Store
 

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import IO, Protocol
 
 from gitops.errors import AssembleError, ProcessError
-from gitops.oci.unpacked import is_zstd, plain, unpacked
+from gitops.oci.packed.unpacked import is_zstd, plain, unpacked
 
 CHUNK = 1 << 20
 MAX_MEMBERS = 100_000
@@ -101,6 +101,8 @@ def opened(path: Path, scratch: Path) -> Iterator[Place]:
     if path.is_dir():
         yield Folder(path)
         return
+    if path.exists() and not path.is_file():
+        raise AssembleError(f"{path} is a pipe or a device, and an archive is read more than once", hint=HINT)
     with tempfile.TemporaryDirectory(dir=scratch, prefix=".import-") as work:
         try:
             with tarfile.open(_plain(path, Path(work, "plain.tar")), "r:") as archive:

@@ -23,8 +23,8 @@ from gitops.model import AppImage, BlobRef, Json, canonical, sha256
 from gitops.oci.files.places import HINT, Place, read
 from gitops.oci.image import CONFIG, LAYER, MAX_IMAGE, fits
 from gitops.oci.manifest import MAX_LAYERS, UNKNOWN, Found, digest_of, find, suits
+from gitops.oci.packed.unpacked import check_layers
 from gitops.oci.registry import MANIFEST, MAX_DOCUMENT, hex_of
-from gitops.oci.unpacked import check_layers
 from gitops.store import Store
 
 INDEX, DOCKER = "index.json", "manifest.json"

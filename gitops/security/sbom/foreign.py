@@ -21,8 +21,10 @@ from pathlib import Path
 from debian.deb822 import Deb822
 
 from gitops.model import Component, Ecosystem, Inventory
+from gitops.oci.packed.unpacked import plain
 from gitops.security.sbom import rpm
 from gitops.security.sbom.files import OS_RELEASE, WHITEOUT, distribution, normal
+from gitops.security.sbom.opening import DAMAGE
 from gitops.security.sbom.parts import of_metadata, source_of
 
 DPKG = re.compile(r"var/lib/dpkg/(status|status\.d/[^/]+(?<!\.md5sums))")
@@ -51,7 +53,7 @@ def of_image(name: str, layers: Sequence[Path]) -> Inventory:
     for layer in layers:
         try:
             _over(found, layer)
-        except (tarfile.TarError, OSError, EOFError, ValueError) as error:
+        except (*DAMAGE, ValueError) as error:
             unread.append(f"{name}: layer {layer.name[:12]} cannot be read: {type(error).__name__}")
     system = next((distribution(found[path]) for path in OS_RELEASE if path in found), "")
     listed, damaged = _components(found)
@@ -67,7 +69,7 @@ def of_image(name: str, layers: Sequence[Path]) -> Inventory:
 def _over(found: dict[str, bytes], layer: Path) -> None:
     """Lay a layer over what is there."""
     hidden, fresh = [], {}
-    with tarfile.open(layer, "r:*") as archive:
+    with layer.open("rb") as raw, plain(raw) as stream, tarfile.open(fileobj=stream, mode="r|") as archive:
         for member in archive:
             path = normal(member.name)
             folder, _, name = path.rpartition("/")
@@ -77,8 +79,8 @@ def _over(found: dict[str, bytes], layer: Path) -> None:
                 gone = f"{folder}/{name.removeprefix(WHITEOUT)}".lstrip("/")
                 hidden += [gone, f"{gone}/"]
             elif member.isreg() and any(database.fullmatch(path) for database in DATABASES):
-                stream = archive.extractfile(member)
-                fresh[path] = stream.read(LARGEST + 1) if stream else b""
+                content = archive.extractfile(member)
+                fresh[path] = content.read(LARGEST + 1) if content else b""
     for path in list(found):
         if any(path == gone or (gone.endswith("/") and path.startswith(gone)) for gone in hidden):
             del found[path]

@@ -9,11 +9,9 @@ may have unpacked it in a way that we do not know.
     parts(package.lock, store.blobs.path)
 """
 
-import lzma
 import re
 import tarfile
 import zipfile
-import zlib
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -21,13 +19,14 @@ from email.parser import HeaderParser
 from hashlib import file_digest, sha256
 from pathlib import Path
 
-from debian.arfile import ArError
-from debian.debfile import DebError, DebFile
+from debian.arfile import ArError, ArFile
+from debian.deb822 import Deb822
 
 from gitops.model import FETCHED, Component, Ecosystem, LockedFile
 from gitops.security.components import of_lock, server, unsigned
 from gitops.security.sbom import licences
-from gitops.security.sbom.files import Content, normal, read_members
+from gitops.security.sbom.files import CHUNK, Content, normal, read_members
+from gitops.security.sbom.opening import DAMAGE, MOST, TooLargeError, member, tar_in
 
 SOURCE = re.compile(r"(\S+)(?:\s+\(([^)]+)\))?")
 """deb-control(5), Source: the version stands there only where it is another one."""
@@ -35,7 +34,9 @@ SIGNED = "-signed"
 """In the name of a source that only signs what another one built: advisories speak of that one (Debian policy 7.8)."""
 BUILT_USING = re.compile(r"(\S+) \(= ([^)]+)\)")
 DOC = "usr/share/doc/"
-UNREADABLE = (tarfile.TarError, zipfile.BadZipFile, ArError, DebError, OSError, EOFError, KeyError, ValueError)
+CONTROL = 16 << 20
+"""Bytes of what a package says of itself: copyright, scripts and lists of files are elsewhere."""
+UNREADABLE = (*DAMAGE, zipfile.BadZipFile, ArError, KeyError, ValueError, NotImplementedError, RuntimeError)
 """How a file can fail to be a Debian package or a wheel."""
 
 
@@ -79,21 +80,28 @@ def source_of(name: str, version: str, words: str) -> tuple[str, str]:
 
 
 def _deb(file: LockedFile, path: Path) -> Part:
-    deb = DebFile(str(path))
-    try:
-        control = deb.debcontrol()
-        name, version = control["Package"], control["Version"]
-        with deb.data.tgz() as archive:
-            files = read_members(archive)
-            text, other = _copyright(archive, name)
-    finally:
-        deb.close()
+    archives = ArFile(str(path))
+    members = {each.name.partition(".tar")[0]: each for each in archives.getmembers()}
+    with member(members["control"], CONTROL) as archive:
+        control = _control(archive)
+    name, version = control["Package"], control["Version"]
+    with member(members["data"], MOST) as archive:
+        files = read_members(archive)
+        text, other = _copyright(archive, name)
     source = source_of(name, version, control.get("Source", ""))
     signed = BUILT_USING.fullmatch(control.get("Built-Using", "").strip())
     source = (signed[1], signed[2]) if SIGNED in source[0] and signed else unsigned(*source, version)
     found = licences.of_copyright(text)
     component = Component(Ecosystem.debian, name, version, *source, found, file.sha256, server(file))
     return Part(component, files, documented_by=other)
+
+
+def _control(archive: tarfile.TarFile) -> Deb822:
+    """Raises KeyError: there is none."""
+    stream = next((archive.extractfile(each) for each in archive if normal(each.name) == "control"), None)
+    if stream is None:
+        raise KeyError("control")
+    return Deb822(stream.read())
 
 
 def _copyright(archive: tarfile.TarFile, name: str) -> tuple[bytes, str]:
@@ -110,18 +118,29 @@ def _copyright(archive: tarfile.TarFile, name: str) -> tuple[bytes, str]:
 
 def _wheel(file: LockedFile, path: Path) -> Part:
     with zipfile.ZipFile(path) as wheel:
+        if sum(each.file_size for each in wheel.infolist()) > MOST:
+            raise TooLargeError("what the wheel says of its files is more than is unpacked")
         names = [name for name in wheel.namelist() if not name.endswith("/")]
         metadata = next(name for name in [*names, ""] if name.endswith(".dist-info/METADATA") or not name)
-        read = {name: wheel.read(name) for name in names}
-    component = of_metadata(read[metadata].decode(errors="replace"), file.sha256)
-    return Part(component, {name: Content(sha256(data).hexdigest(), len(data)) for name, data in read.items()})
+        with wheel.open(metadata) as stream:
+            component = of_metadata(stream.read(CONTROL).decode(errors="replace"), file.sha256)
+        return Part(component, {name: _hashed(wheel, name) for name in names})
+
+
+def _hashed(wheel: zipfile.ZipFile, name: str) -> Content:
+    with wheel.open(name) as stream:
+        digest, size = sha256(), 0
+        while chunk := stream.read(CHUNK):
+            digest.update(chunk)
+            size += len(chunk)
+    return Content(digest.hexdigest(), size)
 
 
 def _fetched(file: LockedFile, path: Path) -> Part:
     """The file itself, and what is in it when it is a tar."""
     with path.open("rb") as stream:
         files = {file.name: Content(file_digest(stream, "sha256").hexdigest(), path.stat().st_size)}
-    with suppress(*UNREADABLE, zlib.error, lzma.LZMAError), tarfile.open(path, "r:*") as archive:
+    with suppress(*UNREADABLE), tar_in(path, MOST) as archive:
         files |= read_members(archive)
     return Part(of_lock(file), files, always=True)
 

@@ -14,6 +14,7 @@ from gitops.errors import AssembleError, RegistryError
 from gitops.fleet.images.boot import pinned
 from gitops.model import canonical, sha256
 from gitops.oci.elsewhere import Elsewhere, stored
+from gitops.oci.files.cache import Cache, as_tar
 from gitops.oci.files.importing import import_images
 from gitops.oci.files.taking import Result
 from gitops.oci.plain import unpacked_image
@@ -211,3 +212,15 @@ def test_the_command_prints_what_to_name_and_says_what_was_not_taken(tmp_path: P
     assert failed.stdout == f"{OURS.digest} ntp\n" and failed.exit_code == 1
     assert isinstance(failed.exception, AssembleError)
     assert failed.exception.message == "arm: arm is an image for linux/arm64, not for linux/amd64"
+
+
+def test_what_is_exported_is_imported_again_as_it_was(store: Store, tmp_path: Path) -> None:
+    """A round trip by a tar into another store: one digest, whoever wrote it."""
+    (one,) = taken(store, layout(tmp_path / "layout", {"web/ntp:1": OURS})).images
+    cache = Cache(store)
+    cache.export([f"sha256:{one.digest}"], tmp_path / "exported", "")
+    with (tmp_path / "one.tar").open("wb") as stream:
+        as_tar(tmp_path / "exported", stream)
+    other = Store.open(tmp_path / "other", migrate=True)
+    (again,) = taken(other, tmp_path / "one.tar").images
+    assert again.digest == one.digest and again.image == one.image

@@ -1,6 +1,7 @@
 """A component is listed when something of it is there, whatever was done to its files on the way."""
 
 import io
+import lzma
 import tarfile
 from collections.abc import Mapping
 from dataclasses import replace
@@ -11,6 +12,8 @@ import pytest
 from gitops.fleet.packages.lockfile import fetched
 from gitops.fleet.packages.wanted import Fetch
 from gitops.model import Inventory, LockedFile, sha256
+from gitops.security.components import of_lock
+from gitops.security.sbom import parts as opened
 from gitops.security.sbom import words
 from gitops.security.sbom.layers import inventories
 from gitops.security.sbom.parts import Part, parts
@@ -172,3 +175,31 @@ def test_a_package_of_somebodys_repository_is_not_debians(store: Store, tmp_path
     assert found.distribution == "debian:13" and found.components[0].distribution == "packages.example"
     store.blobs.path(own.sha256).write_bytes(b"damaged")
     assert look(store, {"usr/bin/tool": b"tool"}, lock).components[0].distribution == "packages.example"
+
+
+def test_a_package_that_unpacks_without_end_counts_as_its_lock_says(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A few KiB of zeros, packed, took the disk; an xz header that asks for 4 GiB took the memory."""
+    monkeypatch.setattr(opened, "MOST", 1 << 20)
+    file, data = deb(tmp_path, "bomb", {"usr/share/zeros": b"\0" * (2 << 20)})
+    assert len(data) < 100_000
+    inflated = opened.part(file, written(tmp_path, data))
+    assert inflated == Part(of_lock(file), opened=False)
+    filters = [{"id": lzma.FILTER_LZMA2, "dict_size": 192 << 20, "mf": lzma.MF_HC3, "mode": lzma.MODE_FAST}]
+    hungry = lzma.compress(tar({"x": b"1"}), filters=filters)
+    fetched = LockedFile("fetch", "hungry.tar.xz", "", "ab" * 32, len(hungry), "https://files.example/hungry.tar.xz")
+    assert set(opened.part(fetched, written(tmp_path, hungry)).files) == {"hungry.tar.xz"}
+
+
+def test_a_wheel_that_says_more_than_is_unpacked_counts_as_its_lock_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(opened, "MOST", 1 << 20)
+    file, data = wheel("bomb", {"bomb.py": b"#" * (1 << 20)})
+    assert opened.part(file, written(tmp_path, data)) == Part(of_lock(file), opened=False)
+
+
+def written(folder: Path, data: bytes) -> Path:
+    (folder / "locked").write_bytes(data)
+    return folder / "locked"
