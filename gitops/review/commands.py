@@ -61,8 +61,8 @@ class Commands:
         return [*told, *(problem for package in packages for problem in missing(self._tree, package))]
 
     def _look(self, box: Box) -> Iterator[Problem]:
-        yield from self._strange(box)
         try:
+            yield from self._strange(box)
             found = [*idle(box, self._config)]
         except AssembleError as error:
             yield Problem(f"roles/{box.role}.yaml", 1, 0, error.message, error.hint)
@@ -82,7 +82,7 @@ class Commands:
         """What only the assembler, or runc on the box, would refuse of what is written."""
         if not self._strict:
             return
-        found = [*strange(box)]
+        found = [*dict.fromkeys(strange(box, self._label))]
         places = origins(self._tree, box) if found else {}
         for name, message, hint in found:
             place = places.get(name) or places.get(name.rpartition(".")[0]) or f"roles/{box.role}.yaml:1"
@@ -96,6 +96,11 @@ class Commands:
     def _config(self, image: str) -> Json | None:
         known = self._known(image)
         return known if known is not None or self._alone else self._of_package(image.removeprefix(PACKAGE))
+
+    def _label(self, image: str) -> Json | None:
+        """What an image's label says of its containers, as far as its package tells."""
+        package = self._fleet.packages.get(image.removeprefix(PACKAGE))
+        return {"Labels": {LABEL: json.dumps(package.config)}} if package and package.config else None
 
     def _of_package(self, path: str) -> Json | None:
         """What a package's image will say of a command, as far as anybody knows that."""

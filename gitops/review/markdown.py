@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from gitops.model import Action
 from gitops.review.nouns import Group, Summary, Vulnerability
-from gitops.review.text import count, fetched, headline, policy_lines, sizes_note, version, vulnerability
+from gitops.review.text import WIPES, count, fetched, headline, policy_lines, sizes_note, version, vulnerability
 
 LIMIT = 65_536
 """Characters of a comment, by GitHub; we count bytes of UTF-8, of which there are never fewer."""
@@ -37,6 +37,7 @@ def markdown(summary: Summary, mark: str = "", note: str = "") -> str:
     head = [mark] if mark else []
     head += ["### TowerOS plan", "", f"**{headline(summary)}**" if not summary.empty else "**No changes.**", ""]
     head += [f"{quote(summary.base or 'nothing deployed')} to {quote(summary.head)}", ""]
+    head += _fitting([f"- **{WIPES}**: {quote(each)}" for each in summary.wipes], POLICY_BYTES)
     head += _fitting([f"- Policy: {quote(line.strip())}" for line in policy_lines(summary)], POLICY_BYTES)
     head += [f"- **Warning**: {quote(each)}" for each in summary.warnings]
     foot = [

@@ -127,10 +127,12 @@ class Summary:
     stateful: bool = False
     digest: str = ""
     warnings: tuple[str, ...] = ()
+    wipes: tuple[str, ...] = ()
+    """`BOX: who: why`, of every box that is to be wiped, and was not before."""
 
     @property
     def empty(self) -> bool:
-        return not (self.builds or self.groups)
+        return not (self.builds or self.groups or self.wipes)
 
     def count(self, *actions: Action) -> int:
         """Boxes to which one of these happens."""

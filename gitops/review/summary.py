@@ -62,15 +62,26 @@ def summarize(plan: Plan, base: Side | None, head: Side, existing: Existing, led
         reused=reused,
         exact=bool(touched) and {*touched} <= {*ledger.measured},
         digest=digest(plan, head, existing),
+        wipes=wipes(base, head),
     )
 
 
+def wipes(base: Side | None, head: Side) -> tuple[str, ...]:
+    """Whose machine loses everything: each box, by name, however many there are."""
+    before = {name: box.wipe for name, box in base.fleet.boxes.items()} if base else {}
+    new = [box for name, box in sorted(head.fleet.boxes.items()) if box.wipe and box.wipe != before.get(name)]
+    return tuple(f"{box.name}: {box.wipe.why}" for box in new if box.wipe)
+
+
 def digest(plan: Plan, head: Side, existing: Existing) -> str:
-    """The name of what was reviewed: SHA-256 over each changed box's old and new key, the removed, and the policy."""
+    """The name of what was reviewed: SHA-256 over each changed box's old and new key, the removed, the wiped, the
+    policy."""
     boxes = {step.subject: [existing.boxes.get(step.subject, ""), plan.box_keys[step.subject]] for step in plan.boxes}
     removed = [step.subject for step in plan.removed]
     policy = asdict(head.fleet.policy)
-    return sha256(canonical({"format": FORMAT, "boxes": boxes, "removed": removed, "policy": policy}))
+    document = {"format": FORMAT, "boxes": boxes, "removed": removed, "policy": policy}
+    keys = {name: box.wipe.key for name, box in head.fleet.boxes.items() if box.wipe}
+    return sha256(canonical(document | ({"wipes": keys} if keys else {})))
 
 
 # --- packages --------------------------------------------------------------------------------------------------------

@@ -20,18 +20,21 @@ ADVISORIES = 20
 """Advisories that a terminal names; `-o json` has them all."""
 SIGNS = {Action.BUILD: "+", Action.CREATE: "+", Action.UPDATE: "~", Action.REMOVE: "-"}
 NOTHING = "No changes."
+WIPES = "WIPED, for good: keys and data are destroyed, and nothing brings them back"
 
 
 def render(summary: Summary) -> str:
     """The whole plan as text."""
     policy = section("Policy", policy_lines(summary))
+    wipes = section(WIPES, wipe_lines(summary))
     warnings = section("Warnings", [f"  ! {each}" for each in summary.warnings])
     if summary.empty:
         quiet = summary.verdict.state == Ruling.ACCEPTED and not summary.policy
         return "\n\n".join([*filter(None, ("" if quiet else policy, warnings)), NOTHING])
     builds = [f"  + {step.subject}: {step.reason}" for step in summary.builds]
     versions = [f"  ~ {version(each)}" for each in summary.versions]
-    parts = [section("Packages", builds), section("Boxes", [f"  {box_line(summary, each)}" for each in summary.groups])]
+    boxes = [f"  {box_line(summary, each)}" for each in summary.groups]
+    parts = [wipes, section("Packages", builds), section("Boxes", boxes)]
     parts += [section("Versions", versions), section("Security", security_lines(summary)), policy, warnings]
     return "\n\n".join(
         [*filter(None, parts), f"{sizes_note(summary)}\nDigest: sha256:{summary.digest}", headline(summary)]
@@ -48,7 +51,12 @@ def headline(summary: Summary) -> str:
     created = summary.count(Action.CREATE)
     parts += [f"{count(created, 'box', 'es')} to create"] if created else []
     parts.append(f"{count(summary.count(Action.UPDATE), 'box', 'es')} to update")
-    return f"Plan: {', '.join(parts)}, {summary.count(Action.REMOVE)} to remove."
+    wiped = f", {count(len(summary.wipes), 'box', 'es')} TO WIPE" if summary.wipes else ""
+    return f"Plan: {', '.join(parts)}, {summary.count(Action.REMOVE)} to remove{wiped}."
+
+
+def wipe_lines(summary: Summary) -> list[str]:
+    return [f"  !! {each}" for each in summary.wipes]
 
 
 def box_line(summary: Summary, group: Group) -> str:

@@ -23,8 +23,8 @@ from gitops.fleet.images.lockfile import pins
 from gitops.fleet.packages.dockerfile import Dockerfile
 from gitops.model import AppImage, Json, Package, Tree, canonical, sha256
 from gitops.oci.image import LAYER, Reference, layers_of
+from gitops.oci.packed.unpacked import is_zstd, unpacked
 from gitops.oci.registry import CHUNK, DOCKER_MANIFEST
-from gitops.oci.unpacked import is_zstd, unpacked
 from gitops.store import Store
 
 DOCKER_LAYER = "application/vnd.docker.image.rootfs.diff.tar"

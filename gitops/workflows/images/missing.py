@@ -1,6 +1,7 @@
 """Images that a plan needs and that cannot be had, or lack the signature that the policy wants, told before a merge.
 
-In: a fleet with its files, the settings, the store where there is one. Out: a sentence for each, with its boxes. Rules:
+In: a fleet with its files, the settings, the store where there is one. Out: a sentence for each, with its boxes; or
+a mistake, with the line that names it. Rules: boot specs, apps, and what Dockerfiles of the boxes' packages stand on;
 what is in the store is asked of nobody; of the others, the registry is asked for manifest, config and signatures, and
 no layer; a registry that is away is asked once; there is an end to it, in images and seconds. Of a stranger's fleet,
 only the repositories are asked that the fleet before it names, too: he chooses no host, and learns of no other
@@ -11,20 +12,23 @@ nothing starts a container without one.
 """
 
 import time
-from collections.abc import Collection, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from gitops.errors import RegistryError
+from gitops.errors import Problem, RegistryError
 from gitops.fleet.images.lockfile import pins
 from gitops.fleet.images.tracked import tracked
-from gitops.model import Fleet, Json, Tree
+from gitops.model import Box, Fleet, Json, Tree
 from gitops.oci.image import Reference, describe, fits, inside, repository_of
+from gitops.oci.manifest import for_all
 from gitops.oci.registry import DeniedError
 from gitops.oci.trust import Trust, place, place_of, pull_question, tag_question, whose
 from gitops.oci.within import within
+from gitops.plan import needed
 from gitops.review.commands import Commands, few, told
 from gitops.settings import Settings
+from gitops.workflows.images.places import places
 
 if TYPE_CHECKING:
     from gitops.model import AppImage
@@ -32,6 +36,7 @@ if TYPE_CHECKING:
 
 ANSWER = 30
 """Seconds for one image."""
+ASK = "is the name right, and the registry the one that the settings name? `toweros plan` asks in the same way"
 
 
 @dataclass(frozen=True)
@@ -56,17 +61,43 @@ def missing(
     by_tag, pulled = _signed_by_tag(tree), _pulled(fleet)
     trust = Trust.of(tree) if by_tag or pulled else Trust({})
     look = _Look(settings, store, bounds, by_tag, pulled, trust)
-    sentences = tuple(look.at(_wanted(fleet)))
+    wanted = _wanted(fleet)
+    sentences = tuple(f"{few(wanted[name])}: {what}" if name else what for name, what, _ in look.at(wanted))
     return (*sentences, *told(Commands(tree, fleet, look.seen.get, alone=True).lacking()))
+
+
+def mistakes(fleet: Fleet, tree: Tree, settings: Settings, bounds: Bounds = Bounds(600, 1000)) -> list[Problem]:
+    """The same, asked of registries alone, as mistakes with file and line.
+
+    Raises:
+        FleetError: fleet.yaml cannot be read.
+    """
+    look = _Look(settings, None, bounds, _signed_by_tag(tree), _pulled(fleet), Trust.of(tree))
+    where, found = places(tree, fleet), list[Problem]()
+    unused = {name: list[str]() for package in fleet.packages.values() for name in package.bases}
+    for name, what, hint in look.at(unused | _wanted(fleet)):
+        found.append(replace(where.get(name, Problem("fleet.yaml", 1, 0, "")), message=what, hint=hint or ASK))
+    return [*found, *Commands(tree, fleet, look.seen.get, alone=True).lacking()]
 
 
 def _wanted(fleet: Fleet) -> dict[str, list[str]]:
     """Image -> the boxes that need it."""
     wanted: dict[str, list[str]] = {}
     for box in fleet.boxes.values():
-        for name in box.images_of_others():
+        for name in dict.fromkeys((*box.images_of_others(), *_bases(fleet, box))):
             wanted.setdefault(name, []).append(box.name)
     return wanted
+
+
+def _bases(fleet: Fleet, box: Box) -> Iterator[str]:
+    """What the Dockerfiles of its packages stand on."""
+    todo, seen = [*needed(fleet, box)], set[str]()
+    while todo:
+        path = todo.pop()
+        if path not in seen and path in fleet.packages:
+            seen.add(path)
+            yield from sorted(fleet.packages[path].bases)
+            todo += fleet.packages[path].depends
 
 
 def _repository(name: str) -> str:
@@ -98,8 +129,8 @@ class _Look:
     trust: Trust
     seen: dict[str, Json] = field(default_factory=dict)
 
-    def at(self, wanted: dict[str, list[str]]) -> Iterator[str]:
-        """A sentence for each that is not as it should be."""
+    def at(self, wanted: Mapping[str, list[str]]) -> Iterator[tuple[str, str, str]]:
+        """Each that is not as it should be, why, and the fix; what is about no image has no name."""
         away, until = dict[str, str](), time.monotonic() + self.bounds.seconds
         self.seen.update({name: inside(image) for name in wanted if (image := self._here(name))})
         strange = [name for name in sorted(wanted) if not self._may_ask(name)]
@@ -107,7 +138,7 @@ class _Look:
         for name in asked[: self.bounds.most]:
             host = self.settings.registry or Reference.parse(name).host
             if time.monotonic() > until:
-                yield f"not every image was asked for: the others took {self.bounds.seconds:g} seconds"
+                yield "", f"not every image was asked for: the others took {self.bounds.seconds:g} seconds", ""
                 break
             try:
                 if host in away:
@@ -116,12 +147,12 @@ class _Look:
             except RegistryError as error:
                 if error.transient and not isinstance(error, DeniedError):
                     away[host] = error.message
-                yield f"{few(wanted[name])}: {name} cannot be had: {error.message}"
+                yield name, f"{name} cannot be had: {error.message}", error.hint
         if more := len(asked) - self.bounds.most:
-            yield from [f"{more} more images were not asked for"] if more > 0 else []
+            yield from [("", f"{more} more images were not asked for", "")] if more > 0 else []
         for name in strange[: self.bounds.most]:
             says = "`toweros plan` in a clone says whether it can be had, and is signed where that is asked for"
-            yield f"{few(wanted[name])}: {name} is of a repository that nothing here names yet: {says}"
+            yield name, f"{name} is of a repository that nothing here names yet: {says}", ""
 
     def _may_ask(self, name: str) -> bool:
         return self.bounds.only is None or _repository(name) in self.bounds.only or bool(self._here(name))
@@ -160,6 +191,8 @@ class _Look:
         if image is None:
             image = describe(registry, repository, digest)
             fits(image, name)
+        if name in self.by_tag:
+            for_all(image, name)
         self.seen[name] = inside(image)
         if name in self.by_tag and self.trust.asks(self.by_tag[name]):
             whose(registry, repository, (digest, image.digest), self.trust.keys)

@@ -1,5 +1,6 @@
 """What a plan says of images before anybody merges it: what cannot be had, and what nobody signed who may."""
 
+import json
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -154,3 +155,52 @@ def test_a_look_has_an_end_in_images(host: str) -> None:
     files = {"boot/a.yml": spec(f"{host}/bound@{digest}") + names}
     told = said(files, bounds=Bounds(most=3))
     assert len(told) == 4 and told[-1] == "" and "404" in told[0], "and that 3 more were not asked for"
+
+
+def folder_of(folder: Path, files: dict[str, str]) -> Path:
+    for path, text in ({path: TREE.read(path).decode() for path in TREE.entries()} | files).items():
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        (folder / path).write_text(text)
+    return folder
+
+
+def test_validate_asks_registries_when_it_is_told_to(host: str, tmp_path: Path) -> None:
+    """A wrong platform, a missing signature, processors that boxes have not: by the line that names the image."""
+    arm = made([NTP], ("linux", "arm64"), config=STARTS).push(host, "arm", "1")
+    newer = index(made([NTP], ("linux", "amd64", "v4"), config=STARTS)).push(host, "newer", "1")
+    base = made([tar({"bin/sh": b"base"})]).push(host, "base", "1")
+    app = made([tar({"bin/web": b"web2"})], ("windows", "amd64"), config=STARTS).push(host, "app", "1")
+    docker = "".join(f'  - {{name: {name}, image: "@pkg:../pkg/hello"}}\n' for name in ("docker", "compose"))
+    files = naming(f"{host}/arm@{arm}") | {
+        "images.lock": f"{host}/base:1 {base}\n",
+        "pkg/kernel/Dockerfile": f'FROM {host}/base:1\nCMD ["/x"]\n',
+        "pkg/kernel/build.yml": "image: kernel\n",
+        "boot/compose/net/docker-compose.yml": f"services:\n  web:\n    image: {host}/app@{app}\n",
+        "roles/vm.yaml": "boot: [boot/a.yml]\ncompose: [{app: boot/compose/net}]\n",
+        "pkg/hello/Dockerfile": 'FROM scratch\nCMD ["/x"]\n',
+        "pkg/hello/build.yml": "image: hello\n",
+    }
+    files["boot/a.yml"] += f'  - {{name: new, image: "{host}/newer@{newer}"}}\n{docker}'
+    folder = folder_of(tmp_path, files)
+    assert json.loads(toweros("validate", folder, "-o", "json").stdout) == []
+    rows = json.loads(toweros("validate", folder, "--images", "-o", "json").stdout)
+    told = {(row["file"], row["line"]): row for row in rows}
+    assert len(rows) == 4 and all(row["hint"] for row in rows)
+    assert "for linux/arm64, not for" in told["boot/a.yml", 4]["message"]
+    assert (
+        "linux/amd64/v4 and later" in told["boot/a.yml", 5]["message"] and "@sha256:" in told["boot/a.yml", 5]["hint"]
+    )
+    assert "is not signed" in told["pkg/kernel/Dockerfile", 1]["message"]
+    assert "for windows/amd64" in told["boot/compose/net/docker-compose.yml", 3]["message"]
+
+
+def test_a_plan_says_that_a_base_image_is_not_signed(host: str) -> None:
+    base = made([tar({"bin/sh": b"under"})]).push(host, "under", "1")
+    files = naming("@pkg:../pkg/hello") | {"images.lock": f"{host}/under:1 {base}\n"}
+    files |= {"pkg/hello/Dockerfile": f'FROM {host}/under:1\nCMD ["/x"]\n', "pkg/hello/build.yml": "image: hello\n"}
+    (told,) = said(files)
+    assert "is not signed" in told and f"{host}/under:1@{base}" in told
+    sign(host, "under", base.removeprefix("sha256:"), ADA)
+    assert said(files) == []
+    (told,) = said(files, bounds=Bounds(only=()))
+    assert "of a repository that nothing here names yet" in told, "a stranger's Dockerfile chooses no host"

@@ -74,7 +74,7 @@ def test_a_blob_of_another_size_than_its_manifest_says_is_told_as_that(store: St
 
 
 def missing_of(settings: Settings, box: Box, store: Store | None = None) -> tuple[str, ...]:
-    return missing(type("AFleet", (), {"boxes": {"a": box}})(), DictTree({}), settings, store)  # type: ignore[arg-type]
+    return missing(type("AFleet", (), {"boxes": {"a": box}, "packages": {}})(), DictTree({}), settings, store)  # type: ignore[arg-type]
 
 
 def test_what_a_plan_needs_and_nobody_has_is_told_with_its_boxes(store: Store, tmp_path: Path) -> None:
