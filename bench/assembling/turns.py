@@ -48,7 +48,19 @@ def write(folder: Path, size: int, turn: int) -> None:
 
 
 def toweros(folder: Path, format_: str) -> None:
-    words = ["assemble", "bench.yml", "--images", "oci", "--format", format_, "--state", "state", "--dir", "out"]
+    words = [
+        "assemble",
+        "bench.yml",
+        "--images",
+        "oci",
+        "--no-sbom",
+        "--format",
+        format_,
+        "--state",
+        "state",
+        "--dir",
+        "out",
+    ]
     subprocess.run([TOWEROS, *words], cwd=folder, check=True, capture_output=True)
 
 

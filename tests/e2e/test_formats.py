@@ -23,6 +23,9 @@ LIMIT = 400
 """Seconds, of a machine among many."""
 MEMORY = 256
 SAID = f"{linuxkit.SAYS} [{{}}console=ttyS0 quiet panic=-1 no_timer_check note=a{{}}] inodes: 1, note: of a file"
+SAME = ("aws", "dynamic-vhd", "iso-efi-initrd")
+"""What another format is, with another end or name (tests/assemble/formats)."""
+BOOTED = [each for each in FORMATS if each not in SAME]
 LOAD = """#!/bin/busybox sh
 b=/bin/busybox
 for module in $($b cat /etc/modules.load); do $b insmod $module; done
@@ -41,7 +44,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     tools = linuxkit.image_layout(folder / "tools", "media-tools", built.image("pkg/media-tools"))
     (folder / "demo.yml").write_text(linuxkit.SPEC)
     asked = ["--images", images, "--tools", tools, "--state", folder / "state", "--dir", folder]
-    together = ",".join(each for each in FORMATS if each != "kernel+iso")
+    together = ",".join(each for each in BOOTED if each != "kernel+iso")
     for words in (["demo.yml", "--format", together], ["demo.yml", "--format", "kernel+iso", "--name", "iso"]):
         done = subprocess.run([TOWEROS, "assemble", *words, *asked], cwd=folder, capture_output=True, text=True)
         assert done.returncode == 0, done.stderr
@@ -67,7 +70,7 @@ def console(words: list[str | Path], folder: Path) -> str:
 
 @pytest.mark.e2e
 @pytest.mark.boot
-@pytest.mark.parametrize("format_", [each for each in FORMATS if each not in ROOTS])
+@pytest.mark.parametrize("format_", [each for each in BOOTED if each not in ROOTS])
 def test_it_boots(made: Path, format_: str) -> None:
     before = {path: path.stat().st_mtime_ns for path in made.iterdir() if path.is_file()}
     said = console([TOWEROS, "run", format_, "demo", "--memory", str(MEMORY)], made)

@@ -17,8 +17,9 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import BinaryIO, Self
 
-from gitops.assemble.formats.chain import EARLY, FORMATS, PIECES, STEPS, Step
+from gitops.assemble.formats.chain import PIECES, STEPS, Step
 from gitops.assemble.formats.memory import NEW, Memory
+from gitops.assemble.formats.names import EARLY, FORMATS
 from gitops.assemble.formats.steps.initrd import part
 from gitops.assemble.formats.tar import Piece, pieces, write_items
 from gitops.assemble.formats.work import Tools, Work
@@ -26,17 +27,27 @@ from gitops.errors import AssembleError
 from gitops.model import Spec, canonical, sha256
 from gitops.oci.layout import OciLayout
 
-PART = 1
+PART = 2
 """The number of the rules by which a piece becomes part of an initrd."""
 
 
 class Assembly:
-    """One spec, assembled. `tools` is asked for the image tools when a format needs one."""
+    """One spec, assembled. `tools` is asked for the image tools when a format needs one; `more`: pieces behind those of
+    the spec; `size`: bytes that disks have at least."""
 
-    def __init__(self, spec: Spec, images: OciLayout, memory: Memory, tools: Callable[[], Tools]) -> None:
-        self._spec, self._memory, self._tools = spec, memory, tools
-        self._pieces = list(pieces(spec, images))
+    def __init__(
+        self,
+        spec: Spec,
+        images: OciLayout,
+        memory: Memory,
+        tools: Callable[[], Tools],
+        more: Iterable[Piece] = (),
+        size: int = 0,
+    ) -> None:
+        self._spec, self._memory, self._tools, self._size = spec, memory, tools, size
+        self._pieces = [*pieces(spec, images), *more]
         self._made: dict[str, Path] = {}
+        self._left: set[str] = set()
         self._found: Tools | None = None
         self._files: dict[str, list[Path]] = {}
 
@@ -54,9 +65,10 @@ class Assembly:
             AssembleError: two formats would write one file; there is no kernel to boot; a step fails.
         """
         outputs = self._outputs(formats, base)
-        made = [(target, self._file(name)) for target, name in outputs.items()]
-        for target, source in made:
-            self._leave(source, target)
+        for name in outputs.values():
+            self._file(name)
+        for target, name in outputs.items():
+            self._leave(name, target)
         return list(outputs)
 
     def stream(self, format_: str, output: BinaryIO) -> None:
@@ -70,7 +82,7 @@ class Assembly:
         """Write the one file of a format to `target`."""
         self._check([format_])
         ((_, name),) = FORMATS[format_]
-        self._leave(self._file(name), target)
+        self._leave(name, target)
 
     def _outputs(self, formats: Sequence[str], base: Path) -> dict[Path, str]:
         """Every file, and the step that makes it."""
@@ -104,14 +116,14 @@ class Assembly:
                 self._made[name] = self._memory.get(self._key(name), lambda target: self._run(step, target))
             else:
                 folder = Path(self._scratch.name, name)
-                folder.mkdir()
+                folder.mkdir(exist_ok=True)
                 self._run(step, folder / name)
                 self._made[name] = folder / name
         return self._made[name]
 
     def _run(self, step: Step, target: Path) -> None:
         inputs = {need: self._inputs(need) for need in step.needs}
-        step.make(Work(inputs, target, lambda: self._known_tools().unpacked()))
+        step.make(Work(inputs, target, lambda: self._known_tools().unpacked(), self._size))
 
     def _inputs(self, need: str) -> Sequence[Path]:
         return self._piece_files(need) if need in PIECES else [self._file(need)]
@@ -119,7 +131,8 @@ class Assembly:
     def _key(self, name: str) -> str:
         step = STEPS[name]
         tools = self._known_tools().key if step.tools else ""
-        return sha256(canonical([name, step.version, tools, *map(self._input_key, step.needs)]))
+        size = [self._size] if step.sized else []
+        return sha256(canonical([name, step.version, tools, *size, *map(self._input_key, step.needs)]))
 
     def _input_key(self, need: str) -> str:
         return sha256(canonical([p.key for p in self._wanted(need)])) if need in PIECES else self._key(need)
@@ -154,17 +167,31 @@ class Assembly:
         key = sha256(canonical(["initrd", PART, piece.key]))
         return self._memory.get(key, lambda target: part(self._tar(piece), piece, target))
 
-    def _leave(self, source: Path, target: Path) -> None:
-        """A copy: what is remembered stays as it is, whatever becomes of the file."""
-        new = target.with_name(f".{target.name}.part")
+    def _leave(self, name: str, target: Path) -> None:
+        """What is remembered stays as it is, whatever becomes of the file: it is copied, as what was left before is:
+        no two outputs are one file."""
+        source, new = self._file(name), target.with_name(f".{target.name}.part")
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(source, new)
+            if STEPS[name].kept or name in self._left or not _moved(source, new):
+                shutil.copyfile(source, new)
+            else:
+                self._left.add(name)
+                del self._made[name]
             new.replace(target)
         except OSError as error:
             raise AssembleError(f"{target}: {error.strerror}", hint="name a place that can be written") from error
         finally:
             new.unlink(missing_ok=True)
+
+
+def _moved(source: Path, target: Path) -> bool:
+    """False: it lies on another disk."""
+    try:
+        source.rename(target)
+    except OSError:
+        return False
+    return True
 
 
 def _needs(name: str, wanted: str) -> bool:

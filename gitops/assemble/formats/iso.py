@@ -20,9 +20,7 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import Sequence
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 
 import structlog
@@ -66,7 +64,7 @@ def iso_image(out: Path, toolbox: Toolbox, store: Store, contents: Contents) -> 
         _check_room(contents, work.folder, Path(name))
         _lay_out(work, store, contents)
         if contents.disk_addon:
-            _lay_out_bios(work.path("tree") / "toweros/bios", toolbox, contents)
+            lay_out_bios(work.path("tree") / "toweros/bios", toolbox, contents)
         put(work.path("tree") / CORE, core_image(toolbox, CD_MODULES, _config(contents, line), Form.cd))
         put(work.path(MBR), hybrid_sector(toolbox))
         _write_esp(work, contents)
@@ -122,7 +120,7 @@ def _lay_out(work: Workspace, store: Store, contents: Contents) -> None:
     put(tree / INITRD, _section(contents.uki, ".initrd"))
 
 
-def _lay_out_bios(folder: Path, toolbox: Toolbox, contents: Contents) -> None:
+def lay_out_bios(folder: Path, toolbox: Toolbox, contents: Contents) -> None:
     """What `settle` puts onto the disk of a machine with a BIOS; it writes into both images where they lie there."""
     loader = bios_loader(toolbox, 1)
     put(folder / "boot.img", loader.sector)
@@ -153,7 +151,7 @@ def _write_esp(work: Workspace, contents: Contents) -> None:
     with work.path(ESP_IMAGE).open("wb") as stream:
         stream.truncate(size)
     geometry = ["-T", str(size // 512), "-h", "255", "-s", "63", "-c", "1"]
-    esp.write(partial(_tool, work), ESP_IMAGE, work.path("esp"), _serial(contents), geometry)
+    esp.write(work.tool, ESP_IMAGE, work.path("esp"), _serial(contents), geometry)
 
 
 def _serial(contents: Contents) -> str:
@@ -167,14 +165,7 @@ def _write_iso(work: Workspace) -> None:
     command += ["-b", CORE, "-c", "boot/boot.cat", "-no-emul-boot", "-boot-load-size", "4", "-boot-info-table"]
     command += ["--grub2-boot-info", "--grub2-mbr", MBR, "-append_partition", "3", "0xef", ESP_IMAGE]
     command += ["-eltorito-alt-boot", "-e", "--interval:appended_partition_3:all::", "-no-emul-boot"]
-    _tool(work, [*command, "-o", "medium.iso", "tree"], env={"SOURCE_DATE_EPOCH": str(EPOCH)})
-
-
-def _tool(work: Workspace, command: Sequence[str | Path], env: dict[str, str]) -> None:
-    """A program of the toolbox; paths are those in its folder."""
-    settings = [f"{name}={value}" for name, value in env.items()]
-    inside = [str(word.relative_to(work.folder) if isinstance(word, Path) else word) for word in command]
-    work.run(["env", *settings, *inside])
+    work.tool([*command, "-o", "medium.iso", "tree"], env={"SOURCE_DATE_EPOCH": str(EPOCH)})
 
 
 def _sync(path: Path) -> None:

@@ -21,6 +21,7 @@ from gitops.assemble.boot.cpio import Node
 from gitops.assemble.root.tree import Root, TreeEntry, layout, tar_info
 from gitops.assemble.tars import tree_of
 from gitops.assemble.tars.names import clean
+from gitops.assemble.tars.reader import XATTR
 from gitops.assemble.tars.tree import Entry, Tree
 from gitops.errors import AssembleError
 from gitops.model import Spec, canonical, sha256
@@ -36,7 +37,7 @@ ff02::2 ip6-allrouters
 NO_RESOLV = b"\n# no resolv.conf configured\n"
 RESOLV_LINK = "/run/resolvconf/resolv.conf"
 END = bytes(2 * tarfile.BLOCKSIZE)
-RECIPE = 1
+RECIPE = 2
 """The number of these rules: what other rules made is made again."""
 LEFT_OUT = frozenset((".dockerenv", "Dockerfile", "dev/console", "etc/hostname"))
 
@@ -191,6 +192,7 @@ def _image(tree: Mapping[str, Node], prefix: str, resolv: str) -> Iterator[Item]
             info.mode = stat.S_IFREG | stat.S_IMODE(node.mode)
         elif node.inode and first.setdefault(node.inode, info.name) != info.name:
             info.type, info.linkname, info.size, data = tarfile.LNKTYPE, first[node.inode], 0, b""
+            info.pax_headers = {}
         yield info, data
     for path, node in fixed.items():
         info, data = _item(prefix + path, node)
@@ -207,6 +209,7 @@ def _furnished(tree: Mapping[str, Node]) -> dict[str, Node]:
 def _item(path: str, node: Node) -> Item:
     info = tarfile.TarInfo(path)
     info.mode, info.uid, info.gid = node.mode, node.uid, node.gid
+    info.pax_headers = {XATTR + key: value.decode(errors="surrogateescape") for key, value in node.xattrs.items()}
     if stat.S_ISLNK(node.mode):
         info.type, info.linkname = tarfile.SYMTYPE, node.data.decode()
         return info, b""
@@ -219,7 +222,7 @@ def _item(path: str, node: Node) -> Item:
 
 def header(info: tarfile.TarInfo) -> bytes:
     """A pax header whose mode keeps the file type, which tarfile cuts off (ustar: mode at 100, checksum at 148)."""
-    header = bytearray(info.tobuf(tarfile.PAX_FORMAT))
+    header = bytearray(info.tobuf(tarfile.PAX_FORMAT, "utf-8", "surrogateescape"))
     block = header[-tarfile.BLOCKSIZE :]
     block[100:108] = b"%07o\0" % info.mode
     block[148:156] = b" " * 8

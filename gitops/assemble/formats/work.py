@@ -9,10 +9,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+import structlog
+
 from gitops.assemble.toolbox import Toolbox
+
+log = structlog.get_logger(__name__)
 
 EPOCH = 1_700_000_000
 """Seconds: the one time that all files of images carry where a format wants one."""
+CAPABILITY = "security.capability"
+"""The extended attribute of file capabilities."""
+SAID = 5
+"""Files that one line of the log names."""
 
 
 class Tools(Protocol):
@@ -31,6 +39,8 @@ class Work:
     inputs: Mapping[str, Sequence[Path]]
     target: Path
     tools: Callable[[], Toolbox]
+    size: int = 0
+    """Bytes that a disk has at least."""
 
     def file(self, name: str) -> Path:
         (path,) = self.inputs[name]
@@ -41,3 +51,9 @@ class Work:
 
 
 Make = Callable[[Work], None]
+
+
+def tell_lost(what: str, files: Sequence[str]) -> None:
+    """Say whose capabilities have no place in what is made."""
+    if files:
+        log.warning(f"{what}.capabilities_lost", count=len(files), files=[*files[:SAID]])

@@ -16,7 +16,9 @@ from gitops.errors import TowerosError
 from gitops.settings import Settings
 from gitops.store import Store
 from gitops.workflows.enrolment import desk
+from gitops.workflows.enrolment.outdated import key_of, outdated
 from gitops.workflows.provision import provision, ruled
+from gitops.workflows.question import deployed_point
 
 OTHERS = (".iso", ".vmdk", ".vhd", ".vhdx", ".vdi")
 """Endings of what a raw disk is not."""
@@ -62,12 +64,22 @@ def image(
         if with_key:
             desk.demand(store, name, replace=replace, now=int(time.time()))
         _medium(settings, store, name, path, with_key=with_key, install=install)
+        if with_key:
+            _tell_outdated(store, name)
         return
     desk.demand(store, name, replace=replace, now=int(time.time()))
     sizes = dataclasses.replace(ruled(store, name, layers_size, state_size), bios=firmware is Firmware.bios)
     made = provision(settings, store, name, path, sizes)
     keys = f"enrol the certificates of {settings.keys} in its firmware"
     talk.print(f"{path}: disk of {name}, key {made}; {UNCHECKED if firmware is Firmware.bios else keys}")
+    _tell_outdated(store, name)
+
+
+def _tell_outdated(store: Store, name: str) -> None:
+    """Git may name the key of before."""
+    point = deployed_point(store)
+    if point and (words := outdated(point[1], name, key_of(store, name))):
+        talk.print(f"warning: {words}", markup=False, soft_wrap=True)
 
 
 def _form_of(out: Path | None) -> Form:

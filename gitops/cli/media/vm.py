@@ -18,6 +18,7 @@ from gitops.lab.netbooted import netbooted
 from gitops.lab.on_file import NO_KEYS, is_file, on_file
 from gitops.lab.stand_in import SSH, StandIn
 from gitops.lab.terminal import attach
+from gitops.store import Store
 from gitops.workflows.media.starts import known_as
 
 AcceleratorOption = Annotated[
@@ -39,7 +40,16 @@ def run(
         list[str] | None, typer.Option(help="HOST:BOX, a TCP port of the loopback (22 is there).")
     ] = None,
     bios: Annotated[bool, typer.Option("--bios", help="Started by a BIOS: a disk of its own.")] = False,
-    iso: Annotated[bool, typer.Option("--iso", help="FILE is an ISO, though its name does not say so.")] = False,
+    iso: Annotated[
+        bool,
+        typer.Option(
+            "--iso",
+            help="From a medium of the box, made once (--reset: again); or FILE is an ISO, whatever its name says.",
+        ),
+    ] = False,
+    install: Annotated[
+        str, typer.Option("--install", help="With --iso: beside an empty disk, which it settles by this rule.")
+    ] = "",
     memory: Annotated[int, typer.Option(help="MiB.")] = 2048,
     pxe: Annotated[
         bool, typer.Option("--pxe", help="Without a disk: iPXE starts it from the update server, as `netboot:` says.")
@@ -50,7 +60,9 @@ def run(
 ) -> None:
     """Boot a box of the fleet, or a file, in QEMU, console attached. Ctrl-] powers it off."""
     settings, ports = context.settings(config, state), _ports(forward or []) | {free_port(): SSH}
-    if iso or is_file(name):
+    if install and (not iso or pxe):
+        raise TowerosError("--install is for a medium", hint=f"toweros vm run {name} --iso --install {install}")
+    if is_file(name) or (iso and Path(name).is_file()):
         with on_file(Path(name), None if bios else settings.keys if secure_boot else NO_KEYS, iso=iso) as made:
             talk.print(f"{name}: what it writes is gone when it is off; Ctrl-] powers off")
             more = {"ports": ports, "memory": memory, "accelerator": accelerator(by), "attachable": True}
@@ -64,14 +76,25 @@ def run(
         stand_in.folder.mkdir(parents=True, exist_ok=True)
         hardware = netbooted(settings.server, known, ports, memory=memory, accelerator=accelerator(by))
     else:
-        disk = stand_in.disk(context.store(config, state), bios=bios)
+        store = context.store(config, state)
+        parts = _by_medium(stand_in, store, install) if iso else Hardware(stand_in.disk(store, bios=bios), None)
         variables = None if bios else stand_in.variables(secure_boot=secure_boot)
-        hardware = Hardware(disk, variables, ports, memory, accelerator=accelerator(by), attachable=True)
+        hardware = replace(parts, variables=variables, ports=ports, memory=memory, accelerator=accelerator(by))
+        hardware = replace(hardware, attachable=True)
     for host, box in sorted(ports.items(), key=lambda pair: pair[1]):
         talk.print(f"127.0.0.1:{host} leads to port {box} of {name}")
     talk.print(f"{stand_in.folder}: the machine; `toweros box ssh {name}` logs in; Ctrl-] powers off")
     with stand_in.reachable(ports):
         _attach(Machine(stand_in.folder, hardware))
+
+
+def _by_medium(stand_in: StandIn, store: Store, install: str) -> Hardware:
+    """From the box's medium alone; or from the disk that it settled, and else from the medium."""
+    medium = stand_in.medium(store, install)
+    if not install:
+        return Hardware(medium, None, optical=True)
+    talk.print(f"{stand_in.empty_disk()}: starts by itself, once the medium has settled it")
+    return Hardware(stand_in.empty_disk(), None, medium=medium)
 
 
 def _attach(machine: Machine) -> None:

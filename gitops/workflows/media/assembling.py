@@ -86,10 +86,13 @@ def tools(layout: Path | None, state: Path, settings: Settings, existing: Callab
 
 
 def _built(store: Store) -> Tools | None:
-    """What was built last."""
+    image = built(store, NAME)
+    return StoreTools(image, store) if image else None
+
+
+def built(store: Store, name: str) -> Image | None:
+    """What was built last of a package."""
     images = [image for key in store.builds.usable() if (image := store.builds.image(key))]
-    made = [image for image in images if image.reference.rpartition(":")[0].rpartition("/")[2] == NAME]
-    if not made:
-        return None
+    made = [image for image in images if image.reference.rpartition(":")[0].rpartition("/")[2] == name]
     when = {image.key: max(store.blobs.path(layer).stat().st_mtime for layer in image.layers) for image in made}
-    return StoreTools(max(made, key=lambda image: (when[image.key], image.key)), store)
+    return max(made, key=lambda image: (when[image.key], image.key), default=None)

@@ -13,8 +13,9 @@ import pytest
 
 from gitops.assemble.boot.pe import sections
 from gitops.assemble.formats.assembly import Assembly
-from gitops.assemble.formats.chain import FORMATS, STEPS
+from gitops.assemble.formats.chain import STEPS
 from gitops.assemble.formats.memory import Memory
+from gitops.assemble.formats.names import FORMATS
 from gitops.assemble.formats.steps.kernels import words
 from gitops.assemble.formats.work import Tools
 from gitops.assemble.tars.erofs import Image
@@ -44,9 +45,13 @@ NAMES = {
     "qcow2-efi": {"demo-efi.qcow2"},
     "vmdk": {"demo.vmdk"},
     "vhd": {"demo.vhd"},
+    "dynamic-vhd": {"demo.vhd"},
+    "iso-efi-initrd": {"demo-efi-initrd.iso"},
+    "aws": {"demo.raw"},
+    "gcp": {"demo.img.tar.gz"},
 }
 """As `linuxkit build --name demo` names them (moby/build/output.go)."""
-TOGETHER = [name for name in NAMES if name not in ("kernel+iso", "iso-bios")]
+TOGETHER = [name for name in NAMES if name not in ("kernel+iso", "iso-bios", "dynamic-vhd", "aws")]
 KERNEL = b"MZ kernel" * 1000
 
 
@@ -117,7 +122,7 @@ def test_every_format_twice_is_alike_byte_for_byte_and_has_linuxkits_names(tmp_p
     """Nothing of the second comes from the first: another memory, another day, another folder."""
     found = []
     for turn in ("one", "two"):
-        for place, formats in (("a", TOGETHER), ("b", ["iso-bios"]), ("c", ["kernel+iso"])):
+        for place, formats in (("a", TOGETHER), ("b", ["iso-bios", "dynamic-vhd"]), ("c", ["kernel+iso"])):
             with assembly(tmp_path / turn, spec(), images, Built) as work:
                 written = work.write(formats, tmp_path / turn / place / "demo")
             assert {path.name for path in written} == set().union(*(NAMES[each] for each in formats))
@@ -143,6 +148,36 @@ def test_the_disks_of_hypervisors_hold_the_same_sectors(tmp_path: Path, images: 
     footer = bytearray(vhd[-512:])
     footer[64:68] = bytes(4)
     assert checksum == ~sum(footer) & 0xFFFFFFFF
+
+
+@pytest.mark.e2e
+def test_disks_have_the_size_that_is_asked_for_and_clouds_get_whole_gibibytes(tmp_path: Path, images: Path) -> None:
+    out, asked = tmp_path / "out", 96 << 20
+    with Assembly(spec(), OciLayout(images), Memory(tmp_path / "assembled"), Built, size=asked) as work:
+        work.write(["raw-bios", "raw-efi", "qcow2-bios", "aws", "gcp"], out / "demo")
+        work.write(["dynamic-vhd"], out / "demo")
+    assert (out / "demo-bios.img").stat().st_size == (out / "demo-efi.img").stat().st_size == asked
+    start = (out / "demo-bios.img").read_bytes()
+    with (out / "demo.raw").open("rb") as stream:
+        assert stream.read(asked) == start and os.fstat(stream.fileno()).st_size == 1 << 30
+    with tarfile.open(out / "demo.img.tar.gz", "r|gz") as archive:
+        disk = archive.next()
+        held = archive.extractfile(disk) if disk else None
+        assert disk and (disk.name, disk.size) == ("disk.raw", 1 << 30) and held and held.read(asked) == start
+    assert (
+        b"disk.raw" in subprocess.run(["tar", "-tzf", out / "demo.img.tar.gz"], capture_output=True, check=True).stdout
+    )
+    for wrapped in ("demo.qcow2", "demo.vhd"):
+        said = subprocess.run(
+            ["qemu-img", "compare", out / wrapped, out / "demo-bios.img"], capture_output=True, text=True
+        )
+        assert said.stdout.startswith("Images are identical")
+    with built.media_tools().workspace() as inside:
+        inside.take(out / "demo-efi.img", "disk")
+        assert b"No problems found" in inside.run(["sgdisk", "--verify", "disk"])
+    with Assembly(spec(), OciLayout(images), Memory(tmp_path / "assembled"), Built, size=1 << 20) as work:
+        with pytest.raises(AssembleError, match="a disk of 1 MiB is too small: it needs"):
+            work.write(["raw-efi"], out / "small")
 
 
 @pytest.mark.e2e
@@ -207,7 +242,7 @@ def test_an_initrd_is_one_archive_with_the_last_of_two_entries_last_and_hard_lin
 
 def test_hard_links_of_two_pieces_are_not_one_file(tmp_path: Path) -> None:
     """Inodes are counted in every piece from 1: what tells them apart is the device."""
-    images = {name: made([linuxkit.service(name.encode())], config={"Cmd": ["x"]}) for name in ("a:1", "b:1")}
+    images = {name: made([linuxkit.layer(name.encode())], config={"Cmd": ["x"]}) for name in ("a:1", "b:1")}
     read = spec("services: [{name: a, image: 'a:1'}, {name: b, image: 'b:1'}]\n")
     entries = initrd(tmp_path, read, layout(tmp_path / "oci", images))
     linked = {name: (inode, data) for name, _, links, data, inode in entries if links == 2 and name.endswith("one")}
@@ -263,8 +298,8 @@ def test_one_changed_image_of_twenty_is_made_alone(tmp_path: Path) -> None:
         rows = "".join(f"  - {{name: s{n}, image: 's{n}:{tag if n == 7 else 1}'}}\n" for n in range(20))
         return f"init: ['init:1']\nservices:\n{rows}"
 
-    images = {f"s{n}:1": made([linuxkit.service(b"%d" % n)], config={"Cmd": ["x"]}) for n in range(20)}
-    images["s7:2"] = made([linuxkit.service(b"another")], config={"Cmd": ["x"]})
+    images = {f"s{n}:1": made([linuxkit.layer(b"%d" % n)], config={"Cmd": ["x"]}) for n in range(20)}
+    images["s7:2"] = made([linuxkit.layer(b"another")], config={"Cmd": ["x"]})
     images["init:1"] = made([tar({"init": b"init"})])
     place = layout(tmp_path / "oci", images)
     entries = initrd(tmp_path, spec(text(1)), place)
@@ -343,3 +378,54 @@ def test_a_spec_that_no_server_gives_is_named() -> None:
         WorkingFolder.holding(["http://127.0.0.1:9/a.yml"], io.BytesIO())
     with pytest.raises(FleetError, match="stdin: it has more than"):
         WorkingFolder.holding(["-"], io.BytesIO(b" " * (5 << 20)))
+
+
+CAPABILITY = b"\x01\x00\x00\x02\x00\x20\x00\x00" + bytes(12)
+"""cap_net_raw=ep, as the kernel writes it (include/uapi/linux/capability.h, revision 2)."""
+
+
+def capable(folder: Path) -> Path:
+    """A service whose program has a file capability, and a second name."""
+    output = io.BytesIO()
+    with tarfile.open(fileobj=output, mode="w", format=tarfile.PAX_FORMAT) as archive:
+        info = tarfile.TarInfo("bin/ping")
+        info.mode, info.size = 0o755, 4
+        info.pax_headers = {"SCHILY.xattr.security.capability": CAPABILITY.decode(errors="surrogateescape")}
+        archive.addfile(info, io.BytesIO(b"ping"))
+        link = tarfile.TarInfo("bin/ping6")
+        link.type, link.linkname = tarfile.LNKTYPE, "bin/ping"
+        archive.addfile(link)
+    return linuxkit.system(folder / "capable", kernel=KERNEL, service=output.getvalue())
+
+
+def test_file_capabilities_are_in_a_tar(tmp_path: Path) -> None:
+    with assembly(tmp_path, spec(), capable(tmp_path)) as work:
+        work.write(["tar"], tmp_path / "demo")
+    with tarfile.open(tmp_path / "demo.tar", errors="surrogateescape") as archive:
+        ping = archive.getmember("containers/services/web/rootfs/bin/ping")
+    assert ping.pax_headers["SCHILY.xattr.security.capability"].encode(errors="surrogateescape") == CAPABILITY
+
+
+@pytest.mark.e2e
+def test_file_capabilities_are_in_every_image_of_the_root_that_has_a_place_for_them(tmp_path: Path) -> None:
+    with assembly(tmp_path, spec(), capable(tmp_path), Built) as work:
+        work.write(["kernel+squashfs", "kernel+erofs"], tmp_path / "demo")
+    ping = "containers/services/web/rootfs/bin/ping"
+    with Image(tmp_path / "demo-erofs.img") as erofs:
+        nodes = erofs.nodes()
+        assert (
+            nodes[ping].xattrs == {"security.capability": CAPABILITY} and nodes[ping].number == nodes[f"{ping}6"].number
+        )
+    with built.media_tools().workspace() as inside:
+        inside.take(tmp_path / "demo-squashfs.img", "root.img")
+        inside.run(["unsquashfs", "-quiet", "-no-progress", "-d", "root", "root.img", ping])
+        assert os.getxattr(inside.path("root") / ping, "security.capability") == CAPABILITY
+
+
+def test_what_is_written_twice_is_two_files(tmp_path: Path, images: Path) -> None:
+    with assembly(tmp_path, spec(), images) as work:
+        for turn in ("a", "b"):
+            work.write(["kernel+initrd", "tar-kernel-initrd"], tmp_path / turn / "demo")
+    assert files(tmp_path / "a") == files(tmp_path / "b")
+    inodes = {path.stat().st_ino for turn in ("a", "b") for path in (tmp_path / turn).iterdir()}
+    assert len(inodes) == 2 * len(files(tmp_path / "a"))

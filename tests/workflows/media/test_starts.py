@@ -1,5 +1,6 @@
 """Starts by the network: a release that does not come up gives way to the one before, and nobody else decides that."""
 
+import tarfile
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -7,8 +8,10 @@ from typing import Any
 
 import pytest
 
+from gitops.assemble.release import INITRD
+from gitops.assemble.toolbox import Toolbox
 from gitops.errors import StoreError, TowerosError
-from gitops.model import Box, Fleet, Health, Hold, HoldReason, Policy, Publication, Spec
+from gitops.model import Box, Fleet, Health, Hold, HoldReason, Image, Policy, Publication, Spec
 from gitops.rollout import holds
 from gitops.rollout.netboot import APART, PAUSE
 from gitops.sign import Signer
@@ -16,8 +19,9 @@ from gitops.store import Store
 from gitops.store.notes.box_keys import BootChecked
 from gitops.store.notes.netboot import BootSet, BootSets, Starts
 from gitops.workflows.journal import Journal
+from gitops.workflows.media import tools
 from gitops.workflows.media.netboot import Netboot
-from gitops.workflows.media.starts import hand_out, held_back, machine
+from gitops.workflows.media.starts import by_itself, hand_out, held_back, machine
 from tests.kit.netboot import MAC, NEW, NEWER, OLD, UUID, Diskless, boot_set
 from tests.kit.site import Site
 
@@ -32,6 +36,10 @@ def box(tmp_path: Path) -> Diskless:
     made.offer(NEW, OLD)
     made.says(NOW - 3600, "boot of before", OLD)
     return made
+
+
+def no_tools() -> Toolbox:
+    raise AssertionError("nothing is made here")
 
 
 def handed(box: Diskless, now: int) -> str:
@@ -50,6 +58,56 @@ def test_after_three_starts_without_a_healthy_report_the_one_before_is_handed_ou
     assert told == ["release 8 was started three times by the network, and no Healthy report came; "
                     "release 7 is handed out"]  # fmt: skip
     assert "three times" in held_back(box.store, box.name, NOW + 5 * MINUTES), "and the box that runs it stays with it"
+
+
+def installed(box: Diskless) -> None:
+    """The network puts it onto its disk."""
+    kept = box.store.notes.get(BootSets, box.name)
+    assert kept
+    files = box.store.blobs.put(b"for the disk")
+    box.store.notes.put(BootSets(tuple(replace(each, files=files) for each in kept.sets), NOW - 60), box.name)
+
+
+def test_a_box_that_said_it_runs_from_its_disk_starts_from_there(box: Diskless) -> None:
+    box.says(NOW - 3000, "boot of another machine", NEW, entry="toweros-8.efi")
+    installed(box)
+    assert not by_itself(box.store, box.name, NOW), "it has not run from a disk since then"
+    box.says(NOW, "installed", NEW, entry="toweros-8.efi")
+    for index in range(5):
+        assert by_itself(box.store, box.name, NOW + index * 1000)
+        box.says(NOW + index * 1000 + 60, f"boot {index}", NEW, entry="toweros-8.efi")
+    assert held_back(box.store, box.name, NOW + 6000) == "", "it updates itself, as any box with a disk"
+
+
+def test_a_disk_that_does_not_come_up_three_times_is_installed_again(box: Diskless) -> None:
+    installed(box)
+    box.says(NOW, "installed", NEW, entry="toweros-8.efi")
+    tries = [by_itself(box.store, box.name, NOW + 60 + index * MINUTES) for index in range(4)]
+    assert tries == [True, True, True, False]
+    assert handed(box, NOW + 4 * MINUTES) == NEW
+    box.says(NOW + 5 * MINUTES, "installed again", NEW, entry="toweros-8.efi")
+    assert by_itself(box.store, box.name, NOW + 6 * MINUTES)
+
+
+def test_a_release_whose_tries_all_fail_is_not_installed_over_the_one_before(box: Diskless) -> None:
+    """The tries of a trial look like a disk that does not come up; the next start is to be of the one before."""
+    installed(box)
+    box.says(NOW, "installed", OLD, entry="toweros-7.efi")
+    assert [by_itself(box.store, box.name, NOW + 60 + index * MINUTES) for index in range(4)] == [True] * 3 + [False]
+    assert handed(box, NOW + 5 * MINUTES) == OLD
+    assert by_itself(box.store, box.name, NOW + 6 * MINUTES), "once; then its disk has its turn"
+
+
+def test_who_only_looks_counts_no_start_of_a_disk(box: Diskless) -> None:
+    installed(box)
+    box.says(NOW, "installed", NEW, entry="toweros-8.efi")
+    assert all(by_itself(box.store, box.name, NOW + 60 + index * MINUTES, count=False) for index in range(9))
+
+
+def test_a_box_without_install_never_starts_from_a_disk(box: Diskless) -> None:
+    """An ESP on its disk is another system's."""
+    box.says(NOW, "this boot", NEW, entry="toweros-8.efi")
+    assert not by_itself(box.store, box.name, NOW + 60)
 
 
 def test_a_healthy_report_begins_the_count_anew(box: Diskless) -> None:
@@ -154,7 +212,7 @@ def test_a_damaged_count_costs_no_start(box: Diskless) -> None:
 def test_what_a_pass_wrote_for_the_network_is_made_again_when_it_is_damaged(box: Diskless) -> None:
     """One damaged document must neither end every pass, nor stay."""
     signer: Any = None
-    follower = Netboot(box.store, signer, Journal(box.store))
+    follower = Netboot(box.store, signer, Journal(box.store), no_tools)
     fleet = Fleet(Policy(branch="main"), {}, {box.name: Box(box.name, "vm", Spec("", ""), netboot={"mac": MAC})})
     for name in ("netboot", "netboot/demo-1"):
         damage(box.store, name)
@@ -171,8 +229,8 @@ def test_a_pass_that_is_stopped_leaves_nothing_of_a_box_that_has_a_disk_now(
         with monkeypatch.context() as patch:
             _stop_at(patch, box.store, call)
             with pytest.raises(KeyboardInterrupt):
-                Netboot(box.store, signer, Journal(box.store)).follow(without)
-    Netboot(box.store, signer, Journal(box.store)).follow(without)
+                Netboot(box.store, signer, Journal(box.store), no_tools).follow(without)
+    Netboot(box.store, signer, Journal(box.store), no_tools).follow(without)
     assert hand_out(box.store, box.name, NOW) is None and box.store.notes.each(BootSets) == {}
 
 
@@ -180,7 +238,7 @@ def test_a_box_that_is_handed_something_else_than_it_is_offered_is_told_to_stay(
     """It would start again every ten minutes: an agent in memory cannot know that what is offered is not there yet."""
     offered = netbooted(site)
     fleet = Fleet(Policy(branch="main"), {}, {"b": Box("b", "vm", Spec("", ""), netboot={"mac": MAC})})
-    follower = Netboot(site.store, Signer.open(site.settings.keys, site.store), Journal(site.store))
+    follower = Netboot.of(site.settings, site.store, Signer.open(site.settings.keys, site.store), Journal(site.store))
     assert follower.holds(fleet) == {}
     old = boot_set(site.store, "0" * 64, proven=True)
     site.store.notes.put(BootSets((old,)), "b")
@@ -190,6 +248,21 @@ def test_a_box_that_is_handed_something_else_than_it_is_offered_is_told_to_stay(
     assert follower.holds(fleet) == {}, "UEFI can"
     site.store.notes.put(BootChecked(False), "b")
     assert "no BIOS can start release 0 by the network: iPXE cannot" in follower.holds(fleet)["b"]
+
+
+def test_an_older_initrd_that_installs_nothing_by_the_network_is_told(
+    site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It would refuse the words that it does not know, again and again."""
+    with tarfile.open(tmp_path / "initrd.tar", "w") as older:
+        older.addfile(tarfile.TarInfo("init"))
+    layer = site.store.blobs.put((tmp_path / "initrd.tar").read_bytes())
+    monkeypatch.setattr(tools, "images", lambda *_: {INITRD: Image("@pkg:initrd", "", {}, (layer.sha256,))})
+    site.commit({"boxes/b.yaml": f"role: vm\nnetboot: {{mac: '{MAC}', install: largest}}\n"})
+    site.run()
+    told = [event.message for event in site.store.events.latest("b") if event.reason == "Netboot"]
+    assert told and "an older one, which installs nothing by the network" in told[0]
+    assert hand_out(site.store, "b", NOW) is None
 
 
 def test_while_git_is_away_what_the_rollout_offers_can_be_started(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -224,7 +297,7 @@ def netbooted(site: Site) -> str:
 def _made(monkeypatch: pytest.MonkeyPatch) -> None:
     """What starts a site's releases: their own files are played."""
 
-    def made(follower: Netboot, publication: Publication, made_of: str) -> BootSet:
+    def made(follower: Netboot, publication: Publication, made_of: str, install: str) -> BootSet:
         release = publication.release
         small = boot_set(follower._store, "0" * 64)
         return replace(small, release=release.digest, sequence=release.sequence, made_of=made_of)

@@ -3,6 +3,7 @@
 import io
 import tarfile
 from collections.abc import Mapping
+from pathlib import Path
 
 import pytest
 
@@ -11,7 +12,7 @@ from gitops.errors import AssembleError, StoreError
 from gitops.model import Image, Package, Tree
 from gitops.store import Store
 from gitops.workflows.media import tools
-from gitops.workflows.media.tools import MEDIA_TOOLS, media_tools
+from gitops.workflows.media.tools import MEDIA_TOOLS, building, media_tools
 from tests.kit.site import DOCKERFILE, PlayedBuilder, Site
 
 PACKAGE = {f"{MEDIA_TOOLS}/build.yml": "image: media-tools\n", f"{MEDIA_TOOLS}/Dockerfile": DOCKERFILE}
@@ -82,3 +83,14 @@ def test_a_fleet_repo_of_before_hears_where_the_tools_come_from(site: Site, buil
     with pytest.raises(AssembleError, match=f"no {MEDIA_TOOLS}") as missing:
         media_tools(site.settings, site.store)
     assert missing.value.hint and "toweros init" in missing.value.hint and not builder.built
+
+
+def test_a_pass_does_not_wait_for_somebody_who_builds_a_medium(tmp_path: Path) -> None:
+    """That may take as long as a kernel does; the network starts boxes with what was made before."""
+    store = Store.open(tmp_path)
+    with building(store):
+        with pytest.raises(AssembleError) as caught, building(store, wait=False):
+            pass
+        assert "another process builds" in caught.value.message and "next pass" in caught.value.hint
+    with building(store, wait=False):
+        pass

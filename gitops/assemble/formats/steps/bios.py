@@ -10,7 +10,7 @@ import shutil
 import struct
 
 from gitops.assemble.boot import grub
-from gitops.assemble.formats.steps.fat import FIRST, SECTOR, fat, put
+from gitops.assemble.formats.steps.fat import FIRST, SECTOR, fat, length, put
 from gitops.assemble.formats.steps.kernels import checked, words
 from gitops.assemble.formats.work import EPOCH, Work
 from gitops.errors import AssembleError
@@ -47,7 +47,7 @@ def disk(work: Work) -> None:
         struct.pack_into("<H", first, END, 0xAA55)
         with inside.path("disk").open("wb") as stream:
             stream.write(bytes(first) + core)
-            stream.truncate((FIRST + sectors) * SECTOR)
+            stream.truncate(length((FIRST + sectors) * SECTOR, work.size))
         put(inside.path("boot"), inside.path("disk"), FIRST)
         shutil.move(inside.path("disk"), work.target)
 

@@ -9,7 +9,7 @@ import shutil
 from pathlib import Path
 
 from gitops.assemble.boot.pe import Section, add_sections
-from gitops.assemble.formats.steps.fat import FIRST, SECTOR, fat, put
+from gitops.assemble.formats.steps.fat import FIRST, SECTOR, fat, length, put
 from gitops.assemble.formats.steps.kernels import checked
 from gitops.assemble.formats.work import EPOCH, Work
 from gitops.assemble.toolbox import Workspace
@@ -37,7 +37,7 @@ def disk(work: Work) -> None:
     with work.tools().workspace() as inside:
         sectors = _esp(inside, work.file("uki.efi"), FIRST)
         with inside.path("disk").open("wb") as stream:
-            stream.truncate((FIRST + sectors + FIRST) * SECTOR)
+            stream.truncate(length((FIRST + sectors + FIRST) * SECTOR, work.size))
         last = FIRST + sectors - 1
         words = [f"--disk-guid={DISK}", f"--new=1:{FIRST}:{last}", "--typecode=1:EF00", "--change-name=1:ESP"]
         inside.run(["sgdisk", "--set-alignment=2048", *words, f"--partition-guid=1:{ESP}", "disk"])

@@ -53,6 +53,19 @@ def fat(inside: Workspace, name: str, files: Mapping[str, Path], start: int = 0,
     return sectors
 
 
+def length(needed: int, asked: int) -> int:
+    """Bytes of a disk that needs so many.
+
+    Raises:
+        AssembleError: it was asked for with fewer.
+    """
+    if asked and needed > asked:
+        raise AssembleError(
+            f"a disk of {asked // MIB} MiB is too small: it needs {-(-needed // MIB)}", hint="a larger --size"
+        )
+    return max(needed, asked)
+
+
 def put(part: Path, disk: Path, sector: int) -> None:
     """Copy a file system to its place on a disk."""
     with part.open("rb") as source, disk.open("r+b") as target:

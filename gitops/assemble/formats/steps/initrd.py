@@ -1,7 +1,8 @@
 """The root as an initrd: parts of one cpio archive, each compressed alone, one after the other.
 
 In: tars of the root's pieces. Out: gzip, as LinuxKit has it (RFC 1952: members that follow each other are one stream;
-the kernel reads them so, and takes the last of two entries of one path). Rules: hard links are hard links: their inode
+the kernel reads them so, and takes the last of two entries of one path). Rules: file capabilities have no place in it,
+and the log says which were lost; hard links are hard links: their inode
 is counted inside of a piece, and the piece's key is the device, so that no two pieces share one.
 
     part(Path("piece.tar"), piece, target)
@@ -18,11 +19,12 @@ from typing import BinaryIO
 
 from gitops.assemble.boot.cpio import ALIGNMENT, TRAILER, Node, entry
 from gitops.assemble.formats.tar import END, Piece, write_items
-from gitops.assemble.formats.work import Work
+from gitops.assemble.formats.work import CAPABILITY, Work, tell_lost
 from gitops.assemble.root.tree import TreeEntry, tar_info
+from gitops.assemble.tars.reader import XATTR
 
 TYPES = {tarfile.DIRTYPE: stat.S_IFDIR, tarfile.SYMTYPE: stat.S_IFLNK, tarfile.FIFOTYPE: stat.S_IFIFO}
-LEVEL = 6
+LEVEL = 4
 GZIP = 16 + zlib.MAX_WBITS
 CHUNK = 1 << 20
 MEMBERS = (("kernel", "kernel"), ("initrd.img", "initrd"), ("cmdline", "cmdline"), ("ucode.cpio", "ucode.cpio"))
@@ -32,7 +34,8 @@ def part(tar: Path, piece: Piece, target: Path) -> None:
     """The part of an initrd that a piece is."""
     with target.open("wb") as output:
         packer = zlib.compressobj(LEVEL, zlib.DEFLATED, GZIP)
-        for chunk in _entries(tar, piece):
+        # A piece may hold nothing, which is no tar.
+        for chunk in _entries(tar, piece) if tar.stat().st_size else ():
             output.write(packer.compress(chunk))
         output.write(packer.flush())
 
@@ -49,6 +52,9 @@ def joined(work: Work) -> None:
 
 def with_microcode(work: Work) -> None:
     """The same behind the processors' microcode: the kernel looks for an archive that is not compressed, first."""
+    if not work.file("ucode.cpio").stat().st_size:
+        work.target.hardlink_to(work.file("initrd"))
+        return
     with work.target.open("wb") as output:
         _copy(work.file("ucode.cpio"), output)
         output.write(bytes(-output.tell() % ALIGNMENT))
@@ -72,6 +78,7 @@ def _entries(tar: Path, piece: Piece) -> Iterator[bytes]:
         members = archive.getmembers()
         last = {info.name: info for info in members}
         members = [info for info in members if info is last[info.name]]
+        tell_lost("initrd", [info.name for info in members if XATTR + CAPABILITY in info.pax_headers])
         links: dict[str, list[str]] = {}
         for info in members:
             links.setdefault(info.linkname if info.islnk() else info.name, []).append(info.name)

@@ -8,16 +8,18 @@ import os
 import shutil
 import stat
 import tarfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import BinaryIO
 
 from gitops.assemble.formats.tar import END, write_items
-from gitops.assemble.formats.work import EPOCH, Work
+from gitops.assemble.formats.work import CAPABILITY, EPOCH, Work, tell_lost
 from gitops.assemble.root.tree import TreeEntry, tar_info
 from gitops.assemble.tars.canonical import write
 from gitops.assemble.tars.names import order
 from gitops.assemble.tars.reader import Contents, reading
 from gitops.assemble.tars.tree import Entry
+from gitops.errors import AssembleError
 
 DOCKERFILE = b"""FROM scratch
 COPY . ./
@@ -96,6 +98,7 @@ def iso(work: Work) -> None:
     """The root as an ISO 9660 file system with Rock Ridge and Joliet, not bootable by itself."""
     with work.tools().workspace() as inside:
         with reading(work.file("merged.tar")) as contents:
+            tell_lost("iso", [path for path, entry in contents.entries.items() if CAPABILITY in entry.xattrs])
             unpack(contents, inside.path("root"))
         options = ["-quiet", "-l", "-J", "-joliet-long", "-R", "-V", VOLUME, "-o", "root.iso"]
         inside.run(["env", f"SOURCE_DATE_EPOCH={EPOCH}", "xorriso", "-as", "mkisofs", *options, "root"])
@@ -115,6 +118,8 @@ def unpack(contents: Contents, folder: Path) -> None:
         os.chown(place, entry.uid, entry.gid, follow_symlinks=False)
         if entry.kind != stat.S_IFLNK:
             place.chmod(entry.mode)
+        # Behind chown, which takes capabilities away.
+        _give(place, entry.xattrs)
         if entry.folder:
             folders.append(place)
         else:
@@ -134,6 +139,17 @@ def _make(contents: Contents, entry: Entry, place: Path) -> None:
         with place.open("xb") as output:
             if entry.size:
                 shutil.copyfileobj(contents.open(entry), output, 1 << 20)
+
+
+def _give(place: Path, xattrs: Mapping[str, bytes]) -> None:
+    """Extended attributes; of others than capabilities, those that this file system has."""
+    for name, value in xattrs.items():
+        try:
+            os.setxattr(place, name, value, follow_symlinks=False)
+        except OSError as error:
+            if name == CAPABILITY:
+                hint = "put the state folder on ext4 or xfs"
+                raise AssembleError(f"file capabilities cannot be set here: {error.strerror}", hint=hint) from error
 
 
 def _joined(work: Work, name: str, output: BinaryIO) -> None:

@@ -1,7 +1,7 @@
 """Disks as hypervisors want them: the same sectors in another wrapping, by qemu-img.
 
-In: a raw disk. Out: qcow2, VMDK (stream-optimized, as `linuxkit build` has it), VHD (fixed). Rules: what qemu-img draws
-at random is replaced by what the disk's own digest says.
+In: a raw disk. Out: qcow2, VMDK (stream-optimized, as `linuxkit build` has it), VHD (fixed, or dynamic). Rules:
+what qemu-img draws at random is replaced by what the disk's own digest says.
 """
 
 import re
@@ -21,7 +21,7 @@ TIMESTAMP, CHECKSUM, UNIQUE = 24, 64, 68
 ERA = 946_684_800
 """Seconds from 1970 to 2000, from where a VHD counts."""
 VMDK = "adapter_type=lsilogic,subformat=streamOptimized,compat6"
-VHD = "subformat=fixed,force_size"
+VHD, DYNAMIC = "subformat=fixed,force_size", "subformat=dynamic,force_size"
 
 
 def qcow2(work: Work) -> None:
@@ -45,14 +45,25 @@ def vmdk(work: Work) -> None:
 def vhd(work: Work) -> None:
     """A VHD, whose time is fixed and whose id is the disk's."""
     _convert(work, "vpc", VHD)
+    _settle_footer(work, -FOOTER, 2)
+
+
+def dynamic_vhd(work: Work) -> None:
+    """The same with the blocks alone that hold something; what is at its end is at its beginning, too."""
+    _convert(work, "vpc", DYNAMIC)
+    _settle_footer(work, 0, 0)
+    _settle_footer(work, -FOOTER, 2)
+
+
+def _settle_footer(work: Work, offset: int, whence: int) -> None:
     with work.target.open("r+b") as stream:
-        stream.seek(-FOOTER, 2)
+        stream.seek(offset, whence)
         footer = bytearray(stream.read(FOOTER))
         struct.pack_into(">I", footer, TIMESTAMP, EPOCH - ERA)
         footer[UNIQUE : UNIQUE + 16] = bytes.fromhex(_digest(work)[:32])
         struct.pack_into(">I", footer, CHECKSUM, 0)
         struct.pack_into(">I", footer, CHECKSUM, ~sum(footer) & 0xFFFFFFFF)
-        stream.seek(-FOOTER, 2)
+        stream.seek(offset, whence)
         stream.write(footer)
 
 
