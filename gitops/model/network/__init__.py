@@ -1,0 +1,1 @@
+"""How a box is wired: links, name servers, proxy, certificates, clocks; and what of it cannot be."""

@@ -1,0 +1,156 @@
+"""How a box is wired, as fleet > role > box say it together, and what of that goes to the box. Pure.
+
+In: what `network:` says, read. Out: `Wiring`, its text for `/etc/toweros/network` (docs/formats.md, "The network of a
+box") and its word for the initrd. Rules: a link that is hardware is found by its MAC, bus path or driver, or by its own
+name, which is then the kernel's; a VLAN or bond is made, and has the link's name. Lines come in an order in which they
+can be carried out: hardware, bonds, VLANs each after its parent, then addresses, then routes.
+
+    Wiring(links=(Link("lan", mac="52:54:00:12:34:56", addresses=("192.0.2.10/24",)),)).text()
+    # network 1
+    # link lan mac 52:54:00:12:34:56
+    # address lan 192.0.2.10/24
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+FORMAT = 1
+STATIC_METRIC = 100
+"""Of a gateway that says none: what DHCP brings comes after it (dhcpcd.conf(5), `metric`: from 200 on)."""
+DHCP = "dhcp"
+
+
+@dataclass(frozen=True)
+class Route:
+    """`to` is a network, `via` a neighbour."""
+
+    to: str
+    via: str
+
+
+@dataclass(frozen=True)
+class Link:
+    """One network card, VLAN (`parent`, `vlan`) or bond (`bond`: its members). `mtu` and `metric`: 0 is not said."""
+
+    name: str
+    mac: str = ""
+    bus: str = ""
+    driver: str = ""
+    dhcp: bool = False
+    slaac: bool = False
+    addresses: tuple[str, ...] = ()
+    gateways: tuple[str, ...] = ()
+    routes: tuple[Route, ...] = ()
+    metric: int = 0
+    mtu: int = 0
+    parent: str = ""
+    vlan: int = 0
+    bond: tuple[str, ...] = ()
+    mode: str = ""
+
+    @property
+    def made(self) -> bool:
+        """Whether the box makes it, and no hardware is it."""
+        return bool(self.parent or self.vlan or self.bond)
+
+    @property
+    def found_by(self) -> tuple[str, str]:
+        """How the hardware is found: a word, and its value."""
+        known = {"mac": self.mac, "bus": self.bus, "driver": self.driver}
+        return next(((word, value) for word, value in known.items() if value), ("name", self.name))
+
+    @property
+    def addressed(self) -> bool:
+        return bool(self.dhcp or self.slaac or self.addresses)
+
+
+@dataclass(frozen=True)
+class Proxy:
+    """`http` and `https` are URLs of a proxy for each kind of address; `exempt` are hosts, `.domains` and networks."""
+
+    http: str = ""
+    https: str = ""
+    exempt: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Wiring:
+    """All of it. Without `links` every network card asks by DHCP. `ca` is PEM text, `ntp` are hosts."""
+
+    links: tuple[Link, ...] = ()
+    dns: tuple[str, ...] = ()
+    proxy: Proxy = Proxy()
+    ntp: tuple[str, ...] = ()
+    ca: str = ""
+
+    def text(self) -> str:
+        """What the box reads: one fact a line, words with one blank between them."""
+        return "".join(f"{line}\n" for line in (f"network {FORMAT}", *self._lines()))
+
+    def _lines(self) -> Iterator[str]:
+        ordered = self.in_order()
+        for link in ordered:
+            yield from _makes(link)
+        for link in ordered:
+            yield from (f"{word} {link.name}" for word in ("dhcp", "slaac") if getattr(link, word))
+            yield from (f"address {link.name} {address}" for address in link.addresses)
+            yield from ([f"metric {link.name} {link.metric}"] if link.metric and (link.dhcp or link.slaac) else [])
+        for link in ordered:
+            metric = link.metric or STATIC_METRIC
+            yield from (f"gateway {link.name} {gateway} {metric}" for gateway in link.gateways)
+            yield from (f"route {link.name} {route.to} {route.via}" for route in link.routes)
+        yield from (f"dns {server}" for server in self.dns)
+        yield from (f"proxy {kind} {url}" for kind in ("http", "https") if (url := getattr(self.proxy, kind)))
+        yield from (f"exempt {host}" for host in self.proxy.exempt)
+        yield from (f"ntp {server}" for server in self.ntp)
+
+    def in_order(self) -> list[Link]:
+        """Each link after those that it stands on. What stands on nothing that is there comes last."""
+        done: dict[str, Link] = {}
+        left = {link.name: link for link in self.links}
+        while ready := [link for link in left.values() if {*link.bond, link.parent} - {""} <= {*done}]:
+            done |= {link.name: link for link in ready}
+            left = {name: link for name, link in left.items() if name not in done}
+        return [*done.values(), *left.values()]
+
+    @property
+    def way_out(self) -> Link | None:
+        """The link by which the world is reached first."""
+        ways = [link for link in self.links if link.dhcp or link.slaac or link.gateways]
+        return min(ways, key=lambda link: link.metric or (STATIC_METRIC if link.gateways else 1000), default=None)
+
+    @property
+    def word(self) -> str:
+        """`toweros.net` (docs/formats.md): as much as the initrd needs. An initrd that knows it not asks by DHCP."""
+        way, parts = self.way_out or next(iter(self.links), None), [DHCP]
+        if way and not (way.dhcp or way.slaac) and way.addresses:
+            parts = ["static", f"address={way.addresses[0]}"]
+            family = ":" in way.addresses[0]
+            parts += [f"gateway={gateway}" for gateway in way.gateways if (":" in gateway) == family][:1]
+        if way and (way.vlan or len(parts) > 1):
+            below = self._hardware_of(way)
+            parts.append("on=" + ":".join(below.found_by))
+        if way and way.vlan:
+            parts.append(f"vlan={way.vlan}")
+        parts += [f"dns={server}" for server in self.dns]
+        parts += [f"proxy={self.proxy.http}"] if self.proxy.http else []
+        return "+".join(parts)
+
+    def _hardware_of(self, link: Link) -> Link:
+        """The network card under a link: of a bond the first, which takes frames of any mode but LACP alone."""
+        named = {each.name: each for each in self.links}
+        for _ in self.links:
+            below = link.parent or next(iter(link.bond), "")
+            link = named.get(below, link)
+        return link
+
+
+def _makes(link: Link) -> Iterator[str]:
+    if link.bond:
+        yield f"bond {link.name} {link.mode} {' '.join(link.bond)}"
+    elif link.made:
+        yield f"vlan {link.name} {link.parent} {link.vlan}"
+    else:
+        yield f"link {link.name} {' '.join(link.found_by)}"
+    if link.mtu:
+        yield f"mtu {link.name} {link.mtu}"

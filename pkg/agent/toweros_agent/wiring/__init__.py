@@ -1,0 +1,1 @@
+"""How the box gets out, as Git says it."""
