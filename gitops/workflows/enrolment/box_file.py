@@ -1,18 +1,20 @@
-"""A machine gets a name: one commit in a working folder of the fleet repo, with boxes/NAME.yaml and the machine's key.
+"""A machine gets a name, or its end: one commit in a working folder of the fleet repo, with boxes/NAME.yaml and the
+machine's key.
 
 In: the folder, the machine's key, what the box shall be called. Out: a commit on the branch that is checked out, which
 nobody pushed. Rules: only that file is in the commit, whatever else is changed in the folder; a fleet repo with
-mistakes gets none, and is as it was before; of a file that there is, `hardware:` alone is written again, which ends
-that the machine of before may be this box: so it needs a word.
+mistakes gets none, and is as it was before; of a file that there is, `hardware:` (or `wipe:`) alone is written
+again, which ends that the machine of before may be this box: so it needs a word.
 
     adopt(Path("fleet"), Adopted("site-9", key, role="vm", labels={"region": "north"}))
+    order_wipe(Path("fleet"), "site-9", Wipe(key, "ada: sold"))
 """
 
 import contextlib
 import json
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -20,6 +22,7 @@ from gitops.errors import ProcessError, TowerosError
 from gitops.fleet import load_fleet
 from gitops.fleet.schema import NAME
 from gitops.model.machines.newcomer import Hardware, code
+from gitops.model.machines.wiping import Wipe
 from gitops.process import run
 from gitops.source.rollback import SIGNING
 from gitops.source.working_folder import fleet_in
@@ -42,24 +45,56 @@ def adopt(folder: Path, wanted: Adopted, *, sign: bool = False) -> str:
     Raises:
         TowerosError: the name is none, is taken, or the fleet repo would have mistakes. Nothing is changed then.
     """
-    if not re.fullmatch(NAME, wanted.name):
-        hint = "lower-case letters, digits and, between them, `-`, 63 at most"
-        raise TowerosError(f"{wanted.name!r} is no name that a box can have", hint=hint)
-    tree = fleet_in(folder)
-    path = f"boxes/{wanted.name}.yaml"
-    place = folder / path
-    if place.resolve() != folder.resolve() / path:
-        raise TowerosError(f"{path} leads elsewhere: it is a link, or below one", hint="make it a file of its own")
-    old = tree.read(path) if path in tree.entries() else None
+    path, old = _file(folder, wanted.name)
     text = _new(wanted) if old is None else _again(path, old, wanted)
+    words = f"boxes/{wanted.name}: the machine {code(wanted.key)}"
+    return _commit(folder, (path, old), text, words, lambda: _check(folder, wanted), sign=sign)
+
+
+def order_wipe(folder: Path, name: str, wipe: Wipe, *, sign: bool = False) -> str:
+    """Write `wipe:`, check and commit; the new commit, as short as Git prints it.
+
+    Raises:
+        TowerosError: there is no such box here, or the fleet repo would have mistakes. Nothing is changed then.
+    """
+    path, old = _file(folder, name)
+    if old is None:
+        raise TowerosError(f"there is no {path}", hint="an order reaches a box that the fleet repo has")
+    text = _without(old, "wipe") + f"wipe:\n  key: {_quoted(wipe.key)}\n  why: {_quoted(wipe.why)}\n"
+    if text.encode() == old:
+        raise TowerosError(f"{path} orders that already", hint="`git push` brings it to the controller")
+
+    def check() -> None:
+        if load_fleet(fleet_in(folder)).boxes[name].wipe != wipe:
+            raise TowerosError(f"{path} cannot be written by itself", hint="write `wipe:` by hand")
+
+    return _commit(folder, (path, old), text, f"boxes/{name}: wiped", check, sign=sign)
+
+
+def _file(folder: Path, name: str) -> tuple[str, bytes | None]:
+    """Where a box's file is, and what it says; None: there is none."""
+    if not re.fullmatch(NAME, name):
+        hint = "lower-case letters, digits and, between them, `-`, 63 at most"
+        raise TowerosError(f"{name!r} is no name that a box can have", hint=hint)
+    tree = fleet_in(folder)
+    path = f"boxes/{name}.yaml"
+    if (folder / path).resolve() != folder.resolve() / path:
+        raise TowerosError(f"{path} leads elsewhere: it is a link, or below one", hint="make it a file of its own")
+    return path, tree.read(path) if path in tree.entries() else None
+
+
+def _commit(
+    folder: Path, file: tuple[str, bytes | None], text: str, words: str, check: Callable[[], None], *, sign: bool
+) -> str:
+    """One file (where it is, and what it says now), checked. What it was comes back when it may not be so."""
+    path, old = file
     if _git(folder, "status", "--porcelain", "--", path):
         raise TowerosError(f"{path} has changes that are not committed", hint="commit them, or `git stash`")
-    place.parent.mkdir(exist_ok=True)
-    place.write_text(text)
+    (folder / path).parent.mkdir(exist_ok=True)
+    (folder / path).write_text(text)
     try:
-        _check(folder, wanted)
+        check()
         _git(folder, "add", "--", path)
-        words = f"boxes/{wanted.name}: the machine {code(wanted.key)}"
         _git(folder, "commit", "--quiet", "--message", words, *(["--gpg-sign"] if sign else []), "--", path)
     except Exception:
         _put_back(folder, path, old)
@@ -86,11 +121,16 @@ def _again(path: str, old: bytes, wanted: Adopted) -> str:
         raise TowerosError(f"there is a {path} already", hint=hint)
     if wanted.labels:
         raise TowerosError(f"there is a {path} already", hint="leave out --label: its own labels stay")
+    return _without(old, "hardware") + _hardware(wanted.key)
+
+
+def _without(old: bytes, key: str) -> str:
+    """The file without one of its keys."""
     kept, inside = list[str](), False
     for line in old.decode(errors="replace").split("\n"):
-        inside = line.startswith("hardware:") or (inside and (not line.strip() or line[:1] in " \t"))
+        inside = line.startswith(f"{key}:") or (inside and (not line.strip() or line[:1] in " \t"))
         kept += [] if inside else [line]
-    return "\n".join(kept).rstrip("\n") + "\n" + _hardware(wanted.key)
+    return "\n".join(kept).rstrip("\n") + "\n"
 
 
 def _hardware(key: str) -> str:

@@ -145,3 +145,24 @@ def test_who_waits_is_pending_on_the_page_in_the_api_and_in_the_metrics(store: S
     (row,) = web.get("/api/v1/boxes").json()["pending"]
     assert (row["code"], row["role"], row["serial"]) == (code(stranger.key), "vm", "<b>&")
     assert 'toweros_pending{role="vm"} 1.0' in web.get("/metrics").text
+
+
+@both
+def test_what_a_machine_asked_before_it_had_a_name_asks_for_nothing_afterwards(store: Store, tmp_path: Path) -> None:
+    """Repeated by whoever heard it, it had signed metadata made anew, and an event told of a machine that waits."""
+    web, machine = TestClient(create_app(store, Settings(state=tmp_path))), Stranger()
+    post, asked = "/api/v1/boxes/new.vm/report", machine.body(counter=4200)
+    assert web.post(post, content=asked).status_code == 403
+    store.boxes.enroll("site-9", machine.key)
+    again = machine.body(counter=4300)
+    assert web.post(post, content=again).status_code == 403, "it has not reported under its name yet"
+    store.notes.put(Newcomers())
+    named = Stranger("site-9")
+    named.private = machine.private
+    assert web.post("/api/v1/boxes/site-9/report", content=named.body(counter=5000)).status_code == 204
+    before = len(store.events.latest("", 100))
+    for body in (asked, again):
+        assert web.post(post, content=body).status_code == 409
+    assert not waiting(store, int(time.time())) and len(store.events.latest("", 100)) == before
+    lost = machine.body(boot_id="another-boot", counter=1)
+    assert web.post(post, content=lost).status_code == 403 and [*waiting(store, int(time.time()))] == [machine.key]
