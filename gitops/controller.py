@@ -64,7 +64,7 @@ class Controller:
         self._journal = Journal(store)
         self._recorder = Recorder(settings, store, self._journal)
         self._signer = Signer.open(settings.keys, store)
-        self._netboot = Netboot(store, self._signer, self._journal)
+        self._netboot = Netboot.of(settings, store, self._signer, self._journal)
         self._offer = Offer(store, self._signer, self._journal, self._netboot.holds)
         self._sweeper = Sweeper(store, self._builder, self._journal, settings.grace)
         self._reviews = Reviews.of(settings, store)

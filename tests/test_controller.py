@@ -21,6 +21,7 @@ from gitops.rollout import holds
 from gitops.sign import secureboot
 from gitops.source.memory import StoredMemory
 from gitops.store.lease import Holder
+from gitops.store.notes.box_keys import BootChecked
 from gitops.store.notes.documents import Status
 from gitops.workflows.offer import SUPERSEDED
 from tests.kit.databases import both
@@ -55,6 +56,21 @@ def test_a_readme_commit_changes_no_box(site: Site) -> None:
     site.commit({"README.md": "more words\n"})
     done = site.run()
     assert done.plan.empty and done.published == () and site.offers() == before
+
+
+def test_a_box_that_runs_from_a_medium_is_nobodys_canary(site: Site) -> None:
+    """It never takes a newer release: the others would wait for ever."""
+    site.run()
+    everybody_reports(site)
+    site.store.notes.put(BootChecked(True, "medium"), "a")
+    site.commit(HELLO)
+    assert site.run().published == ("b",)
+    site.report("b")
+    assert site.run().published == ("a", "c"), "it is offered all the same: its page says what it lacks"
+    everybody_reports(site)
+    site.store.notes.put(BootChecked(True), "a")
+    site.commit(WORSE)
+    assert site.run().published == ("a",), "on a disk again"
 
 
 @both

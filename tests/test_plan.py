@@ -72,11 +72,17 @@ def test_a_chain_is_told_whole() -> None:
     assert reasons["pkg/hello"] == "stands on pkg/base, which stands on pkg/toolbox, which changed"
 
 
+NETWORK = "network, links, proxy or clocks"
+
+
 def test_only_the_box_whose_own_words_changed_is_made_again() -> None:
     one, two = box("one", "pkg/sshd"), box("two", "pkg/sshd")
     changes = after(fleet(TREE, one, two), fleet(TREE, one, replace(two, files=({"path": "/etc/motd"},))))
     assert [(step.subject, step.reason) for step in changes.boxes] == [
-        ("two", "its spec, network, health checks, files, poll, apps, disk or the recipe changed")
+        (
+            "two",
+            "its spec, network, links, proxy or clocks, health checks, files, poll, apps, disk or the recipe changed",
+        )
     ]
     assert not changes.builds
 

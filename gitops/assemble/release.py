@@ -143,7 +143,7 @@ class Assembler:
         content, blobs = release.content, self._store.blobs
         loader, stub, addon_stub = (blobs.read(boot[name].sha256) for name in BOOT_FILES)
         uki = make_uki(stub, blobs.read(content.kernel.sha256), blobs.read(content.initrd.sha256), content.cmdline)
-        addon = make_addon(addon_stub, release, server, box.network, box.disk)
+        addon = make_addon(addon_stub, release, server, box.wiring or box.network, box.disk)
         check_esp(len(uki) + len(addon))
         check_commands(box, self._config)
         return Assembled(release, uki, addon, loader)

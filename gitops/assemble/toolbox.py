@@ -16,15 +16,18 @@ import os
 import shutil
 import stat
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import structlog
 
 from gitops.errors import AssembleError
 from gitops.model import Image
 from gitops.process import DEFAULT_TIMEOUT, run
-from gitops.store import Store
+
+if TYPE_CHECKING:
+    from gitops.store import Store
 
 log = structlog.get_logger(__name__)
 
@@ -61,6 +64,12 @@ class Workspace:
         inside = f"/{self.folder.relative_to(self._root)}"
         return run(["chroot", self._root, "env", "-C", inside, *command], stdin=stdin, timeout=timeout)
 
+    def tool(self, command: Sequence[str | Path], env: Mapping[str, str]) -> None:
+        """As `run`, with an environment; paths are those of this folder, as everybody else sees them."""
+        settings = [f"{name}={value}" for name, value in env.items()]
+        inside = [str(word.relative_to(self.folder) if isinstance(word, Path) else word) for word in command]
+        self.run(["env", *settings, *inside])
+
 
 class Toolbox:
     """An unpacked toolbox. `key` names its content: what it makes may be remembered by it."""
@@ -70,7 +79,7 @@ class Toolbox:
         self.key = key
 
     @classmethod
-    def unpack(cls, store: Store, image: Image) -> "Toolbox":
+    def unpack(cls, store: "Store", image: Image) -> "Toolbox":
         """The toolbox of an image: unpacked on first use.
 
         Raises:
@@ -112,7 +121,7 @@ def _check_root() -> None:
         raise AssembleError("the toolbox can only be used by root", hint="run it as root")
 
 
-def _unpack(store: Store, image: Image, root: Path) -> None:
+def _unpack(store: "Store", image: Image, root: Path) -> None:
     for diff_id in image.layers:
         if not store.blobs.has(diff_id):
             raise AssembleError(f"layer {diff_id[:12]} of {image.reference} is missing", hint="build it again")

@@ -1,4 +1,4 @@
-"""`toweros box image`, `adopt`, `enroll`, `revoke`, `accept-dbx`, `ssh`: its disk, whose reports count, and a login."""
+"""`toweros box image`, `adopt`, `enroll`, `revoke`, `wipe`, `accept-dbx`, `ssh`: disks, keys, and a login."""
 
 import time
 from collections.abc import Sequence
@@ -12,7 +12,9 @@ from gitops.cli.context import ConfigOption, NameArgument, StateOption
 from gitops.cli.media.box_image import ReplaceOption, image
 from gitops.cli.output import Output, OutputOption, emit, table, talk
 from gitops.cli.repo.adopt import adopt
+from gitops.cli.repo.wipe import wipe
 from gitops.errors import StoreError, TowerosError
+from gitops.files.named import named
 from gitops.fleet import load_fleet
 from gitops.lab.stand_in import StandIn, known_hosts
 from gitops.process import become
@@ -24,6 +26,9 @@ from gitops.sign.firmware import dbx
 from gitops.workflows.enrolment import desk
 from gitops.workflows.question import deployed_point
 
+MAX_KEY = 4096
+"""Bytes of a public key's file."""
+
 
 def register(app: typer.Typer) -> None:
     group = typer.Typer(help="Boxes: their disks and keys.", no_args_is_help=True)
@@ -31,6 +36,7 @@ def register(app: typer.Typer) -> None:
     group.command()(adopt)
     group.command()(enroll)
     group.command()(revoke)
+    group.command()(wipe)
     group.command()(accept_dbx)
     group.command(context_settings={"ignore_unknown_options": True})(ssh)
     app.add_typer(group, name="box")
@@ -62,12 +68,19 @@ def enroll(
         raise StoreError("which key is it?", hint=hint)
     if key:
         path = Path(key)
-        public = public_key(path.read_bytes() if path.is_file() else key.encode())
+        public = public_key(_key(path) if path.exists() else key.encode())
         desk.demand(store, name, replace=replace, now=now)
         desk.let_in(store, name, public, replace=replace)
     else:
         public = desk.accept(store, name, fingerprint, now, replace=replace)
     talk.print(f"{name} is enrolled: what its key {fingerprint_of(public)} reports counts from now on")
+
+
+def _key(path: Path) -> bytes:
+    try:
+        return named(path, MAX_KEY)
+    except OSError as error:
+        raise StoreError(f"{path} {error.strerror}", hint="give 64 hex digits, or a PEM file") from error
 
 
 def _show(requests: Sequence[desk.Request], now: int, output: Output) -> None:

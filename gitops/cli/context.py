@@ -6,9 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from gitops.settings import Settings, load
-
 if TYPE_CHECKING:
+    from gitops.settings import Settings
     from gitops.store import Store
 
 ConfigOption = Annotated[
@@ -29,7 +28,9 @@ PublicKeysOption = Annotated[
 ]
 
 
-def settings(config: Path | None = None, state: Path | None = None) -> Settings:
+def settings(config: Path | None = None, state: Path | None = None) -> "Settings":
+    from gitops.settings import load  # takes long to load
+
     return load(config, state=state)
 
 
@@ -39,7 +40,7 @@ def store(config: Path | None = None, state: Path | None = None) -> "Store":
     return Store.of(settings(config, state))
 
 
-def existing_store(settings: Settings) -> "Store | None":
+def existing_store(settings: "Settings") -> "Store | None":
     """The store, unless there is none yet: none is made."""
     if not (settings.database or settings.database_file or settings.state.is_dir()):
         return None
@@ -50,9 +51,13 @@ def existing_store(settings: Settings) -> "Store | None":
     return Store.of(settings) if database_url(settings) or Layout(settings.state).database.is_file() else None
 
 
-def assembling(settings: Settings, *, asked: bool) -> Path:
+def assembling(settings: "Settings", *, asked: bool) -> Path:
     """Where assemblies are remembered: the state folder, or the user's cache where that is none of theirs."""
     if asked or (settings.state.is_dir() and os.access(settings.state, os.W_OK)):
         return settings.state
-    cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(cache, "toweros")
+    return users_cache()
+
+
+def users_cache() -> Path:
+    """A folder of the user's own for what can be made again."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache", "toweros")

@@ -23,7 +23,7 @@ from gitops.model import Fleet, Tree
 from gitops.review.markdown import markdown, marker
 from gitops.review.nouns import Summary
 from gitops.review.sizes import Measured
-from gitops.review.text import render
+from gitops.review.text import WIPES, render, wipe_lines
 from gitops.settings import Settings
 from gitops.source import FolderTree
 from gitops.workflows.preview import Question, preview
@@ -93,7 +93,15 @@ def _print(summary: Summary, output: PlanOutput) -> None:
     if output is PlanOutput.markdown:
         sys.stdout.write(markdown(summary, marker("plan")))
     else:
-        emit(summary.as_json(), Output(output.value), lambda: Text(render(summary)))
+        emit(summary.as_json(), Output(output.value), lambda: _coloured(summary))
+
+
+def _coloured(summary: Summary) -> Text:
+    """What nothing brings back is red."""
+    text = Text(render(summary))
+    for words in (WIPES, *wipe_lines(summary)):
+        text.highlight_words([words], "bold red")
+    return text
 
 
 def _measured(question: Question, store: "Store | None", settings: Settings) -> dict[str, Measured]:

@@ -19,6 +19,7 @@ COLOURS: dict[str, str] = {
     Health.HEALTHY: "green",
     Health.DEGRADED: "red",
     Health.MISSING: "red",
+    Health.WIPED: "bold",
     Health.PROGRESSING: "blue",
 }
 

@@ -4,6 +4,8 @@ yaml -> schema, explain -> overlay -> repo; `linuxkit`, `packages` and `compose`
 `system_files` is what every box gets, `origins` where each value comes from.
 """
 
-from gitops.fleet.repo import judge_fleet, key_mistakes, load_fleet, load_policy, rule_warnings
+from gitops.model.lazy import lazily
 
-__all__ = ["judge_fleet", "key_mistakes", "load_fleet", "load_policy", "rule_warnings"]
+NAMES = ("judge_fleet", "key_mistakes", "load_fleet", "load_policy", "rule_warnings")
+# LinuxKit's own files are read without a fleet repo.
+__getattr__ = lazily(__name__, dict.fromkeys(NAMES, "repo"))

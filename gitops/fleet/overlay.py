@@ -23,6 +23,7 @@ from gitops.fleet.documents.partial import WHOLE
 from gitops.fleet.documents.yaml import Document, Path
 from gitops.fleet.levels.unread import in_doubt
 from gitops.fleet.linuxkit.schema import Settings, dump
+from gitops.fleet.network.levels import Said, over
 from gitops.fleet.schema import Check, File, Overlay
 from gitops.model import App, Container, HealthCheck, HealthSpec, Json, Spec, Tree
 
@@ -67,6 +68,7 @@ class Merged:
     apps: tuple[App, ...] = ()
     values: Mapping[str, str] = field(default_factory=dict)
     members: Mapping[str, Any] = field(default_factory=dict)
+    network: Said = field(default_factory=Said)
     watched: HealthSpec | None = None
     unwatched: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     unknown: Mapping[str, Doubt] = field(default_factory=dict)
@@ -111,6 +113,7 @@ def apply(
         apps=tuple(app for app in base.apps if app.name not in content.remove) if content.remove else base.apps,
         values={**base.values, **values},
         members={**base.members, **content.members()},
+        network=over(base.network, level, tree, problems),
         watched=base.watched,
         unwatched=base.unwatched,
         unknown=together(base.unknown, own) if own else base.unknown,

@@ -32,13 +32,15 @@ from gitops.fleet.levels.hardware import clashes
 from gitops.fleet.levels.netboot import machines
 from gitops.fleet.levels.templates import Lacking, fill_in, split_templates
 from gitops.fleet.levels.unread import app_folders, in_doubt, spec_files
+from gitops.fleet.levels.wiping import orders
 from gitops.fleet.linuxkit import spec as linuxkit
+from gitops.fleet.network.levels import nouns, uncarried
 from gitops.fleet.overlay import Elsewhere, Merged, Parsed, apply, by_path
 from gitops.fleet.packages import load_packages
 from gitops.fleet.schema import NAME, BoxFile, FleetFile, Overlay, RoleFile
 from gitops.fleet.system_files import BUILDER_JSON, box_files, too_large
 from gitops.fleet.vex import load_statements
-from gitops.model import App, Box, Builders, Fleet, Network, PathRule, Policy, Spec, Tree, building
+from gitops.model import App, Box, Builders, Fleet, PathRule, Policy, Spec, Tree, building
 from gitops.model.machines.newcomer import newcomer
 
 FLEET, ROLES, BOXES = "fleet.yaml", "roles/", "boxes/"
@@ -132,6 +134,8 @@ def _judge(tree: Tree, platform: str, problems: Mistakes) -> tuple[Fleet, Mappin
         *lacking.problems(),
         *machines(levels, boxes),
         *clashes(levels, boxes),
+        *orders(levels, boxes),
+        *uncarried(levels, boxes, packages),
         *_private_keys(tree),
         *too_large(tree),
         *_builders(tree),
@@ -323,12 +327,13 @@ def _level(
 
 def _box(tree: Tree, name: str, level: Parsed[BoxFile], role: Merged, problems: list[Problem], lacking: Lacking) -> Box:
     content, merged = level.content, _level(tree, role, level, problems, (role,))
-    rules = content.network
+    network, wiring = nouns(merged.network)
     box = Box(
         name=name,
         role=content.role,
         spec=merged.spec,
-        network=Network(rules.interface, rules.address or "", rules.gateway or "", rules.dns),
+        network=network,
+        wiring=wiring,
         health=merged.watched or merged.health,
         labels=tuple(sorted(content.labels.items())),
         apps=merged.apps,

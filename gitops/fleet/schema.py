@@ -8,7 +8,6 @@ their levels here; keys with rules of their own are below.
     role.boot, role.members()                       # -> ("boot/a.yml",), {"poll": 60}
 """
 
-import ipaddress
 import re
 from collections.abc import Callable
 from dataclasses import fields
@@ -19,6 +18,7 @@ from pydantic import AfterValidator, BaseModel, Field, StringConstraints, create
 from gitops.fleet.documents.names import checked_path, unseen
 from gitops.fleet.documents.strict import Strict
 from gitops.fleet.levels.hardware import HardwareRules
+from gitops.fleet.network.rules import NetworkRules
 from gitops.fleet.security import SecurityRules
 from gitops.model import APPS, KEYS, Box, Json, Level, Sign
 
@@ -76,16 +76,6 @@ def _mode(mode: str) -> str:
     if not re.fullmatch("[0-7]{3,5}", mode):
         raise ValueError('an octal mode such as "0644" is expected')
     return mode
-
-
-def _address(text: str) -> str:
-    if "/" not in text:
-        raise ValueError("an address with its prefix length, such as 192.0.2.10/24, is expected")
-    return str(ipaddress.ip_interface(text))
-
-
-def _ip(text: str) -> str:
-    return str(ipaddress.ip_address(text))
 
 
 def _is_trust(path: str) -> bool:
@@ -195,6 +185,7 @@ class Overlay(Strict):
     """What may be said at each level; a box outranks its role, and a role the fleet."""
 
     health: HealthRules = HealthRules()
+    network: NetworkRules = NetworkRules()
     files: tuple[File, ...] = Field(default=(), max_length=1000)
     values: dict[Annotated[str, AfterValidator(_value_name)], Text | int] = Field(
         default_factory=dict, max_length=1000, description="By name: what `${NAME}` is in files with `template`."
@@ -265,28 +256,6 @@ class RoleFile(Overlay):
     compose: tuple[AppRules, ...] = Field(default=(), max_length=32, description="User containers.")
 
 
-class NetworkRules(Strict):
-    """DHCP, or one static address."""
-
-    dhcp: bool | None = None
-    interface: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,14}$")] = "eth0"
-    address: Annotated[str, AfterValidator(_address)] | None = None
-    gateway: Annotated[str, AfterValidator(_ip)] | None = None
-    dns: tuple[Annotated[str, AfterValidator(_ip)], ...] = Field(default=(), max_length=3)
-
-    @model_validator(mode="after")
-    def _one_kind(self) -> "NetworkRules":
-        if self.dhcp is (self.address is not None):
-            raise ValueError("either `dhcp: true` or an `address` is expected")
-        if self.address is None and (self.gateway or self.dns):
-            raise ValueError("`gateway` and `dns` go with an `address`")
-        if self.address and self.gateway:
-            network = ipaddress.ip_interface(self.address).network
-            if ipaddress.ip_address(self.gateway) not in network:
-                raise ValueError(f"the gateway {self.gateway} is outside of {network}")
-        return self
-
-
 @_with_members(Level.box)
 class BoxFile(Overlay):
     """boxes/NAME.yaml: one machine."""
@@ -295,7 +264,6 @@ class BoxFile(Overlay):
 
     role: Name
     labels: dict[Name, Text] = Field(default_factory=dict, max_length=64)
-    network: NetworkRules = NetworkRules()
     hardware: HardwareRules | None = None
     compose: tuple[AppRules, ...] = Field(default=(), max_length=32, description="More apps; of one name, this one.")
 

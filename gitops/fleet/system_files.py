@@ -9,6 +9,8 @@ In: a `Box` and the fleet repo. Out: LinuxKit's `files:` entries for the box's o
     /etc/toweros/agent.d/50-box.toml   the keys that the agent reads (`Key.writes`)
     /etc/ssh/authorized_keys           keys/authorized_keys (empty when there is none: the service binds it)
     /etc/dhcpcd.conf.d/50-box.conf     a static address, in dhcpcd.conf(5)'s words (empty for DHCP)
+    /etc/toweros/network               links, proxy, clocks; where there are some, the file above is empty
+    /etc/toweros/ca.crt                certificates of authorities that the box believes besides the usual ones
 """
 
 import json
@@ -16,10 +18,12 @@ import json
 from gitops.errors import Problem
 from gitops.fleet.cache import text_of
 from gitops.model import DROP_IN, KEYS, STATIC_ADDRESS, Box, Json, Network, Tree
+from gitops.model.keys import WIRING
 
 ROOT_JSON = "keys/root.json"
 BUILDER_JSON = "keys/builder.json"
 FIRMWARE_JSON = "keys/firmware.json"
+AUTHORITIES = "etc/toweros/ca.crt"
 AUTHORIZED_KEYS = "keys/authorized_keys"
 LARGEST = 256 << 10
 """Bytes of one of them."""
@@ -31,8 +35,11 @@ def box_files(box: Box, tree: Tree) -> tuple[Json, ...]:
         _file("etc/hostname", box.name + "\n"),
         _file(DROP_IN, drop_in(box)),
         _file("etc/ssh/authorized_keys", _text(tree, AUTHORIZED_KEYS), "0600"),
-        _file(STATIC_ADDRESS, _dhcpcd(box.network)),
+        _file(STATIC_ADDRESS, "" if box.wiring else _dhcpcd(box.network)),
     ]
+    if box.wiring:
+        files.append(_file(WIRING, box.wiring.text()))
+        files += [_file(AUTHORITIES, box.wiring.ca)] if box.wiring.ca else []
     for path in (ROOT_JSON, BUILDER_JSON, FIRMWARE_JSON):
         if path in tree.entries():
             files.append(_file(f"etc/toweros/{path.rpartition('/')[2]}", _text(tree, path)))

@@ -25,16 +25,22 @@ COMMANDS, EVENTS, CONSOLE = "qmp.sock", "events.sock", "console.sock"
 
 @dataclass(frozen=True)
 class Board:
-    """What the disk hangs on, the network card, the watchdog, and whatever else there is, as QEMU's words."""
+    """What the disk hangs on, the network card, the watchdog, and whatever else there is, as QEMU's words. `bus`: what
+    has to be there before the disk."""
 
     disk: str = "virtio-blk-pci"
     network: str = "virtio-net-pci"
     more: Sequence[str] = ("-device", "virtio-rng-pci,rng=rng", "-device", "i6300esb")
+    bus: Sequence[str] = ()
 
 
 VIRTUAL = Board()
-PLAIN = Board("ide-hd,bus=ide.0", "e1000e", ("-global", "ICH9-LPC.noreboot=off"))
+CHIPSET = ("-global", "ICH9-LPC.noreboot=off")
+PLAIN = Board("ide-hd,bus=ide.0", "e1000e", CHIPSET)
 """An ordinary board of Intel's, nothing of it made for guests: AHCI, a gigabit card, the chipset's own watchdog."""
+NVME = Board("nvme,serial=1", "e1000e", CHIPSET)
+STICK = Board("usb-storage", "e1000e", CHIPSET, bus=("-device", "qemu-xhci"))
+"""The same, started from an NVMe disk, or from what is plugged in."""
 
 
 @dataclass(frozen=True)
@@ -54,6 +60,8 @@ class Hardware:
     board: Board = VIRTUAL
     optical: bool = False
     """The disk is a disc: an ISO in a drive, which nobody writes."""
+    medium: Path | None = None
+    """An ISO in a drive beside the disk: what starts the machine while the disk cannot."""
     more: Sequence[str] = ()
     """Words behind the command line: more devices, SMBIOS strings."""
 
@@ -78,10 +86,17 @@ class Hardware:
         """The disk, and the network."""
         disk_format = "qcow2" if self.disk.suffix == ".qcow2" else "raw"
         return [
+            *self.board.bus,
             "-drive", f"if=none,id=disk,format={disk_format},file={self.disk.resolve()},{self._kind()}",
-            "-device", f"{'ide-cd' if self.optical else self.board.disk},drive=disk,bootindex=0",
+            "-device", f"{'ide-cd' if self.optical else self.board.disk},drive=disk,bootindex=0", *self._drive(),
             "-netdev", f"user,id=net{self._forwards()}", "-device", f"{self.board.network},netdev=net,romfile=",
         ]  # fmt: skip
+
+    def _drive(self) -> list[str]:
+        if self.medium is None:
+            return []
+        file = f"if=none,id=medium,format=raw,file={self.medium.resolve()},media=cdrom,readonly=on"
+        return ["-drive", file, "-device", "ide-cd,drive=medium,bus=ide.1,bootindex=1"]
 
     def _forwards(self) -> str:
         return "".join(f",hostfwd=tcp:127.0.0.1:{host}-:{box}" for host, box in sorted(self.ports.items()))

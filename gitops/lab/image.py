@@ -27,8 +27,10 @@ DISKS = {
     "qcow2-efi": ("-efi.qcow2", "qcow2"),
     "vmdk": (".vmdk", "vmdk"),
     "vhd": (".vhd", "vpc"),
+    "dynamic-vhd": (".vhd", "vpc"),
+    "aws": (".raw", "raw"),
 }
-OPTICAL = {"iso-bios": ".iso", "iso-efi": "-efi.iso"}
+OPTICAL = {"iso-bios": ".iso", "iso-efi": "-efi.iso", "iso-efi-initrd": "-efi-initrd.iso"}
 INITRD = "-initrd.img"
 FORMATS = ("kernel+initrd", *ROOTS, *OPTICAL, *DISKS)
 """What can be started."""
@@ -52,7 +54,7 @@ def command(
 
 
 def _firmware(format_: str) -> Iterator[str]:
-    if format_.endswith("-efi"):
+    if "-efi" in format_:
         yield from ("-drive", f"if=pflash,format=raw,unit=0,readonly=on,file={CODE}")
         yield from ("-drive", f"if=pflash,format=raw,unit=1,snapshot=on,file={VARIABLES}")
 

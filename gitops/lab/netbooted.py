@@ -1,7 +1,7 @@
 """A machine without a disk, that its network starts: by iPXE on a BIOS, or by UEFI HTTP Boot.
 
 Rules: on a BIOS QEMU's own network answers like a DHCP server, and names the update server's first script; iPXE is in
-the network card. With `variables` it is UEFI, and with `tap` there is a real network, whose DHCP server says the rest.
+the network card. With `variables` it is UEFI, and with `link` there is a real network, whose DHCP server says the rest.
 
     Machine(folder, netbooted("http://10.0.2.2:8080", "52:54:00:12:34:56", ports={2222: 22}))
 """
@@ -20,22 +20,26 @@ ANY_MAC = "52:54:00:12:34:56"
 
 @dataclass(frozen=True)
 class Netbooted(Hardware):
-    """`server`: the update server's URL, as the machine sees it; `tap`: a network device of the host's instead of
-    QEMU's own network."""
+    """`server`: the update server's URL, as the machine sees it; `link`: words of a -netdev, which leads to another
+    network than QEMU's own."""
 
     server: str = ""
     mac: str = ""
-    tap: str = ""
+    link: str = ""
 
     def _machine(self) -> str:
         # What iPXE says goes to the serial console.
         return super()._machine() if self.variables else "q35,graphics=off"
 
     def _started_from(self) -> list[str]:
-        own = f"user,id=net,bootfile={self.server}{SCRIPT}{self._forwards()}"
-        network = f"tap,id=net,ifname={self.tap},script=no,downscript=no" if self.tap else own
+        network = self.link or f"user,bootfile={self.server}{SCRIPT}{self._forwards()}"
         rom = ",romfile=" if self.variables else ""  # iPXE is the BIOS's; a UEFI firmware has drivers of its own
-        return ["-netdev", network, "-device", f"{self.board.network},netdev=net,mac={self.mac}{rom},bootindex=0"]
+        return [
+            "-netdev",
+            f"{network},id=net",
+            "-device",
+            f"{self.board.network},netdev=net,mac={self.mac}{rom},bootindex=0",
+        ]
 
 
 def netbooted(

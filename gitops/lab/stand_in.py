@@ -24,6 +24,8 @@ from gitops.store import Store
 from gitops.workflows.provision import provision
 
 SSH = 22
+EMPTY = "8G"
+"""Of an empty disk, as qemu-img has sizes; what is not written takes no room."""
 
 
 def known_hosts(settings: Settings) -> Path:
@@ -67,6 +69,25 @@ class StandIn:
         if not disk.exists():
             enroll = store.boxes.row(self.name) is None
             provision(self.settings, store, self.name, disk, Sizes(bios=bios), enroll=enroll)
+        return disk
+
+    def medium(self, store: Store, install: str = "") -> Path:
+        """Its medium; made with what the box is asked to run when there is none yet. `install`: onto which disk it
+        goes; "": none."""
+        from gitops.workflows.media.medium import box_medium  # builders take long to load
+
+        self.folder.mkdir(parents=True, exist_ok=True)
+        medium = self.folder / f"medium{'-' * bool(install)}{install.replace('/', '-')}.iso"
+        if not medium.exists():
+            enroll = store.boxes.row(self.name) is None
+            box_medium(self.settings, store, self.name, medium, key=enroll, install=install)
+        return medium
+
+    def empty_disk(self) -> Path:
+        """A disk for a medium to settle; with what it has already, once there is one."""
+        disk = self.folder / "disk-installed.qcow2"
+        if not disk.exists():
+            process.run(["qemu-img", "create", "-q", "-f", "qcow2", disk, EMPTY])
         return disk
 
     def variables(self, *, secure_boot: bool) -> Path:

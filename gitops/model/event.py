@@ -33,6 +33,8 @@ class Happened(StrEnum):
     """A machine that had no name is a box."""
     CLONED = "Cloned"
     """Two machines report with the key of one box."""
+    WIPED = "Wiped"
+    """A box destroyed its keys and data, as Git asked."""
     RUNS = "Runs"
     FELL_BACK = "FellBack"
     RETRY = "Retry"

@@ -8,9 +8,11 @@ from pydantic import ConfigDict, Field, StringConstraints
 from typing_extensions import TypedDict
 
 from gitops.model.digest import Json
-from gitops.model.keys import DROP_IN, EVERYWHERE, STATIC_ADDRESS, Key, Level, keys_of
+from gitops.model.keys import DROP_IN, EVERYWHERE, STATIC_ADDRESS, WIRING, Key, Level, keys_of
 from gitops.model.machines.disk import DiskRule
 from gitops.model.machines.newcomer import Hardware
+from gitops.model.machines.wiping import Wipe
+from gitops.model.network.wiring import DHCP, Wiring
 from gitops.model.security.advisory import VexStatement
 from gitops.model.source import Policy
 
@@ -60,7 +62,8 @@ class Package:
     folder; `sources` are other folders of the repo with the places that they have in the build (empty: its top).
     `starts` is what the Dockerfile alone says of a command: `named`, `nothing`, the `@lkt:pkg:PATH` of the sibling that
     knows, or empty: an image from outside does. `moved`: it has steps that earlier controllers built otherwise.
-    `copies` are lines of the Dockerfile, and what is copied there from the build's folder.
+    `copies` are lines of the Dockerfile, and what is copied there from the build's folder;
+    `barren` are those of a RUN where no program can be.
     """
 
     path: str
@@ -79,6 +82,7 @@ class Package:
     starts: str = ""
     moved: bool = False
     copies: tuple[tuple[int, str], ...] = ()
+    barren: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -177,6 +181,11 @@ class Network:
     def dhcp(self) -> bool:
         return not self.address
 
+    @property
+    def word(self) -> str:
+        """`toweros.net` (docs/formats.md)."""
+        return ",".join((self.interface, self.address, self.gateway, *self.dns)) if self.address else DHCP
+
 
 @dataclass(frozen=True)
 class HealthCheck:
@@ -198,13 +207,19 @@ class HealthSpec:
     checks: tuple[HealthCheck, ...] = ()
 
 
+CARD, SMBIOS = "^[0-9a-f]{2}(:[0-9a-f]{2}){5}$", "^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$"
+WHICH_DISK = r"^[A-Za-z0-9:._/-]{1,100}$"
+
+
 class Netboot(TypedDict, total=False):
     """How the update server knows a machine that the network starts: by the address of its network card, or by what its
-    SMBIOS calls it. One of the two; neither is a secret."""
+    SMBIOS calls it. One of the two; neither is a secret. `install`: the disk that becomes the box's, from which it
+    starts afterwards (`largest`, `smallest`, `ask`, a disk's name)."""
 
     __pydantic_config__ = ConfigDict(extra="forbid")  # type: ignore[misc]
-    mac: Annotated[str, StringConstraints(pattern="^[0-9a-f]{2}(:[0-9a-f]{2}){5}$")]
-    uuid: Annotated[str, StringConstraints(pattern="^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$")]
+    mac: Annotated[str, StringConstraints(pattern=CARD)]
+    uuid: Annotated[str, StringConstraints(pattern=SMBIOS)]
+    install: Annotated[str, StringConstraints(pattern=WHICH_DISK)]
 
 
 WhoAndWhy = Annotated[str, StringConstraints(min_length=1, max_length=500, pattern=r"^[^\n]+$")]
@@ -223,6 +238,8 @@ class Box:
     role: str
     spec: Annotated[Spec, Key(word="spec")]
     network: Annotated[Network, Key(word="network", writes=STATIC_ADDRESS)] = Network()
+    wiring: Annotated[Wiring | None, Key(word="links, proxy or clocks", writes=WIRING)] = None
+    """With it, `network` is only its way out."""
     health: Annotated[HealthSpec, Key(word="health checks")] = HealthSpec()
     site: Annotated[str, Field(max_length=1000), Key("Where it stands.", (Level.box,))] = ""
     labels: tuple[tuple[str, str], ...] = ()
@@ -237,9 +254,14 @@ class Box:
         DiskRule | None, Key("How the disk is divided: sizes, or `rest` for one of them.", EVERYWHERE, word="disk")
     ] = None
     netboot: Annotated[
-        Netboot | None, Key("The network starts it, without a disk: how the server knows it.", (Level.box,))
+        Netboot | None,
+        Key("The network starts it: how the server knows it; `install`: onto which disk it goes.", (Level.box,)),
     ] = None
     hardware: Hardware | None = None
+    wipe: Annotated[
+        Wipe | None,
+        Key("Its machine is wiped: keys, data, then it is off. `toweros box wipe` writes it.", (Level.box,)),
+    ] = None
 
     def images_of_others(self) -> tuple[str, ...]:
         """Every image that it needs and no package makes."""

@@ -17,6 +17,8 @@ from typing import Any
 DROP_IN = "etc/toweros/agent.d/50-box.toml"
 """What the agent reads: a line for each key that it writes."""
 STATIC_ADDRESS = "etc/dhcpcd.conf.d/50-box.conf"
+WIRING = "etc/toweros/network"
+"""Links, proxy, clocks (`model.network.wiring`). Certificates are in a file beside it."""
 
 
 class Level(enum.StrEnum):

@@ -166,6 +166,7 @@ class Statement:
     evidence: tuple[BlobRef, ...] | None = None
     held: str = ""
     retry: tuple[str, ...] = ()
+    wipe: Annotated[str, Field(pattern="^([0-9a-f]{64})?$")] = ""
 
     @classmethod
     def of(cls, publication: Publication) -> "Statement":
@@ -179,7 +180,7 @@ class Statement:
         return read(_STATEMENT, "custom of release.json", json.dumps(custom), RELEASE_FORMAT)
 
     def encode(self) -> Json:
-        custom = {name: value for name, value in asdict(self).items() if name not in ("held", "retry") or value}
+        custom = {name: value for name, value in asdict(self).items() if name not in ("held", "retry", "wipe") or value}
         return custom | {
             "format": RELEASE_FORMAT,
             "signers": list(self.signers),

@@ -20,6 +20,8 @@ class Health(StrEnum):
     """It has been silent too long."""
     UNKNOWN = "Unknown"
     """It never reported."""
+    WIPED = "Wiped"
+    """Git asked for its end, and its last report said so."""
 
 
 class Phase(StrEnum):
@@ -31,6 +33,8 @@ class Phase(StrEnum):
     FETCHING = "fetching"
     STAGING = "staging"
     REBOOTING = "rebooting"
+    WIPING = "wiping"
+    """Its last word: Git asked for its end."""
 
 
 class Verdict(StrEnum):
@@ -99,3 +103,5 @@ class Report:
     """Its SSH host key, `ssh-ed25519 AAAA...`; empty: an older agent, or no sshd with STATE."""
     kept: str = ""
     """`memory`: its key is gone with its power; empty: it lasts."""
+    place: str = ""
+    """Where its layers lie: `medium`, `ram`; empty: on its disk, or an older agent."""

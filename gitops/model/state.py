@@ -66,6 +66,11 @@ class BoxState:
         return self.candidate if self.candidate.release else self.published
 
     @property
+    def gone(self) -> bool:
+        """Whether neither Git nor anybody who has a key knows of it any more: nobody waits for its reports."""
+        return bool(self.revoked) and not self.wanted.release
+
+    @property
     def sync(self) -> Sync:
         if not self.received or not self.wanted.release:
             return Sync.UNKNOWN

@@ -23,6 +23,7 @@ from gitops.publish.targets import (
     renamed,
     targets_of,
     tried_again,
+    wiped,
 )
 from gitops.publish.transfers import make_copies
 from gitops.store import LeaseError, Store
@@ -57,6 +58,8 @@ class Publisher:
     def __init__(self, store: Store, signer: MetadataSigner) -> None:
         self._store, self._signer = store, signer
         self._metadata = Folder(store.paths.metadata)
+        self.wipes: Mapping[str, str] | None = None
+        """Box -> the key of its machine that is to be wiped, from the next `publish` on; None leaves that as it is."""
 
     def publish(
         self,
@@ -87,7 +90,8 @@ class Publisher:
             targets.pop(f"{publication.release.box}/{LOADER}", None)  # an older controller's candidate has none
             targets |= targets_of(publication)
         targets = targets if holds is None else held(targets, holds)
-        return self._write(targets if retries is None else tried_again(targets, retries), now)
+        targets = targets if retries is None else tried_again(targets, retries)
+        return self._write(targets if self.wipes is None else wiped(targets, self.wipes), now)
 
     def refused(self, publications: Sequence[Publication]) -> dict[str, str]:
         """Box -> why it cannot be offered its publication now. Such a box holds up nobody but itself."""

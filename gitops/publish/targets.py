@@ -17,6 +17,8 @@ RECEIPTS = "receipts"
 """The member that names the key by which the server signs that it got a report."""
 RETRY = "retry"
 """The member with the reasons for which a box shall try again what failed."""
+WIPE = "wipe"
+"""The member that names the key of the machine that is to be wiped."""
 HOLD_LENGTH = 200
 """Characters of a reason that travel to a box: every box of a hash bin fetches it."""
 
@@ -68,6 +70,14 @@ def tried_again(targets: Mapping[str, Target], retries: Mapping[str, tuple[str, 
     """The targets, with the reasons for which boxes shall try again what failed, as they are now."""
     return {
         path: _with(target, RETRY, list(retries.get(box_of(path), ()))) if path.endswith(f"/{RELEASE}") else target
+        for path, target in targets.items()
+    }
+
+
+def wiped(targets: Mapping[str, Target], keys: Mapping[str, str]) -> dict[str, Target]:
+    """The targets, with whose machine is to be wiped (box -> key), as it is now."""
+    return {
+        path: _with(target, WIPE, keys.get(box_of(path), "")) if path.endswith(f"/{RELEASE}") else target
         for path, target in targets.items()
     }
 

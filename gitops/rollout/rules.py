@@ -9,8 +9,8 @@ Rules, per role:
 - When `policy.max_failures` boxes reported `failed` for their wanted content, nobody else takes theirs.
 - Canaries that took the content stay the canaries: there are never more boxes at risk than the policy says. One that
   falls silent after that may have been lost by it: the others wait until somebody holds it, or it comes back.
-- A box whose release cannot be made or offered is no canary: neither do the others wait for it, nor does what it has
-  prove anything.
+- A box whose release cannot be made or offered, or that cannot take one (it runs from a medium), is no canary: neither
+  do the others wait for it, nor does what it has prove anything.
 - A box that is silent already is no canary while another of its role can be.
 - A box alone in its role is its own canary.
 - Who waits must not take an older offer either: Git has left it behind (workflows/offer.py, `SUPERSEDED`).

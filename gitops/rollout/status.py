@@ -4,7 +4,7 @@ status = fleet_status(store, now)
 status.as_json()        # docs/formats.md
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, field
 
 import structlog
@@ -12,19 +12,23 @@ import structlog
 from gitops.errors import StoreError
 from gitops.model import BoxState, Health, Json, Sync
 from gitops.model.machines.newcomer import code
+from gitops.rollout.media import MEDIUM, boots
 from gitops.store import Store
 from gitops.store.notes.box_keys import BootChecked
 from gitops.store.notes.documents import Exposures, FeedState, Status
 from gitops.store.notes.newcomers import Newcomer, Newcomers
+from gitops.store.notes.wiped import Wiped
 
 log = structlog.get_logger(__name__)
 
 UNCHECKED = "not verified by firmware"
+FROM_MEDIUM = "from a medium, which takes no newer release (docs/media.md)"
 
 
 @dataclass(frozen=True)
 class BoxStatus:
-    """One box. `boot`: that nothing checks how it starts; empty: its firmware does, or nobody knows.
+    """One box. `boot`: that nothing checks how it starts, or that it takes no release; empty: its firmware checks, and
+    it does, or nobody knows.
     `wanted` and `running` are revisions (or `release N`); `since` and `seen` Unix seconds, 0: never."""
 
     box: str
@@ -44,7 +48,7 @@ class BoxStatus:
     boot: str = ""
 
     @classmethod
-    def of(cls, state: BoxState, now: int, boot: BootChecked | None = None) -> "BoxStatus":
+    def of(cls, state: BoxState, now: int, boot: BootChecked | None = None, wiped: Collection[str] = ()) -> "BoxStatus":
         # Who runs what it is asked to run, and is well, has it behind it.
         healed = state.sync == Sync.SYNCED and state.reported == Health.HEALTHY
         failures = () if healed else state.failures
@@ -52,7 +56,7 @@ class BoxStatus:
         return cls(
             box=state.name,
             sync=state.sync,
-            health=state.health(now),
+            health=Health.WIPED if state.name in wiped else state.health(now),
             wanted=state.wanted.revision,
             running=(state.running.revision or f"release {state.running.sequence}") if state.received else "",
             sequence=state.running.sequence,
@@ -64,12 +68,17 @@ class BoxStatus:
             fell_back_log=last.log if last else "",
             held=str(state.hold or ""),
             revoked=bool(state.revoked),
-            boot=UNCHECKED if boot and not boot.checked else "",
+            boot=_boot(boot) if boot else "",
         )
 
     def as_json(self) -> Json:
         """What monitors read of every box; `boot` is said of one that is asked for."""
         return {name: value for name, value in asdict(self).items() if name != "boot"}
+
+
+def _boot(said: BootChecked) -> str:
+    words = [FROM_MEDIUM] * (said.place == MEDIUM) + [UNCHECKED] * (not said.checked)
+    return "; ".join(words)
 
 
 @dataclass(frozen=True)
@@ -117,24 +126,25 @@ def _last_passes(status: Status) -> Json:
 
 def fleet_status(store: Store, now: int) -> FleetStatus:
     """What the store knows of everything, at `now`."""
-    boots = _boots(store)
-    boxes = tuple(BoxStatus.of(state, now, boots.get(state.name)) for state in store.states.all())
+    said, wiped = boots(store), _wiped(store)
+    known = [state for state in store.states.all() if not state.gone]
+    boxes = tuple(BoxStatus.of(state, now, said.get(state.name), wiped) for state in known)
     exposures = store.notes.get(Exposures) or Exposures()
     waiting = (store.notes.get(Newcomers) or Newcomers()).living(now)
     pending = tuple(Pending.of(key, each) for key, each in waiting.items())
     return FleetStatus(boxes, store.notes.get(Status) or Status(), exposures, store.notes.each(FeedState), pending)
 
 
-def _boots(store: Store) -> Mapping[str, BootChecked]:
-    """Whether firmware checks, by box; where one record is damaged, nothing is said of it until that box reports."""
-    try:
-        return store.notes.each(BootChecked)
-    except StoreError as error:
-        log.warning("boot.damaged", why=error.message)
-        return {}
-
-
 def box_status(store: Store, box: str, now: int) -> BoxStatus | None:
     """One box, or None when there is none of this name."""
     state = store.states.one(box)
-    return BoxStatus.of(state, now, store.notes.get(BootChecked, box)) if state else None
+    return BoxStatus.of(state, now, store.notes.get(BootChecked, box), _wiped(store)) if state else None
+
+
+def _wiped(store: Store) -> Collection[str]:
+    """The boxes that were; where the record is damaged, none until the next pass has written it again."""
+    try:
+        return (store.notes.get(Wiped) or Wiped()).rows.keys()
+    except StoreError as error:
+        log.warning("wiped.damaged", why=error.message)
+        return ()

@@ -21,10 +21,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from gitops import __version__
 from gitops.errors import SettingsError, TowerosError
 from gitops.server.bounds import Bounds, Crowd
-from gitops.server.boxes import files, netboot, reports, sbom
+from gitops.server.boxes import files, netboot, nocs, reports, sbom
 from gitops.server.people import api, metrics, page
 from gitops.server.people.shared import Turns
-from gitops.server.whole import Whole
 from gitops.settings import Settings
 from gitops.store import Store
 
@@ -32,8 +31,10 @@ START = 10.0
 """Seconds that the server may take to listen, and to end."""
 AT_ONCE, QUEUE = 64, 2048
 """Connections that are accepted before anybody is answered again, and that wait in the kernel meanwhile."""
-HAND_OVER = 0.0005
+HAND_OVER = 0.0001
 """Seconds after which a thread that computes lets the others on, the one that answers boxes among them."""
+GARBAGE = (700, 3, 300)
+"""How often Python looks for garbage: a little and often. It was a pause of 75 ms now and then."""
 HEADERS = {
     "content-security-policy": "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'",
     "x-content-type-options": "nosniff",
@@ -50,13 +51,18 @@ def create_app(store: Store, settings: Settings) -> FastAPI:
     app.include_router(netboot.router(store))
     app.include_router(sbom.router(store))
     app.include_router(reports.router(store))
-    app.include_router(page.router(store, turns))
+    app.include_router(nocs.router(store, settings))
+    app.include_router(page.router(store, settings, turns))
     app.include_router(api.router(store, turns))
     app.include_router(metrics.router(store, settings, turns))
+    return guarded(app)
+
+
+def guarded(app: FastAPI) -> FastAPI:
+    """With the answers, headers and bounds that every server of ours has."""
     app.add_exception_handler(HTTPException, _problem)
     app.add_exception_handler(TowerosError, _trouble)
     app.add_middleware(Secure)
-    app.add_middleware(Whole, most=reports.MAX_BODY)
     return app
 
 
@@ -88,6 +94,7 @@ def settled() -> None:
     for a third of a second: most often while it renders the page of a large fleet. Once per process."""
     gc.collect()
     gc.freeze()
+    gc.set_threshold(*GARBAGE)
     sys.setswitchinterval(HAND_OVER)
 
 

@@ -11,8 +11,11 @@ from typing import Any
 from pydantic import ValidationError
 
 from gitops.errors import SettingsError
+from gitops.files.named import UnfitError, named
 from gitops.settings.values import Settings
 
+MAX_SETTINGS = 1 << 20
+"""Bytes of toweros.toml."""
 PREFIX = "TOWEROS_"
 HINT = "see docs/settings.md"
 TOKENS = "the files of the keys folder name keys in tokens (docs/operations.md, Keys in tokens); ssh_key cannot"
@@ -55,7 +58,9 @@ def _find(config: Path | None) -> Path | None:
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        values = tomllib.loads(path.read_text())
+        values = tomllib.loads(named(path, MAX_SETTINGS).decode())
+    except UnfitError as error:
+        raise SettingsError(f"{path} {error.strerror}", hint="name another --config") from error
     except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise SettingsError(f"{path}: {error}") from error
     base = path.resolve().parent
@@ -64,9 +69,9 @@ def _read(path: Path) -> dict[str, Any]:
             raise _no_token(f"{path}:{_line(path, name)}", name)
         if isinstance(values.get(name), str):
             values[name] = base / values[name]
-    named = values.get("inputs")
-    if isinstance(named, str | list):
-        words = named.split() if isinstance(named, str) else map(str, named)
+    inputs = values.get("inputs")
+    if isinstance(inputs, str | list):
+        words = inputs.split() if isinstance(inputs, str) else map(str, inputs)
         values["inputs"] = [word if "://" in word else str(base / word) for word in words]
     feeds = values.get("feeds")
     for feed in feeds if isinstance(feeds, list) else ():

@@ -11,7 +11,7 @@ Out: one frozen `Settings`. Unknown keys are mistakes. Paths are relative to the
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
@@ -81,13 +81,15 @@ class Settings(BaseModel):
     """Archives of what mirrors dropped: URLs that hold a locked file at its path, or templates ({path}, {sha256})."""
     inputs: tuple[str, ...] = ()
     """Mirrors of one's own, which `toweros inputs export` fills: folders or URLs that hold `sha256/HEX`."""
+    nocs: tuple[Annotated[str, Field(pattern="^[a-z0-9][a-z0-9-]{0,62}=[0-9a-f]{64}$")], ...] = ()
+    """Sites' own servers whose contact is shown: NAME=KEY each, as `toweros noc` prints it."""
     feeds: tuple[Feed, ...] = ()
     """Where advisories come from: Debian's security tracker, OSV, or folders of either."""
     platform: str = Field(default="linux/amd64", pattern="^linux/amd64$")
     grace: int = Field(default=7 * 24 * 3600, ge=0)
     """Seconds that an unreferenced blob stays: longer than the slowest box's download."""
 
-    @field_validator("snapshot", "inputs", mode="before")
+    @field_validator("snapshot", "inputs", "nocs", mode="before")
     @classmethod
     def _words(cls, value: Any) -> Any:
         """One, or several between blanks, as an environment variable has them."""

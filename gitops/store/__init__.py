@@ -10,8 +10,7 @@ public keys, their reports and what was published. One controller at a time hold
     store.offers.published("site-7")
 """
 
-from gitops.store.boxes import BoxRow
-from gitops.store.lease import LeaseError
-from gitops.store.store import Store
+from gitops.model.lazy import lazily
 
-__all__ = ["BoxRow", "LeaseError", "Store"]
+# The database's library is half of the start of every verb.
+__getattr__ = lazily(__name__, {"BoxRow": "boxes", "LeaseError": "lease", "Store": "store"})

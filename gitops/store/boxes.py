@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from sqlalchemy import bindparam, select, update
@@ -14,6 +14,7 @@ from gitops.store import documents, tables
 from gitops.store.database import Database, upsert
 from gitops.store.history import boots
 from gitops.store.history.events import append
+from gitops.store.history.states import same
 from gitops.store.rows.reading import DamagedRowError, damage
 
 News = Callable[[Report | None, Report], list[tuple[EventType, str, str]]]
@@ -69,6 +70,11 @@ class Boxes:
             text = connection.scalar(select(tables.reports.c.document).where(tables.reports.c.box == box))
         return documents.report(text) if text else None
 
+    def heard(self, key: str, boot_id: str, counter: int) -> bool:
+        """Whether the box that has this key said so much in that boot, or more, under its name."""
+        with self._database.read() as connection:
+            return boots.heard(connection, key, boot_id, counter)
+
     def save_report(self, report: Report, now: int | None = None, news: News | None = None) -> bool:
         """Keep the newest report of a box, with what is new in it as events: all in one transaction.
 
@@ -82,7 +88,7 @@ class Boxes:
             row, before = _last(connection, report.box)
             if not before or before.boot_id != report.boot_id:
                 boots.forget(connection, report)
-            since = row.since if row and before and _same_state(before, report) else received
+            since = row.since if row and before and same(before, report) else received
             columns = {"received": received, "since": since, "failed": _failed(connection, report), **_columns(report)}
             upsert(connection, tables.reports, {"box": report.box}, columns)
             events = news(before, report) if news else []
@@ -112,10 +118,3 @@ def _failed(connection: Connection, report: Report) -> str:
     columns = tables.releases.c
     contents = connection.scalars(select(columns.content).where(columns.release.in_(bad)).distinct())
     return " ".join(sorted(contents))
-
-
-def _same_state(before: Report, after: Report) -> bool:
-    """Whether a person would say that nothing changed since the last report."""
-    return replace(before, boot_id="", counter=0, time=0, fetched={}, checks=()) == replace(
-        after, boot_id="", counter=0, time=0, fetched={}, checks=()
-    )

@@ -94,6 +94,11 @@ class Answer:
             size += len(chunk)
         return b"".join(parts)
 
+    def pieces(self) -> Iterator[bytes]:
+        """The body as it comes, piece by piece, without a limit. Raises WebError."""
+        while chunk := self._read(unpack=False):
+            yield chunk
+
     def _read(self, unpack: bool) -> bytes:
         """`read1` returns what is there: `iter_content` waits for a whole chunk, for hours if a server wants that."""
         with self._wire.telling():

@@ -17,8 +17,10 @@ from gitops.errors import TowerosError, readable
 from gitops.model import BoxState, Fleet, Happened, Hold, HoldReason, Plan, Publication, Revision, Step
 from gitops.publish import Publisher, clock
 from gitops.rollout import holds, retries, rules
+from gitops.rollout.media import on_media
 from gitops.sign import Signer
 from gitops.store import LeaseError, Store
+from gitops.workflows.enrolment import wiping
 from gitops.workflows.enrolment.adoption import adopt
 from gitops.workflows.journal import Journal
 from gitops.workflows.provenance.witness import Witness
@@ -38,6 +40,7 @@ class Offer:
         self._publisher = Publisher(store, signer)
         self._failed = self._left_without(store)
         self._names: dict[str, str] | None = None
+        self._wipes: dict[str, str] = {}
 
     @staticmethod
     def _left_without(store: Store) -> dict[str, str]:
@@ -112,18 +115,19 @@ class Offer:
         """Offer what may be taken now. Returns the boxes offered something new, and what holds the others."""
         for step in removed:
             self._store.offers.forget_candidate(step.subject)
-        waiting = self._store.offers.waiting(revision.sequence)
+        waiting, self._wipes = self._store.offers.waiting(revision.sequence), wiping.orders(fleet)
         states, damaged = self._states() if waiting or self._failed else ({}, {})
         waiting -= damaged.keys()
         suspended, again = holds.reasons(fleet, self._store), retries.reasons(fleet, self._store)
         facts = {box: rules.Facts.of(state, time.time()) for box, state in states.items()}
         facts = retries.forgiven(facts, again, self._store)
-        decisions = _decide(fleet, states, waiting, suspended, facts, {*self._failed, *damaged})
+        apart = {*self._failed, *damaged, *on_media(self._store), *self._wipes}
+        decisions = _decide(fleet, states, waiting, suspended, facts, apart)
         going, refused = self._offerable(waiting - _held(decisions).keys())
         if refused:  # one of them may have been somebody's canary
             going, more = self._offerable(waiting - refused.keys())
             refused |= more
-            decisions = _decide(fleet, states, waiting, suspended, facts, {*self._failed, *damaged, *refused})
+            decisions = _decide(fleet, states, waiting, suspended, facts, {*apart, *refused})
             going = [each for each in going if not isinstance(decisions[each.release.box], Hold)]
         # A box that cannot read the newer release may take the older one: it is its way there. Who runs what it is
         # offered has nothing to leave; the others must not move to what Git has left behind.
@@ -137,6 +141,7 @@ class Offer:
         held |= _held(decisions) | refused | damaged
         held |= self._unmade()
         self._remember(held)
+        wiping.follow(self._store, fleet, int(time.time()))
         if (names := adopt(self._store, fleet, int(time.time()))) != self._names:
             self._publisher.name(names)
             self._names = names
@@ -164,6 +169,7 @@ class Offer:
     ) -> None:
         """The signed metadata first, then what we remember of them."""
         gone = [step.subject for step in removed]
+        self._publisher.wipes = self._wipes
         self._publisher.publish(going, removed=gone, holds=waits, retries=again, judged=True)
         self._store.offers.promote(each.release.box for each in going)
         for step in removed:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from toweros_agent.firmware import boot_loader
-from toweros_agent.host.efivars import LOADER
+from toweros_agent.firmware.efivars import LOADER
 from toweros_agent.loop import Agent
 
 from gitops.assemble.boot.pe import signed_digest

@@ -1,6 +1,7 @@
 """The agent reads what the contracts say that it must, refuses the rest by name, and writes what they say."""
 
 import json
+import signal
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -9,7 +10,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from toweros_agent.health.checks import Result
-from toweros_agent.host.boot import Boot
+from toweros_agent.host.boot import Boot, restarts_by
 from toweros_agent.joining.naming import Naming
 from toweros_agent.machine import State
 from toweros_agent.nouns import Failure, Offer, Refused, Release, Target, Verdict
@@ -240,7 +241,7 @@ def first_boot() -> Report:
 def newcomer() -> Report:
     said = {"serial": "7XK2Q13", "macs": ["52:54:00:12:34:56"]}
     started = {"phase": State.IDLE, "sequence": 0, "entry": "toweros-0.efi"}
-    return replace(first_boot(), hardware=said, kept="memory", **started)
+    return replace(first_boot(), hardware=said, kept="memory", place="medium", **started)
 
 
 def went_back() -> Report:
@@ -280,3 +281,12 @@ def test_a_report_is_written_as_its_vector(tmp_path: Path, vector: str, made: Ca
     assert problems("report", document) == []
     expected = good("report", vector)
     assert document == expected | {name: document[name] for name in CHANGES_BY_ITSELF}
+
+
+def test_linuxkits_init_restarts_by_ctrl_alt_del_and_every_other_by_sigterm(tmp_path: Path) -> None:
+    """LinuxKit's inittab powers off at every other shutdown: such a box would be off after its first update."""
+    file = tmp_path / "boot.json"
+    assert restarts_by(file) is signal.SIGTERM
+    for name, by in (("blessed", signal.SIGTERM), ("linuxkit", signal.SIGINT)):
+        file.write_text(json.dumps(good("boot", name)))
+        assert restarts_by(file) is by

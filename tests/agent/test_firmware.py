@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from toweros_agent.host.efivars import (
+from toweros_agent.firmware.efivars import (
     FALLBACK_NAME,
     GLOBAL,
     LOADER_NAME,

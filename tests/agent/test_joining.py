@@ -45,6 +45,7 @@ def test_a_new_machine_shows_its_code_waits_is_adopted_and_its_release_comes_as_
     agent = waiting(machine)
     assert code(machine.public) == shown_code(machine.public)
     assert code(machine.public) in machine.shown() and "toweros box adopt" in machine.shown()
+    assert code(machine.public) in (machine.root / "screen").read_text(), "where the console is a serial line"
     said = place.waiting()[machine.public]
     assert place.round() == {}, "nobody said who it is"
     assert (said.serial, said.macs) == ("7XK2Q13", ("52:54:00:12:34:56",))

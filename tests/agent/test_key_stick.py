@@ -1,16 +1,19 @@
 """A machine whose disk is its memory: its key is on a stick, or it is Unknown."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from toweros_agent.host import room
+from toweros_agent.loop import Agent
 from toweros_agent.machine import State
 from toweros_agent.outgoing.identity import Identity, text_of
 
 from gitops.model import Health
-from tests.kit.newcomers import Newcomer, Place, started
+from gitops.model.machines.newcomer import newcomer
+from tests.kit.newcomers import ROLE, Newcomer, Place, started
 from tests.simulators.box import drive
 
 NAME = "site-9"
@@ -32,6 +35,14 @@ def diskless(tmp_path: Path, place: Place, monkeypatch: pytest.MonkeyPatch) -> C
         return machine
 
     return start
+
+
+def from_medium(machine: Newcomer) -> Agent:
+    """The agent of a machine that a role's medium started."""
+    started(machine)
+    boot = machine.run / "boot.json"
+    boot.write_text(json.dumps({**json.loads(boot.read_bytes()), "entry": "", "place": "medium"}))
+    return machine.agent()
 
 
 def key_of(machine: Newcomer) -> str:
@@ -99,3 +110,22 @@ def test_a_stick_that_cannot_be_written_is_told(tmp_path: Path, diskless: Callab
     identity = Identity((machine := diskless()).disk / "identity", machine.esp, stick=machine.run / "key")
     identity.settle()
     assert identity.lost_with_power and "the key stick does not have the machine's key" in identity.problems[0]
+
+
+def test_a_machine_that_a_roles_medium_starts_keeps_its_name_on_the_stick(
+    tmp_path: Path, place: Place, diskless: Callable[[], Newcomer]
+) -> None:
+    """Also while no server is there to give it again. A machine with a disk takes no name from a stick."""
+    (tmp_path / "stick").mkdir()
+    place.publish(NAME, 5)
+    agent = from_medium(diskless())
+    drive(agent, State.IDLE)
+    place.says(NAME, key=agent.identity.public)
+    agent.step()
+    place.round()
+    agent.step()
+    agent.step()
+    assert agent.boot.box == NAME and "a medium does not change" in agent.error
+    again = from_medium(diskless())
+    assert again.boot.box == NAME and again.identity.public == agent.identity.public
+    assert started(diskless()).boot.box == newcomer(ROLE), "on its disk"

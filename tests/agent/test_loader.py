@@ -5,8 +5,8 @@ import struct
 from pathlib import Path
 
 import pytest
+from toweros_agent.firmware.efivars import LOADER
 from toweros_agent.host import loader
-from toweros_agent.host.efivars import LOADER
 from toweros_agent.loop import Agent
 from toweros_agent.nouns import Verdict
 
@@ -115,7 +115,7 @@ def test_what_cannot_be_put_right_keeps_the_box_degraded(
     def broken(*_: object) -> None:
         raise OSError(30, "Read-only file system")
 
-    monkeypatch.setattr("toweros_agent.host.efivars.Variables.delete", broken)
+    monkeypatch.setattr("toweros_agent.firmware.efivars.Variables.delete", broken)
     variable(box, "LoaderEntryDefault", "toweros-6.efi")
     agent = settled(box, 7)
     assert "cannot put the boot loader right: [Errno 30] Read-only file system" in str(box.report(server)["degraded"])

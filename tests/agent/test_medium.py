@@ -40,6 +40,7 @@ def test_it_is_healthy_though_nothing_of_a_disk_is_there(box: Box, server: Updat
     agent = polled(box)
     said = box.report(server)
     assert (said["health"], said["degraded"], said["phase"]) == ("Healthy", [], "idle"), said
+    assert said["place"] == "medium", "the rollout waits for no such box"
     assert agent.boot.place == "medium"
 
 

@@ -13,8 +13,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from toweros_agent import machine, rules
+from toweros_agent.firmware.efivars import GLOBAL, Partition, Variables, keep_fallback, load_option
 from toweros_agent.host.disk import Disk
-from toweros_agent.host.efivars import GLOBAL, Partition, Variables, keep_fallback, load_option
 from toweros_agent.host.memory import Memory
 from toweros_agent.host.verity import hash_tree, seal, tree_size
 from toweros_agent.machine import TRANSITIONS, Event, State

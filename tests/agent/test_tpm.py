@@ -61,6 +61,14 @@ def test_a_tpm_that_was_cleared_does_not_open_it_and_seals_anew(tpm: SoftTpm) ->
     assert tpm.asked().open(tpm.asked().seal(SECRET)) == SECRET
 
 
+def test_a_box_that_is_wiped_clears_its_tpm_so_that_no_copy_opens(tpm: SoftTpm) -> None:
+    """Its key, as somebody copied it from the ESP before."""
+    sealed = tpm.asked().seal(SECRET)
+    tpm.asked().clear()
+    with pytest.raises(ClosedError, match="cleared"):
+        tpm.asked().open(sealed)
+
+
 def test_no_damage_makes_another_secret(running: SoftTpm) -> None:
     sealed = running.asked().seal(SECRET)
     damaged = [sealed[:at] + bytes([sealed[at] ^ 1]) + sealed[at + 1 :] for at in range(0, len(sealed), 5)]

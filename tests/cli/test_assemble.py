@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tarfile
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -100,6 +101,8 @@ def test_a_tar_goes_to_stdout_or_to_the_file_that_is_named(folder: Path) -> None
         (["--format", "tar,raw-efi", "--out", "x"], "--out is for tar or docker alone"),
         (["--out", "x", "--name", "y"], "--out names one file"),
         (["--format", "tar", "--name", "a/b"], "--name is how file names begin"),
+        (["--format", "raw-efi", "--size", "1T"], "--size 1T is no size of a disk"),
+        (["--format", "tar", "--sbom-output", "a/b"], "--sbom-output is the name of a file in the root"),
         (["--format", "kernel+squashfs", "--name", "x"], "there is no controller's store"),
         (["--format", "raw-efi", "--tools", "oci"], "oci holds no one image named media-tools"),
         (["--format", "tar", "--out", "/proc/x"], "/proc/x: No such file"),
@@ -117,7 +120,7 @@ def test_images_go_from_the_cache_into_a_layout_that_assemble_reads(folder: Path
     """A package is there by its reference, an image of others by its digest; what is exported twice is alike."""
     store = Store.open(folder / "state", migrate=True)
     oci.image(store, "toweros/init:1", {"init": b"init"})
-    other = made([linuxkit.service()], config={"Cmd": ["x"]})
+    other = made([linuxkit.layer()], config={"Cmd": ["x"]})
     layout(folder / "other", {"web.example/web:1": other})
     state = ("--state", str(folder / "state"))
     toweros(folder, "cache", "import", "other", *state)
@@ -140,7 +143,7 @@ def test_the_cache_forgets_what_no_box_needs(folder: Path) -> None:
     from gitops.store.notes.documents import AppImages
 
     store = Store.open(folder / "state", migrate=True)
-    needed, idle = (made([linuxkit.service(data)]) for data in (b"needed", b"idle"))
+    needed, idle = (made([linuxkit.layer(data)]) for data in (b"needed", b"idle"))
     layout(folder / "other", {"a:1": needed, "b:1": idle})
     state = ("--state", str(folder / "state"))
     toweros(folder, "cache", "import", "other", *state)
@@ -165,3 +168,20 @@ def test_without_a_fleet_repo_no_mistake_is_in_one(tmp_path: Path) -> None:
     for spec in ("text.yml", "none.yml", "http://127.0.0.1:1/x.yml"):
         _, told = toweros(tmp_path, "assemble", spec, "--dry-run", code=1)
         assert "1 mistake in the specs" in told, told
+
+
+def test_a_second_time_nothing_is_made(folder: Path) -> None:
+    """Until a file that a spec reads is another one."""
+    (folder / "motd").write_text("hello")
+    (folder / "top.yml").write_text("files: [{path: etc/motd, source: motd}]\n")
+    words = ("demo.yml", "top.yml", "--format", "kernel+initrd", "--dir", "out", "--state", "state", "--no-sbom")
+    target = folder / "out" / "top-initrd.img"
+    found = []
+    for text in ("hello", "hello", "other"):
+        if text == "other":
+            (folder / "motd").write_text(text)
+        time.sleep(0.2)  # what is younger than the clock can tell is not trusted
+        assert "out/top-initrd.img" in assemble(folder, *words)[1]
+        found.append(target.stat().st_ino)
+    assert found[0] == found[1] != found[2]
+    assert b"other" in gzip.decompress(target.read_bytes())

@@ -34,6 +34,13 @@ def test_a_forward_that_is_none_is_named(settings: Settings) -> None:
         vm.run("demo-1", forward=["8080"])
 
 
+def test_a_rule_for_a_disk_without_a_medium_is_no_machine(settings: Settings) -> None:
+    with pytest.raises(TowerosError, match="--install is for a medium"):
+        vm.run("demo-1", install="largest")
+    with pytest.raises(TowerosError, match="--install is for a medium"):
+        vm.run("demo-1", install="largest", iso=True, pxe=True)
+
+
 def test_ssh_goes_to_the_running_machine_and_keeps_its_host_key_apart(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:

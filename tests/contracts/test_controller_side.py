@@ -12,7 +12,7 @@ from securesystemslib.dsse import Envelope
 from securesystemslib.signer import CryptoSigner
 from starlette.exceptions import HTTPException
 
-from gitops.errors import DocumentError, SignError
+from gitops.errors import DocumentError, SignError, StoreError
 from gitops.fleet.system_files import drop_in
 from gitops.model import (
     DROP_IN,
@@ -38,6 +38,7 @@ from gitops.model import (
     sha256,
 )
 from gitops.model.provenance import LAYER
+from gitops.noc.bundles import NAME, Bundle
 from gitops.publish.targets import held, renamed, targets_of
 from gitops.server.boxes.reports import take
 from gitops.sign import envelope
@@ -331,3 +332,24 @@ def test_an_attestation_is_opened_across_versions(vector: Path) -> None:
 def test_an_attestation_that_is_damaged_is_refused(vector: Path) -> None:
     with pytest.raises(SignError, match=r"it is no envelope|it holds|no builder that we believe"):
         envelope.unseal(vector.read_bytes(), public(1))
+
+
+# --- toweros-bundle.json ---
+
+
+@pytest.mark.parametrize(
+    ("vector", "bundle"),
+    [("one", Bundle(("site-7",), 1_790_000_000, 1_790_600_000)), ("several", Bundle(("a", "new.vm", "site-7"), 0, 0))],
+)
+def test_a_bundle_is_written_as_its_vector(vector: str, bundle: Bundle) -> None:
+    assert bundle.encode() == (CONTRACTS / "bundle" / "good" / f"{vector}.json").read_bytes()
+
+
+@pytest.mark.parametrize("vector", vectors("bundle", "good", "before", "ahead", "damaged"))
+def test_a_bundle_is_read_across_versions_and_refused_by_name(vector: Path, tmp_path: Path) -> None:
+    (tmp_path / NAME).write_bytes(vector.read_bytes())
+    if vector.parent.name == "damaged" or vector.stem.startswith("format-2"):
+        with pytest.raises(StoreError, match=r"toweros-bundle\.json"):
+            Bundle.open(tmp_path)
+    else:
+        assert Bundle.open(tmp_path).boxes

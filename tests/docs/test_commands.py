@@ -76,7 +76,7 @@ def test_every_command_that_a_message_or_a_page_names_exists(toweros: TyperGroup
     [
         ("events --box demo-1", "No such option"),
         ("evnets", "No such command"),
-        ("box wipe demo-1", "No such command"),
+        ("box erase demo-1", "No such command"),
         ("plan -o yml", "is not one of"),
         ("suspend demo-1", "Missing"),
         ("run now", "unexpected extra argument"),

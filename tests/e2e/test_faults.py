@@ -18,21 +18,22 @@ from gitops.assemble.boot.cpio import Node, archive
 from gitops.assemble.boot.uki import make_uki
 from gitops.assemble.release import BOOT_FILES, BOOTLOADER, Assembler
 from gitops.lab.machine import Machine
-from gitops.model import Publication
+from gitops.model import Phase, Publication
 from gitops.process import run
 from gitops.sign import Signer, keys
-from tests.e2e.field import BOX, GREETING, SIZES, Field
+from tests.e2e.field import BOX, GREETING, LONG, SIZES, STATIC, Field
 from tests.e2e.noise import noise_on
 from tests.kit import built
 from tests.kit.faulty import Faulty, refuse_writes
 
 pytestmark = [pytest.mark.e2e, pytest.mark.boot]
 
+# Shorter than on a box: this init does little or nothing, and what the story waits for is the bite.
 INIT = (built.CHECKOUT / "pkg" / "initrd" / "init").read_text().replace("WATCHDOG=180", "WATCHDOG=60")
 DISK_TROUBLE = re.compile("Input/output error|[Rr]ead-only file system")
 SAY = 'echo "FAULT: {}" >/dev/console\n'
 PANIC = "#!/bin/sh\nmount -t proc proc /proc\n" + SAY.format("panic") + "echo c >/proc/sysrq-trigger\n"
-HANG = INIT.replace(
+HANG = INIT.replace("WATCHDOG=60", "WATCHDOG=20").replace(
     "\tread_command_line\n", "\t" + SAY.format("hang in the initrd") + "\twhile :; do sleep 9; done\n", 1
 )
 HANG_LATE = INIT.replace(
@@ -170,6 +171,19 @@ def test_a_disk_that_refuses_every_write_stages_nothing_and_a_reset_takes_what_w
     assert field.ssh("cat /etc/hostname", login=True).strip() == BOX, "it still lets the operator in"
     past.machine.reset()
     assert field.wait_healthy(int(time.time())).sequence > before.sequence
+
+
+def test_an_ordered_box_leaves_a_disk_with_nothing_on_it_and_is_off(past: Past, field: Field) -> None:
+    """Its last act: the order from Git, by the real firmware, initrd and disk."""
+    row = field.store.boxes.row(BOX)
+    assert row
+    order = f'wipe: {{key: "{row.public_key}", why: "ada: sold"}}\n'
+    field.change(f"boxes/{BOX}.yaml", STATIC + order, "The end of it")
+    past.machine.wait_off(LONG)
+    assert field.report().phase == Phase.WIPING, "its last word"
+    field.change(f"boxes/{BOX}.yaml", STATIC, "For the next story")
+    with (past.machine.folder / "disk.raw").open("rb") as disk:
+        assert not any(piece.strip(b"\0") for piece in iter(lambda: disk.read(1 << 24), b""))
 
 
 def damage(disk: Path, root: str, offset: int) -> None:

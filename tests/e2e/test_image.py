@@ -5,13 +5,14 @@ import json
 import re
 import shutil
 import subprocess
+import tarfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from uuid import UUID
 
 import pytest
 from toweros_agent.firmware.boot_loader import TRIAL_NAME, TRIAL_PATH
-from toweros_agent.host.efivars import LOADER_PATH, Partition, load_option
+from toweros_agent.firmware.efivars import LOADER_PATH, Partition, load_option
 from virt.firmware.efi.devpath import DevicePath, DevicePathElem
 from virt.firmware.varstore.edk2 import Edk2VarStore
 
@@ -31,7 +32,7 @@ from tests.kit import built, oci
 
 BUSYBOX = Path("/usr/bin/busybox")
 SIZES = Sizes(esp=128, toweros=128, state=64)
-BOOT_TIMEOUT = 120.0
+BOOT_TIMEOUT = 400.0
 INIT = b"""#!/bin/busybox sh
 /bin/busybox mkdir -p /proc /sys /dev
 /bin/busybox mount -t proc proc /proc
@@ -295,7 +296,7 @@ def test_a_flipped_byte_in_the_newest_uki_and_the_second_boot_entry_runs(bench: 
 
 
 def start_once(variables: Path, name: str, path: str) -> None:
-    """As an agent asks the firmware for it (pkg/agent, host/efivars.py); the option is not in BootOrder."""
+    """As an agent asks the firmware for it (pkg/agent, firmware/efivars.py); the option is not in BootOrder."""
     start, size = SIZES.starts()["ESP"]
     partition = Partition(1, start // 512, size // 512, UUID(str(_id("demo-1", "ESP"))))
     store = Edk2VarStore(str(variables))
@@ -319,3 +320,32 @@ def test_a_boot_loader_on_trial_is_started_once_and_says_so(bench: Bench, trial:
     started = TRIAL_PATH if trial == "starts" else LOADER_PATH
     assert variables_of(said)["LoaderImageIdentifier"] == started and line_of(said) == signed_line(made)
     assert "BootNext" not in variables_of(said), "the firmware forgot it"
+
+
+# --- a read-only root -------------------------------------------------------------------------------------------------
+
+KERNELS = ("dev", "proc", "sys")
+"""Mounted first in every container (runtime-spec, "Default Filesystems")."""
+ROOT_LINKS = ("bin", "lib", "sbin")
+"""Links into `usr` in Debian's root."""
+
+
+@pytest.mark.parametrize("name", ["dhcpcd", "docker", "ntp", "sshd"])
+def test_a_read_only_root_has_a_place_for_all_that_is_mounted_in_it(name: str) -> None:
+    """runc can make none there: the service would start on no box, and without dhcpcd no box has a network."""
+    image = built.image(f"pkg/{name}")
+    config = json.loads(image.config["Labels"]["org.mobyproject.config"])
+    assert config["readonly"]
+    wanted = [each.split(":")[1] for each in config.get("binds", ())]
+    wanted += [each.split(":")[0] for each in config.get("tmpfs", ())]
+    there = set[str]()
+    for diff_id in image.layers:
+        with tarfile.open(built.store().blobs.path(diff_id)) as layer:
+            there |= {member.name.removeprefix("./") for member in layer}
+    lacking = set[str]()
+    for each in (path.strip("/") for path in wanted):
+        first, _, rest = each.partition("/")
+        below = first in KERNELS or any(each.startswith(f"{other.strip('/')}/") for other in wanted)
+        if not below and (f"usr/{first}/{rest}" if first in ROOT_LINKS else each) not in there:
+            lacking.add(each)
+    assert lacking == set()

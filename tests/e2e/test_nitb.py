@@ -69,10 +69,14 @@ def docker(field: Field, words: str) -> str:
     return field.ssh(DOCKER.format(f"t{time.monotonic_ns()}", words))
 
 
+def try_docker(field: Field, words: str) -> str:
+    return field.try_ssh(DOCKER.format(f"t{time.monotonic_ns()}", words))
+
+
 def vty(field: Field, element: str, port: int, *commands: str) -> str:
     """Ask a network element over its VTY."""
     words = " ".join(f'"{command}"' for command in commands)
-    return field.try_ssh(DOCKER.format(f"t{time.monotonic_ns()}", f"exec {element} vty {port} {words}"))
+    return try_docker(field, f"exec {element} vty {port} {words}")
 
 
 def subscribers(field: Field) -> str:
@@ -93,10 +97,15 @@ def test_every_service_of_the_old_readme_is_running(field: Field, machine: Machi
 
 
 def test_docker_ps_shows_the_osmocom_containers_by_the_old_readmes_words(field: Field, machine: Machine) -> None:
-    shown = field.ssh("ctr -n services.linuxkit t exec --exec-id 2 docker docker ps")
-    for name in ELEMENTS:
-        (line,) = [line for line in shown.splitlines() if line.rstrip().endswith(name)]
-        assert f"127.0.0.1:5000/{name}" in line and "Up" in line, shown
+    """The base station ends itself while its controller is away, and is started again: that is waited for."""
+
+    def shown() -> bool:
+        lines = field.try_ssh("ctr -n services.linuxkit t exec --exec-id 2 docker docker ps").splitlines()
+        ours = [(name, line) for name in ELEMENTS for line in lines if line.rstrip().endswith(name)]
+        up = [name for name, line in ours if f"127.0.0.1:5000/{name}" in line and "Up" in line]
+        return up == list(ELEMENTS)
+
+    field.wait_until("six lines", shown)
 
 
 def test_the_network_is_connected_up_to_the_radio(field: Field, machine: Machine) -> None:
@@ -104,15 +113,16 @@ def test_the_network_is_connected_up_to_the_radio(field: Field, machine: Machine
         return vty(field, element, port, "show cs7 instance 0 asp")
 
     field.wait_until("the BSC at the STP", lambda: "ASP_ACTIVE" in asps("osmo-bsc", 4242))
-    assert "ASP_ACTIVE" in asps("osmo-msc", 4254)
-    assert "MSC" in vty(field, "osmo-hlr", 4258, "show gsup-connections")
+    field.wait_until("the MSC at the STP", lambda: "ASP_ACTIVE" in asps("osmo-msc", 4254))
+    field.wait_until("the MSC at the HLR", lambda: "MSC" in vty(field, "osmo-hlr", 4258, "show gsup-connections"))
 
 
 def test_denied_paths_and_calls_are_denied(field: Field, machine: Machine) -> None:
     assert docker(field, "exec osmo-hlr cat /proc/self/attr/current").strip() == "osmo-hlr (enforce)"
     assert "Permission denied" in docker(field, "exec osmo-hlr sh -c 'cat /etc/passwd 2>&1; true'")
     assert "root:" in docker(field, "exec osmo-stp cat /etc/passwd"), "another profile lets it"
-    assert "not permitted" in docker(field, "exec osmo-bts sh -c 'mkfifo /tmp/x 2>&1; true'"), "seccomp"
+    fifo = "exec osmo-bts sh -c 'mkfifo /tmp/x 2>&1; true'"
+    field.wait_until("the base station to run, and seccomp", lambda: "not permitted" in try_docker(field, fifo))
 
 
 def test_what_boots_the_box_is_out_of_reach_of_a_privileged_container(field: Field, machine: Machine) -> None:
@@ -126,7 +136,7 @@ def test_what_boots_the_box_is_out_of_reach_of_a_privileged_container(field: Fie
 
 def test_a_commit_changes_a_user_container_and_its_data_stays(field: Field, machine: Machine) -> None:
     vty(field, "osmo-hlr", 4258, f"subscriber imsi {IMSI} create")
-    assert IMSI in subscribers(field)
+    field.wait_until("the subscriber", lambda: IMSI in subscribers(field))
     before, since = field.report(), int(time.time())
     done = field.change(HLR, (field.fleet / HLR).read_text() + f"! {time.time()}\n", "A comment for the HLR")
     assert done.plan.builds == () and done.published == (BOX,)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from gitops.assemble.formats.tar import write
-from gitops.cli.media.assemble import WorkingFolder
+from gitops.fleet.linuxkit.files import WorkingFolder
 from gitops.fleet.linuxkit.spec import load
 from gitops.oci.layout import OciLayout
 

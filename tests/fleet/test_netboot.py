@@ -33,6 +33,23 @@ def test_a_box_is_known_by_mac_or_uuid_and_stays_the_same_release() -> None:
     fleet = load_fleet(tree(a=f"netboot: {{mac: '{MAC}'}}", b=f"netboot: {{uuid: {UUID}}}"))
     assert fleet.boxes["a"].netboot == {"mac": MAC} and fleet.boxes["b"].netboot == {"uuid": UUID}
     assert box_keys(fleet) == box_keys(plain), "how it starts changes nothing of what it runs"
+    fleet = load_fleet(tree(a=f"netboot: {{mac: '{MAC}', install: largest}}", b=""))
+    assert fleet.boxes["a"].netboot == {"mac": MAC, "install": "largest"} and box_keys(fleet) == box_keys(plain)
+
+
+@pytest.mark.parametrize(
+    ("said", "fix"),
+    [
+        ("netboot: {mac: 52-54-00-12-34-56}", "in lower case, such as 52:54:00:12:34:56"),
+        (f"netboot: {{mac: '{MAC}', install: 'la rgest'}}", "`largest`, `smallest`, `ask`, or a disk's name"),
+        ("wipe: {key: abc, why: sold}", "as `toweros box wipe NAME` writes them"),
+        ("wipe: true", "`wipe`: should be a dictionary; write keys and values"),
+    ],
+)
+def test_what_is_of_another_shape_comes_with_what_to_write(said: str, fix: str) -> None:
+    """A pattern, and what our classes are called, are no fix."""
+    (told,) = mistakes(a=said)
+    assert fix in told
 
 
 def test_two_boxes_cannot_be_one_machine() -> None:
@@ -53,6 +70,9 @@ def test_a_machine_that_the_network_starts_is_not_named_as_another_box() -> None
     [
         ("{}", "either `mac` or `uuid` is expected"),
         (f"{{mac: '{MAC}', uuid: {UUID}}}", "either `mac` or `uuid` is expected"),
+        ("{install: largest}", "either `mac` or `uuid` is expected"),
+        (f"{{mac: '{MAC}', install: sda nvme0}}", "does not match"),
+        (f"{{mac: '{MAC}', install: ''}}", "does not match"),
         ("{mac: '52:54:00:12:34:5G'}", "does not match"),
         ("{mac: '52:54:00:AB:34:56'}", "does not match"),
         ("{mac: '53:54:00:12:34:56'}", "the address of a group"),

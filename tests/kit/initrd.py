@@ -3,6 +3,7 @@
 import re
 import shlex
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 
 from tests.kit.contracts import CONTRACTS
@@ -13,9 +14,9 @@ SOURCED = re.compile(r"^\. /(\w+)$", re.MULTILINE)
 SHELLS = ("dash", "busybox sh")
 
 
-def initrd(shell: str, run: Path, work: str, **values: str) -> str:
+def initrd(shell: str, run: Path, work: str, *, within: Sequence[str] = (), **values: str) -> str:
     """Do `work` with the initrd's functions; `run` is its /run/toweros, and has its temporary files. A machine with
-    UEFI, unless `EFI` names a folder that is not there."""
+    UEFI, unless `EFI` names a folder that is not there. `within`: words before the shell, such as a namespace's."""
     script = SOURCED.sub(lambda match: (SCRIPT.parent / match[1]).read_text(), SCRIPT.read_text())
     start = "\nmain\n"
     assert script.endswith(start)
@@ -25,4 +26,4 @@ def initrd(shell: str, run: Path, work: str, **values: str) -> str:
     )
     fail = 'fail() { echo "FAILED: $*" >&2; exit 1; }'
     program = f"{functions}\n{settings}\n{fail}\n{work}\n"
-    return subprocess.run([*shell.split(), "-c", program], capture_output=True, text=True, check=True).stdout
+    return subprocess.run([*within, *shell.split(), "-c", program], capture_output=True, text=True, check=True).stdout

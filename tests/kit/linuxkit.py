@@ -44,7 +44,7 @@ def busybox() -> bytes:
     return target.read_bytes()
 
 
-def service(content: bytes = b"#!/bin/sh\n") -> bytes:
+def layer(content: bytes = b"#!/bin/sh\n") -> bytes:
     """A layer with a file of two names."""
     output = io.BytesIO(tar({"bin/": b"", "bin/one": content, "etc/": b""}))
     with tarfile.open(fileobj=output, mode="a") as archive:
@@ -54,8 +54,9 @@ def service(content: bytes = b"#!/bin/sh\n") -> bytes:
     return output.getvalue()
 
 
-def system(folder: Path, kernel: bytes | None = None) -> Path:
-    """An OCI layout with `kernel:1`, `init:1` and `web:1`. `kernel`: what stands in for a kernel that nobody boots."""
+def system(folder: Path, kernel: bytes | None = None, service: bytes | None = None) -> Path:
+    """An OCI layout with `kernel:1`, `init:1` and `web:1`. `kernel`: what stands in for a kernel that nobody boots;
+    `service`: the layer of `web:1`."""
     data = (built.kernel() / "kernel").read_bytes() if kernel is None else kernel
     folders = {f"{name}/": b"" for name in ("bin", "dev", "etc", "proc", "sys", "run", "tmp")}
     init = tar(
@@ -68,7 +69,7 @@ def system(folder: Path, kernel: bytes | None = None) -> Path:
             [tar({"kernel": data, "kernel.tar": tar({"lib/modules/1/modules.dep": b""}), "ucode": ucode})]
         ),
         "init:1": made([init]),
-        "web:1": made([service()], config={"Cmd": ["/bin/one"]}),
+        "web:1": made([layer() if service is None else service], config={"Cmd": ["/bin/one"]}),
     }
     return layout(folder, images)
 

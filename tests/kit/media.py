@@ -35,6 +35,17 @@ def written(iso: Path, disk: Path, mib: int = 64) -> int:
     return start
 
 
+def new_stick(image: Path) -> Path:
+    """Where a machine keeps its key whose disk is its memory: without it, it is Unknown."""
+    subprocess.run(["mkfs.fat", "-n", "TOWEROS-KEY", "-C", image, "4096"], check=True, capture_output=True)
+    return image
+
+
+def plugged_in(stick: Path) -> list[str]:
+    """As QEMU's command line has it."""
+    return ["-drive", f"if=none,id=stick,format=raw,file={stick}", "-device", "virtio-blk-pci,drive=stick"]
+
+
 def flip(image: Path, content: Path) -> None:
     """Flip one byte in the middle of a file that is in an image as it is."""
     with image.open("r+b") as stream, mmap.mmap(stream.fileno(), 0) as bytes_:

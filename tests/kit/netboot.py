@@ -33,8 +33,8 @@ class Diskless:
         if not self.store.boxes.row(self.name):
             self.store.boxes.enroll(self.name, "ab" * 32)
 
-    def says(self, now: int, boot_id: str, release: str, health: Health = Health.HEALTHY) -> None:
-        """A report that was believed."""
+    def says(self, now: int, boot_id: str, release: str, health: Health = Health.HEALTHY, entry: str = "") -> None:
+        """A report that was believed. `entry`: it was started from its disk."""
         self.counter += 1
-        said = Report(self.name, boot_id, self.counter, now, "1", 7, release, release, Phase.IDLE, health)
+        said = Report(self.name, boot_id, self.counter, now, "1", 7, release, release, Phase.IDLE, health, entry=entry)
         assert self.store.boxes.save_report(said, now)

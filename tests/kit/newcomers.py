@@ -35,6 +35,7 @@ class Newcomer(Machine):
         super().__init__(root, server, tuf_root)
         (self.disk / "identity" / "box.key").unlink()
         (root / "console").touch()
+        (root / "screen").touch()
         dmi, card = root / "sys" / "class" / "dmi" / "id", root / "sys" / "class" / "net" / "eth0"
         (card / "device").mkdir(parents=True)
         dmi.mkdir(parents=True)

@@ -32,3 +32,9 @@ def test_without_variables_the_firmware_is_a_bios_and_an_iso_is_a_disc(tmp_path:
     assert "pflash" not in with_bios and "virtio-blk-pci,drive=disk" in with_bios
     disc = line(Hardware(tmp_path / "box.iso", None, optical=True))
     assert "media=cdrom,readonly=on" in disc and "ide-cd,drive=disk,bootindex=0" in disc and "virtio-blk" not in disc
+
+
+def test_a_medium_beside_a_disk_is_started_when_the_disk_does_not(tmp_path: Path) -> None:
+    both = line(Hardware(tmp_path / "disk.raw", None, medium=tmp_path / "box.iso"))
+    assert "virtio-blk-pci,drive=disk,bootindex=0" in both and "ide-cd,drive=medium,bus=ide.1,bootindex=1" in both
+    assert f"file={tmp_path}/box.iso,media=cdrom,readonly=on" in both

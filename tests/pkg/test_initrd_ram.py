@@ -1,5 +1,6 @@
 """The place `ram`: is there memory for all of a release, and what comes instead of a disk."""
 
+import hashlib
 import json
 import subprocess
 from pathlib import Path
@@ -48,6 +49,49 @@ def test_too_little_memory_is_said_with_both_figures(tmp_path: Path, shell: str)
         == "FAILED: this release needs 460 MiB of memory, and there are 459 MiB"
     )
     assert placed(tmp_path, shell, [100, 50], 460)[-1].startswith("252 MiB")
+
+
+def put_onto(folder: Path, shell: str, files: bytes, digest: str, settles: str = "SETTLED=vda") -> list[str]:
+    """What `install_by_network` does, and what `settle` gets for a medium."""
+    (folder / "served").write_bytes(files)
+    (folder / "release").write_text("{}")
+    (folder / "esp/EFI/Linux").mkdir(parents=True, exist_ok=True)
+    work = (
+        f'{QUIET}fetch() {{ echo "fetch $1"; cp {folder}/served "$2"; }}; umount() {{ echo "umount $*"; }}\n'
+        f'mount_disk() {{ echo mount_disk; }}; fail() {{ echo "FAILED: $*"; exit 0; }}\n'
+        f"settle_disk() {{ (cd {folder}/medium && find . -type f | sort); {settles}; }}\n"
+        f"FILES={digest} INSTALL=largest DOCUMENT={folder}/release\ninstall_by_network; echo place $PLACE"
+    )
+    values = {"DISK": str(folder / "disk"), "MEDIUM": str(folder / "medium")}
+    return initrd(shell, folder, work, **values).splitlines()
+
+
+def a_tar(folder: Path) -> bytes:
+    (folder / "boot/EFI").mkdir(parents=True)
+    (folder / "boot/EFI/loader").write_text("loader")
+    return subprocess.run(["tar", "-C", folder, "-c", "boot"], check=True, capture_output=True).stdout
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+def test_a_disk_gets_the_files_that_the_signed_word_names_and_then_is_the_place(tmp_path: Path, shell: str) -> None:
+    files = a_tar(tmp_path / "files")
+    digest = hashlib.sha256(files).hexdigest()
+    assert put_onto(tmp_path, shell, files, digest) == [
+        f"fetch /boot/files/{digest}", "./boot/EFI/loader", "./releases/release", f"umount {tmp_path}/disk",
+        "mount_disk", "place disk",
+    ]  # fmt: skip
+    assert not (tmp_path / "medium").exists() and not (tmp_path / "files.tar").exists()
+    assert not (tmp_path / "esp/EFI").exists(), "whoever looks for the ESP finds that of the disk"
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+def test_boot_files_of_somebody_else_touch_no_disk(tmp_path: Path, shell: str) -> None:
+    """They come by plain HTTP."""
+    files = a_tar(tmp_path / "files")
+    for digest in ("0" * 64, "", "../x"):
+        *_, last = put_onto(tmp_path, shell, files, digest)
+        assert last.startswith("FAILED: ") and ("are missing or damaged" in last or "names no files" in last)
+    assert not (tmp_path / "medium").exists()
 
 
 LAYER = bytes(range(256)) * 64
@@ -104,3 +148,17 @@ def test_the_signed_word_says_where_the_layers_lie(tmp_path: Path, shell: str, p
 def test_no_entry_of_a_foreign_esp_steps_back(tmp_path: Path, shell: str, place: str, looks: str) -> None:
     work = 'partition() { echo "looked for $1" >&2; return 1; }; ENTRY=toweros-7.efi; give_up_entry 2>&1; :'
     assert initrd(shell, tmp_path, work, PLACE=place).strip() == looks
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+def test_a_slow_disk_that_the_network_installs_is_a_sign_of_life(tmp_path: Path, shell: str) -> None:
+    """All layers of one that was installed before are read, which takes longer than the watchdog waits."""
+    stat = tmp_path / "block" / "vda" / "stat"
+    stat.parent.mkdir(parents=True)
+    (tmp_path / "disk").mkdir()
+    seen = []
+    for sectors in (1000, 1000, 2000):
+        stat.write_text(f"7 0 {sectors} 5 9 0 300 5 0 {len(seen)} {len(seen)}\n")
+        work = "df() { echo it is full; }; feed_while_reading() { sectors_read; }; feed_while_it_grows; wait"
+        seen.append(initrd(shell, tmp_path, work, BLOCK=str(tmp_path / "block"), FEEDING="99999999"))
+    assert seen[0] == seen[1] != seen[2]

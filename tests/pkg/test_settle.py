@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from gitops.assemble.formats.disk import TYPES, Sizes
+from tests.kit.initrd import initrd
 from tests.kit.settling import MIB, SETTLE, STARTS, Disk, Machine, lay_medium, machine, sh
 
 pytestmark = pytest.mark.e2e
@@ -160,7 +161,7 @@ OTHERS: list[tuple[Callable[[Disk], None], str]] = [
     (ext4, "it holds STATE ext4"),
     (luks, "it holds crypto_LUKS"),
     (mbr, "it holds dos, partition 1 (ext4)"),
-    (strange, 'partition 3 "My photos" (empty)'),
+    (strange, 'it holds partition 3 "My photos" (empty); ERASE'),
     (namesake, 'partition 1 "STATE" (crypto_LUKS)'),
     (an_esp, "neither TOWEROS nor STATE"),
     (garbage, "data that nothing here knows"),
@@ -272,6 +273,21 @@ def test_no_answer_goes_on_with_the_disk_that_is_settled_and_else_starts_again(t
         assert DONE in box.settle(words)
         said = box.settle("toweros.install=sdz")
         assert "there is no disk sdz" in said and DONE in said
+
+
+def test_whoever_sits_at_any_console_is_asked_and_the_first_answer_counts(tmp_path: Path) -> None:
+    """With `console=tty0 console=ttyS0` the serial line is /dev/console, and somebody sits at the screen."""
+    with machine(tmp_path) as box:
+        disk = box.disk(120)
+        screen, line = tmp_path / "screen", tmp_path / "line"
+        line.write_text("")
+        screen.write_text(f"{disk.name}\n")
+        say = 'say() { echo "$*"; for screen in $SCREENS; do echo "$*" >>"$screen.said"; done; };'
+        said = box.settle("toweros.install=ask", work=say + "settle_disk", CONSOLE=f"{screen} {line}")
+        assert DONE in said, said
+        assert "which disk?" in (tmp_path / "screen.said").read_text() and not (tmp_path / "line.said").exists()
+    initrd("busybox sh", tmp_path, f"SCREENS={tmp_path}/screen; say to whoever looks")
+    assert screen.read_text().endswith("initrd: to whoever looks\n")
 
 
 def test_settling_again_keeps_state_and_makes_good_what_is_missing(tmp_path: Path) -> None:
@@ -505,7 +521,7 @@ def test_without_the_signed_word_nothing_is_settled(tmp_path: Path) -> None:
         assert not any(disk.path.read_bytes())
 
 
-def bios_medium(box: Machine, release: int = 5) -> dict[str, bytes]:
+def bios_medium(box: Machine, release: int = 5, grub: int = 7) -> dict[str, bytes]:
     """What an ISO that installs has for a BIOS; the images are random. Returns the files of the ESP that are for it."""
     lay_medium(box.medium, release)
     files = {
@@ -513,7 +529,7 @@ def bios_medium(box: Machine, release: int = 5) -> dict[str, bytes]:
         "grub/good.cfg": b"good",
         f"EFI/Linux/toweros-{release}.efi.extra.d/grub.cfg": b"config",
     }
-    images = {"boot.img": random.Random(6).randbytes(440), "core.img": random.Random(7).randbytes(4096)}
+    images = {"boot.img": random.Random(6).randbytes(440), "core.img": random.Random(grub).randbytes(4096)}
     for path, data in {**images, **{f"esp/{path}": data for path, data in files.items()}}.items():
         (box.medium / "bios" / path).parent.mkdir(parents=True, exist_ok=True)
         (box.medium / "bios" / path).write_bytes(data)
@@ -540,6 +556,79 @@ def test_what_a_bios_starts_says_where_it_lies(tmp_path: Path) -> None:
         bios_medium(box, 3)
         assert DONE in box.settle(INSTALL, **BIOS)
         assert disk.files("ESP", tmp_path / "look")["grub/grubenv"] == b"order=5"
+
+
+GOES_ON = bytes.fromhex("cd18f4ebfd")
+"""The BIOS is asked for what it would start next: a medium, where one is."""
+
+
+def leads_to(disk: Disk) -> str:
+    """What a BIOS comes to: nothing that it would start, what starts next, or GRUB's core, by its hash."""
+    image = disk.path.read_bytes()[:MIB]
+    if image[510:512] != b"\x55\xaa":
+        return "no boot sector"
+    if image.startswith(GOES_ON):
+        return "goes on"
+    (core,) = struct.unpack_from("<Q", image, 92)
+    assert struct.unpack_from("<Q", image, core * 512 + 500) == (core + 1,), "the rest of it lies elsewhere"
+    whole = image[core * 512 :][:500] + image[core * 512 + 508 :][: 4096 - 508]
+    return hashlib.sha256(whole).hexdigest()
+
+
+def core_of(box: Machine) -> str:
+    core = (box.medium / "bios" / "core.img").read_bytes()
+    return hashlib.sha256(core[:500] + core[508:]).hexdigest()
+
+
+def test_cut_at_any_step_a_bios_comes_to_a_whole_grub_or_goes_on_to_the_medium(tmp_path: Path) -> None:
+    """A BIOS starts whatever has a boot sector, and a table has one: nobody would come to the medium behind it."""
+    with machine(tmp_path) as box:
+        disk, start, allowed = box.disk(120), box.memory / "start", ["no boot sector", "goes on"]
+        for grub in (7, 8):
+            bios_medium(box, 5, grub)
+            disk.again()
+            sh("cp", "--sparse=always", disk.path, start)
+            assert DONE in box.settle(INSTALL, **BIOS)
+            assert leads_to(disk) == core_of(box)
+            for cut in ends(box, first=10 if grub == 7 else 0, last=8):
+                disk.put(start)
+                said = box.settle(INSTALL, cut=cut, **BIOS)
+                assert leads_to(disk) in [*allowed, core_of(box)], f"{cut}: {said}"
+            assert DONE in box.settle(INSTALL, **BIOS)
+            allowed = [core_of(box)]
+        before = disk.path.read_bytes()[64 * 512 : MIB]
+        assert DONE in box.settle(INSTALL, **BIOS)
+        assert disk.path.read_bytes()[64 * 512 : MIB] == before, "nothing is written where nothing is new"
+
+
+def ends(box: Machine, first: int, last: int) -> list[int]:
+    """The first and the last steps of the settle that was: between them are file systems, which other stories cut."""
+    steps = int((box.folder / "run" / "count").read_text())
+    return [*range(1, first + 1), *range(steps - last + 1, steps + 1)]
+
+
+def test_layers_are_on_the_disk_before_it_can_start_by_itself(tmp_path: Path) -> None:
+    """Cut between the names and the layers, with no server, a disk that the firmware starts first would never start."""
+    with machine(tmp_path) as box:
+        disk, start, found = box.disk(120), box.memory / "start", 0
+        layers = {f"layers/{number:064x}": os.urandom(MIB) for number in range(3)}
+        for path, data in layers.items():
+            (box.medium / path).parent.mkdir(exist_ok=True)
+            (box.medium / path).write_bytes(data)
+        sh("cp", "--sparse=always", disk.path, start)
+        assert DONE in box.settle(INSTALL)
+        for cut in ends(box, first=0, last=8):
+            disk.put(start)
+            said = box.settle(INSTALL, cut=cut)
+            if "TOWEROS" in disk.rows():
+                assert layers.items() <= disk.files("TOWEROS", tmp_path / "look").items(), f"{cut}: {said}"
+                found += 1
+        assert found
+        assert DONE in box.settle(INSTALL)
+        (box.medium / f"layers/{9:064x}").write_bytes(bytes(30 * MIB))
+        said = box.settle(INSTALL)
+        assert "the layers of this release need 30 MiB on TOWEROS, and " in said and "cannot be filled" in said
+        assert list(disk.partitions()) == NAMES
 
 
 def test_with_uefi_nothing_of_a_bios_gets_onto_a_disk(tmp_path: Path) -> None:

@@ -103,13 +103,15 @@ NAMES = {
     "/boot/{name}": ["demo-1.img"],
     "/api/v1/boxes/{name}": ["demo-1"],
     "/api/v1/boxes/{name}/report": ["demo-1"],
+    "/api/v1/nocs/{name}/contact": ["site-1"],
 }
-PLAIN = {"/", "/api/v1/boxes", "/api/v1/security", "/metrics", "/healthz", "/readyz", "/openapi.json"}
+TOLD = {"/api/v1/boxes/{name}/report", "/api/v1/nocs/{name}/contact"}
+PLAIN = {"/", "/api/v1/boxes", "/api/v1/nocs", "/api/v1/security", "/metrics", "/healthz", "/readyz", "/openapi.json"}
 SCRIPTS = {"/boot/boot.ipxe", "/boot/box.ipxe"}
 PATHS = {
-    "get": {*NAMES, *PLAIN, *SCRIPTS} - {"/api/v1/boxes/{name}/report"},
+    "get": {*NAMES, *PLAIN, *SCRIPTS} - TOLD,
     "head": {path for path in (*NAMES, *SCRIPTS) if "/api/" not in path},
-    "post": {"/api/v1/boxes/{name}/report"},
+    "post": TOLD,
 }
 HEADERS = ("range", "if-none-match", "if-range", "content-encoding", "content-type", "expect", "toweros-receipt")
 

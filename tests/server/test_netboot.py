@@ -1,5 +1,6 @@
 """What machines fetch that the network starts: by MAC or UUID, and nothing for strangers."""
 
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -68,6 +69,19 @@ def test_the_esp_of_a_box_is_handed_out_under_its_name_and_may_change(web: TestC
     assert (answer.content, answer.headers["content-type"]) == (f"image {NEW}".encode(), "application/vnd.efi.img")
     assert answer.headers["cache-control"] == "no-cache"
     assert web.get("/boot/demo-1.img", headers={"range": "bytes=0-4"}).content == b"image"
+
+
+def test_a_box_that_was_installed_is_sent_to_its_own_disk(web: TestClient, box: Diskless) -> None:
+    """iPXE and the firmware go on to what they start next; three starts later it is installed again."""
+    sets = box.store.notes.get(BootSets, box.name)
+    assert sets
+    files = box.store.blobs.put(b"for the disk")
+    box.store.notes.put(BootSets(tuple(replace(each, files=files) for each in sets.sets), int(time.time())), box.name)
+    assert "kernel" in script(web, f"mac={DASHED}")
+    box.says(int(time.time()) + 1, "installed", NEW, entry="toweros-8.efi")
+    assert script(web, f"mac={DASHED}") == ipxe.OWN_DISK
+    assert web.get("/boot/demo-1.img").status_code == 404
+    assert web.get(f"/boot/files/{files.sha256}").content == b"for the disk"
 
 
 def test_who_only_looks_is_not_counted(web: TestClient, box: Diskless) -> None:

@@ -60,8 +60,9 @@ HERE = {"boot_id": "b", "counter": 1, "sequence": 1, "phase": "idle", "health": 
 FAILURE = good("report", "went-back")["failures"][0]
 
 
-def body(key: Ed25519PrivateKey, **said: Any) -> bytes:
-    text = canonical(good("report", "first-boot", **HERE | said))
+def body(key: Ed25519PrivateKey, place: str = "", **said: Any) -> bytes:
+    where = {"place": place} if place else {}
+    text = canonical(good("report", "first-boot", **HERE | said) | where)
     return canonical(good("envelope", "idle", report=text.decode(), signature=key.sign(text).hex()))
 
 
@@ -308,10 +309,13 @@ def test_the_json_of_a_box(here: Kit, web: TestClient, key: Ed25519PrivateKey) -
     assert {name: one[name] for name in seen} == seen and one["checks"] == [{"name": "hello"}]
     here.store.boxes.enroll("demo-2", "ab" * 32)
     here.store.boxes.revoke("demo-2")
+    assert len(web.get("/api/v1/boxes").json()["boxes"]) == 1, "its key is revoked, and nothing is offered to it"
+    wanted = here.publication("demo-2", 1)
+    here.store.offers.save_published(wanted, "cd" * 32)
     assert web.get("/api/v1/boxes").json()["boxes"][1] == {
-        "box": "demo-2", "sync": "Unknown", "health": "Unknown", "wanted": "", "running": "", "sequence": 0,
-        "phase": "", "since": 0, "seen": 0, "error": "", "held": "", "fell_back": "", "fell_back_log": "",
-        "revoked": True,
+        "box": "demo-2", "sync": "Unknown", "health": "Unknown", "wanted": str(wanted.revision), "running": "",
+        "sequence": 0, "phase": "", "since": 0, "seen": 0, "error": "", "held": "", "fell_back": "",
+        "fell_back_log": "", "revoked": True,
     }  # fmt: skip
 
 
@@ -335,6 +339,29 @@ def test_a_box_whose_firmware_checks_nothing_says_so_wherever_it_is_shown(
     firmware = {"secure_boot": True, "setup_mode": False, "keys": {}}
     assert post(web, body(key, counter=3, firmware=firmware)) == 204
     assert shown() == [False, False, None]
+
+
+def test_a_box_that_runs_from_a_medium_says_so_wherever_it_is_shown(
+    here: Kit, web: TestClient, key: Ed25519PrivateKey
+) -> None:
+    """What an older agent leaves out, and what a newer one may say, is no medium."""
+
+    def shown() -> list[object]:
+        table = (
+            CliRunner()
+            .invoke(application(), ["status", "demo-1", "--state", str(here.store.paths.root)], env={"COLUMNS": "200"})
+            .output
+        )
+        row = web.get("/api/v1/boxes/demo-1").json()
+        return ["from a medium" in web.get("/").text, "from a medium" in " ".join(table.split()), row.get("boot")]
+
+    firmware = {"secure_boot": True, "setup_mode": False, "keys": {}}
+    words = "from a medium, which takes no newer release (docs/media.md)"
+    for counter, (place, expected) in enumerate((("medium", words), ("", None), ("elsewhere", None)), 2):
+        assert post(web, body(key, counter=counter, firmware=firmware, place=place)) == 204
+        assert shown() == [bool(expected), bool(expected), expected]
+    assert post(web, body(key, counter=5, firmware=None, place="medium")) == 204
+    assert shown()[2] == f"{words}; not verified by firmware"
 
 
 def test_status_in_the_terminal(here: Kit, web: TestClient, key: Ed25519PrivateKey) -> None:

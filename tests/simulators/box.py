@@ -19,8 +19,8 @@ from pathlib import Path
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from toweros_agent import nouns
+from toweros_agent.firmware.efivars import LOADER, LOADER_PATH
 from toweros_agent.host import verity
-from toweros_agent.host.efivars import LOADER, LOADER_PATH
 from toweros_agent.host.firmware import file_path
 from toweros_agent.host.renaming import settle
 from toweros_agent.loop import Agent
@@ -111,7 +111,7 @@ class Box:
         self.places = Places(
             run=self.run, etc=root / "etc", lib=root / "lib", sys=root / "sys", state=root / "state",
             efivars=root / "efivars", pstore=root / "pstore", watchdog=root / "watchdog", boot_id=root / "boot_id",
-            tpm=root / "tpm0", console=root / "console",
+            tpm=root / "tpm0", console=root / "console", screen=root / "screen",
         )  # fmt: skip
 
     def _firmware(self) -> None:

@@ -15,7 +15,7 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from cryptography.hazmat.primitives.hashes import SHA256
-from toweros_agent.host.efivars import GLOBAL, Variables
+from toweros_agent.firmware.efivars import GLOBAL, Variables
 from toweros_agent.host.firmware import KEYS, signatures
 
 from gitops.sign.firmware.variables import signature_list

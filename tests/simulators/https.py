@@ -1,8 +1,11 @@
 """A real Git server over https: nginx, fcgiwrap and git-http-backend on a free port of the loopback, for one test."""
 
 import socket
+import ssl
 import subprocess
 import time
+from contextlib import closing
+from http.client import HTTPSConnection
 from pathlib import Path
 from typing import Self
 
@@ -72,9 +75,17 @@ class GitHttps:
         subprocess.run(make, capture_output=True, check=True)
 
     def asked(self) -> list[str]:
-        """The requests since the last call: status, method, path and protocol."""
-        log = self.folder / "access.log"
-        lines = log.read_text().splitlines()
+        """The requests since the last call: status, method, path and protocol. nginx writes each after its answer; all
+        that came before one of ours are written when that one is."""
+        log, ours = self.folder / "access.log", "GET /was-that-all "
+        with closing(HTTPSConnection("127.0.0.1", self.port, context=ssl._create_unverified_context())) as one:
+            one.request("GET", ours.split()[1])
+            one.getresponse().read()
+        for _ in range(200):
+            if ours in log.read_text():
+                break
+            time.sleep(0.02)
+        lines = [line for line in log.read_text().splitlines() if ours not in line]
         log.write_text("")
         return lines
 

@@ -72,7 +72,7 @@ class Keys:
 class UpdateServer:
     """Serves `files` by path; `requests` are (method, path, status, bytes sent)."""
 
-    def __init__(self, box: str) -> None:
+    def __init__(self, box: str, address: str = "127.0.0.1") -> None:
         self.box = box
         self.files: dict[str, bytes] = {}
         self.faults: dict[str, Fault] = {}
@@ -85,9 +85,9 @@ class UpdateServer:
         self.version = 0
         self.keys = Keys()
         self.root = self.make_root(self.keys)
-        self._http = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
+        self._http = ThreadingHTTPServer((address, 0), _handler(self))
         self._http.daemon_threads = True
-        self.url = f"http://127.0.0.1:{self._http.server_port}"
+        self.url = f"http://{address}:{self._http.server_port}"
         self._thread = threading.Thread(target=self._http.serve_forever, args=(0.05,), daemon=True)
 
     def __enter__(self) -> "UpdateServer":
@@ -97,6 +97,17 @@ class UpdateServer:
     def __exit__(self, *_: object) -> None:
         self._http.shutdown()
         self._http.server_close()
+
+    def leave(self) -> None:
+        """Nobody answers at its address until it comes back."""
+        self.__exit__()
+
+    def come_back(self) -> None:
+        port = self._http.server_port
+        self._http = ThreadingHTTPServer(("127.0.0.1", port), _handler(self))
+        self._http.daemon_threads = True
+        self._thread = threading.Thread(target=self._http.serve_forever, args=(0.05,), daemon=True)
+        self._thread.start()
 
     def paths(self, method: str = "GET") -> list[str]:
         return [path for verb, path, _, _ in self.requests if verb == method]
@@ -190,6 +201,8 @@ def _handler(server: UpdateServer) -> type[BaseHTTPRequestHandler]:  # noqa: C90
 
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["Content-Length"]))
+            if not self.path.endswith("/report"):
+                return self.start(404, 0, {})
             if len(body) > MAX_BODY:  # unread, so there is no receipt
                 return self.start(413, 0, {})
             envelope = json.loads(body)

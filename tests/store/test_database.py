@@ -111,7 +111,7 @@ def test_a_server_that_was_away_is_used_again(tmp_path: Path) -> None:
 
 @both
 def test_two_processes_may_open_a_new_store_at_once(tmp_path: Path, database: str) -> None:
-    with multiprocessing.get_context("fork").Pool(4) as pool:
+    with multiprocessing.get_context("spawn").Pool(4) as pool:
         jobs = [pool.apply_async(_open_and_write, (tmp_path, database, number)) for number in range(8)]
         for job in jobs:
             job.get(60)

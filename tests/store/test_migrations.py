@@ -48,8 +48,10 @@ from gitops.store.notes.documents import (
 )
 from gitops.store.notes.netboot import BootSets, Machines, Starts
 from gitops.store.notes.newcomers import Lives, Newcomers
+from gitops.store.notes.nocs import NocContact
 from gitops.store.notes.record import RecordEntry, RecordTip
 from gitops.store.notes.restored import RightClock, VersionFloor
+from gitops.store.notes.wiped import Wiped
 from tests.kit.databases import both
 from tests.kit.published import kit
 
@@ -67,8 +69,8 @@ LATER = {
     Exposures,
 }
 LATER |= {Patches, PatchRuns, ReceiptKey, Retries, ImageOrigins, BoxKeys, Enrolled, VersionFloor}
-LATER |= {HostCertificate, RightClock, TakenDbx, BoxDisk, BootChecked, RecordEntry, RecordTip, Newcomers, Lives}
-LATER |= {Machines, BootSets, Starts}
+LATER |= {HostCertificate, RightClock, TakenDbx, BoxDisk, BootChecked, RecordEntry, RecordTip, Newcomers, Lives, Wiped}
+LATER |= {Machines, BootSets, Starts, NocContact}
 """What 0.1.0 did not keep, or not in its last state."""
 GOLDEN = Path(__file__).parents[1] / "golden" / "store" / "0.1.0.sql"
 """Made by 0.1.0 (`make.py` beside it)."""

@@ -17,13 +17,16 @@ from gitops.store.notes.box_keys import Asking, BootChecked, BoxDisk, BoxKeys, E
 from gitops.store.notes.documents import NAMES, name_of
 from gitops.store.notes.netboot import BootSet, BootSets, Machines, Starts
 from gitops.store.notes.newcomers import Life, Lives, Newcomer, Newcomers
+from gitops.store.notes.nocs import NocContact
 from gitops.store.notes.record import RecordEntry, RecordTip
 from gitops.store.notes.restored import RightClock, VersionFloor
+from gitops.store.notes.wiped import Wiped
 from gitops.store.tables import notes
 
 A, B = "a" * 64, "b" * 64
 MOVE = Move("openssl", "1", "2")
 DOCUMENTS: dict[Any, tuple[str, Any, Any]] = {
+    Wiped: ("", Wiped({"site-9": A}), {"site-9": A}),
     Newcomers: (
         "",
         Newcomers({A: Newcomer("vm", 3, 5, "192.0.2.7", "7XK2Q13", ("52:54:00:12:34:56",), B, "site-9", "it is two")}),
@@ -33,6 +36,11 @@ DOCUMENTS: dict[Any, tuple[str, Any, Any]] = {
                 "macs": ["52:54:00:12:34:56"], "ek": B, "box": "site-9", "refused": "it is two",
             }
         },
+    ),
+    NocContact: (
+        "site-7",
+        NocContact(5, 6, "192.0.2.7", 3, 1, 2, "up to date"),
+        {"time": 5, "seen": 6, "address": "192.0.2.7", "boxes": 3, "lacking": 1, "waiting": 2, "says": "up to date"},
     ),
     Lives: (
         "site-9",
@@ -194,22 +202,25 @@ DOCUMENTS: dict[Any, tuple[str, Any, Any]] = {
         {"key": "k", "certificate": "c", "certified": "k", "by": A, "until": 3},
     ),
     TakenDbx: ("demo-1", TakenDbx(A), {"digest": A}),
-    BootChecked: ("demo-1", BootChecked(False), {"checked": False}),
+    BootChecked: ("demo-1", BootChecked(False, "medium"), {"checked": False, "place": "medium"}),
     BoxDisk: ("demo-1", BoxDisk(9, 5, True, A), {"toweros": 9, "esp": 5, "made": True, "back": A}),
     RecordEntry: ("00000001", RecordEntry("tree\n"), {"commit": "tree\n"}),
     RecordTip: ("", RecordTip(1, "c", "no"), {"entries": 1, "sent": "c", "told": "no"}),
     Machines: ("", Machines({"52:54:00:12:34:56": "demo-1"}), {"52:54:00:12:34:56": "demo-1"}),
     BootSets: (
         "demo-1",
-        BootSets((BootSet(A, 7, B, BlobRef(A, 1), BlobRef(B, 2), BlobRef(A, 3), "quiet", "no", True),)),
+        BootSets(
+            (BootSet(A, 7, B, BlobRef(A, 1), BlobRef(B, 2), BlobRef(A, 3), "quiet", "no", True, BlobRef(B, 4)),), 9
+        ),
         {
             "sets": [
                 {
                     "release": A, "sequence": 7, "made_of": B, "image": {"sha256": A, "size": 1},
                     "kernel": {"sha256": B, "size": 2}, "initrd": {"sha256": A, "size": 3}, "line": "quiet",
-                    "trouble": "no", "proven": True,
+                    "trouble": "no", "proven": True, "files": {"sha256": B, "size": 4},
                 },
             ],
+            "since": 9,
         },
     ),
     Starts: (
@@ -232,6 +243,7 @@ ALL_DATA = (
     documents.InventoryDocuments,
     Enrolled,
     Machines,
+    Wiped,
 )
 """They have no member that could be unknown: every name in them is a reference or a file."""
 every = pytest.mark.parametrize("kind", NAMES, ids=NAMES.values())

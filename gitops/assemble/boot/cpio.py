@@ -9,7 +9,7 @@ links, the data with the first.
 
 import stat
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
 
 MAGIC = "070701"
@@ -20,13 +20,15 @@ DEVICE = (0, 0)
 
 @dataclass(frozen=True)
 class Node:
-    """One file. `mode` holds type and permissions; a symlink's `data` is its target; `inode` is any name."""
+    """One file. `mode` holds type and permissions; a symlink's `data` is its target; `inode` is any name. An archive
+    has no place for `xattrs`."""
 
     mode: int
     uid: int = 0
     gid: int = 0
     data: bytes = b""
     inode: str = ""
+    xattrs: Mapping[str, bytes] = field(default_factory=dict)
 
 
 def archive(nodes: Mapping[str, Node]) -> bytes:

@@ -25,6 +25,11 @@ echo TowerOS: no box is known by ${netX/mac} or ${uuid}: see docs/netboot.md
 sleep 5
 exit 1
 """
+OWN_DISK = """#!ipxe
+echo TowerOS: it starts from its own disk
+exit
+"""
+"""The firmware goes on to what it starts next."""
 PLAIN = re.compile(r"[!-~]+")
 
 

@@ -15,7 +15,7 @@ from pathlib import Path, PurePosixPath
 from gitops.assemble.boot.cpio import Node
 from gitops.assemble.tars import files_of
 from gitops.errors import AssembleError, RegistryError
-from gitops.oci.xz import whole
+from gitops.oci.packed.xz import whole
 
 FOLDER = re.compile(r"((?:usr/)?lib/modules/[^/]+)/(.+)")
 MAX_MODULE = 256 << 20

@@ -15,6 +15,7 @@ from gitops.assemble.boot.cpio import Node, archive
 from gitops.assemble.boot.pe import Section, add_sections
 from gitops.errors import AssembleError
 from gitops.model import DiskRule, Network, Release
+from gitops.model.network.wiring import Wiring
 
 OS_RELEASE = b'ID=toweros\nNAME="TowerOS"\nPRETTY_NAME="TowerOS"\n'
 SIGNED_LINE = "etc/cmdline"
@@ -47,19 +48,21 @@ def signed_line(size: int, cmdline: str) -> bytes:
     return bytes(-size % CPIO_ALIGNMENT) + archive(line)
 
 
-def make_addon(stub: bytes, release: Release, server: str, network: Network, disk: DiskRule | None = None) -> bytes:
+def make_addon(
+    stub: bytes, release: Release, server: str, network: Network | Wiring, disk: DiskRule | None = None
+) -> bytes:
     """The addon that names a release: what its box must run, how it reaches its server, how its disk is divided."""
     return add_sections(stub, [Section(".cmdline", _text(arguments(release, server, network, disk)))])
 
 
-def arguments(release: Release, server: str, network: Network, disk: DiskRule | None = None) -> str:
+def arguments(release: Release, server: str, network: Network | Wiring, disk: DiskRule | None = None) -> str:
     """The addon's part of the kernel command line. A box without a rule for its disk has no word for it."""
     words = {
         "release": release.digest,
         "sequence": str(release.sequence),
         "box": release.box,
         "server": server,
-        "net": _network(network),
+        "net": network.word,
         **({"disk": disk.word} if disk else {}),
     }
     if spaced := [name for name, value in words.items() if not value or any(c.isspace() or c == '"' for c in value)]:
@@ -67,12 +70,6 @@ def arguments(release: Release, server: str, network: Network, disk: DiskRule | 
             f"box {release.box}: its {spaced[0]} is empty or has a space, which no command line can hold"
         )
     return " ".join(f"toweros.{name}={value}" for name, value in words.items())
-
-
-def _network(network: Network) -> str:
-    if network.dhcp:
-        return "dhcp"
-    return ",".join((network.interface, network.address, network.gateway, *network.dns))
 
 
 def _text(cmdline: str) -> bytes:

@@ -40,7 +40,7 @@ def describe(
     Raises:
         AssembleError: the label or a setting says something that the runtime spec has no word for.
     """
-    settings = _settings(container, image)
+    settings = settings_of(container, image)
     try:
         return _config(settings, image, volumes, ids), _runtime(settings.get("runtime") or {})
     except ValueError as error:
@@ -53,11 +53,15 @@ def command_of(container: Container, image: Json) -> list[str]:
     Raises:
         AssembleError: the image's label cannot be read.
     """
-    return _command(_settings(container, image), image)
+    return _command(settings_of(container, image), image)
 
 
-def _settings(container: Container, image: Json) -> Json:
-    """The label's fields below the YAML's; inside `runtime` field by field too."""
+def settings_of(container: Container, image: Json) -> Json:
+    """The label's fields below the YAML's; inside `runtime` field by field too.
+
+    Raises:
+        AssembleError: the image's label cannot be read.
+    """
     try:
         label = dump(Settings.model_validate_json((image.get("Labels") or {}).get(LABEL) or "{}"))
     except ValidationError as error:

@@ -2,7 +2,8 @@
 
 In: a box. Out: its mistakes, each with the place as `origins` names it. Rules: a user or group is a number or the name
 of a container; a namespace is one of LinuxKit's words or an absolute path, a working folder is absolute; a box has a
-kernel, and an init that begins; where one file is, no other lies below it.
+kernel, and an init that begins; where one file is, no other lies below it; what else init and runc refuse of a
+container is in `refused`; arguments of the kernel have one line's length, and none is the addon's.
 
     [*strange(box)]     # [("services.ntp.uid", "no container is named nobody, so it is no user or group", ..)]
 """
@@ -10,18 +11,25 @@ kernel, and an init that begins; where one file is, no other lies below it.
 import posixpath
 from collections.abc import Iterator
 from typing import Any
+from urllib.parse import urlsplit
 
-from gitops.assemble.root.commands import GROUPS
-from gitops.assemble.root.runtime_spec import NAMESPACES, number
+from gitops.assemble.boot.uki import MAX_CMDLINE
+from gitops.assemble.root.commands import GROUPS, ConfigOf
+from gitops.assemble.root.refused import refused
+from gitops.assemble.root.runtime_spec import NAMESPACES, number, settings_of
 from gitops.errors import AssembleError
-from gitops.model import Box, Container
+from gitops.model import Box, Json
 
 WORDS = ("host", "root", "new", "none")
 Told = tuple[str, str, str]
 
 
-def strange(box: Box) -> Iterator[Told]:
-    """What is wrong, and the fix."""
+def strange(box: Box, config_of: ConfigOf = lambda _: None) -> Iterator[Told]:
+    """What is wrong, and the fix. `config_of`: what is known of images, whose labels count below a spec's words.
+
+    Raises:
+        AssembleError: an image's label cannot be read.
+    """
     spec = box.spec
     if not spec.kernel:
         yield "kernel", "no boot spec names a kernel", "add `kernel:`, or a boot spec that has it"
@@ -30,13 +38,38 @@ def strange(box: Box) -> Iterator[Told]:
     ids = dict.fromkeys((container.name for container in spec.containers()), 0)
     for group in GROUPS:
         for container in getattr(spec, group):
-            for key, message, hint in _of(container, ids):
+            settings = settings_of(container, config_of(container.image) or {})
+            for key, message, hint in _of(settings, ids):
                 yield f"{group}.{container.name}.{key}", message, hint
+    yield from _arguments(spec.cmdline)
+    yield from _checks(box)
     yield from _files([str(file["path"]).strip("/") for file in spec.files if not file.get("directory")])
 
 
-def _of(container: Container, ids: dict[str, int]) -> Iterator[Told]:
-    settings = container.settings
+def _arguments(cmdline: str) -> Iterator[Told]:
+    words = cmdline.split()
+    if ours := next((word for word in words if word.startswith("toweros.")), ""):
+        yield "cmdline", f"`{ours[:80]}` belongs to the signed addon", "take it out"
+    if not cmdline.isascii() or len(" ".join(words)) > MAX_CMDLINE:
+        yield "cmdline", f"the kernel takes plain ASCII, here {MAX_CMDLINE} bytes of it", "make it shorter"
+
+
+def _checks(box: Box) -> Iterator[Told]:
+    """Addresses that the agent could ask nobody at: each such check would fail for ever."""
+    for check in box.health.checks:
+        if check.type != "http":
+            continue
+        try:
+            place = urlsplit(check.target)
+            good = bool(place.hostname) and place.port != 0
+        except ValueError:
+            good = False
+        if not good:
+            message = f"`{check.target[:80]}` names no host, or a port that is none"
+            yield f"health.checks.{check.name}", message, "write http://127.0.0.1:PORT/PATH"
+
+
+def _of(settings: Json, ids: dict[str, int]) -> Iterator[Told]:
     for key in ("uid", "gid"):
         yield from _user(key, settings.get(key), ids)
     for each in settings.get("additionalGids") or ():
@@ -47,6 +80,7 @@ def _of(container: Container, ids: dict[str, int]) -> Iterator[Told]:
             yield key, f"`{value}` is no namespace", "write host, new, none (of `net`), or an absolute path"
     if (cwd := settings.get("cwd")) and not str(cwd).startswith("/"):
         yield "cwd", f"`{cwd}` is no absolute path", f"write /{cwd}"
+    yield from refused(settings)
 
 
 def _user(key: str, value: Any, ids: dict[str, int]) -> Iterator[Told]:

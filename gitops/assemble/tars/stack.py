@@ -95,4 +95,4 @@ def _node(contents: Contents, index: int, path: str, entry: Entry) -> Node:
     if entry.kind == stat.S_IFREG:
         data = contents.open(entry).read()
     inode = f"{index}/{path}" if entry.kind == stat.S_IFREG else ""
-    return Node(entry.kind | entry.mode, entry.uid, entry.gid, data, inode)
+    return Node(entry.kind | entry.mode, entry.uid, entry.gid, data, inode, entry.xattrs)

@@ -14,6 +14,7 @@ from gitops.cli.keys.passphrase import PassphraseOption, passphrase
 from gitops.cli.keys.tokens import KeyOption
 from gitops.cli.output import Output, OutputOption, emit, table, talk
 from gitops.errors import SettingsError, SignError, TowerosError
+from gitops.files.named import named
 from gitops.fleet.system_files import ROOT_JSON
 from gitops.settings import Settings
 from gitops.sign import keys, ssh
@@ -188,7 +189,7 @@ def take(
     """Take the signatures of a new root; with enough of them it is the root."""
     place = folder or context.settings(config).keys
     try:
-        data = draft.read_bytes()
+        data = named(draft, drafts.MAX_DRAFT)
     except OSError as error:
         raise SettingsError(f"{draft}: {error.strerror}") from error
     _settled(place, public, rotation.take(place, data))

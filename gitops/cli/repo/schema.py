@@ -31,6 +31,7 @@ class Name(enum.StrEnum):
     attestation = "attestation"
     firmware = "firmware"
     naming = "naming"
+    bundle = "bundle"
 
 
 def register(app: typer.Typer) -> None:

@@ -9,9 +9,12 @@ from typing import Annotated
 import typer
 from rich.text import Text
 
+from gitops.cli.context import ConfigOption, settings
 from gitops.cli.output import Output, OutputOption, emit, printable, talk
 from gitops.errors import FleetError, Problem, TowerosError
 from gitops.fleet import rule_warnings
+from gitops.fleet.keys.nobody import nobody
+from gitops.fleet.levels.addresses import addresses
 from gitops.fleet.repo import FLEET, NO_FLEET
 from gitops.model import Fleet, Tree
 from gitops.review.commands import Commands
@@ -30,6 +33,10 @@ def register(app: typer.Typer) -> None:
 
 def validate(
     folder: Annotated[Path, typer.Argument(metavar="[DIR]", help="A working folder of the fleet repo.")] = Path(),
+    images: Annotated[
+        bool, typer.Option("--images", help="Ask registries, too: is each image there, ours, and signed?")
+    ] = False,
+    config: ConfigOption = None,
     output: OutputOption = Output.table,
 ) -> None:
     """Say every mistake as file:line:column: what; the fix; and show the line. Uncommitted changes count."""
@@ -48,8 +55,11 @@ def validate(
             talk.print("docker compose itself was not asked: no mirror has the pinned version now")
         if problems := [
             *found.problems,
+            *_nobody(tree, found.fleet, config),
+            *addresses(tree, found.fleet.boxes),
             *_crowded(tree, found.fleet),
             *Commands(tree, found.fleet, strict=not found.problems).lacking(),
+            *(_images(tree, found.fleet, config) if images else ()),
         ]:
             raise FleetError(problems)
     except FleetError as error:
@@ -60,6 +70,27 @@ def validate(
     if output is not Output.table:
         emit([], output, str)
     talk.print(f"no mistakes: {len(found.fleet.boxes)} boxes, {len(found.fleet.packages)} packages")
+
+
+def _nobody(tree: Tree, fleet: Fleet, config: Path | None) -> list[Problem]:
+    """Signatures that are asked for, and nobody who could give one: the settings are looked at where keys/ is empty."""
+    problem = nobody(tree, fleet.policy.sign, elsewhere=False)
+    if problem is None:
+        return []
+    from gitops.source.trust.signatures import FirstKeys  # it takes long to load, and most fleet repos list somebody
+
+    known = settings(config)
+    proof = FirstKeys(known.allowed_signers, known.openpgp_keys).trust().prove()
+    return [] if proof.able or proof.open else [problem]
+
+
+def _images(tree: Tree, fleet: Fleet, config: Path | None) -> list[Problem]:
+    """What registries say of images that no package makes."""
+    from gitops.workflows.images.missing import mistakes  # HTTP takes long to load, and most are content without
+
+    with suppress(FleetError):  # of fleet.yaml, told already
+        return mistakes(fleet, tree, settings(config))
+    return []
 
 
 def _crowded(tree: Tree, fleet: Fleet) -> list[Problem]:

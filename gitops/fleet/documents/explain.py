@@ -16,6 +16,7 @@ from pydantic import BaseModel, ValidationError
 
 from gitops.errors import Problem
 from gitops.fleet.documents.budget import may_hint
+from gitops.fleet.documents.shapes import SHAPES
 from gitops.fleet.documents.yaml import MAX_PROBLEMS, Document
 from gitops.fleet.schema import KINDS
 from gitops.model import Level
@@ -63,12 +64,16 @@ def tuples(value: Any) -> Any:
 
 KINDS_OF_VALUES = {
     **dict.fromkeys(("tuple_type", "list_type"), "write a list: `[ONE, TWO]`"),
-    **dict.fromkeys(("dict_type", "mapping_type", "model_type"), "write keys and values: `{KEY: VALUE}`"),
+    **dict.fromkeys(
+        ("dict_type", "mapping_type", "model_type", "dataclass_type"), "write keys and values: `{KEY: VALUE}`"
+    ),
     **dict.fromkeys(("int_type", "int_parsing", "int_from_float"), "write a whole number, without a unit"),
     **dict.fromkeys(("bool_type", "bool_parsing"), "write `true` or `false`"),
     "string_type": "put it into quotes",
 }
 """What to write where a value is of another kind, by pydantic's names."""
+OURS = re.compile(" or (an )?instance of [A-Za-z]+$")
+"""Of a message: what our classes are called is nobody's matter."""
 
 
 def explain(document: Document, model: type[BaseModel], error: Any) -> Problem:
@@ -87,11 +92,14 @@ def explain(document: Document, model: type[BaseModel], error: Any) -> Problem:
 def _message(error: Any) -> str:
     if error["type"] == "string_pattern_mismatch":
         return f"does not match {error['ctx']['pattern']}"
-    return str(error["msg"]).removeprefix("Value error, ").removeprefix("Input ")
+    words = str(error["msg"]).removeprefix("Value error, ").removeprefix("Input ")
+    return OURS.sub("", words)
 
 
 def _choice(error: Any) -> str:
-    """A hint for a value that is none of a few; pydantic names them in its message."""
+    """A hint for a value that is none of a few (pydantic names them in its message), or of another shape or kind."""
+    if error["type"] == "string_pattern_mismatch":
+        return SHAPES.get(error["ctx"]["pattern"], "")
     choices = re.findall("'([^']*)'", error["msg"]) if error["type"] in ("literal_error", "enum") else []
     return did_you_mean(str(error["input"]), choices) if choices else KINDS_OF_VALUES.get(error["type"], "")
 

@@ -27,7 +27,7 @@ def machines(boxes: Mapping[str, Parsed[BoxFile]], said: Mapping[str, Box]) -> I
         if known is None:
             continue
         whole = not any(path[:1] == ("netboot",) for path in box.dropped)
-        if whole and len(known) != 1:
+        if whole and len([kind for kind in KINDS if kind in known]) != 1:
             hint = "write netboot: {mac: ...} or netboot: {uuid: ...}"
             yield box.problem(("netboot",), "either `mac` or `uuid` is expected", hint)
         for kind in (kind for kind in KINDS if kind in known):

@@ -12,21 +12,24 @@ from pathlib import Path
 from typing import BinaryIO
 
 from gitops.errors import FleetError, Problem
+from gitops.files.named import UnfitError, named
 from gitops.model import Entry
-from gitops.web.ask import Bounds, WebError, ask
 
 STDIN = "-"
 REMOTE = ("http://", "https://")
-MAX_SPEC = 4 << 20
-BOUNDS = Bounds(connect=10, silence=20, longest=60, largest=MAX_SPEC)
+MAX_SPEC, MAX_SOURCE = 4 << 20, 256 << 20
+"""Bytes of a spec, and of a file that one takes by `source:`."""
+BOUNDS = {"connect": 10, "silence": 20, "longest": 60, "largest": MAX_SPEC}
 OK = 200
 
 
 class WorkingFolder:
-    """The files below the working folder (or at absolute paths), read when asked for; `given`: others by name."""
+    """The files below the working folder (or at absolute paths), read when asked for; `given`: others by name. `asked`
+    are the files that somebody wanted, whether they are there or not."""
 
-    def __init__(self, given: Mapping[str, bytes] | None = None) -> None:
-        self._given = dict(given or {})
+    def __init__(self, given: Mapping[str, bytes] | None = None, specs: Sequence[str] = ()) -> None:
+        self._given, self._specs = dict(given or {}), frozenset(specs)
+        self.asked: set[Path] = set()
 
     @classmethod
     def holding(cls, names: Sequence[str], stdin: BinaryIO) -> "WorkingFolder":
@@ -41,7 +44,7 @@ class WorkingFolder:
                 given[name] = _bounded(name, stdin.read(MAX_SPEC + 1))
             elif name.startswith(REMOTE):
                 given[name] = _fetched(name)
-        return cls(given)
+        return cls(given, names)
 
     def entries(self) -> Mapping[str, Entry]:
         return _Entries(self)
@@ -50,7 +53,11 @@ class WorkingFolder:
         if path in self._given:
             return self._given[path]
         try:
-            return _place(path).read_bytes()
+            self.asked.add(place := _place(path))
+            return named(place, MAX_SPEC if path in self._specs else MAX_SOURCE)
+        except UnfitError as error:
+            what = "a spec is" if path in self._specs else "`source:` is"
+            raise _error(path, f"it {error.strerror}", f"{what} a file of its own") from error
         except (OSError, ValueError, RuntimeError) as error:
             raise KeyError(path) from error
 
@@ -79,8 +86,10 @@ def _place(path: str) -> Path:
 
 
 def _fetched(url: str) -> bytes:
+    from gitops.web.ask import Bounds, WebError, ask  # takes long to load
+
     try:
-        with ask(url, BOUNDS) as answer:
+        with ask(url, Bounds(**BOUNDS)) as answer:
             if answer.status != OK:
                 raise _error(url, f"the server answers {answer.status}", "is the URL right?")
             return _bounded(url, answer.read())

@@ -47,7 +47,7 @@ _STRANGE = re.compile(r"[\x00-\x08\x0b-\x0c\x0e-\x1f]|\r(?!\n|\Z)")
 class Dockerfile:
     """See above. `outside` has each image once; `starts` is what the last stage runs, as `Package` has it;
     `moved`: whether what is built has steps that earlier controllers built otherwise; `copies`: line and source of what
-    is taken from the build's folder."""
+    is taken from the build's folder; `barren`: lines of a RUN in a stage where no program is."""
 
     lines: list[str]
     outside: list[Outside] = field(default_factory=list)
@@ -57,6 +57,7 @@ class Dockerfile:
     starts: str = ""
     moved: bool = False
     copies: list[tuple[int, str]] = field(default_factory=list)
+    barren: list[int] = field(default_factory=list)
 
     @classmethod
     def parse(cls, data: bytes, arguments: Mapping[str, str]) -> "Dockerfile":
@@ -129,6 +130,7 @@ class _Reader:
         file = self._file
         file.moved = bool(self._scope.moved & needed)
         file.copies = [(line, source) for stage, line, source in self._scope.copies if stage in needed]
+        file.barren = [line for stage, line in self._scope.barren if stage in needed]
         file.uses = [use for use in self._scope.uses if use.stage in needed]
         file.mistakes += [mistake for stage, mistake in self._scope.wrong if stage in needed]
         for _, outside in (each for each in self._scope.found if each[0] in needed):
@@ -193,9 +195,10 @@ class _Reader:
         wanted = self._scope.filled(image)
         name = rest[1] if len(rest) == 2 else ""
         below = self._scope.stage_of(wanted)
-        stage = Stage(name, each.first, set(below[-1:]), starts=_starts_of(wanted))
+        stage = Stage(name, each.first, set(below[-1:]), starts=_starts_of(wanted), empty=wanted == "scratch")
         if below:
-            stage.shell, stage.starts = (lower := self._scope.stages[below[-1]]).shell, lower.starts
+            lower = self._scope.stages[below[-1]]
+            stage.shell, stage.starts, stage.empty = lower.shell, lower.starts, lower.empty
         self._scope.stages.append(stage)
         if not image or rest[2:] or (rest and (len(rest) != 2 or rest[0].upper() != "AS")):
             self._scope.note(each.first, "`FROM` is not understood", "write `FROM IMAGE` or `FROM IMAGE AS STAGE`")

@@ -11,9 +11,9 @@ import posixpath
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from gitops.errors import Problem
 from gitops.fleet.documents import yaml
@@ -52,7 +52,7 @@ class BuildFile(Strict):
     image: str = Field(pattern="^[a-z0-9][a-z0-9._-]{0,62}(/[a-z0-9][a-z0-9._-]{0,62}){0,3}$")
     org: str = Field(default=ORG, pattern="^[a-z0-9][a-z0-9./:_-]{0,200}$")
     tag: str = DEFAULT
-    dockerfile: str = "Dockerfile"
+    dockerfile: Annotated[str, AfterValidator(lambda name: name.removeprefix("./"))] = "Dockerfile"
     arches: tuple[str, ...] = ("amd64",)
     gitrepo: str = ""
     network: bool = False
@@ -121,6 +121,7 @@ class _Reader:
             starts=read.starts,
             moved=read.moved,
             copies=tuple(read.copies),
+            barren=tuple(read.barren),
         )
         self._refuse_laid(package, fetches=fetches)
         return Folder(package, self._document.mark(("buildArgs",))[0])

@@ -1,7 +1,8 @@
-"""What a Dockerfile copies and nobody has: known before it is built.
+"""What a Dockerfile copies, or runs, and nobody has: known before it is built.
 
-In: the lines that copy from the build's folder, the files that a build sees. Out: mistakes with their lines. Rules: a
-pattern, an argument, and what a .dockerignore may leave out are not judged; nor is what the locked inputs bring.
+In: the lines that copy from the build's folder, the files that a build sees; those that run where nothing is. Out:
+mistakes with their lines. Rules: a pattern, an argument, and what a .dockerignore may leave out are not judged; nor is
+what the locked inputs bring.
 
     [*missing(tree, package)]       # [Problem("pkg/a/Dockerfile", 3, 1, "there is no `start.sh` in pkg/a", ..)]
 """
@@ -22,13 +23,16 @@ _OPEN = re.compile(r"[*?\[\]$\\<\"'`]")
 
 def missing(tree: Tree, package: Package) -> Iterator[Problem]:
     """One for each source."""
+    file = f"{package.path}/{package.dockerfile}"
+    for line in package.barren:
+        hint = "stand on an image that has one, or run it in a stage before, and COPY --from that"
+        yield Problem(file, line, 1, "RUN in an empty stage: no program is in it, and no shell", hint)
     ignored = f"{package.path}/.dockerignore" in tree.entries()
     there = {part for _, file in within(tree, package) for part in _parts(file)} if package.copies else set()
     for line, source in package.copies:
         place = posixpath.normpath(source.lstrip("/") or ".")
         if _OPEN.search(source) or place == "." or place.split("/")[0] in LAID or "://" in source:
             continue
-        file = f"{package.path}/{package.dockerfile}"
         if source.startswith("../"):
             hint = "name its folder in `extra-sources` of build.yml"
             yield Problem(file, line, 1, f"`{source}` is outside of the package's folder", hint)

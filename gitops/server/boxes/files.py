@@ -6,6 +6,7 @@ changes under its name, and says so; HEAD tells the size, Range (one) continues 
 
 import re
 from pathlib import Path
+from typing import Protocol
 
 import structlog
 from fastapi import APIRouter, Request, Response
@@ -15,7 +16,9 @@ from starlette.responses import FileResponse
 from starlette.types import Message, Receive, Scope, Send
 
 from gitops.model import sha256
-from gitops.store import Store
+from gitops.store.files.attestations import Attestations
+from gitops.store.files.blobs import Blobs, Layers
+from gitops.store.files.layout import Layout
 
 METADATA = re.compile(r"timestamp\.json|[1-9][0-9]{0,9}\.(root|targets|snapshot|bin-[0-9a-f]{1,8})\.json")
 TARGET = re.compile(
@@ -55,7 +58,16 @@ class Piece(FileResponse):
             log.warning("file.ends", file=Path(self.path).name, error=str(error))
 
 
-def router(store: Store) -> APIRouter:
+class Served(Protocol):
+    """A folder that boxes are served from: the store, or a site's copy of some of it."""
+
+    paths: Layout
+    blobs: Blobs
+    layers: Layers
+    attestations: Attestations
+
+
+def router(store: Served) -> APIRouter:
     """The routes below /metadata, /targets, /layers, /deltas and /attestations."""
     routes = APIRouter(include_in_schema=False)
     folder = store.paths.metadata

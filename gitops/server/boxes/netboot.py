@@ -6,6 +6,8 @@ looked up; a script or an ESP that is handed out counts as a start of its box, w
     /boot/boot.ipxe                     -> asks with MAC and UUID for
     /boot/box.ipxe?mac=...&uuid=...     -> kernel and initrd of /boot/files/DIGEST
     /boot/NAME.img                      -> the ESP
+
+A box that was installed (`netboot: {install: ...}`) is sent to its own disk: by a script that ends, or by a 404.
 """
 
 import re
@@ -52,7 +54,7 @@ def router(store: Store) -> APIRouter:
     @routes.api_route("/boot/{name:path}", methods=METHODS)
     def image(name: str, request: Request) -> Response:
         box = matched(IMAGE, name)[1]
-        found = _handed(store, box, request.method)
+        found = None if _by_itself(store, box, request.method) else _handed(store, box, request.method)
         if found is None:
             raise HTTPException(404)
         response = answer(request, store.blobs.path(found.image.sha256), ESP)
@@ -63,11 +65,17 @@ def router(store: Store) -> APIRouter:
 
 
 def _script(store: Store, box: str, method: str) -> str:
+    if _by_itself(store, box, method):
+        return ipxe.OWN_DISK
     found = _handed(store, box, method, bios=True)
     if found is None:
         return ipxe.STRANGER
     kernel, initrd = (f"files/{each.sha256}" for each in (found.kernel, found.initrd))
     return ipxe.script(box, found.sequence, kernel, initrd, found.line)
+
+
+def _by_itself(store: Store, box: str, method: str) -> bool:
+    return starts.by_itself(store, box, int(time.time()), count=method == "GET")
 
 
 def _handed(store: Store, box: str, method: str, *, bios: bool = False) -> BootSet | None:

@@ -147,6 +147,7 @@ class ReportIn(Wire):
     ssh: Line = ""
     hardware: HardwareIn | None = None
     kept: Literal["", "memory"] = ""
+    place: Word = ""
 
     def noun(self) -> Report:
         apart = {"format", "failures", "checks", "degraded", "resets", "retried", "hardware"}
@@ -170,7 +171,7 @@ def router(store: Store) -> APIRouter:
 
     @routes.post("/api/v1/boxes/{name}/report", status_code=204)
     async def report(name: str, request: Request) -> Response:
-        body = await _bounded(request)
+        body = await bounded(request)
         address = request.client.host if request.client else ""
         sent = Sent(name, address, body)
         headers = await to_thread.run_sync(answer, store, sent, refused, limiter=at_a_time)
@@ -248,7 +249,7 @@ def take(store: Store, name: str, body: bytes, address: str = "") -> None:
     _keep(store, report, address, int(time.time()))
     if report.room and kept(store, BoxDisk, name) != (disk := BoxDisk(**report.room)):
         store.notes.put(disk, name)
-    checked = BootChecked(report.firmware is not None)
+    checked = BootChecked(report.firmware is not None, report.place)
     if (kept(store, BootChecked, name) or BootChecked(True)) != checked:
         store.notes.put(checked, name)
     if HOST_KEY.fullmatch(report.ssh):
@@ -282,6 +283,8 @@ def _waits(store: Store, name: str, envelope: Envelope, address: str) -> HTTPExc
         return HTTPException(422, error.message)
     if report.box != name or not envelope.key:
         return HTTPException(400, "a machine without a name says so, and which key is its own")
+    if store.boxes.heard(envelope.key, report.boot_id, report.counter):
+        return HTTPException(409, "this machine has a name, and has said more under it since")
     known = report.hardware or HardwareIn()
     text, signature, key = envelope.report.encode(), envelope.signature, envelope.key
     headers, ek = endorse(store, key, known.ek, known.bound, known.proof)
@@ -337,7 +340,7 @@ def _not_understood(store: Store, box: str, why: str) -> None:
         store.events.add(box, EventType.WARNING, Happened.REFUSED, message)
 
 
-async def _bounded(request: Request) -> bytes:
+async def bounded(request: Request) -> bytes:
     body = bytearray()
     try:
         async for chunk in request.stream():

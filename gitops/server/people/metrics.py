@@ -12,6 +12,7 @@ from starlette.responses import JSONResponse, PlainTextResponse
 
 from gitops.model import Health, Severity, Sync
 from gitops.rollout.status import FleetStatus, fleet_status
+from gitops.server.boxes.nocs import contacts
 from gitops.server.people.shared import Shared, Turns
 from gitops.settings import Settings
 from gitops.store import Store
@@ -22,7 +23,9 @@ def router(store: Store, settings: Settings, turns: Turns) -> APIRouter:
     """/metrics, /healthz and /readyz."""
     routes = APIRouter()
 
-    everything = Shared(turns, lambda: exposition(fleet_status(store, int(time.time()))) + updates(store))
+    everything = Shared(
+        turns, lambda: exposition(fleet_status(store, int(time.time()))) + updates(store) + sites(store, settings)
+    )
 
     @routes.get("/metrics", include_in_schema=False)
     async def metrics() -> Response:
@@ -84,6 +87,15 @@ def updates(store: Store) -> bytes:
     proposals.set(len(patches.proposals))
     held = Gauge("toweros_security_held", "Sets of updates that failed, and wait for something new.", registry=registry)
     held.set(len(patches.held))
+    return generate_latest(registry)
+
+
+def sites(store: Store, settings: Settings) -> bytes:
+    """When each NOC of the settings was last heard."""
+    registry = CollectorRegistry()
+    seen = Gauge("toweros_noc_last_contact_seconds", "Unix time of a NOC's last word.", ["noc"], registry=registry)
+    for name, each in contacts(store, settings).items():
+        seen.labels(name).set(each.seen if each else 0)
     return generate_latest(registry)
 
 

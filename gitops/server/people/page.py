@@ -10,7 +10,9 @@ from starlette.responses import HTMLResponse
 from gitops.model import Health, Severity
 from gitops.review.words import ago, moment, short
 from gitops.rollout.status import FleetStatus, fleet_status
+from gitops.server.boxes.nocs import contacts
 from gitops.server.people.shared import Shared, Turns
+from gitops.settings import Settings
 from gitops.store import Store
 
 REFRESH = 30
@@ -18,7 +20,7 @@ REFRESH = 30
 EVENTS = 20
 
 
-def router(store: Store, turns: Turns) -> APIRouter:
+def router(store: Store, settings: Settings, turns: Turns) -> APIRouter:
     """GET /."""
     routes = APIRouter()
     template = environment().get_template("index.html")
@@ -28,7 +30,13 @@ def router(store: Store, turns: Turns) -> APIRouter:
         fleet = fleet_status(store, now)
         events = store.events.latest(limit=EVENTS)
         text = template.render(
-            fleet=fleet, events=events, now=now, refresh=REFRESH, counts=counts(fleet), severities=list(Severity)
+            fleet=fleet,
+            events=events,
+            now=now,
+            refresh=REFRESH,
+            counts=counts(fleet),
+            severities=list(Severity),
+            nocs=contacts(store, settings),
         )
         return text.encode()
 

@@ -27,6 +27,7 @@ from securesystemslib.signer import CryptoSigner, Key, SSlibKey
 from tuf.api.metadata import Metadata, Root
 
 from gitops.errors import SignError
+from gitops.files.named import named
 from gitops.sign import keys, tuf
 from gitops.sign.roots import draft as drafts
 from gitops.sign.roots.draft import Change
@@ -120,7 +121,7 @@ def sign_file(file: Path, key: CryptoSigner) -> Metadata[Root]:
         SignError: the file is no draft, or the key does not sign.
     """
     try:
-        draft = drafts.read(file.read_bytes())
+        draft = drafts.read(named(file, drafts.MAX_DRAFT))
     except OSError as error:
         raise SignError(f"{file}: {error.strerror}") from error
     # Of the root before, which is not here, any key may be one: whether it counts is seen when it comes back.
@@ -166,7 +167,7 @@ def _keep(place: Path, key: AnyKey, passphrase: bytes) -> None:
 
 def _public(path: Path) -> Key:
     try:
-        found = load_pem_public_key(path.read_bytes())
+        found = load_pem_public_key(named(path, drafts.MAX_DRAFT))
     except (OSError, ValueError) as error:
         raise SignError(f"{path} is no public key", hint="`toweros keys make FILE` makes both halves") from error
     p256 = isinstance(found, EllipticCurvePublicKey) and isinstance(found.curve, SECP256R1)

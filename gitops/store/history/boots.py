@@ -6,6 +6,7 @@ are kept. A report of an older boot, recorded then, could be taken again: it cou
 
     boots.count(connection, report, now)        # False: seen already
     boots.forget(connection, report)            # the first of a boot
+    boots.heard(connection, key, boot_id, 42)   # by a key, whatever name it came under
 """
 
 from functools import cache
@@ -16,7 +17,7 @@ from sqlalchemy.engine import Connection
 
 from gitops.model import Report
 from gitops.store.database import inserter
-from gitops.store.tables import boots
+from gitops.store.tables import boots, boxes
 
 KEPT = 1000
 """Boots of one box: three years of one a day, and a day and a half of one every two minutes."""
@@ -26,6 +27,13 @@ def count(connection: Connection, report: Report, now: int) -> bool:
     """Take the counter of this boot forward; False when it is not ahead. `now`: Unix seconds."""
     row = {"box": report.box, "boot_id": report.boot_id, "counter": report.counter, "heard": now}
     return connection.scalar(_counting(connection.dialect.name), row) is not None
+
+
+def heard(connection: Connection, key: str, boot_id: str, counter: int) -> bool:
+    """Whether the box that has this key (hex) was heard in that boot, as far as this counter."""
+    ours = (boxes.c.public_key == key, boxes.c.revoked == 0, boxes.c.name == boots.c.box)
+    asked = select(boots.c.box).where(*ours, boots.c.boot_id == boot_id, boots.c.counter >= counter)
+    return connection.scalar(asked.limit(1)) is not None
 
 
 def forget(connection: Connection, report: Report) -> None:

@@ -7,7 +7,9 @@ from typing import Any
 from gitops.model.room import Room
 from gitops.store.notes.netboot import NETBOOT
 from gitops.store.notes.newcomers import NEWCOMERS
+from gitops.store.notes.nocs import NOCS
 from gitops.store.notes.record import RECORD
+from gitops.store.notes.wiped import WIPED
 
 
 @dataclass(frozen=True)
@@ -60,9 +62,11 @@ class TakenDbx:
 
 @dataclass(frozen=True)
 class BootChecked:
-    """Whether the firmware of a box says that it checks what it boots; no, where it is a BIOS. Its key is the box."""
+    """Whether the firmware of a box says that it checks what it boots; no, where it is a BIOS. `place`: where its
+    layers lie, as its report has it. Its key is the box."""
 
     checked: bool
+    place: str = ""
 
 
 @dataclass(frozen=True)
@@ -83,5 +87,5 @@ class BoxDisk:
 
 BOX_KEYS: Mapping[type[Any], str] = {BoxKeys: "box-keys/", Enrolled: "enrolled", HostCertificate: "ssh/",
                                      TakenDbx: "dbx/", BoxDisk: "disk/", BootChecked: "boot/",
-                                     **RECORD, **NETBOOT, **NEWCOMERS}  # fmt: skip
+                                     **RECORD, **NETBOOT, **NEWCOMERS, **NOCS, **WIPED}  # fmt: skip
 """Their names (`documents.NAMES`), and those of the record of deployments."""

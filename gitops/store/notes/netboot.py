@@ -20,7 +20,7 @@ class Machines:
 class BootSet:
     """What starts one release by the network, all of it in the store. `made_of`: digest of its inputs; `image`: the
     ESP for UEFI HTTP Boot; `kernel`, `initrd` and `line` are for iPXE, `trouble`: why it cannot have them. `proven`:
-    the box said that it is Healthy with it."""
+    the box said that it is Healthy with it. `files`: what it puts onto a disk, if it does; in a tar."""
 
     release: str
     sequence: int
@@ -31,13 +31,16 @@ class BootSet:
     line: str
     trouble: str = ""
     proven: bool = False
+    files: BlobRef | None = None
 
 
 @dataclass(frozen=True)
 class BootSets:
-    """The newest first, then the last that was proven. Its key is the box."""
+    """The newest first, then the last that was proven. `since`: when the network first was to put them onto a disk, in
+    Unix seconds; 0: it is not. Its key is the box."""
 
     sets: tuple[BootSet, ...] = ()
+    since: int = 0
 
 
 @dataclass(frozen=True)
@@ -57,5 +60,5 @@ NETBOOT: Mapping[type[Any], str] = {Machines: "netboot", BootSets: "netboot/", S
 def kept(boxes: Mapping[str, BootSets]) -> tuple[set[str], set[str]]:
     """The blobs that start boxes, and the releases that they start, by digest."""
     sets = [each for box in boxes.values() for each in box.sets]
-    files = {ref.sha256 for each in sets for ref in (each.image, each.kernel, each.initrd)}
+    files = {ref.sha256 for each in sets for ref in (each.image, each.kernel, each.initrd, each.files) if ref}
     return files, {each.release for each in sets}

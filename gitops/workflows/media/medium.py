@@ -10,7 +10,6 @@ is signed anew: what was published, and `toweros.place=medium`.
 """
 
 import re
-import tempfile
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,8 +17,6 @@ from gitops.assemble.boot.pe import Section, add_sections, sections
 from gitops.assemble.boot.uki import MAX_CMDLINE
 from gitops.assemble.formats.iso import iso_image
 from gitops.assemble.formats.staging import Contents
-from gitops.assemble.release import INITRD
-from gitops.assemble.tars import extract
 from gitops.builders import builder_of
 from gitops.errors import AssembleError, StoreError
 from gitops.fleet import load_fleet
@@ -30,16 +27,14 @@ from gitops.settings import Settings
 from gitops.sign import Signer, box
 from gitops.store import Store
 from gitops.workflows.enrolment import desk
-from gitops.workflows.media.tools import building, media_tools
+from gitops.workflows.media.tools import building, check_initrd, media_tools
 from gitops.workflows.provision import certificates
 from gitops.workflows.question import deployed_point
-from gitops.workflows.workshop import APPLY, LOADER, Workshop, boot_file, images
+from gitops.workflows.workshop import APPLY, LOADER, Workshop, boot_file
 
 PLACE = "toweros.place=medium"
 INSTALL = re.compile(r"[A-Za-z0-9:._/-]{1,100}")
 ADDON_STUB = "addonx64.efi.stub"
-PLACES_FILE = "place"
-"""What an initrd has that knows other places than a disk."""
 
 
 def box_medium(settings: Settings, store: Store, name: str, out: Path, *, key: bool = False, install: str = "") -> str:
@@ -52,7 +47,7 @@ def box_medium(settings: Settings, store: Store, name: str, out: Path, *, key: b
     publication, signer = store.offers.published(name), Signer.open(settings.keys, store)
     if publication is None:
         raise StoreError(f"{name} has no published release", hint=APPLY)
-    _check_initrd(store)
+    check_initrd(store)
     private, public = box.make() if key else (b"", "")
     disk = store.blobs.read(publication.addon.sha256)
     contents = Contents(
@@ -99,7 +94,7 @@ def role_medium(settings: Settings, store: Store, role: str, out: Path, *, insta
         for step in plan(alone, revision, Existing(store.existing().images)).builds:
             workshop.build(step.subject)
     made = workshop.assemble(nameless.name)
-    _check_initrd(store)
+    check_initrd(store)
     unsigned = (made.uki, _addon(store, made.addon, install), made.loader)
     uki, addon, loader = map(signer.sign_boot, unsigned)
     disk = signer.sign_boot(made.addon) if install else b""
@@ -118,13 +113,3 @@ def _addon(store: Store, ours: bytes, install: str) -> bytes:
     if len(line) > MAX_CMDLINE:
         raise AssembleError(f"the kernel's arguments must be shorter than {MAX_CMDLINE} bytes, and are {len(line)}")
     return add_sections(boot_file(store, ADDON_STUB), [Section(".cmdline", line.encode() + b"\0")])
-
-
-def _check_initrd(store: Store) -> None:
-    """Raises AssembleError: this fleet's initrd is an older one, which would look for a disk."""
-    initrd = images(store, store.existing().packages).get(INITRD)
-    with tempfile.TemporaryDirectory(dir=store.paths.root, prefix=".extract-") as folder:
-        tars = [store.blobs.path(digest) for digest in initrd.layers] if initrd else []
-        if not extract(tars, PLACES_FILE, Path(folder, "place")):
-            hint = "`toweros upgrade` brings one, then `toweros apply`"
-            raise AssembleError("this fleet's initrd is an older one, which starts from disks alone", hint=hint)

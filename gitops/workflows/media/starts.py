@@ -23,6 +23,7 @@ from gitops.store.notes.box_keys import BootChecked
 from gitops.store.notes.netboot import BootSet, BootSets, Machines, Starts
 
 log = structlog.get_logger(__name__)
+DISK = "its own disk"
 
 
 def machine(store: Store, known_by: Iterable[str]) -> str:
@@ -54,8 +55,12 @@ def hand_out(store: Store, box: str, now: int, *, count: bool = True, bios: bool
     newest, proven = sets[0], next((each for each in sets[1:] if each.proven), None)
     if stays := _held_at(store, box, sets):
         return stays
+    if ran := _ran(store, box, sets):
+        if count:
+            _keep(store, box, Starts(ran.release))
+        return ran
     heard = last_heard(store, box)
-    starts = _starts(store, box, newest, heard, now)
+    starts = _starts(store, box, newest.release, heard, now)
     if proven and falls_back(starts.starts):
         if count and not starts.told:
             _fell_back(store, box, newest, proven)
@@ -67,11 +72,45 @@ def hand_out(store: Store, box: str, now: int, *, count: bool = True, bios: bool
     return newest
 
 
+def by_itself(store: Store, box: str, now: int, *, count: bool = True) -> bool:
+    """Whether the box starts from its own disk: the last believed report says that it runs from that, and not three
+    starts passed since then without a word. Then it is installed once more, with what it ran, which keeps its data."""
+    if not _installed(store, box):
+        return False
+    heard = last_heard(store, box)
+    starts = _starts(store, box, DISK, heard, now)
+    if falls_back(starts.starts):
+        return False
+    more = with_one_more(starts.starts, heard, now)
+    if count and more != starts.starts:
+        _keep(store, box, replace(starts, starts=more))
+    return True
+
+
+def _installed(store: Store, box: str) -> bool:
+    """What the network starts goes onto a disk, and the box has been started from there since: in memory it has no
+    entry. What it said before may have been another machine's."""
+    kept, report, state = store.notes.get(BootSets, box), store.boxes.report(box), store.states.one(box)
+    if not kept or not kept.since or report is None or state is None:
+        return False
+    return bool(report.entry) and state.received > kept.since
+
+
+def _ran(store: Store, box: str, sets: Sequence[BootSet]) -> BootSet | None:
+    """What a box is installed with again: what it said last that it is Healthy with. Three silent starts may be the
+    tries of the newest release, which would be tried no more once it is installed. None: it was never installed."""
+    if not _installed(store, box):
+        return None
+    state, healthy = store.states.one(box), last_heard(store, box).healthy
+    running = state.running.release if state and healthy else ""
+    return next((each for each in sets if each.release == running), next((each for each in sets if each.proven), None))
+
+
 def held_back(store: Store, box: str, now: int) -> str:
     """Why the box does not come up with what it is offered, or is handed something else; "" when nothing says so. It
     stays with what it runs: it would start again and again."""
     sets, state = _sets(store, box), store.states.one(box)
-    if not sets or state is None:
+    if not sets or state is None or _installed(store, box):
         return ""
     if state.published.release not in ("", sets[0].release):
         return f"what starts release {state.published.sequence} by the network is not made"
@@ -79,7 +118,7 @@ def held_back(store: Store, box: str, now: int) -> str:
         return f"no BIOS can start release {sets[0].sequence} by the network: {sets[0].trouble}"
     if not any(each.proven for each in sets[1:]):
         return ""
-    starts = _starts(store, box, sets[0], last_heard(store, box), now)
+    starts = _starts(store, box, sets[0].release, last_heard(store, box), now)
     return _words(sets[0]) if falls_back(starts.starts) else ""
 
 
@@ -89,7 +128,8 @@ def _sets(store: Store, box: str) -> tuple[BootSet, ...]:
 
 def _of_bios(store: Store, box: str) -> bool:
     try:
-        return store.notes.get(BootChecked, box) == BootChecked(False)
+        said = store.notes.get(BootChecked, box)
+        return said is not None and not said.checked
     except StoreError:
         return True
 
@@ -117,14 +157,15 @@ def last_heard(store: Store, box: str) -> Heard:
     return Heard(state.received, report.boot_id, report.health is Health.HEALTHY)
 
 
-def _starts(store: Store, box: str, newest: BootSet, heard: Heard, now: int) -> Starts:
+def _starts(store: Store, box: str, what: str, heard: Heard, now: int) -> Starts:
+    """`what`: a release, by the network; or DISK."""
     try:
         known = store.notes.get(Starts, box) or Starts()
     except StoreError as error:
         log.warning("netboot.damaged", box=box, error=error.message)
         known = Starts()
-    if known.release != newest.release:
-        return Starts(newest.release)
+    if known.release != what:
+        return Starts(what)
     return replace(known, starts=counted(known.starts, heard, now))
 
 

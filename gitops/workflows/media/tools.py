@@ -10,9 +10,13 @@ lease is not taken: nothing that boxes are offered changes).
 """
 
 import fcntl
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
+from gitops.assemble.release import INITRD
+from gitops.assemble.tars import extract
 from gitops.assemble.toolbox import Toolbox
 from gitops.builders import builder_of
 from gitops.errors import AssembleError, StoreError
@@ -20,17 +24,17 @@ from gitops.fleet import load_fleet
 from gitops.settings import Settings
 from gitops.store import Store
 from gitops.workflows.question import deployed_point
-from gitops.workflows.workshop import APPLY
+from gitops.workflows.workshop import APPLY, images
 
 MEDIA_TOOLS = "pkg/media-tools"
 
 
-def media_tools(settings: Settings, store: Store) -> Toolbox:
-    """The media tools of what is deployed, unpacked.
+def media_tools(settings: Settings, store: Store, *, wait: bool = True) -> Toolbox:
+    """The media tools of what is deployed, unpacked. `wait`: until another process has built what it needs.
 
     Raises:
         StoreError: nothing is deployed. BuildError: the package does not build.
-        AssembleError: the fleet repo has no such package; or this is not the superuser.
+        AssembleError: the fleet repo has no such package; this is not the superuser; or another process builds.
     """
     point = deployed_point(store)
     if point is None:
@@ -40,15 +44,37 @@ def media_tools(settings: Settings, store: Store) -> Toolbox:
     if MEDIA_TOOLS not in packages:
         hint = f"copy {MEDIA_TOOLS}/ from a repo that `toweros init` makes, commit it, and `toweros apply`"
         raise AssembleError(f"the deployed fleet repo has no {MEDIA_TOOLS}, which makes media", hint=hint)
-    with building(store):
+    with building(store, wait=wait):
         image = builder_of(settings, store).build(packages[MEDIA_TOOLS], tree, packages)
         return Toolbox.unpack(store, image)
 
 
+def check_initrd(store: Store, file: str = "place", what: str = "starts from disks alone") -> None:
+    """An initrd can do what the file is there for. `place`: start from elsewhere than a disk.
+
+    Raises:
+        AssembleError: this fleet's is an older one.
+    """
+    initrd = images(store, store.existing().packages).get(INITRD)
+    with tempfile.TemporaryDirectory(dir=store.paths.root, prefix=".extract-") as folder:
+        tars = [store.blobs.path(digest) for digest in initrd.layers] if initrd else []
+        if not extract(tars, file, Path(folder, "file")):
+            hint = "`toweros upgrade` brings one, then `toweros apply`"
+            raise AssembleError(f"this fleet's initrd is an older one, which {what}", hint=hint)
+
+
 @contextmanager
-def building(store: Store) -> Iterator[None]:
-    """One process at a time builds what media need."""
+def building(store: Store, *, wait: bool = True) -> Iterator[None]:
+    """One process at a time builds what media need.
+
+    Raises:
+        AssembleError: another one does, and nobody is to wait for it.
+    """
     store.paths.toolbox.mkdir(parents=True, exist_ok=True)
     with (store.paths.toolbox / "lock").open("w") as handle:
-        fcntl.flock(handle, fcntl.LOCK_EX)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        except BlockingIOError as error:
+            hint = "the next pass tries again"
+            raise AssembleError("another process builds what makes media", hint=hint) from error
         yield

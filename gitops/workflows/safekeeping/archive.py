@@ -200,6 +200,8 @@ def _head(file: Path, tar: tarfile.TarFile) -> tuple[str, Head]:
 
 @contextmanager
 def _opened(file: Path) -> Iterator[tarfile.TarFile]:
+    if file.exists() and not file.is_file():
+        raise StoreError(f"{file} is no file", hint="name a file that `toweros backup` made: it is read twice")
     try:
         with tarfile.open(file, "r:") as tar:
             yield tar

@@ -13,6 +13,7 @@ with the controller: formats are the contract (contracts/, docs/formats.md).
     health/   probation: does the release do what it must? and how it does since
     deadlines how long what may take, and that it fits together
     outgoing/ the key of the box, and that what it says fits
+    wiping/   the order to wipe this box
     telling report   what the box says of itself, signed with its own key
     loop      ties these together; `box` is the operator's small command
 

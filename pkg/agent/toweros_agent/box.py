@@ -7,7 +7,7 @@ from toweros_agent.firmware.chosen import esp_of
 from toweros_agent.host.boot import Boot
 from toweros_agent.host.disk import Disk, last_lines
 from toweros_agent.host.memory import Memory
-from toweros_agent.joining.name import is_new, name_of
+from toweros_agent.joining.name import is_new, named
 from toweros_agent.nouns import Release
 from toweros_agent.outgoing.identity import ON_ESP, fingerprint, public_of, read
 from toweros_agent.settings import Places
@@ -18,7 +18,7 @@ USAGE = "usage: toweros-box status|log|history\n"
 def status(places: Places) -> str:
     boot = Boot.parse((places.run / "boot.json").read_bytes())
     release = Release.parse((places.run / "release.json").read_bytes())
-    name = name_of(boot.box, places.run / "disk" / "identity")
+    name = named(boot, places.run / "disk" / "identity", places.run / "key").box
     lines = [
         f"box       {name}",
         f"release   {boot.sequence} (sha256:{boot.release})",

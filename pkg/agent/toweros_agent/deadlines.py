@@ -81,6 +81,7 @@ def step(state: State, checks: Iterable[Check]) -> float:
         State.FETCHING: FETCH,
         State.STAGING: FETCH + LOCAL,
         State.REBOOTING: SLACK,
+        State.WIPING: LOCAL,
     }
     return longest[state] + SLACK
 

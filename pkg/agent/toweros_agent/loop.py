@@ -5,7 +5,6 @@ goes wrong on the way to a new release ends in `refuse`: the box stays as it was
 """
 
 import os
-import signal
 import sys
 import time
 from collections.abc import Callable
@@ -19,7 +18,7 @@ from toweros_agent.health.checks import Surroundings, onboot_failures, onboot_ve
 from toweros_agent.health.condition import Condition
 from toweros_agent.health.system import System
 from toweros_agent.history import History
-from toweros_agent.host.boot import MEDIUM, RAM, Boot
+from toweros_agent.host.boot import MEDIUM, RAM, Boot, restarts_by
 from toweros_agent.host.disk import Disk
 from toweros_agent.host.logs import onboot_said, said_last
 from toweros_agent.host.started import Started, first_start, services_made
@@ -28,6 +27,7 @@ from toweros_agent.joining.joining import Joining
 from toweros_agent.joining.name import is_new, named
 from toweros_agent.machine import Event, State, after
 from toweros_agent.nouns import FORMAT, Refused, Release, Staged, Verdict
+from toweros_agent.offer.carried import Carried
 from toweros_agent.offer.fetch import Fetcher
 from toweros_agent.offer.net import Http, NetError
 from toweros_agent.offer.provenance import Provenance
@@ -40,6 +40,8 @@ from toweros_agent.report import Report, Reporter
 from toweros_agent.settings import Places, load
 from toweros_agent.tpm.asking import Tpm
 from toweros_agent.upkeep import Upkeep
+from toweros_agent.wiping.wiping import AGAIN, Wiping
+from toweros_agent.wiring.way_out import WayOut
 
 MAX_STRETCH = 8
 """An offer that was refused is looked at again after the poll interval, stretched up to so many times."""
@@ -55,7 +57,7 @@ class Agent:
     def __init__(self, places: Places, surroundings: Surroundings, reboot: Callable[[], None]) -> None:
         self.places, self.reboot = places, reboot
         self.disk, self.esp = Disk(places.run / "disk"), esp_of(places)
-        self.boot = named(Boot.parse((places.run / "boot.json").read_bytes()), self.disk.identity)
+        self.boot = named(Boot.parse((places.run / "boot.json").read_bytes()), self.disk.identity, places.run / "key")
         self.running = Release.parse((places.run / "release.json").read_bytes())
         self.settings = load(places, self.boot.server)
         self.history = History(self.disk, self.esp, self.boot, places.boot_id)
@@ -69,7 +71,8 @@ class Agent:
         self.watchdog = Watchdog(places.watchdog, deadline if self.trial else None)
         self.wait = self.watchdog.wait
         silence = deadlines.TRIAL_SILENCE if self.trial else deadlines.SILENCE
-        self.http = Http(self.watchdog.feed, self.wait, silence)
+        self.http = Http(self.watchdog.feed, self.wait, silence, WayOut.read(places.etc))
+        self.http.carried = carried_by(self.boot, places)
         fetcher, root = Fetcher(self.http, self.disk, self.settings.bases), (places.etc / "root.json").read_bytes()
         self.trust = Trust(self.http, self.disk.tuf, root, self.settings.server, self.boot.box)
         provenance = Provenance(self.http, self.settings.server, places.etc / "builder.json")
@@ -77,6 +80,7 @@ class Agent:
         ways = (self.history.log, Tpm(places.tpm), places.run / "key")
         self.identity = Identity(self.disk.identity, places.run / "esp", *ways)
         self.joining = Joining(places, self.trust, self.identity, self.history.log)
+        self.wiping = Wiping(places, self.disk, self.boot, self.identity, self.history.log)
         self.reporter = Reporter(self.http, self.settings.server, self.boot.box, self.identity, places.boot_id)
         began = partial(services_made, places.run, started)
         self.condition = Condition(self.running, surroundings, self.watchdog.feed, began)
@@ -92,8 +96,7 @@ class Agent:
 
     def guard(self) -> None:
         """Write down what this thread does when a reset is near."""
-        head = {"format": FORMAT, "sequence": self.boot.sequence, "boot_id": self.history.boot_id}
-        self.watchdog.guard(self.history.near_reset, lambda: {**head, "state": self.state})
+        self.watchdog.guard(self.history.near_reset, lambda: {**head(self.history), "state": self.state})
 
     def step(self) -> float:
         """Do what the state asks; return the seconds until the next step."""
@@ -105,6 +108,7 @@ class Agent:
             State.FETCHING: self.fetch,
             State.STAGING: self.stage,
             State.REBOOTING: self.leave,
+            State.WIPING: self.wipe,
         }
         try:
             delay = work[self.state]()
@@ -169,16 +173,15 @@ class Agent:
             return self.go(Event.DESPAIR)
         if is_new(self.boot.box):
             return self.join()
-        self.update.look(settled=True)
+        if self.wiping.due("") or self.wiping.due(self.update.look(settled=True).wipe):  # what began needs no network
+            return self.go(Event.WIPE)
         self.reporter.receipts = self.update.receipts
         held = self.update.held()
-        if held is None and (held := self.upkeep.waits()) is None:
+        if held is None and (held := self.reporter.waits or self.upkeep.waits()) is None:
             return self.go(self.upkeep.taking)
         self.update.mend()
         self.error, self.stretch = held, 0
-        if not held and self.upkeep.try_loader():
-            return self.go(Event.TRY_LOADER)
-        return self.settings.poll
+        return self.go(Event.TRY_LOADER) if not held and self.upkeep.try_loader() else self.settings.poll
 
     def join(self) -> float:
         """Without a name there is nothing to take: wait for one, and go on as that box."""
@@ -200,8 +203,14 @@ class Agent:
 
     def leave(self) -> float:
         """Reboot through onshutdown; what does not come to its end is ended by the watchdog."""
+        end = time.monotonic() + deadlines.REBOOT
+        self.watchdog.until = min(self.watchdog.until or end, end)
         self.reboot()
         return deadlines.REBOOT
+
+    def wipe(self) -> float:
+        """Its last word is that it is wiped: from here it goes down by itself."""
+        return self.leave() if self.wiping.step(self.reporter.heard(State.WIPING)) else AGAIN
 
     # --- what they are made of ---
 
@@ -209,8 +218,6 @@ class Agent:
         """Into the next state, at once."""
         before, self.state = self.state, after(self.state, event)
         self.history.log(f"{before} --{event}--> {self.state}")
-        if self.state == State.REBOOTING:
-            self.watchdog.until = time.monotonic() + deadlines.REBOOT
         return 0
 
     def bless(self) -> float:
@@ -233,7 +240,7 @@ class Agent:
 
     def tell(self) -> Report:
         local = [*self.settings.problems, *onboot_failures(self.places.run / "onboot")]
-        local += [*self.identity.problems, self.reporter.clock]
+        local += [*self.identity.problems, self.reporter.clock, self.wiping.problem]
         local += [] if self.watchdog.armed else ["no watchdog"]
         return self.joining.told(self.teller.tell(self.state, self.error, local), self.boot)
 
@@ -246,9 +253,19 @@ class Agent:
             sys.stderr.write(f"no report: {error}\n")
 
 
+def head(history: History) -> dict[str, object]:
+    """How what is written down of this boot begins."""
+    return {"format": FORMAT, "sequence": history.boot.sequence, "boot_id": history.boot_id}
+
+
+def carried_by(boot: Boot, places: Places) -> Carried | None:
+    """The bundle of a box that has a disk."""
+    return None if boot.place in UPKEEPS else Carried(places.run / "bundle", places.state / "bundle")
+
+
 def reboot_host() -> None:
     """Ask PID 1 (of the host: the agent shares its pid namespace) to reboot through onshutdown."""
-    os.kill(1, signal.SIGTERM)
+    os.kill(1, restarts_by(Places().run / "boot.json"))
 
 
 def main() -> None:

@@ -8,12 +8,14 @@
     idle      --despair------> rebooting     what does not answer was started again, and that did not help
     idle      --try_loader---> rebooting     the firmware starts another systemd-boot, once
     idle      --netboot------> rebooting     a box without a disk: the network starts what Git asks for
+    idle      --wipe---------> wiping        Git asks for the end of this very machine
     fetching  --fetched------> staging       every layer is on the disk and proven
     fetching  --refuse-------> idle          something was wrong or missing: the box stays as it was
     staging   --staged-------> rebooting     the counted entry has its name: the only way into a trial
     staging   --refuse-------> idle          held or replaced meanwhile; it could not be written or did not read back
 
-A box reboots only from `rebooting`, so only after `go_back`, `staged`, `despair`, `try_loader` or `netboot`.
+A box reboots only from `rebooting`, so only after `go_back`, `staged`, `despair`, `try_loader` or `netboot`; and from
+`wiping`, which has no way out: it is the last that is heard of it.
 """
 
 from enum import StrEnum
@@ -26,6 +28,7 @@ class State(StrEnum):
     FETCHING = "fetching"
     STAGING = "staging"
     REBOOTING = "rebooting"
+    WIPING = "wiping"
 
 
 class Event(StrEnum):
@@ -37,6 +40,7 @@ class Event(StrEnum):
     DESPAIR = "despair"
     TRY_LOADER = "try_loader"
     NETBOOT = "netboot"
+    WIPE = "wipe"
     FETCHED = "fetched"
     REFUSE = "refuse"
     STAGED = "staged"
@@ -51,6 +55,7 @@ TRANSITIONS: dict[tuple[State, Event], State] = {
     (State.IDLE, Event.DESPAIR): State.REBOOTING,
     (State.IDLE, Event.TRY_LOADER): State.REBOOTING,
     (State.IDLE, Event.NETBOOT): State.REBOOTING,
+    (State.IDLE, Event.WIPE): State.WIPING,
     (State.FETCHING, Event.FETCHED): State.STAGING,
     (State.FETCHING, Event.REFUSE): State.IDLE,
     (State.STAGING, Event.STAGED): State.REBOOTING,

@@ -193,6 +193,8 @@ class Offer:
     receipts: str = ""
     retry: tuple[str, ...] = ()
     loader: Target | None = None
+    wipe: str = ""
+    """The key (hex) of the machine that is to be wiped; empty: none."""
 
     @classmethod
     def parse(cls, custom: Json, targets: Mapping[str, Target], expires: int) -> "Offer":
@@ -213,6 +215,7 @@ class Offer:
                 receipts=digest(custom["receipts"]) if "receipts" in custom else "",
                 retry=texts(custom.get("retry", []))[:MAX_RETRIES],
                 loader=targets.get("loader.efi"),
+                wipe=digest(custom["wipe"]) if "wipe" in custom else "",
             )
         except (ValueError, TypeError, KeyError) as error:
             raise Refused(f"metadata: {release.path}: custom: {type(error).__name__}: {error}") from error
@@ -227,6 +230,8 @@ class Staged:
     content: str
     uki: str
     addon: str
+    alone: bool = False
+    """It came from a bundle, to a box that has no line (offer/update.py)."""
 
 
 @dataclass(frozen=True)

@@ -23,8 +23,9 @@ from toweros_agent.outgoing.rows import CheckRow, FailureRow, Health, ResetRow
 REPEAT = 600.0
 CLOCK = 300
 """Seconds that two clocks may differ."""
-SELDOM = ("hardware", "kept")
+SELDOM = ("hardware", "kept", "place")
 """Members that are only there where they say something."""
+WAITS = "an update waits until the server is back: it could not say that it was reached; the site keeps the reports"
 UNITS = ((86400, "days"), (3600, "hours"), (60, "minutes"))
 
 
@@ -54,6 +55,8 @@ class Report:
     hardware: Json | None = None
     """Of a machine without a name: what it says of itself to whoever gives it one."""
     kept: str = ""
+    place: str = ""
+    """Where the layers lie, unless that is a disk."""
 
 
 def clock_problem(ahead: float) -> str:
@@ -82,6 +85,15 @@ class Reporter:
     def speak_as(self, box: str) -> None:
         """The name under which all reports from now on are sent."""
         self.box, self.url = box, f"{self.server}/api/v1/boxes/{box}/report"
+
+    def heard(self, phase: State) -> bool:
+        """Whether the last report that arrived said that the box is in this state."""
+        return self._sent is not None and self._sent.phase == phase
+
+    @property
+    def waits(self) -> str | None:
+        """Why no trial begins: it could not end well, as nobody there can sign that a report arrived (ADR 72)."""
+        return WAITS if self.receipts and self.http.waits else None
 
     def offer(self, report: Report) -> str:
         """Send `report` if it is due; return what went wrong ("" when nothing did)."""

@@ -34,6 +34,8 @@ class Places:
     boot_id: Path = Path("/proc/sys/kernel/random/boot_id")
     tpm: Path = Path("/dev/tpm0")
     console: Path = Path("/dev/toweros-console")
+    screen: Path = Path("/dev/toweros-screen")
+    mounts: Path = Path("/proc/self/mountinfo")
 
     def drop_ins(self) -> list[Path]:
         folders = (self.lib / "agent.d", self.etc / "agent.d", self.run / "agent.d")

@@ -10,10 +10,10 @@ from collections.abc import Callable
 from toweros_agent import rules
 from toweros_agent.chain.entries import Entries
 from toweros_agent.firmware.chosen import boot_loader_of, firmware_of, loader_of
+from toweros_agent.firmware.efivars import Partition, Variables, keep_fallback, partition_of
 from toweros_agent.firmware.keyring import Keyring
 from toweros_agent.history import History
 from toweros_agent.host.disk import Disk
-from toweros_agent.host.efivars import Partition, Variables, keep_fallback, partition_of
 from toweros_agent.host.esp import Esp
 from toweros_agent.host.room import trouble
 from toweros_agent.machine import Event

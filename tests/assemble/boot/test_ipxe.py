@@ -62,7 +62,7 @@ def test_nothing_that_a_fleet_says_breaks_out_of_the_script(words: list[str]) ->
         return
     lines = read(script)
     assert [command for each in lines for command in each if command[:1] == ["kernel"]] == [
-        ["kernel", "files/k", *words]
+        ["kernel", "files/k", *line.split(" ")]
     ]
     calm = read(ipxe.script("demo-1", 7, "files/k", "files/i", "quiet"))
     assert [[command[:1] for command in each] for each in lines] == [[command[:1] for command in each] for each in calm]

@@ -213,3 +213,29 @@ def test_the_schedule_sees_tags_of_dockerfiles_beside_those_of_apps() -> None:
     assert tracked(tree) == tuple(
         Tracked(*each) for each in (("redis", "7"), ("tools", "2"), ("web", "1"), ("web.example/debian", "13"))
     )
+
+
+STAGE = "FROM base/os:7f3c AS one\n"
+WAYS = {
+    "a backslash with blanks after it": "RUN a \\\n    && cd /b \\ \n    && c\n",
+    "an instruction that begins in the next line": "RUN \\\n  apk add \\\n  bash \\\n  && true\n",
+    "escapes inside of quotes": 'RUN make F="-extldflags \\\\\\"-static\\\\\\""\n',
+    "ENV without an equals sign": "ENV COMMIT 7f3c\nRUN git checkout $COMMIT\n",
+    "a source from the top": "ADD /one.patch /tmp/\nCOPY .  /go/src/one/\n",
+    "find and its backslashes": "RUN for f in $(find -name \\*.ko -exec info {} \\;); do \\\n  cp $f /o; \\\n done\n",
+    "a case over lines": "RUN case $(uname -m) in \\\n  x86_64) \\\n a; \\\n ;; \\\n esac\n",
+    "a program that was copied": 'FROM scratch\nCOPY --from=one /out /\nRUN busybox rm /bin/sh\nCMD ["/t"]\n',
+    "a list over lines": 'ENTRYPOINT []\nENTRYPOINT ["/n", "--p",  "/h", \\\n   "^/(sys|dev)($|/)"]\n',
+    "relative places and patterns": "FROM scratch\nCOPY --from=one usr/bin/q-* usr/bin/\nCOPY infile infile\n",
+    "a test in brackets": "RUN [ $(uname -m) = aarch64 ] && a || true\n",
+    "parts of arguments": "ARG X\nRUN echo ${X:-a} ${X#b} ${X%%c}\n",
+    "a working folder of a variable": "WORKDIR $GOPATH/src/one\nRUN a\n",
+    "mounts of every kind": "RUN --mount=type=cache,target=/root/.cache --mount=target=. a\n",
+}
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_what_linuxkit_s_own_packages_are_written_like_is_taken(way: str) -> None:
+    """Each was found in one of them; the words are ours."""
+    file = parse(STAGE + WAYS[way])
+    assert file.mistakes == [] and file.barren == [] and [one.image for one in file.outside] == ["base/os:7f3c"]

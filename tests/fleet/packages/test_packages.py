@@ -166,9 +166,10 @@ def test_a_tag_of_its_own_moves_no_key_and_the_content_moves_it_all_the_same() -
     assert before.tag == after.tag == "linuxkit/a/sshd:v1" and before.key != after.key
 
 
-def test_another_dockerfile_is_read_in_place_of_the_usual_one() -> None:
+@pytest.mark.parametrize("written", ["in/Dockerfile.x", "./in/Dockerfile.x"])
+def test_another_dockerfile_is_read_in_place_of_the_usual_one(written: str) -> None:
     files = {
-        "pkg/sshd/build.yml": "image: sshd\ndockerfile: in/Dockerfile.x\n",
+        "pkg/sshd/build.yml": f"image: sshd\ndockerfile: {written}\n",
         "pkg/sshd/in/Dockerfile.x": f"FROM {DIGEST}\n",
         "pkg/sshd/Dockerfile": "nonsense\n",
     }

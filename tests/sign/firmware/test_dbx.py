@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from fastapi.testclient import TestClient
-from toweros_agent.host.efivars import GLOBAL, Variables
+from toweros_agent.firmware.efivars import GLOBAL, Variables
 from toweros_agent.host.firmware import DATABASES, Firmware
 
 from gitops.model import Health, canonical

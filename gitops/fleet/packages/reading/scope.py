@@ -69,20 +69,22 @@ class Use:
 @dataclass
 class Stage:
     """What a stage is called, where it stands, which others it names; the shell of its steps. `starts`: as `Package`
-    has it."""
+    has it. `empty`: no file is in it so far."""
 
     name: str
     first: int
     needs: set[int]
     shell: tuple[str, ...] = SHELL
     starts: str = ""
+    empty: bool = False
 
 
 @dataclass
 class Scope:
     """See above. `given`: arguments of build.yml. `chooses`: a stage is named by an argument of the platform. `moved`:
     stages with steps that earlier controllers built otherwise (a shell of their own, caches that were kept).
-    `copies`: stage, line and source of what is taken from the build's own folder."""
+    `copies`: stage, line and source of what is taken from the build's own folder; `barren`: stage and line of a RUN
+    where no program can be."""
 
     given: Mapping[str, str]
     stages: list[Stage] = field(default_factory=list)
@@ -92,6 +94,7 @@ class Scope:
     chooses: bool = False
     moved: set[int] = field(default_factory=set)
     copies: list[tuple[int, int, str]] = field(default_factory=list)
+    barren: list[tuple[int, int]] = field(default_factory=list)
     above: dict[str, str] = field(default_factory=lambda: dict(BY_ITSELF))
     known: dict[str, str] = field(default_factory=dict)
     set: dict[str, str] = field(default_factory=dict)

@@ -34,6 +34,8 @@ class Steps:
                 break
             flags.append(word)
             self._flag(each, keyword, word)
+        if keyword == each.keyword:
+            self._fill(each, keyword, flags)
         if keyword == "ADD":
             self._add(each.first, words[len(flags) :])
         if keyword != "RUN" and not each.heredocs and not each.open:
@@ -96,6 +98,15 @@ class Steps:
         lines = self._lines[each.first : each.last + 1]
         if not any(flag in line and not is_comment(line) for line in lines):
             self._scope.note(each.first, f"the name of {name} goes on in the next line", "write it in one line")
+
+    def _fill(self, each: Instruction, keyword: str, flags: list[str]) -> None:
+        """What nothing was put into has no program to run, unless a mount brings one."""
+        for stage in self._scope.stages[-1:]:
+            if keyword != "RUN":
+                stage.empty = False
+            elif stage.empty and not any(flag.startswith("--mount=") and "type=cache" not in flag for flag in flags):
+                self._scope.barren.append((self._scope.number, each.first + 1))
+                stage.empty = False
 
     def _add(self, line: int, words: list[str]) -> None:
         sources = exec_form(" ".join(words)) or words

@@ -15,11 +15,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gitops.errors import SourceError, TowerosError
+from gitops.files.named import named
 from gitops.fleet.packages.tags.buildfile import BuildFile
 from gitops.fleet.packages.tags.repository import HEAD, Repositories, content
 from gitops.fleet.packages.tags.template import HINT, TemplateError, fill
 
 DIRTY_DIGITS = 7
+MAX_BUILD_FILE = 1 << 20
+"""Bytes of a build.yml."""
 
 
 @dataclass(frozen=True)
@@ -130,7 +133,7 @@ def _absolute(path: Path) -> Path:
 
 def _read(path: Path) -> bytes:
     try:
-        return path.read_bytes()
+        return named(path, MAX_BUILD_FILE)
     except (OSError, ValueError) as error:
         why = getattr(error, "strerror", None) or str(error)
         raise SourceError(f"{path} cannot be read: {why}", hint="name a package's folder") from error

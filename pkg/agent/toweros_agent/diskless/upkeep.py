@@ -8,9 +8,9 @@ start now and then, and not the box; the firmware's variables stay as they are.
 import time
 
 from toweros_agent.firmware.boot_loader import BootLoader
+from toweros_agent.firmware.efivars import Variables
 from toweros_agent.history import History
 from toweros_agent.host.disk import Disk
-from toweros_agent.host.efivars import Variables
 from toweros_agent.host.esp import Esp
 from toweros_agent.host.firmware import Firmware
 from toweros_agent.machine import Event

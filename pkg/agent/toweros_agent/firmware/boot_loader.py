@@ -26,10 +26,10 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from toweros_agent.firmware.authenticode import program
+from toweros_agent.firmware.efivars import LOADER, LOADER_PATH, Partition, forget_option, start_once
 from toweros_agent.firmware.keyring import Keyring
 from toweros_agent.host import renaming
 from toweros_agent.host.disk import write
-from toweros_agent.host.efivars import LOADER, LOADER_PATH, Partition, forget_option, start_once
 from toweros_agent.nouns import FORMAT, Refused, number, text
 
 TRIAL_NAME, TRIAL_PATH = "TowerOS loader on trial", r"\EFI\BOOT\TRIALX64.EFI"

@@ -11,9 +11,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from toweros_agent.firmware.boot_loader import BootLoader
+from toweros_agent.firmware.efivars import Partition, Variables
 from toweros_agent.firmware.keyring import Keyring
 from toweros_agent.host.bios.entries import Bios
-from toweros_agent.host.efivars import Partition, Variables
 from toweros_agent.host.esp import Esp
 from toweros_agent.host.firmware import Firmware
 from toweros_agent.host.loader import TOLD, Loader

@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from toweros_agent.firmware.authenticode import signed_by
-from toweros_agent.host.efivars import LOADER_PATH, Variables
+from toweros_agent.firmware.efivars import LOADER_PATH, Variables
 from toweros_agent.host.firmware import KEYS, signatures
 from toweros_agent.nouns import Json, Refused, digest, readable, sha256, text
 

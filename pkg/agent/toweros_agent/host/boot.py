@@ -6,11 +6,14 @@ In: boot.json. Out: a `Boot`; anything odd raises `Refused`.
 """
 
 import json
+import signal
 from dataclasses import dataclass
+from pathlib import Path
 
-from toweros_agent.nouns import Entry, Refused, digest, number, readable, text
+from toweros_agent.nouns import Entry, Refused, digest, number, readable, text, texts
 
 DISK, MEDIUM, RAM = "disk", "medium", "ram"
+LINUXKIT = "linuxkit"
 
 
 @dataclass(frozen=True)
@@ -26,6 +29,10 @@ class Boot:
     entry: str = ""
     place: str = DISK
     """Where the layers lie: on this box's disk, on a medium, or in its memory (`RAM`): then the network starts it."""
+    init: str = ""
+
+    knows: tuple[str, ...] = ()
+    """What this box's initrd can do that older ones cannot: `wipe`."""
 
     @property
     def started(self) -> int:
@@ -50,6 +57,17 @@ class Boot:
                 repaired=tuple(map(digest, document.get("repaired", ()))),
                 entry=text(document.get("entry", "")),
                 place=text(document.get("place", DISK)),
+                knows=texts(document.get("knows", [])),
+                init=text(document.get("init", "")),
             )
         except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
             raise Refused(f"boot.json is not what an initrd writes: {type(error).__name__}: {error}") from error
+
+
+def restarts_by(file: Path) -> signal.Signals:
+    """What makes init start the machine again. LinuxKit's powers off at SIGTERM: its inittab says so of every shutdown,
+    and `rc.shutdown reboot` of ctrl-alt-del alone."""
+    try:
+        return signal.SIGINT if Boot.parse(file.read_bytes()).init == LINUXKIT else signal.SIGTERM
+    except (OSError, Refused):
+        return signal.SIGTERM

@@ -14,12 +14,15 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from http.client import HTTPConnection
+from http.client import HTTPConnection, HTTPResponse
 from typing import Any
 
 from toweros_agent import deadlines
+from toweros_agent.wiring.way_out import WayOut
 
 PIECE = 16 << 10
+HTTPS_PORT = 443
+DIRECT = WayOut()
 MAX_ADDRESSES = 8
 """Of one name that are tried."""
 
@@ -76,24 +79,29 @@ class BoundedTls(ssl.SSLSocket):
 class Plain(HTTPConnection):
     """HTTP."""
 
-    def __init__(self, host: str, port: int | None, limits: Limits) -> None:
+    def __init__(self, host: str, port: int | None, limits: Limits, way: WayOut = DIRECT) -> None:
         super().__init__(host, port)
-        self.limits = limits
+        self.limits, self.way = limits, way
+        self.proxy = way.proxy("https" if self.default_port == HTTPS_PORT else "http", host)
 
     def connect(self) -> None:
-        self.sock: socket.socket = _reach(self.host, self.port, self.limits)
+        self.sock: socket.socket = _reach(*(self.proxy or (self.host, self.port)), self.limits)
 
 
 class Tls(Plain):
-    """HTTPS, with the system's certificates."""
+    """HTTPS, with the system's certificates and those of the box's own authorities. A proxy carries it unread."""
 
-    default_port = 443
+    default_port = HTTPS_PORT
 
     def connect(self) -> None:
         context = ssl.create_default_context()
         context.sslsocket_class = BoundedTls
-        bare = _reach(self.host, self.port, self.limits)
+        if self.way.authorities:
+            context.load_verify_locations(self.way.authorities)
+        bare = _reach(*(self.proxy or (self.host, self.port)), self.limits)
         try:
+            if self.proxy:
+                _tunnel(bare, self.host, self.port)
             bare.settimeout(self.limits.wait())  # for the whole handshake
             wrapped = context.wrap_socket(bare, server_hostname=self.host)
         except BaseException:
@@ -113,6 +121,19 @@ class Unix(Plain):
 
     def connect(self) -> None:
         self.sock = _connect(socket.AF_UNIX, self.path, self.limits)
+
+
+def _tunnel(bare: socket.socket, host: str, port: int) -> None:
+    """Ask a proxy for a connection (RFC 9110, 9.3.6). Raises `OSError`."""
+    name = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    bare.sendall(f"CONNECT {name} HTTP/1.1\r\nHost: {name}\r\n\r\n".encode())
+    answer = HTTPResponse(bare, method="CONNECT")
+    try:
+        answer.begin()
+        if answer.status != 200:
+            raise OSError(f"the proxy refuses {name}: HTTP {answer.status}")
+    finally:
+        answer.close()
 
 
 def _reach(host: str, port: int, limits: Limits) -> Bounded:

@@ -13,7 +13,7 @@ import struct
 from collections.abc import Iterator
 from pathlib import Path
 
-from toweros_agent.host.efivars import (
+from toweros_agent.firmware.efivars import (
     FALLBACK_NAME,
     GLOBAL,
     LOADER_NAME,

@@ -8,8 +8,8 @@ import shutil
 import time
 from pathlib import Path
 
+from toweros_agent.firmware.efivars import LOADER, Variables
 from toweros_agent.host.disk import sync_folder
-from toweros_agent.host.efivars import LOADER, Variables
 from toweros_agent.host.esp import Esp
 from toweros_agent.host.renaming import rename, replace, settle
 

@@ -34,6 +34,8 @@ class Memory:
     """Content -> how often its tries ended by loss of power."""
     cut_at: dict[str, int] = field(default_factory=dict)
     """Content -> when that was found last. Beside the count, as an older agent reads that too."""
+    served: int = 0
+    """Until when the newest timestamp holds that the server itself gave; 0: it gave none yet."""
 
     @classmethod
     def parse(cls, data: bytes) -> "Memory":
@@ -48,7 +50,9 @@ class Memory:
         retried = {content: [text(each) for each in why] for content, why in document.get("retried", {}).items()}
         cuts = {content: number(count) for content, count in document.get("cuts", {}).items()}
         cut_at = {content: number(when) for content, when in document.get("cut_at", {}).items()}
-        return cls({each.sequence: each for each in staged}, failures, fetched, moment, resets, retried, cuts, cut_at)
+        by_sequence = {each.sequence: each for each in staged}
+        served = number(document.get("served", 0))
+        return cls(by_sequence, failures, fetched, moment, resets, retried, cuts, cut_at, served)
 
     def cut(self, content: str) -> Cut:
         """Loss of power in the tries of a content."""
@@ -62,6 +66,7 @@ class Memory:
         document["retried"] = dict([*self.retried.items()][-MAX_FAILURES:])
         document["cuts"] = dict([*self.cuts.items()][-MAX_FAILURES:])
         document["cut_at"] = dict([*self.cut_at.items()][-MAX_FAILURES:])
+        document["served"] = self.served
         return json.dumps(document | {"fetched": self.fetched, "time": self.time}, indent=1).encode()
 
     @classmethod

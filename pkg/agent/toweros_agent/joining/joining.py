@@ -2,7 +2,7 @@
 
 In: signed metadata, the machine's key. Out: its name, once somebody gave it one. Rules: only signed metadata give a
 name, and only to this machine's own key, so that neither the update server nor who is on the way can; what is answered
-to a report gives none. The code is shown on the console, at the beginning and now and then.
+to a report gives none. The code is shown on the console and the screen, at the beginning and now and then.
 """
 
 import os
@@ -12,7 +12,7 @@ from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 
-from toweros_agent.host.boot import Boot
+from toweros_agent.host.boot import DISK, Boot
 from toweros_agent.joining.endorsement import Endorsement
 from toweros_agent.joining.hardware import hardware
 from toweros_agent.joining.name import is_new, keep
@@ -32,7 +32,8 @@ class Joining:
 
     def __init__(self, places: Places, trust: Trust, identity: Identity, log: Callable[[str], None]) -> None:
         self.trust, self.identity, self._log = trust, identity, log
-        self._console, self._sys = places.console, places.sys
+        self._consoles = (places.console, places.screen)
+        self._sys, self._stick = places.sys, places.run / "key"
         self._shown = float("-inf")
         self._looked = False
         self._hardware: Json | None = None
@@ -60,23 +61,35 @@ class Joining:
     def become(self, name: str, boot: Boot, reporter: Reporter) -> Boot:
         """From now on this machine is that box, also after its next start. Raises `OSError`."""
         keep(self.identity.own.parent, name)
+        self._keep_on_stick(name, boot)
         self.trust.box = name
         reporter.speak_as(name)
         return replace(boot, box=name)
 
+    def _keep_on_stick(self, name: str, boot: Boot) -> None:
+        """Where the disk is memory: without, a server has to give the name again at each start."""
+        if boot.place == DISK or not self._stick.is_dir():
+            return
+        try:
+            keep(self._stick, name)
+        except OSError as error:
+            self._log(f"the key stick does not have the machine's name: {error}")
+
     def told(self, report: Report, boot: Boot) -> Report:
         """The report, with what only some machines say."""
         kept = "memory" if self.identity.lost_with_power else ""
-        return replace(report, hardware=self.hardware if is_new(boot.box) else None, kept=kept)
+        place = "" if boot.place == DISK else boot.place
+        return replace(report, hardware=self.hardware if is_new(boot.box) else None, kept=kept, place=place)
 
     def _show(self) -> None:
-        """On the console, where somebody stands before it; a console that takes nothing holds nobody."""
+        """On the serial line and on the screen, wherever somebody looks; what takes nothing holds nobody."""
         if time.monotonic() - self._shown < SHOWN_EVERY:
             return
         self._shown = time.monotonic()
         words = f"this machine has no name yet; its code is {code(self.identity.public)}"
         self._log(words)
-        say(self._console, f"\r\nTowerOS: {words}\r\n    toweros box adopt CODE --name NAME\r\n")
+        for console in self._consoles:
+            say(console, f"\r\nTowerOS: {words}\r\n    toweros box adopt CODE --name NAME\r\n")
 
 
 def code(public: str) -> str:

@@ -2,14 +2,15 @@
 
 In: the name on the signed command line, the folder of the box's key. Out: the name that counts. A file `box.name`
 beside the key has the one that signed metadata gave; it is written whole or not at all. Rules: a machine that was
-started under a name of its own has that one, whatever the file says.
+started under a name of its own has that one, whatever the file says; one whose disk is memory has it on its key stick
+as well, beside the key that the name was given to.
 """
 
 import re
 from dataclasses import replace
 from pathlib import Path
 
-from toweros_agent.host.boot import Boot
+from toweros_agent.host.boot import DISK, Boot
 from toweros_agent.outgoing.identity import write
 
 PREFIX = "new."
@@ -24,9 +25,10 @@ def is_new(name: str) -> bool:
     return name.startswith(PREFIX)
 
 
-def named(boot: Boot, identity: Path) -> Boot:
-    """This boot, under the name that counts."""
-    return replace(boot, box=name_of(boot.box, identity))
+def named(boot: Boot, identity: Path, stick: Path) -> Boot:
+    """This boot, under the name that counts. `stick`: where a key stick is mounted."""
+    name = name_of(boot.box, identity)
+    return replace(boot, box=name_of(name, stick) if boot.place != DISK else name)
 
 
 def name_of(started: str, identity: Path) -> str:

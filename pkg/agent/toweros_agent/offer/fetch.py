@@ -5,6 +5,7 @@ next one is tried, and then the next mirror. Which bytes came from where does no
 files come from the server alone and are checked against the digest in the TUF metadata.
 """
 
+import contextlib
 import os
 import select
 import subprocess
@@ -19,7 +20,7 @@ from toweros_agent import deadlines
 from toweros_agent.host.disk import Disk, file_digest, sync_folder
 from toweros_agent.host.verity import seal, tree_size
 from toweros_agent.nouns import Layer, Refused, Release, Target
-from toweros_agent.offer.net import CHUNK, Http, NetError
+from toweros_agent.offer.net import CARRIED, CHUNK, Http, NetError
 
 MAX_WINDOW = 128 << 20
 """Bytes of memory that unpacking a full copy may take; a delta may take what its base and its result have."""
@@ -100,7 +101,9 @@ class Fetcher:
 
     def layer(self, layer: Layer, predecessor: Layer | None) -> None:
         reasons = []
-        for base_url in (each for each in self.bases if each not in self._silent or each == self.bases[-1]):
+        for base_url in (
+            each for each in (*self._carried, *self.bases) if each not in self._silent or each == self.bases[-1]
+        ):
             try:
                 for way in self._ways(base_url, layer, predecessor):
                     try:
@@ -112,6 +115,11 @@ class Fetcher:
                 if not error.status:
                     self._silent.add(base_url)  # for the rest of this release: each layer would wait for it again
         raise Refused(f"layer {layer.root[:12]} cannot be fetched: {'; '.join(reasons)[:600]}")
+
+    @property
+    def _carried(self) -> tuple[str, ...]:
+        """The bundle, where there is one."""
+        return (CARRIED,) if self.http.carried and self.http.carried.folder() else ()
 
     def _ways(self, base_url: str, layer: Layer, predecessor: Layer | None) -> list[Way]:
         urls = [(Kind.FULL, f"{base_url}/layers/{layer.root}.zst")]
@@ -160,7 +168,14 @@ class Fetcher:
         """Bring a TUF target to `path`; what is there from an earlier try is used."""
         part = path.with_name(f"{target.sha256}.part")
         folder, _, name = target.path.rpartition("/")
-        url = f"{self.bases[-1]}/targets/{folder}/{target.sha256}.{name}"
+        *carried, url = [f"{base}/targets/{folder}/{target.sha256}.{name}" for base in (*self._carried, self.bases[-1])]
+        for each in carried:  # what is wrong with a bundle holds up nothing that the server has
+            with contextlib.suppress(NetError, Refused):
+                if self.http.size(each) == target.length:
+                    return self._target(each, target, part, path)
+        return self._target(url, target, part, path)
+
+    def _target(self, url: str, target: Target, part: Path, path: Path) -> Path:
         if not part.exists() or part.stat().st_size != target.length:
             self.http.download(url, part, target.length)
         if file_digest(part) != target.sha256:

@@ -11,13 +11,20 @@ from contextlib import contextmanager
 from email.utils import parsedate_to_datetime
 from http.client import HTTPException, HTTPResponse
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import quote, urlsplit
 
 from toweros_agent import deadlines
-from toweros_agent.host.connections import Limits, Plain, Tls
+from toweros_agent.host.connections import DIRECT, Limits, Plain, Tls
+from toweros_agent.wiring.way_out import WayOut
+
+if TYPE_CHECKING:
+    from toweros_agent.offer.carried import Carried
 
 CHUNK = 64 << 10
-RECEIPT, SSH, CHALLENGE = "toweros-receipt", "toweros-ssh", "toweros-challenge"
+RECEIPT, SSH, CHALLENGE, WAITS = "toweros-receipt", "toweros-ssh", "toweros-challenge", "toweros-waits"
+CARRIED = "bundle:"
+"""How addresses begin that are in a bundle (carried.py), not on the network."""
 NO_CACHE = {"Cache-Control": "no-cache"}
 ATTEMPTS = 5
 QUOTED = "/%"
@@ -41,16 +48,23 @@ class Http:
     """One way out. `tick` is called between any two waits; `pause` waits; `received` counts bytes of content.
 
     All that is asked ends at `until`, a moment of the monotonic clock that `within` sets; `silence` bounds each wait.
-    `server_time` is what the last answer said that the time is, `challenge` what it asks of a TPM. `doubted`: where
-    addresses begin whose content was not what is signed: caches on the way are to ask their origin again (RFC 9111,
-    5.2.1.4).
+    `server_time` is what the last answer said that the time is, `challenge` what it asks of a TPM. `waits`: whoever
+    answers says that the server is away behind it. `doubted`: where addresses begin whose content was not what is
+    signed: caches on the way are to ask their origin again (RFC 9111, 5.2.1.4). `carried`: what `bundle:` names.
     """
 
     def __init__(
-        self, tick: Callable[[], None], pause: Callable[[float], None], silence: float = deadlines.SILENCE
+        self,
+        tick: Callable[[], None],
+        pause: Callable[[float], None],
+        silence: float = deadlines.SILENCE,
+        way: WayOut = DIRECT,
     ) -> None:
+        self.way = way
         self.tick, self.pause, self.silence, self.received = tick, pause, silence, 0
         self.until, self.server_time, self.certificate, self.challenge = float("inf"), 0.0, "", ""
+        self.waits = False
+        self.carried: Carried | None = None
         self.doubted: set[str] = set()
 
     def within(self, seconds: float) -> None:
@@ -75,13 +89,16 @@ class Http:
         parts = urlsplit(url)
         kind = Tls if parts.scheme == "https" else Plain
         try:
-            connection = kind(parts.hostname or "", parts.port, Limits(self.until, self.silence, self.tick))
+            connection = kind(parts.hostname or "", parts.port, Limits(self.until, self.silence, self.tick), self.way)
             try:
                 said = dict(headers or {}) | (NO_CACHE if url.startswith(tuple(self.doubted)) else {})
-                connection.request(method, quote(parts.path or "/", safe=QUOTED), body, said)
+                whole = f"http://{parts.netloc}" if connection.proxy and kind is Plain else ""  # RFC 9112, 3.2.2
+                connection.request(method, whole + quote(parts.path or "/", safe=QUOTED), body, said)
                 response = connection.getresponse()
                 self.server_time = _date(response)
                 self.challenge = response.headers.get(CHALLENGE, self.challenge)
+                if method == "POST" or url.endswith("/timestamp.json"):
+                    self.waits = WAITS in response.headers
                 if response.status >= 400:
                     receipt = response.headers.get(RECEIPT, "")
                     raise NetError(f"{url}: HTTP {response.status}", response.status, receipt)
@@ -93,6 +110,8 @@ class Http:
 
     def get(self, url: str, limit: int, headers: Mapping[str, str] | None = None) -> tuple[int, str, bytes]:
         """Status, ETag and content of a small document. Raises `NetError`, also for more than `limit` bytes."""
+        if self.carried and url.startswith(CARRIED):
+            return 200, "", self.carried.read(url, limit)
         with self.request("GET", url, headers) as response:
             data = b"".join(self._chunks(response, limit, url))
             _complete(response, len(data), url)
@@ -100,6 +119,8 @@ class Http:
 
     def size(self, url: str) -> int | None:
         """How many bytes a GET would bring; None when there is no such thing."""
+        if self.carried and url.startswith(CARRIED):
+            return self.carried.size(url)
         try:
             with self.request("HEAD", url) as response:
                 length = response.headers.get("Content-Length", "")
@@ -123,6 +144,8 @@ class Http:
             NetError: not there, too much, or still broken after `ATTEMPTS` attempts.
             OSError: `part` cannot be written.
         """
+        if self.carried and url.startswith(CARRIED):
+            return self.carried.copy(url, part, limit, self.tick)
         for attempt in range(1, ATTEMPTS + 1):
             try:
                 return self._go_on(url, part, limit)

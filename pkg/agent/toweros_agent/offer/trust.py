@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from toweros_agent.joining.naming import NAMINGS, Naming
 from toweros_agent.nouns import Json, Offer, Refused, Target, digest, sha256
-from toweros_agent.offer.net import Http, NetError
+from toweros_agent.offer.net import CARRIED, Http, NetError
 
 if TYPE_CHECKING:
     from tuf.ngclient.updater import Updater
@@ -49,6 +49,14 @@ class Trust:
         offer = self._read(targets)
         self.etag = self._seen
         return offer
+
+    def carried(self) -> Offer:
+        """As `offer`, of the bundle. What is believed of it is remembered like all else, so nothing older is again."""
+        server, self.url = self.url, f"{CARRIED}/metadata"
+        try:
+            return self.offer()
+        finally:
+            self.url, self.etag = server, ""
 
     def name_of(self, key: str) -> str:
         """The name of the box that has this key (hex), "" when nobody said it. Raises as `offer`."""

@@ -6,16 +6,21 @@ bootable name last, when all that it needs was read back.
 
 import contextlib
 import time
+from collections.abc import Callable
 
 from toweros_agent import deadlines, rules
 from toweros_agent.history import History
 from toweros_agent.host.esp import Esp
 from toweros_agent.nouns import MAX_RETRIES, Entry, Offer, Refused, Release, Staged
 from toweros_agent.offer.fetch import Fetcher
-from toweros_agent.offer.net import NetError
+from toweros_agent.offer.net import CARRIED, NetError
 from toweros_agent.offer.provenance import Provenance
-from toweros_agent.offer.trust import Trust
+from toweros_agent.offer.trust import MAX_TIMESTAMP, Trust
 from toweros_agent.upkeep import Upkeep
+
+AWAY = 3 * 86400
+"""Seconds between the newest timestamp that the server gave and a bundle's, from which on there is no line: a new one
+is signed each day, so the server was silent for two at least."""
 
 
 class Update:
@@ -30,18 +35,22 @@ class Update:
         self._offer: Offer | None = None
         self._candidate: Release | None = None
         self._began = (0.0, 0)
+        self.served = self.from_bundle = False
+        """Whether the server was reached since the agent began; whether the offer is a bundle's."""
+        self._stamp = b""
 
     def look(self, *, afresh: bool = False, settled: bool = False) -> Offer:
         """What is asked of the box now. `afresh`: "nothing new" is not believed, as nobody signs that. `settled`: what
         runs is blessed, so that systemd-boot may follow."""
         now = int(time.time())
         with self.http.at_most(deadlines.LOOK):
-            if afresh or self.trust.changed() or self._offer is None or now > self._offer.expires:
-                self._offer = None
-                self._offer = self.trust.offer()
-                self.history.learn(self._offer)
-                self.history.prove_time(self._offer, now)
-                self.upkeep.chore("remember", self.history.save)
+            try:
+                if afresh or self.trust.changed() or self._offer is None or now > self._offer.expires:
+                    self._learn(self.trust.offer, now, served=True)
+                self.served, self.from_bundle = True, False
+            except NetError as error:
+                self._open_bundle(error, now, afresh)
+            assert self._offer
             running, loader = self.upkeep.running.content, self.upkeep.boot_loader
             loader.offered = bool(self._offer.loader) and not self._offer.held and self._offer.content == running
             if settled and (certificate := self.http.certificate):
@@ -49,6 +58,42 @@ class Update:
             if settled and loader.offered:
                 self.upkeep.chore("renew systemd-boot", self._renew_loader)
         return self._offer
+
+    def _learn(self, ask: Callable[[], Offer], now: int, *, served: bool = False) -> None:
+        self._offer = None
+        self._offer = ask()
+        self.history.memory.served = self._offer.expires if served else self.history.memory.served
+        self.history.learn(self._offer)
+        self.history.prove_time(self._offer, now)
+        self.upkeep.chore("remember", self.history.save)
+
+    def _open_bundle(self, away: NetError, now: int, afresh: bool) -> None:
+        """The server is away: what a bundle says counts, if there is one. Raises `away`, or why the bundle does not."""
+        carried = self.http.carried
+        if not carried or not (folder := carried.folder()):
+            raise away
+        try:
+            carried.check()
+            stamp = carried.read(f"{CARRIED}/metadata/timestamp.json", MAX_TIMESTAMP)
+            known = self.from_bundle and self._offer and stamp == self._stamp and now <= self._offer.expires
+            if afresh or not known:
+                self._learn(self.trust.carried, now)
+            self.from_bundle, self._stamp = True, stamp
+        except (NetError, Refused) as error:
+            raise Refused(f"the server is away ({away}), and the bundle in {folder} is refused: {error}") from error
+
+    @property
+    def by_bundle_alone(self) -> bool:
+        """Nobody reached the server before this release came from a bundle, and a bundle can replace it again: that is
+        as reached as it was (ADR 74)."""
+        staged = self.history.memory.staged.get(self.history.boot.sequence)
+        return self.from_bundle and not self.served and bool(staged and staged.alone)
+
+    def _alone(self, offer: Offer) -> bool:
+        """Whether this box has no line: its server was not there since it was started, and by what is signed, which
+        no clock of ours moves, it has been away for days. A box that was started in an outage waits for its end."""
+        last = self.history.memory.served
+        return self.from_bundle and not self.served and (not last or offer.expires - last >= AWAY)
 
     def _renew_loader(self) -> None:
         """Where the ESP has another one than the release. No other offer waits for it. Raises `OSError`."""
@@ -117,7 +162,8 @@ class Update:
         self.esp.demand(offer.uki.length + offer.addon.length)
         self.disk.forget(offer.sequence)
         self.esp.stage(offer.sequence, uki, addon)
-        staged = Staged(offer.sequence, self._candidate.digest, offer.content, offer.uki.sha256, offer.addon.sha256)
+        which = (offer.sequence, self._candidate.digest, offer.content, offer.uki.sha256, offer.addon.sha256)
+        staged = Staged(*which, alone=self._alone(offer))
         memory.staged[offer.sequence] = staged
         used = memory.retried.pop(offer.content, [])
         if {*offer.retry} - {*used}:  # forgiven for good: this try may end without a verdict

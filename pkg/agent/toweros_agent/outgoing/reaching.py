@@ -2,7 +2,7 @@
 
 In: what is offered, the reporter. Out: yes, or why not. Rules: anybody on the way can answer, and repeat what was
 signed yesterday; so what counts is a timestamp that holds now, and the server's signature over the digest of the report
-that was just sent.
+that was just sent. Of a box that never reached it, and was updated by a bundle: that the bundle is believed again.
 """
 
 import time
@@ -31,4 +31,6 @@ class Reach:
         except (NetError, Refused, OSError) as error:
             self.why = str(error)
             return False
+        if self.update.by_bundle_alone:
+            return True
         return not self.reporter.receipts or self.reporter.reached >= began

@@ -57,6 +57,10 @@ class Tpm:
         """The secret in a credential. Raises `NoTpmError`, `TpmError`."""
         return self._ask("prove", policy + credential)
 
+    def clear(self) -> None:
+        """Another seed: nothing that was sealed opens any more. Raises `NoTpmError`, `TpmError`."""
+        self._ask("clear", b"")
+
     def opened(self) -> int:
         """The device. Raises `OSError`."""
         return os.open(self.device, os.O_RDWR | os.O_CLOEXEC)

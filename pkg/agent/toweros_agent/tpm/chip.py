@@ -3,6 +3,7 @@ that does not answer for minutes, and nothing ends that.
 
     python chip.py FD seal|open      FD: the device, opened; stdin and stdout: the secret, and what it is sealed in
     python chip.py FD who            a policy; the public areas of the endorsement key, and of an object with the policy
+    python chip.py FD clear          makes the TPM forget its seed (TPM2_Clear), where nobody gave that a password
     python chip.py FD prove          the policy with a credential after it; the secret in that
 
 Exit codes: 0; `CLOSED`: it is not this TPM's, or it was cleared since; 1: anything else, in words on stderr. Rules:
@@ -21,8 +22,8 @@ CLOSED = 3
 MAX_DATA = 4096
 """Bytes of an answer, or of what is sealed: a TPM seals 128 at most (MAX_SYM_DATA)."""
 PLAIN, WITH_SESSIONS = 0x8001, 0x8002
-CREATE_PRIMARY, CREATE, LOAD, UNSEAL, FLUSH = 0x131, 0x153, 0x157, 0x15E, 0x165
-OWNER, NOBODY, ENDORSEMENT = 0x40000001, 0x40000007, 0x4000000B
+CREATE_PRIMARY, CREATE, LOAD, UNSEAL, FLUSH, CLEAR = 0x131, 0x153, 0x157, 0x15E, 0x165, 0x126
+OWNER, NOBODY, LOCKOUT, ENDORSEMENT = 0x40000001, 0x40000007, 0x4000000A, 0x4000000B
 START_SESSION, POLICY_SECRET, ACTIVATE = 0x176, 0x151, 0x147
 PASSWORD = struct.pack(">IHBH", 0x40000009, 0, 0, 0)
 NO_PASSWORD = struct.pack(">I", len(PASSWORD)) + PASSWORD
@@ -92,6 +93,9 @@ class Chip:
                 raise
             raise ClosedError(f"it was sealed by another TPM, or this one was cleared since: {error}") from error
         return _take(self._run(UNSEAL, [handle], b""))[0]
+
+    def clear(self, _: bytes) -> bytes:
+        return self._run(CLEAR, [LOCKOUT], b"")
 
     def who(self, policy: bytes) -> bytes:
         """The public areas of the endorsement key and of the object with this policy, each as a TPM2B."""
@@ -190,7 +194,7 @@ def _take(data: bytes) -> tuple[bytes, bytes]:
 def main(device: int, verb: str) -> int:
     chip, data = Chip(device), sys.stdin.buffer.read(MAX_DATA)
     try:
-        work = {"seal": chip.seal, "open": chip.open, "who": chip.who}
+        work = {"seal": chip.seal, "open": chip.open, "who": chip.who, "clear": chip.clear}
         made = work[verb](data) if verb in work else chip.prove(data[:DIGEST], data[DIGEST:])
     except (OSError, CodeError, ClosedError, ValueError, struct.error) as error:
         sys.stderr.write(str(error))
