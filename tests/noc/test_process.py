@@ -65,7 +65,7 @@ def test_a_noc_that_is_killed_in_the_middle_serves_nothing_half_and_goes_on(
     with started(tmp_path, server, "--box", "demo-1") as (process, url):
         box = box_at(url, tmp_path / "box", server.root)
         agent, end = settle(box), time.monotonic() + PATIENCE
-        while agent.boot.sequence != 8 and time.monotonic() < end:
+        while (agent.boot.sequence, agent.state) != (8, State.IDLE) and time.monotonic() < end:
             agent = settle(box)
         assert agent.boot.sequence == 8
         process.terminate()
@@ -77,7 +77,7 @@ def test_whoever_asks_is_served_and_remembered(server: UpdateServer, tmp_path: P
     with noc(tmp_path / "noc", server, poll=600.0) as site, passing(site.site):
         box, end = box_at(site.url, tmp_path / "box", server.root), time.monotonic() + PATIENCE
         agent = settle(box)
-        while agent.boot.sequence != 8 and time.monotonic() < end:
+        while (agent.boot.sequence, agent.state) != (8, State.IDLE) and time.monotonic() < end:
             agent = settle(box)
         assert (agent.boot.sequence, agent.state) == (8, State.IDLE)
         site.get("/targets/nobody/" + "0" * 64 + ".release.json")
