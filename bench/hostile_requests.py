@@ -34,7 +34,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from gitops.model import canonical
-from gitops.server import create_app, serve, settled
+from gitops.server import Apart, create_app, serve, settled
 from gitops.settings import Settings
 from tests.kit.contracts import good
 from tests.kit.published import kit
@@ -61,7 +61,8 @@ def server(folder: Path, said: "multiprocessing.Queue[int]") -> None:
     for number in range(BOXES):
         made.store.boxes.enroll(f"box-{number}", key.public_key().public_bytes_raw().hex())
     settled()
-    with serve(create_app(made.store, Settings(state=made.store.paths.root)), "127.0.0.1:0") as url:
+    settings = Settings(state=made.store.paths.root)
+    with Apart(settings) as render, serve(create_app(made.store, settings, render), "127.0.0.1:0") as url:
         said.put(int(url.rpartition(":")[2]))
         said.put(os.getpid())
         time.sleep(OUR_LIFE)
@@ -199,7 +200,7 @@ def main() -> int:
     worst, end = 0.0, time.monotonic() + said.within
     with tempfile.TemporaryDirectory(prefix="toweros-bench-") as place:
         told: multiprocessing.Queue[int] = multiprocessing.Queue()
-        serving = multiprocessing.Process(target=server, args=(Path(place, "kit"), told), daemon=True)
+        serving = multiprocessing.Process(target=server, args=(Path(place, "kit"), told))
         serving.start()
         port, process = told.get(), told.get()
         counters = [0]

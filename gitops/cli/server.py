@@ -9,7 +9,7 @@ import typer
 from gitops.cli.context import ConfigOption, StateOption
 from gitops.cli.main import configure_logging
 from gitops.cli.output import talk
-from gitops.server import create_app, serve, settled
+from gitops.server import Apart, create_app, serve, settled
 from gitops.server.signals import ended_by_signals
 from gitops.settings import load
 from gitops.store import Store
@@ -29,6 +29,10 @@ def server(
     settings = load(config, state=state, listen=listen)
     store = Store.of(settings)
     settled()
-    with serve(create_app(store, settings), settings.listen) as url, ended_by_signals():
+    with (
+        Apart(settings) as render,
+        serve(create_app(store, settings, render), settings.listen) as url,
+        ended_by_signals(),
+    ):
         talk.print(f"update server on {url}")
         threading.Event().wait()

@@ -8,8 +8,10 @@ people/page     the first page
 people/api      the API for reading
 people/metrics  /metrics, /healthz, /readyz
 people/shared   one answer for everybody who asks at the same time
+people/rendering  what makes it, in a process of its own: Apart(settings)
 """
 
 from gitops.server.app import create_app, serve, settled
+from gitops.server.people.rendering import Apart
 
-__all__ = ["create_app", "serve", "settled"]
+__all__ = ["Apart", "create_app", "serve", "settled"]
