@@ -67,6 +67,9 @@ class Forge(Protocol):
     def propose(self, branch: str, target: str, title: str, text: str) -> int:
         """The open pull request from a branch of the repository: made, or brought up to date. Returns its number."""
 
+    def proposed(self, branch: str, target: str) -> int:
+        """The newest pull request from a branch of the repository, open or not; 0: there never was one."""
+
     def withdraw(self, number: int) -> None:
         """Close a pull request, if it is still open."""
 

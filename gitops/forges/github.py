@@ -72,6 +72,12 @@ class GitHub:
             self._api.send("PATCH", f"{self._path}/pulls/{_get(existing, 'number')}", said)
         return int(_get(existing, "number"))
 
+    def proposed(self, branch: str, target: str) -> int:
+        """See `Forge.proposed`."""
+        owner = self._path.split("/")[2]
+        query = {"state": "all", "head": f"{owner}:{branch}", "base": target}
+        return max((int(_get(item, "number")) for item in self._api.pages(f"{self._path}/pulls", query)), default=0)
+
     def withdraw(self, number: int) -> None:
         """See `Forge.withdraw`."""
         if _get(self._api.get(f"{self._path}/pulls/{number}"), "state") == "open":

@@ -21,6 +21,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import requests
+from urllib3.exceptions import HTTPError
 
 from gitops import __version__
 from gitops.errors import ForgeError
@@ -115,7 +116,7 @@ class Api:
                 method, url, json=body, headers=headers, timeout=(CONNECT, READ), allow_redirects=False, stream=True
             ) as response:
                 return self._judge(what, response, cached, token)
-        except requests.RequestException as error:
+        except (requests.RequestException, HTTPError, ValueError) as error:  # ValueError: a Location that is none
             kind = type(error).__name__
             raise self._away(f"{what}: {kind}") from None
 
@@ -187,5 +188,9 @@ def _read(response: requests.Response) -> bytes:
 
 
 def _origin(url: str) -> tuple[str, str]:
-    parts = urlsplit(url)
+    """Empty: it is none, wherever it came from."""
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return "", ""
     return parts.scheme, parts.netloc

@@ -1,8 +1,8 @@
 """The HTTP of an OCI registry: manifests and blobs by digest, in and out (distribution-spec 1.1).
 
 In: a host, a repository, a digest. Out: bytes that are what their digest says. Rules: plain HTTP is spoken on the
-loopback alone; nothing larger than the manifest says is read, nor at a pace that never ends; no message holds a
-password or token.
+loopback alone, and no redirect leads from https to it; nothing larger than the manifest says is read, nor at a pace
+that never ends; no message holds a password or token.
 
     registry = Registry("registry.example", credentials(file, "registry.example"))
     data, media_type = registry.document("osmocom/osmo-hlr", f"manifests/sha256:{digest}", digest)
@@ -25,7 +25,7 @@ from gitops.files.named import named
 from gitops.model import BlobRef, Json, sha256
 from gitops.store import Store
 from gitops.store.files.blobs import arriving, digest_file
-from gitops.web.ask import Session
+from gitops.web.ask import DowngradeError, Session
 
 MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 DOCKER_MANIFEST = "application/vnd.docker.distribution.manifest.v2+json"
@@ -56,7 +56,7 @@ class Registry:
         name = host.partition(":")[0]
         scheme = "http" if name in ("localhost", "127.0.0.1") else "https"
         self._base = f"{scheme}://{host}/v2/"
-        self._session = Session()
+        self._session = Session(clear=False)
         self._session.headers.update({"User-Agent": "toweros", "Accept-Encoding": "identity"})
         self._token = ""
 
@@ -111,7 +111,7 @@ class Registry:
                 return b"", "", ""
             data, kind = b"".join(_bounded(response, MAX_DOCUMENT)), response.headers.get("Content-Type", "")
             following = response.links.get("next", {}).get("url", "")
-            url = urljoin(response.url, following) if following else ""
+            url = self._elsewhere(response, following) if following else ""
         if url and not url.startswith(self._base):
             raise RegistryError(f"{self.host}: a list goes on at another place")
         return data, kind.partition(";")[0].strip(), url
@@ -128,7 +128,7 @@ class Registry:
             return
         with self._ask("POST", f"{repository}/blobs/uploads/") as response:
             # It may be relative, and may carry a query that must stay (distribution-spec, Pushing Blobs).
-            place = urljoin(response.url, response.headers["Location"])
+            place = self._elsewhere(response, response.headers.get("Location", ""))
         place += ("&" if "?" in place else "?") + f"digest=sha256:{digest}"
         headers = {"Content-Type": "application/octet-stream"}
         if isinstance(data, bytes):
@@ -177,10 +177,9 @@ class Registry:
                     stream=stream,
                     timeout=TIMEOUT,
                 )
-            except requests.RequestException as error:
-                hint = "is the registry up, and its name right?"
-                message = f"{self.host} is unreachable: {type(error).__name__}"
-                raise RegistryError(message, hint=hint, transient=True) from error
+            # ValueError: it may send everybody to an address that is none.
+            except (requests.RequestException, HTTPError, ValueError) as error:
+                raise self._unreachable(error) from error
             if response.status_code != 401 or attempt == 2 or not ours:
                 break
             # A token lives for minutes: the second try brings a new one.
@@ -188,13 +187,33 @@ class Registry:
             if data is not None and not isinstance(data, bytes):
                 # The first try has read it.
                 data.seek(0)
-        if response.status_code >= 400 and response.status_code not in missing:
+        if response.status_code >= 300 and response.status_code not in missing:  # a redirect to nowhere is no answer
             response.close()
             message = f"{self.host}: {method} {path.partition('?')[0]}: {response.status_code}"
             if response.status_code in (401, 403):
                 raise DeniedError(message, hint=HINT, transient=True)
             raise RegistryError(message, transient=response.status_code != requests.codes.not_found)
         return response
+
+    def _unreachable(self, error: Exception) -> RegistryError:
+        if isinstance(error, DowngradeError):
+            return RegistryError(f"{self.host} sends us from https to http", hint="name the registry where it is now")
+        hint = "is the registry up, and its name right?"
+        return RegistryError(f"{self.host} is unreachable: {type(error).__name__}", hint=hint, transient=True)
+
+    def _elsewhere(self, response: requests.Response, place: str) -> str:
+        """The address that an answer names.
+
+        Raises:
+            RegistryError: it is none, or in clear.
+        """
+        try:
+            url = urljoin(response.url, place)
+        except ValueError as error:
+            raise RegistryError(f"{self.host} names an address that is none") from error
+        if response.url.startswith("https://") and not url.startswith("https://"):
+            raise self._unreachable(DowngradeError())
+        return url
 
     def _new_token(self, challenge: str) -> str:
         """distribution's token authentication: ask the realm that the challenge names."""

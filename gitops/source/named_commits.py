@@ -16,7 +16,7 @@ from gitops.source.clone.deploying import DeployingClone
 from gitops.source.clone.remote import Heads
 from gitops.source.trust import releases
 from gitops.source.trust.deployed import Deployed
-from gitops.source.trust.objects import Signed, loose, read
+from gitops.source.trust.objects import Signed, loose, read_strictly
 from gitops.source.trust.signers import NamedCommit
 from gitops.source.versions import alarms, deployed_version, version
 
@@ -115,8 +115,21 @@ class NamedCommits:
         tag = self._tag(name)
         return self._approved(policy, NamedCommit(name, releases.check_tag(name, tag), tag))
 
+    def earlier(self, policy: Policy, name: str, commit: str) -> NamedCommit | None:
+        """A commit that a branch leads to, or the release of a tag; None: it is neither.
+
+        Raises:
+            SourceError: as `fetch`.
+        """
+        named = self.fetch(policy, name)
+        if named.commit == commit:
+            return named
+        if policy.tags or not self._clone.descends(named.commit, commit):
+            return None
+        return self._approved(policy, NamedCommit(name, commit))
+
     def _tag(self, name: str) -> Signed:
-        return read(loose("tag", self._clone.fetch_tag(name, self._heads)))
+        return read_strictly(loose("tag", self._clone.fetch_tag(name, self._heads)))
 
     def _approved(self, policy: Policy, named: NamedCommit) -> NamedCommit:
         """With the tags that approve of it."""

@@ -34,6 +34,16 @@ def test_an_error_of_the_forge_is_waited_out_ever_longer(desk: Desk, hub: Forge,
     assert len(hub.ours(7)) == 1
 
 
+@pytest.mark.parametrize("address", ["http://[", "http://127.0.0.1:port/", "http://a..b/", "file:///etc/passwd"])
+@pytest.mark.parametrize("how", ["redirect", "next"])
+def test_an_address_that_is_none_is_a_bad_day_and_no_traceback(desk: Desk, hub: Forge, address: str, how: str) -> None:
+    hub.pull(7, ONE)
+    link = Fault(200, {"Link": f'<{address}>; rel="next"'}, raw=b"[]")
+    hub.faults.append(Fault(302, {"Location": address}) if how == "redirect" else link)
+    with pytest.raises(ForgeError):
+        desk.round()
+
+
 @pytest.mark.parametrize(
     ("fault", "wait"),
     [

@@ -3,6 +3,7 @@
 import base64
 import http.server
 import json
+import ssl
 import threading
 import time
 from collections.abc import Iterator
@@ -29,6 +30,7 @@ from gitops.source import FolderTree
 from gitops.store import Store
 from gitops.store.notes.documents import AppImages
 from gitops.workflows.images.pulling import Images
+from tests.kit.authority import Authority
 from tests.kit.registry import pem, sign
 from tests.kit.servers import Detour, files
 from tests.simulators.registry import DockerRegistry
@@ -335,6 +337,12 @@ class Sender(http.server.BaseHTTPRequestHandler):
         self.send_header("Content-Length", "0")
         self.end_headers()
 
+    def _say_elsewhere(self, address: str) -> None:
+        self.send_response(self.code)
+        self.send_header("Location", address)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
     def _say(self, code: int, data: bytes) -> None:
         self.send_response(code)
         self.send_header("Content-Length", str(len(data)))
@@ -386,3 +394,65 @@ def test_a_token_server_that_sends_us_elsewhere_or_is_named_in_clear_gets_nothin
         with pytest.raises(RegistryError, match="lets nobody in like this"):
             Registry(f"127.0.0.1:{first}", ("ada", "pass")).document(NAME, "manifests/1")
     assert [given for port, given in handler.heard if port == second] == []
+
+
+ADDRESSES = [
+    "http://[", "http://[::1", "http://127.0.0.1:port/", "http://.example/", "http://a..b/", "http://\xff\xfe/", "//",
+    "",
+    f"http://{'a' * 300}/", "http://host:99999/", "file:///etc/passwd", "ftp://127.0.0.1/x", "http+unix://%2Frun%2Fx/y",
+    "data:text/plain,x", "http://[v1.x]/", "http:x",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("address", ADDRESSES)
+def test_an_address_that_is_none_is_told_in_words_wherever_a_registry_names_it(
+    two: tuple[type[Sender], int, int], address: str
+) -> None:
+    """In a redirect, as the rest of a list, as the place of an upload, and as its token server."""
+    handler, first, _ = two
+    registry = Registry(f"127.0.0.1:{first}")
+
+    def listed(self: Sender) -> None:
+        self.send_response(200)
+        self.send_header("Link", f'<{address}>; rel="next"')
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def placed(self: Sender) -> None:
+        self.send_response(202 if self.command == "POST" else 404)
+        self.send_header("Location" if address else "Nothing", address)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    handler.do_GET = lambda self: Sender._say_elsewhere(self, address)  # type: ignore[method-assign]
+    with pytest.raises(RegistryError):
+        registry.document(NAME, "manifests/1")
+    handler.do_GET = listed  # type: ignore[method-assign]
+    with suppress(RegistryError):  # some of them lead to a path of the same server
+        registry.page(f"{NAME}/referrers/x", ())
+    handler.do_HEAD = handler.do_POST = handler.do_PUT = placed  # type: ignore[attr-defined]
+    with pytest.raises(RegistryError):
+        registry.put_blob(NAME, "0" * 64, b"x")
+
+
+def test_no_redirect_leads_from_https_to_http(
+    two: tuple[type[Sender], int, int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    handler, _, second = two
+    authority = Authority()
+    authority.server("127.0.0.2", tmp_path / "server.pem")
+    (tmp_path / "ca.pem").write_text(authority.pem)
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(tmp_path / "ca.pem"))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(tmp_path / "server.pem")
+    with http.server.ThreadingHTTPServer(("127.0.0.2", 0), handler) as server:
+        server.socket = context.wrap_socket(server.socket, server_side=True)
+        server.first = server.server_port  # type: ignore[attr-defined]
+        threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
+        registry = Registry(f"127.0.0.2:{server.server_port}", ("ada", "pass"))
+        for scheme in ("http", "HTTP"):
+            handler.elsewhere = f"{scheme}://127.0.0.1:{second}"
+            with pytest.raises(RegistryError, match="from https to http"):
+                registry.document(NAME, "manifests/1")
+        server.shutdown()
+    assert [port for port, _ in handler.heard if port == second] == [], "nothing was asked in clear"

@@ -1,9 +1,10 @@
 """Globs over paths, as gitignore(5) writes them, in time that grows with the path and the pattern alone. Pure.
 
 In: a pattern, a path of the fleet repo. Out: whether it covers the path. Rules: `*` and `?` stay in a folder, `[a-z]`
-and `[!a-z]` are one letter of it, `{a,b}` is either, `\\` takes the next letter as it is; `**` as a whole part of the
-pattern is any number of folders, none included. Other than in gitignore a pattern begins at the top, always: a rule on
-`keys` is no rule on `pkg/x/keys`; and `!` at the beginning means itself.
+and `[!a-z]` are one letter of it, `[[:alpha:]]` too, `{a,b}` is either, `\\` takes the next letter as it is; `**` as a
+whole part of the pattern is any number of folders, none included; of spaces at its end those behind a `\\` count. Other
+than in gitignore a pattern begins at the top, always: a rule on `keys` is no rule on `pkg/x/keys`; `!` at the beginning
+means itself, and a `/` at the end nothing.
 
     glob("boxes/site-[ab]/**").fullmatch("boxes/site-a/deep/x.yaml")     # True
     glob("keys").fullmatch("keys/allowed_signers")                       # True: below a folder of this name
@@ -17,6 +18,13 @@ from functools import lru_cache
 MAX_BRANCHES = 64
 """What braces may come to; beyond it they mean themselves."""
 _ANY = "**"
+_NAMED = re.compile(r"\[:([^]]*):\]")
+_POSIX = {
+    "alnum": "A-Za-z0-9", "alpha": "A-Za-z", "blank": " \\t", "cntrl": r"\x00-\x1f\x7f", "digit": "0-9",
+    "graph": "!-~", "lower": "a-z", "print": " -~", "punct": r"!-/:-@\[-`{-~", "space": r" \t\n\v\f\r", "upper": "A-Z",
+    "xdigit": "A-Fa-f0-9",
+}  # fmt: skip
+"""Of ASCII, as in Git; of another name no letter fits, and the pattern covers nothing."""
 
 
 @dataclass(frozen=True)
@@ -48,8 +56,30 @@ class Glob:
 @lru_cache(maxsize=1024)
 def glob(pattern: str, *, below: bool = True) -> Glob:
     """A pattern; with `below`, a folder that it names takes along all that is below it."""
-    read = (tuple(_part(part) for part in each.strip("/").split("/")) for each in _branches(pattern))
+    read = (tuple(_part(part) for part in _split(each.strip("/"))) for each in _branches(_trimmed(pattern)))
     return Glob(tuple(read), below)
+
+
+def _trimmed(pattern: str) -> str:
+    """Without spaces at the end, as gitignore has it."""
+    bare = pattern.rstrip(" ")
+    escapes = len(bare) - len(bare.rstrip("\\"))
+    return bare + " " if escapes % 2 and bare != pattern else bare
+
+
+def _split(pattern: str) -> list[str]:
+    """Its parts: no `/` in a class divides it, and none is a letter of it."""
+    parts, at, closed = [""], 0, True  # what nothing ended once is not looked for again
+    while at < len(pattern):
+        klass = _class(pattern, at) if pattern[at] == "[" and closed else None
+        closed = closed and (klass is not None or pattern[at] != "[")
+        end = klass[1] if klass else at + 1 + (pattern[at] == "\\")
+        if pattern[at] == "/":
+            parts.append("")
+        else:
+            parts[-1] += pattern[at:end]
+        at = end
+    return parts
 
 
 def _branches(pattern: str) -> list[str]:
@@ -68,7 +98,7 @@ def _branches(pattern: str) -> list[str]:
 
 
 def _part(part: str) -> re.Pattern[str] | None:
-    if part == _ANY:
+    if part.startswith(_ANY) and not part.strip("*"):
         return None
     # Between two stars the first place that fits is as good as any other: no way back is kept (re's atomic groups).
     first, *others = _pieces(part)
@@ -79,18 +109,18 @@ def _part(part: str) -> re.Pattern[str] | None:
 
 def _pieces(part: str) -> list[str]:
     """What stands between the stars, as regular expressions of a fixed length."""
-    pieces, at = [""], 0
+    pieces, at, closed = [""], 0, True
     while at < len(part):
         letter = part[at]
-        klass = re.compile(r"\[([!^]?)(\]?(?:\\.|[^\]\\])*)\]").match(part, at) if letter == "[" else None
+        klass = _class(part, at) if letter == "[" and closed else None
+        closed = closed and (klass is not None or letter != "[")
         if letter == "*":
             pieces += [""] if pieces[-1] or len(pieces) == 1 else []
         elif letter == "?":
             pieces[-1] += "."
         elif klass:
-            inside = _class(klass[2])
-            pieces[-1] += f"[{'^' * bool(klass[1])}{inside}]" if inside else "(?!)"
-            at = klass.end() - 1
+            pieces[-1] += klass[0]
+            at = klass[1] - 1
         elif letter == "\\" and at + 1 < len(part):
             at += 1
             pieces[-1] += re.escape(part[at])
@@ -100,17 +130,32 @@ def _pieces(part: str) -> list[str]:
     return pieces
 
 
-def _class(inside: str) -> str:
-    """The letters of a class: single ones, and ranges in order (one that runs backwards is its first letter)."""
-    letters, at = list[str](), 0
-    said = re.findall(r"\\(.)|(.)", inside, re.DOTALL)
-    while at < len(said):
-        escaped, plain = said[at]
-        if plain != "-" and at + 2 < len(said) and said[at + 1][1] == "-":
-            start, end = escaped or plain, said[at + 2][0] or said[at + 2][1]
-            letters += [f"{re.escape(start)}-{re.escape(end)}"] if start <= end else [re.escape(start)]
-            at += 3
+def _class(pattern: str, at: int) -> tuple[str, int] | None:
+    """The class that begins there, as a regular expression, and where it ends; None: nothing ends it.
+
+    Letter by letter as Git's wildmatch.c goes: a range that runs backwards is its first letter, `-` may begin one.
+    """
+    here = at + 1 + (pattern[at + 1 : at + 2] in ("!", "^"))
+    letters, before, first, unknown = list[str](), "", True, False
+    while here < len(pattern):
+        letter, after = pattern[here], pattern[here + 1 : here + 2]
+        named = _NAMED.match(pattern, here)
+        if letter == "]" and not first:
+            negated = "^" * (pattern[at + 1] in "!^")
+            return "(?!)" if unknown else f"[{negated}{''.join(letters)}]", here + 1
+        first = False
+        if named:
+            letters.append(_POSIX.get(named[1], ""))
+            unknown = unknown or named[1] not in _POSIX
+            before, here = "", named.end()
+        elif letter == "-" and before and after not in ("", "]"):
+            here += 1 + (after == "\\")
+            end = pattern[here : here + 1]
+            letters += [f"{re.escape(before)}-{re.escape(end)}"] if before <= end else []
+            before, here = "", here + 1
         else:
-            letters.append(re.escape(escaped or plain))
-            at += 1
-    return "".join(letters)
+            here += letter == "\\"
+            before = pattern[here : here + 1]
+            letters.append(re.escape(before))
+            here += 1
+    return None

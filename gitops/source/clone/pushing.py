@@ -109,16 +109,29 @@ class PushClone(Clone):
 
     def commit(self, draft: Draft) -> str:
         """A signed commit, which no branch has yet."""
-        parent = self.repository[pygit2.Oid(hex=draft.parent)].peel(pygit2.Commit)
-        index = pygit2.Index()
-        index.read_tree(parent.peel(pygit2.Tree))
+        index = self.index(draft.parent)
         for path, data in draft.files.items():
             index.add(pygit2.IndexEntry(path, self.repository.create_blob(data), pygit2.enums.FileMode(FILE)))
-        when = f"{WHO} {draft.time} +0000"
-        head = f"tree {index.write_tree(self.repository)}\nparent {parent.id}\nauthor {when}\ncommitter {when}\n"
-        body = f"\n{draft.message}"
+        return self.commit_tree(draft.parent, str(index.write_tree(self.repository)), draft.message, draft.time)
+
+    def index(self, commit: str) -> pygit2.Index:
+        """The files of a commit, to be changed."""
+        index = pygit2.Index()
+        index.read_tree(self._commit(commit).peel(pygit2.Tree))
+        return index
+
+    def commit_tree(self, parent: str, tree: str, message: str, time: int) -> str:
+        """A signed commit of a tree that is here, which no branch has yet."""
+        when = f"{WHO} {time} +0000"
+        head = f"tree {tree}\nparent {parent}\nauthor {when}\ncommitter {when}\n"
+        body = f"\n{message}"
         signature = self._sign((head + body).encode()).decode().strip().replace("\n", "\n ")
         return self._write(pygit2.enums.ObjectType.COMMIT, f"{head}gpgsig {signature}\n{body}")
+
+    def ours(self, commit: str) -> bool:
+        """Whether our key signed it: to sign its words again gives the same (Ed25519, RFC 8032)."""
+        signature, words = self._commit(commit).gpg_signature
+        return bool(signature) and self._sign(words).split() == signature.split()
 
     def tag(self, name: str, commit: str, message: str, time: int) -> str:
         """A signed annotated tag, which the remote does not have yet."""

@@ -4,7 +4,8 @@
     FolderTree(folder)            what `git add --all && git write-tree` would see now, uncommitted changes included
 
 Both walk once, at construction, within `bounds`, and raise `SourceError` for what a fleet repo may not hold. A folder's
-ids equal Git's (no filters: bytes are taken as they are), so a plan made from a folder names what the commit will name.
+ids equal Git's (bytes are taken as they are, but for those that Git LFS keeps elsewhere: in their place a commit has a
+pointer), so a plan made from a folder names what the commit will name.
 """
 
 import hashlib
@@ -17,6 +18,7 @@ import pygit2
 from pygit2.enums import ObjectType
 
 from gitops.errors import Problem, Reason, SourceError
+from gitops.fleet.documents.files import MAX_POINTER, is_pointer
 from gitops.model import Entry
 from gitops.source.objects.bounds import FILE, LINK, MAX_DEPTH, PROGRAM, SUBMODULE, Bounds, check_link
 from gitops.source.objects.tree_objects import FOLDER, MAX_TREE, members
@@ -179,11 +181,14 @@ class FolderTree:
         status = (self._folder / path).lstat()
         if stat.S_ISLNK(status.st_mode):
             return LINK, status.st_size
-        return PROGRAM if status.st_mode & stat.S_IXUSR else FILE, status.st_size
+        size = len(self._data(path)) if self._ignores.lfs(path) else status.st_size
+        return PROGRAM if status.st_mode & stat.S_IXUSR else FILE, size
 
     def _data(self, path: str) -> bytes:
         place = self._folder / path
-        return os.fsencode(place.readlink()) if place.is_symlink() else place.read_bytes()
+        if place.is_symlink():
+            return os.fsencode(place.readlink())
+        return pointer(place) if self._ignores.lfs(path) else place.read_bytes()
 
     def entries(self) -> Mapping[str, Entry]:
         return self._entries
@@ -221,6 +226,24 @@ class _Ignores:
         if not self._repository.path_is_ignored(full + "/" * folder):
             return False
         return not (any(t.startswith(full + "/") for t in self._tracked) if folder else full in self._tracked)
+
+    def lfs(self, path: str) -> bool:
+        """Whether a commit would have a pointer of Git LFS in its place (gitattributes(5), `filter`)."""
+        return self._repository is not None and self._repository.get_attr(self._prefix + path, "filter") == "lfs"
+
+
+def pointer(file: Path) -> bytes:
+    """What `git add` puts into Git in place of a file that Git LFS keeps (git-lfs, docs/spec.md); a pointer stays."""
+    with file.open("rb") as content:
+        start = content.read(MAX_POINTER)
+        if not start or (is_pointer(start) and not content.read(1)):
+            return start
+        content.seek(0)
+        digest = hashlib.file_digest(content, "sha256").hexdigest()
+        return b"version https://git-lfs.github.com/spec/v1\noid sha256:%s\nsize %d\n" % (
+            digest.encode(),
+            content.tell(),
+        )
 
 
 def configure() -> None:

@@ -13,6 +13,7 @@ import re
 from dataclasses import dataclass
 
 from gitops.errors import STAYS, Reason, SourceError
+from gitops.source.objects.headers import fault
 
 MARKS = (b"-----BEGIN SSH SIGNATURE-----", b"-----BEGIN PGP SIGNATURE-----", b"-----BEGIN PGP MESSAGE-----")
 X509 = b"-----BEGIN SIGNED MESSAGE-----"
@@ -75,6 +76,19 @@ def read(data: bytes) -> Signed:
     # Reversed, so that the first of each name stays: that is the one which Git reads.
     names = {name.decode(errors="replace"): value.decode(errors="replace") for name, value in reversed(fields)}
     return Signed(kind, identity, data, names, signature, payload)
+
+
+def read_strictly(data: bytes) -> Signed:
+    """An object that is to be judged: its first headers are such as Git writes, too. A signature holds for any bytes.
+
+    Raises:
+        SourceError: as `read`; or its headers are others, or a date among them is none.
+    """
+    signed = read(data)
+    if wrong := fault(signed.kind, data.partition(b"\0")[2].partition(b"\n\n")[0]):
+        hint = f"make it again with `git`; {STAYS}"
+        raise SourceError(f"{signed.name} is malformed: {wrong} (git-fsck(1))", hint=hint, reason=Reason.bad_object)
+    return signed
 
 
 def _without_signature(top: bytes) -> bytes:

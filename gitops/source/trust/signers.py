@@ -18,7 +18,7 @@ from gitops.fleet.keys.listed import one_person
 from gitops.model import Entry, Policy, Revision, Sign
 from gitops.source.clone.commits import Clone
 from gitops.source.trust.approvals import Worth
-from gitops.source.trust.objects import Signed, loose, read
+from gitops.source.trust.objects import Signed, loose, read_strictly
 from gitops.source.trust.rules import changed_paths, check_limits, check_rules, check_threshold
 from gitops.source.trust.signatures import Trust, mark, names
 
@@ -46,9 +46,9 @@ def signed_commit(clone: Clone, commit: str) -> Signed:
     """A commit, ready to be judged.
 
     Raises:
-        SourceError: it has more than one signature.
+        SourceError: it has more than one signature, or is none that Git writes.
     """
-    return read(loose("commit", clone.raw(commit)))
+    return read_strictly(loose("commit", clone.raw(commit)))
 
 
 @dataclass(frozen=True)

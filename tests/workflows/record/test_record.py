@@ -24,7 +24,10 @@ from gitops.sign.record.key import RecordKey, lines
 from gitops.source.record.entry import EMPTY_TREE, Entry, following, made, read_entry
 from gitops.source.record.memory import RecordMemory
 from gitops.store.notes.documents import Status
+from gitops.store.notes.record import RecordTip
 from gitops.workflows.record import recorder
+from gitops.workflows.safekeeping.backup import Backup
+from gitops.workflows.safekeeping.restore import Restore
 from tests.kit.console import toweros
 from tests.kit.edges import Edges, seen
 from tests.kit.site import HELLO, WORSE, Site
@@ -242,6 +245,52 @@ def test_a_remote_that_serves_yesterday_of_everything_is_an_alarm(site: Site, tm
     site.remote.git("push", "-q", "origin", "HEAD:main")
     site.run()
     assert alarms(site) == ["RecordWithheld"], "and the record"
+
+
+def test_killed_between_push_and_note_it_knows_what_it_recorded_though_the_remote_serves_yesterday(
+    site: Site, tmp_path: Path
+) -> None:
+    """The entry was written before it was sent: nothing that only a process remembers is needed afterwards."""
+    site.run()
+    shutil.copytree(site.remote.bare, tmp_path / "yesterday.git")
+    site.commit(HELLO)
+    controller, store, _ = site.start()
+
+    def cut(edge: str) -> None:
+        """The first write after the remote has the second entry."""
+        if edge == "commit" and len(at_remote(site)) == 2 and not (tmp_path / "killed").exists():
+            shutil.copytree(site.settings.state, tmp_path / "killed")
+
+    with store.lease.held(), Edges(site.settings.state).at(cut):
+        deployed = controller.run_once().revision
+    store.close()
+    for place, old in ((site.settings.state, "killed"), (site.remote.bare, "yesterday.git")):
+        shutil.rmtree(place)
+        (tmp_path / old).rename(place)
+    tip = site.store.notes.get(RecordTip)
+    assert tip and tip.sent == ours(site)[0].id, "the note of the second one was not written"
+    assert refused(site).reason == "NotDescending"
+    assert revisions(ours(site))[1] == str(deployed)
+    site.remote.git("push", "-q", "origin", "HEAD:main")
+    assert site.run().revision == deployed
+    assert at_remote(site) == list(ours(site)) and len(ours(site)) == 2
+
+
+def test_a_backup_holds_the_record_whatever_the_remote_serves(site: Site, tmp_path: Path) -> None:
+    """The machine is lost, and of branch and record the remote serves what was there before the backup."""
+    site.run()
+    shutil.copytree(site.remote.bare, tmp_path / "yesterday.git")
+    site.commit(HELLO)
+    deployed, before = site.run().revision, ours(site)
+    backup = Backup(site.store, site.settings.keys).write(tmp_path / "backup", int(time.time()))
+    shutil.rmtree(site.settings.state)
+    shutil.rmtree(site.remote.bare)
+    (tmp_path / "yesterday.git").rename(site.remote.bare)
+    Restore(site.settings).take(backup.file, replace=False, now=int(time.time()))
+    assert refused(site).reason == "NotDescending" and ours(site) == before
+    site.remote.git("push", "-q", "origin", "HEAD:main")
+    assert site.run().revision == deployed
+    assert alarms(site) == ["RecordWithheld"] and at_remote(site) == list(before)
 
 
 # --- somebody else's commit -------------------------------------------------------------------------------------------

@@ -1,0 +1,1 @@
+"""What an object of Git may be."""
