@@ -6,6 +6,7 @@ import os
 import shutil
 import stat
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -141,3 +142,13 @@ def test_what_does_not_fit_is_refused_before_anything_is_written(tmp_path: Path,
     with pytest.raises(AssembleError):
         disk_image(tmp_path / "out" / "disk", store, some_contents(store), sizes)
     assert not (tmp_path / "out").exists()
+
+
+def test_secrets_are_on_toweros_for_root_alone_and_not_on_the_esp(tmp_path: Path, store: Store) -> None:
+    disk = tmp_path / "disk.raw"
+    disk_image(disk, store, replace(some_contents(store), secrets={"site-7": b"correct horse"}), SIZES)
+    toweros = part(disk, "TOWEROS", tmp_path)
+    assert tool("debugfs", "-R", "cat /secrets/site-7", toweros) == "correct horse"
+    for path, mode in (("/secrets", "0700"), ("/secrets/site-7", "0600")):
+        assert f"Mode:  {mode}" in tool("debugfs", "-R", f"stat {path}", toweros)
+    assert b"correct horse" not in part(disk, "ESP", tmp_path).read_bytes()

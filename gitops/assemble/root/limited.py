@@ -17,11 +17,9 @@ BETWEEN = {
     ("cpu", "shares"): (2, 262144),
     ("cpu", "quota"): (1000, 2**63 - 1),
     ("cpu", "period"): (1000, 1_000_000),
-    ("cpu", "idle"): (0, 1),
     ("memory", "limit"): (1 << 20, 2**63 - 1),
     ("memory", "reservation"): (0, 2**63 - 1),
     ("memory", "swap"): (0, 2**63 - 1),
-    ("memory", "swappiness"): (0, 100),
     ("pids", "limit"): (0, 2**31 - 1),
     ("blockIO", "weight"): (10, 1000),
 }
@@ -30,6 +28,18 @@ UNBOUNDED = {("cpu", "quota"), ("memory", "limit"), ("memory", "reservation"), (
 """Where -1 is no limit."""
 NOTHING = UNBOUNDED | {("cpu", "shares"), ("cpu", "period"), ("blockIO", "weight")}
 """Where 0 says nothing."""
+IDLE = {
+    **dict.fromkeys((("memory", key) for key in ("kernel", "kernelTCP")), "take it out: `limit` counts it too"),
+    **dict.fromkeys(
+        (("memory", key) for key in ("swappiness", "disableOOMKiller")), "take it out, or say `oomScoreAdj`"
+    ),
+    ("cpu", "idle"): 'write `unified: {cpu.idle: "1"}`',
+    ("cpu", "burst"): 'write `unified: {cpu.max.burst: "MICROSECONDS"}`',
+    **dict.fromkeys((("cpu", key) for key in ("realtimeRuntime", "realtimePeriod")), "take it out"),
+    ("blockIO", "leafWeight"): "write `weight`",
+    **dict.fromkeys((("network", key) for key in ("classID", "priorities")), "mark packets by nftables"),
+}
+"""What runc (1.1) passes over in silence, as no cgroup of version 2 has it or runc does not know it; a way."""
 PAGES = ("2MB", "1GB")
 """Sizes of large pages on amd64."""
 _SET = re.compile(r"[0-9]+(-[0-9]+)?(,[0-9]+(-[0-9]+)?)*")
@@ -48,6 +58,10 @@ def _wrong(resources: Json) -> Iterator[tuple[str, str]]:
         if value is not None and not said and not low <= value <= high:
             hint = "write one that does" + (", or -1 for none" * ((group, key) in UNBOUNDED))
             yield f"{group}.{key}: {value} does not lie between {low} and {high}", hint
+    for (group, key), hint in IDLE.items():
+        value = (resources.get(group) or {}).get(key)
+        if value not in (None, 0, False, (), []):
+            yield f"{group}.{key}: no box carries it out", hint
     yield from _swap(resources.get("memory") or {})
     yield from _words(resources)
 

@@ -8,11 +8,12 @@ what depends on the box's hardware, or on what is in an image, is not judged.
 """
 
 import re
-from collections.abc import Iterator, Mapping
-from itertools import chain
-from typing import Any
+from collections.abc import Iterable, Iterator
 
+from gitops.assemble.root.around import around, texts
 from gitops.assemble.root.limited import limited
+from gitops.assemble.root.options import unknown
+from gitops.fleet.documents.explain import did_you_mean
 from gitops.model import Json
 
 Refused = tuple[str, str, str]
@@ -25,7 +26,6 @@ IN_PROC = ("cpuinfo", "diskstats", "meminfo", "stat", "swaps", "uptime", "loadav
 """Files of /proc that something may be mounted on (runc, libcontainer/rootfs_linux.go)."""
 OF_IPC = re.compile(r"kernel\.(msgmax|msgmnb|msgmni|sem|shmall|shmmax|shmmni|shm_rmid_forced)|fs\.mqueue\..+")
 OUTSIDE = ("host", "root")
-ABSOLUTE = "write an absolute path"
 
 
 def refused(settings: Json) -> Iterator[Refused]:
@@ -36,7 +36,7 @@ def refused(settings: Json) -> Iterator[Refused]:
     yield from _mounts(settings)
     yield from _devices(settings)
     yield from limited(settings.get("resources") or {})
-    yield from _runtime(settings.get("runtime") or {})
+    yield from around(settings.get("runtime") or {})
     if (word := settings.get("rootfsPropagation")) and word not in PROPAGATIONS:
         yield "rootfsPropagation", f"`{word}` is no propagation", f"write one of {', '.join(PROPAGATIONS)}"
 
@@ -60,10 +60,10 @@ def _process(settings: Json) -> Iterator[Refused]:
 def _bounded(settings: Json) -> Iterator[Refused]:
     """Texts that the kernel reads to their end, numbers that runc has room for."""
     for key in ("command", "env", "cwd", "hostname"):
-        if any("\0" in text for text in _texts(settings.get(key))):
+        if any("\0" in text for text in texts(settings.get(key))):
             yield key, "a zero byte ends every text at the kernel", "take it out"
     for key in ("uid", "gid", "additionalGids"):
-        for value in _texts(settings.get(key)):
+        for value in texts(settings.get(key)):
             if value.isdecimal() and int(value[:20]) > MAX_ID:
                 yield key, f"{value[:20]} is no user or group: the last is {MAX_ID}", "write a smaller number"
 
@@ -113,12 +113,22 @@ def _mounts(settings: Json) -> Iterator[Refused]:
         for text in settings.get(key) or ():
             parts = text.split(":")
             yield from _destination(key, (parts[1:] or [""])[0] if key != "tmpfs" else parts[0], parts[0])
+            kind, options = ("tmpfs", parts[1:]) if key == "tmpfs" else ("bind", parts[2:])
+            yield from _options(key, kind, [each for text in options for each in text.split(",")])
     for mount in settings.get("mounts") or ():
         destination = mount.get("destination")
         if destination:
             yield from _destination("mounts", destination, mount.get("source") or "")
         if mount.get("type") == "bind" and not {"bind", "rbind"} & set(mount.get("options") or ()):
             yield "mounts", f"{destination}: a bind needs the option too", "add `options: [rbind]`"
+        yield from _options("mounts", mount.get("type") or "", mount.get("options") or ())
+
+
+def _options(key: str, kind: str, options: Iterable[str]) -> Iterator[Refused]:
+    for each in unknown(kind, options):
+        hint = did_you_mean(each, ("ro", "rbind", "rshared", "nosuid", "nodev", "noexec", "size=10m", "mode=1777"))
+        hint = "write ro" if each in ("readonly", "read-only") else hint or "take it out"
+        yield key, f"`{each[:40]}` is no option of a {kind}", hint
 
 
 def _destination(key: str, path: str, source: str) -> Iterator[Refused]:
@@ -149,31 +159,3 @@ def _devices(settings: Json) -> Iterator[Refused]:
             yield "devices", f"`{path[:80]}` is no absolute path", f"write /dev/{path[:80]}"
         elif any((device.get(key) or 0) < 0 for key in ("major", "minor")):
             yield "devices", f"{path[:80]}: a device has no number below 0", "write `path: all` for a whole class"
-
-
-def _runtime(runtime: Json) -> Iterator[Refused]:
-    """What init does itself, around runc: it reads lines, with `|` between the words of one (pkg/init)."""
-    for key, path in (runtime.get("bindNS") or {}).items():
-        if path and not path.startswith("/"):
-            yield "runtime", f"bindNS.{key}: `{path[:80]}` is no absolute path", ABSOLUTE
-    for path in runtime.get("mkdir") or ():
-        if not path.startswith("/"):
-            yield "runtime", f"mkdir: `{path[:80]}` is no absolute path", ABSOLUTE
-    for mount in runtime.get("mounts") or ():
-        path = mount.get("destination") or ""
-        if not path.startswith("/"):
-            yield "runtime", f"mounts: the destination `{path[:80]}` is no absolute path", ABSOLUTE
-    lists = (runtime.get("mkdir"), *(mount.values() for mount in runtime.get("mounts") or ()))
-    told = (text for text in chain.from_iterable(map(_texts, lists)) if re.search(r"[|\x00-\x1f\x7f]", text))
-    for text in told:
-        yield "runtime", f"{text[:80]!r} has a character that init does not take", "write it without"
-
-
-def _texts(value: Any) -> list[str]:
-    """A text, a number, or all of a list."""
-    if value is None:
-        return []
-    if isinstance(value, str | int):
-        return [str(value)]
-    values = value.values() if isinstance(value, Mapping) else value
-    return [text for each in values for text in _texts(each)]

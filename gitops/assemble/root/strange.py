@@ -18,7 +18,7 @@ from gitops.assemble.root.commands import GROUPS, ConfigOf
 from gitops.assemble.root.refused import refused
 from gitops.assemble.root.runtime_spec import NAMESPACES, number, settings_of
 from gitops.errors import AssembleError
-from gitops.model import Box, Json
+from gitops.model import Box, Json, Spec
 
 WORDS = ("host", "root", "new", "none")
 Told = tuple[str, str, str]
@@ -31,19 +31,37 @@ def strange(box: Box, config_of: ConfigOf = lambda _: None) -> Iterator[Told]:
         AssembleError: an image's label cannot be read.
     """
     spec = box.spec
-    if not spec.kernel:
-        yield "kernel", "no boot spec names a kernel", "add `kernel:`, or a boot spec that has it"
-    if not spec.init:
-        yield "init", "no boot spec names an init", "add `init:`, or a boot spec that has it"
     ids = dict.fromkeys((container.name for container in spec.containers()), 0)
+    yield from _core(spec)
     for group in GROUPS:
         for container in getattr(spec, group):
             settings = settings_of(container, config_of(container.image) or {})
+            if group != "services" and (settings.get("runtime") or {}).get("namespace"):
+                hint = "take it out, or make it a service"
+                yield f"{group}.{container.name}.runtime", "namespace: containerd runs services alone", hint
             for key, message, hint in _of(settings, ids):
                 yield f"{group}.{container.name}.{key}", message, hint
     yield from _arguments(spec.cmdline)
     yield from _checks(box)
+    yield from _owners(spec, ids)
     yield from _files([str(file["path"]).strip("/") for file in spec.files if not file.get("directory")])
+
+
+def _core(spec: Spec) -> Iterator[Told]:
+    if not spec.kernel:
+        yield "kernel", "no boot spec names a kernel", "add `kernel:`, or a boot spec that has it"
+    if spec.kernel_tar == "none":
+        hint = "take `tar` out: a box finds its disk by the kernel's modules"
+        yield "kernel", "`tar: none` is for the formats of `toweros assemble`", hint
+    if not spec.init:
+        yield "init", "no boot spec names an init", "add `init:`, or a boot spec that has it"
+
+
+def _owners(spec: Spec, ids: dict[str, int]) -> Iterator[Told]:
+    for file in spec.files:
+        for key in ("uid", "gid"):
+            for _, message, hint in _user(key, file.get(key), ids):
+                yield f"files.{str(file['path']).strip('/')}", f"{key}: {message}", hint
 
 
 def _arguments(cmdline: str) -> Iterator[Told]:

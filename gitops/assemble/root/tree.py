@@ -59,16 +59,32 @@ def layout(spec: Spec, images: Mapping[str, Image]) -> Iterator[TreeEntry | Root
     Raises:
         AssembleError: an image is missing, or says something that cannot be carried out.
     """
-    ids = {container.name: FIRST_ID + index for index, container in enumerate(spec.containers())}
     for volume in spec.volumes:
         yield from _volume(volume)
-    places = {volume["name"]: _volume_path(volume) for volume in spec.volumes}
     held: dict[str, str] = {}
+    for prefix, container, config, runtime in _described(spec, images):
+        yield from _container(prefix, container, config, runtime, held)
+    yield from _files(spec, _numbers(spec))
+
+
+def configs(spec: Spec, images: Mapping[str, Image]) -> Iterator[tuple[str, Container, Json]]:
+    """Every container with its group (`services`) and its `config.json`. Raises as `layout`."""
+    for prefix, container, config, _ in _described(spec, images):
+        yield prefix.split("/")[1], container, config
+
+
+def _described(spec: Spec, images: Mapping[str, Image]) -> Iterator[tuple[str, Container, Json, Json]]:
+    """Where each container is, and what runc and init do with it."""
+    ids = _numbers(spec)
+    places = {volume["name"]: _volume_path(volume) for volume in spec.volumes}
     for prefix, container in _placed(spec):
         image = _image(images, container.image)
-        config, runtime = describe(container, image.config, volumes=places, ids=ids)
-        yield from _container(prefix, container, config, runtime, held)
-    yield from _files(spec, ids)
+        yield prefix, container, *describe(container, image.config, volumes=places, ids=ids)
+
+
+def _numbers(spec: Spec) -> dict[str, int]:
+    """The numbers of the containers' names, as users and groups."""
+    return {container.name: FIRST_ID + index for index, container in enumerate(spec.containers())}
 
 
 def container_mounts(spec: Spec, images: Mapping[str, Image]) -> list[tuple[str, str, str]]:

@@ -234,13 +234,13 @@ class Kernel(Strict):
 
 
 class Volume(Strict):
-    """A folder that containers share; with an image, it starts with that image's content."""
+    """A folder that containers share; with an image, it starts with that image's content, for the one platform here."""
 
     name: Name
     image: str | None = None
     readonly: bool | None = None
     format: Literal["filesystem"] | None = None
-    platforms: Strings = None
+    platforms: Annotated[tuple[Literal["linux/amd64"], ...], Field(max_length=1)] | None = None
 
 
 class File(Strict):

@@ -111,7 +111,7 @@ class _Reader:
             kernel=self._image(kernel.image or "", ("kernel", "image")),
             cmdline=kernel.cmdline or "",
             kernel_binary=kernel.binary or "",
-            kernel_tar=kernel.tar or "",
+            kernel_tar="none" if kernel.tar == "" else kernel.tar or "",
             kernel_ucode=kernel.ucode or "",
             init=tuple(self._image(name, ("init", index)) for index, name in enumerate(moby.init or ()) if name),
             onboot=self._containers(moby.onboot, "onboot"),

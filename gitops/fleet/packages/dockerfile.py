@@ -39,6 +39,8 @@ KEYWORDS = (
     *("ONBUILD", "RUN", "SHELL", "STOPSIGNAL", "USER", "VOLUME", "WORKDIR"),
 )
 WITH_WORDS = ("ADD", "COPY", "ENV", "EXPOSE", "LABEL", "STOPSIGNAL", "USER", "VOLUME", "WORKDIR")
+_PART = re.compile(r"(?<!\\)\$\{\w+(?!\w|\}|:[-+])[^}]*\}?")
+"""A part of a value (`${A%.gz}`), which a shell knows, and BuildKit, and buildah in a RUN alone."""
 _COMMAND = re.compile(r"org\.mobyproject\.config.*command")
 _STRANGE = re.compile(r"[\x00-\x08\x0b-\x0c\x0e-\x1f]|\r(?!\n|\Z)")
 
@@ -92,6 +94,7 @@ class _Reader:
     def read(self) -> None:
         instructions = Instructions(self._file.lines)
         for each in instructions:
+            self._refuse_parts(each)
             match each.keyword:
                 case "ARG":
                     self._scope.declare(each.text)
@@ -108,7 +111,8 @@ class _Reader:
                 case "ONBUILD":
                     self._steps.onbuild(each)
         self._refuse_ambiguous(instructions.texts)
-        if not self._file.mistakes:  # else it is not known where instructions begin
+        if not self._file.mistakes and not any(each.open for each in instructions):
+            # Else it is not known where instructions begin.
             self._refuse_unknown(instructions)
         self._keep(self._needed())
         self._file.starts = self._scope.stages[-1].starts if self._scope.stages else ""
@@ -141,6 +145,13 @@ class _Reader:
             if number not in needed:
                 name = f" AS {stage.name}" if stage.name else ""
                 file.uses.append(Use(stage.first, ends[number] - 1, f"FROM scratch{name}"))
+
+    def _refuse_parts(self, each: Instruction) -> None:
+        """Where no shell fills arguments in."""
+        text = re.sub("'[^']*'", "", each.text) if each.keyword in (*WITH_WORDS, "ARG") else ""
+        if part := _PART.search(text):
+            hint = "write ${NAME}, ${NAME:-WORD} or ${NAME:+WORD}, or do it in a RUN"
+            self._scope.note(each.first, f"`{part[0][:80]}` is not known to buildah", hint)
 
     def _refuse_ambiguous(self, texts: set[int]) -> None:
         """What one builder reads so, and the other one otherwise: what is an instruction for one is none for us."""
@@ -209,9 +220,9 @@ class _Reader:
         if not ours and (found := self._scope.image(each.first, image, wanted)):
             self._platform(each.first, flags)
             self._scope.use(Use(each.first, each.last, "FROM ", found, end))
-        elif ours and wanted != image:
-            # `build-${TARGETARCH}`: buildah has no such argument.
-            self._scope.use(Use(each.first, each.last, f"FROM {wanted}{end}"))
+        elif ours and image != (exact := self._scope.stages[below[-1]].name if below else wanted):
+            # `build-${TARGETARCH}`: buildah has no such argument; and for it letters are large or small.
+            self._scope.use(Use(each.first, each.last, f"FROM {exact}{end}"))
         self._scope.inside_stage()
 
     def _platform(self, line: int, flags: list[str]) -> None:

@@ -57,25 +57,31 @@ def read(script: str, settings: str = "EXPANDED") -> list[list[list[str]]]:
 def test_nothing_that_a_fleet_says_breaks_out_of_the_script(words: list[str]) -> None:
     line = " ".join(words)
     try:
-        script = ipxe.script("demo-1", 7, "files/k", "files/i", line)
+        script = ipxe.script("demo-1", 7, "files/k", "files/i", line, "files/e")
     except AssembleError:
         return
     lines = read(script)
     assert [command for each in lines for command in each if command[:1] == ["kernel"]] == [
         ["kernel", "files/k", *line.split(" ")]
     ]
-    calm = read(ipxe.script("demo-1", 7, "files/k", "files/i", "quiet"))
+    calm = read(ipxe.script("demo-1", 7, "files/k", "files/i", "quiet", "files/e"))
     assert [[command[:1] for command in each] for each in lines] == [[command[:1] for command in each] for each in calm]
 
 
 @pytest.mark.parametrize("word", ["||", "&&", "${uuid}", "#b", "b\\", "a\tb", "ä", "a\x00"])
 def test_what_ipxe_would_read_as_more_than_a_word_is_refused_by_name(word: str) -> None:
     with pytest.raises(AssembleError) as refused:
-        ipxe.script("demo-1", 7, "files/k", "files/i", f"quiet {word}")
+        ipxe.script("demo-1", 7, "files/k", "files/i", f"quiet {word}", "files/e")
     assert repr(word.split("\t", maxsplit=1)[0] if "\t" not in word else word) in refused.value.message
     assert "cmdline" in refused.value.hint
 
 
 def test_words_of_a_kernel_that_look_odd_are_taken() -> None:
     line = "console=ttyS0,115200n8 root=UUID=a#b x=$y a||b module.name=-1 toweros.net=eth0,10.0.2.15/25,10.0.2.2,"
-    assert f"kernel files/k {line} || goto again" in ipxe.script("demo-1", 7, "files/k", "files/i", line)
+    assert f"kernel files/k {line} || goto again" in ipxe.script("demo-1", 7, "files/k", "files/i", line, "files/e")
+
+
+def test_in_uefi_the_firmware_gets_the_boxs_esp_as_a_disk_and_starts_what_is_on_it() -> None:
+    script = ipxe.script("demo-1", 7, "files/k", "files/i", "quiet", "files/e")
+    by_uefi = script[script.index(":uefi") :]
+    assert "sanboot --no-describe files/e || goto again" in by_uefi and "kernel" not in by_uefi

@@ -3,6 +3,7 @@
 import gzip
 import io
 import os
+import stat
 import struct
 import subprocess
 import tarfile
@@ -359,6 +360,41 @@ def test_arguments_that_grub_cannot_hand_on_are_refused(tmp_path: Path, images: 
     with assembly(tmp_path, spec(linuxkit.SPEC.replace("note=a", "note=\\\\\\\\")), images, Built) as work:
         with pytest.raises(AssembleError, match=r"holds ' or \\, which GRUB cannot hand on"):
             work.write(["raw-bios"], tmp_path / "demo")
+
+
+def test_init_images_that_share_a_folder_lose_no_file_to_the_kernel(tmp_path: Path) -> None:
+    """LinuxKit's init, runc and containerd all have /etc/init.d. It was written where the last of them has it, behind
+    files of the others; the kernel drops a file whose folder is not there yet, and `cpio -d` makes it."""
+    modules = tar({"usr/lib/modules/1/modules.dep": b""})
+    parts = {
+        "kernel:1": {"kernel": KERNEL, "kernel.tar": modules},
+        "init:1": {"init": b"#!", "etc/": b"", "etc/inittab": b"tab", "etc/init.d/": b"", "usr/": b"", "usr/bin/": b""},
+        "runc:1": {"etc/": b"", "etc/init.d/": b"", "etc/init.d/010-onboot": b"#!", "usr/": b"", "usr/bin/runc": b"#!"},
+        "containerd:1": {"usr/": b"", "etc/": b"", "etc/init.d/": b"", "etc/init.d/020-containerd": b"#!"},
+    }
+    images = layout(tmp_path / "oci", {name: made([tar(files)]) for name, files in parts.items()})
+    read = spec("kernel: {image: 'kernel:1'}\ninit: ['init:1', 'runc:1', 'containerd:1']\n")
+    there = {""}
+    for name, mode, *_ in initrd(tmp_path, read, images):
+        assert name.rpartition("/")[0] in there, f"{name} comes before its folder"
+        assert name not in there, f"{name} is there twice"
+        there |= {name} if stat.S_ISDIR(mode) else set()
+        parts = {image: {path: data for path, data in files.items() if path != name} for image, files in parts.items()}
+    left = {path for image in ("init:1", "runc:1", "containerd:1") for path in parts[image] if path[-1] != "/"}
+    assert left == set()
+
+
+@pytest.mark.parametrize(
+    ("lib", "place"),
+    [({"lib/": b""}, "lib/modules"), ({"usr/lib/": b"", "lib": "usr/lib"}, "usr/lib/modules"), ({}, "usr/lib/modules")],
+)
+def test_modules_are_where_the_modprobe_of_the_root_looks(tmp_path: Path, lib: dict, place: str) -> None:
+    """Our kernel has them below /usr/lib; LinuxKit's roots are Alpine's, whose /lib is a folder: overlay was not found,
+    and so no container of onboot or services could be written to."""
+    kernel = tar({"kernel": KERNEL, "kernel.tar": tar({"usr/lib/modules/1/modules.dep": b""})})
+    images = layout(tmp_path / "oci", {"kernel:1": made([kernel]), "init:1": made([tar({"init": b"#!"} | lib)])})
+    names = {name for name, *_ in initrd(tmp_path, spec("kernel: {image: 'kernel:1'}\ninit: ['init:1']\n"), images)}
+    assert f"{place}/1/modules.dep" in names
 
 
 def test_a_source_is_read_from_the_working_folder_and_from_home(

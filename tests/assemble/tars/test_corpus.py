@@ -108,6 +108,15 @@ READ: dict[str, tuple[bytes, dict[str, str]]] = {
         {"d": "d 755"},
     ),
     "devices below /dev": (member("dev/null", kind=CHAR) + member("dev/sda", kind=DISK) + X, {"x": IS_X}),
+    "devices elsewhere, with links to them": (
+        member("srv/mem", kind=CHAR) + member("srv/sda", kind=DISK) + member("m", kind=HARD, link="srv/mem") + X,
+        {"srv": "d 755", "x": IS_X},
+    ),
+    "a device in place of a file and of a folder": (
+        X + member("x", kind=CHAR) + member("d/y", b"") + member("d", kind=DISK) + member("z", b""),
+        {"z": "f 644 ''"},
+    ),
+    "a file in place of a device": (member("x", kind=CHAR) + X, {"x": IS_X}),
     "a FIFO": (member("run/f", kind=FIFO, mode=0o600), {"run": "d 755", "run/f": "p 600"}),
     "setuid, setgid, sticky": (
         member("a", b"", mode=0o4755) + member("b", b"", mode=0o2755) + member("t/", kind=DIR, mode=0o1777),
@@ -291,8 +300,7 @@ REFUSED: dict[str, tuple[bytes, str]] = {
     "a name of 300 bytes": (pax({"path": "n" * 300}) + X, "longer than Linux takes"),
     "a path of 5,000 bytes": (pax({"path": "n/" * 2500}) + X, "longer than Linux takes"),
     "a NUL in a name": (pax({"path": "x\0y"}) + X, "NUL"),
-    "a device": (member("srv/mem", kind=CHAR), "device node"),
-    "a disk": (member("srv/sda", kind=DISK), "device node"),
+    "the root is a device": (member("/", kind=CHAR), "the root is not a folder"),
     "a kind of file that nobody knows": (member("x", b"x", kind=b"Q"), "not known"),
     "a part of a file of several volumes": (member("x", b"x", kind=b"M", magic=GNU), "not known"),
     "a whiteout of nothing": (member("a/.wh."), "names nothing"),

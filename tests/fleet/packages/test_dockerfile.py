@@ -32,6 +32,11 @@ def parse(text: str, **arguments: str) -> Dockerfile:
         ("ARG V\nFROM debian:12${V:+.1}\n", [("debian:12", 2)]),
         ('ARG V="12"\nFROM debian:${V}\n', [("debian:12", 2)]),
         ("FROM scratch AS build-amd64\nFROM build-${TARGETARCH}\n", []),
+        ("FROM scratch AS a-amd64\nFROM x:1 AS a-armv7\nFROM a-$TARGETARCH${TARGETVARIANT}\n", []),
+        ("ARG S=\nFROM x${S}:1\n", [("x:1", 2)]),
+        ("ARG S=\nFROM x${S:-y}:1${S-z}${S+2}\n", [("xy:12", 2)]),
+        ("ARG B=1\nFROM ${A:-x:${B:-2}}\n", [("x:1", 2)]),
+        ("FROM ${A:-x:${B:-2}}\n", [("x:2", 1)]),
         ("FROM scratch\nCOPY --chown=0:0 --from=x:1 / /\n", [("x:1", 2)]),
         ("FROM scratch\nRUN --mount=type=bind,from=x:1,target=/m true --from=y:1\n", [("x:1", 2)]),
         (f"FROM h:5000/x@{A}\nFROM h:5000/x@{A}\nFROM x:1@{B}\n", [(f"h:5000/x@{A}", 1), (f"x:1@{B}", 3)]),
@@ -72,6 +77,7 @@ def test_an_argument_of_build_yml_counts_more_than_a_default() -> None:
         ('FROM scratch\nCOPY --f"rom=1" / /\n', 2, "quotes or escapes"),
         ("FROM scratch\nRUN sh <<'E\\'\n", 2, "does not end"),
         ("FROM scratch\nRUN <<EOF\nFROM x:1\n", 2, "`<<EOF` does not end"),
+        ("FROM scratch\nRUN <<EOF\nset -e\n", 2, "`<<EOF` does not end"),
         ("FROM scratch\nCOPY <<EOF /etc/x\nFROM x:1\nEOF\n", 2, "a here-document of COPY"),
         ("FROM scratch\nRUN <<EOF\n#!/usr/bin/python3\nEOF\n", 2, "another program than a shell"),
         ("FROM scratch\nRUN <<EOF\n" + 4000 * "0123456\n" + 800 * "0123456\n" + "EOF\n", 2, "at most 32768 bytes"),
@@ -93,6 +99,9 @@ def test_an_argument_of_build_yml_counts_more_than_a_default() -> None:
         ('FROM scratch\nADD ["git@x.example:a.git", "/"]\n', 2, "from elsewhere"),
         ('FROM scratch\nadd --chown=0:0 ["HTTP://web.example/x", "/x"]\n', 2, "from elsewhere"),
         ("FROM scratch\nADD $X/b /\n", 2, "may mean an address"),
+        ("FROM scratch\nARG A=x.gz\nCOPY ${A%.gz} /\n", 3, "`${A%.gz}` is not known to buildah"),
+        ("FROM scratch\nENV A=1 B='${A#x}' C=${A/x/y}\n", 2, "`${A/x/y}` is not known"),
+        ("FROM scratch\nARG A\nARG B=${A-x}\n", 3, "`${A-x}` is not known"),
     ],
 )
 def test_what_cannot_be_is_a_mistake_with_its_line(text: str, line: int, words: str) -> None:
@@ -177,6 +186,11 @@ def test_a_stage_that_only_another_platform_takes_is_not_built_and_asks_for_noth
     ), "numbers of stages and of lines stay"
     chosen = parse("FROM a:1 AS x-amd64\nFROM b:1 AS x-arm64\nFROM scratch\nCOPY --from=x-$TARGETARCH / /\n")
     assert [each.image for each in chosen.outside] == ["a:1"]
+    assert b"COPY --from=x-amd64 / /\n" in chosen.renamed({}), "buildah fills no argument in there"
+    exact = parse("FROM scratch AS One\nFROM ONE AS two\nRUN --mount=from=TWO,target=/m a\nCOPY --from=one a b\n")
+    assert exact.renamed({}) == (
+        b"FROM scratch AS One\nFROM One AS two\nRUN --mount=from=TWO,target=/m a\nCOPY --from=One a b\n"
+    ), "as buildah compares names; a stage is none for itself"
     assert [each.image for each in parse("FROM a:1 AS x\nFROM b:1 AS y\nFROM x\n").outside] == ["a:1", "b:1"]
 
 

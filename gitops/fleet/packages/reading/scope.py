@@ -18,10 +18,13 @@ BY_ITSELF = {
     **dict.fromkeys(("TARGETPLATFORM", "BUILDPLATFORM"), PLATFORM),
     **dict.fromkeys(("TARGETOS", "BUILDOS"), "linux"),
     **dict.fromkeys(("TARGETARCH", "BUILDARCH"), "amd64"),
+    **dict.fromkeys(("TARGETVARIANT", "BUILDVARIANT"), ""),
 }
 """Arguments that nobody need give (Dockerfile reference, "Automatic platform ARGs in the global scope")."""
 _IMAGE = re.compile(rf"(?P<name>{NAME})(?::(?P<tag>{TAG}))?(?:@(?P<digest>{DIGEST}))?")
-_VARIABLE = re.compile(r"\$(?:\{(\w+)(?::([-+])([^}]*))?\}|(\w+))")
+_VARIABLE = re.compile(r"\$(?:\{(\w+)(?:(:?)([-+])([^${}]*))?\}|(\w+))")
+MAX_NESTED = 8
+"""Defaults within defaults: `${A:-x:${B:-1}}`."""
 SHELL = ("/bin/sh", "-c")
 _ARGUMENT = re.compile(r"""(\w+)(?:=((?:[^\s"'\\]|\\.|"(?:[^"\\]|\\.)*"|'[^']*')*))?""")
 
@@ -134,7 +137,7 @@ class Scope:
         if wanted.startswith(SIBLING) and wanted in self.given.values():
             return ""
         if open_ := _VARIABLE.search(wanted):
-            name = open_[1] or open_[4]
+            name = open_[1] or open_[5]
             hint = f"add `ARG {name}`, and `{name}={SIBLING}../NAME` to buildArgs in build.yml"
             self.note(line, f"{written} {UNGIVEN}", hint)
             return ""
@@ -151,12 +154,17 @@ class Scope:
         known = {**self.known, **(more or {})}
 
         def value(match: re.Match[str]) -> str:
-            name, sign, other = match[1] or match[4], match[2], match[3] or ""
+            name, colon, sign, other = match[1] or match[5], match[2], match[3], match[4] or ""
+            there = bool(known.get(name)) if colon else name in known
             if sign == "+":
-                return other if known.get(name) else ""
-            return known.get(name) or (other if sign else match[0])
+                return other if there else ""
+            return known[name] if there else other if sign else match[0]
 
-        return _VARIABLE.sub(value, text)
+        for _ in range(MAX_NESTED):
+            before, text = text, _VARIABLE.sub(value, text)
+            if text == before:
+                break
+        return text
 
     def use(self, use: Use) -> None:
         self.uses.append(replace(use, stage=self.number))
@@ -167,7 +175,7 @@ class Scope:
 
 def by_platform(written: str) -> bool:
     """Whether a name means something else on another platform."""
-    return any((each[1] or each[4]) in BY_ITSELF for each in _VARIABLE.finditer(written))
+    return any((each[1] or each[5]) in BY_ITSELF for each in _VARIABLE.finditer(written))
 
 
 def pairs(text: str) -> Iterator[tuple[str, str | None]]:

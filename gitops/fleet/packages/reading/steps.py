@@ -88,6 +88,12 @@ class Steps:
             for stage in self._scope.stages[-1:]:
                 stage.needs.update(stages)
             self._scope.chooses |= by_platform(written)
+            exact = wanted if wanted.isdecimal() or not stages else self._scope.stages[stages[-1]].name
+            if exact != written:
+                # buildah looks for stages before it fills in arguments, and by exact letters.
+                flag = f"from={written}"
+                self._in_one_line(each, flag, exact)
+                self._scope.use(Use(each.first, each.last, f"from={exact}", flag=flag))
             return
         if found := self._scope.image(each.first, written, wanted):
             flag = f"from={written}"

@@ -24,6 +24,8 @@ TIMEOUT = 300.0
 MAX_WORDS = 64 << 10
 """Bytes of a command's arguments; beyond that, Git is asked for everything."""
 CHUNK = 1 << 20
+PATTERN = frozenset("*?[\\")
+"""Letters that make a path a pattern for Git (gitglossary, pathspec)."""
 _SHA1 = re.compile("[0-9a-f]{40}")
 
 
@@ -85,7 +87,7 @@ class Repository:
             raise SourceError(f"{self._top} has no commit {self._commit}", hint="commit something, or name a commit")
         if not digest:
             raise SourceError(f"{folder} is not in Git", hint="`git add` and `git commit` it")
-        if not _SHA1.fullmatch(digest):
+        if name and not _SHA1.fullmatch(digest):  # of a commit's own tree it takes whatever Git prints
             raise SourceError(
                 f"{self._top} is a repository of another format than SHA-1", hint="LinuxKit knows no other"
             )
@@ -98,10 +100,23 @@ class Repository:
         name = self._name(folder)
         if name is None:
             return True
+        if set(name) & PATTERN:
+            return self._dirty_by_pattern(f"{self._top.rstrip('/')}/{name}")
         if self._changed is None or name not in self._asked:
             self._asked = sorted({*self._asked, name})
             self._changed = self._compare()
         return any(not name or path == name or path.startswith(f"{name}/") for path in self._changed)
+
+    def _dirty_by_pattern(self, path: str) -> bool:
+        """LinuxKit hands a name to Git as it is: with such a letter in it, it is a pattern, and other folders count."""
+        git = ["git", "-C", self._top]
+        try:
+            run([*git, "diff", "--no-ext-diff", "--quiet", HEAD, "--", path], timeout=TIMEOUT)
+            return bool(run([*git, "ls-files", "--exclude-standard", "--others", "--", path], timeout=TIMEOUT))
+        except ProcessError as error:
+            if error.code is None:
+                raise
+            return True
 
     def _look_up(self, names: Sequence[str]) -> None:
         """Ids of many paths from one process; it cannot be asked for a name with a line end."""

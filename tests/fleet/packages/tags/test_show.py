@@ -234,6 +234,27 @@ def test_what_git_does_not_have_has_no_tag(
         word(tmp_path / "a.o")
 
 
+def test_a_repository_of_sha_256_has_a_tag_for_its_root_alone(tmp_path: Path) -> None:
+    """LinuxKit asks for a commit's own tree in another way than for a folder's, and takes what it gets."""
+    write(tmp_path / "build.yml", "image: a\n")
+    commit(tmp_path, "--object-format=sha256")
+    assert word(tmp_path) == f"linuxkit/a:{git(tmp_path, 'rev-parse', 'HEAD^{tree}')}"
+
+
+def test_a_name_that_is_a_pattern_for_git_makes_its_neighbours_count_as_in_linuxkit(tmp_path: Path) -> None:
+    for name in ("g*", "gg", "h"):
+        write(tmp_path / name / "build.yml", f"image: {name[0]}\n")
+    commit(tmp_path)
+    clean = word(tmp_path / "g*")
+    write(tmp_path / "h/f", "new")
+    assert word(tmp_path / "g*") == clean
+    write(tmp_path / "gg/f", "new")
+    assert word(tmp_path / "g*") == f"{clean}-dirty-{as_linuxkit(tmp_path / 'g*')}"
+    (tmp_path / "gg/f").unlink()
+    write(tmp_path / "gg/build.yml", "image: new\n")
+    assert word(tmp_path / "g*").startswith(f"{clean}-dirty-")
+
+
 def test_a_repository_without_commits_and_a_git_folder_are_named(tmp_path: Path) -> None:
     git(tmp_path, "init", "-q")
     for path in ("a", ".git/x"):
@@ -277,6 +298,26 @@ def quote(folder: Path) -> None:
     write(folder / "a b", "r")
 
 
+def nest(folder: Path) -> None:
+    write(folder / "nested/f", "n")
+    commit(folder / "nested")
+
+
+def replace_by_link(folder: Path) -> None:
+    (folder / "f").unlink()
+    (folder / "f").symlink_to("g")
+
+
+def promise(folder: Path) -> None:
+    write(folder / "new", "n")
+    git(folder, "add", "-N", "new")
+
+
+def hide(folder: Path) -> None:
+    git(folder, "update-index", "--assume-unchanged", "f")
+    write(folder / "f", "new")
+
+
 DIRT: dict[str, Callable[[Path], object]] = {
     "a changed file": change,
     "a new file": lambda folder: (folder / "new").write_text("n"),
@@ -287,11 +328,17 @@ DIRT: dict[str, Callable[[Path], object]] = {
     "another link": link,
     "a file that went elsewhere": move,
     "names in quotes, which do not count": quote,
+    "a repository inside": nest,
+    "a file that became a link": replace_by_link,
+    "a file that is only promised": promise,
+    "a file that is out of the index": lambda folder: git(folder, "rm", "-q", "--cached", "f"),
 }
 CLEAN: dict[str, Callable[[Path], object]] = {
     "a time": lambda folder: os.utime(folder / "f", (1, 1)),
     "an ignored file": lambda folder: write(folder / "x.o", "n"),
     "an empty folder": lambda folder: (folder / "empty").mkdir(),
+    "a pipe, which no commit has": lambda folder: os.mkfifo(folder / "pipe"),
+    "a change that Git is told not to see": hide,
     "a neighbour": lambda folder: write(folder.parent / "other/f", "new"),
     "a longer name": lambda folder: write(folder.parent / "pkg-2/f", "new"),
 }

@@ -4,6 +4,7 @@ export PATH=/usr/sbin:/usr/bin
 CONTAINERS=/containers
 HANDOVER=/run/toweros
 NAMESPACE=services.linuxkit
+AROUND=/usr/lib/toweros/around
 LOG_LIMIT=65536  # bytes of a boot's log that stay on the disk
 CGROUPS=/sys/fs/cgroup
 MEMINFO=/proc/meminfo
@@ -66,17 +67,21 @@ delegate() {
 # Without a score of its own it would have that of containerd's shims, which nothing ends. What runs out of memory ends as
 # a whole: half a service is worse than one that is started again.
 bound() {
-	jq -r --arg group "$1" --arg name "$3" --arg root "$2/rootfs" --arg size $TMPFS --arg kept "$(share 10)" \
-		--argjson pids $PIDS --argjson memory "$(share $MEMORY)" '
+	runtime=$2/runtime.json
+	[ -f "$runtime" ] || runtime=/dev/null
+	jq -r --arg group "$1" --arg name "$3" --arg folder "$2" --arg size $TMPFS --arg kept "$(share 10)" \
+		--slurpfile runtime "$runtime" --arg around $AROUND --argjson pids $PIDS --argjson memory "$(share $MEMORY)" '
 		(.linux.cgroupsPath // "" | split("/")) as $said
 		| ($said | any(. == "" or . == "." or . == ".." or . == "run")) as $odd
 		| ($said[:2] == ["", "core"] and ($said | length) == 3 and ($said[2] | IN("", ".", "..", "containerd") | not)) as $core
 		| (if $core then $said | join("/") elif $odd or $said == [] then "/\($group)/\($name)"
 			else "/" + ([$group] + $said + (if $said[-1] == $name then [] else [$name] end) | join("/")) end) as $path
-		| .root.path = $root | .linux.cgroupsPath = $path + "/run" | .process.oomScoreAdj //= 0
+		| .root.path = $folder + "/rootfs" | .linux.cgroupsPath = $path + "/run" | .process.oomScoreAdj //= 0
 		| .linux.resources.unified."memory.oom.group" //= "1"
 		| if $core then .linux.resources.unified."memory.min" //= $kept else . end
 		| .mounts |= map(if .type == "tmpfs" and (any(.options[]?; startswith("size=")) | not) then .options += [$size] else . end)
+		| if $runtime[0] | (.interfaces // []) != [] or (.bindNS // {} | any((. // "") != "")) then
+			.hooks.createRuntime += [{path: $around, args: [$around, $folder], timeout: 60}] else . end
 		| .linux.resources as $said | ($said.unified | {"memory.oom.group", "memory.min"}) as $more
 		| $path, ($said.pids.limit // $pids), ($said.memory.limit // if $core then -1 else $memory end),
 			$more."memory.oom.group", ($more."memory.min" // 0), .' "$2/config.json" | {
@@ -115,14 +120,16 @@ feed_watchdog() {
 
 # --- containers ---
 
-# prepare FOLDER: carry out runtime.json, as LinuxKit's init does: mounts, then folders.
+# prepare FOLDER: carry out runtime.json, as LinuxKit's init does: mounts, then folders, and cgroups, which are services'.
+# The rest of it is for `around`.
 prepare() {
 	jq -r '(.mounts[]? | ["mount", .source // "", .destination, .type // "", (.options // [] | join(","))]),
-		(.mkdir[]? | ["mkdir", "", .]) | join("|")' "$1/runtime.json" >"/run/prepare.$$"
+		(.mkdir[]? | ["mkdir", "", .]), (.cgroups[]? | ["cgroup", "", .]) | join("|")' "$1/runtime.json" >"/run/prepare.$$"
 	while IFS='|' read -r verb source destination type options; do
 		case $verb in
 		mount) mount_one "$source" "$destination" "$type" "$options" || say "cannot mount $destination" ;;
 		mkdir) mkdir -p "$destination" ;;
+		cgroup) make_group "/services/$destination" ;;
 		esac
 	done <"/run/prepare.$$"
 	rm -f "/run/prepare.$$"
@@ -157,15 +164,10 @@ mount_one() {
 	case ,$4, in *,ro,*) mount -o remount,bind,ro "$2" ;; esac
 }
 
-# bind_namespaces FOLDER PID: keep a container's namespaces at the paths that runtime.json names.
-bind_namespaces() {
-	grep -q '"bindNS"' "$1/runtime.json" || return 0
-	jq -r '.bindNS // {} | to_entries[] | select(.value != "") | "\(.key) \(.value)"' "$1/runtime.json" |
-		while read -r kind path; do
-			mkdir -p "${path%/*}"
-			: >"$path"
-			mount --bind "/proc/$2/ns/$kind" "$path" || say "cannot keep the $kind namespace of $1"
-		done
+# namespace_of FOLDER: containerd's, for a service.
+namespace_of() {
+	said=$(sed -n 's/.*"namespace": *"\([^"]*\)".*/\1/p' "$1/runtime.json" 2>/dev/null)
+	echo "${said:-$NAMESPACE}"
 }
 
 # run_once GROUP SECONDS: run the containers of onboot or onshutdown, one after another; a failing one stops nothing, and
@@ -186,13 +188,10 @@ run_once() {
 		mkfifo "/run/$name.out"
 		/usr/lib/toweros/keep "$log" <"/run/$name.out" 9>&- &
 		keeper=$!
-		runc run --bundle "$bundle" --pid-file "/run/$name.pid" "$name" </dev/null >"/run/$name.out" 2>&1 9>&- &
+		runc run --bundle "$bundle" "$name" </dev/null >"/run/$name.out" 2>&1 9>&- &
 		runner=$!
 		end_late "$name" $runner "$seconds" &
 		guard=$!
-		if grep -q '"bindNS"' "$folder/runtime.json" && jq -e '.bindNS | any(. != "")' "$folder/runtime.json" >/dev/null; then
-			wait_for_file "/run/$name.pid" && bind_namespaces "$folder" "$(cat "/run/$name.pid")"
-		fi
 		wait $runner
 		code=$?
 		kill $guard 2>/dev/null
@@ -233,14 +232,5 @@ wait_until_gone() {
 	while kill -0 "$1" 2>/dev/null && [ $tries -lt 20 ]; do
 		tries=$((tries + 1))
 		sleep 0.05
-	done
-}
-
-wait_for_file() {
-	tries=0
-	while [ ! -e "$1" ]; do
-		[ $tries -lt 100 ] || return 1
-		tries=$((tries + 1))
-		sleep 0.1
 	done
 }
