@@ -80,6 +80,25 @@ def test_dhcp_on_one_link_alone_and_what_routers_announce_on_another(service: Se
         assert service.resolv.read_text() == "nameserver 192.0.2.53\n", "what Git says, and not what DHCP says"
 
 
+def test_a_static_link_hears_no_router_that_nobody_asked(service: Service, tmp_path: Path) -> None:
+    """Whoever is in that network could have given the box another way out."""
+    service.wires.far(
+        "for card in far0 far1; do ip address add 2001:db8:$((${card#far} + 7))::1/64 dev $card nodad; done"
+    )
+    for card in ("far0", "far1"):
+        net = f"2001:db8:{int(card[-1]) + 7}::"
+        words = ("--enable-ra", f"--dhcp-range={net},ra-only,64", f"--ra-param={card},4")
+        dnsmasq(service, tmp_path, card, *words)
+    service.wires.box("ip link set eth0 up")
+    until(lambda: service.addresses("eth0"), service.routes)  # heard before the service started
+    links = (Link("lan", mac=MAC, addresses=("192.0.2.10/24",)), Link("six", mac=OTHER, slaac=True))
+    with service.run(Wiring(links).text()):
+        until(lambda: any(each.startswith("2001:db8:8:") for each in service.addresses("eth1")), service.said)
+        until(lambda: service.addresses("eth0") == ["192.0.2.10/24"], service.routes)
+        assert service.wires.box("cat /proc/sys/net/ipv6/conf/eth0/accept_ra") == "0\n", "nor later"
+        assert not [line for line in service.routes().splitlines() if "eth0" in line and "proto ra" in line]
+
+
 def test_a_machine_none_of_whose_cards_is_named_asks_by_dhcp_until_one_is(service: Service, tmp_path: Path) -> None:
     """Its board was changed, and the release is blessed: nothing goes back, and nobody could tell it."""
     service.wires.far("ip address add 192.0.2.1/24 dev far0")

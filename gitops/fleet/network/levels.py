@@ -22,7 +22,8 @@ from gitops.fleet.documents.explain import did_you_mean
 from gitops.fleet.network.rules import NetworkRules
 from gitops.model import Box, Network, Tree
 from gitops.model.fleet import Package
-from gitops.model.network.mistakes import Mistake, mistakes
+from gitops.model.network.mistake import Mistake
+from gitops.model.network.mistakes import mistakes
 from gitops.model.network.wiring import Link, Proxy, Wiring
 
 if TYPE_CHECKING:
@@ -64,6 +65,7 @@ def over(base: Said, level: "Parsed[Overlay]", tree: Tree, problems: list[Proble
     if not hidden:
         problems += _idle(base, level)
         problems += [_problem(level, mistake, said) for mistake in mistakes(said.links.values())]
+        problems += [_problem(level, mistake, said) for mistake in _unproven(said)]
     return said
 
 
@@ -82,6 +84,15 @@ def _idle(base: Said, level: "Parsed[Overlay]") -> Iterator[Problem]:
         if link is None and name not in base.links:
             hint = did_you_mean(name, base.links.keys(), "leave it out")
             yield level.problem(("network", "links", name), f"there is no link `{name}` to take away", hint, key=True)
+
+
+def _unproven(said: Said) -> Iterator[Mistake]:
+    """802.1X without an authority: the box would give its password to whoever calls himself the network."""
+    for link in said.links.values():
+        if link.access and link.access.enterprise and not said.ca:
+            key = "wifi" if link.access.ssid else "dot1x"
+            hint = "name the authority of the 802.1X server in the network's `ca`"
+            yield Mistake(link.name, key, f"nobody vouches for the server `{link.access.server}`", hint)
 
 
 def _problem(level: "Parsed[Overlay]", mistake: Mistake, said: Said) -> Problem:
@@ -152,6 +163,7 @@ def uncarried(
     """Boxes whose wiring nothing on them would carry out: of each role the first, unless a box has its own."""
     told: set[str] = set()
     for name, box in boxes.items():
+        yield from _by_air(name, box, levels[name])
         own = bool(levels[name].content.network.model_fields_set)
         if box.wiring is None or not box.spec.services or _carried(box, packages) or (box.role in told and not own):
             continue
@@ -159,6 +171,18 @@ def uncarried(
         message = "no service of this box carries out what `network` says of links, proxy, clocks and certificates"
         hint = "take the newer pkg/dhcpcd (`toweros upgrade`), or keep to `dhcp` or one `address`"
         yield levels[name].problem(("network",) if own else ("role",), message, hint)
+
+
+def _by_air(name: str, box: Box, level: "Parsed[BoxFile]") -> Iterator[Problem]:
+    """Links that only another service than the usual one lets in."""
+    services = {container.name for container in box.spec.services}
+    for link in box.wiring.links if box.wiring and services else ():
+        for service, needed in (("wifi", link.access), ("modem", link.modem)):
+            if needed and service not in services:
+                own = link.name in level.content.network.links
+                message = f"{name} has no service `{service}`, which the link `{link.name}` needs"
+                hint = f"add boot/{service}.yml to its role's `boot` (and pkg/{service}, by `toweros upgrade`)"
+                yield level.problem(("network", "links", link.name) if own else ("role",), message, hint, key=True)
 
 
 def _carried(box: Box, packages: Mapping[str, Package]) -> bool:

@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
 from gitops.fleet.documents.strict import Strict
+from gitops.fleet.network.radio import Dot1xRules, ModemRules, WifiRules
 from gitops.model.network.wiring import Link, Proxy, Route
 
 LINK = r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,14}$"
@@ -119,7 +120,7 @@ class RouteRule(Strict):
 
 
 class LinkRules(Strict):
-    """A network card, a VLAN or a bond. A card is found by `mac`, `bus` or `driver`, else by the link's own name."""
+    """A network card, a VLAN, a bond or a modem. A card is found by `mac`, `bus` or `driver`, else by its name."""
 
     mac: Mac | None = None
     bus: Bus | None = Field(
@@ -130,18 +131,38 @@ class LinkRules(Strict):
     vlan: int | None = Field(default=None, ge=1, le=4094)
     bond: tuple[LinkName, ...] = Field(default=(), max_length=16, description="Its members.")
     mode: Mode | None = None
+    wifi: WifiRules | None = None
+    dot1x: Dot1xRules | None = None
+    modem: ModemRules | None = None
     dhcp: bool = Field(default=False, description="Of IPv4, and of IPv6 where a router says so.")
     slaac: bool = Field(default=False, description="IPv6 alone, as routers announce it.")
     addresses: tuple[Address, ...] = Field(default=(), max_length=16)
     gateways: tuple[Ip, ...] = Field(default=(), max_length=2, description="One for IPv4, one for IPv6.")
     routes: tuple[RouteRule, ...] = Field(default=(), max_length=64)
+    probes: tuple[Ip, ...] = Field(
+        default=(), max_length=4, description="Whom it reaches: without an answer of one, other ways out come first."
+    )
     metric: int | None = Field(default=None, ge=1, le=9999, description="Of the ways out the lowest is used.")
     mtu: int | None = Field(default=None, ge=576, le=9216, description="Octets in a packet; 1500 when it is not said.")
 
+    @model_validator(mode="after")
+    def _one_way_in(self) -> "LinkRules":
+        if self.wifi and self.dot1x:
+            raise ValueError("a link has `wifi` or `dot1x`: the first says `security: peap` or `tls` itself")
+        return self
+
     def noun(self, name: str) -> Link:
-        given = {key: value for key, value in self if value is not None and key != "routes"}
+        apart = ("routes", "wifi", "dot1x", "modem")
+        given = {key: value for key, value in self if value is not None and key not in apart}
         mode = {"mode": self.mode or USUAL} if self.bond else {}
-        return Link(name, **(given | mode), routes=tuple(Route(each.to, each.via) for each in self.routes))
+        enters = self.wifi or self.dot1x
+        return Link(
+            name,
+            **(given | mode),
+            routes=tuple(Route(each.to, each.via) for each in self.routes),
+            access=enters.noun() if enters else None,
+            modem=self.modem.noun() if self.modem else None,
+        )
 
 
 class ProxyRules(Strict):

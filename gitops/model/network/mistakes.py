@@ -10,8 +10,10 @@ mistake is what cannot work, or would reach nobody; never what is only unusual.
 import ipaddress
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 
+from gitops.model.network.mistake import Mistake
+from gitops.model.network.radio import MODEM_METRIC
+from gitops.model.network.radio_mistakes import radio_mistakes
 from gitops.model.network.wiring import STATIC_METRIC, Link
 
 ETHERNET = 1500
@@ -19,21 +21,9 @@ ETHERNET = 1500
 LEAST_IPV6 = 1280
 """RFC 8200, 5."""
 LOOPBACK = "lo"
-KERNELS = re.compile(r"(eth|wlan|wwan|usb|docker|dummy|bond)[0-9]+|(veth|br-|en[opsx]|wl[opsx]|ww[opsx]).*")
+KERNELS = re.compile(r"(eth|wlan|wwan|ppp|usb|docker|dummy|bond)[0-9]+|(veth|br-|en[opsx]|wl[opsx]|ww[opsx]).*")
 """Names that the kernel or Docker gives: a link that is made would be in the way."""
 Net = ipaddress.IPv4Network | ipaddress.IPv6Network
-
-
-@dataclass(frozen=True)
-class Mistake:
-    """`link` is its name, `key` the part of it that is wrong ("": all of it)."""
-
-    link: str
-    key: str
-    message: str
-    hint: str = ""
-    lacking: str = ""
-    """A link that is named, and is none."""
 
 
 def mistakes(links: Iterable[Link]) -> Iterator[Mistake]:
@@ -47,6 +37,7 @@ def mistakes(links: Iterable[Link]) -> Iterator[Mistake]:
         if not (link.addressed or _used(link, named)):
             hint = "say `dhcp: true`, `slaac: true` or `addresses: [...]`"
             yield Mistake(link.name, "", f"the link `{link.name}` has no address, and nothing stands on it", hint)
+    yield from radio_mistakes(named)
     yield from _circles(named)
     yield from _twice(named.values())
     yield from _clashes(named.values())
@@ -67,7 +58,7 @@ def _kind(link: Link) -> Iterator[Mistake]:
         yield Mistake(link.name, found[0], "a VLAN or bond is made: no hardware is it", f"leave out `{found[0]}`")
     elif len(found) > 1:
         yield Mistake(link.name, found[1], f"`{found[0]}` says which one it is already", f"leave out `{found[1]}`")
-    if link.name == LOOPBACK or (link.made and KERNELS.fullmatch(link.name)):
+    if link.name == LOOPBACK or ((link.made or link.modem) and KERNELS.fullmatch(link.name)):
         hint = "name it by what it is for, such as `mgmt`"
         yield Mistake(link.name, "", f"the kernel gives the name `{link.name}` itself", hint)
 
@@ -188,3 +179,11 @@ def _ways_out(links: Iterable[Link]) -> Iterator[Mistake]:
                     link.name, "gateways", message, "give one of the links another `metric`: the lower is used first"
                 )
             ways.setdefault(way, link.name)
+    for link in (each for each in links if each.modem):
+        way = (4, link.metric or MODEM_METRIC)
+        if way in ways:
+            message = f"a second way out for IPv4, beside that of `{ways[way]}`"
+            yield Mistake(
+                link.name, "modem", message, "give one of the links another `metric`: the lower is used first"
+            )
+        ways.setdefault(way, link.name)

@@ -11,8 +11,10 @@ can be carried out: hardware, bonds, VLANs each after its parent, then addresses
     # address lan 192.0.2.10/24
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+
+from gitops.model.network.radio import MODEM_METRIC, Access, Modem
 
 FORMAT = 1
 STATIC_METRIC = 100
@@ -30,7 +32,7 @@ class Route:
 
 @dataclass(frozen=True)
 class Link:
-    """One network card, VLAN (`parent`, `vlan`) or bond (`bond`: its members). `mtu` and `metric`: 0 is not said."""
+    """One network card, VLAN (`parent`, `vlan`), bond (its members) or modem. `mtu` and `metric`: 0 is not said."""
 
     name: str
     mac: str = ""
@@ -47,6 +49,9 @@ class Link:
     vlan: int = 0
     bond: tuple[str, ...] = ()
     mode: str = ""
+    access: Access | None = None
+    modem: Modem | None = None
+    probes: tuple[str, ...] = ()
 
     @property
     def made(self) -> bool:
@@ -61,7 +66,11 @@ class Link:
 
     @property
     def addressed(self) -> bool:
-        return bool(self.dhcp or self.slaac or self.addresses)
+        return bool(self.dhcp or self.slaac or self.addresses or self.modem)
+
+    @property
+    def by_air(self) -> bool:
+        return bool(self.modem or (self.access and self.access.ssid))
 
 
 @dataclass(frozen=True)
@@ -94,10 +103,13 @@ class Wiring:
         for link in ordered:
             yield from (f"{word} {link.name}" for word in ("dhcp", "slaac") if getattr(link, word))
             yield from (f"address {link.name} {address}" for address in link.addresses)
-            yield from ([f"metric {link.name} {link.metric}"] if link.metric and (link.dhcp or link.slaac) else [])
+            metric = link.metric or (MODEM_METRIC if link.modem else 0)
+            if metric and (link.dhcp or link.slaac or link.modem):
+                yield f"metric {link.name} {metric}"
         for link in ordered:
             metric = link.metric or STATIC_METRIC
             yield from (f"gateway {link.name} {gateway} {metric}" for gateway in link.gateways)
+            yield from (f"probe {link.name} {host}" for host in link.probes)
             yield from (f"route {link.name} {route.to} {route.via}" for route in link.routes)
         yield from (f"dns {server}" for server in self.dns)
         yield from (f"proxy {kind} {url}" for kind in ("http", "https") if (url := getattr(self.proxy, kind)))
@@ -116,36 +128,53 @@ class Wiring:
     @property
     def way_out(self) -> Link | None:
         """The link by which the world is reached first."""
-        ways = [link for link in self.links if link.dhcp or link.slaac or link.gateways]
+        return self._first(self.links)
+
+    @staticmethod
+    def _first(links: Iterable[Link]) -> Link | None:
+        ways = [link for link in links if link.dhcp or link.slaac or link.gateways]
         return min(ways, key=lambda link: link.metric or (STATIC_METRIC if link.gateways else 1000), default=None)
 
     @property
     def word(self) -> str:
-        """`toweros.net` (docs/formats.md): as much as the initrd needs. An initrd that knows it not asks by DHCP."""
-        way, parts = self.way_out or next(iter(self.links), None), [DHCP]
+        """`toweros.net` (docs/formats.md): as much as the initrd needs, which has no radio. An initrd that knows it not
+        asks by DHCP."""
+        cables = [link for link in self.links if not link.by_air]
+        way, parts = self._first(cables) or next(iter(cables), None), [DHCP]
         if way and not (way.dhcp or way.slaac) and way.addresses:
             parts = ["static", f"address={way.addresses[0]}"]
             family = ":" in way.addresses[0]
             parts += [f"gateway={gateway}" for gateway in way.gateways if (":" in gateway) == family][:1]
-        if way and (way.vlan or len(parts) > 1):
-            below = self._hardware_of(way)
-            parts.append("on=" + ":".join(below.found_by))
+        parts += self._on(way) if way else []
         if way and way.vlan:
             parts.append(f"vlan={way.vlan}")
         parts += [f"dns={server}" for server in self.dns]
         parts += [f"proxy={self.proxy.http}"] if self.proxy.http else []
         return "+".join(parts)
 
-    def _hardware_of(self, link: Link) -> Link:
-        """The network card under a link: of a bond the first, which takes frames of any mode but LACP alone."""
+    def _on(self, way: Link) -> list[str]:
+        """On what it stands, where that matters: a card, or a bond's members (an older initrd takes the first)."""
+        below = self._below(way)
+        if not (way.vlan or below.bond or (way.addresses and not way.dhcp and not way.slaac)):
+            return []
+        named = {each.name: each for each in self.links}
+        cards = [named.get(name, Link(name)) for name in below.bond] or [below]
+        words = [":".join(card.found_by) for card in cards]
+        bond = [f"member={word}" for word in words[1:]] + [f"bond={below.mode}"] if below.bond else []
+        return [f"on={words[0]}", *bond]
+
+    def _below(self, link: Link) -> Link:
+        """The network card or bond that carries a link."""
         named = {each.name: each for each in self.links}
         for _ in self.links:
-            below = link.parent or next(iter(link.bond), "")
-            link = named.get(below, link)
+            link = named.get(link.parent, link)
         return link
 
 
 def _makes(link: Link) -> Iterator[str]:
+    if link.modem:
+        yield from link.modem.lines(link.name, link.bus)
+        return
     if link.bond:
         yield f"bond {link.name} {link.mode} {' '.join(link.bond)}"
     elif link.made:
@@ -154,3 +183,5 @@ def _makes(link: Link) -> Iterator[str]:
         yield f"link {link.name} {' '.join(link.found_by)}"
     if link.mtu:
         yield f"mtu {link.name} {link.mtu}"
+    if link.access:
+        yield from link.access.lines(link.name)

@@ -1,0 +1,1 @@
+"""Boxes that are reached from the desk: a login, and what only they may know."""
