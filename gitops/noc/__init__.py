@@ -9,7 +9,9 @@ boxes           whose content that is
 saying/reports  what boxes say, kept while nobody is there
 saying/relaying POST /api/v1/boxes/BOX/report: passed on
 saying/contact  the origin hears that the NOC lives
-pages           the status page, its JSON, /metrics, /healthz
+starting        machines that the network starts
+showing/pages   the status page, its JSON, /metrics, /healthz
 site            the process: passes beside a server
+proving         what is offered, built again
 bundles         a folder to carry: made, and looked at
 """

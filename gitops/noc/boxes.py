@@ -1,7 +1,8 @@
-"""Whose content a site needs: a list, a file of names, everybody, or whoever asks.
+"""Whose content a site needs: a list, a file of names, those that Git says are there, or whoever asks.
 
-In: what was said at the start, names that were heard. Out: names. Rules: where a list is given, nobody else is known;
-else who asks is known for `REMEMBER`, at most `MOST`, and only if something is signed for it; that outlives a restart.
+In: what was said at the start, names that were heard or signed. Out: names. Rules: where a list or a site is given,
+nobody else is known; else who asks is known for `REMEMBER`, at most `MOST`, and only if something is signed for it;
+that outlives a restart.
 
     boxes = Boxes(Path("state/asked.json"), listed=("site-7",))
     boxes.heard("site-8"); boxes.names()
@@ -28,8 +29,8 @@ MAX_FILE = 1 << 20
 class Boxes:
     """The boxes of a site. Heard by the server's threads, asked by the pass."""
 
-    def __init__(self, memory: Path, listed: Iterable[str] = (), file: Path | None = None) -> None:
-        self._memory, self._listed, self._file = memory, tuple(listed), file
+    def __init__(self, memory: Path, listed: Iterable[str] = (), file: Path | None = None, site: str = "") -> None:
+        self._memory, self._listed, self._file, self._site = memory, tuple(listed), file, site
         self._lock, self._asked, self._told = threading.Lock(), _remembered(memory), False
         for name in self._listed:
             if not _sound(name):
@@ -37,20 +38,32 @@ class Boxes:
         self.names()
 
     def names(self) -> set[str]:
-        """Whose content is needed now.
+        """Whose content is needed, as far as that was known at the last look.
 
         Raises:
             SettingsError: the file of names cannot be read.
         """
-        if self._listed or self._file:
+        with self._lock:
+            signed = {*self._asked} if self._site else set()
+        return self.wanted() | signed
+
+    def wanted(self) -> set[str]:
+        """Whose content is needed, whatever is signed of sites. Raises as `names`."""
+        if not self.open:
             return {*self._listed, *_read(self._file)}
         with self._lock:
             return {name for name, last in self._asked.items() if abs(time.time() - last) < REMEMBER}
 
+    def stand_here(self, names: Iterable[str]) -> None:
+        """Whom the signed metadata call boxes of the site: so a commit moves them. It outlives a restart."""
+        with self._lock:
+            if self._site and {*self._asked} != {*names}:
+                self._asked, self._told = dict.fromkeys(names, time.time()), True
+
     @property
     def open(self) -> bool:
         """Whether whoever asks is served."""
-        return not self._listed and not self._file
+        return not (self._listed or self._file or self._site)
 
     def knows(self, name: str) -> bool:
         return name in self.names()

@@ -22,13 +22,14 @@ from gitops.errors import DocumentError, StoreError
 from gitops.files.named import named
 from gitops.model import canonical
 from gitops.model.reading import read
+from gitops.noc.carried.room import check_parts, keep_places
 from gitops.noc.copy import Copy
+from gitops.noc.media import NAME
 from gitops.noc.mirror import Mirror, Passed
 from gitops.noc.origin import Source
 from gitops.store.files.blobs import arriving
 
 BUNDLE_FORMAT = 1
-NAME = "toweros-bundle.json"
 MAX_NAME = 1 << 20
 UNBOUNDED = 1 << 62
 NOT_OURS = ("toweros.db", "id", "source", "noc.key")
@@ -48,7 +49,7 @@ class Bundle:
         """Raises StoreError: it is none, it was cut as it was made, or it is another version's."""
         path = folder / NAME
         try:
-            return read(_BUNDLE, NAME, named(path, MAX_NAME), BUNDLE_FORMAT)
+            return read(BUNDLE, NAME, named(path, MAX_NAME), BUNDLE_FORMAT)
         except FileNotFoundError as error:
             hint = "is it mounted? what `toweros bundle make` was stopped at has none: run it again"
             raise StoreError(f"{folder} is no bundle: there is no {NAME}", hint=hint) from error
@@ -60,7 +61,7 @@ class Bundle:
         return canonical({"format": BUNDLE_FORMAT, "boxes": boxes, "made": self.made, "expires": self.expires})
 
 
-_BUNDLE = TypeAdapter(Bundle)
+BUNDLE = TypeAdapter(Bundle)
 
 
 def make(source: Source, root: bytes, boxes: list[str], folder: Path, most: int = UNBOUNDED) -> Passed:
@@ -71,6 +72,8 @@ def make(source: Source, root: bytes, boxes: list[str], folder: Path, most: int 
     """
     if any((folder / name).exists() for name in NOT_OURS):
         raise StoreError(f"{folder} is the folder of a controller or a NOC", hint="name a folder of its own")
+    check_parts(folder)
+    before = _before(folder)
     copy = Copy(folder, most, raw=False)
     shutil.rmtree(copy.tuf)  # what is believed is not carried: whoever takes it has his own
     with tempfile.TemporaryDirectory(prefix="toweros-bundle-") as tuf:
@@ -88,12 +91,21 @@ def make(source: Source, root: bytes, boxes: list[str], folder: Path, most: int 
         if path.name.partition(".")[0] not in passed.needed:
             path.unlink()
     shutil.rmtree(copy.incoming, ignore_errors=True)
+    keep_places(folder, boxes, before)
     for path in folder.rglob("*"):
         _sync(path)
     with arriving(folder / NAME) as new:
         new.write_bytes(Bundle(tuple(sorted(boxes)), int(time.time()), passed.offers.expires).encode())
     _sync(folder / NAME)
     return passed
+
+
+def _before(folder: Path) -> frozenset[str]:
+    """Whose bundle it was."""
+    try:
+        return frozenset(Bundle.open(folder).boxes)
+    except StoreError:
+        return frozenset()
 
 
 def _sync(path: Path) -> None:

@@ -68,7 +68,7 @@ class Copy:
 
     def used(self) -> int:
         """Bytes of all files that are named by content, and of those that come."""
-        return sum(size for _, _, size in self._content()) + sum(size for _, _, size in _files(self.incoming))
+        return sum(size for files in (self._content(), self._deltas(), _files(self.incoming)) for _, _, size in files)
 
     def make_room(self, size: int, needed: set[str]) -> None:
         """Make room for `size` more bytes; what is `needed` (digests and roots) stays.
@@ -76,14 +76,15 @@ class Copy:
         Raises:
             StoreError: there is none.
         """
-        lack = self._lack(size)
-        for path, _, bytes_ in sorted(self._content(), key=lambda row: row[1]):
+        lack = self.lack(size)
+        # Deltas save a site's own line: they go before anything else.
+        for path, _, bytes_ in (*self._deltas(), *sorted(self._content(), key=lambda row: row[1])):
             if lack <= 0:
                 return
-            if path.name.partition(".")[0] not in needed:
+            if path.name.partition(".")[0] not in needed or path.parent.parent.name == "deltas":
                 path.unlink(missing_ok=True)
                 lack -= bytes_
-        if (lack := self._lack(size)) > 0:
+        if (lack := self.lack(size)) > 0:
             raise StoreError(
                 f"{self.root} has no room: {size} bytes are needed, {lack} more than there may be",
                 hint=f"it may hold {self.most} bytes (--most), and leaves {RESERVE} of the disk free",
@@ -98,7 +99,7 @@ class Copy:
                     os.utime(path)
             elif not -KEEP < now - modified < KEEP:
                 path.unlink(missing_ok=True)
-        for path, _, _ in _files(self.incoming):
+        for path, _, _ in (*self._deltas(), *_files(self.incoming)):
             if path.name.partition(".")[0] not in needed:
                 path.unlink(missing_ok=True)
         self.metadata.prune(now)
@@ -108,10 +109,15 @@ class Copy:
         for path in (self.paths.blobs / name, self.paths.layers / name, self.paths.layers / f"{name}.zst"):
             path.unlink(missing_ok=True)
 
-    def _lack(self, size: int) -> int:
+    def lack(self, size: int) -> int:
+        """How many bytes must go before `size` more may come."""
         disk = os.statvfs(self.root)
         free = disk.f_bavail * disk.f_frsize - RESERVE
         return max(self.used() + size - self.most, size - free)
+
+    def _deltas(self) -> Iterator[tuple[Path, float, int]]:
+        for folder in (self.paths.layers / "deltas").glob("[0-9a-f]*"):
+            yield from _files(folder)
 
     def _content(self) -> Iterator[tuple[Path, float, int]]:
         for folder in (self.paths.layers, self.paths.blobs, self.paths.attestations):

@@ -11,7 +11,7 @@ import json
 import shutil
 import time
 from calendar import timegm
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -19,11 +19,16 @@ import structlog
 
 from gitops.errors import DocumentError, StoreError, TowerosError, readable
 from gitops.files.named import named
-from gitops.model import Layer, Release
+from gitops.model import Layer, Release, sha256
+from gitops.noc import deltas
 from gitops.noc.content import ContentError, bring_attestation, bring_blob, bring_layer, prove, unpack
 from gitops.noc.copy import Copy
 from gitops.noc.origin import OriginError, Source
+from gitops.noc.starting import bringing as starting
+from gitops.noc.starting.ground import Ground
 from gitops.noc.trust import MAX_METADATA, Offers, Trusted, TrustError
+from gitops.publish.targets import HELD, NETBOOT
+from gitops.workflows.media.elsewhere import Elsewhere
 
 log = structlog.get_logger(__name__)
 
@@ -36,40 +41,59 @@ MAX_RELEASE = 4 << 20
 @dataclass
 class Passed:
     """What a pass came to. `lacking`: box -> why it does not have all that it is offered; `later`: some of it
-    may come another time; `away`: the source went away meanwhile."""
+    may come another time; `awaited`: and is being made; `away`: the source went away meanwhile."""
 
     offers: Offers
     lacking: dict[str, str] = field(default_factory=dict)
     later: bool = False
+    awaited: bool = False
     away: str = ""
     layers: dict[str, Layer] = field(default_factory=dict)
+    releases: dict[str, Release] = field(default_factory=dict)
     needed: set[str] = field(default_factory=set)
+    starts: dict[str, Elsewhere] = field(default_factory=dict)
+    """Box -> what starts it by the network."""
+
+
+Watch = Callable[[Passed], Mapping[str, str]]
 
 
 class Mirror:
-    """Keeps `copy` what `source` offers to some boxes, as `root` vouches for it."""
+    """Keeps `copy` what `source` offers to some boxes, as `root` vouches for it.
 
-    def __init__(self, copy: Copy, source: Source, root: bytes) -> None:
-        self.copy, self.source = copy, source
+    `ground` hands out what starts boxes by the network; without one, none of that is brought. `watch` is told what is
+    offered before layers are brought, and says (box -> why) whose layers need not be yet."""
+
+    def __init__(
+        self, copy: Copy, source: Source, root: bytes, watch: Watch | None = None, ground: Ground | None = None
+    ) -> None:
+        self.copy, self.source, self._watch, self._ground = copy, source, watch, ground
         self.trusted = Trusted(copy.tuf, root, source)
         self._vouched = set[str]()
         """Whose attestations were asked for since we began."""
 
-    def run(self, boxes: Iterable[str]) -> Passed:
-        """A pass.
+    def run(self, boxes: Iterable[str], site: str = "") -> Passed:
+        """A pass, for these boxes and those that stand at `site`.
 
         Raises:
             TrustError: what is signed is refused. OriginError: it cannot be fetched. StoreError: it cannot be kept.
         """
         try:
-            passed = Passed(self.trusted.look(boxes))
-            releases = dict[str, Release]()
+            passed = Passed(self.trusted.look(boxes, site))
             for box in passed.offers.boxes:
-                self._try(box, passed, lambda: releases.update(self._release(box, passed)))  # noqa: B023 - at once
-            for box, release in releases.items():
-                self._try(box, passed, lambda: self._content(box, release, passed))  # noqa: B023
-            if not passed.later or self._expires() - time.time() < FRESH:
+                self._try(box, passed, lambda: self._release(box, passed))  # noqa: B023 - at once
+                if self._ground and NETBOOT in passed.offers.stated[box]:
+                    self._try(box, passed, lambda: self._starting(box, passed))  # noqa: B023
+            waits = self._watch(passed) if self._watch else {}
+            for box, release in passed.releases.items():
+                self._try(box, passed, lambda: self._content(box, release, passed, waits.get(box, "")))  # noqa: B023
+            for box, found in passed.starts.items():
+                self._try(box, passed, lambda: self._started(found, passed))  # noqa: B023
+            deltas.make(self.copy, {box: it for box, it in passed.releases.items() if box not in passed.lacking})
+            if self._shows(passed):
                 self._show(passed)
+                if self._ground:
+                    self._hand_out(self._ground, passed)
             if not passed.away:
                 self.copy.sweep(passed.needed)
             return passed
@@ -103,7 +127,7 @@ class Mirror:
             return error.message
         return ""
 
-    def _release(self, box: str, passed: Passed) -> dict[str, Release]:
+    def _release(self, box: str, passed: Passed) -> None:
         """The document of what a box is offered; all that it names is needed from here on."""
         targets = passed.offers.boxes[box]
         passed.needed |= {ref.sha256 for ref in targets.values()}
@@ -117,9 +141,9 @@ class Mirror:
         layers = {layer.root: layer for layer in release.layers()}
         passed.layers |= layers
         passed.needed |= layers.keys()
-        return {box: release}
+        passed.releases[box] = release
 
-    def _content(self, box: str, release: Release, passed: Passed) -> None:
+    def _content(self, box: str, release: Release, passed: Passed, waits: str) -> None:
         targets, layers = passed.offers.boxes[box], release.layers()
         absent = [layer for layer in layers if not self.copy.has_layer(layer)]
         boot = [ref for ref in targets.values() if not self.copy.blobs.has(ref.sha256)]
@@ -131,12 +155,45 @@ class Mirror:
             self.copy.make_room(size, passed.needed)
         for name, ref in targets.items():
             bring_blob(self.source, f"targets/{box}/{ref.sha256}.{name}", ref, self.copy)
+        if absent and waits:
+            passed.later, passed.awaited, passed.lacking[box] = True, True, waits
+            return
         for layer in layers:
             bring_layer(self.source, layer, self.copy)
         for subject in (targets["release.json"].sha256, *(layer.root for layer in layers)):
             if absent or boot or subject not in self._vouched:
                 bring_attestation(self.source, subject, self.copy)
                 self._vouched.add(subject)
+
+    def _starting(self, box: str, passed: Passed) -> None:
+        """The documents of what starts a box by the network; all that they name is needed from here on, with what is
+        handed out meanwhile."""
+        digest = str(passed.offers.stated[box][NETBOOT])
+        before = self._ground.shown(box) if self._ground else None
+        found = starting.document(self.source, self.copy, box, digest) or before
+        passed.needed.add(digest)
+        for each in filter(None, {id(found): found, id(before): before}.values()):
+            passed.needed |= {sha256(each.encode()), *(ref.sha256 for ref in each.files())}
+            layers = starting.layers_of(starting.releases(self.source, self.copy, each))
+            passed.layers |= layers
+            passed.needed |= layers.keys()
+        if found:
+            passed.starts[box] = found
+
+    def _started(self, found: Elsewhere, passed: Passed) -> None:
+        layers = starting.layers_of(starting.releases(self.source, self.copy, found))
+        starting.content(self.source, self.copy, found, layers, passed.needed)
+
+    def _hand_out(self, ground: Ground, passed: Passed) -> None:
+        """What is whole, and for the other boxes what was handed out before."""
+        asked = [box for box, said in passed.offers.stated.items() if NETBOOT in said]
+        found = {box: None if box in passed.lacking else passed.starts.get(box) for box in asked}
+        shown = {box: it for box, each in found.items() if (it := each or ground.shown(box))}
+        ground.show(shown, {box for box in shown if passed.offers.stated[box].get(HELD)})
+
+    def _shows(self, passed: Passed) -> bool:
+        holds = self._expires()
+        return not passed.later or (holds - time.time() < FRESH and bool(holds or not passed.awaited))
 
     def _show(self, passed: Passed) -> None:
         """As a publisher writes them: what others lead to first, the timestamp last."""

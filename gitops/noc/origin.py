@@ -28,6 +28,7 @@ LARGE = 3600.0
 RATE, WINDOW = 256, 60.0
 """Bytes a second, over so many seconds."""
 PIECE = 1 << 20
+WAITS, NUMBER = "toweros-waits", re.compile(r"[0-9]{1,12}")
 DIGEST = re.compile(r"[0-9a-f]{64}")
 
 
@@ -62,15 +63,20 @@ class Source(Protocol):
 
 @dataclass
 class Origin:
-    """An update server, or another NOC. `until` (monotonic seconds): when the present pass ends."""
+    """An update server, or another NOC. `until` (monotonic seconds): when the present pass ends; `waits`: since when a
+    NOC says that the server behind it is away (Unix seconds), 0: nobody does."""
 
     url: str
     until: float = float("inf")
+    waits: int = 0
 
     def get(self, name: str, most: int) -> bytes:
         url, bounds = f"{self.url}/{name}", self._bounds(SMALL, most)
         with _telling(url), ask(url, bounds, redirects=False) as answer:
             self._whole(name, answer.status, (200,))
+            if name.endswith("/timestamp.json"):
+                since = answer.headers.get(WAITS, "")
+                self.waits = int(since) if NUMBER.fullmatch(since) else int(time.time()) if since else 0
             data = answer.read()
             _enough(name, len(data), most)
             _complete(name, answer.headers.get("content-length", ""), len(data))

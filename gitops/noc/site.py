@@ -22,18 +22,27 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from gitops import __version__
 from gitops.errors import StoreError, TowerosError, readable
 from gitops.model import Layer
-from gitops.noc import bundles, pages
 from gitops.noc.boxes import Boxes
+from gitops.noc.carried.places import opened
 from gitops.noc.copy import Copy
+from gitops.noc.media import NAME
 from gitops.noc.mirror import Mirror, expires, told
-from gitops.noc.origin import DIGEST, Folder, Origin
+from gitops.noc.origin import DIGEST, WAITS, Origin
+from gitops.noc.proving.making import Bench
+from gitops.noc.proving.own import Own
+from gitops.noc.proving.prover import FOLDER, Prover
 from gitops.noc.saying import relaying
 from gitops.noc.saying.contact import Contact
-from gitops.noc.saying.relaying import WAITS, Relay
+from gitops.noc.saying.relaying import Relay
 from gitops.noc.saying.reports import Reports
-from gitops.noc.state import State, Told
+from gitops.noc.showing import pages
+from gitops.noc.showing.state import State, Told
+from gitops.noc.starting.ground import Ground
+from gitops.noc.starting.telling import Telling
+from gitops.noc.trust import TrustError
 from gitops.server.app import guarded, serve
-from gitops.server.boxes import files
+from gitops.server.boxes import files, netboot
+from gitops.settings import Settings
 
 log = structlog.get_logger(__name__)
 
@@ -43,6 +52,7 @@ LEAST = 2.0
 """Seconds between two passes, however many ask under new names, or call something damaged."""
 DOUBTS = 100
 """Names that are looked at again by one pass."""
+IMAGES = (".iso", ".img")
 
 
 @dataclass(frozen=True)
@@ -56,10 +66,16 @@ class Config:
     listen: str
     boxes: tuple[str, ...] = ()
     boxes_file: Path | None = None
+    site: str = ""
+    """Whose content besides: of the boxes that the signed metadata say stand there."""
     poll: float = 30.0
     most: int = 20 << 30
     bundles: Path | None = None
-    """Where sticks are mounted: the folder itself, or those in it."""
+    """Where sticks are mounted, or images of them lie: the folder itself, or those in it."""
+    repo: Settings | None = None
+    """The fleet repo, and how its packages are built: what is offered is built here as well, and compared."""
+    build: bool = False
+    """Layers are fetched only where they cannot be built here."""
 
 
 class Site:
@@ -69,22 +85,28 @@ class Site:
         self.config = config
         self.copy = Copy(config.state, config.most)
         self.origin = Origin(config.origin)
-        self.mirror = Mirror(self.copy, self.origin, config.root)
-        self.boxes = Boxes(config.state / "asked.json", config.boxes, config.boxes_file)
-        self.relay = Relay(config.origin, Reports(self.copy.reports))
-        self.told = Told(State(config.name, config.origin, int(time.time()), most=config.most))
+        self.prover = _prover(config, self.copy)
+        source = Own(self.origin, self.prover.layers) if self.prover else self.origin
+        self._doubted, self._layers = set[str](), dict[str, Layer]()
+        self.ground = Ground(self.copy, self._look_again)
+        watch = self.prover.offered if self.prover else None
+        self.mirror = Mirror(self.copy, source, config.root, watch, self.ground)
+        self.boxes = Boxes(config.state / "asked.json", config.boxes, config.boxes_file, config.site)
+        self.relay = Relay(config.origin, Reports(self.copy.reports), heard=self._said)
+        self.told = Told(State(config.name, config.origin, int(time.time()), most=config.most, site=config.site))
         self.contact = Contact(config.state / "noc.key", config.name, config.origin)
+        self.telling = Telling(self.contact.starts)
         self._seen = dict[Path, int]()
         self._hurry = threading.Event()
-        self._doubted, self._layers = set[str](), dict[str, Layer]()
         self._show()
 
     def app(self) -> FastAPI:
         """The routes of docs/formats.md that boxes need, over the copy, and pages of our own."""
         app = FastAPI(title="TowerOS NOC", version=__version__, docs_url=None, redoc_url=None)
         app.include_router(files.router(self.copy))
+        app.include_router(netboot.router(self.ground, self.copy.blobs))
         app.include_router(relaying.router(self.relay, self.heard, self.boxes.knows))
-        app.include_router(pages.router(self.told.get))
+        app.include_router(pages.router(self.state))
         guarded(app).add_middleware(Listening, site=self)
         return app
 
@@ -99,11 +121,12 @@ class Site:
             yield url
 
     def run_forever(self, stop: threading.Event) -> None:
-        while not stop.is_set():
-            self.once()
-            stop.wait(min(LEAST, self.config.poll))
-            self._hurry.wait(self.config.poll)
-            self._hurry.clear()
+        with self.prover.working() if self.prover else contextlib.nullcontext():
+            while not stop.is_set():
+                self.once()
+                stop.wait(min(LEAST, self.config.poll))
+                self._hurry.wait(self.config.poll)
+                self._hurry.clear()
 
     def once(self) -> State:
         """A pass; whatever goes wrong is said, and tried again."""
@@ -120,7 +143,8 @@ class Site:
         place = self.config.bundles
         with contextlib.suppress(OSError):
             folders = [place, *sorted(place.iterdir())[:DOUBTS]] if place else []
-            found = {each: path.stat().st_mtime_ns for each in folders if (path := each / bundles.NAME).is_file()}
+            files = {each: each if each.suffix in IMAGES else each / NAME for each in folders}
+            found = {each: file.stat().st_mtime_ns for each, file in files.items() if file.is_file()}
             new = [each for each in found if self._seen.get(each) != found[each]]
             self._seen = found
             return new
@@ -146,13 +170,13 @@ class Site:
             yield
 
     def take_in(self, folder: Path) -> list[str]:
-        """Take what a folder holds that was carried here. Returns the boxes that it has all content of.
+        """Take what a folder, image or stick holds that was carried here. Returns the boxes that it has all of.
 
         Raises:
             TowerosError: it is refused, damaged, or not all there.
         """
-        bundle = bundles.Bundle.open(folder)
-        passed = Mirror(self.copy, Folder(folder), self.config.root).run(bundle.boxes)
+        with opened(folder) as bundle:
+            passed = Mirror(self.copy, bundle.source, self.config.root, ground=self.ground).run(bundle.words.boxes)
         if passed.lacking:
             box, why = next(iter(passed.lacking.items()))
             raise StoreError(f"{folder}: {box}: {why}", hint="make the bundle again; what came whole was kept")
@@ -174,40 +198,70 @@ class Site:
             self._doubted.add(found[0])
             self._hurry.set()
 
+    def _look_again(self, digest: str) -> None:
+        """It was handed out by the network, and who fetches it can call nothing damaged."""
+        if len(self._doubted) < DOUBTS:
+            self._doubted.add(digest)
+
+    def _said(self, name: str, body: bytes, taken: bool) -> None:
+        self.ground.hear(name, body, taken=taken)
+
+    def state(self) -> State:
+        """As of now: a build ends, and machines start, between two passes."""
+        fallen = self.ground.fallen(int(time.time()))
+        return self.told.change(fallen=fallen, **({"proofs": self.prover.proofs} if self.prover else {}))
+
     def away(self) -> int:
-        """Since when nobody could say that a report arrived (Unix seconds); 0: somebody can."""
-        return int(self.relay.away)
+        """Since when nobody could say that a report arrived (Unix seconds), also behind the NOC that is our origin; 0:
+        somebody can."""
+        return int(self.relay.away or self.origin.waits)
 
     def _pass(self) -> None:
         self.origin.until = time.monotonic() + PASS
         names, self._doubted = self._doubted, set()
         self.mirror.mend(names, self._layers)
-        boxes = self.boxes.names()
-        passed = self.mirror.run(boxes)
+        passed = self.mirror.run(self.boxes.wanted(), self.config.site)
         self._layers = passed.layers or self._layers
         self.boxes.forget(passed.offers.unknown)
+        self.boxes.stand_here(passed.offers.boxes)
         self.boxes.save()
         lacking = {box: passed.lacking.get(box, "") for box in passed.offers.boxes}
+        if self.prover:
+            self.prover.offered(passed)
         if passed.away:
             raise StoreError(passed.away)
         self.told.reached(boxes=lacking, unknown=passed.offers.unknown)
         self.relay.drain()
-        if problem := self.contact.send(self._show()):
+        told = self.contact.send(self._show()), self.telling.tell(self.ground.counts(int(time.time())))
+        for problem in filter(None, told):
             log.info("noc.contact", problem=problem)
 
     def _failed(self, error: TowerosError) -> None:
         if not self.told.get().since:
             log.warning("noc.pass_failed", why=told(error))
         self.told.failed(told(error))
-        self.relay.gone()
+        if isinstance(error, TrustError):  # it is there: from an older backup, say, and only reports tell it so
+            self.relay.drain()
+        else:
+            self.relay.gone()
 
     def _show(self) -> State:
         """What is on the disk, whoever put it there."""
         with contextlib.suppress(OSError):
             stamp, reports = self.copy.metadata.read("timestamp.json"), self.relay.reports
             values = {"expires": int(expires(stamp)), "used": self.copy.used(), "dropped": reports.dropped}
-            self.told.change(**values, waiting=dict(reports.waiting()))
+            proofs = self.prover.proofs if self.prover else {}
+            fallen = self.ground.fallen(int(time.time()))
+            self.told.change(**values, waiting=dict(reports.waiting()), proofs=proofs, fallen=fallen)
         return self.told.get()
+
+
+def _prover(config: Config, copy: Copy) -> Prover | None:
+    """What builds again, if there is a fleet repo. Its store, clone and builder are its own."""
+    if config.repo is None:
+        return None
+    settings = config.repo.model_copy(update={"state": config.state / FOLDER, "database": "", "database_file": None})
+    return Prover(copy, lambda: Bench.of(settings), config.state, first=config.build)
 
 
 class Listening:

@@ -11,7 +11,7 @@ in a folder, so that it holds after a restart too.
 import json
 from calendar import timegm
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
 from time import strptime
@@ -21,8 +21,9 @@ from tuf.api.metadata import Metadata, SuccinctRoles, Targets
 from tuf.ngclient import FetcherInterface, Updater, UpdaterConfig
 
 from gitops.errors import TowerosError
-from gitops.model import BlobRef
+from gitops.model import BlobRef, Json
 from gitops.noc.origin import OriginError, Source
+from gitops.publish.targets import HOLD_LENGTH, RELEASE, SITE, box_of
 from gitops.store.files.blobs import HEX
 
 MAX_METADATA = 4 << 20
@@ -42,12 +43,14 @@ class TrustError(TowerosError):
 @dataclass(frozen=True)
 class Offers:
     """What is signed. `boxes`: box -> target -> blob; `unknown`: boxes that nothing is signed for; `files`: (name,
-    bytes) of the metadata, in the order in which they may appear; `expires`: Unix seconds."""
+    bytes) of the metadata, in the order in which they may appear; `expires`: Unix seconds; `stated`: box -> what the
+    metadata state of its release."""
 
     boxes: Mapping[str, Mapping[str, BlobRef]]
     unknown: tuple[str, ...]
     files: tuple[tuple[str, bytes], ...]
     expires: int
+    stated: Mapping[str, Json] = field(default_factory=dict)
 
 
 class Trusted:
@@ -56,8 +59,8 @@ class Trusted:
     def __init__(self, folder: Path, root: bytes, source: Source) -> None:
         self._folder, self._root, self._source = folder, root, source
 
-    def look(self, boxes: Iterable[str]) -> Offers:
-        """The newest.
+    def look(self, boxes: Iterable[str], site: str = "") -> Offers:
+        """The newest, for these boxes and for those of which it says that they stand at `site`.
 
         Raises:
             TrustError: it is refused. OriginError: it cannot be fetched. OSError: the folder cannot be written.
@@ -68,29 +71,38 @@ class Trusted:
             fetcher = _Fetcher(self._source)
             updater = Updater(str(self._folder), "", fetcher=fetcher, config=config, bootstrap=self._root)
             updater.refresh()
-            return self._read(updater, sorted({*boxes}))
+            return self._read(updater, {*boxes}, site)
         except DownloadError as error:
             raise error.__cause__ if isinstance(error.__cause__, OriginError) else OriginError(str(error)) from error
         except WRONG as error:
             raise TrustError(f"what is signed is refused: {type(error).__name__}: {error}") from error
 
-    def _read(self, updater: Updater, boxes: list[str]) -> Offers:
+    def _read(self, updater: Updater, asked: set[str], site: str) -> Offers:
         roles = _parsed(self._bytes("targets")).delegations
         bins = _bins(roles.succinct_roles if roles else None)
         for path in bins.values():
             updater.get_targetinfo(path)
-        found = {}
+        boxes = sorted(asked | ({name for role in bins for name in self._of_site(role, site)} if site else set()))
+        found, stated = {}, {}
         for box in boxes:
             targets = {name: info for name in NAMES if (info := updater.get_targetinfo(f"{box}/{name}"))}
             if {*NAMES[:3]} <= targets.keys():
                 found[box] = {name: _ref(each.hashes["sha256"], each.length) for name, each in targets.items()}
+                stated[box] = dict(targets["release.json"].custom or {})
         stamp = json.loads(self._bytes("timestamp"))["signed"]
         return Offers(
             boxes=found,
             unknown=tuple(box for box in boxes if box not in found),
             files=tuple(self._files(bins)),
             expires=timegm(strptime(stamp["expires"], "%Y-%m-%dT%H:%M:%SZ")),
+            stated=stated,
         )
+
+    def _of_site(self, role: str, site: str) -> Iterator[str]:
+        """Boxes of a bin that stand there."""
+        for path, target in _parsed(self._bytes(role)).targets.items():
+            if path.endswith(f"/{RELEASE}") and (target.custom or {}).get(SITE) == site[:HOLD_LENGTH]:
+                yield box_of(path)
 
     def _files(self, bins: Iterable[str]) -> Iterator[tuple[str, bytes]]:
         """As a server has them; what others lead to comes first, the timestamp last."""

@@ -11,8 +11,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from gitops.errors import StoreError
 from gitops.model import Publication, Release, Revision, canonical
 from gitops.noc.saying.contact import Contact
+from gitops.noc.showing.state import State as Says
 from gitops.noc.site import Config, Site
-from gitops.noc.state import State as Says
 from gitops.server import create_app, serve
 from gitops.settings import Settings
 from tests.kit.nocs import Noc, box_at, release, settle

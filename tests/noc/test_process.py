@@ -1,5 +1,6 @@
 """The process itself: started by its verb, killed at any moment, asked by boxes that it does not know yet."""
 
+import json
 import re
 import subprocess
 import sys
@@ -10,6 +11,10 @@ from pathlib import Path
 
 import pytest
 
+from gitops.cli.output import Output
+from gitops.cli.site.noc import _status as show
+from gitops.errors import StoreError
+from gitops.noc.showing.asking import note
 from tests.kit.nocs import box_at, noc, offer, passing, release, settle
 from tests.simulators.box import State
 from tests.simulators.update_server import UpdateServer
@@ -68,8 +73,36 @@ def test_a_noc_that_is_killed_in_the_middle_serves_nothing_half_and_goes_on(
         while (agent.boot.sequence, agent.state) != (8, State.IDLE) and time.monotonic() < end:
             agent = settle(box)
         assert agent.boot.sequence == 8
+        assert (tmp_path / "noc" / "address").read_text().strip() == url
         process.terminate()
         assert process.wait(PATIENCE) == 0
+
+
+def test_its_operator_reads_on_the_machine_what_its_page_says(
+    server: UpdateServer, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "noc"
+    with pytest.raises(StoreError, match="no NOC has run in"):
+        show(folder, Output.table)
+    offer(server, release(8))
+    with noc(folder, server, boxes=("demo-1",)) as site:
+        site.once()
+        note(folder, site.url)
+        capsys.readouterr()
+        show(folder, Output.json)
+        said, page = json.loads(capsys.readouterr().out), site.says()
+        assert said == page | {"says": said["says"]} and said["says"] == "up to date"
+        server.leave()
+        site.once()
+        show(folder, Output.table)
+        said = capsys.readouterr().out
+        assert "works without the origin" in said and "days from now" in said and "box demo-1" in said
+    with pytest.raises(StoreError, match="does not answer"):
+        show(folder, Output.table)
+    note(folder, server.url)
+    server.come_back()
+    with pytest.raises(StoreError, match="something else than a NOC"):
+        show(folder, Output.table)
 
 
 def test_whoever_asks_is_served_and_remembered(server: UpdateServer, tmp_path: Path) -> None:
@@ -104,6 +137,7 @@ def test_the_page_says_how_it_is_and_nothing_of_others_gets_into_it(server: Upda
 @pytest.mark.parametrize(
     ("words", "said"),
     [
+        (["--origin", ""], "--origin is missing"),
         (["--origin", "ftp://x"], "an http:// or https:// URL is expected"),
         (["--most", "12"], "at least 64M are expected"),
         (["--box", "../x"], "no box can be called so"),
@@ -112,7 +146,7 @@ def test_the_page_says_how_it_is_and_nothing_of_others_gets_into_it(server: Upda
         (["--root", "/dev/zero"], "is a device"),
         (["--boxes", "/dev/zero"], "is a device"),
     ],
-    ids=["origin", "most", "box", "root", "boxes", "a root without end", "boxes without end"],
+    ids=["no origin", "origin", "most", "box", "root", "boxes", "a root without end", "boxes without end"],
 )
 def test_what_is_wrong_at_the_start_is_said(
     words: list[str], said: str, server: UpdateServer, tmp_path: Path, capsys: pytest.CaptureFixture[str]

@@ -3,25 +3,15 @@
 import json
 import os
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import requests
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from gitops.noc.saying import reports as queue
 from gitops.noc.saying.reports import ReportError, Reports
-from tests.kit.nocs import Noc, noc, offer, release, reports
+from tests.kit.nocs import STRANGER, Noc, report, reports
 from tests.simulators.update_server import UpdateServer
-
-KEY, STRANGER = Ed25519PrivateKey.generate(), Ed25519PrivateKey.generate()
-
-
-def report(counter: int, key: Ed25519PrivateKey = KEY, box: str = "demo-1", **more: object) -> bytes:
-    text = json.dumps({"format": 1, "box": box, "boot_id": "b", "counter": counter, "phase": "idle", **more})
-    public = key.public_key().public_bytes_raw().hex()
-    return json.dumps({"report": text, "signature": key.sign(text.encode()).hex(), "key": public}).encode()
 
 
 def said(folder: Path, box: str = "demo-1") -> list[int]:
@@ -29,52 +19,38 @@ def said(folder: Path, box: str = "demo-1") -> list[int]:
     return [json.loads(each["report"])["counter"] for each in bodies]
 
 
-@pytest.fixture
-def server() -> Iterator[UpdateServer]:
-    with UpdateServer("demo-1") as running:
-        offer(running, release(7, b"one"))
-        yield running
+def send(here: Noc, body: bytes, box: str = "demo-1", **headers: str) -> requests.Response:
+    return requests.post(f"{here.url}/api/v1/boxes/{box}/report", body, headers=headers, timeout=20)
 
 
-@pytest.fixture
-def site(server: UpdateServer, tmp_path: Path) -> Iterator[Noc]:
-    with noc(tmp_path / "noc", server, boxes=("demo-1",)) as running:
-        running.once()
-        yield running
-
-
-def send(site: Noc, body: bytes, box: str = "demo-1", **headers: str) -> requests.Response:
-    return requests.post(f"{site.url}/api/v1/boxes/{box}/report", body, headers=headers, timeout=20)
-
-
-def test_the_origin_s_own_answer_and_receipt_come_back(server: UpdateServer, site: Noc) -> None:
-    answer = send(site, report(1))
+def test_the_origin_s_own_answer_and_receipt_come_back(server: UpdateServer, here: Noc) -> None:
+    answer = send(here, report(1))
     assert answer.status_code == 204 and answer.headers["toweros-receipt"]
     server.post_status = 409
-    answer = send(site, report(1))
-    assert answer.status_code == 409 and answer.headers["toweros-receipt"] and site.says()["waiting"] == {}
+    answer = send(here, report(1))
+    assert answer.status_code == 409 and answer.headers["toweros-receipt"] and here.says()["waiting"] == {}
 
 
 def test_what_is_kept_is_said_not_to_have_arrived_and_survives_the_end_of_the_process(
-    server: UpdateServer, site: Noc, tmp_path: Path
+    server: UpdateServer, here: Noc, tmp_path: Path
 ) -> None:
     server.leave()
     for counter in (1, 2):
-        answer = send(site, report(counter, error=str(counter)))
+        answer = send(here, report(counter, error=str(counter)))
         assert (answer.status_code, "toweros-receipt" in answer.headers) == (202, False)
         assert int(answer.headers["toweros-waits"]) <= time.time()
     again = Reports(tmp_path / "noc" / "reports")
     server.come_back()
-    assert again.waiting() == {"demo-1": 2} and site.once().waiting == {}
+    assert again.waiting() == {"demo-1": 2} and here.once().waiting == {}
     assert [each["counter"] for each in reports(server)] == [1, 2]
 
 
-def test_an_origin_in_trouble_is_away_and_what_waits_goes_before_what_comes(server: UpdateServer, site: Noc) -> None:
+def test_an_origin_in_trouble_is_away_and_what_waits_goes_before_what_comes(server: UpdateServer, here: Noc) -> None:
     server.post_status = 503
-    assert send(site, report(1, error="1")).status_code == 202
+    assert send(here, report(1, error="1")).status_code == 202
     server.post_status = 204
-    site.site.relay.away = 0.0
-    assert send(site, report(2)).status_code == 204
+    here.site.relay.away = 0.0
+    assert send(here, report(2)).status_code == 204
     assert [each["counter"] for each in reports(server)] == [1, 2]
 
 
@@ -111,26 +87,26 @@ def test_a_stranger_s_report_pushes_nothing_aside(tmp_path: Path) -> None:
     assert Reports(tmp_path).waiting() == {}
 
 
-def test_who_is_none_of_the_site_s_boxes_is_passed_on_and_never_kept(server: UpdateServer, site: Noc) -> None:
-    assert send(site, report(1, box="other"), "other").status_code == 204
+def test_who_is_none_of_the_site_s_boxes_is_passed_on_and_never_kept(server: UpdateServer, here: Noc) -> None:
+    assert send(here, report(1, box="other"), "other").status_code == 204
     server.leave()
-    assert send(site, report(2, box="other"), "other").status_code == 403
-    assert send(site, report(1), "..%2f..%2fx").status_code == 404
+    assert send(here, report(2, box="other"), "other").status_code == 403
+    assert send(here, report(1), "..%2f..%2fx").status_code == 404
 
 
-def test_a_body_without_end_is_cut(site: Noc) -> None:
-    assert send(site, b"x" * (1 << 20)).status_code == 413
+def test_a_body_without_end_is_cut(here: Noc) -> None:
+    assert send(here, b"x" * (1 << 20)).status_code == 413
 
 
-def test_two_nocs_that_are_each_other_s_origin_send_nothing_round_and_round(site: Noc) -> None:
-    site.site.relay.url = site.url
-    assert send(site, report(1)).status_code == 202  # kept: whoever it sent it to said 508
-    assert send(site, report(2), **{"toweros-via": "1 2 3 4"}).status_code == 508
+def test_two_nocs_that_are_each_other_s_origin_send_nothing_round_and_round(here: Noc) -> None:
+    here.site.relay.url = here.url
+    assert send(here, report(1)).status_code == 202  # kept: whoever it sent it to said 508
+    assert send(here, report(2), **{"toweros-via": "1 2 3 4"}).status_code == 508
 
 
-def test_a_folder_of_reports_that_is_damaged_holds_up_nothing(server: UpdateServer, site: Noc, tmp_path: Path) -> None:
+def test_a_folder_of_reports_that_is_damaged_holds_up_nothing(server: UpdateServer, here: Noc, tmp_path: Path) -> None:
     server.leave()
-    send(site, report(1))
+    send(here, report(1))
     server.come_back()
     folder = tmp_path / "noc" / "reports"
     [path] = (folder / "demo-1").iterdir()
@@ -138,4 +114,4 @@ def test_a_folder_of_reports_that_is_damaged_holds_up_nothing(server: UpdateServ
     (folder / "keys.json").write_bytes(b"\0")
     Reports(folder)
     server.post_status = 400
-    assert site.once().waiting == {}
+    assert here.once().waiting == {}

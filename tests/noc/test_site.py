@@ -1,5 +1,6 @@
 """Real boxes behind a NOC, and an origin that comes and goes."""
 
+import random
 import shutil
 import time
 from collections.abc import Iterator
@@ -8,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.kit.nocs import box_at, content, noc, offer, release, reports, settle
-from tests.simulators.box import State, drive
+from tests.simulators.box import Box, State, drive, make
 from tests.simulators.update_server import UpdateServer
 
 
@@ -78,3 +79,34 @@ def test_a_trial_that_loses_the_origin_ends_without_a_verdict_and_the_box_takes_
         server.come_back()
         site.once()
         assert "waits for" in settle(box).error  # its own back-off
+
+
+def test_a_box_takes_a_delta_that_its_noc_made_and_the_origin_need_not_have(
+    server: UpdateServer, tmp_path: Path
+) -> None:
+    big = random.Random(7).randbytes(16 << 10)
+    old, new = (make(number, images=(big + bytes([number]),), probation=0) for number in (7, 8))
+    offer(server, old)
+    with noc(tmp_path / "noc", server, boxes=("demo-1",)) as site:
+        site.once()
+        offer(server, new)
+        site.once()
+        assert not [path for path in server.paths() if path.startswith("/deltas/")]
+        pair = ([*old.blobs][3], [*new.blobs][3])
+        delta = site.get(f"/deltas/{pair[0]}/{pair[1]}.zst")
+        assert delta.status_code == 200 and len(delta.content) < len(big) / 2
+        box = Box(empty(tmp_path / "box"), site.url, server.root)
+        box.install(old)
+        agent = settle(box)
+        assert agent.boot.sequence == 8
+        assert any(each["fetched"].get("deltas") for each in reports(server)), [
+            each["fetched"] for each in reports(server)
+        ]
+        site.site.copy.most = site.site.copy.used() - 1
+        site.site.copy.make_room(0, site.site.mirror.run(["demo-1"]).needed)
+        assert site.get(f"/deltas/{pair[0]}/{pair[1]}.zst").status_code == 404, "it is the first that goes"
+
+
+def empty(folder: Path) -> Path:
+    folder.mkdir()
+    return folder

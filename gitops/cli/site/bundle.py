@@ -1,26 +1,38 @@
-"""`toweros bundle make`: what boxes are offered, as a folder to carry."""
+"""`toweros bundle make|show|reports`: what boxes are offered, to be carried, and what they say, as it comes back."""
 
+from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.markup import escape
 
 from gitops.cli import context
 from gitops.cli.context import ConfigOption, DirOption, StateOption
-from gitops.cli.output import talk
+from gitops.cli.output import Output, OutputOption, emit, table, talk
 from gitops.errors import SettingsError, StoreError, TowerosError
+
+if TYPE_CHECKING:
+    from gitops.settings import Settings
+
+PlaceArgument = Annotated[
+    Path, typer.Argument(metavar="DIR|ISO|DEVICE", help="A bundle: a folder, an ISO, or a stick, which is not mounted.")
+]
 
 
 def register(app: typer.Typer) -> None:
     group = typer.Typer(help="Updates to be carried to where no line is.", no_args_is_help=True)
     group.callback()(lambda: None)
-    group.command()(make)
+    for verb in (make, show, reports):
+        group.command()(verb)
     app.add_typer(group, name="bundle")
 
 
 def make(
     names: Annotated[list[str], typer.Argument(metavar="BOX|ROLE...", help="Boxes, or all boxes of a role.")],
-    to: Annotated[Path, typer.Option("--to", help="A folder, on a stick for example; what is there is gone on with.")],
+    to: Annotated[
+        Path, typer.Option("--to", help="A folder, on a stick for example, which is gone on with; or NAME.iso.")
+    ],
     origin: Annotated[
         str, typer.Option("--origin", help="An update server's URL (default: the state folder here).")
     ] = "",
@@ -31,7 +43,7 @@ def make(
     config: ConfigOption = None,
     state: StateOption = None,
 ) -> None:
-    """Write all that these boxes are offered, proven, into a folder; boxes and NOCs take it as from the server."""
+    """Write all that these boxes are offered, proven, into a folder or ISO; boxes and NOCs take it as a server's."""
     from gitops.noc import bundles
     from gitops.noc.mirror import read_root
     from gitops.noc.origin import Folder, Origin
@@ -40,9 +52,64 @@ def make(
         raise SettingsError(f"--origin {origin}: an http:// or https:// URL is expected")
     source = Origin(origin.rstrip("/")) if origin else Folder(_published(context.settings(config, state).state))
     boxes = _boxes(names, folder)
-    passed = bundles.make(source, read_root(root or folder / "keys" / "root.json"), boxes, to)
-    size = sum(path.stat().st_size for path in to.rglob("*") if path.is_file())
+    iso = to.suffix == ".iso"
+    parts = to.with_name(f"{to.name}.parts") if iso else to
+    passed = bundles.make(source, read_root(root or folder / "keys" / "root.json"), boxes, parts)
+    if iso:
+        _write_iso(context.settings(config, state), parts, to)
+    size = sum(path.stat().st_size for path in (to, *to.rglob("*")) if path.is_file())
     talk.print(f"{to}: {', '.join(boxes)}; {size:,} bytes; boxes take it until {_day(passed.offers.expires)}")
+
+
+def show(
+    place: PlaceArgument,
+    root: Annotated[
+        Path | None, typer.Option("--root", help="Whose signatures count (default: keys/root.json of the fleet repo).")
+    ] = None,
+    scratch: Annotated[
+        Path | None, typer.Option("--scratch", help="Where there is room for all of it (default: the system's).")
+    ] = None,
+    folder: DirOption = Path(),
+    output: OutputOption = Output.table,
+) -> None:
+    """Say for whom a bundle is, until when, and whether all of it is what is signed."""
+    from gitops.noc.carried.showing import show as shown
+    from gitops.noc.mirror import read_root
+
+    found = shown(place, read_root(root or folder / "keys" / "root.json"), scratch)
+    rows = [{"box": box, "release": each, "wrong": found.wrong.get(box, "")} for box, each in found.boxes.items()]
+    head = ["BOX", "RELEASE", "WRONG"]
+    emit(rows, output, lambda: table(head, [[escape(str(each)) for each in row.values()] for row in rows]))
+    talk.print(f"{place} ({found.kind}): {found.size:,} bytes; boxes take it until {_day(found.expires)}")
+    if found.wrong:
+        raise StoreError(f"{place} is not whole", hint="make the bundle again")
+
+
+def reports(
+    place: PlaceArgument,
+    config: ConfigOption = None,
+    state: StateOption = None,
+    output: OutputOption = Output.table,
+) -> None:
+    """Take the reports that boxes wrote into a bundle, checked as if they had sent them."""
+    from gitops.noc.carried.returned import returned
+
+    rows = [asdict(each) for each in returned(place, context.store(config, state))]
+    head = ["BOX", "TAKEN", "WORDS"]
+    cells = [[escape(row["box"]), "yes" if row["taken"] else "no", escape(row["words"])] for row in rows]
+    emit(rows, output, lambda: table(head, cells))
+
+
+def _write_iso(settings: "Settings", parts: Path, iso: Path) -> None:
+    """What was brought for it stays until it is there: a stop costs nothing."""
+    import shutil
+
+    from gitops.noc.carried.iso import write
+    from gitops.store import Store
+    from gitops.workflows.media.tools import media_tools
+
+    write(media_tools(settings, Store.of(settings)), parts, iso)
+    shutil.rmtree(parts)
 
 
 def _published(state: Path) -> Path:

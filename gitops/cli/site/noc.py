@@ -4,21 +4,35 @@ import logging
 import re
 import socket
 import threading
+import time
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.markup import escape
 
 from gitops.cli.main import configure_logging
-from gitops.cli.output import talk
-from gitops.errors import SettingsError
+from gitops.cli.output import Output, OutputOption, emit, table, talk
+from gitops.cli.sizes import size
+from gitops.errors import SettingsError, TowerosError
 
 if TYPE_CHECKING:
     from gitops.noc.site import Site
+    from gitops.settings import Settings
 
-UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
 LEAST = 64 << 20
 """Bytes below which no release fits."""
+
+RootOption = Annotated[
+    Path | None, typer.Option("--root", help="The fleet repo's keys/root.json: whose signatures count.")
+]
+BundlesOption = Annotated[
+    Path | None, typer.Option("--bundles", help="Take bundles from here: a folder, or what is mounted in it.")
+]
+StatusOption = Annotated[
+    bool, typer.Option("--status", help="Instead of serving: what the NOC that runs in --state says of itself.")
+]
 
 
 def register(app: typer.Typer) -> None:
@@ -26,68 +40,150 @@ def register(app: typer.Typer) -> None:
 
 
 def noc(
-    origin: Annotated[str, typer.Option("--origin", help="The update server's URL (or another NOC's).")],
-    root: Annotated[Path, typer.Option("--root", help="The fleet repo's keys/root.json: whose signatures count.")],
+    origin: Annotated[str, typer.Option("--origin", help="The update server's URL (or another NOC's).")] = "",
+    root: RootOption = None,
     state: Annotated[Path, typer.Option("--state", help="The NOC's own folder.")] = Path("/var/lib/toweros-noc"),
     listen: Annotated[str, typer.Option("--listen", help="ADDRESS:PORT for the boxes.")] = "0.0.0.0:8080",
     box: Annotated[list[str] | None, typer.Option("--box", help="Only this box; several as often as given.")] = None,
     boxes: Annotated[Path | None, typer.Option("--boxes", help="Only those of a file, one a line; read anew.")] = None,
+    site: Annotated[str, typer.Option("--site", help="The boxes of which Git says `site: SITE`.")] = "",
     most: Annotated[str, typer.Option("--most", help="What its folder may hold: 20G, 500M.")] = "20G",
     poll: Annotated[float, typer.Option("--poll", min=1, help="Seconds between two looks at the origin.")] = 30.0,
     name: Annotated[str, typer.Option("--name", help="What it is called (default: this machine's name).")] = "",
-    bundles: Annotated[
-        Path | None, typer.Option("--bundles", help="Take bundles from here: a folder, or what is mounted in it.")
+    bundles: BundlesOption = None,
+    repo: Annotated[
+        Path | None,
+        typer.Option("--repo", help="A toweros.toml that names the fleet repo: build what is offered, and compare."),
     ] = None,
+    build: Annotated[bool, typer.Option("--build", help="With --repo: fetch no layer that can be built here.")] = False,
+    prove: Annotated[
+        bool, typer.Option("--prove", help="With --repo, instead of serving: build and compare once.")
+    ] = False,
+    status: StatusOption = False,
+    output: OutputOption = Output.table,
     take: Annotated[
         Path | None, typer.Option("--import", help="Instead of serving: take what this bundle holds.")
     ] = None,
 ) -> None:
     """Mirror what a site's boxes need, proven, and serve it; pass their reports on.
 
-    Without --box and --boxes: whoever asks.
+    Without --box, --boxes and --site: whoever asks.
     """
     from gitops.noc.mirror import read_root
     from gitops.noc.site import Config, Site
-    from gitops.server.boxes.reports import is_name
 
-    configure_logging(logging.INFO)
-    if not re.fullmatch(r"https?://[^\s@]+", origin):
-        raise SettingsError(f"--origin {origin}: an http:// or https:// URL is expected")
-    called = name or socket.gethostname().partition(".")[0].lower()
-    if not is_name(called):
-        raise SettingsError(f"--name {called}: small letters, digits and `-` are expected")
+    if status:
+        return _status(state, output)
     config = Config(
-        name=called,
-        origin=origin.rstrip("/"),
-        root=read_root(root),
+        name=_called(name),
+        origin=_url(origin),
+        root=read_root(_given(root)),
         state=state,
         listen=listen,
         boxes=tuple(box or ()),
         boxes_file=boxes,
+        site=site,
         poll=poll,
         most=_bytes(most),
         bundles=bundles,
+        repo=_repo(repo, asked=build or prove),
+        build=build,
     )
-    site = Site(config)
-    if take:
-        with site.alone():
-            talk.print(f"taken, with all that it needs: {', '.join(site.take_in(take))}")
-        return
-    _serve(site)
+    here = Site(config)
+    if prove:
+        _prove(here, output)
+    elif take:
+        _take(here, take)
+    else:
+        _serve(here)
+
+
+def _take(site: "Site", bundle: Path) -> None:
+    with site.alone():
+        talk.print(f"taken, with all that it needs: {', '.join(site.take_in(bundle))}")
+
+
+def _url(origin: str) -> str:
+    if not origin:
+        raise SettingsError("--origin is missing", hint="name the update server's URL, as http://updates.example:8080")
+    if not re.fullmatch(r"https?://[^\s@]+", origin):
+        raise SettingsError(f"--origin {origin}: an http:// or https:// URL is expected")
+    return origin.rstrip("/")
+
+
+def _status(state: Path, output: Output) -> None:
+    from gitops.noc.showing.asking import asked, rows
+
+    found = asked(state)
+    emit(found, output, lambda: table(["", ""], rows(found, time.time())))
+
+
+def _given(root: Path | None) -> Path:
+    if root is None:
+        raise SettingsError("--root is missing", hint="name the fleet repo's keys/root.json")
+    return root
+
+
+def _called(name: str) -> str:
+    from gitops.server.boxes.reports import is_name
+
+    called = name or socket.gethostname().partition(".")[0].lower()
+    if not is_name(called):
+        raise SettingsError(f"--name {called}: small letters, digits and `-` are expected")
+    return called
+
+
+def _repo(file: Path | None, *, asked: bool) -> "Settings | None":
+    """Raises SettingsError: it is no such file, or names no fleet repo."""
+    from gitops.settings import load
+
+    if file is None:
+        if asked:
+            raise SettingsError("nothing is built without the fleet repo", hint="name a toweros.toml with --repo")
+        return None
+    found = load(file)
+    if not found.repository:
+        raise SettingsError(
+            f"{file} names no fleet repo", hint='it needs a line as repository = "https://git.example/f"'
+        )
+    return found
+
+
+def _prove(site: "Site", output: Output) -> None:
+    """What is offered, built here; raises TowerosError when any of it is not the same, or nobody can tell."""
+    with site.alone():
+        state = site.once()
+        if site.prover and not state.since:
+            talk.print("building what is offered; this takes as long as its first build")
+            site.prover.work()
+    if state.since:
+        raise TowerosError(f"the origin is not there: {state.error}", hint="see docs/noc.md")
+    if not state.boxes:
+        hint = "nobody has asked yet in this folder: name them with --box, --boxes or --site"
+        raise TowerosError("nothing was proven: no box is known here", hint=hint)
+    proofs = site.state().proofs
+    rows = [{"box": box, **asdict(proof)} for box, proof in sorted(proofs.items())]
+    shown = [[str(row["box"]), str(row["outcome"]), escape("\n".join(row["parts"]) or row["says"])] for row in rows]
+    emit(rows, output, lambda: table(["BOX", "", "SAYS"], shown))
+    if wrong := [box for box in state.boxes if box not in proofs or proofs[box].outcome != "same"]:
+        hint = "one of the two builds is not of this commit and its locks: build it on a third machine"
+        raise TowerosError(f"{', '.join(wrong[:9])}: not proven to be what Git says", hint=hint)
 
 
 def _serve(site: "Site") -> None:
+    from gitops.noc.showing.asking import note
     from gitops.server.signals import ended_by_signals
 
+    configure_logging(logging.INFO)
     with site.serving() as url, ended_by_signals():
+        note(site.config.state, url)
         talk.print(f"NOC on {url}, origin {site.config.origin}")
         talk.print(f'for the origin to show it: nocs = ["{site.config.name}={site.contact.public}"]', soft_wrap=True)
         site.run_forever(threading.Event())
 
 
 def _bytes(words: str) -> int:
-    found = re.fullmatch(r"([0-9]{1,9})([KMGT]?)", words)
-    size = int(found[1]) * UNITS[found[2]] if found else 0
-    if size < LEAST:
+    most = size(words) or 0
+    if most < LEAST:
         raise SettingsError(f"--most {words}: at least 64M are expected, as 500M or 20G")
-    return size
+    return most

@@ -15,11 +15,12 @@ from pathlib import Path
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from gitops.errors import StoreError
-from gitops.model import canonical
-from gitops.noc.state import State
+from gitops.model import Json, canonical
+from gitops.noc.showing.state import State
 from gitops.web.ask import Bounds, WebError, ask
 
 BOUNDS = Bounds(connect=5.0, silence=10.0, longest=15.0, largest=4096)
+UNTOLD = "the origin was not told"
 EVERY = 60.0
 """Seconds between two of them."""
 
@@ -52,14 +53,22 @@ class Contact:
                 "says": state.words(now),
             }
         )
-        body = canonical({"contact": text.decode(), "signature": self._key.sign(text).hex()})
-        url = f"{self.url}/api/v1/nocs/{self.name}/contact"
+        problem = self._post("contact", text)
+        self._last = self._last if problem.startswith(UNTOLD) else now
+        return problem
+
+    def starts(self, rows: Json) -> str:
+        """What this site handed out to machines that the network starts. What went wrong."""
+        return self._post("starts", canonical({"format": 1, "noc": self.name, "starts": rows}))
+
+    def _post(self, kind: str, text: bytes) -> str:
+        body = canonical({kind: text.decode(), "signature": self._key.sign(text).hex()})
+        url = f"{self.url}/api/v1/nocs/{self.name}/{kind}"
         try:
             with ask(url, BOUNDS, {"Content-Type": "application/json"}, body=body, redirects=False) as answer:
-                self._last = now
                 return "" if answer.status == 204 else f"the origin does not list this NOC: HTTP {answer.status}"
         except WebError as error:
-            return f"the origin was not told: {error}"
+            return f"{UNTOLD}: {error}"
 
 
 def _key(path: Path) -> Ed25519PrivateKey:

@@ -19,6 +19,7 @@ from fastapi import APIRouter, Request, Response
 from starlette.exceptions import HTTPException
 
 from gitops.model.machines.newcomer import role_of
+from gitops.noc.origin import WAITS
 from gitops.noc.saying.reports import ReportError, Reports, whole
 from gitops.server.boxes.reports import AT_A_TIME, bounded, is_name
 from gitops.web.ask import Bounds, WebError, ask
@@ -27,10 +28,11 @@ log = structlog.get_logger(__name__)
 
 BOUNDS = Bounds(connect=5.0, silence=15.0, longest=25.0, largest=64 << 10)
 """Of one report on its way. A box waits 60 s."""
-PASSED_ON = ("toweros-receipt", "toweros-ssh", "toweros-challenge")
+PASSED_ON = ("toweros-receipt", "toweros-ssh", "toweros-challenge", WAITS)
+"""`WAITS`: since when (Unix seconds) the origin is away: what is told of a report that was kept, also by a NOC that is
+our origin."""
+TAKEN = 204
 MAX_HEADER = 4096
-WAITS = "toweros-waits"
-"""Since when (Unix seconds) the origin is away: what a box is told of a report that was kept."""
 VIA, MAX_VIA = "toweros-via", 4
 """Through which NOCs a report came, each a number of its own."""
 LOCKS = 256
@@ -55,6 +57,8 @@ class Relay:
     reports: Reports
     away: float = 0.0
     own: str = field(default_factory=lambda: secrets.token_hex(8))
+    heard: Callable[[str, bytes, bool], None] = lambda *_: None
+    """Told of reports (box, body) that the origin took (True), or that the key signed that it knows."""
     _locks: list[threading.Lock] = field(default_factory=lambda: [threading.Lock() for _ in range(LOCKS)])
 
     def take(self, name: str, body: bytes, via: Sequence[str] = (), known: bool = True) -> Said:
@@ -65,10 +69,14 @@ class Relay:
         """
         with self._lock(name):
             if not self.away and self._drain(name) and (said := self._ask(name, body, via)):
+                if said.status == TAKEN:
+                    self.heard(name, body, True)
                 return said
             if not known:
                 raise ReportError("nobody at this site knows this box, and the origin is away")
             self.reports.keep(name, body)
+            if self.reports.by_its_key(name, body):
+                self.heard(name, body, False)
         return Said(202, {WAITS: str(int(self.away or time.time()))})
 
     def drain(self) -> None:
@@ -106,7 +114,7 @@ class Relay:
         if not 200 <= status < 300 and not 400 <= status < 500:
             self._trouble(f"HTTP {status}")
             return None
-        if status == 204:
+        if status == TAKEN:
             self.reports.taken(name, body)
         return Said(status, {each: value for each, value in said.items() if value})
 

@@ -108,6 +108,12 @@ class Reports:
                 with arriving(self._keys_file) as new:
                     new.write_text(json.dumps(self._keys, sort_keys=True))
 
+    def by_its_key(self, name: str, body: bytes) -> bool:
+        """Whether the key signed it that the origin knows."""
+        with contextlib.suppress(ReportError), self._lock:
+            return Said.of(name, body).key == self._keys.get(name)
+        return False
+
     def boxes(self) -> list[str]:
         """Of whom something waits, in the order in which it came."""
         with self._lock:

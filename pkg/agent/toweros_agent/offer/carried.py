@@ -1,106 +1,128 @@
-"""A bundle: what the server has for this box, in a folder that somebody carried here (contracts/bundle).
+"""A bundle: what the server has for this box, on a medium that somebody carried here (contracts/bundle).
 
-In: folders where one may be. Out: the same names as the server's, below `bundle:`. Rules: it is asked where the server
-is out of reach, and for content before any server; nothing in it is believed: what is signed, verity roots and digests
-decide, as with any mirror. Links are not followed: a stick names no file of the box.
+In: folders and sticks. Out: the same names as the server's, below `bundle:` (of the one that was chosen) or
+`bundle:KEY`. Rules: they are asked where the server is out of reach, and for content before any server; nothing in
+them is believed: what is signed, verity roots and digests decide, as with any mirror. Of several the one that says it
+is newest comes first, and the next when that is refused.
 
     carried = Carried(Path("/state/bundle"))
     carried.read("bundle:/metadata/timestamp.json", 16 << 10)
 """
 
 import json
-import os
 import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import IO
+from typing import Protocol
 
+from toweros_agent.media import NAME
 from toweros_agent.nouns import readable
-from toweros_agent.offer.net import CARRIED, CHUNK, NetError
+from toweros_agent.offer.net import CARRIED, NetError
+from toweros_agent.plugged.folder import Folder
+from toweros_agent.plugged.stick import Stick
+from toweros_agent.plugged.sticks import Sticks
 
-NAME = "toweros-bundle.json"
 MAX_NAME = 1 << 20
 DIGEST = re.compile(r"[0-9a-f]{64}")
+ASKED = "bundle"
+"""Below state/ of `TOWEROS`: which folder an operator named (`toweros-agent bundle DIR`)."""
+MAX_PATH = 4096
 PLACES = {"metadata": "repo/metadata", "attestations": "repo/attestations"}
 
 
+class Medium(Protocol):
+    """A folder or a stick. `key` is one word; `name` is for people."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def key(self) -> str: ...
+
+    def read(self, path: str, limit: int) -> bytes: ...
+
+    def size(self, path: str) -> int | None: ...
+
+    def copy(self, path: str, part: Path, limit: int, tick: Callable[[], None]) -> None: ...
+
+
 class Carried:
-    """The first of `folders` that holds a bundle."""
+    """All bundles that are there. `chosen` is the one that is believed now."""
 
-    def __init__(self, *folders: Path) -> None:
-        self._folders = folders
+    def __init__(self, *folders: Path, sticks: Sticks | None = None, asked: Path | None = None) -> None:
+        self._folders, self.sticks, self._asked = folders, sticks, asked
+        self.chosen: Medium | None = None
 
-    def folder(self) -> Path | None:
-        """Where it is; None: there is none, or it was cut as it was made."""
-        return next((each for each in self._folders if _is_file(each / NAME)), None)
+    def media(self) -> list[Medium]:
+        """The bundles, by their own word the newest first."""
+        places = [*self._folders, *filter(None, [self._asked and asked_for(self._asked)])]
+        found: list[Medium] = [
+            each for number, place in enumerate(places) if (each := Folder(place, f"{number}")).there
+        ]
+        found += [each for each in (self.sticks.all() if self.sticks else ()) if not each.problem]
+        if self.chosen not in found:
+            self.chosen = None
+        return sorted(found, key=_newest, reverse=True) if len(found) > 1 else found
 
-    def check(self) -> None:
+    def troubles(self) -> list[str]:
+        """Of sticks that cannot be read: who plugged one in that is no bundle is not told."""
+        sticks: list[Stick] = self.sticks.all() if self.sticks else []
+        return [f"{each.name}: {each.problem}" for each in sticks if each.problem and not each.silent]
+
+    def bases(self) -> tuple[str, ...]:
+        """How the addresses begin of all that are there, the chosen one's first."""
+        media = sorted(self.media(), key=lambda each: each is not self.chosen)
+        return tuple(CARRIED + each.key for each in media)
+
+    def check(self, medium: Medium) -> None:
         """Raises `NetError` when it is of a format that this agent does not read."""
-        folder = self.folder()
         try:
-            if folder:
-                with (folder / NAME).open("rb") as file:
-                    readable(NAME, json.loads(file.read(MAX_NAME)))
-        except (OSError, ValueError, TypeError, KeyError, RecursionError) as error:
+            readable(NAME, json.loads(medium.read(NAME, MAX_NAME)))
+        except (ValueError, TypeError, KeyError, RecursionError) as error:
             raise NetError(f"{NAME}: {type(error).__name__}: {error}") from error
 
     def read(self, url: str, limit: int) -> bytes:
         """Raises `NetError`: it is not there (404), larger than `limit` (413), or cannot be read."""
-        with _opened(self._place(url)) as file:
-            data = _read(file, url, limit + 1)
-        if len(data) > limit:
-            raise NetError(f"{url}: more than {limit} bytes", 413)
-        return data
+        medium, path = self._place(url)
+        return medium.read(path, limit)
 
     def size(self, url: str) -> int | None:
         """None: it is not there. Raises `NetError`: nobody can say."""
-        place = self._place(url)
-        try:
-            return place.stat().st_size if place.is_file() and not place.is_symlink() else None
-        except OSError as error:
-            raise NetError(f"{place}: {error}") from error
+        medium, path = self._place(url)
+        return medium.size(path)
 
     def copy(self, url: str, part: Path, limit: int, tick: Callable[[], None]) -> None:
         """All of it into `part`. Raises as `read`, and `OSError` when `part` cannot be written."""
-        with _opened(self._place(url)) as file, part.open("wb") as target:
-            while chunk := _read(file, url, CHUNK):
-                if target.tell() + len(chunk) > limit:
-                    raise NetError(f"{url}: more than the {limit} bytes that were promised", 413)
-                target.write(chunk)
-                tick()
-            target.flush()
-            os.fsync(target.fileno())
+        medium, path = self._place(url)
+        medium.copy(path, part, limit, tick)
 
-    def _place(self, url: str) -> Path:
-        folder = self.folder()
-        if folder is None:
+    def _place(self, url: str) -> tuple[Medium, str]:
+        key, _, whole = url.removeprefix(CARRIED).partition("/")
+        media = self.media()
+        medium = next((each for each in media if each.key == key or (not key and self.chosen in (None, each))), None)
+        if medium is None:
             raise NetError("there is no bundle", 404)
-        kind, _, rest = url.removeprefix(CARRIED).lstrip("/").partition("/")
+        kind, _, rest = whole.partition("/")
         digest = DIGEST.search(rest)
         if kind == "targets" and digest:
-            return folder / "blobs" / "sha256" / digest[0]
-        return folder / PLACES.get(kind, kind) / Path(rest).name
+            return medium, f"blobs/sha256/{digest[0]}"
+        return medium, f"{PLACES.get(kind, kind)}/{Path(rest).name}"
 
 
-def _is_file(path: Path) -> bool:
-    """A stick that answers with errors is none."""
+def asked_for(file: Path) -> Path | None:
+    """The folder that an operator named; None: none."""
     try:
-        return path.is_file()
-    except OSError:
-        return False
+        with file.open("rb") as stream:
+            words = stream.read(MAX_PATH).decode().strip()
+        return Path(words) if words.startswith("/") else None
+    except (OSError, UnicodeDecodeError):
+        return None
 
 
-def _opened(place: Path) -> IO[bytes]:
+def _newest(medium: Medium) -> int:
+    """Until when it holds, by a word that nobody signed: it says in which order they are looked at, and no more."""
     try:
-        if place.is_symlink() or not place.is_file():
-            raise NetError(f"{place}: it is not in the bundle", 404)
-        return place.open("rb")
-    except OSError as error:
-        raise NetError(f"{place}: {error}") from error
-
-
-def _read(file: IO[bytes], url: str, size: int) -> bytes:
-    try:
-        return file.read(size)
-    except OSError as error:
-        raise NetError(f"{url}: it cannot be read: {error}") from error
+        expires = json.loads(medium.read(NAME, MAX_NAME))["expires"]
+        return expires if isinstance(expires, int) else 0
+    except (NetError, ValueError, TypeError, KeyError, RecursionError):
+        return 0

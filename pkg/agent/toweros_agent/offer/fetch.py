@@ -20,7 +20,7 @@ from toweros_agent import deadlines
 from toweros_agent.host.disk import Disk, file_digest, sync_folder
 from toweros_agent.host.verity import seal, tree_size
 from toweros_agent.nouns import Layer, Refused, Release, Target
-from toweros_agent.offer.net import CARRIED, CHUNK, Http, NetError
+from toweros_agent.offer.net import CHUNK, Http, NetError
 
 MAX_WINDOW = 128 << 20
 """Bytes of memory that unpacking a full copy may take; a delta may take what its base and its result have."""
@@ -118,8 +118,8 @@ class Fetcher:
 
     @property
     def _carried(self) -> tuple[str, ...]:
-        """The bundle, where there is one."""
-        return (CARRIED,) if self.http.carried and self.http.carried.folder() else ()
+        """The bundles that are there."""
+        return self.http.carried.bases() if self.http.carried else ()
 
     def _ways(self, base_url: str, layer: Layer, predecessor: Layer | None) -> list[Way]:
         urls = [(Kind.FULL, f"{base_url}/layers/{layer.root}.zst")]

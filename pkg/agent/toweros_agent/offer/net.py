@@ -7,7 +7,7 @@ connection, a restart or a power cut; whoever asked checks the content before us
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from email.utils import parsedate_to_datetime
 from http.client import HTTPException, HTTPResponse
 from pathlib import Path
@@ -20,6 +20,7 @@ from toweros_agent.wiring.way_out import WayOut
 
 if TYPE_CHECKING:
     from toweros_agent.offer.carried import Carried
+    from toweros_agent.offer.near import Near
 
 CHUNK = 64 << 10
 RECEIPT, SSH, CHALLENGE, WAITS = "toweros-receipt", "toweros-ssh", "toweros-challenge", "toweros-waits"
@@ -50,7 +51,8 @@ class Http:
     All that is asked ends at `until`, a moment of the monotonic clock that `within` sets; `silence` bounds each wait.
     `server_time` is what the last answer said that the time is, `challenge` what it asks of a TPM. `waits`: whoever
     answers says that the server is away behind it. `doubted`: where addresses begin whose content was not what is
-    signed: caches on the way are to ask their origin again (RFC 9111, 5.2.1.4). `carried`: what `bundle:` names.
+    signed: caches on the way are to ask their origin again (RFC 9111, 5.2.1.4). `carried`: what `bundle:` names;
+    `near`: who is asked before the server.
     """
 
     def __init__(
@@ -59,13 +61,24 @@ class Http:
         pause: Callable[[float], None],
         silence: float = deadlines.SILENCE,
         way: WayOut = DIRECT,
+        near: "Near | None" = None,
     ) -> None:
-        self.way = way
+        self.way, self.near = way, near
         self.tick, self.pause, self.silence, self.received = tick, pause, silence, 0
         self.until, self.server_time, self.certificate, self.challenge = float("inf"), 0.0, "", ""
         self.waits = False
         self.carried: Carried | None = None
         self.doubted: set[str] = set()
+
+    def doubt(self, url: str) -> None:
+        """What begins so is not what is signed: whoever has the original is asked."""
+        self.doubted.add(url)
+        self.pass_over()
+
+    def pass_over(self) -> None:
+        """Ask the server itself for a while."""
+        if self.near:
+            self.near.pass_over()
 
     def within(self, seconds: float) -> None:
         """What is asked from now on may take so long altogether."""
@@ -86,6 +99,41 @@ class Http:
         self, method: str, url: str, headers: Mapping[str, str] | None = None, body: bytes | None = None
     ) -> Iterator[HTTPResponse]:
         """Answers of 200 to 399, as they are. Raises `NetError` for anything else."""
+        ways = self.near.ways(url) if self.near and not url.startswith(tuple(self.doubted)) else (url,)
+        with ExitStack() as stack:
+            yield self._first(stack, ways, lambda way: self._request(method, way, headers, body))
+
+    def _first(
+        self, stack: ExitStack, ways: tuple[str, ...], ask: Callable[[str], AbstractContextManager[HTTPResponse]]
+    ) -> HTTPResponse:
+        """Who answers first. What a site's own server says alone (the server is away behind it; it has no such thing)
+        is heard if the server is away from here, too."""
+        kept: HTTPResponse | None = None
+        missing: NetError | None = None
+        for way in ways[:-1]:
+            try:
+                response = stack.enter_context(ask(way))
+                if WAITS not in response.headers:
+                    return response
+                kept = response
+            except NetError as error:
+                missing = error if 400 <= error.status < 500 else None
+                if not missing:
+                    self.pass_over()
+        try:
+            return stack.enter_context(ask(ways[-1]))
+        except NetError as error:
+            if error.status or not (kept or missing):
+                raise
+            if kept:
+                self.waits = True
+                return kept
+            raise missing or error from error
+
+    @contextmanager
+    def _request(
+        self, method: str, url: str, headers: Mapping[str, str] | None, body: bytes | None
+    ) -> Iterator[HTTPResponse]:
         parts = urlsplit(url)
         kind = Tls if parts.scheme == "https" else Plain
         try:

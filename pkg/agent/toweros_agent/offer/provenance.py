@@ -126,7 +126,7 @@ class Provenance:
         try:
             return self.http.get(f"{self.url}/{name}", MAX_ATTESTATION)[2]
         except NetError as error:
-            if error.status or not (self.http.carried and self.http.carried.folder()):
+            if error.status or not (self.http.carried and self.http.carried.media()):
                 raise
             return self.http.get(f"{CARRIED}/attestations/{name}", MAX_ATTESTATION)[2]
 

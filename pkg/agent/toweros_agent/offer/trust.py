@@ -79,9 +79,10 @@ class Trust:
         except DownloadError as error:
             raise NetError(f"metadata: {error.__cause__ or error}") from error
         except ExpiredMetadataError as error:
+            self.http.pass_over()
             raise Refused(f"metadata: {self._clock()}{type(error).__name__}: {error}") from error
         except (RepositoryError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-            self.http.doubted.add(self.url)
+            self.http.doubt(self.url)
             raise Refused(f"metadata: {type(error).__name__}: {error}") from error
 
     def _clock(self) -> str:

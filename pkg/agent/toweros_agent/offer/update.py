@@ -12,11 +12,12 @@ from toweros_agent import deadlines, rules
 from toweros_agent.history import History
 from toweros_agent.host.esp import Esp
 from toweros_agent.nouns import MAX_RETRIES, Entry, Offer, Refused, Release, Staged
+from toweros_agent.offer.carried import Carried
 from toweros_agent.offer.fetch import Fetcher
 from toweros_agent.offer.net import CARRIED, NetError
 from toweros_agent.offer.provenance import Provenance
 from toweros_agent.offer.trust import MAX_TIMESTAMP, Trust
-from toweros_agent.upkeep import Upkeep
+from toweros_agent.upkeep.disk import Upkeep
 
 AWAY = 3 * 86400
 """Seconds between the newest timestamp that the server gave and a bundle's, from which on there is no line: a new one
@@ -36,8 +37,9 @@ class Update:
         self._candidate: Release | None = None
         self._began = (0.0, 0)
         self.served = self.from_bundle = False
-        """Whether the server was reached since the agent began; whether the offer is a bundle's."""
-        self._stamp = b""
+        """Whether the server was reached since the agent began; whether the offer is a bundle's. `refusals`: why no
+        bundle counts that is there."""
+        self._stamp, self.refusals = b"", ""
 
     def look(self, *, afresh: bool = False, settled: bool = False) -> Offer:
         """What is asked of the box now. `afresh`: "nothing new" is not believed, as nobody signs that. `settled`: what
@@ -47,7 +49,7 @@ class Update:
             try:
                 if afresh or self.trust.changed() or self._offer is None or now > self._offer.expires:
                     self._learn(self.trust.offer, now, served=True)
-                self.served, self.from_bundle = True, False
+                self.served, self.from_bundle, self.refusals = True, False, ""
             except NetError as error:
                 self._open_bundle(error, now, afresh)
             assert self._offer
@@ -70,17 +72,32 @@ class Update:
     def _open_bundle(self, away: NetError, now: int, afresh: bool) -> None:
         """The server is away: what a bundle says counts, if there is one. Raises `away`, or why the bundle does not."""
         carried = self.http.carried
-        if not carried or not (folder := carried.folder()):
+        media, self.refusals = carried.media() if carried else [], ""
+        if not carried or not media:
             raise away
-        try:
-            carried.check()
-            stamp = carried.read(f"{CARRIED}/metadata/timestamp.json", MAX_TIMESTAMP)
-            known = self.from_bundle and self._offer and stamp == self._stamp and now <= self._offer.expires
-            if afresh or not known:
-                self._learn(self.trust.carried, now)
-            self.from_bundle, self._stamp = True, stamp
-        except (NetError, Refused) as error:
-            raise Refused(f"the server is away ({away}), and the bundle in {folder} is refused: {error}") from error
+        reasons = []
+        for medium in media:
+            try:
+                carried.chosen = medium
+                carried.check(medium)
+                return self._believe(carried, now, afresh)
+            except (NetError, Refused) as error:
+                reasons.append(f"the bundle in {medium.name} is refused: {error}")
+        carried.chosen, self.refusals = None, "; ".join(reasons)
+        raise Refused(f"the server is away ({away}), and {self.refusals}")
+
+    def _believe(self, carried: Carried, now: int, afresh: bool) -> None:
+        """What the chosen bundle says counts from now on. Raises why it does not."""
+        stamp = carried.read(f"{CARRIED}/metadata/timestamp.json", MAX_TIMESTAMP)
+        known = self.from_bundle and self._offer and stamp == self._stamp and now <= self._offer.expires
+        if afresh or not known:
+            self._learn(self.trust.carried, now)
+        self.from_bundle, self._stamp = True, stamp
+
+    @property
+    def coming(self) -> int:
+        """The release that is asked of the box; 0: nobody said."""
+        return self._offer.sequence if self._offer else 0
 
     @property
     def by_bundle_alone(self) -> bool:

@@ -1,0 +1,1 @@
+"""What a NOC says of itself."""
