@@ -1,18 +1,20 @@
 """What `toweros assemble` made, in QEMU, as `linuxkit run qemu` starts it: the console is this terminal.
 
 In: a format, and where its files are: the file itself, or how the names of several begin. Out: a command line. Rules:
-nothing is written to the files (what the machine writes goes when it goes); plain emulation unless asked otherwise;
-10.0.2.2 inside is the host's loopback, and nothing leads in.
+nothing is written to the files (what the machine writes goes when it goes; more disks keep it); plain emulation unless
+asked otherwise; 10.0.2.2 inside is the host's loopback, and nothing leads in but ports that are published.
 
-    command("raw-efi", Path("out/demo-efi.img"), memory=1024)
+    command("raw-efi", Path("out/demo-efi.img"), Asked(memory=1024))
     command("kernel+initrd", Path("out/demo"))            # demo-kernel, demo-initrd.img, demo-cmdline
 """
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from gitops.errors import VmError
-from gitops.lab.accelerator import processor
+from gitops.lab.accelerator import TCG, processor
+from gitops.lab.asked.words import Disk, word
 from gitops.lab.firmware import FOLDER, VARIABLES
 from gitops.lab.hardware import MEMORY
 
@@ -34,35 +36,67 @@ OPTICAL = {"iso-bios": ".iso", "iso-efi": "-efi.iso", "iso-efi-initrd": "-efi-in
 INITRD = "-initrd.img"
 FORMATS = ("kernel+initrd", *ROOTS, *OPTICAL, *DISKS)
 """What can be started."""
+MADE = "`toweros assemble --format FORMAT --dir DIR` makes it"
+OVMF = f"name a firmware in one file; without --fw it is {CODE}"
 
 
-def command(
-    format_: str, files: Path, *, memory: int = MEMORY, accelerator: str = "tcg", more: Sequence[str] = ()
-) -> list[str]:
-    """QEMU's command line. `memory` in MiB; `more`: words behind it.
+@dataclass(frozen=True)
+class Asked:
+    """A machine: `memory` in MiB; `network`: QEMU's word for `net`, empty: none; `data`: a disc beside the image;
+    `firmware`: a file in place of the host's; `uefi`: for a format that is for both."""
+
+    memory: int = MEMORY
+    accelerator: str = TCG
+    cpus: int = 1
+    disks: Sequence[Disk] = ()
+    network: str = "user,id=net"
+    data: Path | None = None
+    firmware: Path | None = None
+    uefi: bool = False
+    window: bool = False
+    name: str = ""
+
+
+def command(format_: str, files: Path, asked: Asked | None = None, more: Sequence[str] = ()) -> list[str]:
+    """QEMU's command line; `more`: words behind it.
 
     Raises:
         VmError: a file is not there.
     """
+    asked = asked or Asked()
+    card = ["-netdev", asked.network, "-device", "virtio-net-pci,netdev=net,romfile="] if asked.network else []
     return [
-        "qemu-system-x86_64", "-nodefaults", "-no-user-config", "-display", "none",
-        "-machine", "q35", "-accel", accelerator, "-cpu", processor(accelerator),
-        "-m", str(memory), "-netdev", "user,id=net", "-device", "virtio-net-pci,netdev=net,romfile=",
+        "qemu-system-x86_64", "-nodefaults", "-no-user-config",
+        *(["-vga", "std"] if asked.window else ["-display", "none"]), *(["-name", asked.name] if asked.name else []),
+        "-machine", "q35", "-accel", asked.accelerator, "-cpu", processor(asked.accelerator),
+        "-smp", str(asked.cpus), "-m", str(asked.memory), *(card or ["-net", "none"]),
         "-device", "virtio-rng-pci", "-serial", "mon:stdio", "-no-reboot",
-        *_firmware(format_), *_boot(format_, files), *more,
+        *_firmware(asked, "-efi" in format_), *_boot(format_, files), *_beside(asked), *more,
     ]  # fmt: skip
 
 
-def _firmware(format_: str) -> Iterator[str]:
-    if "-efi" in format_:
+def _firmware(asked: Asked, uefi: bool) -> Iterator[str]:
+    if asked.firmware:
+        # It may keep variables in itself: what it writes goes with the machine.
+        yield from ("-drive", f"if=pflash,format=raw,unit=0,snapshot=on,file={word(_there(asked.firmware, OVMF))}")
+    elif uefi or asked.uefi:
         yield from ("-drive", f"if=pflash,format=raw,unit=0,readonly=on,file={CODE}")
         yield from ("-drive", f"if=pflash,format=raw,unit=1,snapshot=on,file={VARIABLES}")
+
+
+def _beside(asked: Asked) -> Iterator[str]:
+    """More disks, and the disc with data."""
+    for number, each in enumerate(asked.disks, start=1):
+        yield from each.words(number)
+    if asked.data:
+        yield from ("-drive", f"if=none,id=data,media=cdrom,readonly=on,format=raw,file={word(asked.data)}")
+        yield from ("-device", "ide-cd,drive=data,bus=ide.1")
 
 
 def _boot(format_: str, files: Path) -> Iterator[str]:
     if format_ in OPTICAL:
         image = _named(files, OPTICAL[format_])
-        yield from ("-drive", f"if=none,id=cd,media=cdrom,readonly=on,format=raw,file={_word(image)}")
+        yield from ("-drive", f"if=none,id=cd,media=cdrom,readonly=on,format=raw,file={word(image)}")
         yield from ("-device", "ide-cd,drive=cd,bootindex=0")
     elif format_ in DISKS:
         suffix, kind = DISKS[format_]
@@ -84,7 +118,7 @@ def _kernel(format_: str, files: Path) -> Iterator[str]:
 
 
 def _disk(image: Path, kind: str, first: str = "") -> Iterator[str]:
-    yield from ("-drive", f"if=none,id=disk,snapshot=on,format={kind},file={_word(image)}")
+    yield from ("-drive", f"if=none,id=disk,snapshot=on,format={kind},file={word(image)}")
     yield from ("-device", f"virtio-blk-pci,drive=disk{first}")
 
 
@@ -93,12 +127,7 @@ def _named(files: Path, suffix: str) -> Path:
     return files if files.is_file() else _there(files.with_name(files.name + suffix))
 
 
-def _there(path: Path) -> Path:
+def _there(path: Path, hint: str = MADE) -> Path:
     if not path.is_file():
-        raise VmError(f"there is no {path}", hint="`toweros assemble --format FORMAT --dir DIR` makes it")
+        raise VmError(f"there is no {path}", hint=hint)
     return path
-
-
-def _word(path: Path) -> str:
-    """QEMU takes a comma for the end of a value, and two for one."""
-    return str(path).replace(",", ",,")

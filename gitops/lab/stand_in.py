@@ -21,7 +21,7 @@ from gitops.assemble.formats.disk import Sizes
 from gitops.lab.firmware import Certificates, enroll_keys, setup_mode
 from gitops.settings import Settings
 from gitops.store import Store
-from gitops.workflows.provision import provision
+from gitops.workflows.provision import Terms, provision
 
 SSH = 22
 EMPTY = "8G"
@@ -68,7 +68,7 @@ class StandIn:
         disk = self.folder / ("disk-bios.qcow2" if bios else "disk.qcow2")
         if not disk.exists():
             enroll = store.boxes.row(self.name) is None
-            provision(self.settings, store, self.name, disk, Sizes(bios=bios), enroll=enroll)
+            provision(self.settings, store, self.name, disk, Sizes(bios=bios), Terms(enroll=enroll))
         return disk
 
     def medium(self, store: Store, install: str = "") -> Path:

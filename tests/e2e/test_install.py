@@ -8,6 +8,7 @@ import subprocess
 import time
 from collections.abc import Iterator
 from dataclasses import replace
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
@@ -17,41 +18,66 @@ from gitops.lab.hardware import Hardware
 from gitops.lab.machine import Machine
 from gitops.lab.netbooted import ANY_MAC, netbooted
 from gitops.lab.stand_in import StandIn
+from gitops.process import run
 from gitops.workflows.enrolment import desk
 from gitops.workflows.enrolment.desk import Request
 from gitops.workflows.media.medium import box_medium
 from tests.e2e.field import BOX, LONG, STATIC, Field
 
 pytestmark = [pytest.mark.e2e, pytest.mark.boot]
+MIB = 1 << 20
 SPACE = 3 << 30
 """Bytes: 256 MiB, 2 GiB and the rest."""
+PLACE = "pci-0000:00:01.0"
+"""Of vda, as udev calls it."""
+STRANGERS = {"ESP": 40, "TOWEROS": 40, "STATE": 40}
+"""MiB of the partitions of another box's disk."""
 SETTLED = "initrd: vda is settled: the medium can be taken out"
 
 
 @pytest.fixture(scope="module")
 def medium(field: Field, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """The box's, with a key: it goes onto the largest disk. Whatever disk it had before is not heard any more."""
+    """The box's, with a key: it goes onto the disk in one place. Whatever disk it had before is not heard any more."""
     path = tmp_path_factory.mktemp("medium") / f"{BOX}.iso"
     field.store.boxes.revoke(BOX)
-    box_medium(field.settings, field.store, BOX, path, key=True, install="largest")
+    box_medium(field.settings, field.store, BOX, path, key=True, install=PLACE)
     yield path
     path.unlink()
 
 
-def empty(disk: Path) -> Path:
+def empty(disk: Path, size: int = SPACE) -> Path:
     """A disk with nothing on it, unless it is there."""
     if not disk.exists():
         with disk.open("wb") as stream:
-            stream.truncate(SPACE)
+            stream.truncate(size)
+    return disk
+
+
+def strangers(disk: Path) -> Path:
+    """Another box's disk, with partitions that have the names of ours, unless it is there. The kernel has it first."""
+    if not disk.exists():
+        with disk.open("wb") as stream:
+            stream.truncate((sum(STRANGERS.values()) + 2) * MIB)
+        at = 1
+        for number, (name, size) in enumerate(STRANGERS.items(), 1):
+            run(["sgdisk", "-n", f"{number}:{at}MiB:+{size}MiB", "-c", f"{number}:{name}", disk])
+            if name == "ESP":
+                geometry = ["-T", str(size * 2048), "-h", "4", "-s", "32"]
+                run(["mformat", "-i", f"{disk}@@{at * MIB}", *geometry, "::"])
+            else:
+                run(["mke2fs", "-q", "-F", "-t", "ext4", "-E", f"offset={at * MIB}", disk, f"{size}m"])
+            at += size
     return disk
 
 
 def machine(field: Field, folder: Path, medium: Path | None, *, bios: bool) -> Machine:
-    """With a disk that is empty at first."""
+    """With a disk that is empty at first, and another box's."""
     folder.mkdir(exist_ok=True)
     empty(folder / "disk.raw")
+    other = f"if=none,id=other,format=raw,file={strangers(folder / 'other.raw')}"
+    more = ["-drive", other, "-device", "ide-hd,bus=ide.2,drive=other"]
     hardware = field.machine_in(folder).hardware
-    return Machine(folder, replace(hardware, variables=None if bios else hardware.variables, medium=medium))
+    return Machine(folder, replace(hardware, variables=None if bios else hardware.variables, medium=medium, more=more))
 
 
 def cut_at(machine: Machine, words: str) -> None:
@@ -68,9 +94,11 @@ def names(disk: Path) -> list[str]:
     return [line.split()[-1] for line in said.splitlines() if line.strip()[:1].isdigit()]
 
 
-def test_by_uefi_under_secure_boot_an_empty_disk_is_installed_and_starts_alone_and_is_healthy(
+def test_by_uefi_under_secure_boot_the_disk_in_that_place_is_installed_and_starts_alone_and_is_healthy(
     field: Field, medium: Path, tmp_path: Path
 ) -> None:
+    """Another box's disk stays in the machine: nothing of it is taken, nor written."""
+    before = sha256(strangers(tmp_path / "other.raw").read_bytes()).digest()
     cut_at(machine(field, tmp_path, medium, bios=False), SETTLED)
     assert names(tmp_path / "disk.raw") == ["ESP", "TOWEROS", "STATE"]
     with machine(field, tmp_path, None, bios=False) as alone:
@@ -78,6 +106,7 @@ def test_by_uefi_under_secure_boot_an_empty_disk_is_installed_and_starts_alone_a
         assert report.firmware and report.firmware["secure_boot"] and not report.degraded
         assert field.boot_json()["repaired"] == [], "the medium brought every layer"
         assert "missing or damaged" not in alone.output()
+    assert sha256((tmp_path / "other.raw").read_bytes()).digest() == before
 
 
 def test_by_bios_a_machine_that_is_cut_before_the_disk_has_grub_goes_on_to_the_medium(
@@ -125,9 +154,13 @@ def network(field: Field) -> Iterator[None]:
 def test_the_network_installs_a_disk_once_and_then_lets_it_start_by_itself(
     field: Field, network: None, tmp_path: Path
 ) -> None:
-    """By a BIOS. Cut before it had a layer, it is installed again: nobody said yet that it runs."""
-    disk = empty(tmp_path / "disk.raw")
+    """By a BIOS, the largest of two. Cut before it had a layer, it is installed again: nobody said yet that it runs."""
+    disk, smaller = empty(tmp_path / "disk.raw"), empty(tmp_path / "smaller.raw", SPACE - MIB)
     drive = [
+        "-drive",
+        f"if=none,id=smaller,format=raw,file={smaller}",
+        "-device",
+        "ide-hd,bus=ide.0,drive=smaller",
         "-drive",
         f"if=none,id=target,format=raw,file={disk}",
         "-device",
@@ -147,3 +180,4 @@ def test_the_network_installs_a_disk_once_and_then_lets_it_start_by_itself(
     with Machine(tmp_path, hardware) as machine:
         machine.wait_for(f"initrd: box .* entry toweros-{report.sequence}.efi", LONG, after=before)
         assert "it starts from its own disk" in machine.output()[before:]
+    assert smaller.stat().st_blocks == 0

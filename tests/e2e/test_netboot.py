@@ -16,7 +16,7 @@ from gitops.lab.firmware import Certificates, enroll_keys
 from gitops.lab.machine import Machine
 from gitops.lab.netbooted import NO_DISK, Netbooted
 from gitops.model import Report
-from gitops.model.netboot import HandedOut
+from gitops.model.machines.netboot import HandedOut
 from gitops.process import run, start
 from gitops.server import create_app, serve
 from gitops.store.notes.netboot import BootSets, Starts
@@ -39,6 +39,10 @@ ALONE, PROXY = "# The only DHCP server", "# Beside another DHCP server"
 STRANGER = (
     "port=0\ninterface=eth0\nbind-interfaces\ndhcp-range=10.0.2.15,10.0.2.15\ndhcp-option=option:router,10.0.2.1\n"
 )
+NVME = "pci-0000:00:06.0-nvme-1"
+"""A disk by its place, as udev calls it."""
+DISK = 3 << 30
+"""Bytes of one."""
 UNDIONLY = Path("/usr/lib/ipxe/undionly.kpxe")
 
 pytestmark = [pytest.mark.e2e, pytest.mark.boot]
@@ -119,12 +123,17 @@ def test_a_firmware_with_secure_boot_becomes_healthy_by_http_boot_and_falls_back
     in_a_network_of_its_own(lambda: http_boot(diskless, stick, tmp_path))
 
 
-def http_boot(field: Field, stick: Path, folder: Path) -> None:
+def secure_machine(field: Field, folder: Path, disks: list[str]) -> Netbooted:
+    """On a cable to us, 10.0.2.2; what its firmware starts is signed."""
     for words in ("tuntap add tap0 mode tap", "addr add 10.0.2.2/24 dev tap0", "link set tap0 up"):
         run(["ip", *words.split()])
     variables = enroll_keys(folder / "vars.fd", Certificates.of_folder(field.keys))
     link = "tap,ifname=tap0,script=no,downscript=no"
-    hardware = Netbooted(NO_DISK, variables, {}, 1536, mac=MAC, link=link, more=[*HTTP_FIRST, *plugged_in(stick)])
+    return Netbooted(NO_DISK, variables, {}, 1536, mac=MAC, link=link, more=[*HTTP_FIRST, *disks])
+
+
+def http_boot(field: Field, stick: Path, folder: Path) -> None:
+    hardware = secure_machine(field, folder, plugged_in(stick))
     with dnsmasq(folder / "ours", recipe(field, ALONE)), served(field):
         with Machine(folder / "uefi", hardware) as machine:
             report = healthy(field, machine, int(time.time()) + 1)
@@ -143,6 +152,48 @@ def http_boot(field: Field, stick: Path, folder: Path) -> None:
             machine.wait_for(f"initrd: box {BOX}, release {report.sequence} {report.release}", LONG)
     told = [event.message for event in field.store.events.latest(BOX)]
     assert any(f"release {report.sequence} is handed out" in message for message in told), told
+
+
+@pytest.mark.skipif("TOWEROS_SOAK" not in os.environ, reason="minutes: `make soak`")
+def test_a_firmware_with_secure_boot_installs_the_disk_that_is_named_and_goes_on_from_there_after_a_cut(
+    diskless: Field, tmp_path: Path
+) -> None:
+    """By HTTP Boot, onto one of two disks. Cut before it has a layer; installed again; then it starts from its disk."""
+    path = f"boxes/{BOX}.yaml"
+    diskless.change(path, f"{STATIC}netboot: {{mac: '{MAC}', install: '{NVME}'}}\n", "The network installs it")
+    in_a_network_of_its_own(lambda: http_install(diskless, tmp_path))
+
+
+def http_install(field: Field, folder: Path) -> None:
+    nvme, other = new_disk(folder / "nvme.raw"), new_disk(folder / "sda.raw")
+    disks = [
+        "-drive",
+        f"if=none,id=nvme,format=raw,file={nvme}",
+        "-device",
+        "nvme,serial=1,drive=nvme,addr=6,bootindex=1",
+    ]
+    disks += ["-drive", f"if=none,id=sda,format=raw,file={other}", "-device", "ide-hd,bus=ide.0,drive=sda"]
+    hardware = secure_machine(field, folder, disks)
+    with dnsmasq(folder / "ours", recipe(field, ALONE)), served(field):
+        with Machine(folder / "cut", hardware) as machine:
+            machine.wait_for("initrd: nvme0n1 is settled", LONG)
+            machine.power_cut()
+        with Machine(folder / "again", hardware) as machine:
+            report = healthy(field, machine, int(time.time()) + 1)
+            assert "initrd: settling nvme0n1: TowerOS" in machine.output()
+        assert report.firmware and report.firmware["secure_boot"] and not report.degraded
+        with Machine(folder / "alone", hardware) as machine:
+            machine.wait_for(f"initrd: box {BOX}, .* entry toweros-{report.sequence}.efi", LONG)
+            machine.wait_for("initrd: the root is verified", LONG)
+            assert "settling" not in machine.output() and "fetching" not in machine.output(), "the server has no image"
+    assert report.entry == f"toweros-{report.sequence}.efi"
+    assert other.stat().st_blocks == 0, "nobody named it"
+
+
+def new_disk(path: Path) -> Path:
+    with path.open("wb") as stream:
+        stream.truncate(DISK)
+    return path
 
 
 def three_starts(field: Field, report: Report) -> None:

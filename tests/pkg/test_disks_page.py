@@ -77,3 +77,21 @@ def test_a_disk_that_was_copied_onto_a_larger_one_grows_with_its_next_start_and_
         assert new.files("STATE", tmp_path / "look")["precious"] == DATA
         assert new.files("TOWEROS", tmp_path / "look")["identity/box.key"] == b"public: of this box\n"
         assert new.partitions()["STATE"][2] == 144
+
+
+@pytest.mark.parametrize("key", ["public: of this box\n", ""], ids=["with its key", "without one"])
+def test_a_disk_that_died_is_replaced_by_an_empty_one_and_the_boxs_medium(tmp_path: Path, key: str) -> None:
+    """Without a key on the medium the box makes one, and asks; the page says so."""
+    assert "Take the old disk out" in PAGE and "`STATE` is empty" in PAGE and "wipe` clears a disk" in PAGE
+    with machine(tmp_path) as box:
+        new = box.disk(120)
+        if key:
+            (box.medium / "identity").mkdir()
+            (box.medium / "identity/box.key").write_text(key)
+        said = box.settle("toweros.install=largest")
+        assert "is settled: the medium can be taken out" in said, said
+        files = new.files("TOWEROS", tmp_path / "look")
+        assert files.get("identity/box.key", b"").decode() == key
+        assert [*new.files("STATE", tmp_path / "look")] == [], "what was there is on the old disk"
+        new.again()
+        assert "started" in box.settle("", work=STARTS), "alone"

@@ -28,10 +28,28 @@ def test_a_check_that_never_ends_is_killed(tmp_path: Path) -> None:
 
 
 def test_an_esp_on_which_nothing_can_be_removed_is_mounted_once(tmp_path: Path) -> None:
-    for disk in ("sda1", "sdb1"):
-        (tmp_path / disk).mkdir()
-        (tmp_path / disk / "uevent").write_text(f"DEVNAME={disk}\nPARTNAME=ESP\n")
-    mount = function("mount_esp").replace("/sys/class/block", str(tmp_path)).replace("/sys/firmware/efi", "/")
+    disks(tmp_path, "sda", "sdb")
+    assert mounted(tmp_path) == "mount /dev/sda1\n"
+
+
+def test_the_esp_is_that_of_the_disk_that_the_box_runs_from_and_no_sticks(tmp_path: Path) -> None:
+    disks(tmp_path, "sda", "sdb")
+    assert mounted(tmp_path, runs_from="sdb2") == "mount /dev/sdb1\n"
+
+
+def disks(folder: Path, *names: str) -> None:
+    """Each with ESP and TOWEROS."""
+    block = folder / "class" / "block"
+    for name in names:
+        for part, label in ((f"{name}1", "ESP"), (f"{name}2", "TOWEROS")):
+            (block / name / part).mkdir(parents=True)
+            (block / name / part / "uevent").write_text(f"DEVNAME={part}\nPARTNAME={label}\n")
+            (block / part).symlink_to(f"{name}/{part}")
+
+
+def mounted(folder: Path, runs_from: str = "") -> str:
+    """What is mounted as the ESP of a box whose TOWEROS is this."""
+    (folder / "mounts").write_text(f"/dev/{runs_from} {folder}/disk ext4 rw 0 0\n" if runs_from else "")
     fakes = 'say() { echo "$1"; }\ncheck_esp() { :; }\nmount() { echo mount $5; }\nrm() { return 1; }\n'
-    said = sh(f"HANDOVER={tmp_path}\n{fakes}{mount}mount_esp")
-    assert said == "mount /dev/sda1\n"
+    work = function("esps") + function("mount_esp").replace("/sys/firmware/efi", "/")
+    return sh(f"HANDOVER={folder} SYS={folder} MOUNTS={folder}/mounts\n{fakes}{work}mount_esp")

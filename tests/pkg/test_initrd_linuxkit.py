@@ -22,6 +22,7 @@ echo "proc is mounted: $place"
 LOOK = """#!/bin/sh
 cat /run/toweros/boot.json
 for folder in /state /etc/toweros; do [ -d $folder ] && echo "$folder is there"; done
+[ ! -e /lib/modules/1 ] || echo "modules are found"
 grep -c ' /run/toweros tmpfs' /proc/mounts
 """
 BOOT = """
@@ -59,8 +60,18 @@ def test_what_is_handed_over_survives_a_tmpfs_over_run(tmp_path: Path) -> None:
     mounts = rc_init.RC_INIT.replace("\tdo_hotplug\n\tip link set lo up\n", "").replace(
         "hostname -F /etc/hostname\n", ""
     )
+    (tmp_path / "layer/lib/firmware").mkdir(parents=True)
+    (tmp_path / "layer/usr/lib/modules/1").mkdir(parents=True)
     root(tmp_path, {"bin/rc.init": mounts, "etc/init.d/010-look": LOOK})
     lines = said(tmp_path)
     assert "rc.init: this is a container" not in lines
     assert json.loads(lines[0]) == {"init": "linuxkit"}
-    assert lines[1:] == ["/state is there", "/etc/toweros is there", "1"]
+    assert lines[1:] == ["/state is there", "/etc/toweros is there", "modules are found", "1"]
+
+
+def test_modules_are_left_where_the_root_has_them(tmp_path: Path) -> None:
+    """A kernel of LinuxKit's has them below /lib; a merged root has one /lib."""
+    (tmp_path / "layer/usr/lib/modules/1").mkdir(parents=True)
+    (tmp_path / "layer/lib/modules/2").mkdir(parents=True)
+    root(tmp_path, {"bin/rc.init": "#!/bin/sh\n/bin/busybox ls /lib/modules\n"})
+    assert said(tmp_path)[-1:] == ["2"]

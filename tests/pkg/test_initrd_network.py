@@ -42,6 +42,18 @@ def test_a_static_address_on_the_card_that_git_names(wires: Wires, tmp_path: Pat
     )
 
 
+def test_of_a_bond_that_cannot_be_made_the_member_that_is_there(wires: Wires, tmp_path: Path) -> None:
+    """A kernel without the driver, and a first member that is not there."""
+    links = (
+        Link("a", mac="52:54:00:00:00:99"),
+        Link("b", mac=MAC),
+        Link("up", bond=("a", "b"), mode="802.3ad", addresses=("192.0.2.10/24",), gateways=("192.0.2.1",)),
+    )
+    wires.box("masters=/sys/class/net/bonding_masters; [ ! -e $masters ] || mount --bind /dev/full $masters")
+    said = network(wires, tmp_path, Wiring(links))
+    assert "eth1    inet 192.0.2.10/24" in said and "eth0" not in said and "DHCP" not in said
+
+
 def test_without_that_card_the_box_asks_by_dhcp_on_every_one(wires: Wires, tmp_path: Path) -> None:
     wires.far.start(
         "dnsmasq", "--no-daemon", "--conf-file=/dev/null", "--port=0", "--user=root", "--interface=far1",

@@ -7,6 +7,7 @@ import struct
 import zlib
 from collections.abc import Callable
 from pathlib import Path
+from uuid import UUID
 
 import pytest
 
@@ -59,6 +60,8 @@ def test_an_empty_disk_gets_what_the_controller_would_make_of_it(tmp_path: Path)
         table = sh("sgdisk", "--print", disk.device).splitlines()[-3:]
         assert {line.split()[-1]: line.split()[-2] for line in table} == {name: TYPES[name] for name in NAMES}
         whole(disk, tmp_path)
+        esp = UUID(bytes_le=bytes.fromhex((tmp_path / "run" / "esp.partition").read_text()))
+        assert f"Partition unique GUID: {str(esp).upper()}" in sh("sgdisk", "--info=1", disk.device), "for the agent"
     text = SETTLE.read_text()
     assert f"\nESP_SIZE={Sizes.esp} " in text and f"\nLAYERS_SIZE={Sizes.toweros} " in text
 

@@ -160,6 +160,81 @@ def test_a_stick_that_says_it_is_being_wiped_neither_ends_a_box_nor_names_a_disk
         assert before[70 * MIB - 512 :] == disk.path.read_bytes()[70 * MIB - 512 :]
 
 
+STAYS = 'mkdir -p $HANDOVER/ram && keep_in_memory() { echo "it stays on its medium"; }; stay_or_install'
+
+
+def half_wiped(box: Machine, folder: Path) -> Disk:
+    """A disk whose wipe was cut after its first word, beside one of somebody else, which it names as its data's."""
+    disk, other = a_box(box, folder, state_at="block/other"), box.disk(40)
+    sh("mkfs.ext4", "-q", "-L", "STATE", other.device)
+    sh("debugfs", "-w", "-R", f"write {__file__} precious", other.device)
+    place = str(Path(f"/sys/class/block/{other.name}").resolve().relative_to("/sys"))
+    put(disk, folder, "state/named", f"{KEY}\n{place}\n".encode())
+    node = disk.node("TOWEROS")
+    sh("debugfs", "-w", "-R", "rm state/wipe", node)
+    sh("debugfs", "-w", "-R", "ln state/named state/wipe", node)
+    sh("sgdisk", "-c", f"{disk.partitions()['TOWEROS'][0]}:TOWEROS-wipe", disk.device)
+    disk.again()
+    return disk
+
+
+@pytest.mark.parametrize("rule", ["", "largest"])
+def test_a_half_wiped_disk_is_wiped_to_its_end_also_under_a_medium_which_then_goes_on(
+    tmp_path: Path, rule: str
+) -> None:
+    with machine(tmp_path) as box:
+        disk = half_wiped(box, tmp_path)
+        other = box.disks[1]
+        foreign = other.path.read_bytes()
+        words = f"toweros.install={rule}" if rule else ""
+        both = " ".join(each.name for each in box.disks)
+        said = box.settle(words, work="sleep() { :; };" + (STAYS if not rule else "settle_disk"), DISKS=both)
+        assert "what was left of a wiped box is gone" in said and "which stays as it is" in said, said
+        assert ("is settled" if rule else "it stays on its medium") in said and OFF not in said, said
+        left = disk.path.read_bytes()
+        assert SECRET not in left and DATA[:4096] not in left and (rule or not any(left))
+        assert other.path.read_bytes() == foreign
+
+
+def test_links_on_a_disk_that_somebody_made_lead_to_no_file_of_this_machine(tmp_path: Path) -> None:
+    """Such as the key on the stick of a box that runs from its memory."""
+    with machine(tmp_path) as box:
+        disk = half_wiped(box, tmp_path)
+        (tmp_path / "stick").mkdir()
+        key = tmp_path / "stick" / "box.key"
+        key.write_bytes(SECRET)
+        node = disk.node("TOWEROS-wipe")
+        for words in ("rm identity/box.key", "rmdir identity", f"symlink identity {tmp_path}/stick"):
+            sh("debugfs", "-w", "-R", words, node)
+        disk.again()
+        said = box.settle("", work="sleep() { :; };" + STAYS, DISKS=disk.name)
+        assert "what was left of a wiped box is gone" in said, said
+        assert key.is_file() and key.read_bytes() == SECRET
+
+
+def test_what_only_the_box_knew_goes_with_its_keys_before_the_long_rest(tmp_path: Path) -> None:
+    with machine(tmp_path) as box:
+        disk = half_wiped(box, tmp_path)
+        node = disk.node("TOWEROS-wipe")
+        (tmp_path / "file").write_bytes(b"correct horse battery staple")
+        for words in ("mkdir secrets", f"write {tmp_path}/file secrets/site-7"):
+            sh("debugfs", "-w", "-R", words, node)
+        disk.again()
+        assert b"correct horse" in disk.path.read_bytes()
+        box.settle("", work="write_over() { :; }; sleep() { :; };" + STAYS, DISKS=disk.name)
+        assert b"correct horse" not in disk.path.read_bytes()
+
+
+def test_a_medium_leaves_the_disk_of_a_box_alone_whatever_its_order_says(tmp_path: Path) -> None:
+    """An order that no initrd of that box has obeyed yet is the box's own matter."""
+    with machine(tmp_path) as box:
+        disk = a_box(box, tmp_path)
+        before = disk.path.read_bytes()
+        said = box.settle("", work=STAYS)
+        assert "it stays on its medium" in said and "wiped" not in said, said
+        assert disk.path.read_bytes() == before
+
+
 def test_a_disk_that_takes_no_table_is_not_half_wiped(tmp_path: Path) -> None:
     """It says so and starts: the next order, or its owner, sees to it."""
     with machine(tmp_path) as box:

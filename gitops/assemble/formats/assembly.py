@@ -27,7 +27,7 @@ from gitops.errors import AssembleError
 from gitops.model import Spec, canonical, sha256
 from gitops.oci.layout import OciLayout
 
-PART = 2
+PART = 3
 """The number of the rules by which a piece becomes part of an initrd."""
 
 

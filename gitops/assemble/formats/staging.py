@@ -23,7 +23,7 @@ EPOCH = 1_700_000_000
 class Contents:
     """What goes onto it. `uki`, `addon` and `loader` are signed; `keys` are public, for the firmware's menu; `box_key`
     is private, empty: there is none. `disk_addon`: the addon of a disk that is installed from this medium. `bios`:
-    GRUB, which starts it instead of `loader`."""
+    GRUB, which starts it instead of `loader`. `secrets`: what only this box may know, by name."""
 
     release: Release
     uki: bytes
@@ -34,6 +34,7 @@ class Contents:
     tuf: Mapping[str, bytes] = field(default_factory=dict)
     disk_addon: bytes = b""
     bios: BiosLoader | None = None
+    secrets: Mapping[str, bytes] = field(default_factory=dict)
 
 
 def folder_in(parent: Path, name: str) -> Path:

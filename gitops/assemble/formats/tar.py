@@ -37,8 +37,10 @@ ff02::2 ip6-allrouters
 NO_RESOLV = b"\n# no resolv.conf configured\n"
 RESOLV_LINK = "/run/resolvconf/resolv.conf"
 END = bytes(2 * tarfile.BLOCKSIZE)
-RECIPE = 2
+RECIPE = 3
 """The number of these rules: what other rules made is made again."""
+MERGED, PLAIN = "usr/lib/modules", "lib/modules"
+"""Where Debian's kernels have their modules, and where every modprobe looks."""
 LEFT_OUT = frozenset((".dockerenv", "Dockerfile", "dev/console", "etc/hostname"))
 
 FURNITURE = {
@@ -169,12 +171,16 @@ def _boot_files(spec: Spec, tree: Mapping[str, Node]) -> Iterator[Item]:
 
 
 def _modules(spec: Spec, tree: Mapping[str, Node], links: Tree) -> Iterator[Item]:
-    """What the kernel's tar holds, where the init images' links lead."""
+    """What the kernel's tar holds, where the init images' links lead, and where their modprobe looks."""
     data = _named(spec, tree, spec.kernel_tar or "kernel.tar").data
+    lib = links.entries.get("lib")
+    apart = lib is not None and lib.kind == stat.S_IFDIR
     with tarfile.open(fileobj=io.BytesIO(data)) as archive:
         for info in archive:
             handle = archive.extractfile(info) if info.isreg() else None
             path = links.real(clean("the kernel's tar", info.name))
+            if apart and f"{path}/".startswith(f"{MERGED}/"):
+                path = PLAIN + path.removeprefix(MERGED)
             existing = links.entries.get(path)
             if not (info.isdir() and existing and existing.kind == stat.S_IFLNK):
                 info.name = path

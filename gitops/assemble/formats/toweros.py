@@ -29,6 +29,10 @@ def tree(stage: Path, store: Store, contents: Contents) -> Path:
     put_release(stage, store, contents.release)
     put(stage / "identity" / "box.json", canonical({"box": contents.release.box}))
     put(stage / "identity" / "box.key", contents.box_key, 0o600)
+    if contents.secrets:
+        folder_in(stage, "secrets").chmod(0o700)
+    for name, data in contents.secrets.items():
+        put(stage / "secrets" / name, data, 0o600)
     for name, data in contents.tuf.items():
         put(stage / "tuf" / name, data)
     return stage

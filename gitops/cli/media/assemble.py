@@ -1,7 +1,6 @@
 """`toweros assemble`: LinuxKit YAML and images in, any of LinuxKit's formats out; no fleet repo needed."""
 
 import os
-import re
 import sys
 import time
 from dataclasses import dataclass
@@ -12,7 +11,7 @@ import typer
 
 from gitops.assemble.formats.last import Last
 from gitops.assemble.formats.names import FORMATS, STREAMED, TOOLS
-from gitops.cli import context
+from gitops.cli import context, sizes
 from gitops.cli.context import ConfigOption, StateOption
 from gitops.cli.output import talk
 from gitops.errors import FleetError, Problem, TowerosError
@@ -29,9 +28,26 @@ HERE = Path()
 RELEASE = "release"
 EVERY = (*FORMATS, RELEASE)
 """LinuxKit's formats, and our own."""
-LARGEST = 2047 << 10
-"""MiB that an MBR can address (32 bits of sectors)."""
+LARGEST = 2047 << 30
+"""Bytes that an MBR can address (32 bits of sectors)."""
 SBOM = "sbom.spdx.json"
+CACHE, IN_HOME = "LINUXKIT_CACHE", ".linuxkit/cache"
+"""Where LinuxKit keeps its images: a variable of the environment, or a folder of the user's."""
+ImagesOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--images", "--cache", help="An OCI layout folder with every image named (default: LinuxKit's cache)."
+    ),
+]
+OutOption = Annotated[
+    str | None, typer.Option("--out", "--o", "-o", help="Where tar or docker goes; - or nothing is stdout.")
+]
+ArchOption = Annotated[str, typer.Option(help="The processor: amd64, or x86_64.")]
+InputTarOption = Annotated[
+    Path | None,
+    typer.Option("--input-tar", help="The tar of an earlier build: what did not change is remembered anyway."),
+]
+DockerOption = Annotated[bool, typer.Option("--docker", help="Taken, without effect: images come from --images.")]
 
 
 def register(app: typer.Typer) -> None:
@@ -43,16 +59,12 @@ def assemble(
         list[str],
         typer.Argument(help="LinuxKit YAML, merged in this order: files, URLs, or - for stdin.", metavar="SPEC.yml..."),
     ],
-    images: Annotated[
-        Path | None, typer.Option("--images", help="An OCI layout folder that holds every image named.")
-    ] = None,
+    images: ImagesOption = None,
     format_: Annotated[
         list[str] | None,
         typer.Option("--format", "-f", help=f"What to write, also several: {', '.join(EVERY)}.", metavar="FORMAT"),
     ] = None,
-    out: Annotated[
-        str | None, typer.Option("--out", "-o", help="Where tar or docker goes; - or nothing is stdout.")
-    ] = None,
+    out: OutOption = None,
     name: Annotated[str | None, typer.Option("--name", help="How names of files begin (default: the spec's).")] = None,
     folder: Annotated[Path | None, typer.Option("--dir", help="The folder of the files.")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the merged YAML, and make nothing.")] = False,
@@ -66,12 +78,18 @@ def assemble(
         bool, typer.Option("--no-sbom", help="Leave the list of what is inside out of the root.")
     ] = False,
     sbom: Annotated[str, typer.Option("--sbom-output", help="That list's file in the root.")] = SBOM,
+    arch: ArchOption = "amd64",
+    before: InputTarOption = None,
+    docker: DockerOption = False,
     config: ConfigOption = None,
     state: StateOption = None,
 ) -> None:
     """Put LinuxKit YAML and its images together, as `linuxkit build` does."""
     formats = _formats(format_ or ["tar"])
     _check(formats, out, name, folder, specs.count(STDIN), sbom)
+    _check_linuxkits(arch, before, out)
+    del docker
+    images = images or _linuxkits_cache()
     listed = "" if no_sbom else sbom
     asked = Asked(specs, images, formats, out, name, folder, tools, _bytes(size), listed, config, state)
     began, last = time.time_ns(), asked.last()
@@ -127,7 +145,9 @@ class Asked:
         unseen = any(name == STDIN or "://" in name for name in self.specs) or RELEASE in self.formats
         if unseen or self.streamed or (self.tools is None and TOOLS & set(self.formats)):
             return None
-        settings = [f"{key}={value}" for key, value in sorted(os.environ.items()) if key.startswith("TOWEROS_")]
+        settings = [
+            f"{key}={value}" for key, value in sorted(os.environ.items()) if key.startswith("TOWEROS_") or key == CACHE
+        ]
         return Last((self.state or context.users_cache()) / "assembled", [*sys.argv[1:], *settings])
 
 
@@ -174,13 +194,12 @@ def _tell(files: list[Path]) -> None:
         talk.print(str(path), soft_wrap=True)
 
 
-def _bytes(size: str) -> int:
+def _bytes(word: str) -> int:
     """LinuxKit's words for a size: MiB, or with M or G behind."""
-    match = re.fullmatch("([0-9]{1,7})([MG]?)", size)
-    mib = int(match[1]) * (1024 if match[2] == "G" else 1) if match else 0
-    if size and not 0 < mib <= LARGEST:
-        raise TowerosError(f"--size {size} is no size of a disk", hint="such as 2G or 1024M; at most 2047G")
-    return mib << 20
+    asked = None if word.endswith(("K", "T")) else sizes.size(word, alone="M")
+    if word and not 0 < (asked or 0) <= LARGEST:
+        raise TowerosError(f"--size {word} is no size of a disk", hint="such as 2G or 1024M; at most 2047G")
+    return asked or 0
 
 
 def _formats(asked: list[str]) -> list[str]:
@@ -201,6 +220,21 @@ def _check(formats: list[str], out: str | None, name: str | None, folder: Path |
         raise TowerosError("--sbom-output is the name of a file in the root", hint=f"such as {SBOM}")
     if again > 1:
         raise TowerosError("stdin is named more than once, and can be read once")
+
+
+def _check_linuxkits(arch: str, before: Path | None, out: str | None) -> None:
+    """What LinuxKit takes beside; the tar is not read, as it could only say what the images say."""
+    if arch not in ("amd64", "x86_64"):
+        raise TowerosError(f"--arch {arch} is not one that is assembled here", hint="leave it away, or say amd64")
+    if before is not None and not before.is_file():
+        raise TowerosError(f"--input-tar {before}: there is no such file", hint="name the tar of an earlier build")
+    if before is not None and out is not None and Path(out).absolute() == before.absolute():
+        raise TowerosError("--input-tar and --out are one file", hint="name another one by --out")
+
+
+def _linuxkits_cache() -> Path | None:
+    place = Path(os.environ.get(CACHE) or Path.home() / IN_HOME)
+    return place if (place / "index.json").is_file() else None
 
 
 def _spec(given: "WorkingFolder", specs: list[str]) -> "Spec":

@@ -12,12 +12,13 @@ from gitops.assemble.formats.disk import Firmware
 from gitops.cli import context
 from gitops.cli.context import ConfigOption, NameArgument, StateOption
 from gitops.cli.output import talk
+from gitops.cli.reaching.secret import check_name, read
 from gitops.errors import TowerosError
 from gitops.settings import Settings
 from gitops.store import Store
 from gitops.workflows.enrolment import desk
 from gitops.workflows.enrolment.outdated import key_of, outdated
-from gitops.workflows.provision import provision, ruled
+from gitops.workflows.provision import Terms, provision, ruled
 from gitops.workflows.question import deployed_point
 
 OTHERS = (".iso", ".vmdk", ".vhd", ".vhdx", ".vdi")
@@ -26,6 +27,10 @@ UNCHECKED = "a BIOS verifies nothing of what it boots (docs/bios.md)"
 
 InstallOption = Annotated[
     str, typer.Option("--install", help="The medium settles a disk: largest, smallest, ask, or a disk's name.")
+]
+SecretOption = Annotated[
+    list[str] | None,
+    typer.Option("--secret", metavar="NAME=FILE", help="On a disk: what only this box may know; may be repeated."),
 ]
 ReplaceOption = Annotated[bool, typer.Option("--replace", help="Although the box lives: it gets another key.")]
 
@@ -51,6 +56,7 @@ def image(
         bool, typer.Option("--with-key", help="On a medium: a new key of the box, for whoever has the medium.")
     ] = False,
     install: InstallOption = "",
+    secret: SecretOption = None,
     replace: ReplaceOption = False,
     config: ConfigOption = None,
     state: StateOption = None,
@@ -59,6 +65,7 @@ def image(
     form = format_ or _form_of(out)
     path = out or Path(f"{name}.{form}")
     _check_options(form, path, firmware, sizes=bool(state_size or layers_size), of_medium=with_key or bool(install))
+    secrets = _secrets(form, secret or [])
     settings, store = context.settings(config, state), context.store(config, state)
     if form is Form.iso:
         if with_key:
@@ -69,10 +76,22 @@ def image(
         return
     desk.demand(store, name, replace=replace, now=int(time.time()))
     sizes = dataclasses.replace(ruled(store, name, layers_size, state_size), bios=firmware is Firmware.bios)
-    made = provision(settings, store, name, path, sizes)
+    made = provision(settings, store, name, path, sizes, Terms(secrets=secrets))
     keys = f"enrol the certificates of {settings.keys} in its firmware"
     talk.print(f"{path}: disk of {name}, key {made}; {UNCHECKED if firmware is Firmware.bios else keys}")
     _tell_outdated(store, name)
+
+
+def _secrets(form: Form, said: list[str]) -> dict[str, bytes]:
+    """Raises TowerosError: they would not be a secret there, or there are none."""
+    if said and form is Form.iso:
+        raise TowerosError("a medium is for whoever has it: no secret goes onto one", hint="`toweros box secret` later")
+    values: dict[str, bytes] = {}
+    for each in said:
+        which, _, path = each.partition("=")
+        check_name(which)
+        values[which] = read(which, Path(path))
+    return values
 
 
 def _tell_outdated(store: Store, name: str) -> None:

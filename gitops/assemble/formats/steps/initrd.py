@@ -3,7 +3,8 @@
 In: tars of the root's pieces. Out: gzip, as LinuxKit has it (RFC 1952: members that follow each other are one stream;
 the kernel reads them so, and takes the last of two entries of one path). Rules: file capabilities have no place in it,
 and the log says which were lost; hard links are hard links: their inode
-is counted inside of a piece, and the piece's key is the device, so that no two pieces share one.
+is counted inside of a piece, and the piece's key is the device, so that no two pieces share one; a folder comes before
+what is in it, wherever its tar has it: init images share /etc, and the kernel drops files that have no folder yet.
 
     part(Path("piece.tar"), piece, target)
 """
@@ -83,13 +84,20 @@ def _entries(tar: Path, piece: Piece) -> Iterator[bytes]:
         for info in members:
             links.setdefault(info.linkname if info.islnk() else info.name, []).append(info.name)
         numbers = {name: number for number, name in enumerate(links, start=1)}
-        seen: set[str] = set()
+        written: set[str] = set()
         for info in members:
+            # The kernel drops what comes before its folder, and of two entries of a folder the last is kept here.
+            for folder in _parents(info.name):
+                known = last.get(folder)
+                if folder in written or not (known.isdir() if known else piece.kind == "base"):
+                    continue
+                written.add(folder)
+                mode, owner = (known.mode, (known.uid, known.gid)) if known else (0o755, (0, 0))
+                yield entry(folder, Node(stat.S_IFDIR | stat.S_IMODE(mode), *owner), numbers.get(folder, 0), 2, device)
+            if info.name in written:
+                continue
+            written.add(info.name)
             inode = info.linkname if info.islnk() else info.name
-            for folder in _parents(info.name) if piece.kind == "base" else ():
-                if folder not in seen and folder not in last:
-                    yield entry(folder, Node(stat.S_IFDIR | 0o755), 0, 2)
-                seen.add(folder)
             number, count = numbers[inode], len(links[inode])
             yield from _entry(archive, info, last.get(inode, info), number, count, device)
 

@@ -1,0 +1,1 @@
+"""What a command line asks of a machine: LinuxKit's words for disks, ports and networks, read and checked."""
