@@ -11,7 +11,7 @@ the same input is not made again; equal inputs give equal bytes; layers go in th
 import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 
 import structlog
@@ -24,8 +24,10 @@ from gitops.assemble.boot.uki import make_addon, make_uki
 from gitops.assemble.fits import LAYERS_FILE, SETTLE_FILE, check_esp, check_mounts, check_rule, most_layers
 from gitops.assemble.layers import Layers
 from gitops.assemble.root.commands import check_commands
+from gitops.assemble.root.mounted import check_places
 from gitops.assemble.root.tree import container_mounts, file_layer, tree_layer
-from gitops.assemble.tars import extract, folder_for_link
+from gitops.assemble.tars import entries_of, extract, folder_for_link
+from gitops.assemble.tars.tree import Entry
 from gitops.assemble.toolbox import Toolbox
 from gitops.errors import AssembleError, TowerosError
 from gitops.fleet.overlay import by_path
@@ -115,6 +117,7 @@ class Assembler:
         self._store, self._toolbox, self._images = store, toolbox, {**images, **pulled.boot}
         self._recipe, self._pulled = recipe, pulled
         self._layers = Layers(store, toolbox, building(recipe))
+        self._trees = cache(self._tree)
 
     @classmethod
     def of(
@@ -136,6 +139,7 @@ class Assembler:
         Raises:
             AssembleError: an image is missing, damaged, or lacks what its place asks for; or the box cannot take it.
         """
+        check_places(box, self._images, self._trees)
         release = Release(box.name, revision.sequence, self.content(box))
         check_mounts(release.content, self._most_layers)
         check_rule(box.disk, self._settles)
@@ -208,6 +212,11 @@ class Assembler:
         if name in self._images:
             return self._images[name].config
         return inside(self._pulled.images[name])
+
+    def _tree(self, name: str) -> Mapping[str, Entry] | None:
+        """What is in an image; None: its layers were made before, and their tars are here no more."""
+        tars = [self._store.blobs.path(diff_id) for diff_id in self._image(name).layers]
+        return entries_of(tars) if all(tar.is_file() for tar in tars) else None
 
     def _image_layers(self, name: str) -> tuple[Layer, ...]:
         return tuple(map(self._layers.of_blob, self._image(name).layers))

@@ -1,4 +1,4 @@
-"""`toweros box image`, `adopt`, `enroll`, `revoke`, `wipe`, `accept-dbx`, `ssh`: disks, keys, and a login."""
+"""`toweros box image`, `adopt`, `enroll`, `revoke`, `wipe`, `accept-dbx`, `secret`, `ssh`: disks, keys, and a login."""
 
 import time
 from collections.abc import Sequence
@@ -11,20 +11,17 @@ from gitops.cli import context
 from gitops.cli.context import ConfigOption, NameArgument, StateOption
 from gitops.cli.media.box_image import ReplaceOption, image
 from gitops.cli.output import Output, OutputOption, emit, table, talk
+from gitops.cli.reaching.login import ssh
+from gitops.cli.reaching.secret import secret
 from gitops.cli.repo.adopt import adopt
 from gitops.cli.repo.wipe import wipe
-from gitops.errors import StoreError, TowerosError
+from gitops.errors import StoreError
 from gitops.files.named import named
-from gitops.fleet import load_fleet
-from gitops.lab.stand_in import StandIn, known_hosts
-from gitops.process import become
 from gitops.review.words import ago
-from gitops.settings import Settings
 from gitops.sign.box import fingerprint as fingerprint_of
 from gitops.sign.box import public_key
 from gitops.sign.firmware import dbx
 from gitops.workflows.enrolment import desk
-from gitops.workflows.question import deployed_point
 
 MAX_KEY = 4096
 """Bytes of a public key's file."""
@@ -38,6 +35,7 @@ def register(app: typer.Typer) -> None:
     group.command()(revoke)
     group.command()(wipe)
     group.command()(accept_dbx)
+    group.command()(secret)
     group.command(context_settings={"ignore_unknown_options": True})(ssh)
     app.add_typer(group, name="box")
 
@@ -107,33 +105,3 @@ def accept_dbx(
     store = context.store(config, state)
     for name in names:
         talk.print(f"{name}: dbx {dbx.take(store, name)[:16] or 'that lists nothing'} is taken")
-
-
-def ssh(
-    name: NameArgument,
-    command: Annotated[list[str] | None, typer.Argument(help="What to run there; nothing: a shell.")] = None,
-    identity: Annotated[Path | None, typer.Option("--identity", "-i", help="The private key of the fleet.")] = None,
-    address: Annotated[str, typer.Option(help="Where the box is, if the fleet repo does not say it.")] = "",
-    config: ConfigOption = None,
-    state: StateOption = None,
-) -> None:
-    """Log in to a box: to its machine if `toweros vm run` has one, else to its address. The host key must stay."""
-    settings = context.settings(config, state)
-    stand_in = StandIn(settings, name)
-    port = stand_in.ssh_port
-    host = "127.0.0.1" if port else address or _static_address(settings, name)
-    known = f"UserKnownHostsFile={known_hosts(settings)}"
-    options = [f"HostKeyAlias={stand_in.host_alias if port else name}", known, "StrictHostKeyChecking=accept-new"]
-    words = [word for option in options for word in ("-o", option)]
-    words += ["-i", str(identity)] if identity else []
-    become(["ssh", *words, "-p", str(port or 22), f"root@{host}", *(command or [])])
-
-
-def _static_address(settings: Settings, name: str) -> str:
-    """The address that Git gives a box at the deployed revision."""
-    store = context.existing_store(settings)
-    point = deployed_point(store) if store else None
-    fleet = load_fleet(point[1], settings.platform) if point else None
-    if fleet and name in fleet.boxes and not fleet.boxes[name].network.dhcp:
-        return fleet.boxes[name].network.address.partition("/")[0]
-    raise TowerosError(f"no address of {name} is known", hint="it takes one by DHCP: pass --address")

@@ -22,7 +22,7 @@ from gitops.cli.output import printable, talk
 from gitops.errors import TowerosError
 
 NOT_VERBS = {"adopt", "box_image", "context", "deployments", "firmware", "hosts", "main", "output", "passphrase"}
-NOT_VERBS |= {"tokens", "wipe"}
+NOT_VERBS |= {"login", "machine", "secret", "sizes", "tokens", "wipe"}
 VERSION = ("--version", "-V")
 INTERRUPTED = 130
 

@@ -20,6 +20,7 @@ from gitops.cli.context import ConfigOption, StateOption
 from gitops.cli.output import Output, emit
 from gitops.errors import FleetError
 from gitops.model import Fleet, Tree
+from gitops.review.commands import told
 from gitops.review.markdown import markdown, marker
 from gitops.review.nouns import Summary
 from gitops.review.sizes import Measured
@@ -113,10 +114,18 @@ def _measured(question: Question, store: "Store | None", settings: Settings) -> 
 def _missing(
     settings: Settings, store: "Store | None", fleet: Fleet, tree: Tree, _base: Fleet | None
 ) -> tuple[str, ...]:
-    """Images that cannot be had: what a working folder or our own remote says is asked for."""
+    """Images that cannot be had: what a working folder or our own remote says is asked for. And those that are built,
+    and lack a place for what is mounted into them."""
+    sentences: tuple[str, ...] = ()
+    if store:
+        from gitops.workflows.making.placed import Placed  # with the assembler, it takes long to load
+
+        sentences = told(Placed(tree, fleet, store).lacking(fleet.boxes.values()))
+    if not any(box.images_of_others() for box in fleet.boxes.values()):
+        return sentences
     from gitops.workflows.images.missing import missing  # HTTP takes long to load, and most fleet repos need none
 
-    return missing(fleet, tree, settings, store)
+    return (*sentences, *missing(fleet, tree, settings, store))
 
 
 def _advisories(store: "Store | None", settings: Settings) -> "Advisories | None":

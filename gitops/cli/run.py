@@ -3,62 +3,64 @@
 import logging
 import threading
 from pathlib import Path
-from typing import Annotated
 
 import typer
 
 from gitops.cli import context
 from gitops.cli.context import ConfigOption, StateOption
 from gitops.cli.main import configure_logging
+from gitops.cli.media import machine
 from gitops.cli.output import talk
-from gitops.errors import StoreError, TowerosError
+from gitops.errors import StoreError, VmError
+from gitops.lab.accelerator import Accelerator
+from gitops.lab.asked.which import Said
 from gitops.lab.hardware import MEMORY
-from gitops.lab.image import FORMATS, command
-from gitops.process import become
 
 
 def register(app: typer.Typer) -> None:
     app.command()(run)
 
 
-def _format(word: str) -> str:
-    if word not in FORMATS:
-        raise typer.BadParameter(f"Got unexpected extra argument ({word}); FORMAT is one of {', '.join(FORMATS)}")
-    return word
-
-
 def run(
-    format_: Annotated[
-        str | None,
-        typer.Argument(
-            metavar="FORMAT", parser=_format, help="Instead: start what `toweros assemble` made in this format."
-        ),
-    ] = None,
-    file: Annotated[
-        Path | None, typer.Argument(metavar="FILE", help="The file, or how the names of its files begin.")
-    ] = None,
-    memory: Annotated[int, typer.Option(help="MiB, of the machine.")] = MEMORY,
-    accelerator: Annotated[str, typer.Option(help="tcg or kvm, for the machine.")] = "tcg",
+    format_: machine.FormatArgument = None,
+    file: machine.FileArgument = None,
+    memory: machine.MemoryOption = MEMORY,
+    cpus: machine.CpusOption = 1,
+    accelerator: machine.AcceleratorOption = Accelerator.tcg,
+    kvm: machine.KvmOption = None,
+    disk: machine.DiskOption = None,
+    publish: machine.PublishOption = None,
+    networking: machine.NetworkingOption = "user",
+    data: machine.DataOption = None,
+    data_file: machine.DataFileOption = None,
+    firmware: machine.FirmwareOption = None,
+    gui: machine.GuiOption = False,
+    iso: machine.IsoOption = False,
+    uefi: machine.UefiOption = False,
+    kernel: machine.KernelOption = False,
+    squashfs: machine.SquashfsOption = False,
+    name: machine.NameOption = "",
     config: ConfigOption = None,
     state: StateOption = None,
 ) -> None:
     """Poll the repository, build, publish and serve, until told to stop.
 
-    With FORMAT and FILE: start in QEMU what `toweros assemble` made, on this terminal.
+    With FORMAT and FILE: start in QEMU what `toweros assemble` made, on this terminal; --state is the machine's folder.
     """
-    if format_ is None:
-        _loop(config, state)
-    elif file is None:
-        raise TowerosError(f"which file of the format {format_}?", hint=f"toweros run {format_} FILE")
+    said = Said(iso, uefi, kernel, squashfs)
+    more = (tuple(disk or ()), tuple(publish or ()), networking, data, data_file, firmware, gui, name, said)
+    words = machine.Words(memory, cpus, accelerator, kvm, *more)
+    if format_ is not None:
+        machine.start(format_, file, words, state)
+    elif words != machine.Words():
+        raise VmError("of which machine?", hint="toweros run FORMAT FILE; the controller has none of these options")
     else:
-        words = command(format_, file, memory=memory, accelerator=accelerator)
-        talk.print("Ctrl-a x ends the machine")
-        become(words)
+        _loop(config, state)
 
 
 def _loop(config: Path | None, state: Path | None) -> None:
     from gitops.controller import Controller  # these take long to load, and a machine needs none of them
-    from gitops.server import create_app, serve, settled
+    from gitops.server import Apart, create_app, serve, settled
     from gitops.server.signals import ended_by_signals
     from gitops.source.clone.remote import redact
     from gitops.store import Store
@@ -68,7 +70,7 @@ def _loop(config: Path | None, state: Path | None) -> None:
     stop = threading.Event()
     store = Store.of(settings, migrate=True)
     settled()
-    with serve(create_app(store, settings), settings.listen), ended_by_signals():
+    with Apart(settings) as render, serve(create_app(store, settings, render), settings.listen), ended_by_signals():
         talk.print(f"update server on http://{settings.listen}, repository {redact(settings.repository)}")
         while True:
             try:

@@ -1,7 +1,7 @@
 """`toweros status [BOX]`: what the first page of the update server says, from the store alone."""
 
 import time
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -13,6 +13,10 @@ from gitops.model import Health, Sync
 from gitops.review.words import ago, moment, short
 from gitops.rollout.status import BoxStatus, FleetStatus, box_status, fleet_status
 from gitops.workflows.enrolment.desk import coming, requests
+
+if TYPE_CHECKING:
+    from gitops.settings import Settings
+    from gitops.store import Store
 
 COLOURS: dict[str, str] = {
     Sync.SYNCED: "green",
@@ -49,6 +53,7 @@ def status(
         for each in coming(store, now):
             words = f"is to have the key {each.fingerprint}, since {ago(each.first, now)}: its report ends the other"
             talk.print(f"{each.box} {words}; `toweros box enroll {each.box} --keep` forgets it")
+        _tell_of_sites(store, context.settings(config, state), now)
         return
     row = box_status(store, box, now)
     if row is None:
@@ -59,6 +64,15 @@ def status(
 def _table(fleet: FleetStatus, now: int) -> object:
     heads = ["BOX", "SYNC", "HEALTH", "WANTED", "RUNNING", "SINCE", "SAYS"]
     return table(heads, [_cells(row, now) for row in fleet.boxes]) if fleet.boxes else "No boxes yet."
+
+
+def _tell_of_sites(store: "Store", settings: "Settings", now: int) -> None:
+    """What each NOC of the settings said last."""
+    from gitops.server.boxes.nocs import contacts  # with the server, which takes long to load
+
+    for name, each in contacts(store, settings).items() if settings.nocs else ():
+        said = f"heard {ago(each.seen, now)}: {_escape(each.says)}" if each else "was never heard"
+        talk.print(f"NOC {name} {said}", soft_wrap=True)
 
 
 def _cells(row: BoxStatus, now: int) -> list[str]:

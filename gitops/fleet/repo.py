@@ -34,9 +34,11 @@ from gitops.fleet.levels.templates import Lacking, fill_in, split_templates
 from gitops.fleet.levels.unread import app_folders, in_doubt, spec_files
 from gitops.fleet.levels.wiping import orders
 from gitops.fleet.linuxkit import spec as linuxkit
+from gitops.fleet.linuxkit.unheeded import unheeded
 from gitops.fleet.network.levels import nouns, uncarried
 from gitops.fleet.overlay import Elsewhere, Merged, Parsed, apply, by_path
 from gitops.fleet.packages import load_packages
+from gitops.fleet.rollout.nobody import nobody
 from gitops.fleet.schema import NAME, BoxFile, FleetFile, Overlay, RoleFile
 from gitops.fleet.system_files import BUILDER_JSON, box_files, too_large
 from gitops.fleet.vex import load_statements
@@ -75,8 +77,12 @@ def key_mistakes(tree: Tree) -> list[Problem]:
 
 
 def rule_warnings(tree: Tree) -> list[str]:
-    """What the rules on paths leave open, and tags that no release fits, in sentences."""
-    return signers.warnings(tree, _read(tree, FLEET, FleetFile, []).content.source)
+    """What the rules on paths leave open, tags that no release fits, waves of nobody, and what of specs no box does, in
+    sentences."""
+    fleet = _read(tree, FLEET, FleetFile, [])
+    boxes = {name: box.content for name, box in _folder(tree, "boxes/", BoxFile, []).items() if not box.dropped}
+    waves = nobody(fleet.document, fleet.content.rollout, boxes)
+    return [*signers.warnings(tree, fleet.content.source), *waves, *unheeded(tree)]
 
 
 def load_fleet(tree: Tree, platform: str = "linux/amd64") -> Fleet:
@@ -158,6 +164,7 @@ def _policy(file: FleetFile) -> Policy:
         sign=source.sign,
         canaries=rollout.canaries,
         max_failures=rollout.max_failures,
+        careful=rollout.careful(),
         recipe=file.recipe,
         suspended=file.members().get("suspended", ""),
         tags=source.tags or "",

@@ -19,6 +19,7 @@ from gitops.fleet.documents.names import checked_path, unseen
 from gitops.fleet.documents.strict import Strict
 from gitops.fleet.levels.hardware import HardwareRules
 from gitops.fleet.network.rules import NetworkRules
+from gitops.fleet.rollout.rules import RolloutRules
 from gitops.fleet.security import SecurityRules
 from gitops.model import APPS, KEYS, Box, Json, Level, Sign
 
@@ -118,13 +119,6 @@ class SourceRules(Strict):
         if any(_is_trust(path) for limit in self.limits for path in limit.paths):
             raise ValueError("`limits` cannot give away keys/ or fleet.yaml: whoever changes them can do anything")
         return self
-
-
-class RolloutRules(Strict):
-    """How many boxes of a role go first, and after how many failures nobody follows."""
-
-    canaries: int = Field(default=1, ge=0, le=1000)
-    max_failures: int = Field(default=1, ge=1, le=1000)
 
 
 class Check(Strict):

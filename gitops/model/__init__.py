@@ -25,7 +25,6 @@ from gitops.model.fleet import (
     Package,
     Spec,
 )
-from gitops.model.hold import Hold, HoldReason
 from gitops.model.keys import DROP_IN, STATIC_ADDRESS, Key, Level
 from gitops.model.machines.disk import DiskRule
 from gitops.model.plan import Action, Existing, Plan, Step
@@ -45,6 +44,7 @@ from gitops.model.release import (
     Target,
 )
 from gitops.model.report import REPORT_FORMAT, Failure, Health, Phase, Report, Reset, Verdict
+from gitops.model.rollout.hold import Hold, HoldReason
 from gitops.model.security.advisory import (
     Advisory,
     Affected,

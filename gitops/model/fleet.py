@@ -13,6 +13,7 @@ from gitops.model.machines.disk import DiskRule
 from gitops.model.machines.newcomer import Hardware
 from gitops.model.machines.wiping import Wipe
 from gitops.model.network.wiring import DHCP, Wiring
+from gitops.model.rollout.windows import MoratoriumLine, WindowLine, Zone
 from gitops.model.security.advisory import VexStatement
 from gitops.model.source import Policy
 
@@ -223,6 +224,9 @@ class Netboot(TypedDict, total=False):
 
 
 WhoAndWhy = Annotated[str, StringConstraints(min_length=1, max_length=500, pattern=r"^[^\n]+$")]
+Address = Annotated[
+    str, StringConstraints(max_length=300, pattern=r"^https?://[A-Za-z0-9.:\[\]-]+(/[A-Za-z0-9._/-]*)?$")
+]
 Seconds = Annotated[int, Field(ge=1, le=86400)]
 
 
@@ -246,6 +250,14 @@ class Box:
     files: Annotated[tuple[Json, ...], Key(word="files")] = ()
     retry: Annotated[WhoAndWhy, Key("`who: why`. What failed there is tried once more.", EVERYWHERE)] = ""
     suspended: Annotated[WhoAndWhy, Key("`who: why`. Held boxes stay as they are.", EVERYWHERE)] = ""
+    freeze: Annotated[WhoAndWhy, Key("`who: why`. Nothing new is begun.", EVERYWHERE)] = ""
+    windows: Annotated[
+        tuple[WindowLine, ...], Field(max_length=32), Key("When something new may begin; none: always.", EVERYWHERE)
+    ] = ()
+    moratoria: Annotated[
+        tuple[MoratoriumLine, ...], Field(max_length=32), Key("Dates on which nothing new begins.", EVERYWHERE)
+    ] = ()
+    timezone: Annotated[Zone, Key("The clock of windows and moratoria.", EVERYWHERE)] = "UTC"
     poll: Annotated[
         Seconds, Key("Seconds between two looks at the server.", EVERYWHERE, word="poll", writes=DROP_IN)
     ] = 30
@@ -261,6 +273,10 @@ class Box:
     wipe: Annotated[
         Wipe | None,
         Key("Its machine is wiped: keys, data, then it is off. `toweros box wipe` writes it.", (Level.box,)),
+    ] = None
+    noc: Annotated[
+        Address | None,
+        Key("The site's own server (`toweros noc`): asked before the server.", EVERYWHERE, word="noc", writes=DROP_IN),
     ] = None
 
     def images_of_others(self) -> tuple[str, ...]:

@@ -151,6 +151,10 @@ class Publication:
         return files | ({"loader.efi": self.loader} if self.loader else {})
 
 
+SELDOM = ("held", "retry", "wipe", "site", "netboot")
+"""Members of a statement that are only there where they say something."""
+
+
 @dataclass(frozen=True)
 class Statement:
     """What the signed targets state of a release: the `custom` of its target (contracts/custom).
@@ -167,6 +171,8 @@ class Statement:
     held: str = ""
     retry: tuple[str, ...] = ()
     wipe: Annotated[str, Field(pattern="^([0-9a-f]{64})?$")] = ""
+    netboot: Annotated[str, Field(pattern="^([0-9a-f]{64})?$")] = ""
+    site: str = ""
 
     @classmethod
     def of(cls, publication: Publication) -> "Statement":
@@ -180,7 +186,7 @@ class Statement:
         return read(_STATEMENT, "custom of release.json", json.dumps(custom), RELEASE_FORMAT)
 
     def encode(self) -> Json:
-        custom = {name: value for name, value in asdict(self).items() if name not in ("held", "retry", "wipe") or value}
+        custom = {name: value for name, value in asdict(self).items() if name not in SELDOM or value}
         return custom | {
             "format": RELEASE_FORMAT,
             "signers": list(self.signers),

@@ -105,3 +105,5 @@ class Report:
     """`memory`: its key is gone with its power; empty: it lasts."""
     place: str = ""
     """Where its layers lie: `medium`, `ram`; empty: on its disk, or an older agent."""
+    bundle: str = ""
+    """What becomes of the stick that is plugged in; empty: there is none, or an older agent."""

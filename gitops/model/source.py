@@ -6,10 +6,11 @@ Files come from a commit, a folder, or memory: all of them are a `Tree`. Policy 
 
 import enum
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from gitops.model.digest import BlobRef, Json
+from gitops.model.rollout.waves import Careful
 from gitops.model.updates.patching import Patching
 
 
@@ -95,6 +96,7 @@ class Policy:
     canaries: int = 1
     max_failures: int = 1
     recipe: int = 1
+    careful: Careful = field(default_factory=Careful)
     suspended: str = ""
     tags: str = ""
     threshold: int = 1

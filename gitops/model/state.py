@@ -12,8 +12,8 @@ In: columns of the store. Out: what follows from them, on two axes. Pure; what d
 from dataclasses import dataclass
 from enum import StrEnum
 
-from gitops.model.hold import Hold, HoldReason
 from gitops.model.report import Failure, Health, Phase
+from gitops.model.rollout.hold import Hold, HoldReason
 
 SILENT = 1500
 """Seconds without a report after which a box is Missing: two and a half of the agent's repeats."""

@@ -16,6 +16,7 @@ from gitops.publish.targets import (
     RECEIPTS,
     RELEASE,
     box_of,
+    each_named,
     held,
     holds_of,
     named,
@@ -23,7 +24,6 @@ from gitops.publish.targets import (
     renamed,
     targets_of,
     tried_again,
-    wiped,
 )
 from gitops.publish.transfers import make_copies
 from gitops.store import LeaseError, Store
@@ -58,8 +58,9 @@ class Publisher:
     def __init__(self, store: Store, signer: MetadataSigner) -> None:
         self._store, self._signer = store, signer
         self._metadata = Folder(store.paths.metadata)
-        self.wipes: Mapping[str, str] | None = None
-        """Box -> the key of its machine that is to be wiped, from the next `publish` on; None leaves that as it is."""
+        self.members: Mapping[str, Mapping[str, str]] = {}
+        """What else is said of each box from the next `publish` on: `WIPE` (box -> the key of its machine that is to be
+        wiped), `SITE`, `NETBOOT`. What is not in here stays as it is."""
 
     def publish(
         self,
@@ -91,7 +92,9 @@ class Publisher:
             targets |= targets_of(publication)
         targets = targets if holds is None else held(targets, holds)
         targets = targets if retries is None else tried_again(targets, retries)
-        return self._write(targets if self.wipes is None else wiped(targets, self.wipes), now)
+        for member, values in self.members.items():
+            targets = each_named(targets, member, values)
+        return self._write(targets, now)
 
     def refused(self, publications: Sequence[Publication]) -> dict[str, str]:
         """Box -> why it cannot be offered its publication now. Such a box holds up nobody but itself."""

@@ -19,6 +19,10 @@ RETRY = "retry"
 """The member with the reasons for which a box shall try again what failed."""
 WIPE = "wipe"
 """The member that names the key of the machine that is to be wiped."""
+SITE = "site"
+"""The member with the site of the box, by which a site's own server knows whose content it keeps."""
+NETBOOT = "netboot"
+"""The member with the digest of what a site's own server starts the box with (docs/formats.md, "Starts at a site")."""
 HOLD_LENGTH = 200
 """Characters of a reason that travel to a box: every box of a hash bin fetches it."""
 
@@ -74,10 +78,10 @@ def tried_again(targets: Mapping[str, Target], retries: Mapping[str, tuple[str, 
     }
 
 
-def wiped(targets: Mapping[str, Target], keys: Mapping[str, str]) -> dict[str, Target]:
-    """The targets, with whose machine is to be wiped (box -> key), as it is now."""
+def each_named(targets: Mapping[str, Target], member: str, values: Mapping[str, str]) -> dict[str, Target]:
+    """The targets, with `member` of each box's release (box -> value) as it is now: `WIPE`, `SITE`, `NETBOOT`."""
     return {
-        path: _with(target, WIPE, keys.get(box_of(path), "")) if path.endswith(f"/{RELEASE}") else target
+        path: _with(target, member, values.get(box_of(path), "")) if path.endswith(f"/{RELEASE}") else target
         for path, target in targets.items()
     }
 

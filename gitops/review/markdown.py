@@ -12,7 +12,18 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from gitops.model import Action
 from gitops.review.nouns import Group, Summary, Vulnerability
-from gitops.review.text import WIPES, count, fetched, headline, policy_lines, sizes_note, version, vulnerability
+from gitops.review.text import (
+    NO_RELEASE,
+    NOTHING,
+    WIPES,
+    count,
+    fetched,
+    headline,
+    policy_lines,
+    sizes_note,
+    version,
+    vulnerability,
+)
 
 LIMIT = 65_536
 """Characters of a comment, by GitHub; we count bytes of UTF-8, of which there are never fewer."""
@@ -35,10 +46,16 @@ def marker(name: str) -> str:
 def markdown(summary: Summary, mark: str = "", note: str = "") -> str:
     """The comment; `note` is a line of ours at its end."""
     head = [mark] if mark else []
-    head += ["### TowerOS plan", "", f"**{headline(summary)}**" if not summary.empty else "**No changes.**", ""]
+    head += [
+        "### TowerOS plan",
+        "",
+        f"**{headline(summary)}**" if not summary.empty else f"**{NO_RELEASE if summary.steering else NOTHING}**",
+        "",
+    ]
     head += [f"{quote(summary.base or 'nothing deployed')} to {quote(summary.head)}", ""]
     head += _fitting([f"- **{WIPES}**: {quote(each)}" for each in summary.wipes], POLICY_BYTES)
     head += _fitting([f"- Policy: {quote(line.strip())}" for line in policy_lines(summary)], POLICY_BYTES)
+    head += _fitting([f"- Boxes are steered: {quote(each)}" for each in summary.steering], POLICY_BYTES)
     head += [f"- **Warning**: {quote(each)}" for each in summary.warnings]
     foot = [
         "",
@@ -88,6 +105,8 @@ def _details(summary: Summary) -> Iterable[tuple[str, list[str]]]:
     if summary.builds:
         lines = [f"- {quote(step.subject)}: {quote(step.reason)}" for step in summary.builds]
         yield f"{count(len(lines), 'package')} to build", lines
+    if summary.rollout:
+        yield "rollout", [f"- {quote(each)}" for each in summary.rollout]
     if summary.versions:
         yield f"{count(len(summary.versions), 'version')} changed", [f"- {quote(version(v))}" for v in summary.versions]
     security = summary.security

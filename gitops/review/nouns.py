@@ -129,6 +129,10 @@ class Summary:
     warnings: tuple[str, ...] = ()
     wipes: tuple[str, ...] = ()
     """`BOX: who: why`, of every box that is to be wiped, and was not before."""
+    rollout: tuple[str, ...] = ()
+    """In which order the boxes go."""
+    steering: tuple[str, ...] = ()
+    """What becomes of holds, windows and probations."""
 
     @property
     def empty(self) -> bool:

@@ -16,6 +16,7 @@ from gitops.model.room import Room
 from gitops.plan import ASSEMBLER, CHANGED, LOST
 from gitops.review.changes import Classifier
 from gitops.review.nouns import Change, Group, Side, Summary
+from gitops.review.rollout import order, steering
 from gitops.review.sizes import BOOT, Chains, Measured, Weight, own_size, uki_size
 from gitops.review.versions import changed
 
@@ -63,6 +64,8 @@ def summarize(plan: Plan, base: Side | None, head: Side, existing: Existing, led
         exact=bool(touched) and {*touched} <= {*ledger.measured},
         digest=digest(plan, head, existing),
         wipes=wipes(base, head),
+        rollout=order(head.fleet, touched),
+        steering=steering(base.fleet if base else None, head.fleet),
     )
 
 
@@ -123,8 +126,9 @@ def _policy(base: Side | None, head: Side) -> tuple[str, ...]:
     if base is None:
         return ()
     old, new = asdict(base.fleet.policy), asdict(head.fleet.policy)
-    changed = (name for name in new if old[name] != new[name])
-    return tuple(f"{name}: {old[name] or 'nothing'} -> {new[name] or 'nothing'}" for name in changed)
+    changed = (name for name in new if old[name] != new[name] and name != "careful")
+    said = [f"{name}: {old[name] or 'nothing'} -> {new[name] or 'nothing'}" for name in changed]
+    return (*said, *(["rollout: waves, or how many may be away"] if old["careful"] != new["careful"] else []))
 
 
 # --- boxes -----------------------------------------------------------------------------------------------------------

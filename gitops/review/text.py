@@ -20,6 +20,7 @@ ADVISORIES = 20
 """Advisories that a terminal names; `-o json` has them all."""
 SIGNS = {Action.BUILD: "+", Action.CREATE: "+", Action.UPDATE: "~", Action.REMOVE: "-"}
 NOTHING = "No changes."
+NO_RELEASE = "No box gets another release."
 WIPES = "WIPED, for good: keys and data are destroyed, and nothing brings them back"
 
 
@@ -28,13 +29,16 @@ def render(summary: Summary) -> str:
     policy = section("Policy", policy_lines(summary))
     wipes = section(WIPES, wipe_lines(summary))
     warnings = section("Warnings", [f"  ! {each}" for each in summary.warnings])
+    steering = section("Boxes are steered", [f"  ~ {each}" for each in summary.steering])
     if summary.empty:
         quiet = summary.verdict.state == Ruling.ACCEPTED and not summary.policy
-        return "\n\n".join([*filter(None, ("" if quiet else policy, warnings)), NOTHING])
+        end = NO_RELEASE if summary.steering else NOTHING
+        return "\n\n".join([*filter(None, ("" if quiet else policy, steering, warnings)), end])
     builds = [f"  + {step.subject}: {step.reason}" for step in summary.builds]
     versions = [f"  ~ {version(each)}" for each in summary.versions]
     boxes = [f"  {box_line(summary, each)}" for each in summary.groups]
     parts = [wipes, section("Packages", builds), section("Boxes", boxes)]
+    parts += [section("Rollout", [f"  {each}" for each in summary.rollout]), steering]
     parts += [section("Versions", versions), section("Security", security_lines(summary)), policy, warnings]
     return "\n\n".join(
         [*filter(None, parts), f"{sizes_note(summary)}\nDigest: sha256:{summary.digest}", headline(summary)]

@@ -6,7 +6,7 @@ box is handed what ran before. Rules:
 - Anybody can ask in a box's name: a MAC is no secret. So a request alone never makes a box fall back for good.
 - A start counts once in `APART` seconds: no machine starts more often, and whoever floods us fills nothing.
 - A report that the box signed ends the count of all that was handed out before: one of a boot that it was in already
-  then shows that it was not the box that asked, a Healthy one that it came up.
+  then shows that it was not the box that asked, a Healthy one of that release that it came up.
 - What counted is forgotten after `PAUSE`: the release is tried again.
 
     starts = counted(starts, heard, now)
@@ -16,7 +16,7 @@ box is handed what ran before. Rules:
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from gitops.model.netboot import HandedOut
+from gitops.model.machines.netboot import HandedOut
 
 TRIES = 3
 APART = 60
@@ -27,12 +27,14 @@ PAUSE = 6 * 3600
 
 @dataclass(frozen=True)
 class Heard:
-    """The last believed report of a box: when it came (Unix seconds; 0: none did), of which boot, and whether that is
-    Healthy."""
+    """The last believed report of a box: when it came (Unix seconds; 0: none did), of which boot, whether that is
+    Healthy, with which release, and what its disk started ("": it runs in memory)."""
 
     received: int = 0
     boot_id: str = ""
     healthy: bool = False
+    release: str = ""
+    entry: str = ""
 
 
 def counted(starts: Sequence[HandedOut], heard: Heard, now: int) -> tuple[HandedOut, ...]:

@@ -55,6 +55,9 @@ class Facts:
         return cls(state.published.content, state.running.content, state.heard(now), state.failed)
 
 
+NOBODY = Facts()
+
+
 def decide(
     wanted: Mapping[str, str],
     facts: Mapping[str, Facts],
@@ -64,21 +67,22 @@ def decide(
     apart: Collection[str] = (),
 ) -> dict[str, Decision]:
     """A decision for every box in `wanted`. `suspended`: box -> who holds it and why; `apart`: boxes that cannot be
-    offered theirs, which are nobody's canary."""
+    offered theirs, which are nobody's canary. Whom `wanted` names earlier is a canary first."""
     held = {box: reason for box, reason in (suspended or {}).items() if reason}
     decisions: dict[str, Decision] = {}
     for role in sorted({roles[box] for box in wanted}):
-        members = sorted(box for box in wanted if roles[box] == role)
+        members = [box for box in wanted if roles[box] == role]
         decisions |= _role(members, wanted, facts, policy, held, apart)
     return decisions
 
 
 def canaries(members: Sequence[str], wanted: Mapping[str, str], facts: Mapping[str, Facts], count: int) -> list[str]:
-    """Who goes first: boxes that were offered theirs already, then those that are heard, or ran once, then by name."""
+    """Who goes first: boxes that were offered theirs already, then those that are heard, or ran once, then in their
+    order."""
 
-    def rank(box: str) -> tuple[bool, bool, bool, str]:
-        fact = facts.get(box, Facts())
-        return fact.published != wanted[box], fact.health == Health.MISSING, not fact.running, box
+    def rank(box: str) -> tuple[bool, bool, bool]:
+        fact = facts.get(box, NOBODY)
+        return fact.published != wanted[box], fact.health == Health.MISSING, not fact.running
 
     return sorted(members, key=rank)[:count]
 
@@ -93,11 +97,11 @@ def _role(
 ) -> dict[str, Decision]:
     free = [box for box in members if box not in held and box not in apart]
     first = canaries(free, wanted, facts, max(policy.canaries, 1))
-    failures = [box for box in members if wanted[box] in facts.get(box, Facts()).failed]
-    waiting = [box for box in first if not _proven(facts.get(box, Facts()), wanted[box])]
+    failures = [box for box in members if wanted[box] in facts.get(box, NOBODY).failed]
+    waiting = [box for box in first if not _proven(facts.get(box, NOBODY), wanted[box])]
     decisions: dict[str, Decision] = {}
     for box in members:
-        fact = facts.get(box, Facts())
+        fact = facts.get(box, NOBODY)
         if box in held:
             decisions[box] = Hold(HoldReason.SUSPENDED, held[box])
         elif fact.published == wanted[box]:
@@ -110,7 +114,7 @@ def _role(
             decisions[box] = Take.CANARY
         elif waiting:
             who = waiting[0]
-            decisions[box] = Hold(HoldReason.WAITS_FOR_CANARY, f"{who}: {_health_of(facts.get(who, Facts()))}")
+            decisions[box] = Hold(HoldReason.WAITS_FOR_CANARY, f"{who}: {_health_of(facts.get(who, NOBODY))}")
         else:
             decisions[box] = Take.PROVEN
     return decisions

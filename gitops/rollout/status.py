@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, field
 import structlog
 
 from gitops.errors import StoreError
-from gitops.model import BoxState, Health, Json, Sync
+from gitops.model import BoxState, Health, Json, Phase, Sync
 from gitops.model.machines.newcomer import code
 from gitops.rollout.media import MEDIUM, boots
 from gitops.store import Store
@@ -23,6 +23,9 @@ log = structlog.get_logger(__name__)
 
 UNCHECKED = "not verified by firmware"
 FROM_MEDIUM = "from a medium, which takes no newer release (docs/media.md)"
+
+
+LIVES = "it said that it wipes itself, and is heard since: its disk cannot be written, or somebody has a copy of it"
 
 
 @dataclass(frozen=True)
@@ -53,17 +56,18 @@ class BoxStatus:
         healed = state.sync == Sync.SYNCED and state.reported == Health.HEALTHY
         failures = () if healed else state.failures
         last = max(failures, key=lambda failure: failure.time, default=None)
+        ended, lives = state.name in wiped, state.phase != Phase.WIPING
         return cls(
             box=state.name,
             sync=state.sync,
-            health=Health.WIPED if state.name in wiped else state.health(now),
+            health=(Health.DEGRADED if lives else Health.WIPED) if ended else state.health(now),
             wanted=state.wanted.revision,
             running=(state.running.revision or f"release {state.running.sequence}") if state.received else "",
             sequence=state.running.sequence,
             phase=state.phase or "",
             since=state.since,
             seen=state.received,
-            error=state.error,
+            error=state.error or (LIVES if ended and lives else ""),
             fell_back=f"release {last.sequence}: {last.verdict}: {last.reason}" if last else "",
             fell_back_log=last.log if last else "",
             held=str(state.hold or ""),

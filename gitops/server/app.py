@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator, Mapping
+from functools import partial
 from http import HTTPStatus
 
 import uvicorn
@@ -23,9 +24,12 @@ from gitops.errors import SettingsError, TowerosError
 from gitops.server.bounds import Bounds, Crowd
 from gitops.server.boxes import files, netboot, nocs, reports, sbom
 from gitops.server.people import api, metrics, page
-from gitops.server.people.shared import Turns
+from gitops.server.people.documents import Document
+from gitops.server.people.rendering import Render, here
+from gitops.server.people.shared import Shared, Turns
 from gitops.settings import Settings
 from gitops.store import Store
+from gitops.workflows.media.starts import OfStore
 
 START = 10.0
 """Seconds that the server may take to listen, and to end."""
@@ -43,18 +47,19 @@ HEADERS = {
 ENCODED = [(name.encode(), value.encode()) for name, value in HEADERS.items()]
 
 
-def create_app(store: Store, settings: Settings) -> FastAPI:
-    """The routes of docs/formats.md over one store."""
-    turns = Turns()
+def create_app(store: Store, settings: Settings, render: Render | None = None) -> FastAPI:
+    """The routes of docs/formats.md over one store. `render`: makes what people read; without it, this process does."""
+    make, turns = render or here(store, settings), Turns()
+    shared = {document: Shared(turns, partial(make, document)) for document in Document}
     app = FastAPI(title="TowerOS update server", version=__version__, docs_url=None, redoc_url=None)
     app.include_router(files.router(store))
-    app.include_router(netboot.router(store))
+    app.include_router(netboot.router(OfStore(store), store.blobs))
     app.include_router(sbom.router(store))
     app.include_router(reports.router(store))
     app.include_router(nocs.router(store, settings))
-    app.include_router(page.router(store, settings, turns))
-    app.include_router(api.router(store, turns))
-    app.include_router(metrics.router(store, settings, turns))
+    app.include_router(page.router(shared[Document.page]))
+    app.include_router(api.router(store, shared))
+    app.include_router(metrics.router(store, settings, shared[Document.metrics]))
     return guarded(app)
 
 

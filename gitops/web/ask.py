@@ -17,6 +17,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import urljoin
 
 import requests
 from requests.adapters import HTTPAdapter
@@ -36,6 +37,9 @@ class Bounds:
     largest: int
 
 
+UNPROVEN = "its certificate is not proven (SSLError; REQUESTS_CA_BUNDLE names a file of authorities)"
+
+
 class WebError(Exception):
     """There is no whole answer. `again`: whether to ask once more may help."""
 
@@ -48,11 +52,17 @@ class TooSlowError(WebError):
     """It took all the time that it had."""
 
 
-class Session(requests.Session):
-    """As `requests` has it, but for what it would read or send that nobody asked for."""
+class DowngradeError(requests.exceptions.InvalidSchema):
+    """A redirect leads from https to something else."""
 
-    def __init__(self) -> None:
+
+class Session(requests.Session):
+    """As `requests` has it, but for what it would read or send that nobody asked for. `clear`: whether a redirect may
+    lead from https to http."""
+
+    def __init__(self, *, clear: bool = True) -> None:
         super().__init__()
+        self._clear = clear
         self.max_redirects = REDIRECTS
         self.hooks["response"].append(_unread)
         self.auth = _nobody
@@ -62,6 +72,14 @@ class Session(requests.Session):
         strip: bool = self.should_strip_auth(response.request.url, prepared_request.url)  # type: ignore[no-untyped-call]
         if strip:
             prepared_request.headers.pop("Authorization", None)
+
+    def get_redirect_target(self, resp: requests.Response) -> str | None:
+        target = super().get_redirect_target(resp)
+        if target and not self._clear and resp.url.startswith("https://"):
+            place = urljoin(resp.url, target)
+            if not place.lower().startswith("https://"):
+                raise DowngradeError(resp.url)
+        return target
 
 
 class Answer:
@@ -172,7 +190,8 @@ class _Wire:
         except (requests.RequestException, HTTPError, ValueError) as error:
             self._check()
             patient = not isinstance(error, requests.Timeout | requests.TooManyRedirects)
-            raise WebError(type(error).__name__, again=patient) from error
+            words = UNPROVEN if isinstance(error, requests.exceptions.SSLError) else type(error).__name__
+            raise WebError(words, again=patient) from error
         self._check()
 
     def _check(self) -> None:

@@ -16,6 +16,7 @@ from gitops.assemble.release import Assembled
 from gitops.errors import TowerosError, readable
 from gitops.model import BoxState, Fleet, Happened, Hold, HoldReason, Plan, Publication, Revision, Step
 from gitops.publish import Publisher, clock
+from gitops.publish.targets import HOLD_LENGTH, NETBOOT, SITE, WIPE
 from gitops.rollout import holds, retries, rules
 from gitops.rollout.media import on_media
 from gitops.sign import Signer
@@ -23,7 +24,9 @@ from gitops.store import LeaseError, Store
 from gitops.workflows.enrolment import wiping
 from gitops.workflows.enrolment.adoption import adopt
 from gitops.workflows.journal import Journal
+from gitops.workflows.media.starts import documents
 from gitops.workflows.provenance.witness import Witness
+from gitops.workflows.turns.turns import Turns
 
 Stays = Callable[[Fleet], Mapping[str, str]]
 MEND = "its next report, or `toweros box enroll`, writes them again"
@@ -41,6 +44,7 @@ class Offer:
         self._failed = self._left_without(store)
         self._names: dict[str, str] | None = None
         self._wipes: dict[str, str] = {}
+        self._sites: dict[str, str] = {}
 
     @staticmethod
     def _left_without(store: Store) -> dict[str, str]:
@@ -116,24 +120,27 @@ class Offer:
         for step in removed:
             self._store.offers.forget_candidate(step.subject)
         waiting, self._wipes = self._store.offers.waiting(revision.sequence), wiping.orders(fleet)
+        self._sites = {name: box.site[:HOLD_LENGTH] for name, box in fleet.boxes.items()}
         states, damaged = self._states() if waiting or self._failed else ({}, {})
         waiting -= damaged.keys()
         suspended, again = holds.reasons(fleet, self._store), retries.reasons(fleet, self._store)
         facts = {box: rules.Facts.of(state, time.time()) for box, state in states.items()}
         facts = retries.forgiven(facts, again, self._store)
         apart = {*self._failed, *damaged, *on_media(self._store), *self._wipes}
-        decisions = _decide(fleet, states, waiting, suspended, facts, apart)
+        turns = Turns(fleet, revision, self._store)
+        decisions = turns.decide(states, waiting, suspended, facts, apart)
         going, refused = self._offerable(waiting - _held(decisions).keys())
         if refused:  # one of them may have been somebody's canary
             going, more = self._offerable(waiting - refused.keys())
             refused |= more
-            decisions = _decide(fleet, states, waiting, suspended, facts, {*apart, *refused})
+            decisions = turns.decide(states, waiting, suspended, facts, {*apart, *refused})
             going = [each for each in going if not isinstance(decisions[each.release.box], Hold)]
         # A box that cannot read the newer release may take the older one: it is its way there. Who runs what it is
         # offered has nothing to leave; the others must not move to what Git has left behind.
         late = (waiting & _held(decisions).keys()) | (self._failed.keys() & states.keys())
         outdated = {box: SUPERSEDED for box in late if not states[box].taken}
         self._publish(going, removed, {**self._stays(fleet), **outdated, **suspended}, again)
+        turns.remember()
         for each in going:
             box = each.release.box
             self._journal.normal(Happened.PUBLISHED, f"{each.revision}: {decisions[box]}", box)
@@ -169,7 +176,8 @@ class Offer:
     ) -> None:
         """The signed metadata first, then what we remember of them."""
         gone = [step.subject for step in removed]
-        self._publisher.wipes = self._wipes
+        starts = documents(self._store)
+        self._publisher.members = {WIPE: self._wipes, SITE: self._sites, NETBOOT: starts}
         self._publisher.publish(going, removed=gone, holds=waits, retries=again, judged=True)
         self._store.offers.promote(each.release.box for each in going)
         for step in removed:
@@ -206,23 +214,6 @@ class Offer:
         for box, hold in held.items():
             if hold.reason == HoldReason.CANNOT_BE_OFFERED and previous.get(box) != hold:
                 self._journal.warning(Happened.REFUSED, str(hold), box)
-
-
-def _decide(
-    fleet: Fleet,
-    states: Mapping[str, BoxState],
-    waiting: Collection[str],
-    suspended: Mapping[str, str],
-    known: Mapping[str, rules.Facts],
-    apart: Collection[str],
-) -> dict[str, rules.Decision]:
-    """Of every box: the canary of a waiting box may be one that waits for nothing."""
-    newest = {box: state.candidate if box in waiting else state.published for box, state in states.items()}
-    wanted = {box: each.content for box, each in newest.items() if each.release and box in fleet.boxes}
-    facts = {box: known[box] for box in wanted}
-    roles = {box: fleet.boxes[box].role for box in wanted}
-    gone = {box: Hold(HoldReason.REMOVED) for box in waiting if box not in wanted}
-    return rules.decide(wanted, facts, roles, fleet.policy, suspended, apart) | gone
 
 
 def _held(decisions: Mapping[str, rules.Decision]) -> dict[str, Hold]:

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 Point = tuple[Revision, Tree]
 UNCHECKED = Verdict()
 Images = Callable[[Fleet, Tree, Fleet | None], tuple[str, ...]]
-"""Head, its files, base -> what is wrong with images of others."""
+"""Head, its files, base -> what is wrong with images."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ def preview(
     images: "Images | None" = None,
 ) -> Summary:
     """The summary of head against base; with `advisories`, also of what it fixes and brings in; with `images`, of
-    images that cannot be had.
+    images that cannot be had, and more.
 
     Raises:
         FleetError: the head has mistakes. (A base with mistakes counts as none.)
@@ -73,7 +73,7 @@ def preview(
     summary = summarize(planned, base, head, existing, ledger)
     security = _security(base, head, advisories)
     warnings = (*_warnings(question), *_idle(question, head.fleet, planned, store))
-    if images and any(box.images_of_others() for box in head.fleet.boxes.values()):
+    if images:
         warnings += images(head.fleet, question.head[1], base.fleet if base else None)
     return replace(summary, verdict=question.verdict, stateful=store is not None, security=security, warnings=warnings)
 

@@ -2,12 +2,14 @@
 
 In: the settings, a store in which the box's release is published. Out: a disk image, and the box's public key in the
 store. Rules: the private key is on the disk (twice) and nowhere else; it is let in only when the disk is whole; where a
-box has a key, the new one takes its place with its first report. `enroll` False: nobody listens to what this disk says.
+box has a key, the new one takes its place with its first report.
 
     provision(settings, store, "demo-1", Path("demo-1.qcow2"))
 """
 
 import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from gitops.assemble.boot.bios import bios_loader
@@ -26,8 +28,19 @@ from gitops.workflows.media.tools import media_tools
 from gitops.workflows.workshop import APPLY, LOADER, boot_file
 
 
+@dataclass(frozen=True)
+class Terms:
+    """`enroll` False: nobody listens to what this disk says. `secrets`: what only this box may know, by name."""
+
+    enroll: bool = True
+    secrets: Mapping[str, bytes] = field(default_factory=dict)
+
+
+USUAL = Terms()
+
+
 def provision(
-    settings: Settings, store: Store, name: str, out: Path, sizes: Sizes | None = None, *, enroll: bool = True
+    settings: Settings, store: Store, name: str, out: Path, sizes: Sizes | None = None, terms: Terms = USUAL
 ) -> str:
     """Write the disk of a box; `.qcow2` or raw by the name of `out`; for a BIOS where `sizes` has a place for GRUB.
     Returns the fingerprint of its key.
@@ -51,9 +64,10 @@ def provision(
         box.text_of(private, public),
         certificates(settings.keys),
         bios=bios,
+        secrets=terms.secrets,
     )
     disk_image(out, store, contents, sizes, Format.of(out))
-    if enroll:
+    if terms.enroll:
         store.notes.put(BoxDisk(*_partitions(sizes), made=True), name)
         desk.let_in(store, name, public)
         words = f"disk with release {publication.release.sequence} and the key {box.fingerprint(public)}"

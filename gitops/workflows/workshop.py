@@ -15,6 +15,7 @@ from functools import cached_property
 import structlog
 
 from gitops.assemble.release import BOOTLOADER, TOOLBOX, Assembled, Assembler, Pulled
+from gitops.assemble.root.mounted import UnmountableError
 from gitops.builders import Builder
 from gitops.errors import StoreError, readable
 from gitops.model import Fleet, Image, Revision, Tree
@@ -22,6 +23,7 @@ from gitops.plan import PACKAGE
 from gitops.settings import Settings
 from gitops.store import Store
 from gitops.workflows.images.pulling import Images
+from gitops.workflows.making.placed import Placed
 from gitops.workflows.security.inventories import Inventories
 
 log = structlog.get_logger(__name__)
@@ -74,7 +76,10 @@ class Workshop:
             AssembleError: an image is missing, cannot be had, or lacks what its place asks for.
         """
         self.pulled.check(self.fleet.boxes[box])
-        made = self._assembler.assemble(self.fleet.boxes[box], self.revision, self._settings.server)
+        try:
+            made = self._assembler.assemble(self.fleet.boxes[box], self.revision, self._settings.server)
+        except UnmountableError as error:
+            raise Placed(self.tree, self.fleet, self._store).told(self.fleet.boxes[box], error) from error
         self._look_inside(lambda: self._inside.keep(self.fleet.boxes[box], made.release))
         return made
 

@@ -65,6 +65,9 @@ def test_what_is_damaged_is_refused_by_name(name: str) -> None:
     word, read = READERS[name]
     for parameters in vectors(name, "damaged"):
         (vector,) = parameters.values
+        if vector.stem.startswith(("site-", "netboot-")):  # no box reads that: it is for a site's own server
+            read(vector.read_bytes())
+            continue
         with pytest.raises(Refused, match=word):
             read(vector.read_bytes())
             pytest.fail(f"{vector} was read")

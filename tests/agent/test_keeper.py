@@ -267,6 +267,19 @@ def test_docker_that_is_mute_and_containerd_that_is_gone_do_not_answer(
     assert asked.tasks() == {} and asked.answers() == {"containerd": False}
 
 
+def test_a_service_in_a_namespace_of_its_own_is_seen_and_hides_no_other(
+    tmp_path: Path, ctr: Callable[[str], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As `runtime: {namespace: apart}` of a spec makes it; whatever else there is decides nothing about containerd."""
+    monkeypatch.setattr(system, "TASKS", str(tmp_path / "tasks"))
+    for name in (system.NAMESPACE, "apart", "odd name"):
+        (tmp_path / "tasks" / name).mkdir(parents=True)
+    rows = f"{system.NAMESPACE}) echo 'web 7 RUNNING';; apart) echo 'web 9 STOPPED'; echo 'ntp 8 RUNNING';; *) exit 1"
+    ctr(f"echo 'TASK PID STATUS'; case $2 in {rows};; esac")
+    asked = System()
+    assert asked.tasks() == {"web": (7, "RUNNING"), "ntp": (8, "RUNNING")} and asked.answers()["containerd"]
+
+
 @pytest.mark.parametrize("status", ["200 OK", "400 Bad Request"])
 def test_an_engine_that_answers_anything_answers(
     tmp_path: Path, ctr: Callable[[str], None], monkeypatch: pytest.MonkeyPatch, status: str

@@ -105,7 +105,7 @@ def test_a_clock_that_was_behind_and_is_right_now_is_over(
     def refuses(*_: object) -> None:
         raise OSError("not permitted")
 
-    monkeypatch.setattr("toweros_agent.upkeep.time.clock_settime", refuses)
+    monkeypatch.setattr("toweros_agent.upkeep.disk.time.clock_settime", refuses)
     agent.upkeep.set_clock()
     assert "the clock is behind" in str(agent.upkeep.problems)
     agent.history.memory.time = int(time.time()) - 1

@@ -114,3 +114,27 @@ def test_nothing_but_what_boxes_need_goes_through(site: str, server: UpdateServe
     for path in (f"/layers/{'0' * 64}", "/metadata/timestamp.json"):
         assert status(site + path, "POST") == status(site + path, "DELETE") == 403
     assert "/metrics" not in server.paths() and status(f"{site}/api/v1/boxes/demo-1/report") == 403
+
+
+def test_what_may_change_is_never_old_while_the_server_is_there_and_stays_while_it_is_not(
+    site: str, server: UpdateServer
+) -> None:
+    """Boxes that name builders take no release without its provenance."""
+    names = ("/metadata/timestamp.json", f"/attestations/{'a' * 64}.json")
+    server.files |= dict.fromkeys(names, b"{}")
+    assert [read(site + name) for name in names] == [b"{}", b"{}"]
+    server.files |= dict.fromkeys(names, b"[]")
+    time.sleep(3.1)  # nginx counts whole seconds
+    assert [read(site + name) for name in names] == [b"[]", b"[]"]
+    server.leave()
+    time.sleep(3.1)
+    assert [read(site + name) for name in names] == [b"[]", b"[]"]
+    server.come_back()
+    request = urllib.request.Request(f"{site}/api/v1/boxes/new.vm/report", b'{"report": ""}', method="POST")
+    with urllib.request.urlopen(request, timeout=PATIENCE) as response:
+        assert response.status == 204, "a machine without a name is heard"
+
+
+def read(url: str) -> bytes:
+    with urllib.request.urlopen(url, timeout=PATIENCE) as response:
+        return bytes(response.read())

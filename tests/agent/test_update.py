@@ -10,9 +10,11 @@ import time
 from collections.abc import Iterator
 from dataclasses import fields
 from pathlib import Path
+from uuid import UUID
 
 import pytest
 from toweros_agent.box import history, log, status
+from toweros_agent.firmware.efivars import LOADER
 from toweros_agent.health.checks import onboot_verdict
 from toweros_agent.health.system import System
 from toweros_agent.host.memory import Memory
@@ -518,6 +520,22 @@ def test_a_report_waits_for_its_server(box: Box, server: UpdateServer) -> None:
 # --- the surroundings of a box ---
 
 
+def test_a_disk_that_a_medium_or_the_network_made_in_this_boot_has_its_way_back_at_once(
+    box: Box, server: UpdateServer
+) -> None:
+    """The firmware started something else, and says nothing of the disk; the initrd says which ESP it made."""
+    (box.root / "efivars" / f"LoaderDevicePartUUID-{LOADER}").unlink()
+    esp = UUID("11223344-5566-7788-99aa-bbccddeeff00")
+    (box.run / "esp.partition").write_text(f"{esp.bytes_le.hex()}\n")
+    agent = box.power_on()
+    assert agent
+    drive(agent, State.IDLE)
+    agent.step()
+    assert not box.report(server)["degraded"]
+    kept = [path.read_bytes() for path in (box.root / "efivars").glob("Boot0*")]
+    assert len(kept) == 2 and all(esp.bytes_le in each for each in kept), "systemd-boot, and the last good UKI"
+
+
 def test_a_box_without_boot_variables_is_degraded_and_updates(box: Box, server: UpdateServer) -> None:
     shutil.rmtree(box.root / "efivars")
     agent = box.power_on()
@@ -605,7 +623,7 @@ def test_a_commits_date_moves_no_clock_past_what_is_signed_to_hold(
     assert agent.history.memory.time < time.time() + 2 * 86400
     agent.history.memory.time = date  # as an agent of before remembered it
     agent.history.save()
-    monkeypatch.setattr("toweros_agent.upkeep.time.clock_settime", refuses_to_overflow)
+    monkeypatch.setattr("toweros_agent.upkeep.disk.time.clock_settime", refuses_to_overflow)
     offer(server, make(8, service=b"two"))
     update(box)
     assert box.bootable() == [7, 8]
@@ -663,7 +681,7 @@ def test_a_clock_behind_what_was_proven_is_set_forward(
 ) -> None:
     (box.disk / "state" / "memory.json").write_bytes(Memory(time=4_000_000_000).encode())
     moments: list[float] = []
-    monkeypatch.setattr("toweros_agent.upkeep.time.clock_settime", lambda _, moment: moments.append(moment))
+    monkeypatch.setattr("toweros_agent.upkeep.disk.time.clock_settime", lambda _, moment: moments.append(moment))
     agent = box.power_on()
     assert agent
     agent.step()

@@ -14,6 +14,7 @@ from toweros_agent.wiping.wiping import NO_DISK, STARTS_STILL, TOO_OLD, device_o
 
 from gitops.model import Box, Fleet, Health, Policy, Spec
 from gitops.model.machines.wiping import Wipe
+from gitops.publish.targets import WIPE
 from gitops.rollout.status import box_status
 from gitops.workflows.enrolment import desk, wiping
 from tests.kit.newcomers import Newcomer, Place, started
@@ -52,7 +53,7 @@ def restarts(machine: Newcomer) -> int:
 
 def order(place: Place, key: str) -> None:
     """A pass of the controller with an order in Git."""
-    place.kit.publisher.wipes = wiping.orders(fleet(key))
+    place.kit.publisher.members = {WIPE: wiping.orders(fleet(key))}
     place.kit.publisher.publish([])
 
 

@@ -8,33 +8,17 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from typer.testing import Result
 
-from gitops.errors import TowerosError
 from gitops.fleet import load_fleet
 from gitops.model import Health, Phase, Report
 from gitops.model.machines.newcomer import Hardware, code
 from gitops.source.working_folder import fleet_in
-from gitops.store import Store
 from gitops.workflows.enrolment import newcomers
-from tests.kit.console import git, toweros
-from tests.kit.site import FILES
+from tests.kit.console import git
+from tests.kit.fleet_desk import FleetDesk
 
 
-class Desk:
-    """A folder of the fleet repo, and a store in which machines ask."""
-
-    def __init__(self, folder: Path) -> None:
-        self.repo, self.store = folder / "fleet", Store.open(folder / "state")
-        for path, text in FILES.items():
-            (self.repo / path).parent.mkdir(parents=True, exist_ok=True)
-            (self.repo / path).write_text(text)
-        git(self.repo, "init", "-q", "-b", "main")
-        git(self.repo, "config", "user.name", "ada")
-        git(self.repo, "config", "user.email", "ada@example.org")
-        self.commit()
-
-    def commit(self) -> None:
-        git(self.repo, "add", "-A")
-        git(self.repo, "commit", "-q", "-m", "change")
+class Desk(FleetDesk):
+    """Machines ask at its store."""
 
     def ask(self) -> str:
         """A machine asks; its key."""
@@ -45,17 +29,13 @@ class Desk:
         return key
 
     def adopt(self, *words: str) -> Result:
-        return toweros("box", "adopt", *words, "-C", str(self.repo), "--state", str(self.store.paths.root))
+        return self.run("box", "adopt", *words)
 
     def head(self) -> str:
         return git(self.repo, "log", "-1", "--format=%s", "--name-only")
 
     def refusal(self, *words: str) -> str:
-        before = git(self.repo, "rev-parse", "HEAD"), git(self.repo, "status", "--porcelain")
-        result = self.adopt(*words)
-        assert result.exit_code == 1 and isinstance(result.exception, TowerosError), result.output
-        assert before == (git(self.repo, "rev-parse", "HEAD"), git(self.repo, "status", "--porcelain"))
-        return f"{result.exception.message} ({result.exception.hint})"
+        return self.refused("box", "adopt", *words)
 
 
 @pytest.fixture

@@ -116,6 +116,23 @@ def test_what_cannot_be_done_is_told_with_what_to_type(folder: Path, words: list
         assert "toweros build pkg/media-tools" in told and "--tools LAYOUT" in told
 
 
+def test_linuxkits_own_words_are_taken(folder: Path) -> None:
+    """Its flag is --o, its images lie in its cache, and scripts say --docker and --arch."""
+    (folder / ".linuxkit").mkdir()
+    (folder / "oci").rename(folder / ".linuxkit" / "cache")
+    words = ("assemble", "--docker", "--arch", "amd64", "--no-sbom", "--format", "tar", "demo.yml")
+    toweros(folder, *words, "--o", "a.tar")
+    toweros(folder, *words, "--o", "b.tar", "--input-tar", "a.tar", "--cache", ".linuxkit/cache")
+    assert (folder / "a.tar").read_bytes() == (folder / "b.tar").read_bytes() != b""
+    for more, said in (
+        (("--arch", "arm64"), "--arch arm64 is not one"),
+        (("--input-tar", "gone.tar"), "there is no such file"),
+        (("--input-tar", "a.tar", "--o", "./a.tar"), "are one file"),
+    ):
+        assert said in toweros(folder, *words, *more, code=1)[1]
+    assert (folder / "a.tar").read_bytes() == (folder / "b.tar").read_bytes()
+
+
 def test_images_go_from_the_cache_into_a_layout_that_assemble_reads(folder: Path) -> None:
     """A package is there by its reference, an image of others by its digest; what is exported twice is alike."""
     store = Store.open(folder / "state", migrate=True)

@@ -39,6 +39,24 @@ ODD = {
     "a command that is a text": (service("command: /bin/x"), SPEC, 2, "write a list"),
     "a name without a namespace of its own": (service("hostname: ntp"), SPEC, 2, "add `uts: new`"),
     "a namespace kept at a relative path": (service("runtime: {bindNS: {net: x}}"), SPEC, 2, "no absolute path"),
+    "a namespace of containerd's for what it does not run": (
+        {SPEC: service("runtime: {namespace: x}")[SPEC].replace("services", "onboot")},
+        SPEC,
+        2,
+        "make it a service",
+    ),
+    "an interface that needs another": (
+        service("net: new, runtime: {interfaces: [{name: v, add: vlan}]}"),
+        SPEC,
+        2,
+        "ip link add",
+    ),
+    "a volume for another processor": (
+        {SPEC: "volumes:\n  - {name: v, platforms: [linux/arm64]}\n"},
+        SPEC,
+        2,
+        "linux/amd64",
+    ),
     "a bind to a relative path": (service("binds: ['/a:b']"), SPEC, 2, "write /b"),
     "a label that no box takes": (
         {**built("COPY x /x\n" + RUNS), "pkg/h/build.yml": "image: h\nconfig: {hostname: ntp}\n"},
@@ -93,6 +111,13 @@ ODD = {
     ),
     "a memory with a unit": (service("resources: {memory: {limit: 64M}}"), SPEC, 2, "without a unit"),
     "a sysctl that is a number": (service("sysctl: {a: 1}"), SPEC, 2, "put it into quotes"),
+    "a kernel without its modules": ({SPEC: f'kernel: {{image: "{IMAGE}", tar: none}}\n'}, SPEC, 1, "take `tar` out"),
+    "a file of nobody": (
+        {SPEC: "files:\n  - {path: etc/x, contents: x, uid: nobody}\n"},
+        SPEC,
+        2,
+        "no container is named nobody",
+    ),
     "no kernel": ({"boot/a.yml": SOUND["boot/a.yml"].replace(KERNEL, "")}, VM, 1, "names a kernel"),
     "no init": ({"boot/a.yml": SOUND["boot/a.yml"].replace(INIT, "")}, VM, 1, "names an init"),
     "a file below a file": (

@@ -101,3 +101,29 @@ def test_a_damaged_database_is_named(config: Path) -> None:
         database.write_bytes(damaged)
         code, said = toweros("apply", "-c", config)
         assert code == 1 and "database" in said and "docs/operations.md" in said and "sqlalche" not in said
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["qemu", "gone"], "there is neither gone nor gone-kernel"),
+        (["raw-efi"], "which file of the format raw-efi?"),
+        (["raw-efi", "a", "--cpus", "0"], "--cpus 0 is no number of processors"),
+        (["raw-efi", "a", "--mem", "-1"], "--mem -1 is no size of a memory"),
+        (["raw-efi", "a", "--data", "x", "--data-file", "y"], "--data and --data-file are one thing"),
+        (["raw-efi", "a", "--data-file", "gone"], "gone: No such file or directory"),
+        (["raw-efi", "a", "--data-file", "/dev/zero"], "/dev/zero: is a device, and a file is expected"),
+        (["raw-efi", "a", "--networking", "tap"], "--networking tap is not known"),
+        (["qemu", "a.img", "--disk", "gone.img"], "there is no disk gone.img"),
+        (["qemu", "a.img", "--fw", "gone.fd"], "there is no gone.fd\nhint: name a firmware"),
+        (["--mem", "512"], "of which machine?"),
+    ],
+)
+def test_a_machine_that_cannot_be_is_refused_in_words(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: list[str], said: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "a.img").touch()
+    code, told = toweros("run", *words)
+    assert code == 1 and told.startswith("error: ") and said in told
+    assert {path.name for path in tmp_path.iterdir()} == {"a.img"}, "nothing is left of what was refused"

@@ -7,6 +7,7 @@ import pytest
 
 from gitops.cli import box
 from gitops.cli.media import vm
+from gitops.cli.reaching import login
 from gitops.errors import StoreError, TowerosError, VmError
 from gitops.lab.machine import Machine
 from gitops.lab.stand_in import StandIn
@@ -45,7 +46,7 @@ def test_ssh_goes_to_the_running_machine_and_keeps_its_host_key_apart(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     started: list[list[str]] = []
-    monkeypatch.setattr(box, "become", lambda command: started.append([str(word) for word in command]))
+    monkeypatch.setattr(login, "become", lambda command: started.append([str(word) for word in command]))
     with pytest.raises(TowerosError, match="no address of demo-1 is known"):
         box.ssh("demo-1")
     box.ssh("demo-1", address="192.0.2.7", command=["uptime"])

@@ -5,36 +5,24 @@ from pathlib import Path
 import pytest
 from typer.testing import Result
 
-from gitops.errors import FleetError, TowerosError
+from gitops.errors import FleetError
 from gitops.fleet import load_fleet
 from gitops.model.machines.wiping import Wipe
 from gitops.source.working_folder import fleet_in
-from gitops.store import Store
 from gitops.workflows.enrolment import desk as keys
-from tests.kit.console import git, toweros
-from tests.kit.site import FILES
+from tests.kit.console import git
+from tests.kit.fleet_desk import FleetDesk
 
 KEYS = {"a": "aa" * 32, "b": "bb" * 32, "c": "cc" * 32}
 
 
-class Desk:
-    """A folder of the fleet repo, and a store with the keys of its boxes."""
+class Desk(FleetDesk):
+    """Its boxes have keys."""
 
     def __init__(self, folder: Path) -> None:
-        self.repo, self.store = folder / "fleet", Store.open(folder / "state")
-        for path, text in FILES.items():
-            (self.repo / path).parent.mkdir(parents=True, exist_ok=True)
-            (self.repo / path).write_text(text)
-        git(self.repo, "init", "-q", "-b", "main")
-        git(self.repo, "config", "user.name", "ada")
-        git(self.repo, "config", "user.email", "ada@example.org")
-        git(self.repo, "add", "-A")
-        git(self.repo, "commit", "-q", "-m", "change")
+        super().__init__(folder)
         for name, key in KEYS.items():
             self.store.boxes.enroll(name, key)
-
-    def run(self, *words: str, typed: str = "") -> Result:
-        return toweros(*words, "-C", str(self.repo), "--state", str(self.store.paths.root), typed=typed)
 
     def wipe(self, *words: str, typed: str = "") -> Result:
         return self.run("box", "wipe", *words, "--who", "ada", typed=typed)
@@ -44,11 +32,7 @@ class Desk:
         return {name: box.wipe for name, box in boxes.items() if box.wipe}
 
     def refusal(self, *words: str, typed: str = "") -> str:
-        before = git(self.repo, "rev-parse", "HEAD")
-        result = self.wipe(*words, typed=typed)
-        assert result.exit_code == 1 and isinstance(result.exception, TowerosError), result.output
-        assert git(self.repo, "rev-parse", "HEAD") == before and git(self.repo, "status", "--porcelain") == ""
-        return f"{result.exception.message} ({result.exception.hint})"
+        return self.refused("box", "wipe", *words, "--who", "ada", typed=typed)
 
 
 @pytest.fixture

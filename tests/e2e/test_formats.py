@@ -15,13 +15,14 @@ import pytest
 
 from gitops.assemble.boot import cpio, modules
 from gitops.assemble.boot.cpio import Node
-from gitops.lab.image import FORMATS, ROOTS, command
+from gitops.lab.image import FORMATS, ROOTS, Asked, command
 from tests.kit import built, linuxkit
 
 TOWEROS = Path(sys.executable).parent / "toweros"
 LIMIT = 400
 """Seconds, of a machine among many."""
 MEMORY = 256
+SMALL = Asked(memory=MEMORY)
 SAID = f"{linuxkit.SAYS} [{{}}console=ttyS0 quiet panic=-1 no_timer_check note=a{{}}] inodes: 1, note: of a file"
 SAME = ("aws", "dynamic-vhd", "iso-efi-initrd")
 """What another format is, with another end or name (tests/assemble/formats)."""
@@ -84,7 +85,7 @@ def test_it_boots(made: Path, format_: str) -> None:
 @pytest.mark.parametrize("format_", ROOTS)
 def test_its_root_boots(made: Path, format_: str) -> None:
     files = made / ("iso" if format_ == "kernel+iso" else "demo")
-    said = console(command(format_, files, memory=MEMORY, more=["-initrd", str(loader(made))]), made)
+    said = console(command(format_, files, SMALL, ["-initrd", str(loader(made))]), made)
     expected = SAID.format("", " root=/dev/vda")
     # Linux counts an inode for every name on an ISO.
     assert (expected.replace("inodes: 1", "inodes: 2") if format_ == "kernel+iso" else expected) in said
@@ -97,5 +98,5 @@ def test_an_iso_boots_as_a_disk_too(made: Path, format_: str) -> None:
     """Written to a stick by `dd`."""
     stick = made / f"{format_}.stick"
     os.link(made / ("demo-efi.iso" if format_ == "iso-efi" else "demo.iso"), stick)
-    said = console(command(format_.replace("iso", "raw"), stick, memory=MEMORY), made)
+    said = console(command(format_.replace("iso", "raw"), stick, SMALL), made)
     assert f"{linuxkit.SAYS} [" in said

@@ -39,6 +39,7 @@ INIT = b"""#!/bin/busybox sh
 /bin/busybox mount -t sysfs sys /sys
 /bin/busybox mount -t devtmpfs dev /dev
 while read -r module; do /bin/busybox insmod "$module" || echo "FAILED $module"; done < /etc/modules.load
+/bin/busybox dmesg -n 1  # what the kernel says meanwhile would end up inside of these lines
 /bin/busybox mount -t efivarfs efivars /sys/firmware/efi/efivars
 echo "CMDLINE $(/bin/busybox cat /proc/cmdline)"
 echo "SIGNED $(/bin/busybox cat /etc/cmdline)"

@@ -96,6 +96,8 @@ def test_every_field_of_linuxkit_is_read():
     assert len(container.settings) == 32
     assert container.settings["runtime"]["bindNS"] == {"net": "/run/netns/x"}
     assert (spec.kernel_binary, spec.kernel_tar, spec.kernel_ucode) == ("bzImage", "none", "u.cpio")
+    empty, _ = read({"b.yml": 'kernel: {image: k:1, tar: ""}'})
+    assert empty.kernel_tar == "none", "an empty name is none (docs/yaml.md), and not the one that nobody names"
     assert spec.images() == ("k:1", "i:1", "a:1", "v:1")
     assert spec.files == ({"path": "etc/x", "contents": "y", "mode": "0644", "uid": "all"},)
 

@@ -64,6 +64,13 @@ def test_a_vlan_over_a_card_that_is_found_by_its_mac() -> None:
     )
 
 
+def test_the_initrd_hears_of_a_bond_by_all_its_members() -> None:
+    """Of which an initrd of before takes the first."""
+    links = f'{{a: {{mac: "{MAC}"}}, b: {{bus: "0000:00:04.0"}}, up: {{bond: [a, b], mode: 802.3ad, dhcp: true}}}}'
+    one = box(f"links: {links}")
+    assert one.wiring and one.wiring.word == f"dhcp+on=mac:{MAC}+member=bus:0000:00:04.0+bond=802.3ad"
+
+
 def test_what_was_said_before_there_were_links_changes_no_box() -> None:
     for network in ("dhcp: true", "address: 192.0.2.10/24"):
         one = box(network)
@@ -114,6 +121,71 @@ def test_what_cannot_work_is_told_where_it_stands(links: str) -> None:
     said = told(f"links: {{{links}}}")
     assert len(said) <= 2 and any(WRONG[links] in line for line in said), said
     assert all(line.startswith("boxes/one.yaml:3:") for line in said)
+
+
+AIR = {
+    "boot/wifi.yml": 'services: [{name: wifi, image: "@pkg:../pkg/wifi"}]\n',
+    "boot/modem.yml": 'services: [{name: modem, image: "@pkg:../pkg/modem"}]\n',
+    "roles/vm.yaml": "boot: [boot/a.yml, boot/wifi.yml, boot/modem.yml]\n",
+    "keys/radius.crt": Authority().pem,
+    **package("pkg/wifi"),
+    **package("pkg/modem"),
+}
+
+
+def test_a_radio_and_a_modem_are_links_and_their_secrets_are_names() -> None:
+    air = "air: {driver: iwlwifi, wifi: {ssid: Café 7, security: wpa3, secret: site-7, country: DE}, dhcp: true}"
+    cell = "cell: {bus: '1-1.3:1.2', modem: {apn: internet, pin: sim, user: a b, secret: isp}, probes: [192.0.2.1]}"
+    one = box(f"links: {{{air}, {cell}, eth0: {{dhcp: true}}}}", **AIR)
+    assert file_of(one).splitlines() == [
+        "network 1", "link air driver iwlwifi", "access air wifi wpa3", f"ssid air {'Café 7'.encode().hex()}",
+        "country air DE", "secret air site-7", "modem cell bus 1-1.3:1.2", "apn cell internet",
+        f"user cell {b'a b'.hex()}", "pin cell sim", "secret cell isp", "link eth0 name eth0", "dhcp air",
+        "metric cell 5000", "dhcp eth0", "probe cell 192.0.2.1"
+    ]  # fmt: skip
+    assert one.wiring and one.wiring.word == "dhcp"
+    only = box("links: {air: {wifi: {ssid: a, security: open}, addresses: [192.0.2.9/24]}}", **AIR)
+    assert only.wiring and only.wiring.word == "dhcp", "the initrd has no radio: a cable may help"
+    tls = "wifi: {ssid: a, security: tls, secret: me, identity: me, server: radius.example}, dhcp: true"
+    one = box(f"links: {{air: {{{tls}}}}}\n  ca: [keys/radius.crt]", **AIR)
+    assert "access air wifi tls" in file_of(one) and "server air radius.example" in file_of(one)
+
+
+NOT_BY_AIR = {
+    "air: {wifi: {ssid: a, secret: correct horse battery}, dhcp: true}": "comes by `toweros box secret`",
+    "air: {wifi: {ssid: a}, dhcp: true}": "`security: wpa2` needs a `secret`",
+    "air: {wifi: {ssid: a, security: open, secret: b}, dhcp: true}": "an open network has no `secret`",
+    f"air: {{wifi: {{ssid: {'é' * 17}, secret: b}}, dhcp: true}}": "1 to 32 bytes",
+    "air: {wifi: {ssid: a, security: peap, secret: b, server: r}, dhcp: true}": "needs `identity`",
+    "air: {wifi: {ssid: a, security: peap, secret: b, identity: c, server: r}, dhcp: true}": "nobody vouches for",
+    "lan: {dot1x: {security: tls, secret: b, identity: c, server: r}, dhcp: true}": "nobody vouches for the server",
+    "a: {wifi: {ssid: a, security: open}, dot1x: {security: tls, secret: b, identity: c, server: r}}": "or `dot1x`",
+    "air: {wifi: {ssid: a, security: open}}, v: {parent: air, vlan: 7, dhcp: true}": "`air` is a wireless card",
+    "cell: {modem: {apn: a, device: ttyUSB2}, dhcp: true}": "a modem has no `dhcp`",
+    "cell: {modem: {apn: a}}": "say its `device`, or the link's `bus`",
+    "cell: {modem: {apn: 'a\"; reboot', device: ttyUSB2}}": "apn",
+    "cell: {modem: {apn: a, device: /dev/ttyUSB2}}": "such as ttyUSB2, without /dev/",
+    "cell: {modem: {apn: a, device: ttyUSB2, pin: '1234'}}": "a PIN does not belong in Git",
+    "cell: {modem: {apn: a, device: ttyUSB2, user: b}}": "`user` goes with `secret`",
+    "ppp0: {modem: {apn: a, device: ttyUSB2}}": "the kernel gives the name `ppp0` itself",
+    "a: {modem: {apn: a, device: ttyUSB2}}, b: {metric: 9, modem: {apn: a, device: ttyUSB2}}": "ttyUSB2 is `a` already",
+    "a: {modem: {apn: a, device: ttyUSB2}}, b: {modem: {apn: a, device: ttyUSB3}}": "a second way out for IPv4",
+}
+
+
+@pytest.mark.parametrize("links", NOT_BY_AIR)
+def test_what_no_radio_can_be_is_told_where_it_stands(links: str) -> None:
+    said = told(f"links: {{{links}}}", **AIR)
+    assert len(said) <= 2 and any(NOT_BY_AIR[links] in line for line in said), said
+    assert all(line.startswith("boxes/one.yaml:3:") for line in said)
+
+
+def test_a_role_without_the_service_that_lets_a_link_in_is_told_which_it_lacks() -> None:
+    """It would wait for its network for ever."""
+    said = told("links: {air: {wifi: {ssid: a, security: open}, dhcp: true}}")
+    assert any("no service `wifi`, which the link `air` needs" in line and "boot/wifi.yml" in line for line in said)
+    said = told("links: {cell: {modem: {apn: a, device: ttyUSB2}}}")
+    assert any("no service `modem`" in line for line in said), said
 
 
 def test_a_link_that_is_taken_away_and_is_not_there_is_named() -> None:

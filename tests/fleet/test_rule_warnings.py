@@ -37,6 +37,22 @@ def test_rules_that_leave_out_keys_or_policy_are_told(people: People) -> None:
     assert rule_warnings(TREE) == []
 
 
+def test_trust_of_a_spec_is_never_passed_over_in_silence() -> None:
+    """LinuxKit took Docker Content Trust out, and kept the word: whoever wrote it believes that images are checked."""
+    spec = "kernel: {cmdline: console=ttyS0}\n# trust: none\ntrust:\n  org: [linuxkit]\n"
+    (said,) = rule_warnings(TREE.with_files({"boot/old.yml": spec, "boot/new.yml": "services: []\n"}))
+    assert said.startswith("boot/old.yml:4: `trust` checks nothing") and "keys/cosign/" in said
+
+
+def test_a_file_that_a_mount_covers_is_told() -> None:
+    """As LinuxKit's, our /var, /run and /tmp are memory: what an image has there is gone before anything runs."""
+    spec = "files:\n  - {path: etc/x, contents: x}\n  - {path: /var/lib/x, contents: x}\n"
+    (said,) = rule_warnings(TREE.with_files({"boot/old.yml": spec, "boot/odd.yml": "files: 7\ntrust: {}\n"}))
+    assert said == "boot/old.yml:3: no container sees /var/lib/x: init mounts over /var at each boot"
+    (said,) = rule_warnings(TREE.with_files({"roles/vm.yaml": "boot: []\nfiles:\n- {path: run/a, contents: x}\n"}))
+    assert said.startswith("roles/vm.yaml:3: no container sees /run/a")
+
+
 def test_a_warning_is_in_the_plan_even_if_nothing_else_is(people: People) -> None:
     tree = ruled(people, "boxes")
     text = render(preview(Question((OLD, tree), (NEW, tree)), None))
@@ -54,3 +70,32 @@ def test_validate_warns_and_is_content(people: People, tmp_path: Path) -> None:
     done = toweros("validate", tmp_path / "fleet")
     assert done.exit_code == 0, done.output
     assert "`boxes/[xy]*` covers no file" in " ".join(done.stderr.split())
+
+
+@pytest.mark.parametrize(
+    ("rollout", "told"),
+    [
+        (
+            "waves: [{name: lab, labels: {ring: lba}}]",
+            "waves: lab: no box has the label ring: lba; did you mean `lab`?",
+        ),
+        ("waves: [{name: lab, labels: {rin: lab}}]", "waves: lab: no box has the label rin: lab; did you mean `ring`?"),
+        ("waves: [{name: lab, boxes: [kios-1]}]", "waves: lab: no box is called kios-1; did you mean `kiosk-1`?"),
+        ("waves: [{name: lab, roles: [vmm]}]", "waves: lab: no box has the role vmm; did you mean `vm`?"),
+        ("waves: [{name: lab, sites: [rof]}]", "waves: lab: no box is at the site rof; did you mean `roof`?"),
+        ("max_unavailable: {sites: 2}", "max_unavailable: no box has a label sites; did you mean `site`?"),
+        ("never_together: [rings]", "never_together: no box has a label rings; did you mean `ring`?"),
+    ],
+)
+def test_a_wave_that_nobody_is_in_is_told(rollout: str, told: str) -> None:
+    """It keeps nobody waiting: a mistyped label sends a release to the whole fleet at once."""
+    box = "role: vm\nsite: roof\nlabels: {ring: lab}\n"
+    tree = TREE.with_files({"boxes/kiosk-1.yaml": box, "fleet.yaml": f"poll: 30\nrollout: {{{rollout}}}\n"})
+    assert rule_warnings(tree) == [f"fleet.yaml:2: rollout.{told}"]
+
+
+def test_a_rollout_whose_names_are_all_of_boxes_is_passed_over_in_silence() -> None:
+    waves = "waves: [{name: lab, boxes: [kiosk-1], roles: [vm], sites: [roof], labels: {ring: lab}}, {name: all}]"
+    rules = f"{waves}, max_unavailable: {{fleet: 1, site: 1, ring: 1}}, never_together: [site, ring]"
+    files = {"boxes/kiosk-1.yaml": "role: vm\nsite: roof\nlabels: {ring: lab}\n"}
+    assert rule_warnings(TREE.with_files({**files, "fleet.yaml": f"rollout: {{{rules}}}\n"})) == []

@@ -30,9 +30,15 @@ class Authority:
 
     def server(self, address: str, to: Path) -> None:
         """The certificate and key of a server at an IP address, in one file."""
+        to.write_text(self._holder(address, x509.IPAddress(ipaddress.ip_address(address))))
+
+    def holder(self, name: str) -> str:
+        """A key and its certificate, of somebody by a DNS name."""
+        return self._holder(name, x509.DNSName(name))
+
+    def _holder(self, name: str, subject: x509.GeneralName) -> str:
         key = ec.generate_private_key(ec.SECP256R1())
-        made = _certificate(address, "Site", key.public_key(), ca=False)
-        names = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address(address))])
-        signed = made.add_extension(names, critical=False).sign(self._key, SHA256())
+        made = _certificate(name, "Site", key.public_key(), ca=False)
+        signed = made.add_extension(x509.SubjectAlternativeName([subject]), critical=False).sign(self._key, SHA256())
         private = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-        to.write_bytes(private + signed.public_bytes(Encoding.PEM))
+        return (private + signed.public_bytes(Encoding.PEM)).decode()

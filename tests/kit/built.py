@@ -132,9 +132,9 @@ def boot_files() -> dict[str, Path]:
 
 
 @functools.cache
-def kernel() -> Path:
+def kernel(path: str = "pkg/kernel") -> Path:
     """A folder with `kernel` and `kernel.tar`."""
-    built = image("pkg/kernel")
+    built = image(path)
     folder, tools = FOLDER / f"kernel-{built.key}", toolbox()
     with alone():
         found = Assembler(store(), tools, {"kernel": built}).kernel("kernel")

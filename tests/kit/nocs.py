@@ -9,12 +9,15 @@ from pathlib import Path
 from typing import Any
 
 import requests
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from toweros_agent.loop import Agent
 
+from gitops.noc.showing.state import State as Says
 from gitops.noc.site import Config, Site
-from gitops.noc.state import State as Says
 from tests.simulators.box import Box, Made, State, drive, make
 from tests.simulators.update_server import UpdateServer
+
+KEY, STRANGER = Ed25519PrivateKey.generate(), Ed25519PrivateKey.generate()
 
 
 @dataclass
@@ -97,3 +100,10 @@ def passing(site: Site) -> Iterator[None]:
         stop.set()
         site._hurry.set()
         thread.join(30)
+
+
+def report(counter: int, key: Ed25519PrivateKey = KEY, box: str = "demo-1", **more: object) -> bytes:
+    """As a box signs it."""
+    text = json.dumps({"format": 1, "box": box, "boot_id": "b", "counter": counter, "phase": "idle", **more})
+    public = key.public_key().public_bytes_raw().hex()
+    return json.dumps({"report": text, "signature": key.sign(text.encode()).hex(), "key": public}).encode()

@@ -60,6 +60,7 @@ seen() { grep -q . /sys/class/block/$DISKS/*/partition 2>/dev/null; }
 partition() {
     seen && disk_sizes "$DISKS" && read_table "$DISKS" && [ "$PRIMARY" = ok ] && part_device "$DISKS" "$1"
 }
+find_own() { :; }
 mkdir -p $DISK && mount_disk && [ -d $DISK/state ] && /bin/umount $DISK && echo started
 """
 """A box with one disk, where it looks for TOWEROS; without the names that partx does not tell the kernel."""

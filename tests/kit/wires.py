@@ -125,13 +125,14 @@ class Service:
     def __init__(self, wires: Wires, folder: Path, shell: str) -> None:
         self.wires, self.folder, self.shell = wires, folder, shell
         self.file, self.resolv, self.log = folder / "network", folder / "resolv" / "resolv.conf", folder / "log"
-        self.plain = folder / "dhcpcd.conf"
+        self.plain, self.ways = folder / "dhcpcd.conf", folder / "ways"
         # Nobody else is here: no five seconds to ask whether an address is free.
         self.plain.write_text((PACKAGE / "files" / "dhcpcd.conf").read_text() + "noarp\n")
 
     @contextlib.contextmanager
-    def run(self, text: str, again: int = 60) -> Iterator[None]:
+    def run(self, text: str, again: int = 60, look: float = 1) -> Iterator[None]:
         self.file.write_text(text)
+        self.ways.unlink(missing_ok=True)
         environment = {
             "NETWORK_FILE": str(self.file),
             "NETWORK_RUN": str(self.folder / "run"),
@@ -139,10 +140,17 @@ class Service:
             "NETWORK_PLAIN": str(self.plain),
             "NETWORK_OWN": str(self.folder),
             "NETWORK_LIB": str(LIBRARY),
-            "NETWORK_LOOK": "1",
+            "NETWORK_WAYS": str(self.ways),
+            "NETWORK_IPV6": "/proc/sys/net/ipv6",
+            "NETWORK_LOOK": str(look),
+            "NETWORK_MISSES": "1",
             "NETWORK_AGAIN": str(again),
         }
         start = str(PACKAGE / "files" / "usr" / "bin" / "start-dhcpcd")
+        (self.folder / "bin").mkdir(exist_ok=True)
+        with contextlib.suppress(FileExistsError):  # as on a box
+            (self.folder / "bin" / "ping").symlink_to("/usr/bin/busybox")
+        environment["PATH"] = f"{self.folder / 'bin'}:{os.environ['PATH']}"
         process = self.wires.box.start(*self.shell.split(), start, log=self.log, **environment)
         try:
             yield

@@ -1,6 +1,7 @@
 """Rules' globs: what gitignore(5) means by them, compared with git itself; and no pattern takes long."""
 
 import random
+import re
 import string
 import subprocess
 from pathlib import Path
@@ -41,6 +42,16 @@ COVERS = [
     ("a[", "a[", True),
     ("a[z-a]", "az", True),
     ("a[z-a]", "ab", False),
+    ("keys ", "keys/x", True),
+    (r"keys\ ", "keys/x", False),
+    (r"keys\ ", "keys /x", True),
+    ("a[[:digit:]]", "a7", True),
+    ("a[![:digit:]]", "a7", False),
+    ("a[[:nothing:]]", "a7", False),
+    ("boxes/[!/]*", "boxes/x", True),
+    ("boxes[/]x", "boxes/x", False),
+    ("***/x", "a/b/x", True),
+    ("a[--^]", "aB", True),
     ("a\n*", "a\nb", True),
     ("a?c", "a\nc", True),
 ]
@@ -56,6 +67,9 @@ def test_a_limit_means_files_not_what_is_below_them() -> None:
     assert not glob("**/packages.lock", below=False).fullmatch("pkg/a/packages.lock/evil")
 
 
+NAMED = ["[:alpha:]", "[:digit:]", "![:upper:]", "[:space:]a", "[:foo:]", "a[:punct:]-z", "[:x"]
+
+
 def made_up(seed: int, count: int) -> list[tuple[str, str]]:
     """Patterns with stars or classes, and paths that they may cover."""
     chance = random.Random(seed)
@@ -64,15 +78,26 @@ def made_up(seed: int, count: int) -> list[tuple[str, str]]:
         return "".join(chance.choices(letters, k=chance.randint(1, longest)))
 
     def pattern() -> str:
-        parts = [chance.choice([word("ab*?.!-", 4), word("ab*", 3), "**"]) for _ in range(chance.randint(1, 4))]
+        if chance.random() < 0.3:
+            return (
+                chance.choice(["x[", "x[!", "x[^"])
+                + word("abc-!^]\\[:A/ ", 6)
+                + chance.choice(["]", "]*", "]b", "]  "])
+            )
+        if chance.random() < 0.1:
+            return f"x[{chance.choice(NAMED)}]"
+        parts = [
+            chance.choice([word("ab*?.!-# ", 4), word("ab*", 3), "**", "***"]) for _ in range(chance.randint(1, 4))
+        ]
         return "/".join(parts) if chance.random() < 0.8 else f"x[{word('abc-!]', 4)}]"
 
     def path(said: str) -> str:
         if said.startswith("x["):
-            return "x" + chance.choice("abc-!]z")
+            return "x" + chance.choice("abc-!]z^\\[:A1 .") + chance.choice(["", "b"])
         return "/".join(word("aab-", 3) for _ in range(chance.randint(1, 4)))
 
-    said = [pattern() for _ in range(count)]
+    # `a**` is `a*`, but Git lets it begin with any folder when what is before the star fits (dir.c, match_pathname).
+    said = [each for _ in range(count) if not re.search(r"[^*/]\*\*|\*\*[^*/]|/ *$", each := pattern())]
     return [(each, path(each)) for each in said]
 
 
@@ -105,6 +130,8 @@ def test_git_agrees(tmp_path: Path, seed: int) -> None:
         "*?" * 60 + "b",
         "{a,b}" * 60,
         "[a-" * 80,
+        "[a-" * 20_000,
+        " " * 20_000 + "b",
         "/".join(["**", "*a*a*a"] * 9) + "b",
     ],
 )

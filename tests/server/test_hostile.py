@@ -104,9 +104,20 @@ NAMES = {
     "/api/v1/boxes/{name}": ["demo-1"],
     "/api/v1/boxes/{name}/report": ["demo-1"],
     "/api/v1/nocs/{name}/contact": ["site-1"],
+    "/api/v1/nocs/{name}/starts": ["site-1"],
 }
-TOLD = {"/api/v1/boxes/{name}/report", "/api/v1/nocs/{name}/contact"}
-PLAIN = {"/", "/api/v1/boxes", "/api/v1/nocs", "/api/v1/security", "/metrics", "/healthz", "/readyz", "/openapi.json"}
+TOLD = {"/api/v1/boxes/{name}/report", "/api/v1/nocs/{name}/contact", "/api/v1/nocs/{name}/starts"}
+PLAIN = {
+    "/",
+    "/api/v1/boxes",
+    "/api/v1/nocs",
+    "/api/v1/security",
+    "/api/v1/rollout",
+    "/metrics",
+    "/healthz",
+    "/readyz",
+    "/openapi.json",
+}
 SCRIPTS = {"/boot/boot.ipxe", "/boot/box.ipxe"}
 PATHS = {
     "get": {*NAMES, *PLAIN, *SCRIPTS} - TOLD,

@@ -42,7 +42,7 @@ def script(web: TestClient, query: str) -> str:
 def test_a_box_is_known_by_its_mac_or_uuid(web: TestClient, box: Diskless, query: str) -> None:
     made = boot_set(box.store, NEW)
     assert script(web, query) == ipxe.script(
-        "demo-1", 8, f"files/{made.kernel.sha256}", f"files/{made.initrd.sha256}", "quiet"
+        "demo-1", 8, f"files/{made.kernel.sha256}", f"files/{made.initrd.sha256}", "quiet", f"files/{made.image.sha256}"
     )
     assert web.get(f"/boot/files/{made.kernel.sha256}").content == f"kernel {NEW}".encode()
 

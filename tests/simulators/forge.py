@@ -146,7 +146,7 @@ class Forge:
         return 404, None
 
     def _pulls(self, query: dict[str, str]) -> tuple[int, Any]:
-        wanted = [p for p in self.pulls if p["state"] == query.get("state", "open")]
+        wanted = [p for p in self.pulls if query.get("state", "open") in ("all", p["state"])]
         wanted = [p for p in wanted if query.get("head") in (None, f"octo:{p['head']['ref']}")]
         return 200, [p for p in wanted if query.get("base") in (None, p["base"]["ref"])]
 

@@ -8,7 +8,9 @@ import pytest
 
 from gitops.errors import StoreError
 from gitops.model import Action, BlobRef, Revision, Step
-from gitops.model.netboot import HandedOut
+from gitops.model.machines.netboot import HandedOut
+from gitops.model.rollout.reverts import Revert
+from gitops.model.rollout.waves import WaveState
 from gitops.model.updates.patching import Failed, HeldSet, Move, Proposal, Window, WindowRun
 from gitops.store import Store
 from gitops.store.database import upsert
@@ -20,12 +22,36 @@ from gitops.store.notes.newcomers import Life, Lives, Newcomer, Newcomers
 from gitops.store.notes.nocs import NocContact
 from gitops.store.notes.record import RecordEntry, RecordTip
 from gitops.store.notes.restored import RightClock, VersionFloor
+from gitops.store.notes.waves import Reverts, Steered, Waves
 from gitops.store.notes.wiped import Wiped
 from gitops.store.tables import notes
 
 A, B = "a" * 64, "b" * 64
 MOVE = Move("openssl", "1", "2")
 DOCUMENTS: dict[Any, tuple[str, Any, Any]] = {
+    Waves: (
+        "",
+        Waves((WaveState("lab", A, {"Healthy": 2}, 5, "lab soaks"),)),
+        {"states": [{"name": "lab", "content": A, "counts": {"Healthy": 2}, "done": 5, "says": "lab soaks"}]},
+    ),
+    Steered: (
+        "",
+        Steered("ada", "the mast is open", 5, "c1", (A,)),
+        {"who": "ada", "why": "the mast is open", "since": 5, "revision": "c1", "promoted": [A]},
+    ),
+    Reverts: (
+        "",
+        Reverts({A: Revert("toweros/revert-a", B, 5, True, 7, "obsolete", True)}, (A,)),
+        {
+            "proposed": {
+                A: {
+                    "branch": "toweros/revert-a", "commit": B, "since": 5, "pushed": True, "pull": 7,
+                    "note": "obsolete", "ended": True,
+                }
+            },
+            "deployed": [A],
+        },
+    ),
     Wiped: ("", Wiped({"site-9": A}), {"site-9": A}),
     Newcomers: (
         "",
@@ -210,7 +236,8 @@ DOCUMENTS: dict[Any, tuple[str, Any, Any]] = {
     BootSets: (
         "demo-1",
         BootSets(
-            (BootSet(A, 7, B, BlobRef(A, 1), BlobRef(B, 2), BlobRef(A, 3), "quiet", "no", True, BlobRef(B, 4)),), 9
+            (BootSet(A, 7, B, BlobRef(A, 1), BlobRef(B, 2), BlobRef(A, 3), "quiet", "no", True, BlobRef(B, 4)),), 9,
+            BlobRef(A, 5),
         ),
         {
             "sets": [
@@ -221,6 +248,7 @@ DOCUMENTS: dict[Any, tuple[str, Any, Any]] = {
                 },
             ],
             "since": 9,
+            "said": {"sha256": A, "size": 5},
         },
     ),
     Starts: (

@@ -5,7 +5,7 @@ quoting: it expands `${...}` wherever it stands, again and again; a word `||` or
 with `#` a line, and a backslash at the end of a line joins it with the next. A line that has one of these is refused.
 Addresses are relative to that of the script, so no server's name is in one.
 
-    script("demo-1", 7, "files/5c1e...", "files/9d0a...", "console=ttyS0 toweros.release=...")
+    script("demo-1", 7, "files/5c1e...", "files/9d0a...", "console=ttyS0 toweros.release=...", "files/77b2...")
 """
 
 import re
@@ -33,8 +33,9 @@ exit
 PLAIN = re.compile(r"[!-~]+")
 
 
-def script(box: str, sequence: int, kernel: str, initrd: str, line: str) -> str:
-    """The script that starts a release on a BIOS.
+def script(box: str, sequence: int, kernel: str, initrd: str, line: str, image: str) -> str:
+    """The script that starts a release: on a BIOS, and in UEFI, where the firmware starts what is on `image`.
+    Under Secure Boot iPXE itself does not start, unless somebody signed it for that machine.
 
     Raises:
         AssembleError: a text would be more than a word to iPXE.
@@ -44,12 +45,12 @@ def script(box: str, sequence: int, kernel: str, initrd: str, line: str) -> str:
         f"kernel {kernel} {line}",
         f"initrd {initrd}",
     )
-    for command in commands:
+    disk = f"sanboot --no-describe {image}"
+    for command in (*commands, disk):
         check(command)
     return "\n".join(("#!ipxe", "iseq ${platform} pcbios || goto uefi", *(f"{each} || goto again" for each in commands),
                       "boot ||", ":again", "echo TowerOS: this did not start; again in 10 s", "sleep 10", "reboot",
-                      ":uefi", "echo TowerOS: under UEFI the firmware starts a box itself, by HTTP Boot", "sleep 5",
-                      "exit 1", ""))  # fmt: skip
+                      ":uefi", commands[0], f"{disk} || goto again", "goto again", ""))  # fmt: skip
 
 
 def check(command: str) -> None:

@@ -9,6 +9,6 @@ compare.py    whether an image holds what was read
 stack.py      several layers over each other, in memory
 """
 
-from gitops.assemble.tars.stack import extract, files_of, folder_for_link, tree_of
+from gitops.assemble.tars.stack import entries_of, extract, files_of, folder_for_link, tree_of
 
-__all__ = ["extract", "files_of", "folder_for_link", "tree_of"]
+__all__ = ["entries_of", "extract", "files_of", "folder_for_link", "tree_of"]

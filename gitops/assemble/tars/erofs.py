@@ -1,7 +1,7 @@
 """What an EROFS image holds, by our own reading (Linux, Documentation/filesystems/erofs.rst and fs/erofs/erofs_fs.h).
 
 In: an image as mkfs.erofs makes ours: not compressed, one device. Out: its inodes by path. Rules: whatever is not
-understood is an error, never a guess.
+understood is an error, never a guess; so is an image that leads in a circle, or goes on behind its end.
 
     with Image(Path("layer.erofs")) as image:
         nodes = image.nodes()
@@ -24,6 +24,9 @@ SLOT = 32
 """Bytes by which inodes are numbered."""
 PREFIXES = {1: "user.", 2: "system.posix_acl_access", 3: "system.posix_acl_default", 4: "trusted.", 6: "security."}
 PIECE = 1 << 20
+MAX_WALKED = 512 << 20
+NODE = 256
+"""Bytes of folders, paths and inodes (each so many) of one image that are looked at."""
 
 
 @dataclass(frozen=True)
@@ -69,13 +72,15 @@ class Image:
         """
         try:
             return self._walk()
-        except (struct.error, ValueError, IndexError) as error:
+        except (struct.error, ValueError, LookupError, OverflowError) as error:
             raise AssembleError(f"{self._file.name} cannot be read: {error}") from error
 
     def pieces(self, node: Node) -> Iterator[bytes]:
         """The data of a file, a folder or a link."""
         blocks = node.size if node.layout == PLAIN else node.size // self._block * self._block
         start = node.raw * self._block
+        if max(start + blocks if blocks else 0, node.tail + node.size - blocks) > len(self._data):
+            raise AssembleError(f"{self._file.name}: inode {node.number} goes on behind the image's end")
         for offset in range(0, blocks, PIECE):
             yield self._data[start + offset : start + min(blocks, offset + PIECE)]
         if blocks < node.size:
@@ -83,11 +88,15 @@ class Image:
 
     def _walk(self) -> dict[str, Node]:
         found = {"": self._node(self._root)}
-        todo = [""]
+        todo, walked = [""], 0
         while todo:
             folder = todo.pop()
+            walked += found[folder].size
             for name, number in self._names(found[folder]):
                 path = f"{folder}/{name}".lstrip("/")
+                walked += NODE + len(path)
+                if walked > MAX_WALKED:
+                    raise AssembleError(f"{self._file.name} holds too much, or leads in a circle")
                 found[path] = self._node(number)
                 if found[path].kind == stat.S_IFDIR:
                     todo.append(path)

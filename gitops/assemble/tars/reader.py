@@ -5,8 +5,9 @@ was left out. Rules:
 
 - names and targets of hard links are paths below the root, wherever they begin; sparse files have their whole size;
 - whiteouts hide what lower layers hold, never what is in the same tar, wherever they stand in it (OCI image spec);
-- a device below /dev is left out, as /dev is mounted over; elsewhere it is refused. AUFS's own files, a volume's label
-  and attributes that would steer the box's overlay are left out. FIFOs are kept;
+- device nodes are left out, and all their names: /dev is mounted over, and what an image has elsewhere (for a chroot)
+  is nothing that a box gives to anybody unasked. AUFS's own files, a volume's label and attributes that would steer the
+  box's overlay are left out. FIFOs are kept;
 - what readers understand in different ways is refused: damaged or unknown headers, data behind the end, global names.
 
     with reading(Path("layer.tar")) as contents:
@@ -55,6 +56,7 @@ class Contents:
         self._file, self._archive = file, archive
         self._tree, self._holes = Tree(file.name), 0
         self._marks: dict[str, Entry] = {}
+        self._devices: set[str] = set()
         self.left_out: list[str] = []
         self.opaque: set[str] = set()
         self.marked: set[str] = set()
@@ -120,12 +122,21 @@ class Contents:
             self._marks[beside(path, hidden)] = Entry(stat.S_IFCHR, 0)
 
     def _device(self, path: str) -> None:
+        """In place of what was there: an engine's own tree has nothing else there either."""
+        if not path:
+            raise AssembleError(f"{self.name}: the root is not a folder")
         if not path.startswith("dev/"):
-            raise AssembleError(f"{self.name}: {path} is a device node", hint="drop it from the image; /dev is mounted")
+            path = self._tree.real(path)
+            self._tree.remove(path)
+        self._devices.add(path)
         self.left_out.append(path)
 
     def _link(self, path: str, member: tarfile.TarInfo) -> None:
-        entry = self.entries.get(self._tree.real(clean(self.name, member.linkname)))
+        target = self._tree.real(clean(self.name, member.linkname))
+        entry = self.entries.get(target)
+        if entry is None and target in self._devices:
+            self._device(path)
+            return
         if entry is None or entry.folder:
             raise AssembleError(f"{self.name}: {path} is a hard link to nothing that came before it")
         self._tree.put(path, entry)

@@ -8,6 +8,7 @@ below them, as engines do; hard links share their inode; what is larger than the
 import shutil
 import stat
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from gitops.assemble.boot.cpio import Node
@@ -43,6 +44,25 @@ def tree_of(layers: Sequence[Path]) -> dict[str, Node]:
                     nodes.setdefault(entry, _node(contents, index, path, entry))
                     tree.put(path, entry)
     return {path: nodes.get(entry, IMPLIED) for path, entry in tree.entries.items() if path}
+
+
+def entries_of(layers: Sequence[Path]) -> dict[str, Entry]:
+    """What is at each path of the tree that the layers make together, without any bytes.
+
+    Raises:
+        AssembleError: a layer is damaged.
+    """
+    tree = Tree("the image")
+    for layer in layers:
+        with reading(layer) as contents:
+            _hide(tree, contents)
+            for path in sorted(contents.entries, key=order):
+                entry = contents.entries[path]
+                if entry.implied:
+                    tree.folder(path)
+                else:
+                    tree.put(path, replace(entry, xattrs={}, source=None))
+    return tree.entries
 
 
 def extract(layers: Sequence[Path], name: str, target: Path) -> bool:

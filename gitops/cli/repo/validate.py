@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 from rich.text import Text
 
-from gitops.cli.context import ConfigOption, settings
+from gitops.cli.context import ConfigOption, existing_store, settings
 from gitops.cli.output import Output, OutputOption, emit, printable, talk
 from gitops.errors import FleetError, Problem, TowerosError
 from gitops.fleet import rule_warnings
@@ -60,6 +60,7 @@ def validate(
             *_crowded(tree, found.fleet),
             *Commands(tree, found.fleet, strict=not found.problems).lacking(),
             *(_images(tree, found.fleet, config) if images else ()),
+            *(_unplaced(tree, found.fleet, config) if images else ()),
         ]:
             raise FleetError(problems)
     except FleetError as error:
@@ -91,6 +92,15 @@ def _images(tree: Tree, fleet: Fleet, config: Path | None) -> list[Problem]:
     with suppress(FleetError):  # of fleet.yaml, told already
         return mistakes(fleet, tree, settings(config))
     return []
+
+
+def _unplaced(tree: Tree, fleet: Fleet, config: Path | None) -> list[Problem]:
+    """Images without a place for what is mounted into them, as far as the controller's state has them."""
+    if (store := existing_store(settings(config))) is None:
+        return []
+    from gitops.workflows.making.placed import Placed
+
+    return Placed(tree, fleet, store).lacking(fleet.boxes.values())
 
 
 def _crowded(tree: Tree, fleet: Fleet) -> list[Problem]:

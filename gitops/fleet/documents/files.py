@@ -1,4 +1,5 @@
-"""Files that are not what they look like: Git LFS pointers, links, scripts with Windows line ends.
+"""Files that are not what they look like: pointers of Git LFS and git-annex, what git-crypt encrypted, links, scripts
+with Windows line ends.
 
 In: a Tree. Out: problems. Rules: a pointer is a mistake wherever its text would get onto a box or be read: in a
 package, beside a compose file, as a `source:`, as a document; so is a link in place of a file that TowerOS reads. What
@@ -25,6 +26,11 @@ MAX_SCRIPT = 16 << 10
 """Bytes of a file of a package or app that is looked at for its first line."""
 POINTER_MESSAGE = "is a pointer of Git LFS, and the file itself is not in Git"
 POINTER_HINT = "`git lfs migrate export --include=PATH` puts it into Git; or fetch it in a package, by its digest"
+STAND_INS = (
+    (b"/annex/objects/", "is a pointer of git-annex, and the file itself is not in Git", "commit the file itself"),
+    (b"\0GITCRYPT\0", "is encrypted by git-crypt, and no box has its key", "no secret belongs into Git: leave it out"),
+)
+"""How files begin that others leave in Git (git-annex, doc/internals/pointer_file; git-crypt, commands.cpp)."""
 LINK_MESSAGE = "is a link: the name of its target would be read in place of the file"
 LINK_HINT = "write the file itself"
 LINK = 0o120000
@@ -59,7 +65,7 @@ def without_consequences(problems: Iterable[Problem]) -> list[Problem]:
 
 def is_pointer(data: bytes) -> bool:
     """Whether a file's bytes are what Git LFS leaves in Git in place of the file."""
-    return len(data) <= MAX_POINTER and data.startswith(POINTER)
+    return len(data) <= MAX_POINTER and data.lstrip().startswith(POINTER)  # git-lfs takes space before it, too
 
 
 def source_mistake(tree: Tree, path: str, data: bytes) -> tuple[str, str]:
@@ -67,10 +73,17 @@ def source_mistake(tree: Tree, path: str, data: bytes) -> tuple[str, str]:
     entry = tree.entries().get(path)
     if entry and entry.mode == LINK:
         return f"{path} is a link", "name the file itself"
-    if is_pointer(data):
-        return f"{path} {POINTER_MESSAGE}", POINTER_HINT
-    message, hint = _script(data)
+    message, hint = _stand_in(data)
+    if not message:
+        message, hint = _script(data)
     return f"{path} {message}" if message else "", hint
+
+
+def _stand_in(data: bytes) -> tuple[str, str]:
+    """What a file is that stands in place of another one, and the fix; empty: it is the file itself."""
+    if is_pointer(data):
+        return POINTER_MESSAGE, POINTER_HINT
+    return next(((message, hint) for start, message, hint in STAND_INS if data.startswith(start)), ("", ""))
 
 
 def _script(data: bytes) -> tuple[str, str]:
@@ -97,9 +110,7 @@ def _files(tree: Tree, content: Collection[str], suspects: Collection[str]) -> I
 
 
 def _file(path: str, data: bytes, identity: str) -> Iterator[Problem]:
-    if is_pointer(data):
-        yield Problem(path, 1, 1, POINTER_MESSAGE, POINTER_HINT)
-    elif (words := _script(data))[0]:
+    if (words := _stand_in(data))[0] or (words := _script(data))[0]:
         yield Problem(path, 1, 1, *words)
     else:
         _plain.add(identity)

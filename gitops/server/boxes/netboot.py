@@ -1,7 +1,8 @@
 """What machines fetch that the network starts: scripts for iPXE, kernels and initrds, the ESP for UEFI HTTP Boot.
 
-Rules: the routes are fixed, and read nothing but what a pass has made; what is asked for is matched whole before it is
-looked up; a script or an ESP that is handed out counts as a start of its box, whoever asked (`gitops.rollout.netboot`).
+In: who knows the boxes, the files: an update server's, or a site's own. Rules: the routes are fixed, and read nothing
+but what a pass has made; what is asked for is matched whole before it is looked up; a script or an ESP that is handed
+out counts as a start of its box, whoever asked (`gitops.rollout.netboot`).
 
     /boot/boot.ipxe                     -> asks with MAC and UUID for
     /boot/box.ipxe?mac=...&uuid=...     -> kernel and initrd of /boot/files/DIGEST
@@ -18,9 +19,10 @@ from starlette.exceptions import HTTPException
 
 from gitops.assemble.boot import ipxe
 from gitops.server.boxes.files import METHODS, answer, matched
-from gitops.store import Store
+from gitops.store.files.blobs import Blobs
 from gitops.store.notes.netboot import BootSet
-from gitops.workflows.media import starts
+from gitops.workflows.media import handing
+from gitops.workflows.media.handing import Ground
 
 FILE = re.compile(r"([0-9a-f]{64})")
 IMAGE = re.compile(r"([a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?)\.img")
@@ -31,7 +33,7 @@ ESP = "application/vnd.efi.img"
 """IANA's; a firmware that knows another name for it goes by the ending of the path."""
 
 
-def router(store: Store) -> APIRouter:
+def router(ground: Ground, blobs: Blobs) -> APIRouter:
     """The routes below /boot."""
     routes = APIRouter(include_in_schema=False)
 
@@ -44,39 +46,40 @@ def router(store: Store) -> APIRouter:
         mac, uuid = (request.query_params.get(name, "").lower() for name in ("mac", "uuid"))
         known_by = [mac.replace("-", ":")] if MAC.fullmatch(mac) else []
         known_by += [uuid] if UUID.fullmatch(uuid) else []
-        name = starts.machine(store, known_by)
-        return Response(_script(store, name, request.method) if name else ipxe.STRANGER, media_type=TEXT)
+        name = ground.machine(known_by)
+        return Response(_script(ground, name, request.method) if name else ipxe.STRANGER, media_type=TEXT)
 
     @routes.api_route("/boot/files/{name:path}", methods=METHODS)
     def file(name: str, request: Request) -> Response:
-        return answer(request, store.blobs.path(matched(FILE, name)[1]))
+        return answer(request, blobs.path(matched(FILE, name)[1]))
 
     @routes.api_route("/boot/{name:path}", methods=METHODS)
     def image(name: str, request: Request) -> Response:
         box = matched(IMAGE, name)[1]
-        found = None if _by_itself(store, box, request.method) else _handed(store, box, request.method)
+        found = None if _by_itself(ground, box, request.method) else _handed(ground, box, request.method)
         if found is None:
             raise HTTPException(404)
-        response = answer(request, store.blobs.path(found.image.sha256), ESP)
+        response = answer(request, blobs.path(found.image.sha256), ESP)
         response.headers["cache-control"] = "no-cache"  # under this name it changes
         return response
 
     return routes
 
 
-def _script(store: Store, box: str, method: str) -> str:
-    if _by_itself(store, box, method):
+def _script(ground: Ground, box: str, method: str) -> str:
+    if _by_itself(ground, box, method):
         return ipxe.OWN_DISK
-    found = _handed(store, box, method, bios=True)
+    found = _handed(ground, box, method, bios=True)
     if found is None:
         return ipxe.STRANGER
-    kernel, initrd = (f"files/{each.sha256}" for each in (found.kernel, found.initrd))
-    return ipxe.script(box, found.sequence, kernel, initrd, found.line)
+    # The image by its digest: it is read in many requests, which are one start, of one release.
+    kernel, initrd, image = (f"files/{each.sha256}" for each in (found.kernel, found.initrd, found.image))
+    return ipxe.script(box, found.sequence, kernel, initrd, found.line, image)
 
 
-def _by_itself(store: Store, box: str, method: str) -> bool:
-    return starts.by_itself(store, box, int(time.time()), count=method == "GET")
+def _by_itself(ground: Ground, box: str, method: str) -> bool:
+    return handing.by_itself(ground, box, int(time.time()), count=method == "GET")
 
 
-def _handed(store: Store, box: str, method: str, *, bios: bool = False) -> BootSet | None:
-    return starts.hand_out(store, box, int(time.time()), count=method == "GET", bios=bios)
+def _handed(ground: Ground, box: str, method: str, *, bios: bool = False) -> BootSet | None:
+    return handing.hand_out(ground, box, int(time.time()), count=method == "GET", bios=bios)

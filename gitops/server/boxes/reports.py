@@ -5,6 +5,7 @@ revoked box gets one and the same answer, and may ask to be let in; what was see
 to a length; every report is answered with a signed receipt, whether it is taken or not.
 """
 
+import contextlib
 import re
 import time
 from dataclasses import dataclass, replace
@@ -29,7 +30,7 @@ from gitops.sign.receipts import Receipts
 from gitops.store import LeaseError, Store
 from gitops.store.notes.box_keys import BootChecked, BoxDisk, Enrolled, HostCertificate, TakenDbx
 from gitops.store.notes.newcomers import Lives
-from gitops.workflows.enrolment import desk, lasting, newcomers, twins
+from gitops.workflows.enrolment import desk, lasting, newcomers, twins, wiping
 from gitops.workflows.enrolment.endorse import endorse
 from gitops.workflows.safekeeping import ahead
 
@@ -148,6 +149,7 @@ class ReportIn(Wire):
     hardware: HardwareIn | None = None
     kept: Literal["", "memory"] = ""
     place: Word = ""
+    bundle: Line = ""
 
     def noun(self) -> Report:
         apart = {"format", "failures", "checks", "degraded", "resets", "retried", "hardware"}
@@ -236,8 +238,8 @@ def take(store: Store, name: str, body: bytes, address: str = "") -> None:
     if role_of(name):
         raise _waits(store, name, envelope, address)
     if not is_name(name) or not desk.believed(store, name, text, signature):
-        if envelope.key and is_name(name):
-            desk.ask(store, name, text, signature, envelope.key, int(time.time()))
+        if is_name(name):
+            _of_a_stranger(store, name, envelope)
         raise HTTPException(403, "the signature is not that of an enrolled box of this name")
     try:
         report = read(_REPORT, "the report", envelope.report, REPORT_FORMAT).noun()
@@ -254,6 +256,23 @@ def take(store: Store, name: str, body: bytes, address: str = "") -> None:
         store.notes.put(checked, name)
     if HOST_KEY.fullmatch(report.ssh):
         _note_host_key(store, name, report.ssh)
+
+
+def _of_a_stranger(store: Store, name: str, envelope: Envelope) -> None:
+    """Whose key does not count: it asks to be let in, or was the box's until that was wiped."""
+    text, signature = envelope.report.encode(), envelope.signature
+    if wiping.lives_on(store, name, text, signature):
+        _heard_again(store, name, envelope.report)
+    elif envelope.key:
+        desk.ask(store, name, text, signature, envelope.key, int(time.time()))
+
+
+def _heard_again(store: Store, name: str, text: str) -> None:
+    """A box that was to be wiped says something still: that is shown, and does it no good."""
+    with contextlib.suppress(DocumentError):
+        report = read(_REPORT, "the report", text, REPORT_FORMAT).noun()
+        if report.box == name:
+            store.boxes.save_report(report, news=changes)
 
 
 def _keep(store: Store, report: Report, address: str, now: int) -> None:

@@ -3,6 +3,7 @@
 import functools
 import json
 import time
+from collections.abc import Mapping
 
 import anyio
 from anyio import to_thread
@@ -10,23 +11,23 @@ from fastapi import APIRouter, Response
 from starlette.exceptions import HTTPException
 
 from gitops.model import Json
+from gitops.rollout.progress import Progress
 from gitops.rollout.status import box_status, fleet_status
 from gitops.server.boxes.reports import is_name
-from gitops.server.people.shared import Shared, Turns
+from gitops.server.people.documents import Document
+from gitops.server.people.shared import Shared
 from gitops.store import Store
 from gitops.store.notes.documents import Exposures, FeedState, as_json
 
 
-def router(store: Store, turns: Turns) -> APIRouter:
-    """GET /api/v1/boxes, one of them, and /api/v1/security."""
+def router(store: Store, shared: Mapping[Document, Shared]) -> APIRouter:
+    """GET /api/v1/boxes, one of them, /api/v1/security and /api/v1/rollout."""
     routes = APIRouter()
-    fleet = Shared(turns, lambda: _text(fleet_status(store, int(time.time())).as_json()))
-    advisories = Shared(turns, lambda: _text(_security(store)))
     at_a_time = anyio.CapacityLimiter(1)
 
     @routes.get("/api/v1/boxes", response_model=Json)
-    async def boxes() -> Response:
-        return Response(await fleet.get(), media_type="application/json")
+    async def every_box() -> Response:
+        return Response(await shared[Document.boxes].get(), media_type="application/json")
 
     @routes.get("/api/v1/boxes/{name}", response_model=Json)
     async def box(name: str) -> Response:
@@ -34,20 +35,35 @@ def router(store: Store, turns: Turns) -> APIRouter:
         return Response(_text(await to_thread.run_sync(work, limiter=at_a_time)), media_type="application/json")
 
     @routes.get("/api/v1/security", response_model=Json)
-    async def security() -> Response:
-        return Response(await advisories.get(), media_type="application/json")
+    async def every_advisory() -> Response:
+        return Response(await shared[Document.security].get(), media_type="application/json")
+
+    @routes.get("/api/v1/rollout", response_model=Json)
+    async def waves() -> Response:
+        return Response(await shared[Document.rollout].get(), media_type="application/json")
 
     return routes
 
 
-def _text(value: Json) -> bytes:
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
+def boxes(store: Store) -> bytes:
+    """The whole fleet."""
+    return _text(fleet_status(store, int(time.time())).as_json())
 
 
-def _security(store: Store) -> Json:
+def security(store: Store) -> bytes:
+    """What is wrong with what runs, and when the feeds were asked."""
     found = store.notes.get(Exposures) or Exposures()
     feeds = {name: as_json(state) for name, state in store.notes.each(FeedState).items()}
-    return as_json(found) | {"feeds": feeds}
+    return _text(as_json(found) | {"feeds": feeds})
+
+
+def rollout(store: Store) -> bytes:
+    """How far the newest release is."""
+    return _text(Progress.of(store).as_json())
+
+
+def _text(value: Json) -> bytes:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
 
 
 def one_box(store: Store, name: str) -> Json:

@@ -13,23 +13,19 @@ from starlette.responses import JSONResponse, PlainTextResponse
 from gitops.model import Health, Severity, Sync
 from gitops.rollout.status import FleetStatus, fleet_status
 from gitops.server.boxes.nocs import contacts
-from gitops.server.people.shared import Shared, Turns
+from gitops.server.people.shared import Shared
 from gitops.settings import Settings
 from gitops.store import Store
 from gitops.store.notes.documents import Patches, PatchRuns
 
 
-def router(store: Store, settings: Settings, turns: Turns) -> APIRouter:
+def router(store: Store, settings: Settings, shared: Shared) -> APIRouter:
     """/metrics, /healthz and /readyz."""
     routes = APIRouter()
 
-    everything = Shared(
-        turns, lambda: exposition(fleet_status(store, int(time.time()))) + updates(store) + sites(store, settings)
-    )
-
     @routes.get("/metrics", include_in_schema=False)
     async def metrics() -> Response:
-        return Response(await everything.get(), media_type=CONTENT_TYPE_LATEST)
+        return Response(await shared.get(), media_type=CONTENT_TYPE_LATEST)
 
     @routes.get("/healthz", response_class=PlainTextResponse, include_in_schema=False)
     def healthz() -> str:
@@ -41,6 +37,11 @@ def router(store: Store, settings: Settings, turns: Turns) -> APIRouter:
         return JSONResponse({"ready": ready, "repository": bool(settings.repository)}, 200 if ready else 503)
 
     return routes
+
+
+def everything(store: Store, settings: Settings) -> bytes:
+    """All of /metrics."""
+    return exposition(fleet_status(store, int(time.time()))) + updates(store) + sites(store, settings)
 
 
 def exposition(fleet: FleetStatus) -> bytes:

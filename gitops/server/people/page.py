@@ -2,6 +2,7 @@
 
 import time
 from collections import Counter
+from collections.abc import Callable
 
 from fastapi import APIRouter
 from jinja2 import Environment, PackageLoader
@@ -9,9 +10,10 @@ from starlette.responses import HTMLResponse
 
 from gitops.model import Health, Severity
 from gitops.review.words import ago, moment, short
+from gitops.rollout.progress import Progress
 from gitops.rollout.status import FleetStatus, fleet_status
 from gitops.server.boxes.nocs import contacts
-from gitops.server.people.shared import Shared, Turns
+from gitops.server.people.shared import Shared
 from gitops.settings import Settings
 from gitops.store import Store
 
@@ -20,9 +22,19 @@ REFRESH = 30
 EVENTS = 20
 
 
-def router(store: Store, settings: Settings, turns: Turns) -> APIRouter:
+def router(shared: Shared) -> APIRouter:
     """GET /."""
     routes = APIRouter()
+
+    @routes.get("/", response_class=HTMLResponse, include_in_schema=False)
+    async def index() -> HTMLResponse:
+        return HTMLResponse(await shared.get())
+
+    return routes
+
+
+def maker(store: Store, settings: Settings) -> Callable[[], bytes]:
+    """What makes the whole page."""
     template = environment().get_template("index.html")
 
     def whole() -> bytes:
@@ -37,16 +49,11 @@ def router(store: Store, settings: Settings, turns: Turns) -> APIRouter:
             counts=counts(fleet),
             severities=list(Severity),
             nocs=contacts(store, settings),
+            rollout=Progress.of(store),
         )
         return text.encode()
 
-    page = Shared(turns, whole)
-
-    @routes.get("/", response_class=HTMLResponse, include_in_schema=False)
-    async def index() -> HTMLResponse:
-        return HTMLResponse(await page.get())
-
-    return routes
+    return whole
 
 
 def counts(fleet: FleetStatus) -> list[tuple[Health, int]]:

@@ -9,6 +9,7 @@ from gitops.store.notes.netboot import NETBOOT
 from gitops.store.notes.newcomers import NEWCOMERS
 from gitops.store.notes.nocs import NOCS
 from gitops.store.notes.record import RECORD
+from gitops.store.notes.waves import WAVES
 from gitops.store.notes.wiped import WIPED
 
 
@@ -87,5 +88,5 @@ class BoxDisk:
 
 BOX_KEYS: Mapping[type[Any], str] = {BoxKeys: "box-keys/", Enrolled: "enrolled", HostCertificate: "ssh/",
                                      TakenDbx: "dbx/", BoxDisk: "disk/", BootChecked: "boot/",
-                                     **RECORD, **NETBOOT, **NEWCOMERS, **NOCS, **WIPED}  # fmt: skip
+                                     **RECORD, **NETBOOT, **NEWCOMERS, **NOCS, **WAVES, **WIPED}  # fmt: skip
 """Their names (`documents.NAMES`), and those of the record of deployments."""

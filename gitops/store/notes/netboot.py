@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from gitops.model.digest import BlobRef
-from gitops.model.netboot import HandedOut
+from gitops.model.machines.netboot import HandedOut
 
 
 @dataclass(frozen=True)
@@ -37,10 +37,11 @@ class BootSet:
 @dataclass(frozen=True)
 class BootSets:
     """The newest first, then the last that was proven. `since`: when the network first was to put them onto a disk, in
-    Unix seconds; 0: it is not. Its key is the box."""
+    Unix seconds; 0: it is not. `said`: the document with all that, for a site's own server. Its key is the box."""
 
     sets: tuple[BootSet, ...] = ()
     since: int = 0
+    said: BlobRef | None = None
 
 
 @dataclass(frozen=True)
@@ -61,4 +62,5 @@ def kept(boxes: Mapping[str, BootSets]) -> tuple[set[str], set[str]]:
     """The blobs that start boxes, and the releases that they start, by digest."""
     sets = [each for box in boxes.values() for each in box.sets]
     files = {ref.sha256 for each in sets for ref in (each.image, each.kernel, each.initrd, each.files) if ref}
+    files |= {box.said.sha256 for box in boxes.values() if box.said}
     return files, {each.release for each in sets}

@@ -6,6 +6,8 @@ In: the fleet, the last reports. Out: whose machine ends (signed as `wipe`); who
   says so unasked is not: it is Missing soon, as any that is silent.
 - Its key is retired `SETTLES` seconds after its last word, so that a lost answer costs it no wait; a disk that was
   copied, or that came out of it in time, is nobody then.
+- What that key signs afterwards is kept and shown, and the key counts no more for it: its disk could not be written, or
+  somebody has a copy of it.
 - Another key's report under the name, of the machine that comes after it, ends it.
 
     orders(fleet)                   # {"site-9": "3b6a27bc..."}
@@ -17,6 +19,7 @@ import structlog
 from gitops.errors import StoreError
 from gitops.model import EventType, Fleet, Happened
 from gitops.model.report import Phase
+from gitops.sign.box import proves
 from gitops.store import LeaseError, Store
 from gitops.store.notes.wiped import Wiped
 from gitops.workflows.enrolment import desk
@@ -44,8 +47,17 @@ def follow(store: Store, fleet: Fleet, now: int) -> None:
         store.events.add(box, EventType.NORMAL, Happened.WIPED, words)
     for box in rows:
         state, row = store.states.one(box), store.boxes.row(box)
-        if state and row and not row.revoked and now - state.received > SETTLES:
+        silent = state is not None and state.phase == Phase.WIPING and now - state.received > SETTLES
+        if silent and row and not row.revoked:
             desk.revoke(store, box)
+
+
+def lives_on(store: Store, box: str, text: bytes, signature: str) -> bool:
+    """Whether the retired key of a box that was wiped signed this."""
+    row = store.boxes.row(box)
+    if row is None or not row.revoked or not proves(row.public_key, text, signature):
+        return False
+    return _known(store).rows.get(box) == row.public_key
 
 
 def _known(store: Store) -> Wiped:

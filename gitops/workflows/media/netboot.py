@@ -34,7 +34,8 @@ from gitops.sign import Signer
 from gitops.store import LeaseError, Store
 from gitops.store.notes.netboot import BootSet, BootSets, Machines, Starts
 from gitops.workflows.journal import Journal
-from gitops.workflows.media.starts import held_back
+from gitops.workflows.media.elsewhere import Elsewhere
+from gitops.workflows.media.starts import OfStore, held_back
 from gitops.workflows.media.tools import check_initrd, media_tools
 from gitops.workflows.workshop import LOADER, boot_file
 
@@ -69,7 +70,7 @@ class Netboot:
         self._know(boxes.values())
         for name, box in boxes.items():
             try:
-                self._follow(name, (box.netboot or {}).get("install", ""))
+                self._follow(name, box.netboot or {})
                 self._told.pop(name, None)
             except LeaseError:
                 raise
@@ -96,7 +97,8 @@ class Netboot:
                 self._store.notes.forget(kind, gone)
             self._store.notes.put(Machines(rows))
 
-    def _follow(self, name: str, install: str) -> None:
+    def _follow(self, name: str, asked: Netbooted) -> None:
+        install = asked.get("install", "")
         publication = self._store.offers.published(name)
         if publication is None:
             return
@@ -115,8 +117,22 @@ class Netboot:
             if new.trouble:
                 words = f"no BIOS can start release {new.sequence} by the network: {new.trouble}"
                 self._journal.warning("Netboot", words, name)
-        if (sets, since) != (before, kept.since):
-            self._store.notes.put(BootSets(sets, since), name)
+        made = BootSets(sets, since)
+        if (made := replace(made, said=self._say(name, asked, made))) != kept:
+            self._store.notes.put(made, name)
+
+    def _say(self, name: str, asked: Netbooted, made: BootSets) -> BlobRef | None:
+        """For a site's own server; None: it could not bring what this starts."""
+        blobs, ground = self._store.blobs, OfStore(self._store)
+        whole = tuple(each for each in made.sets if blobs.has(each.release))
+        if not whole:
+            return None
+        sizes = {each.release: blobs.path(each.release).stat().st_size for each in whole}
+        runs = ground.running(name)
+        runs = runs if any(each.release == runs and each.proven for each in whole) else ""
+        boot = replace(made, sets=whole)
+        said = Elsewhere(name, tuple(known_by(asked)), boot, sizes, ground.installed(name), runs)
+        return blobs.put(said.encode())
 
     def _kept(self, kind: type[T], key: str = "") -> T:
         """A document of ours; what is damaged is made again."""
@@ -149,7 +165,7 @@ class Netboot:
         kernel, initrd = blobs.put(parts[".linux"]), blobs.put(parts[".initrd"])
         trouble = ""
         try:
-            ipxe.script(release.box, release.sequence, "files/k", "files/i", line)
+            ipxe.script(release.box, release.sequence, "files/k", "files/i", line, "files/e")
         except TowerosError as error:
             trouble = error.message
         return BootSet(

@@ -99,7 +99,7 @@ class SecondWitness:
             made = self._make(claim, release, Path(folder))
         files = {"uki.efi": made.uki, "addon.efi": made.addon, LOADER: made.loader}
         boot = {name: signed_digest(data) for name, data in files.items() if name in covered}
-        return compare(_parts(release) | covered, _parts(made.release) | boot)
+        return compare(parts(release) | covered, parts(made.release) | boot)
 
     def claim(self, named: Named) -> Claim:
         """What the provenance of a release says, signed by somebody whom we believe.
@@ -220,7 +220,7 @@ def compare(published: Mapping[str, str], rebuilt: Mapping[str, str]) -> list[Co
     return [Comparison(part, published.get(part, ""), rebuilt.get(part, "")) for part in parts]
 
 
-def _parts(release: Release) -> dict[str, str]:
+def parts(release: Release) -> dict[str, str]:
     """The digests of a release, by name."""
     content = release.content
     places = {"root": content.root} | {each.path: each.layers for each in content.containers}

@@ -137,6 +137,8 @@ def _plan(settings: Settings, pull: Pull, scratch: Path) -> Summary:
 
 def _missing(settings: Settings, store: Store, fleet: Fleet, tree: Tree, base: Fleet | None) -> tuple[str, ...]:
     """Images that cannot be had; what only the stranger names is asked of nobody."""
+    if not any(box.images_of_others() for box in fleet.boxes.values()):
+        return ()
     from gitops.workflows.images.missing import Bounds, missing  # HTTP takes memory, and most fleet repos need none
 
     return missing(fleet, tree, settings, store, Bounds.of_stranger(base))

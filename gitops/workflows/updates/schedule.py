@@ -1,4 +1,5 @@
-"""Security updates beside the loop: runs that are due, and what became of the updates that went out.
+"""The controller's own commits, beside the loop: security updates that are due, what became of those that went out,
+and what is proposed to be taken back when a rollout stopped.
 
 In: the deployed revision and its fleet, after a pass. Out: events, documents; what a run offers is a commit like any
 other, which the next pass finds. Rules: only the lease's holder runs; one run after the other; what goes wrong in one
@@ -9,6 +10,7 @@ is remembered and tried again, and never ends a pass; each schedule has one run 
 """
 
 import time
+from collections import defaultdict
 from collections.abc import Callable
 
 import structlog
@@ -17,12 +19,13 @@ from gitops.builders import Builder
 from gitops.errors import TowerosError, readable
 from gitops.forges.connect import connect
 from gitops.model import EventType, Fleet, Happened, Revision
-from gitops.model.updates.patching import Window
+from gitops.model.updates.patching import Patching, Window
 from gitops.security.schedule.due import FIRST_RETRY, MAX_RETRY
 from gitops.security.schedule.knowledge import Knowledge, Nothing
 from gitops.settings import Settings
 from gitops.source.clone.pushing import MovedError
 from gitops.store import LeaseError, Store
+from gitops.workflows.reverts.reverts import Reverts
 from gitops.workflows.updates.aftermath import Aftermath
 from gitops.workflows.updates.desk import Desk, open_clone
 from gitops.workflows.updates.memory import Clock, Timetable
@@ -30,6 +33,9 @@ from gitops.workflows.updates.run import Run, WaitsError
 
 log = structlog.get_logger(__name__)
 
+UNSETTLED = "what went out cannot be settled"
+UNSETTLED_ROLLOUT = "what stopped the rollout cannot be proposed to be taken back"
+Look = Callable[[Fleet, Revision], None]
 WAIT = 60
 """Seconds, at least, until a run that has to wait for somebody is tried again."""
 
@@ -67,19 +73,21 @@ class Updates:
         forge, clone = connect(settings), open_clone(settings, store)
         self._desk = Desk(settings, store, builder, forge, knowledge or Nothing(), clone, clock, between)
         self._store, self._clock, self._wait = store, clock, max(WAIT, settings.poll)
-        self._timetable, self._patience = Timetable(store, clock), Patience()
+        self._timetable, self._patience = Timetable(store, clock), defaultdict[str, Patience](Patience)
 
     def run_due(self, fleet: Fleet, revision: Revision) -> None:
-        """Whatever is due, and what is to be done about updates that boxes went back from.
+        """Whatever is due, and what is to be done about what boxes went back from.
 
         Raises:
             LeaseError: another controller has taken over.
         """
-        patching = fleet.policy.security
-        if patching is None:
-            return
+        if fleet.policy.security:
+            self._run_all(fleet.policy.security, fleet, revision)
+        self._look_back(Reverts(self._desk).look, UNSETTLED_ROLLOUT, fleet, revision)
+
+    def _run_all(self, patching: Patching, fleet: Fleet, revision: Revision) -> None:
         try:
-            self._look_back(fleet, revision)
+            self._look_back(Aftermath(self._desk).look, UNSETTLED, fleet, revision)
             done = set[Window]()
             while window := self._timetable.claim(patching, done):
                 done.add(window)
@@ -101,24 +109,24 @@ class Updates:
             outcomes[window] = self._run(window, fleet, revision)
         return outcomes
 
-    def _look_back(self, fleet: Fleet, revision: Revision) -> None:
+    def _look_back(self, look: Look, unsettled: str, fleet: Fleet, revision: Revision) -> None:
         """What became of what is out. When that cannot be done, it is tried ever more rarely, and runs go on."""
-        now = self._clock()
-        if not self._patience.over(now):
+        now, patience = self._clock(), self._patience[unsettled]
+        if not patience.over(now):
             return
         try:
-            Aftermath(self._desk).look(fleet, revision)
+            look(fleet, revision)
         except LeaseError:
             raise
         except MovedError as moved:
             log.info("security.moved", message=moved.message)
         except Exception as caught:
             error = readable(caught)
-            log.warning("security.not_settled", error=error.message, hint=error.hint)
-            if self._patience.failed(error.message, now):
-                self._tell(f"what went out cannot be settled: {error.message}", error.hint)
+            log.warning("security.not_settled", what=unsettled, error=error.message, hint=error.hint)
+            if patience.failed(error.message, now):
+                self._tell(f"{unsettled}: {error.message}", error.hint)
         else:
-            self._patience = Patience()
+            self._patience.pop(unsettled)
 
     def _run(self, window: Window, fleet: Fleet, revision: Revision) -> str:
         """One run that is begun; its end is remembered, whatever it is."""

@@ -27,8 +27,8 @@ from toweros_agent.joining.joining import Joining
 from toweros_agent.joining.name import is_new, named
 from toweros_agent.machine import Event, State, after
 from toweros_agent.nouns import FORMAT, Refused, Release, Staged, Verdict
-from toweros_agent.offer.carried import Carried
 from toweros_agent.offer.fetch import Fetcher
+from toweros_agent.offer.near import near_by
 from toweros_agent.offer.net import Http, NetError
 from toweros_agent.offer.provenance import Provenance
 from toweros_agent.offer.trust import Trust
@@ -36,10 +36,11 @@ from toweros_agent.offer.update import Update
 from toweros_agent.outgoing.identity import Identity
 from toweros_agent.outgoing.reaching import Reach
 from toweros_agent.outgoing.telling import Teller
+from toweros_agent.plugged.coming import Coming
 from toweros_agent.report import Report, Reporter
 from toweros_agent.settings import Places, load
 from toweros_agent.tpm.asking import Tpm
-from toweros_agent.upkeep import Upkeep
+from toweros_agent.upkeep.disk import Upkeep
 from toweros_agent.wiping.wiping import AGAIN, Wiping
 from toweros_agent.wiring.way_out import WayOut
 
@@ -71,8 +72,7 @@ class Agent:
         self.watchdog = Watchdog(places.watchdog, deadline if self.trial else None)
         self.wait = self.watchdog.wait
         silence = deadlines.TRIAL_SILENCE if self.trial else deadlines.SILENCE
-        self.http = Http(self.watchdog.feed, self.wait, silence, WayOut.read(places.etc))
-        self.http.carried = carried_by(self.boot, places)
+        self.http = Http(self.watchdog.feed, self.wait, silence, WayOut.read(places.etc), near_by(self.settings))
         fetcher, root = Fetcher(self.http, self.disk, self.settings.bases), (places.etc / "root.json").read_bytes()
         self.trust = Trust(self.http, self.disk.tuf, root, self.settings.server, self.boot.box)
         provenance = Provenance(self.http, self.settings.server, places.etc / "builder.json")
@@ -82,9 +82,10 @@ class Agent:
         self.joining = Joining(places, self.trust, self.identity, self.history.log)
         self.wiping = Wiping(places, self.disk, self.boot, self.identity, self.history.log)
         self.reporter = Reporter(self.http, self.settings.server, self.boot.box, self.identity, places.boot_id)
+        self.coming = Coming(places, self.boot, self.update, self.reporter)
         began = partial(services_made, places.run, started)
         self.condition = Condition(self.running, surroundings, self.watchdog.feed, began)
-        self.reached = Reach(self.update, self.reporter, self.tell)
+        self.reached = Reach(self.update, self.reporter, self.tell, self.upkeep.ways.lost)
         self.teller = Teller(self.boot, self.running, self.esp, self.history, self.upkeep, self.condition)
 
     def run(self) -> None:
@@ -92,7 +93,7 @@ class Agent:
         while True:
             delay = self.step()
             self.watchdog.allow(delay + deadlines.SLACK)
-            self.wait(delay)
+            self.coming.wait(delay, self.wait)
 
     def guard(self) -> None:
         """Write down what this thread does when a reset is near."""
@@ -230,8 +231,7 @@ class Agent:
         return 0
 
     def give_up(self, verdict: Verdict, reason: str, said: str = "") -> float:
-        """End the running trial: its entry gets no more tries, the reason is kept, the box reboots. `said`: by whom
-        it is about."""
+        """End the running trial: no more tries, the reason is kept, the box reboots. `said`: by whom it is about."""
         self.history.log(f"{verdict}: {reason}")
         trial = self.history.memory.staged.get(self.boot.sequence)
         staged = Staged(self.boot.sequence, self.boot.release, self.running.content, trial.uki if trial else "", "")
@@ -242,13 +242,14 @@ class Agent:
         local = [*self.settings.problems, *onboot_failures(self.places.run / "onboot")]
         local += [*self.identity.problems, self.reporter.clock, self.wiping.problem]
         local += [] if self.watchdog.armed else ["no watchdog"]
-        return self.joining.told(self.teller.tell(self.state, self.error, local), self.boot)
+        return self.coming.told(self.joining.told(self.teller.tell(self.state, self.error, local), self.boot))
 
     def send_report(self) -> None:
         """Trouble with the report is never trouble for the box."""
         try:
             if problem := self.reporter.offer(self.tell()):
                 sys.stderr.write(problem + "\n")
+            self.coming.give()
         except OSError as error:
             sys.stderr.write(f"no report: {error}\n")
 
@@ -258,18 +259,20 @@ def head(history: History) -> dict[str, object]:
     return {"format": FORMAT, "sequence": history.boot.sequence, "boot_id": history.boot_id}
 
 
-def carried_by(boot: Boot, places: Places) -> Carried | None:
-    """The bundle of a box that has a disk."""
-    return None if boot.place in UPKEEPS else Carried(places.run / "bundle", places.state / "bundle")
-
-
 def reboot_host() -> None:
     """Ask PID 1 (of the host: the agent shares its pid namespace) to reboot through onshutdown."""
     os.kill(1, restarts_by(Places().run / "boot.json"))
 
 
 def main() -> None:
-    Agent(Places(), System(), reboot_host).run()
+    if not sys.argv[1:]:
+        return Agent(Places(), System(), reboot_host).run()
+    from toweros_agent.plugged import command
+
+    try:
+        sys.stdout.write(command.main(sys.argv[1:], Places()))
+    except (Refused, OSError) as error:
+        sys.exit(str(error))
 
 
 if __name__ == "__main__":

@@ -23,7 +23,7 @@ from toweros_agent.outgoing.rows import CheckRow, FailureRow, Health, ResetRow
 REPEAT = 600.0
 CLOCK = 300
 """Seconds that two clocks may differ."""
-SELDOM = ("hardware", "kept", "place")
+SELDOM = ("hardware", "kept", "place", "bundle")
 """Members that are only there where they say something."""
 WAITS = "an update waits until the server is back: it could not say that it was reached; the site keeps the reports"
 UNITS = ((86400, "days"), (3600, "hours"), (60, "minutes"))
@@ -57,6 +57,8 @@ class Report:
     kept: str = ""
     place: str = ""
     """Where the layers lie, unless that is a disk."""
+    bundle: str = ""
+    """What becomes of the stick that is plugged in."""
 
 
 def clock_problem(ahead: float) -> str:

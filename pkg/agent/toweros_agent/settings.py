@@ -45,11 +45,13 @@ class Places:
 
 @dataclass(frozen=True)
 class Settings:
-    """`server` and `mirrors` are base URLs without a slash at the end; `poll` is seconds."""
+    """`server`, `mirrors` and `noc` (a site's own server; "": there is none) are base URLs without a slash at the end;
+    `poll` is seconds."""
 
     server: str
     poll: float = POLL
     mirrors: tuple[str, ...] = ()
+    noc: str = ""
     problems: tuple[str, ...] = ()
 
     @property
@@ -71,7 +73,7 @@ def load(places: Places, server: str) -> Settings:
 
 
 def _apply(settings: Settings, values: dict[str, Any]) -> Settings:
-    unknown = sorted(set(values) - {"server", "poll", "mirrors"})
+    unknown = sorted(set(values) - {"server", "poll", "mirrors", "noc"})
     if unknown:
         raise ValueError(f"unknown key {unknown[0]}")
     poll, mirrors = values.get("poll", settings.poll), values.get("mirrors", list(settings.mirrors))
@@ -83,5 +85,6 @@ def _apply(settings: Settings, values: dict[str, Any]) -> Settings:
         settings,
         server=text(values.get("server", settings.server)).rstrip("/"),
         poll=max(poll, MIN_POLL),
+        noc=text(values.get("noc", settings.noc)).rstrip("/"),
         mirrors=tuple(text(each).rstrip("/") for each in mirrors),
     )

@@ -1,5 +1,6 @@
 """Files that are not what they look like: found before a box gets them, with the fix."""
 
+import hashlib
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ from gitops.fleet import load_fleet
 from gitops.fleet.documents.files import LINK_MESSAGE, is_pointer
 from gitops.source import FolderTree
 from gitops.workflows.composing.judging import judged
+from tests.kit.console import git
 from tests.kit.fleets import IMAGE, SOUND, WANTED, lock, package, repo
 
 POINTER = f"version https://git-lfs.github.com/spec/v1\noid sha256:{'0' * 64}\nsize 99\n"
@@ -161,3 +163,42 @@ def test_a_byte_order_mark_before_packages_in_is_no_word(tmp_path: Path) -> None
 def test_only_a_pointer_is_one() -> None:
     assert is_pointer(POINTER.encode())
     assert not is_pointer(POINTER.encode() + bytes(2000)) and not is_pointer(b"version 2\n")
+
+
+ATTRIBUTES = "*.bin filter=lfs diff=lfs merge=lfs -text\npkg/hello/plain.bin -filter\n"
+KEPT = {".gitattributes": ATTRIBUTES, "pkg/hello/tool.bin": "real bytes\n", "pkg/hello/plain.bin": "plain\n"}
+
+
+def test_a_file_that_git_lfs_keeps_is_a_pointer_in_the_commit_whatever_the_folder_shows(tmp_path: Path) -> None:
+    """With git-lfs installed a clone has the file itself: `validate` saw no mistake, and the commit did not deploy."""
+    folder = tmp_path / "fleet"
+    repo(folder, **{**package("pkg/hello"), **KEPT, "docs/large.bin": "x" * 100, "docs/none.bin": ""})
+    assert load_fleet(FolderTree(folder)), "no Git, no attributes"
+    git(folder, "init", "-q")
+    tree = FolderTree(folder)
+    with pytest.raises(FleetError) as caught:
+        load_fleet(tree)
+    (problem,) = caught.value.problems
+    assert problem.file == "pkg/hello/tool.bin" and "Git LFS" in problem.message
+    assert tree.read("pkg/hello/plain.bin") == b"plain\n" and tree.read("docs/none.bin") == b""
+    said = b"version https://git-lfs.github.com/spec/v1\noid sha256:%s\nsize 100\n"
+    assert tree.read("docs/large.bin") == said % hashlib.sha256(b"x" * 100).hexdigest().encode()
+    (folder / "docs/large.bin").write_text(POINTER)
+    assert FolderTree(folder).read("docs/large.bin") == POINTER.encode(), "of a clone without git-lfs"
+
+
+@pytest.mark.parametrize("before", ["\n", " ", "\r\n\t"])
+def test_space_before_a_pointer_makes_it_no_other_file(before: str) -> None:
+    """git-lfs reads it like that (lfs/pointer.go, DecodePointer)."""
+    assert is_pointer((before + POINTER).encode())
+
+
+STAND_INS = {"/annex/objects/SHA256E-s9--0a.bin\n": "git-annex", "\0GITCRYPT\0" + "x" * 40: "git-crypt"}
+
+
+@pytest.mark.parametrize("text", STAND_INS, ids=["git-annex", "git-crypt"])
+def test_what_git_annex_and_git_crypt_leave_in_git_is_no_file_for_a_box(tmp_path: Path, text: str) -> None:
+    (found,) = mistakes(tmp_path / "a", {**package("pkg/hello"), "pkg/hello/tool": text, "README": text})
+    assert found.startswith("pkg/hello/tool:1:1: is ") and STAND_INS[text] in found
+    (found,) = mistakes(tmp_path / "b", {"boxes/two.yaml": "role: vm\n" + SOURCE % "tool", "tool": text})
+    assert found.startswith("boxes/two.yaml:3:") and STAND_INS[text] in found

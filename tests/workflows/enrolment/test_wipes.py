@@ -1,10 +1,16 @@
 """Whole passes of the controller: an order in Git, the box's last word, and what is left of a box that Git drops."""
 
+import json
 import time
 from dataclasses import replace
 
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from starlette.exceptions import HTTPException
+
 from gitops.model import Fleet, Health, Phase, Policy
-from gitops.rollout.status import box_status, fleet_status
+from gitops.rollout.status import LIVES, box_status, fleet_status
+from gitops.server.boxes.reports import take
 from gitops.store.notes.wiped import Wiped
 from gitops.store.tables import notes
 from gitops.workflows.enrolment import desk
@@ -92,6 +98,47 @@ def test_wiped_it_is_until_another_machine_has_the_name_and_the_order_in_git_is_
     site.report("b")
     site.run()
     assert health(site, "b") == Health.HEALTHY and signed_orders(site) == {"b": KEY}
+
+
+def test_a_wipe_that_cannot_be_written_does_not_stay_wiped_and_its_key_counts_no_more_for_it(site: Site) -> None:
+    """The box starts as it is, minutes later; so does whoever copied its disk in time."""
+    site.run()
+    private = Ed25519PrivateKey.generate()
+    key = private.public_key().public_bytes_raw().hex()
+    site.store.boxes.enroll("b", key)
+    site.report("b")
+    site.commit({"boxes/b.yaml": ORDER.replace(KEY, key)})
+    says_wiping(site, "b")
+    site.run()
+    follow(site.store, Fleet(Policy(branch="main"), {}, {}), int(time.time()) + SETTLES + 60)
+    assert health(site, "b") == Health.WIPED
+
+    def says(counter: int, **more: object) -> None:
+        report = {
+            "format": 1,
+            "box": "b",
+            "boot_id": "later",
+            "counter": counter,
+            "time": 0,
+            "agent": "1",
+            "sequence": 1,
+        }
+        report |= {"release": "", "content": "", "phase": "idle", "health": "Healthy", **more}
+        text = json.dumps(report)
+        body = {"report": text, "signature": private.sign(text.encode()).hex(), "key": key}
+        with pytest.raises(HTTPException) as refused:
+            take(site.store, "b", json.dumps(body).encode())
+        assert refused.value.status_code == 403
+
+    says(1)
+    assert health(site, "b") == Health.DEGRADED
+    status = box_status(site.store, "b", int(time.time()))
+    assert status and status.error == LIVES
+    says(2, error="its disk cannot be written; destroy it", health="Degraded")
+    status = box_status(site.store, "b", int(time.time()))
+    assert status and "destroy it" in status.error and desk.requests(site.store, int(time.time()), "b") == []
+    says(3, phase="wiping", health="Progressing")
+    assert health(site, "b") == Health.WIPED, "its last word counts"
 
 
 def test_a_record_of_the_wiped_that_is_damaged_costs_no_pass(site: Site) -> None:

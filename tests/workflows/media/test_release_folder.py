@@ -33,7 +33,8 @@ def test_a_linuxkit_spec_is_a_release_twice_alike_with_every_digest(tmp_path: Pa
     folder = built.kernel()
     kernel = made([tar({"kernel": folder / "kernel", "kernel.tar": folder / "kernel.tar"})])
     init = made([tar({"init": b"#!/bin/sh\n", "proc/": b"", "sys/": b"", "dev/": b"", "run/": b""})])
-    web = made([linuxkit.layer()], config={"Cmd": ["/bin/one"]})
+    places = tar({"dev/": b"", "proc/": b"", "sys/": b""})  # its root is read-only here: nobody makes them
+    web = made([linuxkit.layer(), places], config={"Cmd": ["/bin/one"]})
     images = OciLayout(layout(tmp_path / "oci", {"kernel:1": kernel, "init:1": init, "web:1": web}))
     read = spec(linuxkit.SPEC.replace(", tar: none", ""))
     for turn in ("a", "b", "b"):

@@ -20,8 +20,9 @@ from gitops.store.notes.box_keys import BootChecked
 from gitops.store.notes.netboot import BootSet, BootSets, Starts
 from gitops.workflows.journal import Journal
 from gitops.workflows.media import tools
+from gitops.workflows.media.handing import by_itself, hand_out
 from gitops.workflows.media.netboot import Netboot
-from gitops.workflows.media.starts import by_itself, hand_out, held_back, machine
+from gitops.workflows.media.starts import OfStore, held_back
 from tests.kit.netboot import MAC, NEW, NEWER, OLD, UUID, Diskless, boot_set
 from tests.kit.site import Site
 
@@ -43,7 +44,7 @@ def no_tools() -> Toolbox:
 
 
 def handed(box: Diskless, now: int) -> str:
-    found = hand_out(box.store, box.name, now)
+    found = hand_out(OfStore(box.store), box.name, now)
     assert found
     return found.release
 
@@ -71,10 +72,10 @@ def installed(box: Diskless) -> None:
 def test_a_box_that_said_it_runs_from_its_disk_starts_from_there(box: Diskless) -> None:
     box.says(NOW - 3000, "boot of another machine", NEW, entry="toweros-8.efi")
     installed(box)
-    assert not by_itself(box.store, box.name, NOW), "it has not run from a disk since then"
+    assert not by_itself(OfStore(box.store), box.name, NOW), "it has not run from a disk since then"
     box.says(NOW, "installed", NEW, entry="toweros-8.efi")
     for index in range(5):
-        assert by_itself(box.store, box.name, NOW + index * 1000)
+        assert by_itself(OfStore(box.store), box.name, NOW + index * 1000)
         box.says(NOW + index * 1000 + 60, f"boot {index}", NEW, entry="toweros-8.efi")
     assert held_back(box.store, box.name, NOW + 6000) == "", "it updates itself, as any box with a disk"
 
@@ -82,32 +83,34 @@ def test_a_box_that_said_it_runs_from_its_disk_starts_from_there(box: Diskless) 
 def test_a_disk_that_does_not_come_up_three_times_is_installed_again(box: Diskless) -> None:
     installed(box)
     box.says(NOW, "installed", NEW, entry="toweros-8.efi")
-    tries = [by_itself(box.store, box.name, NOW + 60 + index * MINUTES) for index in range(4)]
+    tries = [by_itself(OfStore(box.store), box.name, NOW + 60 + index * MINUTES) for index in range(4)]
     assert tries == [True, True, True, False]
     assert handed(box, NOW + 4 * MINUTES) == NEW
     box.says(NOW + 5 * MINUTES, "installed again", NEW, entry="toweros-8.efi")
-    assert by_itself(box.store, box.name, NOW + 6 * MINUTES)
+    assert by_itself(OfStore(box.store), box.name, NOW + 6 * MINUTES)
 
 
 def test_a_release_whose_tries_all_fail_is_not_installed_over_the_one_before(box: Diskless) -> None:
     """The tries of a trial look like a disk that does not come up; the next start is to be of the one before."""
     installed(box)
     box.says(NOW, "installed", OLD, entry="toweros-7.efi")
-    assert [by_itself(box.store, box.name, NOW + 60 + index * MINUTES) for index in range(4)] == [True] * 3 + [False]
+    assert [by_itself(OfStore(box.store), box.name, NOW + 60 + index * MINUTES) for index in range(4)] == [True] * 3 + [
+        False
+    ]
     assert handed(box, NOW + 5 * MINUTES) == OLD
-    assert by_itself(box.store, box.name, NOW + 6 * MINUTES), "once; then its disk has its turn"
+    assert by_itself(OfStore(box.store), box.name, NOW + 6 * MINUTES), "once; then its disk has its turn"
 
 
 def test_who_only_looks_counts_no_start_of_a_disk(box: Diskless) -> None:
     installed(box)
     box.says(NOW, "installed", NEW, entry="toweros-8.efi")
-    assert all(by_itself(box.store, box.name, NOW + 60 + index * MINUTES, count=False) for index in range(9))
+    assert all(by_itself(OfStore(box.store), box.name, NOW + 60 + index * MINUTES, count=False) for index in range(9))
 
 
 def test_a_box_without_install_never_starts_from_a_disk(box: Diskless) -> None:
     """An ESP on its disk is another system's."""
     box.says(NOW, "this boot", NEW, entry="toweros-8.efi")
-    assert not by_itself(box.store, box.name, NOW + 60)
+    assert not by_itself(OfStore(box.store), box.name, NOW + 60)
 
 
 def test_a_healthy_report_begins_the_count_anew(box: Diskless) -> None:
@@ -165,10 +168,10 @@ def test_a_clock_that_jumped_back_holds_no_box(box: Diskless) -> None:
 
 
 def test_strangers_leave_nothing_behind(box: Diskless) -> None:
-    assert machine(box.store, ["52:54:00:00:00:01"]) == ""
-    assert hand_out(box.store, "nobody", NOW) is None
+    assert OfStore(box.store).machine(["52:54:00:00:00:01"]) == ""
+    assert hand_out(OfStore(box.store), "nobody", NOW) is None
     assert box.store.notes.each(Starts) == {}
-    assert (machine(box.store, [MAC]), machine(box.store, ["x", UUID])) == ("demo-1", "demo-1")
+    assert (OfStore(box.store).machine([MAC]), OfStore(box.store).machine(["x", UUID])) == ("demo-1", "demo-1")
 
 
 def test_a_store_that_takes_nothing_costs_the_count_and_no_start(
@@ -217,7 +220,7 @@ def test_what_a_pass_wrote_for_the_network_is_made_again_when_it_is_damaged(box:
     for name in ("netboot", "netboot/demo-1"):
         damage(box.store, name)
         follower.follow(fleet)
-    assert machine(box.store, [MAC]) == box.name
+    assert OfStore(box.store).machine([MAC]) == box.name
 
 
 def test_a_pass_that_is_stopped_leaves_nothing_of_a_box_that_has_a_disk_now(
@@ -231,7 +234,7 @@ def test_a_pass_that_is_stopped_leaves_nothing_of_a_box_that_has_a_disk_now(
             with pytest.raises(KeyboardInterrupt):
                 Netboot(box.store, signer, Journal(box.store), no_tools).follow(without)
     Netboot(box.store, signer, Journal(box.store), no_tools).follow(without)
-    assert hand_out(box.store, box.name, NOW) is None and box.store.notes.each(BootSets) == {}
+    assert hand_out(OfStore(box.store), box.name, NOW) is None and box.store.notes.each(BootSets) == {}
 
 
 def test_a_box_that_is_handed_something_else_than_it_is_offered_is_told_to_stay(site: Site) -> None:
@@ -262,7 +265,7 @@ def test_an_older_initrd_that_installs_nothing_by_the_network_is_told(
     site.run()
     told = [event.message for event in site.store.events.latest("b") if event.reason == "Netboot"]
     assert told and "an older one, which installs nothing by the network" in told[0]
-    assert hand_out(site.store, "b", NOW) is None
+    assert hand_out(OfStore(site.store), "b", NOW) is None
 
 
 def test_while_git_is_away_what_the_rollout_offers_can_be_started(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,7 +16,7 @@ from toweros_agent.host.firmware import Firmware
 from toweros_agent.machine import Event
 from toweros_agent.nouns import Entry, Release
 from toweros_agent.settings import Places
-from toweros_agent.upkeep import Upkeep
+from toweros_agent.upkeep.disk import Upkeep
 
 STAY = 600.0
 """Seconds of uptime before the box starts again for another release. By then the controller has said what came of the

@@ -21,6 +21,8 @@ ATTRIBUTES = 7
 ACTIVE = 1
 LOADER_NAME, LOADER_PATH = "TowerOS", r"\EFI\BOOT\BOOTX64.EFI"
 FALLBACK_NAME = "TowerOS fallback"
+JUST_MADE = "esp.partition"
+"""Beside the mounted ESP: its id, where the initrd made it in this boot."""
 GET_FLAGS, SET_FLAGS, IMMUTABLE = 0x80086601, 0x40086602, 0x10
 
 
@@ -107,7 +109,8 @@ class Variables:
 
 
 def partition_of(mount: Path, sys: Path, variables: Variables) -> Partition:
-    """The partition that is mounted at `mount`: numbers from sysfs, GUID from what systemd-boot or the stub left.
+    """The partition that is mounted at `mount`: numbers from sysfs, GUID from what systemd-boot or the stub left, or
+    from the initrd, where it has just made this disk: the firmware had started a medium then, or the network.
 
     Raises:
         OSError: it cannot be found out here.
@@ -116,11 +119,20 @@ def partition_of(mount: Path, sys: Path, variables: Variables) -> Partition:
     folder = (sys / "dev" / "block" / f"{os.major(device)}:{os.minor(device)}").resolve()
     number, start, size = (int((folder / name).read_text()) for name in ("partition", "start", "size"))
     sector = int((folder.parent / "queue" / "logical_block_size").read_text()) // 512
-    text = variables.get("LoaderDevicePartUUID", LOADER) or variables.get("StubDevicePartUUID", LOADER)
-    if text is None:
-        raise FileNotFoundError("LoaderDevicePartUUID is not set")
-    guid = uuid.UUID(text.decode("utf-16-le").rstrip("\0"))
+    guid = _just_made(mount.with_name(JUST_MADE))
+    if guid is None:
+        text = variables.get("LoaderDevicePartUUID", LOADER) or variables.get("StubDevicePartUUID", LOADER)
+        if text is None:
+            raise FileNotFoundError("LoaderDevicePartUUID is not set")
+        guid = uuid.UUID(text.decode("utf-16-le").rstrip("\0"))
     return Partition(number, start // sector, size // sector, guid)
+
+
+def _just_made(path: Path) -> uuid.UUID | None:
+    """As a partition table has it (UEFI 2.10, appendix A)."""
+    with contextlib.suppress(OSError, ValueError):
+        return uuid.UUID(bytes_le=bytes.fromhex(path.read_text("ascii")))
+    return None
 
 
 def start_once(variables: Variables, partition: Partition, name: str, path: str) -> None:

@@ -2,7 +2,8 @@
 
 In: what is offered, the reporter. Out: yes, or why not. Rules: anybody on the way can answer, and repeat what was
 signed yesterday; so what counts is a timestamp that holds now, and the server's signature over the digest of the report
-that was just sent. Of a box that never reached it, and was updated by a bundle: that the bundle is believed again.
+that was just sent. Of a box that never reached it, and was updated by a bundle: that the bundle is believed again. The
+server alone does not prove a network that has several ways out (wiring/ways.py).
 """
 
 import time
@@ -18,8 +19,10 @@ from toweros_agent.report import Report, Reporter
 class Reach:
     """`why` is what the last try ended with, "" when nothing was wrong."""
 
-    def __init__(self, update: Update, reporter: Reporter, tell: Callable[[], Report]) -> None:
-        self.update, self.reporter, self.tell, self.why = update, reporter, tell, ""
+    def __init__(
+        self, update: Update, reporter: Reporter, tell: Callable[[], Report], lost: Callable[[], str] = str
+    ) -> None:
+        self.update, self.reporter, self.tell, self.lost, self.why = update, reporter, tell, lost, ""
 
     def __call__(self) -> bool:
         try:
@@ -30,6 +33,9 @@ class Reach:
                 self.why = self.reporter.send(self.tell())
         except (NetError, Refused, OSError) as error:
             self.why = str(error)
+            return False
+        if lost := self.lost():
+            self.why = lost
             return False
         if self.update.by_bundle_alone:
             return True

@@ -12,7 +12,7 @@ from toweros_agent.nouns import Json, Release
 from toweros_agent.offer.trust import seen
 from toweros_agent.outgoing.rows import CheckRow, FailureRow, Health, ResetRow
 from toweros_agent.report import Report
-from toweros_agent.upkeep import Upkeep
+from toweros_agent.upkeep.disk import Upkeep
 
 SETTLED = (State.IDLE, State.FETCHING, State.STAGING)
 

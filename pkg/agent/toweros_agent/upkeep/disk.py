@@ -20,6 +20,8 @@ from toweros_agent.machine import Event
 from toweros_agent.nouns import Entry, Release
 from toweros_agent.outgoing.host_key import HostKey
 from toweros_agent.settings import Places
+from toweros_agent.tpm.vault import Vault
+from toweros_agent.wiring.ways import Ways
 
 
 class Upkeep:
@@ -36,6 +38,8 @@ class Upkeep:
         self.entries = Entries(esp, disk.state, history.boot, history.memory.staged, self.keyring.refuses)
         self.firmware = firmware_of(esp, places, disk.state)
         self.host_key = HostKey(places.state, disk.identity)
+        self.vault = Vault.of(disk.root, places.run, places.tpm, history.log)
+        self.ways = Ways(places, disk.state)
         self._fallback = self._clock = ""
         self._chores: dict[str, str] = {}
 
@@ -44,7 +48,13 @@ class Upkeep:
         clock = self._clock if time.time() < self.history.memory.time else ""
         disks = (trouble("TOWEROS", self.disk.root), trouble("STATE", self.places.state))
         told = (self._fallback, clock, *disks, *self._chores.values(), *self.loader.problems)
-        told += (*self.entries.problems, self.keyring.problem, self.boot_loader.problem)
+        told += (
+            *self.entries.problems,
+            self.keyring.problem,
+            self.boot_loader.problem,
+            self.vault.why,
+            self.ways.problem,
+        )
         return [problem for problem in told if problem]
 
     def waits(self) -> str | None:
@@ -52,15 +62,17 @@ class Upkeep:
         return None
 
     def restore(self) -> None:
-        """What decides about the next boot is as it must be."""
+        """What decides about the next boot is as it must be, and what lets this one into its network."""
         self.chore("put the boot loader right", self.loader.restore)
         self.chore("put the boot files right", self.entries.restore)
+        self.chore("lay out the secrets", self.vault.settle)
 
     def settle(self) -> None:
         """What a blessed release does beside: the same, and the firmware's certificates follow."""
         self.restore()
         self.chore("renew the firmware's certificates", self.keyring.settle)
         self.chore("let systemd-boot follow", self.boot_loader.settle)
+        self.chore("remember the ways out", self.ways.remember)
 
     def try_loader(self) -> bool:
         """Whether the box is to start again now, by a systemd-boot that has not started it yet."""

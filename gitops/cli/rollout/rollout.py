@@ -1,0 +1,148 @@
+"""`toweros rollout`: how far the newest release is, who waits for what, and a word of the operator's in between."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, astuple
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.markup import escape
+
+from gitops.cli import context
+from gitops.cli.context import ConfigOption, DirOption, StateOption
+from gitops.cli.output import Output, OutputOption, emit, table, talk
+from gitops.errors import TowerosError
+
+if TYPE_CHECKING:
+    from gitops.rollout.progress import Row
+
+WhoOption = Annotated[str, typer.Option(envvar=["SUDO_USER", "USER"], help="Who says so (default: your login).")]
+WhyOption = Annotated[str, typer.Option("--why", "-m", help="The reason; everybody sees it.")]
+MOST_ROWS = 500
+
+
+def register(app: typer.Typer) -> None:
+    group = typer.Typer(help="How far the newest release is: its waves; pause, resume, abort, promote, simulate.")
+    for verb in (status, pause, resume, abort, promote, simulate):
+        group.command(no_args_is_help=False)(verb)
+    app.add_typer(group, name="rollout", no_args_is_help=True)
+
+
+def status(config: ConfigOption = None, state: StateOption = None, output: OutputOption = Output.table) -> None:
+    """The waves as the last pass saw them, and who waits for what."""
+    from gitops.rollout.progress import Progress
+
+    progress = Progress.of(context.store(config, state))
+    emit(progress.as_json(), output, lambda: _waves(progress.rows))
+    if output is not Output.table:
+        return
+    if progress.paused:
+        until = f", while {progress.until[:12]} is deployed" if progress.until else ""
+        talk.print(f"paused by {progress.paused}{until}; `toweros rollout resume` goes on", markup=False)
+    for revert in progress.reverts:
+        talk.print(revert, markup=False)
+    for why, boxes in progress.waits.items():
+        talk.print(f"{boxes} {'boxes' if boxes > 1 else 'box'}: {why}", markup=False)
+
+
+def pause(why: WhyOption, who: WhoOption = "operator", config: ConfigOption = None, state: StateOption = None) -> None:
+    """Nobody else begins, until `resume`. Who has begun goes on (`toweros suspend --all` stops those, too)."""
+    from gitops.rollout import steering
+
+    steering.pause(context.store(config, state), who, _reason(why), int(time.time()))
+    talk.print("nobody else begins from the next pass on; `toweros rollout resume` goes on")
+
+
+def abort(why: WhyOption, who: WhoOption = "operator", config: ConfigOption = None, state: StateOption = None) -> None:
+    """As `pause`, for what is deployed now: the next commit is rolled out again."""
+    from gitops.rollout import steering
+    from gitops.store.notes.documents import LastDeployed
+
+    store = context.store(config, state)
+    deployed = store.notes.get(LastDeployed)
+    if deployed is None:
+        raise TowerosError("nothing is deployed yet")
+    steering.pause(store, who, _reason(why), int(time.time()), revision=deployed.revision.commit)
+    talk.print(f"nobody else takes {deployed.revision}; the next commit goes on, and `git revert` is one", markup=False)
+
+
+def resume(who: WhoOption = "operator", config: ConfigOption = None, state: StateOption = None) -> None:
+    """Take `pause` or `abort` back."""
+    from gitops.rollout import steering
+
+    if not steering.resume(context.store(config, state), who):
+        raise TowerosError("nobody paused the rollout", hint="`toweros rollout status` says who waits for what")
+    talk.print("the rollout goes on with the next pass")
+
+
+def promote(
+    wave: Annotated[str, typer.Argument(metavar="WAVE", help="Its name in fleet.yaml.")],
+    why: WhyOption,
+    who: WhoOption = "operator",
+    config: ConfigOption = None,
+    state: StateOption = None,
+) -> None:
+    """Nobody waits for this wave any more, nor for its soak; for what it is to run now, and nothing later."""
+    from gitops.rollout import steering
+
+    steering.promote(context.store(config, state), wave, who, _reason(why))
+    talk.print(f"nobody waits for wave {wave} from the next pass on")
+
+
+def simulate(
+    folder: DirOption = Path(),
+    days: Annotated[int, typer.Option(min=1, max=366, help="So long.")] = 30,
+    every: Annotated[float, typer.Option(min=0.05, max=366, help="Days between two commits.")] = 2,
+    update: Annotated[int, typer.Option(min=1, max=1440, help="Minutes from an offer until a box is Healthy.")] = 15,
+    fails: Annotated[float, typer.Option(min=0, max=1000, help="Of a thousand boxes, how many say no.")] = 0,
+    silent: Annotated[float, typer.Option(min=0, max=1000, help="Of a thousand, how many are away a day a week.")] = 0,
+    boxes: Annotated[int, typer.Option(min=0, max=100_000, help="Copies of the fleet's boxes, so many in all.")] = 0,
+    seed: Annotated[int, typer.Option(help="The same seed is the same month.")] = 1,
+    output: OutputOption = Output.table,
+) -> None:
+    """What the `rollout:` of this fleet repo does with commits to come, on a clock that jumps."""
+    from gitops.fleet import load_fleet
+    from gitops.rollout.simulator import DAY, Commit, Habits, copies
+    from gitops.rollout.simulator import simulate as run
+    from gitops.source.working_folder import fleet_in
+
+    fleet = load_fleet(fleet_in(folder))
+    members, begins = copies(fleet.boxes, boxes or len(fleet.boxes)), int(time.time())
+    commits = [Commit(round(number * every * DAY), f"v{number + 1}") for number in range(int(days / every) + 1)]
+    habits = Habits(update=60 * update, fails=fails, silent=silent, seed=seed)
+    found = run(members, fleet.policy, commits, habits, begins=begins, days=days)
+    rows = [asdict(row) | {"time": begins + row.time} for row in found.rows]
+    most = {f"{kind} {name}".removesuffix(" all"): number for (kind, name), number in found.most.items()}
+    emit({"rows": rows, "most": most, "took": found.took}, output, lambda: _timeline(begins, found.rows[:MOST_ROWS]))
+    talk.print(
+        f"boxes: {len(members)}; days: {days}; commits: {len(commits)}; restarts: {len(found.offers)}; seed: {seed}"
+    )
+    talk.print(f"busy at once, at most: {most.get('fleet', 0)}")
+    for content, seconds in found.took.items():
+        talk.print(f"{content}: nobody waited for it any more after {seconds / 3600:.1f} h")
+
+
+def _waves(rows: "Sequence[Row]") -> object:
+    heads = ["WAVE", "BOXES", "HEALTHY", "GOING", "WAIT", "TROUBLE", "SAYS"]
+    cells = [[escape(str(value)) for value in astuple(row)] for row in rows]
+    return table(heads, cells) if rows else "No rollout yet."
+
+
+def _timeline(begins: int, rows: Sequence[object]) -> object:
+    from gitops.rollout.simulator import Row as Hour
+
+    heads = ["TIME (UTC)", "COMMIT", "WENT", "HEALTHY", "FAILED", "BUSY", "WAIT", "FIRST OF THEM"]
+    cells = [
+        [f"{datetime.fromtimestamp(begins + row.time, UTC):%m-%d %H:%M}", row.content, str(row.went),
+         str(row.healthy), str(row.failed), str(row.busy), str(sum(row.waits.values())), escape(row.first)]
+        for row in rows if isinstance(row, Hour)
+    ]  # fmt: skip
+    return table(heads, cells)
+
+
+def _reason(why: str) -> str:
+    if not (text := " ".join(why.split())):
+        raise TowerosError("a reason is missing", hint="say it with --why")
+    return text[:500]

@@ -1,0 +1,1 @@
+"""The section `rollout:` of fleet.yaml."""

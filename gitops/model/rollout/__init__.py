@@ -1,0 +1,1 @@
+"""How carefully releases reach boxes: in waves, in windows, never too many at once."""

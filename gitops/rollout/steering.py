@@ -1,0 +1,71 @@
+"""What operators say of a rollout: paused, ended, or that a wave need not be waited for.
+
+In: their words. Out: what the rules take of them. Rules: a pause keeps boxes from beginning, and what began goes on; it
+lasts until it is taken back, or, with a revision, until Git has deployed another one; whoever promotes a wave says so
+of what its boxes are wanted to run, and of nothing later.
+
+    pause(store, "ada", "the mast is open", now)
+    steering.of(store, revision).paused         # "ada: the mast is open (since 2026-11-23 03:12 UTC)"
+"""
+
+from dataclasses import replace
+from datetime import UTC, datetime
+
+from gitops.errors import StoreError, TowerosError
+from gitops.model import EventType, Happened, Revision
+from gitops.model.rollout.waves import Steering
+from gitops.store import Store
+from gitops.store.notes.waves import Steered, Waves
+
+MOST = 256
+"""Promotions that are remembered."""
+
+
+def pause(store: Store, who: str, why: str, now: int, *, revision: str = "") -> None:
+    """From the next pass on nobody begins; with `revision` (a commit), as long as that is what is deployed."""
+    store.notes.change(Steered, lambda old: replace(old, who=who, why=why, since=now, revision=revision))
+    store.events.add("", EventType.NORMAL, Happened.SUSPENDED, f"the rollout, by {who}: {why}")
+
+
+def resume(store: Store, who: str) -> bool:
+    """Take a pause back. False: there was none."""
+    try:
+        if not (store.notes.get(Steered) or Steered()).since:
+            return False
+        store.notes.change(Steered, lambda old: Steered(promoted=old.promoted))
+    except StoreError:  # nobody goes while it is damaged: this is the way out
+        store.notes.put(Steered())
+    store.events.add("", EventType.NORMAL, Happened.RESUMED, f"the rollout, by {who}")
+    return True
+
+
+def promote(store: Store, wave: str, who: str, why: str) -> None:
+    """Nobody waits for this wave any more, as far as it is about what its boxes are wanted to run now.
+
+    Raises:
+        TowerosError: there is no such wave, or nobody waits for it.
+    """
+    states = (store.notes.get(Waves) or Waves()).states
+    state = next((each for each in states if each.name == wave), None)
+    if state is None or not state.says:
+        names = ", ".join(each.name for each in states if each.says) or "none"
+        raise TowerosError(f"nobody waits for a wave {wave}", hint=f"waves that are waited for: {names}")
+    content = state.content
+    store.notes.change(Steered, lambda old: replace(old, promoted=(*old.promoted, content)[-MOST:]))
+    store.events.add("", EventType.NORMAL, Happened.RESUMED, f"wave {wave} is not waited for, by {who}: {why}")
+
+
+def of(store: Store, revision: Revision) -> Steering:
+    """What counts while `revision` is what is rolled out.
+
+    Raises:
+        StoreError: the record is damaged: nobody goes before it is known whether somebody paused it.
+    """
+    said = store.notes.get(Steered) or Steered()
+    ended = said.revision and said.revision != revision.commit
+    return Steering(text(said) if said.since and not ended else "", frozenset(said.promoted))
+
+
+def text(said: Steered) -> str:
+    """Who, why, and since when."""
+    return f"{said.who}: {said.why} (since {datetime.fromtimestamp(said.since, UTC):%Y-%m-%d %H:%M} UTC)"

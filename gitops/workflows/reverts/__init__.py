@@ -1,0 +1,1 @@
+"""What stopped a rollout is proposed to be taken back."""

@@ -1,0 +1,105 @@
+"""What the last commits would have done to the boxes, had they come under the rollout rules of today.
+
+In: a clone, how many commits. Out: of each, packages, boxes that restart, bytes, and when everybody had it; and who
+restarts most often. Rules: commits come in the distances that they have in Git, `AFTER` at most, and one that is dated
+before the one that it stands on comes with it: whoever commits dates as they like; sizes are estimates, of the locks; a
+commit with mistakes changes nothing.
+
+    found = forecast(LocalClone(Path(".")), "HEAD", 20, Habits())
+    found.rows[0].boxes, found.restarts["site-7"]
+"""
+
+from collections import Counter
+from dataclasses import dataclass, field
+from itertools import accumulate, pairwise
+from pathlib import Path
+
+from gitops.errors import FleetError, SourceError
+from gitops.fleet import load_fleet
+from gitops.model import Action, Revision
+from gitops.review.nouns import Summary
+from gitops.rollout.simulator import DAY, Commit, Habits, Run, simulate
+from gitops.source.clone.commits import LocalClone
+from gitops.workflows.preview import Question, preview
+
+AFTER = 60
+"""Days that the last commit has to get everywhere."""
+LATEST = 4_102_444_800
+"""The year 2100 (Unix seconds): windows and time zones are known until then."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """A commit. `fetch`: bytes of the box that fetches most; `took`: seconds until nobody waited for it, None: the next
+    one came first, or never; `mistakes`: why it changes nothing."""
+
+    commit: str
+    time: int
+    packages: int = 0
+    boxes: int = 0
+    fetch: int = 0
+    took: int | None = None
+    mistakes: str = ""
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """The oldest commit is the first row; `restarts`: box -> how often; `together`: how many at once at most."""
+
+    rows: tuple[Row, ...]
+    restarts: Counter[str] = field(default_factory=Counter)
+    together: int = 0
+
+
+def forecast(folder: Path, head: str, number: int, habits: Habits) -> Forecast:
+    """The last `number` commits up to `head`, along first parents.
+
+    Raises:
+        SourceError: there is no such commit, or the clone is damaged. FleetError: the head has mistakes.
+    """
+    clone = LocalClone(folder)
+    points = _points(clone, clone.revision(head), number)
+    fleet = load_fleet(clone.tree(points[-1]))
+    rows, commits, distances = list[Row](), list[Commit](), _distances(points)
+    begins = max(min(points[-1].time, LATEST) - distances[-1], 0)
+    for (old, new), distance in zip(pairwise(points), distances, strict=True):
+        try:
+            summary = preview(Question((old, clone.tree(old)), (new, clone.tree(new)), named=True), None)
+        except FleetError as error:
+            rows.append(Row(new.commit, new.time, mistakes=str(error.problems[0]) if error.problems else error.message))
+            continue
+        boxes = _restarting(summary)
+        if boxes:
+            commits.append(Commit(distance, new.commit, boxes))
+        fetch = max((group.fetch[1] for group in summary.groups), default=0)
+        rows.append(Row(new.commit, new.time, len(summary.builds), len(boxes), fetch))
+    run = simulate(fleet.boxes, fleet.policy, commits, habits, begins=begins, days=distances[-1] // DAY + AFTER)
+    return _told(rows, run)
+
+
+def _told(rows: list[Row], run: Run) -> Forecast:
+    told = [Row(**{**row.__dict__, "took": run.took.get(row.commit)}) if row.boxes else row for row in rows]
+    together = max((number for (kind, _), number in run.most.items() if kind == "fleet"), default=0)
+    return Forecast(tuple(told), Counter(box for _, box in run.offers), together)
+
+
+def _points(clone: LocalClone, head: Revision, number: int) -> list[Revision]:
+    """The head and `number` commits before it, the oldest first."""
+    found = [head]
+    while len(found) <= number and (parents := clone.parents(found[-1].commit)):
+        if not clone.has(parents[0]):
+            break
+        found.append(clone.describe(head.ref, parents[0], clone.count(parents[0])))
+    if len(found) < 2:
+        raise SourceError("there is no commit before this one", hint="fetch more of the history: git fetch --unshallow")
+    return found[::-1]
+
+
+def _distances(points: list[Revision]) -> list[int]:
+    """Of each commit but the first, how many seconds after the first it comes."""
+    return [*accumulate(min(max(new.time - old.time, 0), AFTER * DAY) for old, new in pairwise(points))]
+
+
+def _restarting(summary: Summary) -> frozenset[str]:
+    going = (group for group in summary.groups if group.action is Action.UPDATE)
+    return frozenset(box for group in going for box in group.boxes)

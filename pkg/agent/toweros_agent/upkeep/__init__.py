@@ -1,0 +1,1 @@
+"""What a box does beside its releases: clock, firmware, loader, its disk."""
