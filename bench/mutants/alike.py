@@ -58,5 +58,12 @@ ALIKE = {
         "raise SourceError(f'{name} is signed by an unknown key', hint=STAYS, reason=Reason.unknown -> pass":
             "gpg knows no key that is not of a key file",
     },
+    "rollout/windows.py:Window.parse": {"ends < begins -> ends <= begins": "a window without a minute was refused"},
+    "rollout/windows.py:Calendar.opens": {"time > now -> time >= now": "it is not open now"},
+    "rollout/windows.py:Calendar._beginnings": {
+        "moved > now -> moved >= now": "it is not open now",
+        "1 -> 2": "a day more is looked at, which is over",
+        "3600 -> 3601": "a second later it is open, too, and the whole hour is among them",
+    },
 }  # fmt: skip
 """Module and function -> change (of several alike ones, the number) -> why nobody notices."""

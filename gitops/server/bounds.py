@@ -26,6 +26,7 @@ from collections import Counter
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
+from operator import itemgetter
 from typing import Any
 
 import h11
@@ -40,8 +41,9 @@ MOST = 2000
 """Connections at a time: every box of a large fleet may fetch at once."""
 SPARE = 300
 """File descriptors for everything else; a connection has two, its socket and the file that it reads."""
-AT_ONCE = 8
-"""One in so many connections goes when there are too many: they are sorted once for all of these."""
+AT_ONCE, ALIKE = 8, 2
+"""One in so many connections goes before all are sorted again, and one in so few if nothing speaks for one of these
+more than for another: sorting keeps boxes waiting."""
 FAIR = 16
 """One in so many connections is nobody's too much: a site's boxes come from one address."""
 SITE = 64
@@ -57,6 +59,8 @@ STAGES = {"head": 0, "body": 1, "answer": 2, "new": 3}
 """Who goes first."""
 NEXT = {h11.IDLE: "head", h11.SEND_BODY: "body"}
 """What comes, by what the other side has said so far."""
+PARTS = 16
+"""All connections are looked at in so many parts: who asks meanwhile waits for one of them, not for all."""
 LOG_EVERY = 60.0
 HEAD, BODY = 16 << 10, 256 << 10
 """Bytes of the largest head, and of the largest body that is any use."""
@@ -86,8 +90,7 @@ class Connection(H11Protocol):
         self.stage, self.since = "head", time.monotonic()
         self._mark, self._marked = 0, self.since
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
         self._socket.setsockopt(socket.IPPROTO_TCP, TCP_NOTSENT_LOWAT, UNSENT)
         transport.set_write_buffer_limits(0)  # the kernel's buffer is enough for who reads
@@ -160,7 +163,8 @@ class Crowd:
         room = (descriptors(2 * bounds.most + SPARE) - SPARE) // 2
         self.most = max(min(bounds.most, room), AT_ONCE)
         self._looking, self._told = False, 0.0
-        self._leaving = list[tuple[Connection, str]]()
+        self._leaving, self._unseen = list[tuple[Connection, str]](), list[Connection]()
+        self._ended = Counter[str]()
 
     def protocol(self) -> type[Connection]:
         return type("Bounded", (Connection,), {"crowd": self})
@@ -172,7 +176,7 @@ class Crowd:
             self._make_room(everybody)
         if not self._looking:
             self._looking = True
-            one.loop.call_later(self.bounds.look, self._look, one.loop, everybody)
+            one.loop.call_later(self.bounds.look / PARTS, self._look, one.loop, everybody)
 
     def _make_room(self, everybody: set[Any]) -> None:
         """One goes for each that comes: to end many at once would keep all others waiting."""
@@ -186,7 +190,8 @@ class Crowd:
                     each.end()
 
     def _first_to_go(self, everybody: set[Any]) -> list[tuple[Connection, str]]:
-        """So many that sorting all of them pays, and what each waited for; the first is the last."""
+        """So many that sorting all of them pays, and what each waited for; the first is the last. Of those alike, more:
+        who comes while they go would not be before them."""
         now, held = time.monotonic(), Counter(holder(each.address) for each in everybody)
         fair = max(self.most // FAIR, 1)
         new = _new(everybody, now, fair)
@@ -200,17 +205,25 @@ class Crowd:
         if now - self._told > LOG_EVERY:
             self._told = now
             log.warning("server.full", connections=self.most, address=held.most_common(1)[0])
-        first = sorted(everybody, key=worth)[: max(self.most // AT_ONCE, 1)]
-        return [(each, each.now_in()) for each in reversed(first)]
+        ranked = sorted(((worth(each), each) for each in everybody), key=itemgetter(0))
+        (stage, beyond, _), _ = ranked[0]
+        alike = sum(1 for (at, over, _), _ in ranked if at == stage and (over < 0) == (beyond < 0))
+        first = ranked[: max(min(alike, self.most // ALIKE), self.most // AT_ONCE, 1)]
+        return [(each, each.now_in()) for _, each in reversed(first)]
 
     def _look(self, loop: asyncio.AbstractEventLoop, everybody: set[Any]) -> None:
-        now = time.monotonic()
-        ended = Counter(reason for each in list(everybody) if (reason := _ended(each, now)))
-        if ended:
-            log.info("connections.ended", **ended)
+        """One part of them, and the next a little later, whatever becomes of this one."""
         self._looking = bool(everybody)
         if everybody:
-            loop.call_later(self.bounds.look, self._look, loop, everybody)
+            loop.call_later(self.bounds.look / PARTS, self._look, loop, everybody)
+        self._unseen = self._unseen or list(everybody)
+        part, now = -(-len(everybody) // PARTS) or 1, time.monotonic()
+        there = everybody.intersection(self._unseen[-part:])
+        del self._unseen[-part:]
+        self._ended.update(reason for each in there if (reason := _ended(each, now)))
+        if self._ended and not self._unseen:
+            log.info("connections.ended", **self._ended)
+            self._ended.clear()
 
 
 def _new(everybody: set[Any], now: float, fair: int) -> set[Connection]:
