@@ -61,7 +61,9 @@ class BuildahBuilder:
             context = Path(work, "context")
             context.mkdir()
             write_context(self._store, package, tree, context)
-            dockerfile = write_dockerfile(package, tree, Path(work, "Dockerfile")) or context / package.dockerfile
+            dockerfile = (
+                write_dockerfile(package, tree, context, Path(work, "Dockerfile")) or context / package.dockerfile
+            )
             self._bud(package, packages, context, dockerfile)
             image = self._export(package, Path(work, "image"))
         self._store.builds.save_image(image)

@@ -64,7 +64,8 @@ class DockerBuilder:
             context.mkdir()
             write_context(self._store, package, tree, context)
             dockerfile = (
-                lending.write_dockerfile(package, tree, Path(work, "Dockerfile")) or context / package.dockerfile
+                lending.write_dockerfile(package, tree, context, Path(work, "Dockerfile"))
+                or context / package.dockerfile
             )
             self._run(package, packages, context, dockerfile)
             image = self._export(package, Path(work))

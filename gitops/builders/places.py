@@ -27,7 +27,8 @@ PLACEHOLDERS = ("sha256", "path", "filename")
 class Place:
     """One file at one place: a URL, or a path in a folder. `server` is what is given up when it does not answer."""
 
-    address: str
+    address: str = field(repr=False)
+    """apt's own sources may hold a password."""
     server: str
 
     @property
@@ -75,7 +76,7 @@ class Places:
         own = [_place(base, file, "sha256/{sha256}") for base in self.inputs]
         if file.elsewhere:
             by_digest = [_place(base, file, "") for base in self.snapshot if "{sha256}" in base]
-            return [Place(file.path, urlsplit(file.path).netloc), *by_digest, *own]
+            return [Place(file.path, _host(file.path)), *by_digest, *own]
         if file.kind == "wheel":
             return own
         return [_place(base, file, "{path}") for base in (*self.mirrors(), *self.snapshot)] + own
@@ -91,5 +92,9 @@ def _place(base: str, file: LockedFile, below: str) -> Place:
     values = {"sha256": file.sha256, "path": file.path, "filename": file.filename}
     for name in PLACEHOLDERS:
         template = template.replace(f"{{{name}}}", values[name])
-    server = urlsplit(base).netloc if is_url(base) else str(Path(base))
-    return Place(template, server)
+    return Place(template, _host(base) if is_url(base) else str(Path(base)))
+
+
+def _host(url: str) -> str:
+    """Host and port, without who asks."""
+    return urlsplit(url).netloc.rpartition("@")[2]

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from gitops.errors import AssembleError, RegistryError
 from gitops.model import Image, Json, canonical, sha256
+from gitops.oci.packed.unpacked import DAMAGE, MAX_UNPACKED, is_plain, unpack
 from gitops.store.files.blobs import digest_file
 
 REF_NAME = "org.opencontainers.image.ref.name"
@@ -61,11 +62,19 @@ class OciLayout:
 
     def layers(self, name: str, folder: Path) -> list[Path]:
         """Write the layers of an image into an empty folder, as tars, and name them, the lowest first."""
-        with self.sound(name):
-            digests = [str(layer["digest"]) for layer in self._manifest(name)["layers"]]
+        digests = self._digests(name)
         layers = [folder / f"{index}.tar" for index, _ in enumerate(digests)]
         for digest, layer in zip(digests, layers, strict=True):
-            self._unpack(name, digest, layer)
+            self._unpack(name, self._checked(digest), layer)
+        return layers
+
+    def readable(self, name: str, folder: Path) -> list[Path]:
+        """The same, for whoever only reads them: what is no copy is the layout's own file."""
+        files = [self._checked(digest) for digest in self._digests(name)]
+        layers = [file if is_plain(file) else folder / f"{index}.tar" for index, file in enumerate(files)]
+        for file, layer in zip(files, layers, strict=True):
+            if file != layer:
+                self._unpack(name, file, layer)
         return layers
 
     def descriptor(self, name: str) -> Json:
@@ -82,15 +91,23 @@ class OciLayout:
             hint = "push the image again"
             raise AssembleError(f"{self._folder}: the documents of {name} are damaged ({what})", hint=hint) from error
 
-    def _unpack(self, name: str, digest: str, target: Path) -> None:
-        # Takes long to load, and what is remembered needs none.
-        from gitops.oci.plain import DAMAGE, MAX_UNPACKED, unpack
+    def _digests(self, name: str) -> list[str]:
+        with self.sound(name):
+            return [str(layer["digest"]) for layer in self._manifest(name)["layers"]]
 
+    def _checked(self, digest: str) -> Path:
+        """The blob of a layer, read once and compared with its name."""
         file = self._file(digest)
         try:
-            if f"sha256:{digest_file(file).sha256}" != digest:
-                raise AssembleError(f"{self._folder}: blob {digest} is damaged", hint="push the image again")
-            _, size = unpack(file, target)
+            if f"sha256:{digest_file(file).sha256}" == digest:
+                return file
+        except OSError as error:
+            raise AssembleError(f"{self._folder}: blob {digest} is missing", hint="push the image again") from error
+        raise AssembleError(f"{self._folder}: blob {digest} is damaged", hint="push the image again")
+
+    def _unpack(self, name: str, file: Path, target: Path) -> None:
+        try:
+            size = unpack(file, target)
         except DAMAGE as error:
             raise AssembleError(f"{name}: a layer cannot be unpacked: {error}", hint="push the image again") from error
         if size > MAX_UNPACKED:

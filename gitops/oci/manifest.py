@@ -173,7 +173,7 @@ def _entries(index: Json, name: str) -> Iterator[Descriptor]:
         try:
             one = Descriptor.parse(entry)
         except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise RegistryError(f"{name} has an index that is none: {error}") from error
+            raise RegistryError(f"{name} has an index that is none: {_said(error)}") from error
         if one.platform[:2] != UNKNOWN:
             yield one
 
@@ -204,8 +204,12 @@ def _image(read: Read, data: bytes, manifest: Json, name: str) -> AppImage:
         config, listed = manifest["config"], manifest["layers"]
         named, size, kind = hex_of(config["digest"]), _size_if_said(config), config.get("mediaType")
         layers = tuple(_layer(layer, name) for layer in listed)
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except KeyError as error:
         raise RegistryError(f"{name} is no image: its manifest lacks {error}") from error
+    except ValueError as error:
+        raise RegistryError(f"{name} is no image: in its manifest, {error}") from error
+    except (TypeError, AttributeError) as error:
+        raise RegistryError(f"{name} is no image: its manifest lists other things than layers") from error
     if isinstance(kind, str) and kind and kind not in CONFIGS:
         raise RegistryError(f"{name} is no image, but {_safe(manifest.get('artifactType') or kind)}")
     if len(layers) > MAX_LAYERS:
@@ -224,6 +228,13 @@ def _layer(layer: Json, name: str) -> BlobRef:
     if kind.endswith("+encrypted"):
         raise RegistryError(f"{name} has a layer that is encrypted", hint="push it as it is")
     return BlobRef(hex_of(layer["digest"]), size_of(layer))
+
+
+def _said(error: Exception) -> str:
+    """In words of ours: those of Python are about its types."""
+    if isinstance(error, KeyError):
+        return f"an entry lacks {error}"
+    return str(error) if isinstance(error, ValueError) else "an entry is no description of an image"
 
 
 def _safe(value: Any) -> str:

@@ -11,23 +11,15 @@ config says to a container engine is taken when it has the types of the image sp
 
 import hashlib
 import json
-import lzma
-import zlib
-from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from gitops.errors import ProcessError, RegistryError
+from gitops.errors import RegistryError
 from gitops.model import AppImage, Image, Json, sha256
 from gitops.oci.image import layers_of
-from gitops.oci.packed import unpacked
+from gitops.oci.packed.unpacked import DAMAGE, MAX_UNPACKED, unpack
 from gitops.store import Store
 from gitops.store.files.blobs import arriving
-
-MAX_UNPACKED = 8 << 30
-"""Bytes of all layers of an image as plain tars: what one layer of a release may have."""
-CHUNK = 1 << 20
-DAMAGE = (OSError, EOFError, zlib.error, lzma.LZMAError)
 
 
 class _Config(BaseModel):
@@ -50,7 +42,7 @@ def unpacked_image(store: Store, name: str, image: AppImage, limit: int = MAX_UN
         RegistryError: a layer is not what the config says, is damaged, or has more than `limit` bytes with those below
         it; or the config says what nobody can read.
     """
-    config, diff_ids = _config(name, image), layers_of(image)
+    config, diff_ids = config_inside(name, image), layers_of(image)
     if len(diff_ids) != len(image.layers):
         raise RegistryError(f"{name}: its config does not say what its layers are")
     left = limit
@@ -63,7 +55,8 @@ def unpacked_image(store: Store, name: str, image: AppImage, limit: int = MAX_UN
     return Image(name, sha256(image.config), config, diff_ids)
 
 
-def _config(name: str, image: AppImage) -> Json:
+def config_inside(name: str, image: AppImage) -> Json:
+    """What an image says to a container engine. Raises RegistryError: that is nothing that one can read."""
     inside = json.loads(image.config).get("config") or {}
     try:
         _Config.model_validate(inside)
@@ -78,25 +71,11 @@ def _unpack(store: Store, what: str, digest: str, diff_id: str, limit: int) -> N
     """One layer, under the name that the config gives it."""
     with arriving(store.blobs.path(diff_id)) as new:
         try:
-            found, size = unpack(store.blobs.path(digest), new, limit)
+            hashed = hashlib.sha256()
+            size = unpack(store.blobs.path(digest), new, limit, hashed)
         except DAMAGE as error:
             raise RegistryError(f"{what} cannot be unpacked: {error}") from error
         if size > limit:
             raise RegistryError(f"{what} has more than {limit} bytes when it is unpacked")
-        if found != diff_id:
+        if (found := hashed.hexdigest()) != diff_id:
             raise RegistryError(f"{what} is not what its config says: {found[:12]}, not {diff_id[:12]}")
-
-
-def unpack(file: Path, target: Path, limit: int = MAX_UNPACKED) -> tuple[str, int]:
-    """Write what is inside of a layer, no more than a piece beyond the limit. Its digest and size; one of `DAMAGE`:
-    it cannot be read to its end."""
-    digest, size = hashlib.sha256(), 0
-    try:
-        with unpacked.unpacked(file) as stream, target.open("wb") as output:
-            while size <= limit and (chunk := stream.read(CHUNK)):
-                output.write(chunk)
-                digest.update(chunk)
-                size += len(chunk)
-    except ProcessError as error:
-        raise OSError(error.message.splitlines()[-1].removeprefix("zstd: ")[:200]) from error
-    return digest.hexdigest(), size

@@ -34,6 +34,8 @@ ACCEPT = {"Accept": ", ".join((MANIFEST, DOCKER_MANIFEST, *INDEXES))}
 """Without it a registry may answer in the oldest format that it knows (schema 1)."""
 MAX_DOCUMENT = 4 << 20
 """Bytes of a manifest, config or payload."""
+MAX_TOKEN = 1 << 20
+"""Bytes of a token server's answer; real ones take a few thousand."""
 TIMEOUT = (10, 60)
 """Seconds: until a connection stands, and without a byte."""
 CHUNK = 1 << 20
@@ -66,7 +68,7 @@ class Registry:
         Raises:
             RegistryError: it is not there, too large, or not what its digest says; or the registry is away.
         """
-        with self._ask("GET", f"{repository}/{path}", headers=ACCEPT, stream=True) as response:
+        with self._ask("GET", f"{repository}/{path}", headers=ACCEPT) as response:
             data = b"".join(_bounded(response, MAX_DOCUMENT))
         if digest and sha256(data) != digest:
             raise RegistryError(f"{self.host}/{repository}: {path} is not what its digest says")
@@ -92,7 +94,7 @@ class Registry:
         if store.blobs.has(ref.sha256):
             return
         with (
-            self._ask("GET", f"{repository}/blobs/sha256:{ref.sha256}", stream=True) as response,
+            self._ask("GET", f"{repository}/blobs/sha256:{ref.sha256}") as response,
             arriving(store.blobs.path(ref.sha256)) as new,
         ):
             with new.open("wb") as output:
@@ -106,7 +108,7 @@ class Registry:
         Raises:
             RegistryError: it is too large, or the list goes on at another place; or the registry is away.
         """
-        with self._ask("GET", path, headers={"Accept": INDEXES[0]}, missing=missing, stream=True) as response:
+        with self._ask("GET", path, headers={"Accept": INDEXES[0]}, missing=missing) as response:
             if response.status_code in missing:
                 return b"", "", ""
             data, kind = b"".join(_bounded(response, MAX_DOCUMENT)), response.headers.get("Content-Type", "")
@@ -156,10 +158,9 @@ class Registry:
         *,
         headers: Mapping[str, str] | None = None,
         data: bytes | IO[bytes] | None = None,
-        stream: bool = False,
         missing: Collection[int] = (),
     ) -> requests.Response:
-        """One request; once more with a token when the registry asks for one."""
+        """One request; once more with a token when the registry asks for one. No body is read here."""
         url = path if path.startswith(("http://", "https://")) else self._base + path
         # A registry may say that an upload goes elsewhere; what proves who we are stays here.
         ours = url.startswith(self._base.removesuffix("v2/"))
@@ -174,7 +175,7 @@ class Registry:
                     headers=asked,
                     data=data,
                     auth=auth,
-                    stream=stream,
+                    stream=True,
                     timeout=TIMEOUT,
                 )
             # ValueError: it may send everybody to an address that is none.
@@ -182,6 +183,7 @@ class Registry:
                 raise self._unreachable(error) from error
             if response.status_code != 401 or attempt == 2 or not ours:
                 break
+            response.close()
             # A token lives for minutes: the second try brings a new one.
             self._token = self._new_token(response.headers.get("WWW-Authenticate", ""))
             if data is not None and not isinstance(data, bytes):
@@ -224,10 +226,12 @@ class Registry:
             raise DeniedError(f"{self.host} lets nobody in like this", hint=HINT, transient=True)
         query = {key: fields[key] for key in ("service", "scope") if key in fields}
         try:
-            answer = self._session.get(fields["realm"], params=query, auth=self._credentials, timeout=TIMEOUT)
-            if answer.status_code in (401, 403):
-                raise DeniedError(f"{self.host} gives no token for this", hint=HINT, transient=True)
-            body = answer.json()
+            with self._session.get(
+                fields["realm"], params=query, auth=self._credentials, stream=True, timeout=TIMEOUT
+            ) as answer:
+                if answer.status_code in (401, 403):
+                    raise DeniedError(f"{self.host} gives no token for this", hint=HINT, transient=True)
+                body = json.loads(b"".join(_bounded(answer, MAX_TOKEN)))
             return str(body.get("token") or body["access_token"])
         except (requests.RequestException, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             message = f"{self.host} gives no token"

@@ -13,7 +13,9 @@ import json
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
+
+from gitops.settings.receivers import Receiver
 
 
 class Feed(BaseModel):
@@ -61,13 +63,16 @@ class Settings(BaseModel):
     """Seconds between two looks at the Git remote."""
     epoch: int = Field(default=0, ge=0, lt=1 << 31)
     """Added to every sequence: raise it when the fleet repo is replaced by a younger one."""
-    forge: str = Field(default="", pattern="^(github)?$")
+    forge: str = Field(default="", pattern="^(github|gitlab|gitea|forgejo)?$")
     """Where pull requests are: plans and the rollout are said there. Empty: nowhere."""
-    forge_url: str = Field(default="https://api.github.com", pattern=r"^(https://|http://127\.0\.0\.1[:/])[^\s@]+$")
-    forge_repository: str = Field(default="", pattern="^([A-Za-z0-9_.-]+/[A-Za-z0-9_.-]+)?$")
-    """OWNER/NAME on the forge."""
+    forge_url: str = Field(default="", pattern=r"^((https://|http://127\.0\.0\.1[:/])[^\s@]+)?$")
+    """The forge's API; empty: that of github.com or gitlab.com."""
+    forge_repository: str = Field(default="", pattern="^([A-Za-z0-9_.-]+(/[A-Za-z0-9_.-]+){1,20})?$")
+    """OWNER/NAME on the forge; GROUP/SUBGROUP/NAME on a GitLab."""
     forge_token_file: Path | None = None
     """The file that holds the forge's token; without it, TOWEROS_FORGE_TOKEN in the environment. Read at each use."""
+    hook_secret_file: Path | None = None
+    """The file that holds the secret by which forges prove that they wake us (/hooks/FORGE). Read at each use."""
     link: str = Field(default="", pattern=r"^(https?://\S+)?$")
     """How people reach the status page: the link of every status on the forge."""
     builder: str = Field(default="buildah", pattern="^(buildah|docker)$")
@@ -85,6 +90,8 @@ class Settings(BaseModel):
     """Sites' own servers whose contact is shown: NAME=KEY each, as `toweros noc` prints it."""
     feeds: tuple[Feed, ...] = ()
     """Where advisories come from: Debian's security tracker, OSV, or folders of either."""
+    receivers: tuple[Receiver, ...] = ()
+    """Who can be told of what happens, by the names that `notify:` of the fleet repo uses."""
     platform: str = Field(default="linux/amd64", pattern="^linux/amd64$")
     grace: int = Field(default=7 * 24 * 3600, ge=0)
     """Seconds that an unreferenced blob stays: longer than the slowest box's download."""
@@ -95,20 +102,29 @@ class Settings(BaseModel):
         """One, or several between blanks, as an environment variable has them."""
         return tuple(value.split()) if isinstance(value, str) else value
 
-    @field_validator("feeds", mode="before")
+    @field_validator("feeds", "receivers", mode="before")
     @classmethod
-    def _list(cls, value: Any) -> Any:
+    def _list(cls, value: Any, info: ValidationInfo) -> Any:
         """JSON, as an environment variable has it."""
         try:
             return json.loads(value) if isinstance(value, str) else value
         except ValueError:
-            raise ValueError("a list of feeds is expected, as JSON") from None
+            raise ValueError(f"a list of {info.field_name} is expected, as JSON") from None
 
-    @field_validator("feeds")
+    @field_validator("feeds", "receivers")
     @classmethod
-    def _names(cls, value: tuple[Feed, ...]) -> tuple[Feed, ...]:
-        if len({feed.name for feed in value}) != len(value):
-            raise ValueError("two feeds have one name")
+    def _names(cls, value: tuple[Any, ...], info: ValidationInfo) -> tuple[Any, ...]:
+        if len({each.name for each in value}) != len(value):
+            raise ValueError(f"two {info.field_name} have one name")
+        return value
+
+    @field_validator("server", "link", "snapshot", "inputs")
+    @classmethod
+    def _nameless(cls, value: str | tuple[str, ...]) -> str | tuple[str, ...]:
+        """What boxes, people or a log are shown has no password in it; nor is one sent that stands in an address."""
+        for each in (value,) if isinstance(value, str) else value:
+            if "@" in each.partition("://")[2].partition("/")[0]:
+                raise ValueError("no user and no password go into this address")
         return value
 
     @field_validator("snapshot")

@@ -30,6 +30,7 @@ from gitops.source.clone.deploying import DeployingClone
 from gitops.source.clone.remote import Access, Heads, unreachable
 from gitops.source.clone.trees import GitTree
 from gitops.source.named_commits import NamedCommits
+from gitops.source.points import History
 from gitops.source.trust.deployed import Deployed, Memory
 from gitops.source.trust.judge import Judge
 from gitops.source.trust.rules import policy_state
@@ -92,6 +93,7 @@ class GitSource:
         self._clone = DeployingClone(access, folder)
         self._memory = memory
         self._answer: _Answer | None = None
+        self._heads = Heads({}, "")
 
     @classmethod
     def of(cls, settings: Settings, folder: Path, memory: Memory) -> "GitSource":
@@ -117,7 +119,7 @@ class GitSource:
             SourceError: the remote is away (`transient`) or empty, or its commit may not deploy (`reason`).
             FleetError: its fleet.yaml has mistakes.
         """
-        heads = self._clone.heads()
+        heads = self._heads = self._clone.heads()
         try:
             if self._clone.worn:
                 self._rebuild()
@@ -158,6 +160,10 @@ class GitSource:
     def holds(self, commit: str, other: str) -> bool:
         """Whether `other` is in the history of a commit that was accepted, or is it."""
         return commit == other or self._clone.descends(commit, other)
+
+    def history(self, revision: Revision) -> History:
+        """What pins and floors of an accepted revision may name."""
+        return History(self._clone, self._heads, self._first, revision)
 
     def tree(self, revision: Revision) -> GitTree:
         """The revision's files.

@@ -129,24 +129,26 @@ def ask(
     bounds: Bounds,
     headers: Mapping[str, str] | None = None,
     *,
-    body: bytes | None = None,
+    body: bytes | tuple[str, bytes] | None = None,
     trusted: str | None = None,
     redirects: bool = True,
 ) -> Iterator[Answer]:
-    """Ask for one URL. `body`: it is sent there. `trusted`: a file or folder of authorities for certificates.
+    """Ask for one URL. `body`: it is sent there, by POST or the method beside it. `trusted`: a file or folder of
+    authorities for certificates.
 
     Raises:
         WebError: nobody answers, or not to the end.
     """
+    method, data = body if isinstance(body, tuple) else ("GET" if body is None else "POST", body)
     with contextlib.closing(_Wire(bounds.longest)) as wire, Session() as session:
         for scheme in ("http://", "https://"):
             session.mount(scheme, _Adapter(wire))
         with wire.telling():
             times = (bounds.connect, bounds.silence)
             response = session.request(
-                "GET" if body is None else "POST",
+                method,
                 url,
-                data=body,
+                data=data,
                 headers=dict(headers or {}),
                 stream=True,
                 timeout=times,

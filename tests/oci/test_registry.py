@@ -366,6 +366,10 @@ def two() -> Iterator[tuple[type[Sender], int, int]]:
         yield handler, servers[0].server_port, servers[1].server_port
 
 
+ENOUGH = 64 << 20
+"""Bytes: a registry that could send so many could send any number."""
+
+
 @pytest.mark.parametrize("code", [301, 302, 303, 307, 308])
 @pytest.mark.parametrize("asks", [False, True], ids=["password", "token"])
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
@@ -382,6 +386,42 @@ def test_neither_password_nor_token_go_along_a_registry_s_redirect(
     proven = [given for port, given in handler.heard if port == first and given]
     assert ("Bearer secret-token" if asks else "Basic") in "".join(proven), "the registry itself has it"
     assert [given for port, given in handler.heard if port == second] == [""]
+
+
+@pytest.mark.parametrize(
+    "kind", ["its token server", "the place of an upload", "who lets nobody in", "what is not there"]
+)
+def test_an_answer_without_end_is_not_read_to_its_end(two: tuple[type[Sender], int, int], kind: str) -> None:
+    """Of a registry that sends as fast as it can; what was taken is counted there."""
+    handler, first, _ = two
+    sent = [0]
+
+    def flood(self: Sender, code: int) -> None:
+        self.send_response(code)
+        self.send_header("WWW-Authenticate", f'Bearer realm="http://127.0.0.1:{first}/v2/token",service="x"')
+        self.send_header("Location", "/v2/x")
+        self.end_headers()
+        with suppress(OSError):
+            while sent[0] < ENOUGH:
+                sent[0] += self.wfile.write(b" " * (1 << 16))
+
+    def get(self: Sender) -> None:
+        if "token" in self.path:
+            flood(self, 200 if kind == "its token server" else 403)
+        else:
+            flood(self, 404 if kind == "what is not there" else 401)
+
+    handler.do_GET = get  # type: ignore[method-assign]
+    handler.do_HEAD = lambda self: self._say(404, b"")  # type: ignore[attr-defined]
+    handler.do_POST = lambda self: flood(self, 202)  # type: ignore[attr-defined]
+    handler.do_PUT = lambda self: flood(self, 201)  # type: ignore[attr-defined]
+    registry = Registry(f"127.0.0.1:{first}", ("ada", "pass"))
+    if kind == "the place of an upload":
+        registry.put_blob(NAME, "0" * 64, b"x")
+    else:
+        with pytest.raises(RegistryError):
+            registry.document(NAME, "manifests/1")
+    assert sent[0] < ENOUGH
 
 
 def test_a_token_server_that_sends_us_elsewhere_or_is_named_in_clear_gets_nothing(

@@ -9,7 +9,7 @@ import pytest
 
 from gitops.errors import RegistryError
 from gitops.model import AppImage, canonical, sha256
-from gitops.oci.packed.unpacked import check_layers
+from gitops.oci.packed.checked import check_layers
 from gitops.oci.packed.xz import whole
 from gitops.process import run
 from gitops.store import Store

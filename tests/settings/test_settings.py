@@ -70,3 +70,15 @@ def test_places_for_old_files_are_one_or_several(tmp_path: Path, monkeypatch: py
     assert load(config).inputs == ("/a", "/b")
     with pytest.raises(SettingsError, match="snapshot"):
         load(config, snapshot="/a/folder")
+
+
+@pytest.mark.parametrize("name", ["server", "link", "snapshot", "inputs"])
+def test_no_password_goes_into_an_address_that_others_see(name: str, tmp_path: Path) -> None:
+    """Boxes, a forge, a log: and it would not even be sent."""
+    config = tmp_path / "toweros.toml"
+    config.write_text(f'{name} = "https://ada:s3cret@files.example/x"\n')
+    with pytest.raises(SettingsError, match=f"{name}: .*no user and no password") as caught:
+        load(config)
+    assert "s3cret" not in f"{caught.value} {caught.value.hint}"
+    config.write_text(f'{name} = "https://files.example/x@y"\n')
+    load(config)

@@ -343,6 +343,7 @@ def test_with_every_commit_each_signer_answers_for_their_own_paths(tmp_path: Pat
         ("{sign: head, threshold: 2}", "`threshold` goes with"),
         ("{rules: [{paths: [x], signers: [ada]}]}", "need signatures"),
         ("{sign: hand}", "did you mean `head`"),
+        ("{sign: every-commit, rules: [{paths: [x], signers: []}]}", "`source.rules.0.signers`: has 0, and at least 1"),
     ],
 )
 def test_a_policy_that_cannot_hold_is_a_mistake(tmp_path: Path, said: str, message: str) -> None:

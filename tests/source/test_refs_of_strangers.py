@@ -16,6 +16,7 @@ from tests.kit.people import People
 from tests.kit.trust import Story, following
 from tests.simulators.https import TOKEN, GitHttps
 
+EMPTY = "4b825dc642cb6eb9a060e54bf8d69288fbee4904"
 WHO = "Eve <eve@example.org> 1700000000 +0000"
 
 
@@ -206,6 +207,7 @@ BAD_COMMITS = {
     "no tree": "parent {parent}\nauthor " + WHO + "\ncommitter " + WHO + "\n\nx\n",
     "no committer": "tree {tree}\nparent {parent}\nauthor " + WHO + "\n\nx\n",
     "a tree that is none": "tree {parent}\nparent {parent}\nauthor " + WHO + "\ncommitter " + WHO + "\n\nx\n",
+    "a parent that is a folder": "tree {tree}\nparent {tree}\nauthor " + WHO + "\ncommitter " + WHO + "\n\nx\n",
     "nothing": "",
 }
 
@@ -228,6 +230,46 @@ def test_a_malformed_commit_is_refused_by_name(head: Story, text: str, below: bo
 
 def _filled(story: Story, text: str) -> str:
     return text.format(tree=story.remote.git("rev-parse", "HEAD^{tree}"), parent=story.remote.git("rev-parse", "HEAD"))
+
+
+@pytest.mark.parametrize("kind", ["tree", "blob", "tag"])
+def test_a_branch_that_names_no_commit_is_refused_by_name(head: Story, kind: str) -> None:
+    commit = head.remote.git("rev-parse", "HEAD")
+    text = {"tree": "", "blob": "x", "tag": tag(commit)}[kind]
+    bad = put(head, kind, text, "refs/heads/main")
+    assert head.refused("BadObject").message == f"main: {bad} is no commit"
+
+
+def test_a_file_that_is_the_folder_git_knows_by_heart_is_refused_by_name(head: Story) -> None:
+    """The empty one: nobody has to have it."""
+    rows = ((b"100644", b"fleet.yaml", head.remote.git("rev-parse", "HEAD:fleet.yaml")), (b"100644", b"keys", EMPTY))
+    data = b"".join(mode + b" " + name + b"\0" + bytes.fromhex(identity) for mode, name, identity in rows)
+    command = ["git", "hash-object", "-t", "tree", "-w", "--literally", "--stdin"]
+    tree = subprocess.run(command, cwd=head.remote.bare, input=data, capture_output=True, check=True).stdout.decode()
+    put(head, "commit", f"tree {tree}author {WHO}\ncommitter {WHO}\n\nx\n", "refs/heads/main")
+    assert "keys: is listed as a blob, and is none" in head.refused("BadObject").message
+
+
+def test_a_history_with_a_hole_names_what_is_lost(head: Story) -> None:
+    """That may pass: somebody pushes it again."""
+    tree = head.remote.git("rev-parse", "HEAD^{tree}")
+    text = f"tree {tree}\nparent {'3' * 40}\nauthor {WHO}\ncommitter {WHO}\n\nx\n"
+    put(head, "commit", text, "refs/heads/main")
+    with pytest.raises(SourceError, match=f"cannot read itself: {'3' * 40}") as caught:
+        head.source.poll()
+    assert caught.value.transient
+
+
+def test_what_a_server_cannot_send_begins_no_clone_anew(head: Story) -> None:
+    """Git's own gives up there, and says no more than that."""
+    good = head.remote.git("rev-parse", "HEAD")
+    with served(head) as source:
+        put(head, "commit", _filled(head, BAD_COMMITS["a parent that is a folder"]), "refs/heads/main")
+        with pytest.raises(SourceError, match="broke off while it sent") as caught:
+            source.poll()
+        assert caught.value.transient
+        (head.remote.bare / "refs/heads/main").write_text(good + "\n")
+        assert source.poll().commit == good
 
 
 def test_a_malformed_commit_from_a_server_is_refused_by_name(head: Story) -> None:

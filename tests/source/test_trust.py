@@ -380,19 +380,24 @@ def test_a_nul_among_the_headers_is_damage(place: int) -> None:
     assert read(loose("commit", TOP + b"\n\nwor\0ds\n")).payload.endswith(b"wor\0ds\n")
 
 
-@pytest.mark.parametrize("name", [b"gpgsig", b"gpgsig-sha256"])
 @pytest.mark.parametrize("value", [SSH, PGP])
 @pytest.mark.parametrize(("before", "after"), [(b"", b""), (MERGED, b""), (b"", MERGED), (b"", b"\nencoding x")])
 @pytest.mark.parametrize("odd", [b"", b" a line that goes on from nothing\n"])
-def test_a_commits_signature_covers_all_but_itself(
-    name: bytes, value: bytes, before: bytes, after: bytes, odd: bytes
-) -> None:
+def test_a_commits_signature_covers_all_but_itself(value: bytes, before: bytes, after: bytes, odd: bytes) -> None:
     body = b"\n\nwords\n\n" + SSH + b"\nin the message are words\n"
-    signed = read(loose("commit", odd + TOP + before + header(name, value) + after + body))
+    signed = read(loose("commit", odd + TOP + before + header(b"gpgsig", value) + after + body))
     assert signed.signature == value + b"\n"
     assert signed.payload == odd + TOP + before + after + body
     assert signed.headers["parent"] == "2" and signed.headers["author"] == "ada <a> 1 +0000"
     assert signed.name == f"commit {signed.id}" == f"commit {hashlib.sha1(signed.loose).hexdigest()}"
+
+
+def test_a_signature_where_git_looks_for_none_is_none() -> None:
+    """Of the object as a SHA-256 repository has it; in the headers of a tag."""
+    told = [("commit", b"gpgsig-sha256"), ("tag", b"gpgsig-sha256"), ("tag", b"gpgsig")]
+    for kind, name in told:
+        raw = (TOP if kind == "commit" else TAG[: TAG.index(b"\n\n")]) + header(name, SSH) + b"\n\nwords\n"
+        assert (read(loose(kind, raw)).signature, read(loose(kind, raw)).payload) == (b"", raw)
 
 
 TAG = b"object 1\ntype commit\ntag v1.0.0\ntagger ada <a> 1 +0000\n\nwords\n"

@@ -17,7 +17,7 @@ from gitops.fleet.images.lockfile import pins
 from gitops.fleet.packages.dockerfile import Dockerfile
 from gitops.model import AppImage, Package, Tree
 from gitops.oci.elsewhere import Elsewhere
-from gitops.oci.packed.unpacked import check_layers
+from gitops.oci.packed.checked import check_layers
 from gitops.oci.within import within
 from gitops.settings import Settings
 from gitops.store import Store

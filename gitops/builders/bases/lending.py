@@ -7,7 +7,7 @@ looks at what images say of themselves, so a lent image says what we know of it.
 tar: engines before Docker 23 cannot read it.
 
     write_folder(store, image, work / "base")                         # for `buildah pull dir:...`
-    write_dockerfile(package, tree, work / "Dockerfile")
+    write_dockerfile(package, tree, work / "context", work / "Dockerfile")
 """
 
 import io
@@ -21,6 +21,7 @@ from gitops.builders.builder import CONFIG, NAME
 from gitops.errors import BuildError
 from gitops.fleet.images.lockfile import pins
 from gitops.fleet.packages.dockerfile import Dockerfile
+from gitops.fleet.packages.reading.steps import TEXTS
 from gitops.model import AppImage, Json, Package, Tree, canonical, sha256
 from gitops.oci.image import LAYER, Reference, layers_of
 from gitops.oci.packed.unpacked import is_zstd, unpacked
@@ -36,8 +37,9 @@ def name_of(base: str) -> str:
     return f"{NAME}:base-{Reference.parse(base).digest}"
 
 
-def write_dockerfile(package: Package, tree: Tree, path: Path) -> Path | None:
-    """The Dockerfile with our names of images from outside; None when it names none, and is right as it is.
+def write_dockerfile(package: Package, tree: Tree, context: Path, path: Path) -> Path | None:
+    """The Dockerfile with our names of images from outside; None when it names none, and is right as it is. What else
+    it needs in the context is written there.
 
     Raises:
         BuildError: it would have a builder look for an image that we do not lend; the Docker engine would pull it.
@@ -54,8 +56,23 @@ def write_dockerfile(package: Package, tree: Tree, path: Path) -> Path | None:
             raise BuildError(message, hint="write the flag that names it first, in a line of its own")
     if not file.uses:
         return None
+    _write_texts(file.texts, context)
     path.write_bytes(data)
     return path
+
+
+def _write_texts(texts: Mapping[str, str], context: Path) -> None:
+    """Files with one mode, and a folder that no .dockerignore leaves out: its last line that fits counts."""
+    for place, text in texts.items():
+        file = context / place
+        for folder in (file.parent.parent, file.parent):
+            folder.mkdir(exist_ok=True)
+            folder.chmod(0o755)
+        file.write_text(text, newline="")
+        file.chmod(0o644)
+    ignored = context / ".dockerignore"
+    if texts and ignored.is_file():
+        ignored.write_bytes(ignored.read_bytes() + f"\n!{TEXTS}\n!{TEXTS}/**\n".encode())
 
 
 def names_of(packages: Iterable[Package]) -> set[str]:

@@ -5,7 +5,7 @@ other names for those images. Rules: `FROM`, `COPY --from` and `RUN --mount=from
 build argument) or an image; an argument means what build.yml says, else the default of its `ARG`, as Docker has it;
 what has a digest never moves; what a tag means, `images.lock` says. A stage that only another platform takes
 (`FROM build-${TARGETARCH}`) is not built, so it takes nothing. What one builder does not know, and what means one thing
-all the same (a here-document of RUN, `--link`, a cache), is written as both know it: what is read is what is built.
+all the same (a here-document, `--link`, a cache), is written as both know it: what is read is what is built.
 
     file = Dockerfile.parse(b"FROM debian:13 AS one\nFROM scratch\nCOPY --from=one / /\n", {})
     file.outside[0].image, file.outside[0].line              # ("debian:13", 1)
@@ -49,7 +49,8 @@ _STRANGE = re.compile(r"[\x00-\x08\x0b-\x0c\x0e-\x1f]|\r(?!\n|\Z)")
 class Dockerfile:
     """See above. `outside` has each image once; `starts` is what the last stage runs, as `Package` has it;
     `moved`: whether what is built has steps that earlier controllers built otherwise; `copies`: line and source of what
-    is taken from the build's folder; `barren`: lines of a RUN in a stage where no program is."""
+    is taken from the build's folder; `texts`: what that folder must have besides, by its place;
+    `barren`: lines of a RUN in a stage where no program is."""
 
     lines: list[str]
     outside: list[Outside] = field(default_factory=list)
@@ -59,6 +60,7 @@ class Dockerfile:
     starts: str = ""
     moved: bool = False
     copies: list[tuple[int, str]] = field(default_factory=list)
+    texts: dict[str, str] = field(default_factory=dict)
     barren: list[int] = field(default_factory=list)
 
     @classmethod
@@ -134,6 +136,7 @@ class _Reader:
         file = self._file
         file.moved = bool(self._scope.moved & needed)
         file.copies = [(line, source) for stage, line, source in self._scope.copies if stage in needed]
+        file.texts = {place: text for stage, place, text in self._scope.texts if stage in needed}
         file.barren = [line for stage, line in self._scope.barren if stage in needed]
         file.uses = [use for use in self._scope.uses if use.stage in needed]
         file.mistakes += [mistake for stage, mistake in self._scope.wrong if stage in needed]

@@ -9,7 +9,7 @@ for a build needs nothing but Git and what Git names by digest; other folders of
 import hashlib
 import posixpath
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, replace
 from typing import Annotated, Any, ClassVar
 
@@ -28,6 +28,7 @@ from gitops.fleet.linuxkit.schema import Settings
 from gitops.fleet.linuxkit.texts import Texts, settle
 from gitops.fleet.packages.dockerfile import SIBLING, UNGIVEN, Dockerfile
 from gitops.fleet.packages.lockfile import NO_LINE, parse_lock
+from gitops.fleet.packages.reading.steps import TEXTS
 from gitops.fleet.packages.tags.buildfile import ORG
 from gitops.fleet.packages.tags.template import DEFAULT, HINT, TemplateError, fill
 from gitops.fleet.packages.wanted import Source, parse_wanted
@@ -123,7 +124,8 @@ class _Reader:
             copies=tuple(read.copies),
             barren=tuple(read.barren),
         )
-        self._refuse_laid(package, fetches=fetches)
+        more = [*([FETCHED_FOLDER] if fetches else ()), *([TEXTS] if read.texts else ())]
+        self._refuse_laid(package, {*(OF_ROOTFS if package.rootfs else OF_PACKAGES), *more})
         return Folder(package, self._document.mark(("buildArgs",))[0])
 
     def _refuse(self) -> None:
@@ -180,9 +182,8 @@ class _Reader:
                 self._problems.append(Problem(file, each.line, 1, message, hint))
         return tuple(image for each in dockerfile.outside if (image := each.pinned(known))), dockerfile
 
-    def _refuse_laid(self, package: Package, *, fetches: bool) -> None:
+    def _refuse_laid(self, package: Package, laid: Collection[str]) -> None:
         """Where a build finds its locked files, nothing of Git's can be: no link that they would be written through."""
-        laid = {*(OF_ROOTFS if package.rootfs else OF_PACKAGES), *([FETCHED_FOLDER] if fetches else ())}
         found = {top: path for path, place in within(self._tree, package) if (top := place.partition("/")[0]) in laid}
         for top, path in found.items():
             message = f"`{top}` of a build is where its locked files go"

@@ -22,6 +22,7 @@ from gitops.model import AppImage, BlobRef, Image, Json, canonical
 from gitops.oci.elsewhere import ANY, blobs_of, stored
 from gitops.oci.image import oci_image
 from gitops.oci.layout import REF_NAME
+from gitops.oci.plain import unpacked_image
 from gitops.oci.registry import MANIFEST
 from gitops.store import Store
 from gitops.store.notes.documents import AppImageBlobs, AppImages, ImageOrigins
@@ -64,6 +65,15 @@ class Cache:
             message = f"{len(hits)} images are named {name}" if hits else f"there is no image {name}"
             raise AssembleError(message, hint=f"there is {', '.join(there) or 'nothing'}")
         return hits[0]
+
+    def plain(self, name: str) -> list[Path]:
+        """The layers of an image as plain tars, the lowest first.
+
+        Raises:
+            AssembleError: there is no such image. RegistryError: a layer is damaged.
+        """
+        image = unpacked_image(self._store, name, self.find(name).image)
+        return [self._store.blobs.path(layer) for layer in image.layers]
 
     def export(self, names: Sequence[str], folder: Path, called: str) -> None:
         """Add images to an OCI layout in a folder, by the names that were asked for, or `called`.

@@ -13,7 +13,7 @@ from docker.errors import DockerException, NotFound
 from requests.exceptions import RequestException
 
 from gitops.errors import RegistryError
-from gitops.oci.packed.unpacked import MAX_UNPACKED
+from gitops.oci.packed.checked import MAX_UNPACKED
 
 CHUNK = 1 << 20
 TIMEOUT = 60

@@ -1,23 +1,28 @@
 """`toweros image import`: images of any kind of place into the store, remembered by the digests that name them.
 
-In: where they are: a folder (an OCI layout, LinuxKit's cache), a tar (of such a folder, or by `docker save`), or
-`docker:NAME`; names, or all. Out: what was taken. Rules: whoever imports is a person, who may call an image what they
-like: it may stand for any tag.
+In: where they are: a folder (an OCI layout, LinuxKit's cache), a tar (of such a folder, or by `docker save`), `-` (such
+a tar, on stdin), or `docker:NAME`; names, or all. Out: what was taken. Rules: whoever imports
+is a person, who may call an image what they like: it may stand for any tag.
 
     import_images(elsewhere, store, "images.tar", ["web.example/ntp:4.2"]).images[0].digest
 """
 
+import sys
 import tempfile
 from collections.abc import Collection
 from pathlib import Path
+from typing import BinaryIO
 
+from gitops.errors import AssembleError
 from gitops.oci.elsewhere import Elsewhere
 from gitops.oci.files.engine import save
 from gitops.oci.files.places import opened
 from gitops.oci.files.taking import Result, Taking
+from gitops.oci.packed.checked import MAX_UNPACKED
 from gitops.store import Store
 
-ENGINE = "docker:"
+ENGINE, STDIN = "docker:", "-"
+CHUNK = 1 << 20
 
 
 def import_images(
@@ -28,12 +33,26 @@ def import_images(
     Raises:
         AssembleError: these are no images, or none has such a name. RegistryError: the engine does not give it.
     """
-    if not source.startswith(ENGINE):
+    if source != STDIN and not source.startswith(ENGINE):
         return _import(elsewhere, store, Path(source), names)
     with tempfile.TemporaryDirectory(dir=store.paths.root, prefix=".engine-") as folder:
         archive = Path(folder, "image.tar")
+        if source == STDIN:
+            _arrive(sys.stdin.buffer, archive)
+            return _import(elsewhere, store, archive, names)
         save(engine, source.removeprefix(ENGINE), archive)
         return _import(elsewhere, store, archive, ())
+
+
+def _arrive(stream: BinaryIO, target: Path) -> None:
+    size = 0
+    with target.open("wb") as output:
+        while chunk := stream.read(CHUNK):
+            size += output.write(chunk)
+            if size > MAX_UNPACKED:
+                raise AssembleError(
+                    f"there are more than {MAX_UNPACKED} bytes on stdin", hint="name a file or a folder"
+                )
 
 
 def _import(elsewhere: Elsewhere, store: Store, path: Path, names: Collection[str]) -> Result:

@@ -23,7 +23,9 @@ from gitops.model import AppImage, BlobRef, Json, canonical, sha256
 from gitops.oci.files.places import HINT, Place, read
 from gitops.oci.image import CONFIG, LAYER, MAX_IMAGE, fits
 from gitops.oci.manifest import MAX_LAYERS, UNKNOWN, Found, digest_of, find, suits
-from gitops.oci.packed.unpacked import check_layers
+from gitops.oci.packed.checked import check_layers
+from gitops.oci.packed.unpacked import MAX_UNPACKED
+from gitops.oci.plain import config_inside
 from gitops.oci.registry import MANIFEST, MAX_DOCUMENT, hex_of
 from gitops.store import Store
 
@@ -80,6 +82,8 @@ class Taking:
                 result.images.append(Taken(name, digest_of(found), self._kept(found, name)))
             except (AssembleError, RegistryError) as error:
                 result.problems[name] = error.message
+        if not seen:
+            raise AssembleError(f"{self._place.name} holds no image", hint=HINT)
         if missing:
             there = ", ".join(seen[:SHOWN]) or "nothing"
             raise AssembleError(f"{self._place.name} has no {', '.join(sorted(missing))}", hint=f"there is {there}")
@@ -105,10 +109,12 @@ class Taking:
             return
         digest = str(entry.get("digest"))
         names = (*(str(said[key]) for key in NAMES if said.get(key)), digest)
-        yield names, partial(self._of_digest, digest, names[0])
+        yield names, partial(self._of_digest, digest, entry.get("size"), names[0])
 
-    def _of_digest(self, digest: str, name: str) -> Found:
+    def _of_digest(self, digest: str, size: object, name: str) -> Found:
         try:
+            if size is not None and size != (has := len(self._blob("", hex_of(digest)))):
+                raise AssembleError(f"{name} has {has} bytes, and {INDEX} says otherwise", hint=AGAIN)
             return find(self._blob, hex_of(digest), name)
         except ValueError as error:
             raise AssembleError(f"{name}: {error}") from error
@@ -125,7 +131,6 @@ class Taking:
         manifest = {"schemaVersion": 2, "mediaType": MANIFEST, "config": about, "layers": rows}
         image = AppImage(canonical(manifest), config, layers)
         suits(image, name)
-        check_layers(self._store, image)
         return Found(image)
 
     def _layers(self, listed: list[Any], name: str) -> Iterator[BlobRef]:
@@ -140,13 +145,15 @@ class Taking:
             yield known[path]
 
     def _kept(self, found: Found, name: str) -> AppImage:
-        """With all of its blobs in the store."""
+        """With all of its blobs in the store, and each layer what the config says: a person is there to hear it."""
         fits(found.image, name)
         for layer in found.image.layers:
             if self._store.blobs.has(layer.sha256):
                 continue
             if self._file(f"blobs/sha256/{layer.sha256}", layer.size) != layer:
                 raise AssembleError(f"{self._place.name}: blob sha256:{layer.sha256} is damaged", hint=AGAIN)
+        config_inside(name, found.image)
+        check_layers(self._store, found.image, MAX_UNPACKED)
         for index in found.indexes:
             self._store.blobs.put(index)
         return found.image

@@ -1,11 +1,12 @@
-"""Layers as they are unpacked: counted, hashed, and compared with what the image's config says of them.
+"""A layer as a plain tar, however it is compressed.
 
-In: an image whose layers are in the store. Out: nothing, or an error. Rules: a layer is read once, a piece at a time,
-and no further than the limit; the compression is seen by the first bytes, as engines see it, not by the manifest.
-What zstd or xz packed may ask for 128 MiB of memory (`--long=27`, `xz -9`) and no more.
+In: a file. Out: what is inside, as a stream, or written out. Rules: it is read once, a piece at a time, and no further
+than the limit; the compression (gzip of many members, zstd of many frames and zstd:chunked, bzip2, xz, none) is seen by
+the first bytes, as engines see it, not by the manifest. What zstd or xz packed may ask for 128 MiB of memory
+(`--long=27`, `xz -9`) and no more. Loads next to nothing: `toweros assemble` waits for it.
 
-    check_layers(store, image)
     with unpacked(store.blobs.path(digest)) as stream: ...
+    size = unpack(file, Path("0.tar"))
 """
 
 import bz2
@@ -19,40 +20,17 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
-from gitops.errors import ProcessError, RegistryError
-from gitops.model import AppImage
-from gitops.oci.image import layers_of
+from gitops.errors import ProcessError
 from gitops.oci.packed.xz import Xz
 from gitops.process import piped
-from gitops.store import Store
 
-MAX_UNPACKED = 16 << 30
-"""Bytes of all layers of an image as plain tars."""
+MAX_UNPACKED = 8 << 30
+"""Bytes of all layers of an image as plain tars: what one layer of a release may have."""
 CHUNK = 1 << 20
+DAMAGE = (OSError, EOFError, zlib.error, lzma.LZMAError)
 # By itself it stops at windows of more than 128 MiB; but behind a frame of its own it reads xz, too, without any bound.
 ZSTD_READS = ("prlimit", "--core=0", f"--as={512 << 20}", "zstd", "-dcq")
 ZSTD, SKIPPED = b"\x28\xb5\x2f\xfd", b"\x2a\x4d\x18"
-
-
-def check_layers(store: Store, image: AppImage, limit: int = MAX_UNPACKED) -> None:
-    """Raises RegistryError: the layers are more than `limit` bytes, are not what the config says, or unreadable."""
-    said = layers_of(image)
-    if not said:
-        raise RegistryError("its config does not say what its layers are")
-    left = limit
-    for layer, diff_id in zip(image.layers, said, strict=True):
-        try:
-            found, size = _digest(store.blobs.path(layer.sha256), left)
-        except (OSError, EOFError, zlib.error, lzma.LZMAError) as error:
-            raise RegistryError(f"its layer {layer.sha256[:12]} cannot be unpacked: {error}") from error
-        except ProcessError as error:
-            message = f"its layer {layer.sha256[:12]} cannot be unpacked: {error.message}"
-            raise RegistryError(message, hint=error.hint) from error
-        if size > left:
-            raise RegistryError(f"its layers have more than {limit} bytes when they are unpacked")
-        if found != diff_id:
-            raise RegistryError(f"its layer {layer.sha256[:12]} is not what its config says: {found[:12]}")
-        left -= size
 
 
 def is_zstd(file: Path) -> bool:
@@ -81,14 +59,25 @@ def unpacked(file: Path) -> Iterator[IO[bytes]]:
             yield stream
 
 
-def _digest(file: Path, limit: int) -> tuple[str, int]:
-    """Of what is inside, no more than a piece beyond the limit."""
-    digest, size = hashlib.sha256(), 0
-    with unpacked(file) as stream:
-        while size <= limit and (chunk := stream.read(CHUNK)):
-            digest.update(chunk)
-            size += len(chunk)
-    return digest.hexdigest(), size
+def unpack(file: Path, target: Path, limit: int = MAX_UNPACKED, digest: "hashlib._Hash | None" = None) -> int:
+    """Write what is inside of a layer, no more than a piece beyond the limit, and feed it to `digest`. Its size; one of
+    `DAMAGE`: it cannot be read to its end."""
+    size = 0
+    try:
+        with unpacked(file) as stream, target.open("wb") as output:
+            while size <= limit and (chunk := stream.read(CHUNK)):
+                size += output.write(chunk)
+                if digest:
+                    digest.update(chunk)
+    except ProcessError as error:
+        raise OSError(error.message.splitlines()[-1].removeprefix("zstd: ")[:200]) from error
+    return size
+
+
+def is_plain(file: Path) -> bool:
+    """Whether a layer is not compressed in any way that is known here."""
+    with file.open("rb") as raw, plain(raw) as stream:
+        return stream is raw and not is_zstd(file)
 
 
 def plain(raw: IO[bytes]) -> IO[bytes]:

@@ -19,8 +19,9 @@ import structlog
 
 from gitops.errors import STAYS, Reason, SourceError
 from gitops.source.clone.commits import DAMAGE, Clone
-from gitops.source.clone.remote import Access, Heads, download, list_heads, packs
+from gitops.source.clone.remote import Access, Heads, download, list_heads, packs, unreachable
 from gitops.source.objects.malformed import malformed
+from gitops.source.remotes import unfit
 from gitops.source.remotes.packing import INCOMING
 
 log = structlog.get_logger(__name__)
@@ -61,6 +62,10 @@ class DeployingClone(Clone):
         """
         commit = heads.commit(branch)
         self.fetch(f"refs/heads/{branch}", f"refs/remotes/origin/{branch}", commit)
+        # No `git push` lets a branch name anything else.
+        if self.repository.odb.read_header(pygit2.Oid(hex=commit))[0] != pygit2.enums.ObjectType.COMMIT:
+            hint = f"push a commit there; {STAYS}"
+            raise SourceError(f"{branch}: {commit} is no commit", hint=hint, reason=Reason.bad_object)
         return commit
 
     def fetch_tag(self, name: str, heads: Heads) -> bytes:
@@ -101,16 +106,21 @@ class DeployingClone(Clone):
             raise SourceError(f"{ref} is an object of {size >> 20} MiB", hint=hint, reason=Reason.too_large)
 
     def _download(self, ref: str, name: str, identity: str) -> None:
-        """Fetch a ref; one that the remote cannot even send is that ref's own trouble."""
+        """Fetch a ref; one that the remote cannot even send is that ref's own trouble, or the remote's."""
         try:
             download(self.repository, self._access, f"+{ref}:{name}")
         except DAMAGE as error:
             place = self._access.place
             if place and (refusal := malformed(pygit2.Repository(str(place)), _short(ref), identity)):
                 raise refusal from error
-            if place or not ref.startswith("refs/tags/") or not self._sound():
+            if not self._sound():
                 raise
-            self._again(ref, name)
+            if not place and ref.startswith("refs/tags/"):
+                self._again(ref, name)
+            elif unfit.broke_off(str(error)):  # what is here is whole, so nothing is begun anew for that
+                raise unreachable(self._access, error) from error
+            else:
+                raise
 
     def _again(self, ref: str, name: str) -> None:
         """Git's own server gives up a whole fetch for one tag that it cannot parse. Does the rest still come?"""

@@ -170,7 +170,8 @@ def send(repository: pygit2.Repository, access: Access, spec: str, ref: str, exp
     callbacks = _Pushing(access, ref, expected or ABSENT)
     proxy = True if access.url.startswith("https://") else None
     try:
-        connect(repository, access).push([spec], callbacks=callbacks, proxy=proxy)
+        with connect(repository, access) as remote:
+            remote.push([spec], callbacks=callbacks, proxy=proxy)
     except DAMAGE as error:
         raise unreachable(access, error) from error
     if callbacks.refused:

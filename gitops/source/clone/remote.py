@@ -11,7 +11,7 @@ import re
 import shutil
 import time
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import SplitResult, unquote, urlsplit
@@ -23,7 +23,7 @@ from pygit2.remotes import TransferProgress
 from gitops.errors import STAYS, Reason, SourceError
 from gitops.settings import Settings
 from gitops.source.clone.trees import configure
-from gitops.source.remotes import asking, local, unfit
+from gitops.source.remotes import asking, ending, local, unfit
 from gitops.source.remotes.packing import MAX_OBJECTS, MAX_PACK, SECONDS, too_large
 from gitops.web.ask import WebError
 
@@ -202,6 +202,7 @@ class Callbacks(pygit2.RemoteCallbacks):
         return True
 
     def sideband_progress(self, string: str) -> None:
+        self._check_time()
         self._progress = (self._progress + string)[-PROGRESS:]
 
     def complaints(self) -> list[str]:
@@ -213,10 +214,12 @@ class Callbacks(pygit2.RemoteCallbacks):
     def transfer_progress(self, stats: TransferProgress) -> None:
         if stats.received_bytes > MAX_PACK or stats.total_objects > MAX_OBJECTS:
             raise too_large()
+        self._check_time()
+
+    def _check_time(self) -> None:
+        """A server that only talks of its progress is never silent."""
         if time.monotonic() > self._deadline:
-            raise SourceError(
-                "the fleet repo takes too long to fetch", hint=f"it is tried again; {STAYS}", transient=True
-            )
+            raise too_slow(self._access)
 
 
 def _read_token(file: Path) -> str:
@@ -250,11 +253,23 @@ class Heads:
         return self.branches[branch]
 
 
-def connect(repository: pygit2.Repository, access: Access) -> pygit2.Remote:
-    """The remote, for one use. libgit2 by itself follows the first redirect to wherever it leads, with our token."""
+@contextmanager
+def connect(repository: pygit2.Repository, access: Access, seconds: float = 0) -> Iterator[pygit2.Remote]:
+    """The remote, for one use that ends (`seconds`; 0: a download's). libgit2 by itself follows the first redirect to
+    wherever it leads, with our token.
+
+    Raises:
+        SourceError: the time is over.
+    """
     if _REDIRECTS not in repository.config or repository.config.get_bool(_REDIRECTS):
         repository.config[_REDIRECTS] = False
-    return repository.remotes.create_anonymous(access.url)
+    with ending.cut_after(seconds or SECONDS, ending.ports(access.url, 22 if access.ssh else 443)) as over:
+        try:
+            yield repository.remotes.create_anonymous(access.url)
+        except pygit2.GitError as error:
+            if over.is_set():
+                raise too_slow(access) from error
+            raise
 
 
 def list_heads(repository: pygit2.Repository, access: Access) -> Heads:
@@ -285,8 +300,8 @@ def _asked_heads(repository: pygit2.Repository, access: Access) -> tuple[list[lo
     """What the remote's server says, and the ref that its HEAD names (empty: it does not say)."""
     if access.url.startswith("https://") and (answer := _asked_once(access)):
         return answer
-    remote = connect(repository, access)
-    said = remote.list_heads(callbacks=Callbacks(access), proxy=access.url.startswith("https://") or None)
+    with connect(repository, access, asking.BOUNDS.longest) as remote:
+        said = remote.list_heads(callbacks=Callbacks(access), proxy=access.url.startswith("https://") or None)
     # A line `refs/tags/NAME^{}` says what the tag's object leads to (gitprotocol-pack, Reference Discovery).
     ends = {str(head.name)[:-3]: str(head.oid) for head in said if str(head.name).endswith("^{}")}
     target = next((head.symref_target for head in said if head.name == "HEAD"), None)
@@ -321,9 +336,10 @@ def download(repository: pygit2.Repository, access: Access, *refspecs: str) -> N
         return
     # `proxy=True`: the one of the environment, as for `git`.
     proxy = access.url.startswith("https://") or None
-    remote, callbacks = connect(repository, access), Callbacks(access)
+    callbacks = Callbacks(access)
     try:
-        remote.fetch(list(refspecs), callbacks=callbacks, prune=FetchPrune.NO_PRUNE, proxy=proxy)
+        with connect(repository, access) as remote:
+            remote.fetch(list(refspecs), callbacks=callbacks, prune=FetchPrune.NO_PRUNE, proxy=proxy)
     except pygit2.GitError as caught:
         error = pygit2.GitError("\n".join((str(caught), *callbacks.complaints()))) if callbacks.complaints() else caught
         refusal = unfit.told(redact(access.url), _words(access, error))
@@ -360,6 +376,11 @@ def _words(access: Access, error: Exception) -> str:
 def denied(access: Access, url: str) -> SourceError:
     place = "ssh_key" if access.ssh else "git_token_file"
     return SourceError(f"{redact(url)}: access is refused", hint=f"check `{place}` and the server's rights; {STAYS}")
+
+
+def too_slow(access: Access) -> SourceError:
+    message = f"{redact(access.url)} takes too long to answer"
+    return SourceError(message, hint=f"it is tried again; {STAYS}", transient=True)
 
 
 def moved(access: Access, place: str) -> SourceError:

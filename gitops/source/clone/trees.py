@@ -67,6 +67,7 @@ class GitTree:
 
     def __init__(self, repository: pygit2.Repository, commit: str, damaged: Callable[[], None] = lambda: None) -> None:
         self._repository, self._damaged = repository, damaged
+        self.repository = repository
         self._folders = {"": str(repository[pygit2.Oid(hex=commit)].peel(pygit2.Commit).tree_id)}
         self._entries: dict[str, Entry] = {}
         bounds = Bounds()
@@ -129,6 +130,7 @@ class FolderTree:
 
     def __init__(self, folder: Path, mistakes: list[Problem] | None = None) -> None:
         self._folder, self._mistakes = folder.resolve(), mistakes
+        self.folder = self._folder
         if not self._folder.is_dir():
             raise SourceError(
                 f"{folder}: there is no such folder", hint="name a fleet repo's folder, or run `toweros init`"

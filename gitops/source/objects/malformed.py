@@ -18,6 +18,8 @@ from gitops.source.objects.bounds import SUBMODULE
 from gitops.source.objects.tree_objects import FOLDER, members
 
 MAX_LOOKED_AT = 2_000_000
+EMPTY_TREE = "4b825dc642cb6eb9a060e54bf8d69288fbee4904"
+"""Git knows it without having it (object-file.c)."""
 FAILURES = (pygit2.GitError, KeyError, ValueError)
 _LEADS = re.compile(rb"^(?:parent|object|tree) ([0-9a-f]{40})$", re.MULTILINE)
 """Where commits and tags lead to (gitformat-commit)."""
@@ -51,8 +53,7 @@ def _of_tree(repository: pygit2.Repository, data: bytes) -> list[str]:
     rows, folders = list(members("", data)), list[str]()
     for row in rows:
         wanted = ObjectType.TREE if row.mode == FOLDER else ObjectType.BLOB
-        there = row.mode != SUBMODULE and pygit2.Oid(hex=row.id) in repository.odb
-        if there and repository.odb.read_header(pygit2.Oid(hex=row.id))[0] != wanted:
+        if row.mode != SUBMODULE and _kind(repository, row.id) not in (None, wanted):
             message = f"{row.name}: is listed as a {wanted.name.lower()}, and is none"
             raise SourceError(message, reason=Reason.bad_object)
         folders += [row.id] if row.mode == FOLDER else []
@@ -64,10 +65,21 @@ def _of_other(repository: pygit2.Repository, identity: str, data: bytes) -> list
     thing = repository[pygit2.Oid(hex=identity)]
     if isinstance(thing, pygit2.Commit):
         _ = (thing.commit_time, thing.raw_message, thing.parent_ids, thing.tree_id)
-        if (tree := thing.tree_id) in repository.odb and repository.odb.read_header(tree)[0] != ObjectType.TREE:
-            raise SourceError(f"its tree {tree} is none", reason=Reason.bad_object)
+        leads = [(str(thing.tree_id), ObjectType.TREE), *((str(each), ObjectType.COMMIT) for each in thing.parent_ids)]
+        for each, wanted in leads:
+            if _kind(repository, each) not in (None, wanted):
+                word = "tree" if wanted == ObjectType.TREE else "parent"
+                raise SourceError(f"its {word} {each} is none", reason=Reason.bad_object)
     elif isinstance(thing, pygit2.Tag):
         thing.get_object()
     else:
         return []
     return [match.decode() for match in _LEADS.findall(data.partition(b"\n\n")[0])]
+
+
+def _kind(repository: pygit2.Repository, identity: str) -> ObjectType | None:
+    """What an object is; None: it is not here."""
+    if identity == EMPTY_TREE:
+        return ObjectType.TREE
+    oid = pygit2.Oid(hex=identity)
+    return ObjectType(repository.odb.read_header(oid)[0]) if oid in repository.odb else None

@@ -105,7 +105,8 @@ class Exchange:
                 pages, lambda page: str(ref.resolve().target) if (ref := references.get(self.ref(page))) else ""
             )
         proxy = self._access.url.startswith("https://") or None
-        heads = connect(self._repository(), self._access).list_heads(callbacks=_Bounded(self._access), proxy=proxy)
+        with connect(self._repository(), self._access) as remote:
+            heads = remote.list_heads(callbacks=_Bounded(self._access), proxy=proxy)
         named = {head.name: str(head.oid) for head in heads}
         return _tips(pages, lambda page: named.get(self.ref(page), ""))
 
@@ -177,7 +178,8 @@ class Exchange:
             if folder := self._access.place:
                 local.fetch(repository, folder, {self.ref(page): self.ref(page)})
             else:
-                self._fetch(connect(repository, self._access), self.ref(page))
+                with connect(repository, self._access) as remote:
+                    self._fetch(remote, self.ref(page))
             yield repository
         finally:
             shutil.rmtree(place, ignore_errors=True)

@@ -12,6 +12,7 @@ Why not libgit2, which does the rest: it compresses what is compressed already, 
 """
 
 import os
+import re
 import resource
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
@@ -134,7 +135,8 @@ def _failed(error: ProcessError) -> Exception:
     if "took longer" in error.message:
         return SourceError("the fleet repo takes too long to fetch", hint="it is tried again", transient=True)
     said = (error.log or error.message).strip().splitlines() or ["git failed"]
-    return pygit2.GitError(said[-1].removeprefix("fatal: ").removeprefix("error: "))
+    named = [line for line in said if re.search("could not read [0-9a-f]{40}", line, re.IGNORECASE)]
+    return pygit2.GitError((named or said)[-1].removeprefix("fatal: ").removeprefix("error: "))
 
 
 def too_large() -> SourceError:

@@ -23,7 +23,7 @@ _SHA1 = "make a SHA-1 one: `git init --object-format=sha1`, and commit the files
 _WHOLE = "complete it there: `git fetch --unshallow`, or serve a full clone"
 _PARTIAL = "serve a full clone: `git clone --mirror` without `--filter`"
 _DAMAGED = "`git fsck` there names what is lost: push it again from a whole clone, or serve another one"
-_BETWEEN = "a login page, proxy or cache may answer in its place: `git ls-remote URL` from here shows it"
+_BETWEEN = "a login page, proxy, cache or shell may answer in its place: `git ls-remote URL` from here shows it"
 _FILES = "change them there: `git refs migrate --ref-format=files`"
 _BORROWED = "complete it there: `git repack -a -d`, then remove objects/info/alternates"
 _SMART = "name the URL that `git clone` takes; a folder of plain files (dumb HTTP) is served by ssh or git-http-backend"
@@ -92,6 +92,9 @@ def told(url: str, said: str) -> SourceError | None:
     """What libgit2 (1.9) says of a server, if a person must change something there. `url`, `said`: without secrets."""
     if match := re.search(r"unknown (?:remote )?object format '(\w{1,20})", said):
         return _refuse(f"{url} has {match[1].upper()} objects", _SHA1)
+    if "known hosts file" in said:
+        hint = "make it with `ssh-keyscan HOST`, and check it"
+        return _refuse("the file that `ssh_known_hosts` names holds something else", hint, transient=True)
     if "invalid packet line" in said:  # the line `shallow ID` after its refs (gitprotocol-pack)
         return _refuse(f"{url} is a shallow clone, or no Git server ({said})", _WHOLE, Reason.shallow_history)
     if refusal := _broken(url, said):
@@ -102,11 +105,24 @@ def told(url: str, said: str) -> SourceError | None:
     return _refuse(f"{url}: the server {_STATUS[status][0]}", _STATUS[status][1], transient=True) if status else None
 
 
+_BROKE_OFF = re.compile(
+    "could not read (?:[0-9a-f]{40}|from remote repository)|SSL error|(?:unexpected|early) EOF"
+    "|connection reset|timed? out",
+    re.IGNORECASE,
+)
+
+
+def broke_off(said: str) -> bool:
+    """Whether a remote stopped in the middle: these words are never about the clone."""
+    return _BROKE_OFF.search(said) is not None
+
+
 def _broken(url: str, said: str) -> SourceError | None:
     """A server that began to answer, and did not end: by its own words where it said any (Git's upload-pack), else by
     those of libgit2. Each may pass, or be one ref's own trouble."""
     lost = re.search(
-        r"(?:unable to read|could not fetch|bad object|loose object|missing (?:blob|tree)) '?([0-9a-f]{40})", said
+        r"(?:unable to read|ould not (?:read|fetch)|bad object|loose object|missing (?:blob|tree)) '?([0-9a-f]{40})",
+        said,
     )
     what, fix = "", ""
     if "promisor remote" in said or "lazy fetching" in said:

@@ -17,7 +17,8 @@ from gitops.source.objects.headers import fault
 
 MARKS = (b"-----BEGIN SSH SIGNATURE-----", b"-----BEGIN PGP SIGNATURE-----", b"-----BEGIN PGP MESSAGE-----")
 X509 = b"-----BEGIN SIGNED MESSAGE-----"
-SIGNATURES = (b"gpgsig", b"gpgsig-sha256")
+SIGNATURE = b"gpgsig"
+SIGNATURES = (SIGNATURE, b"gpgsig-sha256")
 
 
 @dataclass(frozen=True)
@@ -58,18 +59,19 @@ def read(data: bytes) -> Signed:
         raise SourceError(f"{kind} {identity} has a NUL in its headers", hint=STAYS, reason=Reason.bad_object)
     # A header goes on in lines that begin with a space (gitformat-signature).
     fields = re.findall(rb"^(\S+) ?(.*(?:\n .*)*)", top, re.MULTILINE)
-    inside = [value.replace(b"\n ", b"\n") for name, value in fields if name in SIGNATURES]
+    inside = [(name, value.replace(b"\n ", b"\n")) for name, value in fields if name in SIGNATURES]
     # A tag's own signature stands below its message; in a commit's message such a line is only text.
     starts = [match.start() for mark in (*MARKS, X509) for match in re.finditer(b"^" + mark, body, re.MULTILINE)]
     below = starts if kind == "tag" else []
-    blocks = sum(value.count(mark) for value in inside for mark in MARKS)
+    blocks = sum(value.count(mark) for _, value in inside for mark in MARKS)
     if len(inside) + len(below) > 1 or blocks > 1:
         raise SourceError(
             f"{kind} {identity} has more than one signature", hint=STAYS, reason=Reason.several_signatures
         )
     payload, signature = raw, b""
-    if inside:
-        payload, signature = _without_signature(top) + raw[len(top) :], inside[0] + b"\n"
+    # `gpgsig-sha256` is of the same object as a SHA-256 repository has it, and in a tag Git asks neither.
+    if kind == "commit" and inside and inside[0][0] == SIGNATURE:
+        payload, signature = _without_signature(top) + raw[len(top) :], inside[0][1] + b"\n"
     elif below:
         cut = len(raw) - len(body) + below[0]
         payload, signature = raw[:cut], raw[cut:]

@@ -78,7 +78,12 @@ def test_an_argument_of_build_yml_counts_more_than_a_default() -> None:
         ("FROM scratch\nRUN sh <<'E\\'\n", 2, "does not end"),
         ("FROM scratch\nRUN <<EOF\nFROM x:1\n", 2, "`<<EOF` does not end"),
         ("FROM scratch\nRUN <<EOF\nset -e\n", 2, "`<<EOF` does not end"),
-        ("FROM scratch\nCOPY <<EOF /etc/x\nFROM x:1\nEOF\n", 2, "a here-document of COPY"),
+        ("FROM scratch\nCOPY <<EOF /etc/x\nFROM $x\nEOF\n", 2, "holds a `$`, which only some builders fill in"),
+        ("FROM scratch\nCOPY <<EOF\nx\nEOF\n", 2, "COPY needs a destination"),
+        ("FROM scratch\nADD <<'a b' /x\nx\na b\n", 2, "no name of a file"),
+        ("FROM scratch\nCOPY <<.. /x\nx\n..\n", 2, "no name of a file"),
+        ("FROM scratch\nCOPY 3<<E /x\nx\nE\n", 2, "no name of a file"),
+        ("FROM scratch AS a\nFROM scratch\nCOPY --from=a <<E /x\nx\nE\n", 3, "in no other stage"),
         ("FROM scratch\nRUN <<EOF\n#!/usr/bin/python3\nEOF\n", 2, "another program than a shell"),
         ("FROM scratch\nRUN <<EOF\n" + 4000 * "0123456\n" + 800 * "0123456\n" + "EOF\n", 2, "at most 32768 bytes"),
         ("FROM scratch\nCOPY --parents a /\n", 2, "`--parents` of COPY is not known to buildah"),
@@ -153,6 +158,21 @@ def test_what_only_some_builders_know_is_written_as_all_know_it(step: str, lower
     assert file.renamed({}).decode() == f"FROM scratch\n{lowered}\nUSER x\n" and not file.mistakes
     again = Dockerfile.parse(file.renamed({}), {})
     assert not again.uses and not again.mistakes, "and it is not touched again"
+
+
+def test_a_here_document_of_copy_is_a_file_that_the_build_finds() -> None:
+    text = "COPY --link \\\n <<A.conf b <<-'B' /x/\nRUN a\nA.conf\n\t$c\\\n\tB\nADD <<E /y\r\nz\r\nE\r\n"
+    file = parse(f"FROM scratch\n{text}USER x\n")
+    assert file.texts == {
+        ".here-documents/2-1/A.conf": "RUN a\n", ".here-documents/2-2/B": "$c\\\n", ".here-documents/8-1/E": "z\n"
+    }  # fmt: skip
+    copy, add = [".here-documents/2-1/A.conf", "b", ".here-documents/2-2/B", "/x/"], [".here-documents/8-1/E", "/y"]
+    words = ["FROM", "scratch", "COPY", *copy, "ADD", *add, "USER", "x"]
+    assert file.renamed({}).decode().split() == words
+    assert file.copies == [(2, "b")] and not file.mistakes
+    assert file.renamed({}).count(b"\n") == f"FROM scratch\n{text}USER x\n".count("\n"), "every line is where it was"
+    chosen = parse("FROM scratch AS a-arm64\nCOPY <<E /x\nx\nE\nFROM scratch AS a-amd64\nFROM a-$TARGETARCH\n")
+    assert not chosen.texts and not chosen.mistakes, "of a stage that is not built nothing is asked"
 
 
 @pytest.mark.parametrize(

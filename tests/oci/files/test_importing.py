@@ -12,16 +12,18 @@ import pytest
 
 from gitops.errors import AssembleError, RegistryError
 from gitops.fleet.images.boot import pinned
-from gitops.model import canonical, sha256
+from gitops.model import Json, canonical, sha256
 from gitops.oci.elsewhere import Elsewhere, stored
 from gitops.oci.files.cache import Cache, as_tar
 from gitops.oci.files.importing import import_images
 from gitops.oci.files.taking import Result
 from gitops.oci.plain import unpacked_image
+from gitops.oci.registry import MANIFEST
 from gitops.settings import Settings
 from gitops.store import Store
 from tests.kit.console import toweros
-from tests.kit.images import attestation, index, layout, made, zstd
+from tests.kit.images import CONFIG as OF_CONFIG
+from tests.kit.images import Made, attestation, index, layout, made, named, zstd
 from tests.kit.oci import tar
 
 TAR = tar({"etc/x": b"x"})
@@ -195,6 +197,52 @@ def test_a_tar_packed_by_zstd_is_taken_as_well(store: Store, tmp_path: Path) -> 
     whole = saved(tmp_path / "whole.tar", docker_saved(TAR))
     (tmp_path / "z").write_bytes(zstd(whole.read_bytes()))
     assert taken(store, tmp_path / "z").images == taken(store, whole).images != {}
+
+
+CONFIG = {"os": "linux", "architecture": "amd64", "config": {}}
+ROOT = {"type": "layers", "diff_ids": [f"sha256:{sha256(TAR)}"]}
+LIES: dict[str, tuple[Json, bytes, str]] = {
+    "another layer": ({"rootfs": ROOT | {"diff_ids": [f"sha256:{'0' * 64}"]}}, TAR, "is not what its config says"),
+    "one layer too many": ({"rootfs": ROOT | {"diff_ids": ROOT["diff_ids"] * 2}}, TAR, "does not say what its layers"),
+    "no layers": ({}, TAR, "does not say what its layers are"),
+    "a layer that is cut off": ({"rootfs": ROOT}, gzip.compress(TAR)[:-9], "cannot be unpacked"),
+    "a layer with something behind it": ({"rootfs": ROOT}, gzip.compress(TAR) + b"more", "cannot be unpacked"),
+    "an environment that is a number": ({"rootfs": ROOT, "config": {"Env": 5}}, TAR, "Env of its config"),
+    "a config that is a list": ({"rootfs": ROOT, "config": [1]}, TAR, "of its config"),
+}
+
+
+@pytest.mark.parametrize("kind", LIES)
+def test_an_image_that_no_box_could_have_is_told_when_it_is_brought(store: Store, tmp_path: Path, kind: str) -> None:
+    """The pass that needs it would have failed."""
+    more, layer, words = LIES[kind]
+    config = canonical(CONFIG | more)
+    rows = [named("application/vnd.oci.image.layer.v1.tar+gzip", layer)]
+    manifest = {"schemaVersion": 2, "mediaType": MANIFEST, "config": named(OF_CONFIG, config), "layers": rows}
+    lying = Made(canonical(manifest), blobs=(config, layer))
+    result = taken(store, layout(tmp_path / "layout", {"lying": lying, "honest": OURS}))
+    assert words in result.problems["lying"] and [one.name for one in result.images] == ["honest"]
+    assert stored(store, lying.digest.removeprefix("sha256:")) is None
+
+
+@pytest.mark.parametrize("layers", [None, {"a": 1}, ["x"], 5])
+def test_a_manifest_of_other_things_is_told_in_words(store: Store, tmp_path: Path, layers: Json) -> None:
+    config = canonical(CONFIG)
+    manifest = {"schemaVersion": 2, "mediaType": MANIFEST, "config": named(OF_CONFIG, config), "layers": layers}
+    place = layout(tmp_path / "layout", {"odd": Made(canonical(manifest), blobs=(config,))})
+    assert taken(store, place).problems == {"odd": "odd is no image: its manifest lists other things than layers"}
+
+
+def test_an_index_that_lies_of_a_size_and_one_that_lists_nothing_are_told(store: Store, tmp_path: Path) -> None:
+    place = layout(tmp_path / "layout", {"a": OURS})
+    listed = json.loads((place / "index.json").read_bytes())
+    for size in (5, "5", -1, [5]):
+        listed["manifests"][0]["size"] = size
+        (place / "index.json").write_text(json.dumps(listed))
+        assert "says otherwise" in taken(store, place).problems["a"]
+    (place / "index.json").write_text('{"manifests": []}')
+    with pytest.raises(AssembleError, match="holds no image"):
+        taken(store, place)
 
 
 def test_an_engine_that_is_away_is_told(store: Store, tmp_path: Path) -> None:

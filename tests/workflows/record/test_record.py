@@ -23,6 +23,7 @@ from gitops.sign.keys import guid
 from gitops.sign.record.key import RecordKey, lines
 from gitops.source.record.entry import EMPTY_TREE, Entry, following, made, read_entry
 from gitops.source.record.memory import RecordMemory
+from gitops.store.lease import Holder
 from gitops.store.notes.documents import Status
 from gitops.store.notes.record import RecordTip
 from gitops.workflows.record import recorder
@@ -248,7 +249,7 @@ def test_a_remote_that_serves_yesterday_of_everything_is_an_alarm(site: Site, tm
 
 
 def test_killed_between_push_and_note_it_knows_what_it_recorded_though_the_remote_serves_yesterday(
-    site: Site, tmp_path: Path
+    site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The entry was written before it was sent: nothing that only a process remembers is needed afterwards."""
     site.run()
@@ -264,6 +265,7 @@ def test_killed_between_push_and_note_it_knows_what_it_recorded_though_the_remot
     with store.lease.held(), Edges(site.settings.state).at(cut):
         deployed = controller.run_once().revision
     store.close()
+    monkeypatch.setattr(Holder, "gone", lambda _: True)  # it was this process
     for place, old in ((site.settings.state, "killed"), (site.remote.bare, "yesterday.git")):
         shutil.rmtree(place)
         (tmp_path / old).rename(place)
@@ -539,7 +541,9 @@ def test_an_empty_record_is_not_begun_before_the_remote_has_answered(
     assert len(at_remote(site)) == 1
 
 
-def test_a_controller_that_is_killed_at_any_write_leaves_one_entry_in_the_end(site: Site, tmp_path: Path) -> None:
+def test_a_controller_that_is_killed_at_any_write_leaves_one_entry_in_the_end(
+    site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Before each change of a file or of the database, from the old state on; the remote is whatever it was then."""
     site.run()
     site.commit(HELLO)
@@ -567,6 +571,7 @@ def test_a_controller_that_is_killed_at_any_write_leaves_one_entry_in_the_end(si
     cut("commit, the last one")
     store.close()
     assert len(copies) >= 4
+    monkeypatch.setattr(Holder, "gone", lambda _: True)  # whoever held the lease has died: it was this process
     for old_state, old_remote in copies:
         for place, old in ((state, old_state), (site.remote.bare, old_remote)):
             shutil.rmtree(place)

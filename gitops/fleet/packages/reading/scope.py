@@ -86,8 +86,8 @@ class Stage:
 class Scope:
     """See above. `given`: arguments of build.yml. `chooses`: a stage is named by an argument of the platform. `moved`:
     stages with steps that earlier controllers built otherwise (a shell of their own, caches that were kept).
-    `copies`: stage, line and source of what is taken from the build's own folder; `barren`: stage and line of a RUN
-    where no program can be."""
+    `copies`: stage, line and source of what is taken from the build's own folder; `texts`: stage, place in that folder
+    and content of here-documents that are files; `barren`: stage and line of a RUN where no program can be."""
 
     given: Mapping[str, str]
     stages: list[Stage] = field(default_factory=list)
@@ -97,6 +97,7 @@ class Scope:
     chooses: bool = False
     moved: set[int] = field(default_factory=set)
     copies: list[tuple[int, int, str]] = field(default_factory=list)
+    texts: list[tuple[int, str, str]] = field(default_factory=list)
     barren: list[tuple[int, int]] = field(default_factory=list)
     above: dict[str, str] = field(default_factory=lambda: dict(BY_ITSELF))
     known: dict[str, str] = field(default_factory=dict)

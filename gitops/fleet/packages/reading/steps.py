@@ -2,7 +2,8 @@
 
 In: an instruction, the scope. Out: into the scope: what it takes from outside, its mistakes, and how it is written so
 that each builder knows it. Rules: a here-document of RUN becomes the argument of the shell that it is for; so does what
-is meant for another shell, for buildah forgets SHELL as soon as it has read it.
+is meant for another shell, for buildah forgets SHELL as soon as it has read it. One of COPY becomes a file of the
+build's folder, called by its word; a shell has no part in it, so nothing is filled in.
 """
 
 import json
@@ -10,13 +11,16 @@ import re
 from collections.abc import Sequence
 
 from gitops.fleet.packages.reading.flags import NO_NETWORK, URLS, judge
-from gitops.fleet.packages.reading.instructions import Instruction, is_comment
+from gitops.fleet.packages.reading.instructions import Heredoc, Instruction, is_comment
 from gitops.fleet.packages.reading.scope import SHELL, Scope, Use, by_platform
 
 _SURROGATE = re.compile("[\0\ud800-\udfff]")
 SHELLS = ("sh", "ash", "dash", "bash")
 MAX_TEXT = 32 << 10
 """Bytes of a here-document: builders read lines of at most 64 KiB."""
+TEXTS = ".here-documents"
+"""Where a build finds the texts that COPY names."""
+_FILE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,99}")
 _MOUNT = re.compile(r"--mount=(?:.*,)?from=([^,]+)(?:,.*)?")
 
 
@@ -38,11 +42,14 @@ class Steps:
             self._fill(each, keyword, flags)
         if keyword == "ADD":
             self._add(each.first, words[len(flags) :])
+        own = not any(flag.startswith("--from=") for flag in flags)
         if keyword != "RUN" and not each.heredocs and not each.open:
-            self._copy(each.first, words[len(flags) :], own=not any(flag.startswith("--from=") for flag in flags))
+            self._copy(each.first, words[len(flags) :], own=own)
         if each.open:
             hint = "end it by a line with this word alone, or put the word into quotes"
             self._scope.note(each.first, f"the here-document `{each.open[0]}` does not end", hint)
+        elif each.heredocs and keyword == each.keyword != "RUN":
+            self._as_files(each, flags, own=own)
         elif each.heredocs:
             self._heredoc(each, keyword, flags)
         elif keyword == each.keyword == "RUN":
@@ -129,7 +136,7 @@ class Steps:
         self._scope.copies += [(self._scope.number, line + 1, source) for source in (named[:-1] if own else ())]
 
     def _heredoc(self, each: Instruction, keyword: str, flags: list[str]) -> None:
-        """RUN gets its text as an argument of the shell, which every builder knows; files are named by nobody else."""
+        """RUN gets its text as an argument of the shell, which every builder knows."""
         if keyword != "RUN" or each.keyword != "RUN":
             message = f"a here-document of {each.keyword} is not known to buildah"
             self._scope.note(each.first, message, "put the text into a file")
@@ -148,6 +155,24 @@ class Steps:
                     )
         self._as_words(each, flags, shell, script)
 
+    def _as_files(self, each: Instruction, flags: list[str], *, own: bool) -> None:
+        """COPY and ADD get their texts as files of the build's folder."""
+        rest = _rest(each, flags)
+        for number, one in enumerate(each.heredocs):
+            if wrong := _no_file(one, own=own):
+                self._scope.note(each.first, *wrong)
+                return
+            text = re.sub("^\t+", "", one.text, flags=re.MULTILINE) if one.tabs else one.text
+            place = f"{TEXTS}/{each.first + 1}-{number + 1}/{one.name}"
+            self._scope.texts.append((self._scope.number, place, text))
+            rest = rest.replace(one.word, place, 1)
+        if rest.split()[-1].startswith(f"{TEXTS}/"):
+            self._scope.note(each.first, f"{each.keyword} needs a destination", f"write `{each.keyword} <<EOF /PLACE`")
+            return
+        others = [word for word in rest.split() if not word.startswith(f"{TEXTS}/")]
+        self._copy(each.first, others, own=True)
+        self._scope.use(Use(each.first, each.last, " ".join([each.keyword, *flags, rest])))
+
     def _as_words(self, each: Instruction, flags: list[str], shell: tuple[str, ...], script: str) -> None:
         """An instruction for a shell, with the shell written out."""
         if len(script.encode(errors="surrogateescape")) > MAX_TEXT or _SURROGATE.search(script):
@@ -155,6 +180,21 @@ class Steps:
             return
         words = [each.keyword, *flags, json.dumps([*shell, script], ensure_ascii=False)]
         self._scope.use(Use(each.first, each.last, " ".join(words)))
+
+
+def _no_file(one: Heredoc, *, own: bool) -> tuple[str, str] | None:
+    """Why a here-document of COPY cannot be a file, and the fix."""
+    word = f"the here-document `{one.word}`"
+    if not own:
+        return f"{word} is in no other stage or image", "write it as a COPY of its own, without --from"
+    if one.word[:1].isdigit() or not _FILE.fullmatch(one.name):
+        return f"{word} is no name of a file", "call it by letters, digits, `.`, `_` and `-`, such as <<EOF"
+    if "$" in one.text and not set(one.word) & set("\"'"):
+        hint = "write the word in quotes (<<'EOF') where a `$` is meant as it is; what a shell fills in is for RUN"
+        return f"{word} holds a `$`, which only some builders fill in", hint
+    if _SURROGATE.search(one.text):
+        return f"{word} is no text", "put it into a file"
+    return None
 
 
 def _rest(each: Instruction, flags: list[str]) -> str:
