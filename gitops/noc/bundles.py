@@ -22,7 +22,7 @@ from gitops.errors import DocumentError, StoreError
 from gitops.files.named import named
 from gitops.model import canonical
 from gitops.model.reading import read
-from gitops.noc.carried.room import check_parts, keep_places
+from gitops.noc.carried.room import check_own, check_parts, keep_places
 from gitops.noc.copy import Copy
 from gitops.noc.media import NAME
 from gitops.noc.mirror import Mirror, Passed
@@ -73,6 +73,7 @@ def make(source: Source, root: bytes, boxes: list[str], folder: Path, most: int 
     if any((folder / name).exists() for name in NOT_OURS):
         raise StoreError(f"{folder} is the folder of a controller or a NOC", hint="name a folder of its own")
     check_parts(folder)
+    check_own(folder)
     before = _before(folder)
     copy = Copy(folder, most, raw=False)
     shutil.rmtree(copy.tuf)  # what is believed is not carried: whoever takes it has his own

@@ -19,14 +19,16 @@ import structlog
 
 from gitops.errors import DocumentError, StoreError, TowerosError, readable
 from gitops.files.named import named
-from gitops.model import Layer, Release, sha256
+from gitops.model import BlobRef, Layer, Release, sha256
 from gitops.noc import deltas
+from gitops.noc.ahead.coming import ahead
 from gitops.noc.content import ContentError, bring_attestation, bring_blob, bring_layer, prove, unpack
 from gitops.noc.copy import Copy
 from gitops.noc.origin import OriginError, Source
 from gitops.noc.starting import bringing as starting
 from gitops.noc.starting.ground import Ground
 from gitops.noc.trust import MAX_METADATA, Offers, Trusted, TrustError
+from gitops.noc.whose.chosen import EVERYBODY, Chosen
 from gitops.publish.targets import HELD, NETBOOT
 from gitops.workflows.media.elsewhere import Elsewhere
 
@@ -72,21 +74,22 @@ class Mirror:
         self._vouched = set[str]()
         """Whose attestations were asked for since we began."""
 
-    def run(self, boxes: Iterable[str], site: str = "") -> Passed:
-        """A pass, for these boxes and those that stand at `site`.
+    def run(self, boxes: Iterable[str], chosen: Chosen = EVERYBODY) -> Passed:
+        """A pass, for these boxes and those that are `chosen`.
 
         Raises:
             TrustError: what is signed is refused. OriginError: it cannot be fetched. StoreError: it cannot be kept.
         """
         try:
-            passed = Passed(self.trusted.look(boxes, site))
+            passed = Passed(self.trusted.look(boxes, chosen))
             for box in passed.offers.boxes:
                 self._try(box, passed, lambda: self._release(box, passed))  # noqa: B023 - at once
                 if self._ground and NETBOOT in passed.offers.stated[box]:
                     self._try(box, passed, lambda: self._starting(box, passed))  # noqa: B023
             waits = self._watch(passed) if self._watch else {}
-            for box, release in passed.releases.items():
-                self._try(box, passed, lambda: self._content(box, release, passed, waits.get(box, "")))  # noqa: B023
+            for box in passed.releases:
+                self._try(box, passed, lambda: self._offered(box, passed, waits))  # noqa: B023
+            ahead(passed.offers.stated, lambda box, of: self._bring(box, self._document(box, of, passed), of, passed))
             for box, found in passed.starts.items():
                 self._try(box, passed, lambda: self._started(found, passed))  # noqa: B023
             deltas.make(self.copy, {box: it for box, it in passed.releases.items() if box not in passed.lacking})
@@ -129,7 +132,9 @@ class Mirror:
 
     def _release(self, box: str, passed: Passed) -> None:
         """The document of what a box is offered; all that it names is needed from here on."""
-        targets = passed.offers.boxes[box]
+        passed.releases[box] = self._document(box, passed.offers.boxes[box], passed)
+
+    def _document(self, box: str, targets: Mapping[str, BlobRef], passed: Passed) -> Release:
         passed.needed |= {ref.sha256 for ref in targets.values()}
         document = targets["release.json"]
         if document.size > MAX_RELEASE:
@@ -141,10 +146,15 @@ class Mirror:
         layers = {layer.root: layer for layer in release.layers()}
         passed.layers |= layers
         passed.needed |= layers.keys()
-        passed.releases[box] = release
+        return release
 
-    def _content(self, box: str, release: Release, passed: Passed, waits: str) -> None:
-        targets, layers = passed.offers.boxes[box], release.layers()
+    def _offered(self, box: str, passed: Passed, waits: Mapping[str, str]) -> None:
+        self._bring(box, passed.releases[box], passed.offers.boxes[box], passed, waits.get(box, ""))
+
+    def _bring(
+        self, box: str, release: Release, targets: Mapping[str, BlobRef], passed: Passed, waits: str = ""
+    ) -> None:
+        layers = release.layers()
         absent = [layer for layer in layers if not self.copy.has_layer(layer)]
         boot = [ref for ref in targets.values() if not self.copy.blobs.has(ref.sha256)]
         if absent or boot:

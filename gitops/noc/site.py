@@ -12,7 +12,7 @@ import fcntl
 import threading
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import structlog
@@ -22,7 +22,6 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from gitops import __version__
 from gitops.errors import StoreError, TowerosError, readable
 from gitops.model import Layer
-from gitops.noc.boxes import Boxes
 from gitops.noc.carried.places import opened
 from gitops.noc.copy import Copy
 from gitops.noc.media import NAME
@@ -40,6 +39,8 @@ from gitops.noc.showing.state import State, Told
 from gitops.noc.starting.ground import Ground
 from gitops.noc.starting.telling import Telling
 from gitops.noc.trust import TrustError
+from gitops.noc.whose.boxes import Boxes
+from gitops.noc.whose.chosen import Chosen
 from gitops.server.app import guarded, serve
 from gitops.server.boxes import files, netboot
 from gitops.settings import Settings
@@ -67,7 +68,8 @@ class Config:
     boxes: tuple[str, ...] = ()
     boxes_file: Path | None = None
     site: str = ""
-    """Whose content besides: of the boxes that the signed metadata say stand there."""
+    labels: tuple[str, ...] = ()
+    """Whose content besides: of the boxes of which the signed metadata say all of this."""
     poll: float = 30.0
     most: int = 20 << 30
     bundles: Path | None = None
@@ -91,9 +93,12 @@ class Site:
         self.ground = Ground(self.copy, self._look_again)
         watch = self.prover.offered if self.prover else None
         self.mirror = Mirror(self.copy, source, config.root, watch, self.ground)
-        self.boxes = Boxes(config.state / "asked.json", config.boxes, config.boxes_file, config.site)
+        self.chosen = Chosen(config.site, config.labels)
+        memory = config.state / "asked.json"
+        self.boxes = Boxes(memory, config.boxes, config.boxes_file, signed=bool(self.chosen))
         self.relay = Relay(config.origin, Reports(self.copy.reports), heard=self._said)
-        self.told = Told(State(config.name, config.origin, int(time.time()), most=config.most, site=config.site))
+        state = State(config.name, config.origin, int(time.time()), most=config.most)
+        self.told = Told(replace(state, site=config.site, labels=config.labels))
         self.contact = Contact(config.state / "noc.key", config.name, config.origin)
         self.telling = Telling(self.contact.starts)
         self._seen = dict[Path, int]()
@@ -220,7 +225,7 @@ class Site:
         self.origin.until = time.monotonic() + PASS
         names, self._doubted = self._doubted, set()
         self.mirror.mend(names, self._layers)
-        passed = self.mirror.run(self.boxes.wanted(), self.config.site)
+        passed = self.mirror.run(self.boxes.wanted(), self.chosen)
         self._layers = passed.layers or self._layers
         self.boxes.forget(passed.offers.unknown)
         self.boxes.stand_here(passed.offers.boxes)

@@ -23,7 +23,8 @@ from tuf.ngclient import FetcherInterface, Updater, UpdaterConfig
 from gitops.errors import TowerosError
 from gitops.model import BlobRef, Json
 from gitops.noc.origin import OriginError, Source
-from gitops.publish.targets import HOLD_LENGTH, RELEASE, SITE, box_of
+from gitops.noc.whose.chosen import EVERYBODY, Chosen
+from gitops.publish.targets import RELEASE, box_of
 from gitops.store.files.blobs import HEX
 
 MAX_METADATA = 4 << 20
@@ -59,8 +60,8 @@ class Trusted:
     def __init__(self, folder: Path, root: bytes, source: Source) -> None:
         self._folder, self._root, self._source = folder, root, source
 
-    def look(self, boxes: Iterable[str], site: str = "") -> Offers:
-        """The newest, for these boxes and for those of which it says that they stand at `site`.
+    def look(self, boxes: Iterable[str], chosen: Chosen = EVERYBODY) -> Offers:
+        """The newest, for these boxes and for those that are `chosen` by what it says of them.
 
         Raises:
             TrustError: it is refused. OriginError: it cannot be fetched. OSError: the folder cannot be written.
@@ -71,18 +72,18 @@ class Trusted:
             fetcher = _Fetcher(self._source)
             updater = Updater(str(self._folder), "", fetcher=fetcher, config=config, bootstrap=self._root)
             updater.refresh()
-            return self._read(updater, {*boxes}, site)
+            return self._read(updater, {*boxes}, chosen)
         except DownloadError as error:
             raise error.__cause__ if isinstance(error.__cause__, OriginError) else OriginError(str(error)) from error
         except WRONG as error:
             raise TrustError(f"what is signed is refused: {type(error).__name__}: {error}") from error
 
-    def _read(self, updater: Updater, asked: set[str], site: str) -> Offers:
+    def _read(self, updater: Updater, asked: set[str], chosen: Chosen) -> Offers:
         roles = _parsed(self._bytes("targets")).delegations
         bins = _bins(roles.succinct_roles if roles else None)
         for path in bins.values():
             updater.get_targetinfo(path)
-        boxes = sorted(asked | ({name for role in bins for name in self._of_site(role, site)} if site else set()))
+        boxes = sorted(asked | ({name for role in bins for name in self._chosen(role, chosen)} if chosen else set()))
         found, stated = {}, {}
         for box in boxes:
             targets = {name: info for name in NAMES if (info := updater.get_targetinfo(f"{box}/{name}"))}
@@ -98,10 +99,10 @@ class Trusted:
             stated=stated,
         )
 
-    def _of_site(self, role: str, site: str) -> Iterator[str]:
-        """Boxes of a bin that stand there."""
+    def _chosen(self, role: str, chosen: Chosen) -> Iterator[str]:
+        """Those boxes of a bin."""
         for path, target in _parsed(self._bytes(role)).targets.items():
-            if path.endswith(f"/{RELEASE}") and (target.custom or {}).get(SITE) == site[:HOLD_LENGTH]:
+            if path.endswith(f"/{RELEASE}") and chosen.fits(target.custom or {}):
                 yield box_of(path)
 
     def _files(self, bins: Iterable[str]) -> Iterator[tuple[str, bytes]]:

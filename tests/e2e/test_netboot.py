@@ -17,6 +17,7 @@ from gitops.lab.machine import Machine
 from gitops.lab.netbooted import NO_DISK, Netbooted
 from gitops.model import Report
 from gitops.model.machines.netboot import HandedOut
+from gitops.noc.site import Config, Site
 from gitops.process import run, start
 from gitops.server import create_app, serve
 from gitops.store.notes.netboot import BootSets, Starts
@@ -41,6 +42,9 @@ STRANGER = (
 )
 NVME = "pci-0000:00:06.0-nvme-1"
 """A disk by its place, as udev calls it."""
+NOC = "http://10.0.2.2:8079"
+IN_MEMORY = f"{STATIC}netboot: {{mac: '{MAC}'}}\n"
+"""The box's file."""
 DISK = 3 << 30
 """Bytes of one."""
 UNDIONLY = Path("/usr/lib/ipxe/undionly.kpxe")
@@ -64,7 +68,7 @@ def diskless(field: Field, tmp_path_factory: pytest.TempPathFactory) -> Iterator
     path = f"boxes/{BOX}.yaml"
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PATH", str(broken), prepend=os.pathsep)
-        field.change(path, f"{STATIC}netboot: {{mac: '{MAC}'}}\n", "The network starts it")
+        field.change(path, IN_MEMORY, "The network starts it")
     yield field
     field.change(path, STATIC, "It has a disk")
 
@@ -72,7 +76,9 @@ def diskless(field: Field, tmp_path_factory: pytest.TempPathFactory) -> Iterator
 def test_a_bios_whose_card_knows_no_ipxe_comes_to_a_verified_root_beside_somebody_elses_dhcp_server(
     diskless: Field, stick: Path, tmp_path: Path
 ) -> None:
-    """PXE, proxyDHCP, TFTP, undionly.kpxe, our script; what follows is the same as by UEFI."""
+    """PXE, proxyDHCP, TFTP, undionly.kpxe, our script; what follows is the same as by UEFI. All of it is the site's own
+    server's, as the signed word says, and the update server is away."""
+    diskless.change(f"boxes/{BOX}.yaml", f"{IN_MEMORY}noc: {NOC}\n", "Its site has a server")
     in_a_network_of_its_own(lambda: pxe_boot(diskless, stick, tmp_path))
 
 
@@ -85,8 +91,8 @@ def pxe_boot(field: Field, stick: Path, folder: Path) -> None:
         with PlainRom(folder, "tap0") as cable, contextlib.ExitStack() as stack:
             bridge(stranger.pid)
             stack.enter_context(dnsmasq(folder / "elsewhere", STRANGER, netns=stranger.pid))
-            stack.enter_context(dnsmasq(folder / "ours", recipe(field, PROXY, folder / "tftp")))
-            stack.enter_context(served(field))
+            stack.enter_context(dnsmasq(folder / "ours", recipe(field, PROXY, folder / "tftp", NOC)))
+            site = stack.enter_context(noc(field, folder / "noc"))
             hardware = Netbooted(NO_DISK, None, mac=MAC, link=cable.words, more=plugged_in(stick))
             with Machine(folder / "bios", hardware) as machine:
                 machine.wait_for(r"initrd: the root is verified", LONG)
@@ -96,10 +102,23 @@ def pxe_boot(field: Field, stick: Path, folder: Path) -> None:
         stranger.stop(5)
     published = field.store.offers.published(BOX)
     assert published
-    assert said.count(".zst, try 1") == len(published.release.layers()), "all of them packed"
+    assert said.count(".zst") == len(published.release.layers()), "all of them packed"
+    assert said.count(f"fetching {NOC}/") == len(published.release.layers()) + 1 and ", try" not in said
     assert "MiB of layers come into memory" in said and "the key stick is /dev/vda" in said
-    starts = field.store.notes.get(Starts, BOX)
-    assert starts and len(starts.starts) == 1
+    assert len(site.ground.starts(BOX).starts) == 1
+
+
+@contextlib.contextmanager
+def noc(field: Field, folder: Path) -> Iterator[Site]:
+    """A site's own server that has all that the box needs; the update server is gone since."""
+    folder.mkdir()
+    field.apply()  # what starts a box is signed by the pass after the one that made it
+    root = (field.fleet / "keys" / "root.json").read_bytes()
+    site = Site(Config("site", field.settings.server, root, folder, NOC.removeprefix("http://"), boxes=(BOX,)))
+    with site.serving():
+        with served(field):
+            assert site.once().boxes == {BOX: ""}
+        yield site
 
 
 def healthy(field: Field, machine: Machine, began: int) -> Report:
@@ -116,13 +135,6 @@ def healthy(field: Field, machine: Machine, began: int) -> Report:
     return field.wait_healthy(began)
 
 
-def test_a_firmware_with_secure_boot_becomes_healthy_by_http_boot_and_falls_back_after_three_starts(
-    diskless: Field, stick: Path, tmp_path: Path
-) -> None:
-    """The signed loader, UKI and addon of the ESP that DHCP names, and the same box by the same stick."""
-    in_a_network_of_its_own(lambda: http_boot(diskless, stick, tmp_path))
-
-
 def secure_machine(field: Field, folder: Path, disks: list[str]) -> Netbooted:
     """On a cable to us, 10.0.2.2; what its firmware starts is signed."""
     for words in ("tuntap add tap0 mode tap", "addr add 10.0.2.2/24 dev tap0", "link set tap0 up"):
@@ -132,29 +144,6 @@ def secure_machine(field: Field, folder: Path, disks: list[str]) -> Netbooted:
     return Netbooted(NO_DISK, variables, {}, 1536, mac=MAC, link=link, more=[*HTTP_FIRST, *disks])
 
 
-def http_boot(field: Field, stick: Path, folder: Path) -> None:
-    hardware = secure_machine(field, folder, plugged_in(stick))
-    with dnsmasq(folder / "ours", recipe(field, ALONE)), served(field):
-        with Machine(folder / "uefi", hardware) as machine:
-            report = healthy(field, machine, int(time.time()) + 1)
-            assert "entry toweros-" in machine.output(), "systemd-boot and the stub of the ESP in memory"
-        assert report.firmware and report.firmware["secure_boot"] and not report.degraded
-        field.change(
-            GREETING, f"hello, whoever starts at {time.time():.0f}\n", "A release that no machine comes up with"
-        )
-        sets = field.store.notes.get(BootSets, BOX)
-        assert sets and [(each.release == report.release, each.proven) for each in sets.sets] == [
-            (False, False),
-            (True, True),
-        ]
-        three_starts(field, report)
-        with Machine(folder / "again", hardware) as machine:
-            machine.wait_for(f"initrd: box {BOX}, release {report.sequence} {report.release}", LONG)
-    told = [event.message for event in field.store.events.latest(BOX)]
-    assert any(f"release {report.sequence} is handed out" in message for message in told), told
-
-
-@pytest.mark.skipif("TOWEROS_SOAK" not in os.environ, reason="minutes: `make soak`")
 def test_a_firmware_with_secure_boot_installs_the_disk_that_is_named_and_goes_on_from_there_after_a_cut(
     diskless: Field, tmp_path: Path
 ) -> None:
@@ -194,6 +183,36 @@ def new_disk(path: Path) -> Path:
     with path.open("wb") as stream:
         stream.truncate(DISK)
     return path
+
+
+def test_a_firmware_with_secure_boot_becomes_healthy_by_http_boot_and_falls_back_after_three_starts(
+    diskless: Field, stick: Path, tmp_path: Path
+) -> None:
+    """The signed loader, UKI and addon of the ESP that DHCP names, and the same box by the same stick."""
+    diskless.change(f"boxes/{BOX}.yaml", IN_MEMORY, "It has no disk")
+    in_a_network_of_its_own(lambda: http_boot(diskless, stick, tmp_path))
+
+
+def http_boot(field: Field, stick: Path, folder: Path) -> None:
+    hardware = secure_machine(field, folder, plugged_in(stick))
+    with dnsmasq(folder / "ours", recipe(field, ALONE)), served(field):
+        with Machine(folder / "uefi", hardware) as machine:
+            report = healthy(field, machine, int(time.time()) + 1)
+            assert "entry toweros-" in machine.output(), "systemd-boot and the stub of the ESP in memory"
+        assert report.firmware and report.firmware["secure_boot"] and not report.degraded
+        field.change(
+            GREETING, f"hello, whoever starts at {time.time():.0f}\n", "A release that no machine comes up with"
+        )
+        sets = field.store.notes.get(BootSets, BOX)
+        assert sets and [(each.release == report.release, each.proven) for each in sets.sets] == [
+            (False, False),
+            (True, True),
+        ]
+        three_starts(field, report)
+        with Machine(folder / "again", hardware) as machine:
+            machine.wait_for(f"initrd: box {BOX}, release {report.sequence} {report.release}", LONG)
+    told = [event.message for event in field.store.events.latest(BOX)]
+    assert any(f"release {report.sequence} is handed out" in message for message in told), told
 
 
 def three_starts(field: Field, report: Report) -> None:
@@ -242,14 +261,14 @@ def served(field: Field) -> contextlib.AbstractContextManager[str]:
     return serve(create_app(field.store, field.settings), f"10.0.2.2:{port}")
 
 
-def recipe(field: Field, network: str, tftp: Path = Path("/srv/tftp")) -> str:
+def recipe(field: Field, network: str, tftp: Path = Path("/srv/tftp"), server: str = "") -> str:
     """The configuration that docs/netboot.md has for such a network, with our own addresses."""
     text = (built.CHECKOUT / "docs" / "netboot.md").read_text()
     found = next(part for part in text.split("```\n") if part.startswith(network))
     places = {"INTERFACE": "lan" if network == PROXY else "tap0", "RANGE": "10.0.2.15,10.0.2.15"}
     places |= {
         "ROUTER": "10.0.2.2",
-        "SERVER": field.settings.server,
+        "SERVER": server or field.settings.server,
         "NETWORK": "10.0.2.0",
         "ADDRESS": "10.0.2.2",
         "/srv/tftp": str(tftp),

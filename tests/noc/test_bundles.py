@@ -177,3 +177,37 @@ def test_a_folder_of_a_controller_or_a_site_becomes_no_bundle(server: UpdateServ
         with pytest.raises(StoreError, match="is the folder of a controller or a NOC"):
             carry(server, folder)
         assert sorted(folder.rglob("*")) == before
+
+
+@pytest.mark.parametrize("name", ["layers/vacation.psd", "incoming/mail", "tuf/notes.txt", "repo/metadata/a", "blobs"])
+def test_a_folder_that_is_somebody_s_own_is_refused_and_nothing_in_it_is_touched(
+    name: str, server: UpdateServer, tmp_path: Path
+) -> None:
+    """`layers`, `incoming`, `repo`: other programs call their folders so too."""
+    own = tmp_path / "stick" / name
+    own.parent.mkdir(parents=True)
+    own.write_bytes(b"of years")
+    before = sorted((tmp_path / "stick").rglob("*"))
+    with pytest.raises(StoreError, match="is neither empty nor a bundle") as caught:
+        carry(server, tmp_path / "stick")
+    assert f"no bundle made {name}," in caught.value.hint
+    assert own.read_bytes() == b"of years" and sorted((tmp_path / "stick").rglob("*")) == before
+    mine = carry(server, tmp_path / "stick" / "toweros")
+    (mine / "layers" / "vacation.psd").write_bytes(b"of years")
+    with pytest.raises(StoreError, match="is neither empty nor a bundle"):
+        carry(server, mine)
+
+
+def test_of_a_machine_that_the_network_starts_it_is_said_that_a_bundle_starts_none(
+    server: UpdateServer, tmp_path: Path
+) -> None:
+    (tmp_path / "root.json").write_bytes(server.root)
+    words = ["bundle", "make", "demo-1", "--to", str(tmp_path / "stick"), "--origin", server.url]
+    words += ["--root", str(tmp_path / "root.json")]
+    said = []
+    for custom in ({}, {"netboot": "a" * 64}):
+        offer(server, release(8), custom=custom)
+        done = CliRunner().invoke(application(), words)
+        assert done.exit_code == 0, done
+        said.append("demo-1: started by the network, and a bundle brings nothing that does that" in done.stderr)
+    assert said == [False, True]

@@ -59,7 +59,7 @@ def test_the_origin_shows_a_noc_that_it_knows_and_takes_its_boxes_reports(here: 
         said = requests.get(f"{url}/api/v1/nocs", timeout=20).json()["nocs"]
         assert (said["site-7"]["boxes"], said["site-7"]["says"], said["site-8"]) == (1, "up to date", None)
         assert "up to date; 1 boxes" in requests.get(url, timeout=20).text
-        assert 'contact_seconds{noc="site-8"} 0.0' in requests.get(f"{url}/metrics", timeout=20).text
+        assert 'contact_timestamp_seconds{noc="site-8"} 0.0' in requests.get(f"{url}/metrics", timeout=20).text
 
 
 def test_who_is_not_in_the_settings_or_says_it_twice_is_not_heard(here: Kit, tmp_path: Path) -> None:

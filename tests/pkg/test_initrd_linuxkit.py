@@ -21,10 +21,12 @@ echo "proc is mounted: $place"
 """
 LOOK = """#!/bin/sh
 cat /run/toweros/boot.json
-for folder in /state /etc/toweros; do [ -d $folder ] && echo "$folder is there"; done
+for folder in /state /etc/toweros /etc/sysctl.d /etc/sysfs.d; do [ -d $folder ] && echo "$folder is there"; done
 [ ! -e /lib/modules/1 ] || echo "modules are found"
+[ -f /etc/resolv.conf ] && echo "names are asked of $(cat /etc/resolv.conf)"
 grep -c ' /run/toweros tmpfs' /proc/mounts
 """
+MOUNTS = rc_init.RC_INIT.replace("\tdo_hotplug\n\tip link set lo up\n", "").replace("hostname -F /etc/hostname\n", "")
 BOOT = """
 mount -t tmpfs run /run && mkdir -p $LAYERS $ROOT $HANDOVER/esp && mv {folder}/layer $LAYERS/base
 release() {{ echo base; }}
@@ -57,16 +59,22 @@ def said(folder: Path) -> list[str]:
 
 
 def test_what_is_handed_over_survives_a_tmpfs_over_run(tmp_path: Path) -> None:
-    mounts = rc_init.RC_INIT.replace("\tdo_hotplug\n\tip link set lo up\n", "").replace(
-        "hostname -F /etc/hostname\n", ""
-    )
     (tmp_path / "layer/lib/firmware").mkdir(parents=True)
     (tmp_path / "layer/usr/lib/modules/1").mkdir(parents=True)
-    root(tmp_path, {"bin/rc.init": mounts, "etc/init.d/010-look": LOOK})
+    root(tmp_path, {"bin/rc.init": MOUNTS, "etc/init.d/010-look": LOOK})
     lines = said(tmp_path)
     assert "rc.init: this is a container" not in lines
     assert json.loads(lines[0]) == {"init": "linuxkit"}
-    assert lines[1:] == ["/state is there", "/etc/toweros is there", "modules are found", "1"]
+    bound = [f"{each} is there" for each in ("/state", "/etc/toweros", "/etc/sysctl.d", "/etc/sysfs.d")]
+    assert lines[1:] == [*bound, "modules are found", "names are asked of ", "1"]
+
+
+@pytest.mark.parametrize(("text", "said_of"), [("nameserver 192.0.2.1", "nameserver 192.0.2.1"), ("", "")])
+def test_name_servers_of_the_spec_stay(tmp_path: Path, text: str, said_of: str) -> None:
+    """An empty file is what builders of images leave behind; without the link's end the agent is never started."""
+    files = {"etc/resolv.conf": text, "etc/init.d/010-look": LOOK}
+    root(tmp_path, {"bin/rc.init": MOUNTS, **files})
+    assert f"names are asked of {said_of}" in said(tmp_path)
 
 
 def test_modules_are_left_where_the_root_has_them(tmp_path: Path) -> None:

@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.markup import escape
 
 from gitops.cli import context
 from gitops.cli.context import ConfigOption, DirOption, StateOption
@@ -47,6 +46,7 @@ def make(
     from gitops.noc import bundles
     from gitops.noc.mirror import read_root
     from gitops.noc.origin import Folder, Origin
+    from gitops.publish.targets import NETBOOT
 
     if origin and not origin.startswith(("http://", "https://")):
         raise SettingsError(f"--origin {origin}: an http:// or https:// URL is expected")
@@ -57,6 +57,8 @@ def make(
     passed = bundles.make(source, read_root(root or folder / "keys" / "root.json"), boxes, parts)
     if iso:
         _write_iso(context.settings(config, state), parts, to)
+    if started := [box for box, said in passed.offers.stated.items() if NETBOOT in said]:
+        talk.print(f"{', '.join(started)}: started by the network, and a bundle brings nothing that does that")
     size = sum(path.stat().st_size for path in (to, *to.rglob("*")) if path.is_file())
     talk.print(f"{to}: {', '.join(boxes)}; {size:,} bytes; boxes take it until {_day(passed.offers.expires)}")
 
@@ -79,7 +81,7 @@ def show(
     found = shown(place, read_root(root or folder / "keys" / "root.json"), scratch)
     rows = [{"box": box, "release": each, "wrong": found.wrong.get(box, "")} for box, each in found.boxes.items()]
     head = ["BOX", "RELEASE", "WRONG"]
-    emit(rows, output, lambda: table(head, [[escape(str(each)) for each in row.values()] for row in rows]))
+    emit(rows, output, lambda: table(head, [[str(each) for each in row.values()] for row in rows]))
     talk.print(f"{place} ({found.kind}): {found.size:,} bytes; boxes take it until {_day(found.expires)}")
     if found.wrong:
         raise StoreError(f"{place} is not whole", hint="make the bundle again")
@@ -94,9 +96,9 @@ def reports(
     """Take the reports that boxes wrote into a bundle, checked as if they had sent them."""
     from gitops.noc.carried.returned import returned
 
-    rows = [asdict(each) for each in returned(place, context.store(config, state))]
+    rows = [asdict(each) for each in returned(place, context.known_store(config, state))]
     head = ["BOX", "TAKEN", "WORDS"]
-    cells = [[escape(row["box"]), "yes" if row["taken"] else "no", escape(row["words"])] for row in rows]
+    cells = [[row["box"], "yes" if row["taken"] else "no", row["words"]] for row in rows]
     emit(rows, output, lambda: table(head, cells))
 
 

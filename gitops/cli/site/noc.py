@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.markup import escape
 
 from gitops.cli.main import configure_logging
 from gitops.cli.output import Output, OutputOption, emit, table, talk
@@ -30,6 +29,13 @@ RootOption = Annotated[
 BundlesOption = Annotated[
     Path | None, typer.Option("--bundles", help="Take bundles from here: a folder, or what is mounted in it.")
 ]
+LabelOption = Annotated[
+    list[str] | None, typer.Option("--label", help="Those with this label, KEY=VALUE, and a `noc:`; all must fit.")
+]
+RepoOption = Annotated[
+    Path | None,
+    typer.Option("--repo", help="A toweros.toml that names the fleet repo: build what is offered, and compare."),
+]
 StatusOption = Annotated[
     bool, typer.Option("--status", help="Instead of serving: what the NOC that runs in --state says of itself.")
 ]
@@ -47,14 +53,12 @@ def noc(
     box: Annotated[list[str] | None, typer.Option("--box", help="Only this box; several as often as given.")] = None,
     boxes: Annotated[Path | None, typer.Option("--boxes", help="Only those of a file, one a line; read anew.")] = None,
     site: Annotated[str, typer.Option("--site", help="The boxes of which Git says `site: SITE`.")] = "",
+    label: LabelOption = None,
     most: Annotated[str, typer.Option("--most", help="What its folder may hold: 20G, 500M.")] = "20G",
     poll: Annotated[float, typer.Option("--poll", min=1, help="Seconds between two looks at the origin.")] = 30.0,
     name: Annotated[str, typer.Option("--name", help="What it is called (default: this machine's name).")] = "",
     bundles: BundlesOption = None,
-    repo: Annotated[
-        Path | None,
-        typer.Option("--repo", help="A toweros.toml that names the fleet repo: build what is offered, and compare."),
-    ] = None,
+    repo: RepoOption = None,
     build: Annotated[bool, typer.Option("--build", help="With --repo: fetch no layer that can be built here.")] = False,
     prove: Annotated[
         bool, typer.Option("--prove", help="With --repo, instead of serving: build and compare once.")
@@ -67,7 +71,7 @@ def noc(
 ) -> None:
     """Mirror what a site's boxes need, proven, and serve it; pass their reports on.
 
-    Without --box, --boxes and --site: whoever asks.
+    Without --box, --boxes, --site and --label: whoever asks.
     """
     from gitops.noc.mirror import read_root
     from gitops.noc.site import Config, Site
@@ -83,6 +87,7 @@ def noc(
         boxes=tuple(box or ()),
         boxes_file=boxes,
         site=site,
+        labels=tuple(label or ()),
         poll=poll,
         most=_bytes(most),
         bundles=bundles,
@@ -159,11 +164,11 @@ def _prove(site: "Site", output: Output) -> None:
     if state.since:
         raise TowerosError(f"the origin is not there: {state.error}", hint="see docs/noc.md")
     if not state.boxes:
-        hint = "nobody has asked yet in this folder: name them with --box, --boxes or --site"
+        hint = "nobody has asked yet in this folder: name them with --box, --boxes, --site or --label"
         raise TowerosError("nothing was proven: no box is known here", hint=hint)
     proofs = site.state().proofs
     rows = [{"box": box, **asdict(proof)} for box, proof in sorted(proofs.items())]
-    shown = [[str(row["box"]), str(row["outcome"]), escape("\n".join(row["parts"]) or row["says"])] for row in rows]
+    shown = [[str(row["box"]), str(row["outcome"]), "\n".join(row["parts"]) or row["says"]] for row in rows]
     emit(rows, output, lambda: table(["BOX", "", "SAYS"], shown))
     if wrong := [box for box in state.boxes if box not in proofs or proofs[box].outcome != "same"]:
         hint = "one of the two builds is not of this commit and its locks: build it on a third machine"
@@ -178,7 +183,7 @@ def _serve(site: "Site") -> None:
     with site.serving() as url, ended_by_signals():
         note(site.config.state, url)
         talk.print(f"NOC on {url}, origin {site.config.origin}")
-        talk.print(f'for the origin to show it: nocs = ["{site.config.name}={site.contact.public}"]', soft_wrap=True)
+        talk.print(f'for the origin to show it: nocs = ["{site.config.name}={site.contact.public}"]')
         site.run_forever(threading.Event())
 
 

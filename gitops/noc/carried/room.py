@@ -1,8 +1,9 @@
-"""Room in a bundle's folder for what boxes write into it (ADR 82).
+"""Room for a bundle in a folder, and in it for what boxes write (ADR 82).
 
-In: a folder, boxes. Out: a file of blanks for the report of each. Rules: what no bundle put there is somebody's own,
-and no link is followed: sticks come back.
+In: a folder, boxes. Out: the folder is a bundle's; a file of blanks for the report of each. Rules: what no bundle put
+there is somebody's own, and no link is followed: sticks come back.
 
+    check_own(Path("/media/stick"))
     keep_places(Path("/media/stick"), ["site-7"], before={"site-6"})
 """
 
@@ -20,12 +21,28 @@ PLAIN = re.compile(r"[a-z0-9-]+")
 """What a box's name may be; what nobody signed may say anything."""
 PARTS = ("blobs", "blobs/sha256", "layers", "repo", "repo/metadata", "repo/attestations", "reports", "incoming", "tuf")
 """The folders that it is made of."""
+EMPTIED = ("blobs", "layers", "repo", "incoming", "tuf")
+"""Those in which nothing stays that no box of it needs."""
+OURS = re.compile(
+    r"(blobs/sha256|layers|incoming|repo/attestations)/([0-9a-f]{64}(\.[a-z.]+)?|\.new-.*)"
+    r"|repo/metadata/((\d+\.)?[a-z0-9-]+\.json|\.new-.*)"
+)
+"""What a bundle has in them, also one that was cut as it was made: all of it is named by its content, or by TUF."""
 
 
 def check_parts(folder: Path) -> None:
     """Raises StoreError: a link leads to where we would write."""
     if linked := next((path for name in PARTS if (path := folder / name).is_symlink()), None):
         raise StoreError(f"{linked} is a link", hint="a bundle has none: remove it, or name another folder")
+
+
+def check_own(folder: Path) -> None:
+    """Raises StoreError: in a folder that is emptied lies something that no bundle put there."""
+    for path in (path for name in EMPTIED for path in (folder / name, *(folder / name).rglob("*"))):
+        place = path.relative_to(folder).as_posix()
+        if path.is_symlink() or (path.is_file() and not OURS.fullmatch(place)):
+            hint = f"no bundle made {place}, and it would be removed: name an empty folder, or one in it"
+            raise StoreError(f"{folder} is neither empty nor a bundle", hint=hint)
 
 
 def keep_places(folder: Path, boxes: Collection[str], before: Collection[str]) -> None:

@@ -12,6 +12,7 @@ from enum import StrEnum
 
 from gitops import __version__
 from gitops.model import Json
+from gitops.noc.whose.chosen import Chosen
 
 
 class Outcome(StrEnum):
@@ -65,7 +66,8 @@ class State:
     bundle: str = ""
     """What became of the last one that was plugged in."""
     site: str = ""
-    """Of which its boxes are, by Git's word."""
+    labels: tuple[str, ...] = ()
+    """Whose content it keeps, by Git's word."""
     proofs: Mapping[str, Proof] = field(default_factory=dict)
     """Box -> what became of building its release here; empty: this NOC builds nothing."""
 
@@ -94,8 +96,8 @@ class State:
             days = (self.expires - now) / 86400
             return f"works without the origin; boxes believe what is signed here for {days:.1f} more days: {self.error}"
         lacking = [name for name, why in self.boxes.items() if why]
-        if self.site and not self.boxes:
-            return f"no box that the origin offers something says `site: {self.site}`"
+        if (chosen := Chosen(self.site, self.labels)) and not self.boxes:
+            return f"no box that the origin offers something says `{chosen.words}`"
         if lacking:
             return f"lacks content of {', '.join(lacking[:9])}"
         fell = [f"{box}: {why}" for box, why in self.fallen.items()]

@@ -1,0 +1,1 @@
+"""What waits for its turn, brought to a site before it."""
