@@ -17,6 +17,8 @@ OVERLAY_LAYERS = 500
 """Layers in one mount that overlayfs takes (OVL_MAX_STACK)."""
 SETTLE_FILE = "settle"
 """What an initrd has that divides disks, and takes the word for it."""
+NEAR_FILE = "near"
+"""What an initrd has that asks a site's own server, and takes the word for it."""
 OLD_LAYERS = 62
 """What an initrd mounts that says nothing: names of 64 digits and a colon each, in a page of options (mount(2))."""
 LAYERS_FILE = "etc/most-layers"

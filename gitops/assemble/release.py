@@ -21,10 +21,11 @@ from gitops.assemble.boot.initrd import make_initrd
 from gitops.assemble.boot.microcode import early
 from gitops.assemble.boot.pe import signed_digest
 from gitops.assemble.boot.uki import make_addon, make_uki
-from gitops.assemble.fits import LAYERS_FILE, SETTLE_FILE, check_esp, check_mounts, check_rule, most_layers
+from gitops.assemble.fits import LAYERS_FILE, NEAR_FILE, SETTLE_FILE, check_esp, check_mounts, check_rule, most_layers
 from gitops.assemble.layers import Layers
 from gitops.assemble.root.commands import check_commands
 from gitops.assemble.root.mounted import check_places
+from gitops.assemble.root.programs import check_programs
 from gitops.assemble.root.tree import container_mounts, file_layer, tree_layer
 from gitops.assemble.tars import entries_of, extract, folder_for_link
 from gitops.assemble.tars.tree import Entry
@@ -140,14 +141,16 @@ class Assembler:
             AssembleError: an image is missing, damaged, or lacks what its place asks for; or the box cannot take it.
         """
         check_places(box, self._images, self._trees)
+        check_programs(box.spec.init, self._trees)
         release = Release(box.name, revision.sequence, self.content(box))
         check_mounts(release.content, self._most_layers)
-        check_rule(box.disk, self._settles)
+        check_rule(box.disk, SETTLE_FILE in self._knows)
         boot = self.boot_files()
         content, blobs = release.content, self._store.blobs
         loader, stub, addon_stub = (blobs.read(boot[name].sha256) for name in BOOT_FILES)
         uki = make_uki(stub, blobs.read(content.kernel.sha256), blobs.read(content.initrd.sha256), content.cmdline)
-        addon = make_addon(addon_stub, release, server, box.wiring or box.network, box.disk)
+        noc = box.noc if box.noc and NEAR_FILE in self._knows else ""  # an older initrd refuses the word
+        addon = make_addon(addon_stub, release, server, box.wiring or box.network, box.disk, noc)
         check_esp(len(uki) + len(addon))
         check_commands(box, self._config)
         return Assembled(release, uki, addon, loader)
@@ -244,10 +247,11 @@ class Assembler:
             return most_layers(said.read_bytes() if has else None)
 
     @cached_property
-    def _settles(self) -> bool:
-        """Whether this initrd knows what a rule for a disk is."""
+    def _knows(self) -> frozenset[str]:
+        """Files of this initrd, by which it shows which words it takes."""
+        tars = self._tars(self._image(INITRD))
         with tempfile.TemporaryDirectory(dir=self._store.paths.root, prefix=".extract-") as folder:
-            return extract(self._tars(self._image(INITRD)), SETTLE_FILE, Path(folder, "settle"))
+            return frozenset(name for name in (SETTLE_FILE, NEAR_FILE) if extract(tars, name, Path(folder, name)))
 
     def _files(self, image: Image, names: tuple[str, ...]) -> Mapping[str, BlobRef]:
         """Single files of an image, as blobs."""

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from gitops.lab.accelerator import Accelerator, accelerator
@@ -45,7 +46,7 @@ class Outcome:
     def row(self) -> tuple[str, ...]:
         mark = "[green]ok[/]" if self.good else "[red]not as expected[/]"
         figures = (f"{self.fetched:,} bytes", f"{self.seconds:.0f} s", f"{self.downtime:.0f} s")
-        return self.commit[:8], f"{self.expected}: {mark}", self.rebuilt, *figures, self.runs
+        return self.commit[:8], f"{self.expected}: {mark}", escape(self.rebuilt), *figures, escape(self.runs)
 
 
 class Demo:

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from rich.console import Console
+from rich.text import Text
 
 from gitops.errors import TowerosError
 from gitops.lab.machine import Machine
@@ -90,5 +91,5 @@ class Watch:
         events = self._store.events.latest(limit=EVENTS)
         for event in reversed(events[: len(events) - self._printed]):
             style = "yellow" if event.type == EventType.WARNING else "dim"
-            self._console.print(f"    [{style}]{event.box or 'controller'}: {event.reason}: {event.message}[/]")
+            self._console.print(Text(f"    {event.box or 'controller'}: {event.reason}: {event.message}", style=style))
         self._printed = len(events)

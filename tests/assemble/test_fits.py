@@ -6,7 +6,17 @@ from pathlib import Path
 
 import pytest
 
-from gitops.assemble.fits import LAYERS_FILE, MIB, OLD_LAYERS, OVERLAY_LAYERS, check_esp, check_mounts, most_layers
+from gitops.assemble.boot.pe import sections
+from gitops.assemble.fits import (
+    LAYERS_FILE,
+    MIB,
+    NEAR_FILE,
+    OLD_LAYERS,
+    OVERLAY_LAYERS,
+    check_esp,
+    check_mounts,
+    most_layers,
+)
 from gitops.assemble.formats.disk import Sizes
 from gitops.assemble.release import BOOTLOADER, INITRD, Assembler
 from gitops.errors import AssembleError
@@ -108,6 +118,25 @@ def test_no_release_is_made_of_a_service_that_nobody_gives_a_command(tmp_path: P
     named = replace(images["app"], config={"Cmd": ["/file0"]})
     made = Assembler(store, built.toolbox(), images | {"app": named}).assemble(box, REVISION, "http://here")
     assert [mounted.path for mounted in made.release.content.containers] == ["services/app"]
+
+
+@pytest.mark.e2e
+def test_an_older_initrd_gets_no_word_that_it_would_refuse(tmp_path: Path) -> None:
+    """The box would start nothing any more; it asks the server, as before."""
+    store = Store.open(tmp_path / "store")
+    modules = oci.tar({"usr/lib/modules/1/modules.dep": b"", "usr/lib/modules/1/modules.builtin": b""})
+    box, images = a_site(store, {"kernel": b"K", "kernel.tar": modules}, layers=2)
+    own = replace(box, noc="http://192.0.2.7:8080/")
+    own = replace(own, spec=replace(own.spec, services=(Container("app", "app", {"command": ["/file0"]}),)))
+    newer = images | {INITRD: oci.image(store, "newer", {"init": b"#!/bin/sh\n", NEAR_FILE: b"# a NOC\n"})}
+    said = [line_of(Assembler(store, built.toolbox(), each), own) for each in (images, newer)]
+    assert "toweros.noc" not in said[0] and said[1] == f"{said[0]} toweros.noc=http://192.0.2.7:8080"
+
+
+def line_of(assembler: Assembler, box: Box) -> str:
+    """The words of its addon, but for the release's digest."""
+    words = sections(assembler.assemble(box, REVISION, "http://here").addon)[".cmdline"].split(b"\0")[0].decode()
+    return words.partition(" ")[2]
 
 
 def a_site(store: Store, kernel: Mapping[str, oci.File], layers: int) -> tuple[Box, dict[str, Image]]:

@@ -49,14 +49,17 @@ def signed_line(size: int, cmdline: str) -> bytes:
 
 
 def make_addon(
-    stub: bytes, release: Release, server: str, network: Network | Wiring, disk: DiskRule | None = None
+    stub: bytes, release: Release, server: str, network: Network | Wiring, disk: DiskRule | None = None, noc: str = ""
 ) -> bytes:
-    """The addon that names a release: what its box must run, how it reaches its server, how its disk is divided."""
-    return add_sections(stub, [Section(".cmdline", _text(arguments(release, server, network, disk)))])
+    """The addon that names a release: what its box must run, whom it asks for that, how its disk is divided."""
+    return add_sections(stub, [Section(".cmdline", _text(arguments(release, server, network, disk, noc)))])
 
 
-def arguments(release: Release, server: str, network: Network | Wiring, disk: DiskRule | None = None) -> str:
-    """The addon's part of the kernel command line. A box without a rule for its disk has no word for it."""
+def arguments(
+    release: Release, server: str, network: Network | Wiring, disk: DiskRule | None = None, noc: str = ""
+) -> str:
+    """The addon's part of the kernel command line. A box without a rule for its disk has no word for it, nor one
+    without a site's own server (`noc`)."""
     words = {
         "release": release.digest,
         "sequence": str(release.sequence),
@@ -64,6 +67,7 @@ def arguments(release: Release, server: str, network: Network | Wiring, disk: Di
         "server": server,
         "net": network.word,
         **({"disk": disk.word} if disk else {}),
+        **({"noc": noc.rstrip("/")} if noc else {}),
     }
     if spaced := [name for name, value in words.items() if not value or any(c.isspace() or c == '"' for c in value)]:
         raise AssembleError(

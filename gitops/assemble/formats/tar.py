@@ -75,6 +75,12 @@ def write(spec: Spec, images: OciLayout, output: BinaryIO) -> None:
     output.write(END)
 
 
+def write_tree(tree: Mapping[str, Node], output: BinaryIO) -> None:
+    """An image's files as one tar, as they are: hard links are links, folders come before what is in them."""
+    write_items(_linked(sorted(tree.items(), key=lambda item: item[0].split("/")), ""), output)
+    output.write(END)
+
+
 def write_items(items: Iterable[Item], output: BinaryIO) -> None:
     """Members of a tar, without its end."""
     for info, data in items:
@@ -142,7 +148,7 @@ def _entries(entries: Sequence[TreeEntry]) -> Iterator[Piece]:
 def _tree(images: OciLayout, name: str) -> dict[str, Node]:
     """The files of an image, by path."""
     with tempfile.TemporaryDirectory(prefix="toweros-layers-") as scratch:
-        return tree_of(images.layers(name, Path(scratch)))
+        return tree_of(images.readable(name, Path(scratch)))
 
 
 def _links(inits: Iterable[Mapping[str, Node]]) -> Tree:
@@ -191,18 +197,26 @@ def _image(tree: Mapping[str, Node], prefix: str, resolv: str) -> Iterator[Item]
     """An image's root below `prefix`; `resolv`: where /etc/resolv.conf leads to, if it is to be a link."""
     resolv_conf = Node(stat.S_IFLNK, data=resolv.encode()) if resolv else Node(stat.S_IFREG, data=NO_RESOLV)
     fixed = {"etc/hosts": Node(stat.S_IFREG, data=HOSTS), "etc/resolv.conf": resolv_conf}
-    first: dict[str, str] = {}
-    for path, node in sorted(_furnished(tree).items(), key=lambda item: item[0].split("/")):
-        info, data = _item(prefix + path, fixed.get(path, node))
+    nodes = sorted(_furnished(tree).items(), key=lambda item: item[0].split("/"))
+    for info, data in _linked(((path, fixed.get(path, node)) for path, node in nodes), prefix):
+        path = info.name.removeprefix(prefix)
         if path in fixed:
-            info.mode = stat.S_IFREG | stat.S_IMODE(node.mode)
-        elif node.inode and first.setdefault(node.inode, info.name) != info.name:
-            info.type, info.linkname, info.size, data = tarfile.LNKTYPE, first[node.inode], 0, b""
-            info.pax_headers = {}
+            info.mode = stat.S_IFREG | stat.S_IMODE(tree[path].mode if path in tree else FURNITURE[path].mode)
         yield info, data
     for path, node in fixed.items():
         info, data = _item(prefix + path, node)
         info.mode = 0o644
+        yield info, data
+
+
+def _linked(nodes: Iterable[tuple[str, Node]], prefix: str) -> Iterator[Item]:
+    """Members of a tar below `prefix`; what has been before by another name is a hard link."""
+    first: dict[str, str] = {}
+    for path, node in nodes:
+        info, data = _item(prefix + path, node)
+        if node.inode and first.setdefault(node.inode, info.name) != info.name:
+            info.type, info.linkname, info.size, data = tarfile.LNKTYPE, first[node.inode], 0, b""
+            info.pax_headers = {}
         yield info, data
 
 

@@ -21,6 +21,8 @@ if TYPE_CHECKING:  # these take long to load, and nothing of them is needed wher
     from gitops.fleet.linuxkit.files import WorkingFolder
     from gitops.model import Spec
 
+STRANGE = {"rpi3": "it is for another processor; here is amd64 alone", "ormat": "two dashes: --format"}
+"""Words that are no formats -> what to do."""
 STDIN = "-"
 STDIN_NAME = "moby"
 """What LinuxKit calls what it reads from stdin."""
@@ -191,7 +193,7 @@ def _write(asked: Asked, spec: "Spec", images: Path) -> list[Path]:
 
 def _tell(files: list[Path]) -> None:
     for path in files:
-        talk.print(str(path), soft_wrap=True)
+        talk.print(str(path))
 
 
 def _bytes(word: str) -> int:
@@ -205,7 +207,8 @@ def _bytes(word: str) -> int:
 def _formats(asked: list[str]) -> list[str]:
     formats = [word.strip() for words in asked for word in words.split(",")]
     if unknown := [word for word in formats if word not in EVERY]:
-        raise TowerosError(f"there is no format {unknown[0] or '(empty)'}", hint=f"there are {', '.join(EVERY)}")
+        hint = STRANGE.get(unknown[0], f"there are {', '.join(EVERY)}")
+        raise TowerosError(f"there is no format {unknown[0] or '(empty)'}", hint=hint)
     return list(dict.fromkeys(formats))
 
 
@@ -224,12 +227,17 @@ def _check(formats: list[str], out: str | None, name: str | None, folder: Path |
 
 def _check_linuxkits(arch: str, before: Path | None, out: str | None) -> None:
     """What LinuxKit takes beside; the tar is not read, as it could only say what the images say."""
-    if arch not in ("amd64", "x86_64"):
-        raise TowerosError(f"--arch {arch} is not one that is assembled here", hint="leave it away, or say amd64")
+    check_arch(arch)
     if before is not None and not before.is_file():
         raise TowerosError(f"--input-tar {before}: there is no such file", hint="name the tar of an earlier build")
     if before is not None and out is not None and Path(out).absolute() == before.absolute():
         raise TowerosError("--input-tar and --out are one file", hint="name another one by --out")
+
+
+def check_arch(arch: str) -> None:
+    """Raises TowerosError: it is another processor than ours."""
+    if arch not in ("amd64", "x86_64"):
+        raise TowerosError(f"--arch {arch} is not one that is assembled here", hint="leave it away, or say amd64")
 
 
 def _linuxkits_cache() -> Path | None:

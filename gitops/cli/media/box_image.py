@@ -66,7 +66,7 @@ def image(
     path = out or Path(f"{name}.{form}")
     _check_options(form, path, firmware, sizes=bool(state_size or layers_size), of_medium=with_key or bool(install))
     secrets = _secrets(form, secret or [])
-    settings, store = context.settings(config, state), context.store(config, state)
+    settings, store = context.settings(config, state), context.known_store(config, state)
     if form is Form.iso:
         if with_key:
             desk.demand(store, name, replace=replace, now=int(time.time()))
@@ -98,7 +98,7 @@ def _tell_outdated(store: Store, name: str) -> None:
     """Git may name the key of before."""
     point = deployed_point(store)
     if point and (words := outdated(point[1], name, key_of(store, name))):
-        talk.print(f"warning: {words}", markup=False, soft_wrap=True)
+        talk.print(f"warning: {words}")
 
 
 def _form_of(out: Path | None) -> Form:

@@ -2,14 +2,18 @@
 
 import sys
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, BinaryIO
 
 import typer
 
 from gitops.cli import context
 from gitops.cli.context import ConfigOption, StateOption
 from gitops.cli.media import image
+from gitops.cli.media.assemble import ArchOption, check_arch
 from gitops.cli.output import Output, OutputOption, emit, talk
 from gitops.cli.output import table as lines
 from gitops.errors import AssembleError, TowerosError
@@ -17,7 +21,9 @@ from gitops.errors import AssembleError, TowerosError
 if TYPE_CHECKING:
     from gitops.oci.files.cache import Cache
 
-NameArgument = Annotated[str, typer.Argument(metavar="NAME", help="As `toweros cache ls` has it, or a digest.")]
+NamesArgument = Annotated[
+    list[str], typer.Argument(metavar="NAME...", help="As `toweros cache ls` has them, or digests.")
+]
 
 
 def register(app: typer.Typer) -> None:
@@ -41,37 +47,68 @@ def ls(output: OutputOption = Output.table, config: ConfigOption = None, state: 
     emit(rows, output, lambda: lines(["NAME", "BYTES", "DIGEST"], shown))
 
 
+class Form(StrEnum):
+    """In which form images leave."""
+
+    oci = "oci"
+    filesystem = "filesystem"
+
+
 def export(
     names: Annotated[list[str], typer.Argument(metavar="NAME...", help="As `toweros cache ls` has them, or digests.")],
     outfile: Annotated[str, typer.Option("--outfile", help="A tar, a folder (FOLDER/), or - for stdout.")],
     called: Annotated[str, typer.Option("--name", help="What the image is called there.")] = "",
+    form: Annotated[Form, typer.Option("--format", help="`filesystem`: what is in it, as one tar.")] = Form.oci,
+    arch: ArchOption = "amd64",
     config: ConfigOption = None,
     state: StateOption = None,
 ) -> None:
     """Write images as an OCI layout: a tar, or a folder, which --images and --tools of `toweros assemble` read."""
+    check_arch(arch)
+    if len(names) > 1 and (called or form == Form.filesystem):
+        raise TowerosError(f"{'--name' if called else '--format filesystem'} is for one image")
+    cache = _cache(config, state)
+    if form == Form.filesystem:
+        _filesystem(cache, names[0], outfile)
+        return
+    if outfile.endswith("/") or Path(outfile).is_dir():
+        cache.export(names, Path(outfile), called)
+        return
     from gitops.oci.files.cache import as_tar
 
-    if called and len(names) > 1:
-        raise TowerosError("--name is for one image")
-    cache, target = _cache(config, state), Path(outfile)
-    if outfile.endswith("/") or target.is_dir():
-        cache.export(names, target, called)
-        return
     with tempfile.TemporaryDirectory(prefix="toweros-export-") as scratch:
         cache.export(names, Path(scratch), called)
-        if outfile == "-":
-            as_tar(Path(scratch), sys.stdout.buffer)
-            return
-        try:
-            with target.open("wb") as stream:
-                as_tar(Path(scratch), stream)
-        except OSError as error:
-            raise AssembleError(f"{target}: {error.strerror}", hint="name a file that can be written") from error
+        with _output(outfile) as stream:
+            as_tar(Path(scratch), stream)
 
 
-def remove(name: NameArgument, config: ConfigOption = None, state: StateOption = None) -> None:
-    """Forget an image; what boxes are asked to run is refused."""
-    _cache(config, state).remove(name)
+def _filesystem(cache: "Cache", name: str, outfile: str) -> None:
+    from gitops.assemble.formats.tar import write_tree
+    from gitops.assemble.tars import tree_of
+
+    tree = tree_of(cache.plain(name))
+    with _output(outfile) as stream:
+        write_tree(tree, stream)
+
+
+@contextmanager
+def _output(name: str) -> Iterator[BinaryIO]:
+    """A file that was named, or stdout."""
+    if name == "-":
+        yield sys.stdout.buffer
+        return
+    try:
+        with Path(name).open("wb") as stream:
+            yield stream
+    except OSError as error:
+        raise AssembleError(f"{name}: {error.strerror}", hint="name a file that can be written") from error
+
+
+def remove(names: NamesArgument, config: ConfigOption = None, state: StateOption = None) -> None:
+    """Forget images; what boxes are asked to run is refused."""
+    cache = _cache(config, state)
+    for name in dict.fromkeys(names):
+        cache.remove(name)
 
 
 def clean(
@@ -96,4 +133,4 @@ def clean(
 def _cache(config: Path | None, state: Path | None) -> "Cache":
     from gitops.oci.files.cache import Cache
 
-    return Cache(context.store(config, state))
+    return Cache(context.known_store(config, state))

@@ -47,7 +47,7 @@ def make(
     from gitops.workflows.media.medium import role_medium  # builders take long to load
 
     path = out or Path(f"{role}.{format_}")
-    made = role_medium(context.settings(config, state), context.store(config, state), role, path, install=install)
+    made = role_medium(context.settings(config, state), context.known_store(config, state), role, path, install=install)
     talk.print(f"{path}: medium of the role {role}, content {made.content.digest[:12]}; it has no key")
 
 
@@ -56,7 +56,8 @@ def take(
         str,
         typer.Argument(
             metavar="FROM",
-            help="An OCI layout (a folder or a tar; LinuxKit's cache is one), a file of `docker save`, or docker:NAME.",
+            help="An OCI layout (a folder or a tar; LinuxKit's cache is one), a file of `docker save`, - for such a "
+            "tar on stdin, or docker:NAME.",
         ),
     ],
     names: Annotated[list[str] | None, typer.Argument(metavar="[NAME...]", help="These alone; none: all.")] = None,

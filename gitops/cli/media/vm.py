@@ -72,11 +72,11 @@ def run(
     if reset:
         stand_in.forget()
     if pxe:
-        known = known_as(context.store(config, state), name)
+        known = known_as(context.known_store(config, state), name)
         stand_in.folder.mkdir(parents=True, exist_ok=True)
         hardware = netbooted(settings.server, known, ports, memory=memory, accelerator=accelerator(by))
     else:
-        store = context.store(config, state)
+        store = context.known_store(config, state)
         parts = _by_medium(stand_in, store, install) if iso else Hardware(stand_in.disk(store, bios=bios), None)
         variables = None if bios else stand_in.variables(secure_boot=secure_boot)
         hardware = replace(parts, variables=variables, ports=ports, memory=memory, accelerator=accelerator(by))

@@ -7,12 +7,13 @@ what qemu-img draws at random is replaced by what the disk's own digest says.
 import re
 import shutil
 import struct
+from pathlib import Path
 
 from gitops.assemble.formats.work import EPOCH, Work
 from gitops.errors import AssembleError
 from gitops.store.files.blobs import digest_file
 
-CID = re.compile(rb"^CID=[0-9a-f]{8}$", re.MULTILINE)
+CID = re.compile(rb"(?<=\n)CID=[0-9a-f]{1,8}(\n[^\0]*)")
 DESCRIPTOR = 4096
 """Bytes at the beginning of a VMDK in which its description is."""
 FOOTER = 512
@@ -32,14 +33,22 @@ def qcow2(work: Work) -> None:
 def vmdk(work: Work) -> None:
     """A VMDK, whose content id is the disk's."""
     _convert(work, "vmdk", VMDK)
-    with work.target.open("r+b") as stream:
-        start = stream.read(DESCRIPTOR)
-        match = CID.search(start)
+    name_content(work.target, min(_digest(work)[:8], "fffffffe"))  # ffffffff stands for none
+
+
+def name_content(file: Path, name: str) -> None:
+    """Write the content id (8 hex digits) of a VMDK. qemu-img writes a number without leading zeros, so one in sixteen
+    has fewer digits: what stands behind it moves, into the zeros there.
+
+    Raises:
+        AssembleError: there is none.
+    """
+    with file.open("r+b") as stream:
+        match = CID.search(stream.read(DESCRIPTOR))
         if match is None:
             raise AssembleError("qemu-img made a VMDK without a content id")
-        # ffffffff stands for none.
         stream.seek(match.start())
-        stream.write(b"CID=" + min(_digest(work)[:8], "fffffffe").encode())
+        stream.write(b"CID=" + name.encode() + match[1])
 
 
 def vhd(work: Work) -> None:
