@@ -7,7 +7,7 @@ from typing import Protocol
 import structlog
 
 from gitops.errors import PublishError, readable
-from gitops.model import Publication, Target
+from gitops.model import Json, Publication, Target
 from gitops.publish import clock
 from gitops.publish.disks import Disks
 from gitops.publish.folder import Folder
@@ -15,6 +15,7 @@ from gitops.publish.targets import (
     LOADER,
     RECEIPTS,
     RELEASE,
+    Members,
     box_of,
     each_named,
     held,
@@ -22,6 +23,7 @@ from gitops.publish.targets import (
     named,
     refusal,
     renamed,
+    said_of,
     targets_of,
     tried_again,
 )
@@ -58,9 +60,9 @@ class Publisher:
     def __init__(self, store: Store, signer: MetadataSigner) -> None:
         self._store, self._signer = store, signer
         self._metadata = Folder(store.paths.metadata)
-        self.members: Mapping[str, Mapping[str, str]] = {}
+        self.members: Members = {}
         """What else is said of each box from the next `publish` on: `WIPE` (box -> the key of its machine that is to be
-        wiped), `SITE`, `NETBOOT`. What is not in here stays as it is."""
+        wiped), `SITE`, `LABELS`, `NETBOOT`, `APPLY`, `NEXT`. What is not in here stays as it is."""
 
     def publish(
         self,
@@ -131,6 +133,10 @@ class Publisher:
         boxes = {box_of(path) for path in targets if path.endswith(f"/{RELEASE}")}
         new = {box: why for box in boxes - {*holds} if (why := reason(box))}
         return self._write(held(targets, holds | new), None) if new else []
+
+    def said(self, member: str) -> dict[str, Json]:
+        """Box -> what `member` says of it now (`APPLY`, `NEXT`)."""
+        return said_of(self._targets(), member)
 
     @property
     def signed(self) -> int:

@@ -7,7 +7,7 @@ held(targets, {"demo-1": "ada: disk"})      # docs/formats.md, "TUF repository"
 from collections.abc import Mapping
 from dataclasses import asdict, replace
 
-from gitops.model import RELEASE_FORMAT, BlobRef, Json, Publication, Report, Target, canonical, sha256
+from gitops.model import RELEASE_FORMAT, BlobRef, Box, Json, Publication, Report, Target, canonical, sha256
 from gitops.model.machines.newcomer import CLAIMS, Naming, claim_path
 
 RELEASE, LOADER = "release.json", "loader.efi"
@@ -21,10 +21,23 @@ WIPE = "wipe"
 """The member that names the key of the machine that is to be wiped."""
 SITE = "site"
 """The member with the site of the box, by which a site's own server knows whose content it keeps."""
+LABELS = "labels"
+"""The member with the labels of a box that names a site's own server, which may go by them: `KEY=VALUE` each."""
+LABELS_LENGTH = 2000
+"""Characters of them that travel; those beyond, in the order of their keys, do not."""
 NETBOOT = "netboot"
 """The member with the digest of what a site's own server starts the box with (docs/formats.md, "Starts at a site")."""
+APPLY = "apply"
+"""The member with the permission to restart (`gitops.rollout.leases`), where the box knows of such."""
+NEXT = "next"
+"""The member with what waits for its turn, which the box fetches before."""
 HOLD_LENGTH = 200
 """Characters of a reason that travel to a box: every box of a hash bin fetches it."""
+Said = str | list[str] | Json
+Members = Mapping[str, Mapping[str, Said]]
+"""Member -> box -> what is said of it; nothing: the box has no such member."""
+
+FILES = (("release", "document"), ("uki", "uki"), ("addon", "addon"))
 
 
 def box_of(path: str) -> str:
@@ -78,8 +91,34 @@ def tried_again(targets: Mapping[str, Target], retries: Mapping[str, tuple[str, 
     }
 
 
-def each_named(targets: Mapping[str, Target], member: str, values: Mapping[str, str]) -> dict[str, Target]:
-    """The targets, with `member` of each box's release (box -> value) as it is now: `WIPE`, `SITE`, `NETBOOT`."""
+def labels_of(box: Box) -> list[str]:
+    """What is said of its labels; nothing, where it names no site's own server."""
+    found, room = list[str](), LABELS_LENGTH
+    for key, value in box.labels if box.noc else ():
+        room -= len(key) + len(value) + 1
+        found += [f"{key}={value}"] if room >= 0 else []
+    return found
+
+
+def said_of(targets: Mapping[str, Target], member: str) -> dict[str, Json]:
+    """Box -> what `member`, an object, says: `APPLY`, `NEXT`."""
+    return {
+        box_of(path): dict(target.custom[member])
+        for path, target in targets.items()
+        if path.endswith(f"/{RELEASE}") and member in target.custom
+    }
+
+
+def next_of(publication: Publication, spread: int) -> Json:
+    """What `NEXT` says of a publication. `spread`: seconds within which boxes begin to fetch, one after the other."""
+    release = publication.release
+    files = {member: asdict(getattr(publication, name)) for member, name in FILES}
+    return {"sequence": release.sequence, "content": release.content.digest, "spread": spread, **files}
+
+
+def each_named(targets: Mapping[str, Target], member: str, values: Mapping[str, Said]) -> dict[str, Target]:
+    """The targets, with `member` of each box's release (box -> value) as it is now: `WIPE`, `SITE`, `LABELS`,
+    `NETBOOT`, `APPLY`, `NEXT`."""
     return {
         path: _with(target, member, values.get(box_of(path), "")) if path.endswith(f"/{RELEASE}") else target
         for path, target in targets.items()
@@ -98,7 +137,7 @@ def _held(target: Target, why: str) -> Target:
     return _with(target, HELD, why[:HOLD_LENGTH])
 
 
-def _with(target: Target, member: str, value: str | list[str]) -> Target:
+def _with(target: Target, member: str, value: Said) -> Target:
     if target.custom.get(member, type(value)()) == value:
         return target
     custom = {key: each for key, each in target.custom.items() if key != member}

@@ -31,8 +31,8 @@ SHOWN, BOXES = 20, 5
 
 
 class Commands:
-    """Of one fleet's boxes. `known`: an image -> its config, or None; `alone`: and no others are judged;
-    `strict`: with all that is `strange`."""
+    """Of one fleet's boxes. `known`: an image -> its config, or None; `alone`: and no others are judged; `wrong`: with
+    all that is `strange`, but for what stands on these files, in which there are mistakes already."""
 
     def __init__(
         self,
@@ -41,9 +41,9 @@ class Commands:
         known: Callable[[str], Json | None] = lambda _: None,
         *,
         alone: bool = False,
-        strict: bool = False,
+        wrong: Collection[str] | None = None,
     ) -> None:
-        self._tree, self._fleet, self._known, self._alone, self._strict = tree, fleet, known, alone, strict
+        self._tree, self._fleet, self._known, self._alone, self._wrong = tree, fleet, known, alone, wrong
 
     def lacking(self, names: Collection[str] | None = None) -> list[Problem]:
         """What neither a box nor an image that is known gives a command, each with the boxes that lack it. `names`: of
@@ -57,8 +57,12 @@ class Commands:
             for problem in looked[shared][1]:
                 boxes.setdefault(problem, []).append(box.name)
         told = [replace(each, message=f"{few(names)}: {each.message}") for each, names in boxes.items()]
-        packages = self._fleet.packages.values() if self._strict else ()
-        return [*told, *(problem for package in packages for problem in missing(self._tree, package))]
+        sound = [each for each in self._fleet.packages.values() if self._sound(f"{each.path}/")]
+        return [*told, *(problem for package in sound for problem in missing(self._tree, package))]
+
+    def _sound(self, *places: str) -> bool:
+        """Whether nothing is wrong in these files and folders: else what is found there may be of that alone."""
+        return self._wrong is not None and not any(file.startswith(places) for file in self._wrong)
 
     def _look(self, box: Box) -> Iterator[Problem]:
         try:
@@ -80,7 +84,7 @@ class Commands:
 
     def _strange(self, box: Box) -> Iterator[Problem]:
         """What only the assembler, or runc on the box, would refuse of what is written."""
-        if not self._strict:
+        if not self._sound("fleet.yaml", "boot/", f"roles/{box.role}.yaml", f"boxes/{box.name}.yaml"):
             return
         found = [*dict.fromkeys(strange(box, self._label))]
         places = origins(self._tree, box) if found else {}

@@ -105,6 +105,8 @@ def _details(summary: Summary) -> Iterable[tuple[str, list[str]]]:
     if summary.builds:
         lines = [f"- {quote(step.subject)}: {quote(step.reason)}" for step in summary.builds]
         yield f"{count(len(lines), 'package')} to build", lines
+    if summary.effects:
+        yield "restarts, and what goes over which link", [f"- {quote(each)}" for each in summary.effects]
     if summary.rollout:
         yield "rollout", [f"- {quote(each)}" for each in summary.rollout]
     if summary.versions:

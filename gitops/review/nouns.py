@@ -133,6 +133,8 @@ class Summary:
     """In which order the boxes go."""
     steering: tuple[str, ...] = ()
     """What becomes of holds, windows and probations."""
+    effects: tuple[str, ...] = ()
+    """Who restarts, what stops meanwhile, what goes over which link."""
 
     @property
     def empty(self) -> bool:

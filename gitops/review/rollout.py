@@ -9,13 +9,14 @@ not what (holds, windows, probation), has words of its own: it changes no releas
 
 from collections import defaultdict
 from collections.abc import Collection, Sequence
+from dataclasses import fields
 
 from gitops.model import Box, Fleet
-from gitops.model.rollout.waves import Wave
+from gitops.model.rollout.waves import Careful, Wave
 from gitops.rollout.careful import REST, Going
 
 SHOWN = 4
-STEERS = ("suspended", "freeze", "windows", "moratoria", "timezone", "retry")
+STEERS = ("pin", "floor", "suspended", "freeze", "windows", "moratoria", "timezone", "veto", "retry")
 UNITS = ((86400, "day"), (3600, "hour"), (60, "minute"), (1, "second"))
 
 
@@ -52,6 +53,31 @@ def steering(base: Fleet | None, head: Fleet) -> tuple[str, ...]:
         if old.health.probation != box.health.probation:
             alike["probation", f"{old.health.probation} s", f"{box.health.probation} s"].append(name)
     return tuple(f"{key}: {_names(names)}: {before} -> {after}" for (key, before, after), names in alike.items())
+
+
+def rules(old: Careful, new: Careful) -> tuple[str, ...]:
+    """What becomes of `rollout:` in fleet.yaml, wave by wave."""
+    before, after = ({wave.name: wave for wave in careful.waves} for careful in (old, new))
+    lines = [f"rollout: wave {name}: gone" for name in before if name not in after]
+    for name, wave in after.items():
+        was = before.get(name)
+        lines += [f"rollout: wave {name}: new"] if was is None else [
+            f"rollout: wave {name}: {each.name}: {_said(getattr(was, each.name))} -> {_said(getattr(wave, each.name))}"
+            for each in fields(wave)
+            if getattr(was, each.name) != getattr(wave, each.name)
+        ]  # fmt: skip
+    if [*before] != [*after] and {*before} == {*after}:
+        lines.append(f"rollout: order of waves: {', '.join(before)} -> {', '.join(after)}")
+    for name in ("max_unavailable", "never_together", "on_stop"):
+        before_it, after_it = getattr(old, name), getattr(new, name)
+        lines += [f"rollout: {name}: {_said(before_it)} -> {_said(after_it)}"] if before_it != after_it else []
+    return tuple(lines)
+
+
+def _said(value: object) -> str:
+    parts = value if isinstance(value, tuple) else (value,)
+    words = (" ".join(map(str, each)) if isinstance(each, tuple) else str(each) for each in parts)
+    return ", ".join(filter(None, words)) or "nothing"
 
 
 def _waves(fleet: Fleet, touched: Collection[str]) -> Sequence[str]:

@@ -16,7 +16,7 @@ from gitops.model.room import Room
 from gitops.plan import ASSEMBLER, CHANGED, LOST
 from gitops.review.changes import Classifier
 from gitops.review.nouns import Change, Group, Side, Summary
-from gitops.review.rollout import order, steering
+from gitops.review.rollout import order, rules, steering
 from gitops.review.sizes import BOOT, Chains, Measured, Weight, own_size, uki_size
 from gitops.review.versions import changed
 
@@ -126,9 +126,11 @@ def _policy(base: Side | None, head: Side) -> tuple[str, ...]:
     if base is None:
         return ()
     old, new = asdict(base.fleet.policy), asdict(head.fleet.policy)
-    changed = (name for name in new if old[name] != new[name] and name != "careful")
+    changed = (name for name in new if old[name] != new[name] and name not in ("careful", "notify"))
     said = [f"{name}: {old[name] or 'nothing'} -> {new[name] or 'nothing'}" for name in changed]
-    return (*said, *(["rollout: waves, or how many may be away"] if old["careful"] != new["careful"] else []))
+    said += rules(base.fleet.policy.careful, head.fleet.policy.careful)
+    told = {rule for rule in {*base.fleet.policy.notify} ^ {*head.fleet.policy.notify}}
+    return (*said, *([f"notify: who is told by {', '.join(sorted({rule.name for rule in told}))}"] if told else []))
 
 
 # --- boxes -----------------------------------------------------------------------------------------------------------

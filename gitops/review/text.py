@@ -38,6 +38,7 @@ def render(summary: Summary) -> str:
     versions = [f"  ~ {version(each)}" for each in summary.versions]
     boxes = [f"  {box_line(summary, each)}" for each in summary.groups]
     parts = [wipes, section("Packages", builds), section("Boxes", boxes)]
+    parts += [section("Meanwhile", [f"  {each}" for each in summary.effects])]
     parts += [section("Rollout", [f"  {each}" for each in summary.rollout]), steering]
     parts += [section("Versions", versions), section("Security", security_lines(summary)), policy, warnings]
     return "\n\n".join(

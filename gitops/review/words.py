@@ -14,9 +14,22 @@ def ago(then: int, now: int) -> str:
     return f"{seconds // size} {unit}"
 
 
+def lasted(seconds: int) -> str:
+    """`2 h 5 min`: how long something took, in its two largest units."""
+    parts, left = list[str](), max(seconds, 0)
+    for size, unit in UNITS:
+        if left >= size and len(parts) < 2:
+            parts.append(f"{left // size} {unit}")
+            left %= size
+    return " ".join(parts) or "0 s"
+
+
 def moment(then: int) -> str:
-    """A time in UTC, to the second."""
-    return datetime.fromtimestamp(then, UTC).strftime("%Y-%m-%d %H:%M:%S UTC") if then else ""
+    """A time in UTC, to the second; one that no calendar has, as its number."""
+    try:
+        return datetime.fromtimestamp(then, UTC).strftime("%Y-%m-%d %H:%M:%S UTC") if then else ""
+    except (ValueError, OverflowError, OSError):
+        return f"second {then}"
 
 
 def short(revision: str) -> str:

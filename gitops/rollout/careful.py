@@ -167,7 +167,9 @@ class Going:
             if isinstance(each, Hold) and each.reason == HoldReason.WAITS_FOR_CANARY:
                 own = self._by_clock(self._boxes[box], clocks, outcome, now)
                 outcome.decisions[box] = own or (state.no_room(box) if box in state.stuck else None) or each
-        for box in sorted(going, key=lambda box: (self.wave[box], decisions[box] != Take.CANARY, self._order[box])):
+        tried = {box: facts.get(box, NOBODY).tried for box in going}
+        order = {box: (self.wave[box], tried[box], decisions[box] != Take.CANARY, self._order[box]) for box in going}
+        for box in sorted(going, key=order.__getitem__):
             hold = self._by_clock(self._boxes[box], clocks, outcome, now) or holds[self.wave[box]] or state.no_room(box)
             if not hold and state.silent(box):
                 left.append(box)
@@ -272,11 +274,11 @@ class _State:
             kind = kinds[box]
             if kind != How.WAITS or box not in self.stuck:
                 self._counts[going.wave[box]][kind] += 1
-            if kind in BUSY or fact.health == Health.PROGRESSING:
+            if kind in BUSY or fact.health == Health.PROGRESSING or fact.leased:
                 for group in going.groups(box):
                     self._busy[group].add(box)
         for box in facts.keys() - part.keys():  # who has no part may restart all the same
-            if facts[box].health == Health.PROGRESSING:
+            if facts[box].health == Health.PROGRESSING or facts[box].leased:
                 for group in going.groups(box):
                     self._busy[group].add(box)
         for box in self._silent:

@@ -6,14 +6,18 @@ progress.paused, progress.waves, progress.waits     # "ada: ...", (WaveState(...
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 
+from gitops.errors import StoreError
 from gitops.model import Json
+from gitops.model.rollout.turns import BoxTurn
 from gitops.model.rollout.waves import WaveState
+from gitops.rollout import overtaken
+from gitops.rollout.leases.said import said, told
 from gitops.rollout.steering import text
 from gitops.store import Store
 from gitops.store.notes.documents import LastDeployed
-from gitops.store.notes.waves import Reverts, Steered, Waves
+from gitops.store.notes.waves import Aside, Reverts, Steered, Waves
 
 IN_TROUBLE = ("failed", "Missing", "Degraded")
 
@@ -42,13 +46,17 @@ class Row:
 @dataclass(frozen=True)
 class Progress:
     """`paused`: who, why and since when; `until`: the commit with which that ends; `waits`: why -> how many boxes;
-    `reverts`: what is proposed to be taken back, or why that is not."""
+    `reverts`: what is proposed to be taken back, or why that is not; `aside`: what keeps boxes from the newest commit
+    (a pin, a floor on their way) -> how many."""
 
     paused: str
     until: str
     waves: Sequence[WaveState]
     waits: Mapping[str, int]
     reverts: Sequence[str] = ()
+    aside: Mapping[str, int] = field(default_factory=dict)
+    turns: Sequence[str] = ()
+    """What boxes have of what is to come, and what holds them off, in words."""
 
     @classmethod
     def of(cls, store: Store) -> "Progress":
@@ -57,7 +65,13 @@ class Progress:
         waits = Counter(str(hold) for hold in store.holds.all().values())
         waves = (store.notes.get(Waves) or Waves()).states
         paused = text(said) if said.since else ""
-        return cls(paused, said.revision, waves, dict(waits.most_common()), _reverts(store))
+        kept = _reverts(store), _aside(store), told(_turns(store))
+        return cls(paused, said.revision, waves, dict(waits.most_common()), *kept)
+
+    @property
+    def overtaken(self) -> list[str]:
+        """Waves that newer commits leave behind, in sentences."""
+        return list(overtaken.told(self.waves))
 
     @property
     def rows(self) -> list[Row]:
@@ -69,8 +83,19 @@ class Progress:
         """Whether nobody waits for anything."""
         return not self.paused and not self.waits
 
+    @property
+    def tells(self) -> bool:
+        """Whether there is anything to say: also of boxes that wait for nothing, and will not be on this commit."""
+        return not self.quiet or bool(self.aside or self.turns or self.overtaken)
+
     def as_json(self) -> Json:
         return {**asdict(self), "waves": [asdict(wave) for wave in self.waves]}
+
+
+def _turns(store: Store) -> dict[str, BoxTurn]:
+    """Of the boxes that there are."""
+    names = {state.name for state in store.states.all() if not state.gone}
+    return {box: turn for box, turn in said(store).items() if box in names}
 
 
 def _reverts(store: Store) -> list[str]:
@@ -79,3 +104,11 @@ def _reverts(store: Store) -> list[str]:
     rows = (store.notes.get(Reverts) or Reverts()).proposed
     here = deployed.revision.commit if deployed else ""
     return [str(row) for commit, row in rows.items() if commit == here or not row.ended]
+
+
+def _aside(store: Store) -> dict[str, int]:
+    try:
+        said = (store.notes.get(Aside) or Aside()).says
+    except StoreError:  # the next pass writes it again
+        return {}
+    return dict(Counter(said.values()).most_common())

@@ -49,6 +49,10 @@ class Facts:
     running: str = ""
     health: Health = Health.UNKNOWN
     failed: frozenset[str] = frozenset()
+    leased: bool = False
+    """It may restart at any moment, or did."""
+    tried: int = 0
+    """It had its turn already, and gave it back: the number of that permission. Who had none goes before."""
 
     @classmethod
     def of(cls, state: BoxState, now: float) -> "Facts":
@@ -80,9 +84,9 @@ def canaries(members: Sequence[str], wanted: Mapping[str, str], facts: Mapping[s
     """Who goes first: boxes that were offered theirs already, then those that are heard, or ran once, then in their
     order."""
 
-    def rank(box: str) -> tuple[bool, bool, bool]:
+    def rank(box: str) -> tuple[bool, bool, int, bool]:
         fact = facts.get(box, NOBODY)
-        return fact.published != wanted[box], fact.health == Health.MISSING, not fact.running
+        return fact.published != wanted[box], fact.health == Health.MISSING, fact.tried, not fact.running
 
     return sorted(members, key=rank)[:count]
 

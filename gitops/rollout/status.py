@@ -12,16 +12,24 @@ import structlog
 from gitops.errors import StoreError
 from gitops.model import BoxState, Health, Json, Phase, Sync
 from gitops.model.machines.newcomer import code
+from gitops.model.rollout.turns import BoxTurn
+from gitops.rollout.leases.said import of as of_turn
+from gitops.rollout.leases.said import said as said_of_turns
 from gitops.rollout.media import MEDIUM, boots
-from gitops.store import Store
+from gitops.rollout.places import places
+from gitops.store import LeaseError, Store
 from gitops.store.notes.box_keys import BootChecked
+from gitops.store.notes.directory import Place
 from gitops.store.notes.documents import Exposures, FeedState, Status
 from gitops.store.notes.newcomers import Newcomer, Newcomers
+from gitops.store.notes.reported import BoxFacts
 from gitops.store.notes.wiped import Wiped
 
 log = structlog.get_logger(__name__)
 
 UNCHECKED = "not verified by firmware"
+SELDOM = ("role", "site", "agent", "kernel", "addresses", "came", "turn")
+"""Members that are there where they say something."""
 FROM_MEDIUM = "from a medium, which takes no newer release (docs/media.md)"
 
 
@@ -32,6 +40,7 @@ LIVES = "it said that it wipes itself, and is heard since: its disk cannot be wr
 class BoxStatus:
     """One box. `boot`: that nothing checks how it starts, or that it takes no release; empty: its firmware checks, and
     it does, or nobody knows.
+    `came`: who brought its last update, where that was not the server alone: `bundle`, `noc`.
     `wanted` and `running` are revisions (or `release N`); `since` and `seen` Unix seconds, 0: never."""
 
     box: str
@@ -49,9 +58,28 @@ class BoxStatus:
     held: str = ""
     revoked: bool = False
     boot: str = ""
+    came: tuple[str, ...] = ()
+    turn: BoxTurn | None = None
+    """What it has, and waits for, before it restarts; None: its agent knows no turns."""
+    role: str = ""
+    site: str = ""
+    """As Git says, at the last pass."""
+    agent: str = ""
+    kernel: str = ""
+    addresses: tuple[str, ...] = ()
+    """As it says; empty: an older agent."""
 
     @classmethod
-    def of(cls, state: BoxState, now: int, boot: BootChecked | None = None, wiped: Collection[str] = ()) -> "BoxStatus":
+    def of(
+        cls,
+        state: BoxState,
+        now: int,
+        boot: BootChecked | None = None,
+        wiped: Collection[str] = (),
+        turn: BoxTurn | None = None,
+        place: Place | None = None,
+        facts: BoxFacts | None = None,
+    ) -> "BoxStatus":
         # Who runs what it is asked to run, and is well, has it behind it.
         healed = state.sync == Sync.SYNCED and state.reported == Health.HEALTHY
         failures = () if healed else state.failures
@@ -73,11 +101,18 @@ class BoxStatus:
             held=str(state.hold or ""),
             revoked=bool(state.revoked),
             boot=_boot(boot) if boot else "",
+            came=boot.came if boot else (),
+            turn=turn,
+            role=place.role if place else "",
+            site=place.site if place else "",
+            agent=facts.agent if facts else "",
+            kernel=facts.kernel if facts else "",
+            addresses=facts.addresses if facts else (),
         )
 
     def as_json(self) -> Json:
-        """What monitors read of every box; `boot` is said of one that is asked for."""
-        return {name: value for name, value in asdict(self).items() if name != "boot"}
+        """What monitors read of every box; `boot` is said of one that is asked for. What is not known is not there."""
+        return {name: value for name, value in asdict(self).items() if name != "boot" and (value or name not in SELDOM)}
 
 
 def _boot(said: BootChecked) -> str:
@@ -130,9 +165,13 @@ def _last_passes(status: Status) -> Json:
 
 def fleet_status(store: Store, now: int) -> FleetStatus:
     """What the store knows of everything, at `now`."""
-    said, wiped = boots(store), _wiped(store)
+    said, wiped, turns = boots(store), _wiped(store), said_of_turns(store)
     known = [state for state in store.states.all() if not state.gone]
-    boxes = tuple(BoxStatus.of(state, now, said.get(state.name), wiped) for state in known)
+    there, facts = places(store), _facts(store)
+    boxes = tuple(
+        BoxStatus.of(each, now, said.get(name := each.name), wiped, turns.get(name), there.get(name), facts.get(name))
+        for each in known
+    )
     exposures = store.notes.get(Exposures) or Exposures()
     waiting = (store.notes.get(Newcomers) or Newcomers()).living(now)
     pending = tuple(Pending.of(key, each) for key, each in waiting.items())
@@ -142,7 +181,31 @@ def fleet_status(store: Store, now: int) -> FleetStatus:
 def box_status(store: Store, box: str, now: int) -> BoxStatus | None:
     """One box, or None when there is none of this name."""
     state = store.states.one(box)
-    return BoxStatus.of(state, now, store.notes.get(BootChecked, box), _wiped(store)) if state else None
+    if state is None:
+        return None
+    known = (store.notes.get(BootChecked, box), _wiped(store), of_turn(store, box))
+    return BoxStatus.of(state, now, *known, places(store).get(box), _facts(store, box).get(box))
+
+
+def said_of(store: Store, box: str) -> Json:
+    """What the last report of a box says beside its state: `facts` (contracts/report) and `uptime` (seconds); empty:
+    it has none, or there is no report."""
+    report = store.boxes.report(box)
+    return {"facts": report.facts, "uptime": report.counter // 1000} if report and report.facts else {}
+
+
+def _facts(store: Store, box: str = "") -> Mapping[str, BoxFacts]:
+    """Of one box, or of all; none where one is damaged: the next reports write them again."""
+    try:
+        if not box:
+            return store.notes.each(BoxFacts)
+        found = store.notes.get(BoxFacts, box)
+    except LeaseError:
+        raise
+    except StoreError as error:
+        log.warning("facts.damaged", why=error.message)
+        return {}
+    return {box: found} if found else {}
 
 
 def _wiped(store: Store) -> Collection[str]:

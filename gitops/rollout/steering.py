@@ -8,12 +8,13 @@ of what its boxes are wanted to run, and of nothing later.
     steering.of(store, revision).paused         # "ada: the mast is open (since 2026-11-23 03:12 UTC)"
 """
 
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 
 from gitops.errors import StoreError, TowerosError
 from gitops.model import EventType, Happened, Revision
-from gitops.model.rollout.waves import Steering
+from gitops.model.rollout.waves import Steering, Wave, WaveState
 from gitops.store import Store
 from gitops.store.notes.waves import Steered, Waves
 
@@ -32,7 +33,7 @@ def resume(store: Store, who: str) -> bool:
     try:
         if not (store.notes.get(Steered) or Steered()).since:
             return False
-        store.notes.change(Steered, lambda old: Steered(promoted=old.promoted))
+        store.notes.change(Steered, lambda old: replace(Steered(), promoted=old.promoted, texts=old.texts))
     except StoreError:  # nobody goes while it is damaged: this is the way out
         store.notes.put(Steered())
     store.events.add("", EventType.NORMAL, Happened.RESUMED, f"the rollout, by {who}")
@@ -53,6 +54,22 @@ def promote(store: Store, wave: str, who: str, why: str) -> None:
     content = state.content
     store.notes.change(Steered, lambda old: replace(old, promoted=(*old.promoted, content)[-MOST:]))
     store.events.add("", EventType.NORMAL, Happened.RESUMED, f"wave {wave} is not waited for, by {who}: {why}")
+
+
+def of_git(store: Store, waves: Sequence[Wave], states: Sequence[WaveState]) -> None:
+    """What `promote:` of a wave says, done once for each text: it is about what the wave's boxes are to run at the
+    first look at it, as the command is, and about nothing later."""
+    texts = {wave.name: wave.promote for wave in waves if wave.promote}
+    known = store.notes.get(Steered) or Steered()
+    if texts == known.texts:
+        return
+    contents = {state.name: state.content for state in states}
+    new = [name for name, text in texts.items() if text != known.texts.get(name) and name in contents]
+    promoted = tuple(contents[name] for name in new)
+    store.notes.change(Steered, lambda old: replace(old, texts=texts, promoted=(*old.promoted, *promoted)[-MOST:]))
+    for name in new:
+        words = f"wave {name} is not waited for, by Git: {texts[name]}"
+        store.events.add("", EventType.NORMAL, Happened.RESUMED, words)
 
 
 def of(store: Store, revision: Revision) -> Steering:

@@ -14,10 +14,10 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 
 from gitops.assemble.release import Assembled
 from gitops.errors import TowerosError, readable
-from gitops.model import BoxState, Fleet, Happened, Hold, HoldReason, Plan, Publication, Revision, Step
+from gitops.model import BoxState, Fleet, Happened, Hold, HoldReason, Json, Plan, Publication, Revision, Step
 from gitops.publish import Publisher, clock
-from gitops.publish.targets import HOLD_LENGTH, NETBOOT, SITE, WIPE
-from gitops.rollout import holds, retries, rules
+from gitops.publish.targets import HOLD_LENGTH, LABELS, NETBOOT, SITE, WIPE, Members, labels_of
+from gitops.rollout import holds, places, retries, rules
 from gitops.rollout.media import on_media
 from gitops.sign import Signer
 from gitops.store import LeaseError, Store
@@ -26,6 +26,7 @@ from gitops.workflows.enrolment.adoption import adopt
 from gitops.workflows.journal import Journal
 from gitops.workflows.media.starts import documents
 from gitops.workflows.provenance.witness import Witness
+from gitops.workflows.turns.permits import Look, Permits
 from gitops.workflows.turns.turns import Turns
 
 Stays = Callable[[Fleet], Mapping[str, str]]
@@ -44,7 +45,8 @@ class Offer:
         self._failed = self._left_without(store)
         self._names: dict[str, str] | None = None
         self._wipes: dict[str, str] = {}
-        self._sites: dict[str, str] = {}
+        self._sites, self._labels = dict[str, str](), dict[str, list[str]]()
+        self._permits: dict[str, dict[str, Json]] = {}
 
     @staticmethod
     def _left_without(store: Store) -> dict[str, str]:
@@ -117,29 +119,36 @@ class Offer:
         self, fleet: Fleet, revision: Revision, removed: Sequence[Step] = ()
     ) -> tuple[tuple[str, ...], dict[str, Hold]]:
         """Offer what may be taken now. Returns the boxes offered something new, and what holds the others."""
+        places.remember(self._store, fleet)
         for step in removed:
             self._store.offers.forget_candidate(step.subject)
         waiting, self._wipes = self._store.offers.waiting(revision.sequence), wiping.orders(fleet)
         self._sites = {name: box.site[:HOLD_LENGTH] for name, box in fleet.boxes.items()}
-        states, damaged = self._states() if waiting or self._failed else ({}, {})
+        self._labels = {name: labels_of(box) for name, box in fleet.boxes.items()}
+        permits = Permits(fleet, self._store, self._publisher)
+        states, damaged = self._states() if waiting or self._failed or permits.given else ({}, {})
         waiting -= damaged.keys()
         suspended, again = holds.reasons(fleet, self._store), retries.reasons(fleet, self._store)
         facts = {box: rules.Facts.of(state, time.time()) for box, state in states.items()}
         facts = retries.forgiven(facts, again, self._store)
         apart = {*self._failed, *damaged, *on_media(self._store), *self._wipes}
         turns = Turns(fleet, revision, self._store)
-        decisions = turns.decide(states, waiting, suspended, facts, apart)
+        look = Look(states, waiting, suspended, facts, apart)
+        decisions = permits.decide(turns, look)
         going, refused = self._offerable(waiting - _held(decisions).keys())
         if refused:  # one of them may have been somebody's canary
             going, more = self._offerable(waiting - refused.keys())
             refused |= more
-            decisions = turns.decide(states, waiting, suspended, facts, {*apart, *refused})
+            decisions = permits.decide(turns, Look(states, waiting, suspended, facts, {*apart, *refused}))
             going = [each for each in going if not isinstance(decisions[each.release.box], Hold)]
         # A box that cannot read the newer release may take the older one: it is its way there. Who runs what it is
         # offered has nothing to leave; the others must not move to what Git has left behind.
         late = (waiting & _held(decisions).keys()) | (self._failed.keys() & states.keys())
         outdated = {box: SUPERSEDED for box in late if not states[box].taken}
-        self._publish(going, removed, {**self._stays(fleet), **outdated, **suspended}, again)
+        told = {**self._stays(fleet), **outdated, **suspended}
+        boxes = {each.release.box for each in going}
+        self._permits = permits.members(boxes, decisions, look, told, int(time.time()))
+        self._publish(going, removed, told, again)
         turns.remember()
         for each in going:
             box = each.release.box
@@ -177,7 +186,8 @@ class Offer:
         """The signed metadata first, then what we remember of them."""
         gone = [step.subject for step in removed]
         starts = documents(self._store)
-        self._publisher.members = {WIPE: self._wipes, SITE: self._sites, NETBOOT: starts}
+        of_git: Members = {WIPE: self._wipes, SITE: self._sites, LABELS: self._labels, NETBOOT: starts}
+        self._publisher.members = {**of_git, **self._permits}
         self._publisher.publish(going, removed=gone, holds=waits, retries=again, judged=True)
         self._store.offers.promote(each.release.box for each in going)
         for step in removed:

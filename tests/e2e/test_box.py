@@ -22,8 +22,9 @@ from gitops.sign import Signer, keys
 from gitops.source.trust.signatures import Trust
 from gitops.store import Store
 from gitops.workflows.verify import Believed, Verification
-from tests.e2e.field import BOX, GREETING, LONG, SIZES, Field
+from tests.e2e.field import BOX, GREETING, LONG, SIZES, STATIC, Field
 from tests.e2e.patching import CVE, LOCK, Patching
+from tests.e2e.turns import ALWAYS, BESIDE, FAR, cell
 from tests.kit.cuts.campaign import Campaign, Extent
 from tests.kit.cuts.updates import recorded, recording
 from tests.kit.debian import Debian
@@ -175,6 +176,42 @@ def test_power_lost_at_any_write_of_that_update_leaves_a_box_that_starts(
     figures = Campaign(made, tmp_path).run(Extent(shuffled=12, torn=1, stride=60))
     assert figures.lost == figures.gone == figures.left == [], figures
     assert figures.states > 100 and figures.runs.keys() == {first.release.sequence, taken.release.sequence}, figures
+
+
+# --- its turn ---------------------------------------------------------------------------------------------------------
+
+
+def test_it_is_there_while_the_window_is_closed_waits_for_its_neighbour_and_a_call_and_goes_in_its_turn(
+    field: Field, machine: Machine
+) -> None:
+    before = field.report()
+    with cell(field) as fleet:
+        assert set(field.change(GREETING, f"hello, in turn, {time.time()}\n", "For all").published) == {BESIDE, FAR}
+        assert fleet.why().startswith("waits until ") and fleet.coming() == {BOX}
+        field.wait_until("the release to be there", lambda: fleet.turn().state == "staged")
+        waits = field.store.offers.candidates([BOX])[0]
+        (new,) = {each.root for each in waits.release.layers()} & {
+            *field.ssh("ls /run/toweros/disk/layers").split()
+        } - {each.root for each in field.store.release(before.release).layers()}
+        assert f"toweros-{waits.release.sequence}" not in field.ssh("ls /run/toweros/esp/EFI/Linux")
+        field.ssh("nsenter -t 1 -m -- sh -c 'echo a call > /run/toweros/hold'")
+
+        opened = f'{STATIC}site: north\nlabels: {{cell: "7"}}\nwindows: ["{ALWAYS}"]\n'
+        assert BOX not in fleet.commit("Its window opens", demo_1=opened).published
+        assert fleet.why() == "waits for its neighbour beside of cell 7" and fleet.leases().keys() == {BESIDE, FAR}
+        fleet.report(BESIDE, spent=1)
+        assert field.passes.run_once().published == (BOX,)
+        assert BOX in fleet.leases() and BESIDE not in fleet.leases()
+        field.wait_until("the box to be held off", lambda: fleet.turn().state == "held")
+        assert fleet.turn().why == "held off: a call" and field.report().boot_id == before.boot_id
+
+        since, lease = int(time.time()), fleet.leases()[BOX]
+        field.ssh("nsenter -t 1 -m -- rm /run/toweros/hold")
+        report = field.wait_healthy(since)
+        assert report.boot_id != before.boot_id and report.fetched["layers"] == [new]
+        assert fleet.turn().spent == lease.number and field.passes.run_once().held.keys() <= {FAR}
+        assert BOX not in fleet.leases()
+    assert field.report().content == field.state().published.content
 
 
 # --- what is not ours -------------------------------------------------------------------------------------------------

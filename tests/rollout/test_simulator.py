@@ -5,7 +5,7 @@ import pytest
 from gitops.model import Box, HoldReason, Policy, Spec
 from gitops.model.rollout.waves import Careful, Share, Wave
 from gitops.rollout.careful import FLEET
-from gitops.rollout.simulator import DAY, HOUR, Commit, Habits, Run, copies, simulate
+from gitops.rollout.simulating.simulator import DAY, HOUR, Commit, Habits, Run, copies, simulate
 
 BEGINS = 1_795_000_000
 """A Wednesday, 11:06 UTC."""

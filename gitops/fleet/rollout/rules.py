@@ -19,6 +19,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints, 
 
 from gitops.fleet.documents.strict import Strict
 from gitops.fleet.security import Duration
+from gitops.model.fleet import WhoAndWhy
 from gitops.model.rollout.reverts import OnStop
 from gitops.model.rollout.waves import Careful, Share, Wave
 
@@ -58,11 +59,14 @@ class WaveRules(Strict):
     failed: Part = 0
     missing: Part = 0
     degraded: Part = 0
+    promote: WhoAndWhy | None = Field(
+        default=None, description="`who: why`. Nobody waits for it, for what it is to run now; each text counts once."
+    )
 
     def wave(self) -> Wave:
         return Wave(
             self.name, self.boxes, self.roles, self.sites, tuple(sorted(self.labels.items())), self.percent, self.soak,
-            Share.parse(self.failed), Share.parse(self.missing), Share.parse(self.degraded),
+            Share.parse(self.failed), Share.parse(self.missing), Share.parse(self.degraded), self.promote or "",
         )  # fmt: skip
 
 

@@ -42,7 +42,8 @@ NONE, ANY = Share(0), Share(100, percent=True)
 class Wave:
     """Boxes that go together: those that are named, and those of all the roles, sites and labels that are; of them, or
     of the whole fleet, `percent`. `soak`: seconds from the time when they are Healthy until the next wave begins. With
-    more than so many that failed, fell silent or are Degraded, nobody goes on."""
+    more than so many that failed, fell silent or are Degraded, nobody goes on. `promote`: who says, and why, that
+    nobody waits for it, as far as it is about what its boxes were to run when that was said."""
 
     name: str
     boxes: tuple[str, ...] = ()
@@ -54,18 +55,23 @@ class Wave:
     failed: Share = NONE
     missing: Share = NONE
     degraded: Share = NONE
+    promote: str = ""
 
 
 @dataclass(frozen=True)
 class WaveState:
     """How far a wave is. `counts`: how its boxes are (`gitops.rollout.careful.How`) -> how many; `done`: since when
-    (Unix seconds) all who are heard run what they are wanted to, 0: not yet; `says`: what keeps those after it."""
+    (Unix seconds) all who are heard run what they are wanted to, 0: not yet; `says`: what keeps those after it;
+    `left`: how many of them were not let go at that look; `overtaken`: how many contents in a row were replaced while
+    some were left."""
 
     name: str
     content: Digest
     counts: Mapping[str, int] = field(default_factory=dict)
     done: int = 0
     says: str = ""
+    left: int = 0
+    overtaken: int = 0
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,8 @@ commit with mistakes changes nothing.
 """
 
 from collections import Counter
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from itertools import accumulate, pairwise
 from pathlib import Path
 
@@ -18,7 +19,7 @@ from gitops.errors import FleetError, SourceError
 from gitops.fleet import load_fleet
 from gitops.model import Action, Revision
 from gitops.review.nouns import Summary
-from gitops.rollout.simulator import DAY, Commit, Habits, Run, simulate
+from gitops.rollout.simulating.simulator import DAY, Commit, Habits, Run, simulate
 from gitops.source.clone.commits import LocalClone
 from gitops.workflows.preview import Question, preview
 
@@ -31,7 +32,8 @@ LATEST = 4_102_444_800
 @dataclass(frozen=True)
 class Row:
     """A commit. `fetch`: bytes of the box that fetches most; `took`: seconds until nobody waited for it, None: the next
-    one came first, or never; `mistakes`: why it changes nothing."""
+    one came first, or never; `done`: when that would have been (Unix seconds, 0: never); `mistakes`: why it changes
+    nothing."""
 
     commit: str
     time: int
@@ -39,6 +41,7 @@ class Row:
     boxes: int = 0
     fetch: int = 0
     took: int | None = None
+    done: int = 0
     mistakes: str = ""
 
 
@@ -64,7 +67,7 @@ def forecast(folder: Path, head: str, number: int, habits: Habits) -> Forecast:
     begins = max(min(points[-1].time, LATEST) - distances[-1], 0)
     for (old, new), distance in zip(pairwise(points), distances, strict=True):
         try:
-            summary = preview(Question((old, clone.tree(old)), (new, clone.tree(new)), named=True), None)
+            summary = preview(Question((old, clone.tree(old)), (new, clone.tree(new)), named=True, dated=False), None)
         except FleetError as error:
             rows.append(Row(new.commit, new.time, mistakes=str(error.problems[0]) if error.problems else error.message))
             continue
@@ -74,11 +77,14 @@ def forecast(folder: Path, head: str, number: int, habits: Habits) -> Forecast:
         fetch = max((group.fetch[1] for group in summary.groups), default=0)
         rows.append(Row(new.commit, new.time, len(summary.builds), len(boxes), fetch))
     run = simulate(fleet.boxes, fleet.policy, commits, habits, begins=begins, days=distances[-1] // DAY + AFTER)
-    return _told(rows, run)
+    return _told(rows, run, {commit.content: begins + commit.time for commit in commits})
 
 
-def _told(rows: list[Row], run: Run) -> Forecast:
-    told = [Row(**{**row.__dict__, "took": run.took.get(row.commit)}) if row.boxes else row for row in rows]
+def _told(rows: list[Row], run: Run, came: Mapping[str, int]) -> Forecast:
+    """`came`: when each commit came."""
+    ends = {commit: came[commit] + took for commit, took in run.took.items() if commit in came}
+    took = {commit: end - came[commit] for commit, end in ends.items()}
+    told = [replace(row, took=took.get(row.commit), done=ends.get(row.commit, 0)) if row.boxes else row for row in rows]
     together = max((number for (kind, _), number in run.most.items() if kind == "fleet"), default=0)
     return Forecast(tuple(told), Counter(box for _, box in run.offers), together)
 

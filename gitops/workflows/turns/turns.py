@@ -6,6 +6,7 @@ turns.remember()
 """
 
 import time
+from collections import Counter
 from collections.abc import Collection, Mapping
 
 import structlog
@@ -15,8 +16,10 @@ from gitops.model import BoxState, Fleet, Hold, HoldReason, Revision
 from gitops.model.rollout.waves import WaveState
 from gitops.rollout import rules, steering
 from gitops.rollout.careful import Before, Going
+from gitops.rollout.overtaken import counted
 from gitops.store import Store
 from gitops.store.notes.waves import Waves
+from gitops.workflows.turns.told import tell
 
 log = structlog.get_logger(__name__)
 
@@ -25,7 +28,7 @@ class Turns:
     """One look at the boxes of a fleet, while `revision` is rolled out."""
 
     def __init__(self, fleet: Fleet, revision: Revision, store: Store) -> None:
-        self._fleet, self._store = fleet, store
+        self._fleet, self._store, self._revision = fleet, store, revision
         self._going = Going(fleet.boxes, fleet.policy.careful)
         self._before = Before(saved(store), steering.of(store, revision))
         self._waves: tuple[WaveState, ...] | None = None
@@ -37,8 +40,10 @@ class Turns:
         suspended: Mapping[str, str],
         known: Mapping[str, rules.Facts],
         apart: Collection[str],
+        again: Collection[str] = (),
     ) -> dict[str, rules.Decision]:
-        """Of every box: the canary of a waiting box may be one that waits for nothing."""
+        """Of every box: the canary of a waiting box may be one that waits for nothing. `again`: who has its offer, and
+        asks whether it is its turn."""
         newest = {box: state.candidate if box in waiting else state.published for box, state in states.items()}
         wanted = {box: each.content for box, each in newest.items() if each.release and box in self._fleet.boxes}
         facts = {box: known[box] for box in wanted}
@@ -48,17 +53,21 @@ class Turns:
         free = {box: content for box, content in wanted.items() if box not in apart and not suspended.get(box)}
         none = {*apart, *self._going.no_canaries(free, facts, now)}
         decisions = rules.decide(self._going.in_order(wanted), facts, roles, self._fleet.policy, suspended, none)
-        if not waiting:
+        if not waiting and not again:
             return decisions | gone
         part = {box: content for box, content in wanted.items() if box not in apart}
         outcome = self._going.settle(decisions, part, facts, self._before, now)
-        self._waves = tuple(outcome.waves)
+        held = (box for box in part if isinstance(outcome.decisions.get(box), Hold))
+        left = Counter(self._going.waves[self._going.wave[box]].name for box in held)
+        self._waves = counted(self._before.waves, outcome.waves, left)
         return outcome.decisions | gone
 
     def remember(self) -> None:
-        """How far each wave is."""
+        """How far each wave is, what Git says of those that are waited for, and what people see of the pass."""
+        steering.of_git(self._store, self._fleet.policy.careful.waves, self._waves or ())
         if self._waves is not None and self._waves != self._before.waves:
             self._store.notes.put(Waves(self._waves))
+        tell(self._store, self._fleet, self._revision, int(time.time()))
 
 
 def saved(store: Store) -> tuple[WaveState, ...]:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from gitops.errors import SourceError
-from gitops.rollout.simulator import Habits
+from gitops.rollout.simulating.simulator import Habits
 from gitops.workflows.turns.forecast import forecast
 from tests.kit.console import toweros
 from tests.kit.site import HELLO, WORSE, Site
@@ -46,6 +46,7 @@ def test_each_commit_says_what_it_would_have_done(clone: Path) -> None:
         (0, 0, False, False),
     ]
     assert found.rows[0].took is not None and found.rows[0].took > 2 * 86400
+    assert [row.done and row.done - row.time for row in found.rows] == [row.took or 0 for row in found.rows]
     assert found.restarts == {"a": 3, "b": 2, "c": 2}
 
 

@@ -1,5 +1,6 @@
 """A release goes out in waves, and operators have a word in between: real passes, each by a controller of its own."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -66,7 +67,9 @@ def test_whoever_pauses_it_keeps_everybody_from_beginning(fleet: Site) -> None:
 
 def test_what_is_aborted_ends_with_the_next_commit(fleet: Site) -> None:
     fleet.run()
-    told = toweros("rollout", "abort", "-m", "it smells", "--who", "ada", "--state", fleet.settings.state)
+    asked = toweros("rollout", "abort", "-m", "it smells", "--who", "ada", "--state", fleet.settings.state)
+    assert "nobody is here to be asked" in str(asked.exception)
+    told = toweros("rollout", "abort", "--yes", "-m", "it smells", "--who", "ada", "--state", fleet.settings.state)
     assert "nobody else takes main@sha1:" in told.stderr
     fleet.report("a")
     assert went(fleet) == ""
@@ -124,3 +127,83 @@ def test_a_damaged_word_of_an_operator_is_taken_back_and_keeps_nobody_for_ever(f
         connection.exec_driver_sql("UPDATE values_ SET document = '{' WHERE name = 'rollout'")
     assert steering.resume(fleet.store, "ada")
     assert went(fleet) == "a"
+
+
+def waves(promote: str = "", more: str = "") -> dict[str, str]:
+    lab = f"{{name: lab, boxes: [a], degraded: 1, soak: 1 day{promote}}}"
+    return {"fleet.yaml": f"source: {{branch: main}}\nrollout: {{canaries: 0, waves: [{lab}]}}\n{more}"}
+
+
+def test_what_is_typed_has_a_commit_that_says_the_same_and_neither_takes_the_others_word_back(fleet: Site) -> None:
+    fleet.commit(waves(more='freeze: "ada: the mast is open"\n'))
+    assert went(fleet) == "" and str(fleet.store.holds.all()["a"]) == "frozen: ada: the mast is open"
+    assert not steering.resume(fleet.store, "ben"), "what Git says, Git takes back"
+    steering.pause(fleet.store, "ben", "the fair", NOW)
+    fleet.commit(waves())
+    assert went(fleet) == "" and "ben: the fair" in str(fleet.store.holds.all()["a"])
+    assert steering.resume(fleet.store, "ben") and went(fleet) == "a"
+    fleet.report("a")
+    assert went(fleet) == "" and "soaks until" in str(fleet.store.holds.all()["b"])
+    fleet.commit(waves(', promote: "ada: the lamp alone"'))
+    assert went(fleet) == "", "said at this look"
+    assert went(fleet) == "bc"
+    assert "not waited for, by Git: ada: the lamp alone" in str(fleet.store.events.latest(limit=20))
+
+
+def test_a_promotion_that_stays_in_git_is_about_nothing_later(fleet: Site) -> None:
+    fleet.commit(waves(', promote: "ada: the lamp alone"'))
+    fleet.run()
+    fleet.report("a")
+    assert went(fleet) == "bc", "said in the commit that brings it"
+    for box in "bc":
+        fleet.report(box)
+    fleet.commit(WORSE)
+    assert went(fleet) == "a"
+    fleet.report("a")
+    assert went(fleet) == "" and went(fleet) == ""
+    fleet.commit(waves(', promote: "ada: once more"'))
+    assert went(fleet) == "" and went(fleet) == "bc"
+
+
+def test_a_last_wave_that_newer_commits_leave_behind_is_told(fleet: Site) -> None:
+    def status() -> str:
+        done = toweros("rollout", "status", "--state", fleet.settings.state)
+        return " ".join((done.stdout + done.stderr).split())
+
+    for number in range(5):
+        fleet.commit({"pkg/hello/file": f"hello {number + 10}\n"})
+        assert went(fleet) == "a"
+        fleet.report("a")
+        assert ("commits in a row were overtaken" in status()) == (number >= 3)
+    assert "wave rest-of-us: 4 commits in a row" in status()
+    for _ in range(4):
+        for box in went(fleet):
+            fleet.report(box)
+    fleet.commit(WORSE)
+    went(fleet)
+    assert "overtaken" not in status(), "it had its turn"
+
+
+def test_a_wave_that_is_renamed_soaks_anew_and_one_whose_clock_was_set_back_no_shorter(fleet: Site) -> None:
+    fleet.commit(waves())
+    assert went(fleet) == "a"
+    fleet.report("a")
+    assert went(fleet) == ""
+    done = saved(fleet.store)[0].done
+    assert done
+    fleet.commit({"fleet.yaml": waves()["fleet.yaml"].replace("name: lab", "name: bench")})
+    assert went(fleet) == "" and saved(fleet.store)[0].name == "bench" and saved(fleet.store)[0].done >= done
+    ahead = tuple(replace(state, done=state.done + 9 * 86400 if state.done else 0) for state in saved(fleet.store))
+    fleet.store.notes.put(Waves(ahead))
+    assert went(fleet) == "" and saved(fleet.store)[0].done < ahead[0].done, "it soaks from now, and not for ten days"
+
+
+def test_a_box_that_moves_to_another_site_counts_where_it_is(fleet: Site) -> None:
+    sites = {f"boxes/{box}.yaml": f"role: vm\nsite: {site}\n" for box, site in (("a", "n"), ("b", "n"), ("c", "s"))}
+    fleet.commit({"fleet.yaml": "source: {branch: main}\nrollout: {canaries: 3, never_together: [site]}\n", **sites})
+    first = went(fleet)
+    assert len(first) == 2 and "c" in first, "one of each site"
+    left = ({"a", "b"} - {*first}).pop()
+    fleet.report("c")
+    fleet.commit({f"boxes/{left}.yaml": "role: vm\nsite: s\n"})
+    assert went(fleet) == left, "its new neighbour is well; the old one is not its neighbour any more"

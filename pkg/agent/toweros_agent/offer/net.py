@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 
 CHUNK = 64 << 10
 RECEIPT, SSH, CHALLENGE, WAITS = "toweros-receipt", "toweros-ssh", "toweros-challenge", "toweros-waits"
+BUNDLE, SITE, SERVER = "bundle", "noc", "server"
+"""From where content came: what somebody carried here, the site's own server, the server or one of its mirrors."""
+SMALL = "toweros-small"
 CARRIED = "bundle:"
 """How addresses begin that are in a bundle (carried.py), not on the network."""
 NO_CACHE = {"Cache-Control": "no-cache"}
@@ -50,9 +53,9 @@ class Http:
 
     All that is asked ends at `until`, a moment of the monotonic clock that `within` sets; `silence` bounds each wait.
     `server_time` is what the last answer said that the time is, `challenge` what it asks of a TPM. `waits`: whoever
-    answers says that the server is away behind it. `doubted`: where addresses begin whose content was not what is
-    signed: caches on the way are to ask their origin again (RFC 9111, 5.2.1.4). `carried`: what `bundle:` names;
-    `near`: who is asked before the server.
+    answers says that the server is away behind it; `small`: that it has the last report whole. `sources`: from where
+    downloads came. `doubted`: where addresses begin whose content was not what is signed: caches on the way are to ask
+    their origin again (RFC 9111, 5.2.1.4). `carried`: what `bundle:` names; `near`: who is asked before the server.
     """
 
     def __init__(
@@ -66,9 +69,11 @@ class Http:
         self.way, self.near = way, near
         self.tick, self.pause, self.silence, self.received = tick, pause, silence, 0
         self.until, self.server_time, self.certificate, self.challenge = float("inf"), 0.0, "", ""
-        self.waits = False
+        self.waits = self.small = False
         self.carried: Carried | None = None
         self.doubted: set[str] = set()
+        self.sources: set[str] = set()
+        self._source = SERVER
 
     def doubt(self, url: str) -> None:
         """What begins so is not what is signed: whoever has the original is asked."""
@@ -112,7 +117,7 @@ class Http:
         missing: NetError | None = None
         for way in ways[:-1]:
             try:
-                response = stack.enter_context(ask(way))
+                response, self._source = stack.enter_context(ask(way)), SITE
                 if WAITS not in response.headers:
                     return response
                 kept = response
@@ -121,12 +126,13 @@ class Http:
                 if not missing:
                     self.pass_over()
         try:
-            return stack.enter_context(ask(ways[-1]))
+            response, self._source = stack.enter_context(ask(ways[-1])), SERVER
+            return response
         except NetError as error:
             if error.status or not (kept or missing):
                 raise
             if kept:
-                self.waits = True
+                self.waits, self._source = True, SITE
                 return kept
             raise missing or error from error
 
@@ -182,7 +188,7 @@ class Http:
         """The receipt's header ("": there is none)."""
         with self.request("POST", url, {"Content-Type": "application/json"}, body) as response:
             response.read(CHUNK)
-            self.certificate = response.headers.get(SSH, "")
+            self.certificate, self.small = response.headers.get(SSH, ""), SMALL in response.headers
             return response.headers.get(RECEIPT, "")
 
     def download(self, url: str, part: Path, limit: int) -> None:
@@ -193,10 +199,12 @@ class Http:
             OSError: `part` cannot be written.
         """
         if self.carried and url.startswith(CARRIED):
-            return self.carried.copy(url, part, limit, self.tick)
+            self.carried.copy(url, part, limit, self.tick)
+            return self.sources.add(BUNDLE)
         for attempt in range(1, ATTEMPTS + 1):
             try:
-                return self._go_on(url, part, limit)
+                self._go_on(url, part, limit)
+                return self.sources.add(self._source)
             except NetError as error:
                 if 400 <= error.status < 500 or attempt == ATTEMPTS or time.monotonic() >= self.until:
                     raise

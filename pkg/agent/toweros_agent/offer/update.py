@@ -11,9 +11,10 @@ from collections.abc import Callable
 from toweros_agent import deadlines, rules
 from toweros_agent.history import History
 from toweros_agent.host.esp import Esp
-from toweros_agent.nouns import MAX_RETRIES, Entry, Offer, Refused, Release, Staged
+from toweros_agent.nouns import MAX_RETRIES, Entry, Json, Offer, Refused, Release, Staged
 from toweros_agent.offer.carried import Carried
 from toweros_agent.offer.fetch import Fetcher
+from toweros_agent.offer.kept import Kept
 from toweros_agent.offer.net import CARRIED, NetError
 from toweros_agent.offer.provenance import Provenance
 from toweros_agent.offer.trust import MAX_TIMESTAMP, Trust
@@ -32,10 +33,10 @@ class Update:
     ) -> None:
         self.trust, self.provenance, self.fetcher = trust, provenance, fetcher
         self.esp, self.history, self.upkeep = esp, history, upkeep
-        self.disk, self.http = fetcher.disk, fetcher.http
+        self.disk, self.http, self.kept = fetcher.disk, fetcher.http, Kept(fetcher, history)
         self._offer: Offer | None = None
         self._candidate: Release | None = None
-        self._began = (0.0, 0)
+        self._began: tuple[float, int] | None = None
         self.served = self.from_bundle = False
         """Whether the server was reached since the agent began; whether the offer is a bundle's. `refusals`: why no
         bundle counts that is there."""
@@ -95,9 +96,9 @@ class Update:
         self.from_bundle, self._stamp = True, stamp
 
     @property
-    def coming(self) -> int:
-        """The release that is asked of the box; 0: nobody said."""
-        return self._offer.sequence if self._offer else 0
+    def offered(self) -> Offer | None:
+        """What the last look found."""
+        return self._offer
 
     @property
     def by_bundle_alone(self) -> bool:
@@ -106,7 +107,7 @@ class Update:
         staged = self.history.memory.staged.get(self.history.boot.sequence)
         return self.from_bundle and not self.served and bool(staged and staged.alone)
 
-    def _alone(self, offer: Offer) -> bool:
+    def alone(self, offer: Offer) -> bool:
         """Whether this box has no line: its server was not there since it was started, and by what is signed, which
         no clock of ours moves, it has been away for days. A box that was started in an outage waits for its end."""
         last = self.history.memory.served
@@ -131,9 +132,18 @@ class Update:
     def held(self) -> str | None:
         """Why the offer is not taken now; None: it is. Raises `Refused`."""
         assert self._offer
-        offer, memory = self._offer, self.history.memory
+        return self._decide(self._offer)
+
+    def _decide(self, offer: Offer) -> str | None:
+        memory = self.history.memory
         retried, cut = memory.retried.get(offer.content, ()), memory.cut(offer.content)
         return rules.decide(offer, self.upkeep.running, memory.failures, int(time.time()), retried, cut)
+
+    def takes(self, offer: Offer) -> bool:
+        """Whether nothing but its turn keeps the box from it."""
+        with contextlib.suppress(Refused):
+            return self._decide(offer) is None
+        return False
 
     def mend(self) -> None:
         """Bring a boot file that the ESP should have and no place here has, where it is still offered."""
@@ -149,25 +159,36 @@ class Update:
         self.provenance.release(self.look(afresh=True))
 
     def fetch(self) -> None:
-        """Bring every layer that the disk lacks, and the release document."""
+        """Bring every layer that the disk lacks, and the release document; nothing, where they came before its turn."""
         assert self._offer
+        self._began = None
+        self._candidate = self.kept.release(self._offer) or self.bring(self._offer)
+
+    def bring(self, offer: Offer) -> Release:
+        """All layers of it, and its document. Raises `Refused`, `NetError`, `OSError`."""
         self._began = (time.monotonic(), self.http.received)
         self.fetcher.deltas = 0
-        path = self.fetcher.target(self._offer.release, self.disk.state / "offer.json")
+        self.http.sources.clear()
+        path = self.fetcher.target(offer.release, self.disk.state / "offer.json")
         release = Release.parse(data := path.read_bytes())
-        self._check(release, self._offer)
-        self.provenance.release(self._offer)
+        check(release, offer, self.history.boot.box)
+        self.provenance.release(offer)
         self.provenance.layers(self.fetcher.missing(release))
+        self.kept.replaced_by(release, offer)
         self.upkeep.chore("collect", lambda: self.upkeep.collect(release))
-        self.esp.demand(self._offer.uki.length + self._offer.addon.length)
-        layers = self.fetcher.release_layers(release, self.upkeep.running)
+        self.esp.demand(offer.uki.length + offer.addon.length)
+        roots = [layer.root for layer in self.fetcher.release_layers(release, self.upkeep.running)]
         self.disk.add_release(data, release)
-        self._candidate = release
-        roots = [layer.root for layer in layers]
         self.history.memory.fetched = {"layers": roots, "deltas": self.fetcher.deltas, "repaired": 0}
+        return release
 
-    def stage(self) -> bool:
-        """Make what was fetched bootable. False: it was held or replaced meanwhile."""
+    def cost(self) -> Json:
+        """Of what was brought last: bytes and seconds."""
+        seconds, received = self._began or (time.monotonic(), self.http.received)
+        return {"bytes": self.http.received - received, "seconds": int(time.monotonic() - seconds)}
+
+    def stage(self, waits: Callable[[], bool] = lambda: False) -> bool:
+        """Make what was fetched bootable. False: it was held or replaced meanwhile, or is not to be taken yet."""
         assert self._offer and self._candidate
         offer, memory, downloads = self._offer, self.history.memory, self.disk.state
         if self._outdated(offer):
@@ -177,18 +198,21 @@ class Update:
         if self.upkeep.keyring.refuses(uki):
             raise Refused("uki.efi is signed by no certificate that is in the firmware's db")
         self.esp.demand(offer.uki.length + offer.addon.length)
+        if waits():
+            return False
         self.disk.forget(offer.sequence)
         self.esp.stage(offer.sequence, uki, addon)
         which = (offer.sequence, self._candidate.digest, offer.content, offer.uki.sha256, offer.addon.sha256)
-        staged = Staged(*which, alone=self._alone(offer))
-        memory.staged[offer.sequence] = staged
+        staged = memory.staged[offer.sequence] = Staged(*which, alone=self.alone(offer))
         used = memory.retried.pop(offer.content, [])
         if {*offer.retry} - {*used}:  # forgiven for good: this try may end without a verdict
             memory.failures[:] = [each for each in memory.failures if each.content != offer.content]
         if used or offer.retry:
             memory.retried[offer.content] = [*dict.fromkeys((*used, *offer.retry))][-2 * MAX_RETRIES :]
-        seconds, received = self._began
-        memory.fetched |= {"bytes": self.http.received - received, "seconds": int(time.monotonic() - seconds)}
+        memory.fetched |= self.cost() if self._began else {}
+        memory.fetched["from"] = sorted(self.http.sources)
+        memory.early, memory.vetoed = "", 0
+        memory.spent = max(memory.spent, self._offer.apply.lease if self._offer.apply else 0)
         self.history.save()
         self.upkeep.keep_way_back(Entry(offer.sequence, left=1))
         self.esp.publish(staged)
@@ -202,10 +226,10 @@ class Update:
             return fresh.release != offer.release or bool(fresh.held)
         return False
 
-    def _check(self, release: Release, offer: Offer) -> None:
-        """Raises `Refused` when the document is not the one that the metadata speaks of."""
-        box = self.history.boot.box
-        if release.box != box:
-            raise Refused(f"release.json is for {release.box}, not for {box}")
-        if (release.sequence, release.content) != (offer.sequence, offer.content):
-            raise Refused("release.json has another sequence or content than its metadata says")
+
+def check(release: Release, offer: Offer, box: str) -> None:
+    """Raises `Refused` when the document is not the one that the metadata speaks of."""
+    if release.box != box:
+        raise Refused(f"release.json is for {release.box}, not for {box}")
+    if (release.sequence, release.content) != (offer.sequence, offer.content):
+        raise Refused("release.json has another sequence or content than its metadata says")

@@ -1,0 +1,1 @@
+"""Which boxes are meant, and in which order they are looked at."""

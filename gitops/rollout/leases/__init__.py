@@ -1,0 +1,1 @@
+"""Permissions to restart: given for a while, taken back, given back."""

@@ -1,0 +1,1 @@
+"""A month of commits in seconds: what the rules would do."""
