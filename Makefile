@@ -54,13 +54,15 @@ bench: install ## After a demo: speed and size, as ratios against a named peer
 	$(BIN)/python bench/noop_poll.py --config $(DEMO)/toweros.toml
 	$(BIN)/python bench/plan.py
 	$(BIN)/python bench/first_fetch.py
+	$(BIN)/python bench/pages/first_page.py
 
-soak: install ## Hours, as root: power cuts at every write of an update and in installations, a stick, a thousand boxes, hostile requests, made-up tars, mutants, every package of pkg/ built twice
+soak: install ## Hours, as root: power cuts at every write of an update and in installations, a stick, every format of LinuxKit's, a thousand boxes, hostile requests, made-up tars, mutants, every package of pkg/ built twice
 	$(BIN)/python bench/power_cuts.py
 	$(BIN)/python bench/installing/cuts.py
 	$(BIN)/python bench/carried/stick.py
-	TOWEROS_SOAK=1 $(BIN)/pytest tests/e2e/test_netboot.py -m e2e -n 0 -q -k installs
+	$(BIN)/python bench/assembling/boots.py
 	$(BIN)/python bench/boxes.py
+	TOWEROS_EXAMPLES=20000 $(BIN)/pytest tests/rollout/test_random_rules.py -n 0 -q
 	$(BIN)/python bench/hostile_requests.py
 	$(BIN)/python bench/tars.py
 	$(BIN)/python bench/mutants/mutate.py

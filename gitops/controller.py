@@ -23,8 +23,7 @@ import structlog
 from gitops.builders import Builder, builder_of
 from gitops.errors import SourceError, TowerosError, readable
 from gitops.fleet import load_fleet
-from gitops.model import Fleet, Plan, Revision
-from gitops.plan import plan
+from gitops.model import Fleet, Revision
 from gitops.settings import Settings
 from gitops.sign import Signer
 from gitops.sign.enrolled import remember
@@ -35,11 +34,9 @@ from gitops.workflows.composing.complaints import check
 from gitops.workflows.composing.program import built
 from gitops.workflows.enrolment.host_keys import certify
 from gitops.workflows.journal import Journal, Pass, Stopwatch
-from gitops.workflows.making.making import Making
-from gitops.workflows.making.patience import MAX_PAUSE, Patience
+from gitops.workflows.making.patience import MAX_PAUSE
 from gitops.workflows.media.netboot import Netboot
 from gitops.workflows.offer import Offer
-from gitops.workflows.provenance.witness import Witness
 from gitops.workflows.record.recorder import Recorder
 from gitops.workflows.reviews.rounds import Reviews
 from gitops.workflows.safekeeping import ahead
@@ -47,8 +44,9 @@ from gitops.workflows.security.advisories import Advisories
 from gitops.workflows.security.exposures import SecurityWatch
 from gitops.workflows.security.known import Known
 from gitops.workflows.sweep import Sweeper
+from gitops.workflows.turns.carrying import Carrying
+from gitops.workflows.turns.pins import Pins
 from gitops.workflows.updates.schedule import Updates
-from gitops.workflows.workshop import Workshop
 
 log = structlog.get_logger(__name__)
 
@@ -71,7 +69,8 @@ class Controller:
         known = Known(Advisories(store, settings.feeds))
         self._updates = Updates(settings, store, self._builder, known, between=self._offer.hold_at_once)
         self._security = SecurityWatch(store, settings)
-        self._patience = Patience()
+        self._pins = Pins(settings, store, self._source)
+        self._carrying = Carrying(settings, store, self._builder, self._signer, self._offer, self._journal)
         self._accepted: Revision | None = None
         self._fleet: tuple[str, Fleet] | None = None
 
@@ -91,7 +90,7 @@ class Controller:
                 log.error("pass.failed", error=error.message, hint=error.hint)
                 self._review(error)
                 pause = poll if isinstance(error, SourceError) else min(pause * 2, MAX_PAUSE)
-            stop.wait(pause)
+            self._carrying.patience.rest(self._store, stop, pause)
 
     def run_once(self) -> Pass:
         """One pass.
@@ -119,18 +118,19 @@ class Controller:
         certify(self._store, self._settings.keys, fleet, int(time.time()))
         outrun = ahead.outrun(self._store, revision, int(time.time()))
         existing = self._store.existing(attested=self._signer.builders is not None)
-        todo = plan(fleet, revision, replace(existing, outrun=outrun))
-        layers = self._make(fleet, todo, watch)
+        todo, before = self._pins.plan(fleet, revision, replace(existing, outrun=outrun)), self._source.deployed()
+        again = before is not None and before.commit == revision.commit
+        layers = self._carrying.carry_out(fleet, todo, self._pins, watch, again=again)
         self._source.mark_deployed(revision)
         self._recorder.write(revision, fleet)
         with watch.stage("publish"):
-            published, held = self._offer.renew(fleet, revision, todo.removed)
+            published, held = self._offer.renew(fleet, revision, todo.plan.removed)
         self._store.save_planned(revision, fleet)
         self._netboot.follow(fleet)
-        self._sweeper.sweep(fleet)
+        self._sweeper.sweep(self._pins.keeps(fleet, todo))
         self._recorder.send()
         warnings = ahead.warnings(self._store, revision, self._settings.epoch) + self._offer.warnings()
-        return Pass(revision, todo, published, held, layers, watch.seconds, warnings)
+        return Pass(revision, todo.plan, published, held, layers, watch.seconds, warnings)
 
     def _follow(self) -> Revision:
         """What Git says now, as far as the policy believes it."""
@@ -153,22 +153,6 @@ class Controller:
                 check(program, tree, fleet)
             self._fleet = (revision.commit, fleet)
         return self._fleet[1]
-
-    def _make(self, fleet: Fleet, todo: Plan, watch: Stopwatch) -> int:
-        """Build what is missing, and make a candidate for each box of the plan; a box for which none can be made keeps
-        what it has, and no other box from its own. Returns the layers made."""
-        if todo.empty:
-            self._offer.set_aside(fleet, {})
-            return 0
-        before = self._store.layers.names()
-        tree = self._source.tree(todo.revision)
-        workshop = Workshop(self._settings, self._store, self._builder, (todo.revision, tree), fleet)
-        witness = Witness(self._store, self._signer, self._settings, workshop)
-        if (deployed := self._source.deployed()) and deployed.commit == todo.revision.commit:
-            self._offer.begin(todo)
-        making = Making(workshop, witness, self._offer, self._journal, self._patience, self._settings.poll)
-        self._offer.set_aside(fleet, making.carry_out(todo, watch))
-        return len(self._store.layers.names() - before)
 
     def update(self, revision: Revision) -> None:
         """Look for security updates, where that is due."""

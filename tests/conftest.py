@@ -12,6 +12,8 @@ import pytest
 import structlog
 from xdist.scheduler import LoadScopeScheduling
 
+os.environ.pop("COLUMNS", None)  # xdist sets it: what is not a terminal has no width
+
 pytest_plugins = [
     "tests.kit.desk",
     "tests.kit.databases",

@@ -18,6 +18,7 @@ from gitops.errors import AssembleError, BuildError, FleetError, SourceError, St
 from gitops.model import EventType, Health, Hold, HoldReason, Image
 from gitops.plan import LOST
 from gitops.rollout import holds
+from gitops.rollout.places import places
 from gitops.sign import secureboot
 from gitops.source.memory import StoredMemory
 from gitops.store.lease import Holder
@@ -46,6 +47,7 @@ def test_the_first_pass_builds_all_and_the_second_nothing(site: Site) -> None:
     first = site.run()
     assert first.published == ("a", "b", "c") and len(first.plan.builds) == 6
     assert set(site.offers()) == {"a", "b", "c"}
+    assert {box: place.role for box, place in places(site.store).items()} == dict.fromkeys("abc", "vm")
     second = site.run()
     assert second.plan.empty and second.published == ()
 
@@ -489,14 +491,13 @@ def test_a_full_disk_or_a_broken_stage_is_told_and_the_loop_goes_on(
     with pytest.raises(StoreError, match="No space left"):
         controller.run_once()
 
-    def wait(_seconds: float) -> bool:
+    def rest(*_: object) -> None:
         seen.append((store.notes.get(Status) or Status()).error)
         workshop.build = real  # type: ignore[method-assign]
         if len(seen) > 1:
             stop.set()
-        return True
 
-    monkeypatch.setattr(stop, "wait", wait)
+    monkeypatch.setattr(controller._carrying.patience, "rest", rest)
     controller.run_forever(stop)
     assert "No space left" in seen[0] and seen[1] == "" and set(site.offers()) == {"a", "b", "c"}
 

@@ -204,7 +204,7 @@ def test_the_others_have_theirs_in_the_same_pass_and_it_heals(
 
 def healed(controller: Controller, before: str, site: Site) -> dict[str, object]:
     """The passes after the cause is gone: one makes what was lost, the next has waited for it at most."""
-    controller._patience = Patience()  # as the time that it waits has passed
+    controller._carrying.patience = Patience()  # as the time that it waits has passed
     for _ in range(2):
         done = controller.run_once()
         if site.offers()["b"] != before:

@@ -12,7 +12,7 @@ import pytest
 
 CHECKOUT = Path(__file__).resolve().parents[1]
 PROJECT = tomllib.loads((CHECKOUT / "pyproject.toml").read_text())["project"]
-NOT_IMPORTED = {"psycopg", "alembic", "virt-firmware"}
+NOT_IMPORTED = {"uvloop", "psycopg", "alembic", "virt-firmware"}
 """A driver that SQLAlchemy loads by its name, migrations, and a command that `toweros vm` starts."""
 TOOLS = ["pytest", "pytest-xdist", "pytest-timeout", "hypothesis", "httpx", "jsonschema"]
 """What the small part of the tests below needs."""

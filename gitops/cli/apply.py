@@ -8,6 +8,7 @@ import typer
 from gitops.cli import context
 from gitops.cli.context import ConfigOption, StateOption
 from gitops.cli.output import Output, OutputOption, emit, table
+from gitops.cli.showing.progress import shown
 from gitops.controller import Controller
 from gitops.store import Store
 from gitops.store.notes.restored import RightClock
@@ -30,7 +31,8 @@ def apply(
     with store.lease.held():
         if right:
             store.notes.put(RightClock(int(time.time())))
-        done = Controller(settings, store).run_once()
+        with shown(store):
+            done = Controller(settings, store).run_once()
     emit(done.as_json(), output, lambda: render(done))
 
 

@@ -15,6 +15,7 @@ from gitops.cli.reaching.login import ssh
 from gitops.cli.reaching.secret import secret
 from gitops.cli.repo.adopt import adopt
 from gitops.cli.repo.wipe import wipe
+from gitops.cli.showing.asking import YesOption, sure
 from gitops.errors import StoreError
 from gitops.files.named import named
 from gitops.review.words import ago
@@ -52,7 +53,7 @@ def enroll(
     output: OutputOption = Output.table,
 ) -> None:
     """Take reports of this box from now on: of the key that you name, or of one that asks, by its fingerprint."""
-    store, now = context.store(config, state), int(time.time())
+    store, now = context.known_store(config, state), int(time.time())
     if list_ or not name:
         _show(desk.requests(store, now, name), now, output)
         return
@@ -87,11 +88,12 @@ def _show(requests: Sequence[desk.Request], now: int, output: Output) -> None:
     emit([each.as_json() for each in requests], output, lambda: table(heads, rows) if rows else "Nobody asks.")
 
 
-def revoke(name: NameArgument, config: ConfigOption = None, state: StateOption = None) -> None:
+def revoke(name: NameArgument, yes: YesOption = False, config: ConfigOption = None, state: StateOption = None) -> None:
     """Take no report of this box any more."""
-    store = context.store(config, state)
+    store = context.known_store(config, state)
     if store.boxes.row(name) is None:
         raise StoreError(f"there is no box {name}", hint="`toweros status` lists them")
+    sure(f"what {name} reports counts no more, and this key of its never again", yes)
     desk.revoke(store, name)
     talk.print(f"{name} is revoked")
 
@@ -102,6 +104,6 @@ def accept_dbx(
     state: StateOption = None,
 ) -> None:
     """Take what these boxes said last of their firmware's dbx, though it lost what it listed before."""
-    store = context.store(config, state)
+    store = context.known_store(config, state)
     for name in names:
         talk.print(f"{name}: dbx {dbx.take(store, name)[:16] or 'that lists nothing'} is taken")

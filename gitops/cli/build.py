@@ -32,11 +32,11 @@ def build(
     state: StateOption = None,
 ) -> None:
     """Build packages (with those that they stand on) from a working folder."""
-    store = context.store(config, state)
     tree, problems = packages_in(folder), list[Problem]()
     known = load_packages(tree, 1, "linux/amd64", problems)
     wanted = [name.rstrip("/") for name in packages] if packages else list(known)
     _check(wanted, known, problems)
+    store = context.store(config, state)
     builder, rows = builder_of(context.settings(config, state), store), []
     inside = Inventories(store, known)
     with store.lease.held():

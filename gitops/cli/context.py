@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from gitops.errors import StoreError
+
 if TYPE_CHECKING:
     from gitops.settings import Settings
     from gitops.store import Store
@@ -35,9 +37,23 @@ def settings(config: Path | None = None, state: Path | None = None) -> "Settings
 
 
 def store(config: Path | None = None, state: Path | None = None) -> "Store":
+    """A store, made if there is none yet: for verbs that bring something into it."""
     from gitops.store import Store  # takes long to load, and not every verb has one
 
     return Store.of(settings(config, state))
+
+
+def known_store(config: Path | None = None, state: Path | None = None) -> "Store":
+    """The one that a controller made: for verbs that say or change what is known, of which there is nothing before.
+
+    Raises:
+        StoreError: there is none.
+    """
+    asked = settings(config, state)
+    if (found := existing_store(asked)) is None:
+        hint = "name the controller's own with --state or --config; `toweros run` and `toweros apply` make one"
+        raise StoreError(f"{asked.state}: no state here", hint=hint)
+    return found
 
 
 def existing_store(settings: "Settings") -> "Store | None":

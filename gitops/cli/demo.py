@@ -4,8 +4,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-
-from gitops.cli.output import console
+from rich.console import Console
 
 
 def register(app: typer.Typer) -> None:
@@ -21,6 +20,7 @@ def demo(
     """Boot a box in QEMU, let it update itself on a commit, and undo a bad one."""
     from gitops.lab.demo import Demo
 
+    console = Console(highlight=False, soft_wrap=True)
     if prepare:
         Demo(folder, console).prepare()
     elif not Demo(folder, console).run():

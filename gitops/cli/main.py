@@ -1,30 +1,35 @@
 """The command `toweros`: finds the verbs, and is the only place that turns errors into text and exit codes.
 
 Each verb is a module of this folder, or of one below it, with `register(app)`. Exit codes: 0 done; 1 any failure, usage
-included; 2 only for `plan --detailed-exitcode` with changes; 130 interrupted.
+included; 2 only for `plan --detailed-exitcode` with changes; 130 interrupted; 141 whoever read stdout has gone.
 """
 
+import errno
 import importlib
 import logging
 import os
 import pkgutil
+import re
 import signal
 import sys
 
 import structlog
 import typer
-from rich.markup import escape
 from typer.exceptions import TyperException
 
 import gitops.cli
 from gitops import __version__
-from gitops.cli.output import printable, talk
+from gitops.cli.media.linuxkits import instead
+from gitops.cli.output import talk
 from gitops.errors import TowerosError
 
-NOT_VERBS = {"adopt", "box_image", "context", "deployments", "firmware", "hosts", "main", "output", "passphrase"}
-NOT_VERBS |= {"login", "machine", "secret", "sizes", "tokens", "wipe"}
+NOT_VERBS = {"addresses", "adopt", "box_image", "context", "deployments", "firmware", "hosts", "main", "output"}
+NOT_VERBS |= {"passphrase", "linuxkits", "login", "machine", "secret", "sizes", "tokens", "wipe"}
+NO_VERBS_IN = re.compile(r"\.showing\.|\.completing\.(?!completion)")
+"""What several verbs share; what a verb is made of."""
 VERSION = ("--version", "-V")
-INTERRUPTED = 130
+INTERRUPTED, NOBODY_READS = 130, 141
+"""128 and the signal's number, as shells have it."""
 
 
 def application() -> typer.Typer:
@@ -55,7 +60,7 @@ def verbs() -> dict[str, str]:
     """Each verb's module, by the verb."""
     modules = {info.name: info for info in pkgutil.walk_packages(gitops.cli.__path__, "gitops.cli.")}
     names = {name.rpartition(".")[2]: name for name, info in modules.items() if not info.ispkg}
-    return {verb: name for verb, name in names.items() if verb not in NOT_VERBS}
+    return {verb: name for verb, name in names.items() if verb not in NOT_VERBS and not NO_VERBS_IN.search(name)}
 
 
 def _print_version(wanted: bool) -> None:
@@ -93,24 +98,36 @@ def main() -> None:
     try:
         code = application()(standalone_mode=False)
     except TyperException as error:
-        usage = TowerosError(str(error), hint="see `toweros --help`, or --help after the verb")
+        usage = instead(sys.argv[1:]) if str(error) else None
+        usage = usage or TowerosError(str(error), hint="see `toweros --help`, or --help after the verb")
         code = _say(usage) if usage.message else usage.exit_code
     except (KeyboardInterrupt, typer.Abort):
         talk.print("interrupted")
         code = INTERRUPTED
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is left in the buffer goes nowhere
+        code = NOBODY_READS
     except TowerosError as error:
         code = _say(error)
     except Exception as error:
         if "TOWEROS_DEBUG" in os.environ:
             raise
-        code = _say(
-            TowerosError(f"unexpected: {type(error).__name__}: {error}", hint="set TOWEROS_DEBUG=1 to see where")
-        )
+        code = _say(_told(error))
     sys.exit(code if isinstance(code, int) else 0)
 
 
+def _told(error: Exception) -> TowerosError:
+    """What nobody foresaw; of the system's own refusals most are about a path that somebody named."""
+    if isinstance(error, OSError) and error.strerror:
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO)
+        hint = "is the disk full, or damaged?" if full else "name another path, or fix its permissions"
+        where = f"{error.filename}: " if error.filename else ""
+        return TowerosError(f"{where}{error.strerror}", hint=hint)
+    return TowerosError(f"unexpected: {type(error).__name__}: {error}", hint="set TOWEROS_DEBUG=1 to see where")
+
+
 def _say(error: TowerosError) -> int:
-    talk.print(f"[red]error:[/red] {escape(printable(error.message))}", soft_wrap=True)
+    talk.say("error:", "red", error.message)
     if error.hint:
-        talk.print(f"[yellow]hint:[/yellow] {escape(printable(error.hint))}", soft_wrap=True)
+        talk.say("hint:", "yellow", error.hint)
     return error.exit_code

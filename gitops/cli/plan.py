@@ -106,7 +106,7 @@ def _coloured(summary: Summary) -> Text:
 
 
 def _measured(question: Question, store: "Store | None", settings: Settings) -> dict[str, Measured]:
-    from gitops.workflows.trial import measure  # the builder takes long to load, and most plans need none
+    from gitops.workflows.making.trial import measure  # the builder takes long to load, and most plans need none
 
     return measure(question, store, settings)
 

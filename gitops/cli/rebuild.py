@@ -8,7 +8,8 @@ import typer
 
 from gitops.cli import context
 from gitops.cli.context import ConfigOption, FilesOption, PublicKeysOption, ReleaseArgument, StateOption
-from gitops.cli.output import Output, OutputOption, emit, table, talk
+from gitops.cli.output import Output, OutputOption, coloured, emit, table, talk
+from gitops.cli.showing.sheet import Cell
 from gitops.errors import SettingsError, TowerosError
 
 HINT = "one of the two builds is not of this commit and its locks: build it on a third machine, and look who is alone"
@@ -49,11 +50,13 @@ def rebuild(
     believed = f"commit {claim.commit}, server {claim.asked['server']}"
     if not named.offered:
         believed += ", and which boot files these are: nobody is offered this release"
-    talk.print(f"its provenance is believed for this: {believed}", soft_wrap=True, markup=False)
+    talk.print(f"its provenance is believed for this: {believed}")
     talk.print(f"building {name} again; this takes as long as its first build")
     found = witness.rebuild(named, place)
-    words = {True: "[green]same[/green]", False: "[red]DIFFERS[/red]"}
-    rows = [[each.part, words[each.same], each.published, "" if each.same else each.rebuilt] for each in found]
+    words = {True: coloured("same", "green"), False: coloured("DIFFERS", "red")}
+    rows: list[list[Cell]] = [
+        [each.part, words[each.same], each.published, "" if each.same else each.rebuilt] for each in found
+    ]
     values = [asdict(each) | {"same": each.same} for each in found]
     emit(values, output, lambda: table(["PART", "", "PUBLISHED", "BUILT AGAIN"], rows))
     if different := [each.part for each in found if not each.same]:

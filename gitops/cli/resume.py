@@ -23,7 +23,7 @@ def resume(
 ) -> None:
     """Let a box, or the fleet, go on. What Git holds (`suspended:`) is let go by a commit."""
     name = subject(box, everything)
-    if not holds.let_go(context.store(config, state), name, who):
+    if not holds.let_go(context.known_store(config, state), name, who):
         hint = "`toweros status` says who holds what; `suspended:` in Git is taken out by a commit"
         raise TowerosError(f"{name if box else 'the fleet'} is not held by `toweros suspend`", hint=hint)
     talk.print(f"{name if box else 'the fleet'} goes on with the next pass")

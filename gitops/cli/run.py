@@ -64,6 +64,7 @@ def _loop(config: Path | None, state: Path | None) -> None:
     from gitops.server.signals import ended_by_signals
     from gitops.source.clone.remote import redact
     from gitops.store import Store
+    from gitops.workflows.notifying.notifier import notifying
 
     configure_logging(logging.INFO)
     settings = context.settings(config, state)
@@ -74,7 +75,7 @@ def _loop(config: Path | None, state: Path | None) -> None:
         talk.print(f"update server on http://{settings.listen}, repository {redact(settings.repository)}")
         while True:
             try:
-                with store.lease.held(stop):
+                with store.lease.held(stop), notifying(store, settings):
                     Controller(settings, store).run_forever(stop)
             except StoreError as error:  # another one has taken over, or the database is away
                 talk.print(f"waiting: {error.message}")

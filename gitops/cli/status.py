@@ -1,31 +1,38 @@
-"""`toweros status [BOX]`: what the first page of the update server says, from the store alone."""
+"""`toweros status [BOX]`: what the first page of the update server says, from the store alone.
 
-import time
+Trouble first. Which boxes: `--role`, `--site`, `--label`, `--health`...; `-w` draws it again; `--wait` ends when they
+are as they should be.
+"""
+
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from gitops.cli import context
 from gitops.cli.context import ConfigOption, StateOption
-from gitops.cli.output import Output, OutputOption, emit, table, talk
-from gitops.errors import StoreError
-from gitops.model import Health, Sync
-from gitops.review.words import ago, moment, short
-from gitops.rollout.status import BoxStatus, FleetStatus, box_status, fleet_status
-from gitops.workflows.enrolment.desk import coming, requests
+from gitops.cli.output import Output, OutputOption
+from gitops.cli.showing.choosing import (
+    AgentOption,
+    HealthOption,
+    HeldOption,
+    KernelOption,
+    LabelOption,
+    RevisionOption,
+    RoleOption,
+    SilentOption,
+    SiteOption,
+    SyncOption,
+    TextOption,
+    labels,
+)
+from gitops.cli.showing.view import View
+from gitops.cli.showing.waiting import TIMEOUT, Condition, TimeoutOption, WaitOption, wait
+from gitops.cli.showing.watching import EVERY, EveryOption, WatchOption, watch
+from gitops.errors import TowerosError
+from gitops.rollout.choosing.choice import Choice
 
 if TYPE_CHECKING:
-    from gitops.settings import Settings
-    from gitops.store import Store
-
-COLOURS: dict[str, str] = {
-    Sync.SYNCED: "green",
-    Health.HEALTHY: "green",
-    Health.DEGRADED: "red",
-    Health.MISSING: "red",
-    Health.WIPED: "bold",
-    Health.PROGRESSING: "blue",
-}
+    pass
 
 
 def register(app: typer.Typer) -> None:
@@ -34,81 +41,40 @@ def register(app: typer.Typer) -> None:
 
 def status(
     box: Annotated[str | None, typer.Argument(help="One box, with everything that is known of it.")] = None,
+    role: RoleOption = None,
+    site: SiteOption = None,
+    label: LabelOption = None,
+    revision: RevisionOption = None,
+    health: HealthOption = None,
+    sync: SyncOption = None,
+    agent: AgentOption = None,
+    kernel: KernelOption = None,
+    held: HeldOption = False,
+    silent: SilentOption = False,
+    text: TextOption = "",
+    again: WatchOption = False,
+    every: EveryOption = EVERY,
+    until: WaitOption = None,
+    timeout: TimeoutOption = TIMEOUT,
     config: ConfigOption = None,
     state: StateOption = None,
     output: OutputOption = Output.table,
 ) -> None:
-    """How every box is: what it should run, what it runs, sync and health."""
-    store, now = context.store(config, state), int(time.time())
-    if box is None:
-        fleet = fleet_status(store, now)
-        emit(fleet.as_json(), output, lambda: _table(fleet, now))
-        _tell(fleet)
-        for each in requests(store, now):
-            words = f"asks to be {each.box}, with the key {each.fingerprint}: `toweros box enroll {each.box}`"
-            talk.print(f"[yellow]somebody[/yellow] {words}")
-        for newcomer in fleet.pending:
-            how = newcomer.says or f"Pending: `toweros box adopt {newcomer.code} --name NAME`"
-            talk.print(f"a machine with the medium of {newcomer.role} has the code {newcomer.code}; {_escape(how)}")
-        for each in coming(store, now):
-            words = f"is to have the key {each.fingerprint}, since {ago(each.first, now)}: its report ends the other"
-            talk.print(f"{each.box} {words}; `toweros box enroll {each.box} --keep` forgets it")
-        _tell_of_sites(store, context.settings(config, state), now)
-        return
-    row = box_status(store, box, now)
-    if row is None:
-        raise StoreError(f"there is no box {box}", hint="`toweros status` lists them")
-    emit(row.as_json(), output, lambda: table(["", ""], _lines(row, now)))
-
-
-def _table(fleet: FleetStatus, now: int) -> object:
-    heads = ["BOX", "SYNC", "HEALTH", "WANTED", "RUNNING", "SINCE", "SAYS"]
-    return table(heads, [_cells(row, now) for row in fleet.boxes]) if fleet.boxes else "No boxes yet."
-
-
-def _tell_of_sites(store: "Store", settings: "Settings", now: int) -> None:
-    """What each NOC of the settings said last."""
-    from gitops.server.boxes.nocs import contacts  # with the server, which takes long to load
-
-    for name, each in contacts(store, settings).items() if settings.nocs else ():
-        said = f"heard {ago(each.seen, now)}: {_escape(each.says)}" if each else "was never heard"
-        talk.print(f"NOC {name} {said}", soft_wrap=True)
-
-
-def _cells(row: BoxStatus, now: int) -> list[str]:
-    said = row.held or row.error or row.fell_back or (row.boot and f"boot {row.boot}")
-    since = ago(row.since, now)
-    plain = [short(row.wanted), short(row.running), since, said]
-    return [row.box, _colour(row.sync), _colour(row.health), *(_escape(cell) for cell in plain)]
-
-
-def _lines(row: BoxStatus, now: int) -> list[list[str]]:
-    times = {"since": f"{moment(row.since)} ({ago(row.since, now)})", "seen": f"{moment(row.seen)}"}
-    return [
-        [name, _escape(times.get(name, str(value)))]
-        for name, value in {**row.as_json(), "boot": row.boot}.items()
-        if value
-    ]
-
-
-def _colour(word: str) -> str:
-    return f"[{COLOURS[word]}]{word}[/]" if word in COLOURS else word
-
-
-def _escape(text: str) -> str:
-    """What a box says is data: no markup, no terminal escapes."""
-    from rich.markup import escape
-
-    return escape("".join(char if char.isprintable() or char == "\n" else "?" for char in text))
-
-
-def _tell(fleet: FleetStatus) -> None:
-    error, reason = fleet.controller.error, fleet.controller.reason
-    if error and reason:
-        talk.print(f"[red]Not verified:[/red] {_escape(f'{reason}: {error}')}")
-    elif error:
-        talk.print(f"[red]controller:[/red] {_escape(error)}")
-    for warning in fleet.controller.warnings:
-        talk.print(f"[red]controller:[/red] {_escape(warning)}", soft_wrap=True)
-    for alarm in fleet.controller.alarms:
-        talk.print(f"[red]Not verified:[/red] {_escape(str(alarm))}")
+    """How every box is, trouble first: what it should run, what it runs, sync and health."""
+    choice = Choice(
+        roles=tuple(role or ()), sites=tuple(site or ()), labels=labels(label or ()), revisions=tuple(revision or ()),
+        healths=tuple(health or ()), syncs=tuple(sync or ()), agents=tuple(agent or ()), kernels=tuple(kernel or ()),
+        held=held, silent=silent, text=text,
+    )  # fmt: skip
+    conditions = [Condition.of(word) for word in until or ()]
+    if box and choice != Choice():
+        raise TowerosError("name a box, or say which boxes", hint="`toweros status BOX` takes no --role, --site...")
+    if conditions and choice.moves:
+        hint = "with --wait: --role, --site, --label, --agent, --kernel, --text; running=REVISION is a condition"
+        raise TowerosError("--wait is for boxes that stay the same while it waits", hint=hint)
+    view = View(context.known_store(config, state), context.settings(config, state), box, choice)
+    if conditions:
+        wait(view.boxes, conditions, timeout)
+    if again:
+        watch(view.frame if output is Output.table else view.line, every)
+    view.show(output)

@@ -4,7 +4,9 @@ import typer
 
 from gitops.cli import context
 from gitops.cli.context import ConfigOption, StateOption
+from gitops.errors import StoreError
 from gitops.store import Store
+from gitops.store.files.layout import Layout
 
 
 def register(app: typer.Typer) -> None:
@@ -17,4 +19,6 @@ def register(app: typer.Typer) -> None:
 def copy(config: ConfigOption = None, state: StateOption = None) -> None:
     """Copy the state folder's SQLite database into the empty one that `database` names."""
     settings = context.settings(config, state)
+    if not Layout(settings.state).database.is_file():
+        raise StoreError(f"{settings.state}: no state here", hint="name the controller's own with --state or --config")
     Store.open(settings.state, migrate=True).copy_to(Store.of(settings))

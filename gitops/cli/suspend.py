@@ -33,7 +33,7 @@ def suspend(
     From the next pass on it takes nothing new, nor what it was offered before; a trial that runs is finished.
     """
     name = subject(box, everything)
-    store = context.store(config, state)
+    store = context.known_store(config, state)
     if name != holds.ALL and store.states.one(name) is None:
         raise TowerosError(f"there is no box {name}", hint="`toweros status` lists them")
     holds.hold(store, name, who, " ".join(why.split()), int(time.time()))

@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.markup import escape
 
 from gitops.cli import context
 from gitops.cli.context import ConfigOption, FilesOption, PublicKeysOption, StateOption
-from gitops.cli.output import Output, OutputOption, emit, table
+from gitops.cli.output import Output, OutputOption, coloured, emit, table
+from gitops.cli.showing.sheet import Cell
 from gitops.errors import SettingsError, TowerosError
 from gitops.settings import Settings
 
@@ -99,8 +99,8 @@ def _read(file: Path) -> bytes:
 
 
 def _told(name: str, findings: "Sequence[Finding]", output: Output) -> None:
-    words = {True: "[green]ok[/green]", False: "[red]FAILED[/red]"}
-    rows = [[each.what, words[each.ok], escape(each.says)] for each in findings]
+    words = {True: coloured("ok", "green"), False: coloured("FAILED", "red")}
+    rows: list[list[Cell]] = [[each.what, words[each.ok], each.says] for each in findings]
     emit([asdict(each) for each in findings], output, lambda: table(["LINK", "", "SAYS"], rows))
     failed = [each for each in findings if not each.ok]
     if failed:

@@ -173,6 +173,7 @@ def _policy(file: FleetFile) -> Policy:
         limits=tuple(PathRule(rule.paths, rule.signers) for rule in source.limits),
         security=file.security.patching() if file.security else None,
         unsigned=file.images.unsigned,
+        notify=tuple(rule.noun() for rule in file.notify),
     )
 
 

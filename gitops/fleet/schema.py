@@ -19,6 +19,7 @@ from gitops.fleet.documents.names import checked_path, unseen
 from gitops.fleet.documents.strict import Strict
 from gitops.fleet.levels.hardware import HardwareRules
 from gitops.fleet.network.rules import NetworkRules
+from gitops.fleet.notifying.rules import NotifySection
 from gitops.fleet.rollout.rules import RolloutRules
 from gitops.fleet.security import SecurityRules
 from gitops.model import APPS, KEYS, Box, Json, Level, Sign
@@ -225,6 +226,7 @@ class FleetFile(Overlay):
     rollout: RolloutRules = RolloutRules()
     security: SecurityRules | None = Field(default=None, description="Updates that are looked for by themselves.")
     images: ImageRules = ImageRules()
+    notify: NotifySection = ()
     recipe: int = Field(default=1, ge=min(RECIPES), le=max(RECIPES), description="Version of the assembler's rules.")
 
 

@@ -7,6 +7,7 @@ In: a `Box` and the fleet repo. Out: LinuxKit's `files:` entries for the box's o
     /etc/toweros/builder.json          keys/builder.json: whose builds it takes; without it, any
     /etc/toweros/firmware.json         keys/firmware.json: certificates that its firmware is to follow to
     /etc/toweros/agent.d/50-box.toml   the keys that the agent reads (`Key.writes`)
+    /etc/toweros/agent.d/60-noc.toml   the site's own server, where there is one
     /etc/ssh/authorized_keys           keys/authorized_keys (empty when there is none: the service binds it)
     /etc/dhcpcd.conf.d/50-box.conf     a static address, in dhcpcd.conf(5)'s words (empty for DHCP)
     /etc/toweros/network               links, proxy, clocks; where there are some, the file above is empty
@@ -18,7 +19,7 @@ import json
 from gitops.errors import Problem
 from gitops.fleet.cache import text_of
 from gitops.model import DROP_IN, KEYS, STATIC_ADDRESS, Box, Json, Network, Tree
-from gitops.model.keys import WIRING
+from gitops.model.keys import NOC_DROP_IN, WIRING
 
 ROOT_JSON = "keys/root.json"
 BUILDER_JSON = "keys/builder.json"
@@ -37,6 +38,8 @@ def box_files(box: Box, tree: Tree) -> tuple[Json, ...]:
         _file("etc/ssh/authorized_keys", _text(tree, AUTHORIZED_KEYS), "0600"),
         _file(STATIC_ADDRESS, "" if box.wiring else _dhcpcd(box.network)),
     ]
+    if box.noc:
+        files.append(_file(NOC_DROP_IN, drop_in(box, NOC_DROP_IN)))
     if box.wiring:
         files.append(_file(WIRING, box.wiring.text()))
         files += [_file(AUTHORITIES, box.wiring.ca)] if box.wiring.ca else []
@@ -62,9 +65,9 @@ def too_large(tree: Tree) -> list[Problem]:
     return [Problem(path, 1, 1, f"{size} bytes are too many", hint) for path, size in sizes.items() if size > LARGEST]
 
 
-def drop_in(box: Box) -> str:
+def drop_in(box: Box, path: str = DROP_IN) -> str:
     """What the agent is told (contracts/agent). TOML: numbers, texts, booleans and lists are written as in JSON."""
-    values = ((name, getattr(box, name)) for name, key in KEYS.items() if key.writes == DROP_IN)
+    values = ((name, getattr(box, name)) for name, key in KEYS.items() if key.writes == path)
     return "".join(f"{name} = {json.dumps(value, ensure_ascii=False)}\n" for name, value in values if value is not None)
 
 

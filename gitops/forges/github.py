@@ -21,13 +21,19 @@ URL = "https://api.github.com"
 HEADERS = {"Accept": "application/vnd.github+json", "X-GitHub-Api-Version": "2022-11-28"}
 DESCRIPTION = 140
 """Characters of a status's description."""
+HINT = "is `forge_url` the API of the forge that `forge` names? See docs/review.md"
 WRITERS = ("admin", "maintain", "write")
 _COMMIT = re.compile("[0-9a-f]{40}")
-_NAME = re.compile("[A-Za-z0-9-]+(\\[bot\\])?")
+NAME = re.compile("[A-Za-z0-9-]+(\\[bot\\])?")
 
 
 class GitHub:
     """Implements `Forge`."""
+
+    writers: tuple[str, ...] = WRITERS
+    """Permissions with which somebody may have a pull request built."""
+    name = NAME
+    """What an account's name can be."""
 
     def __init__(self, repository: str, api: Api) -> None:
         self._path, self._api = f"/repos/{repository}", api
@@ -38,7 +44,7 @@ class GitHub:
         """See `Forge.pulls`."""
         query = {"state": "open", "sort": "created", "direction": "asc", "per_page": "100"}
         query |= {"base": branch} if branch else {}
-        return [_pull(item) for item in self._api.pages(f"{self._path}/pulls", query)]
+        return [pull_of(item) for item in self._api.pages(f"{self._path}/pulls", query)]
 
     def comment(self, pull: Pull, mark: str, text: str) -> None:
         """See `Forge.comment`."""
@@ -49,7 +55,7 @@ class GitHub:
             self._comments[pull.number] = ours
             return
         made = self._api.send("POST", f"{self._path}/issues/{pull.number}/comments", {"body": text})
-        self._comments[pull.number] = int(_get(made, "id"))
+        self._comments[pull.number] = int(member(made, "id"))
 
     def status(self, commit: str, status: Status) -> None:
         """See `Forge.status`."""
@@ -62,35 +68,37 @@ class GitHub:
     def propose(self, branch: str, target: str, title: str, text: str) -> int:
         """See `Forge.propose`."""
         said = {"title": title, "body": text}
-        owner = self._path.split("/")[2]
-        query = {"state": "open", "head": f"{owner}:{branch}", "base": target}
-        existing = next(iter(self._api.pages(f"{self._path}/pulls", query)), None)
+        existing = next(self._from(branch, target, "open"), None)
         if existing is None:
             made = self._api.send("POST", f"{self._path}/pulls", {**said, "head": branch, "base": target})
-            return int(_get(made, "number"))
+            return int(member(made, "number"))
         if any(existing.get(name) != value for name, value in said.items()):
-            self._api.send("PATCH", f"{self._path}/pulls/{_get(existing, 'number')}", said)
-        return int(_get(existing, "number"))
+            self._api.send("PATCH", f"{self._path}/pulls/{member(existing, 'number')}", said)
+        return int(member(existing, "number"))
 
     def proposed(self, branch: str, target: str) -> int:
         """See `Forge.proposed`."""
-        owner = self._path.split("/")[2]
-        query = {"state": "all", "head": f"{owner}:{branch}", "base": target}
-        return max((int(_get(item, "number")) for item in self._api.pages(f"{self._path}/pulls", query)), default=0)
+        return max((int(member(item, "number")) for item in self._from(branch, target, "all")), default=0)
 
     def withdraw(self, number: int) -> None:
         """See `Forge.withdraw`."""
-        if _get(self._api.get(f"{self._path}/pulls/{number}"), "state") == "open":
+        if member(self._api.get(f"{self._path}/pulls/{number}"), "state") == "open":
             self._api.send("PATCH", f"{self._path}/pulls/{number}", {"state": "closed"})
 
     def approved(self, pull: Pull) -> bool:
         """See `Forge.approved`."""
         wanted = f"{COMMAND} {pull.head}"
         comments = (each for each in self._issue_comments(pull) if wanted in str(each.get("body") or "").splitlines())
-        return any(self._may_write(str(_get(each, "user", "login"))) for each in comments)
+        return any(self._may_write(str(member(each, "user", "login"))) for each in comments)
+
+    def _from(self, branch: str, target: str, state: str) -> Iterator[Json]:
+        """Pull requests from a branch of the repository itself."""
+        owner = self._path.split("/")[2]
+        query = {"state": state, "head": f"{owner}:{branch}", "base": target}
+        return self._api.pages(f"{self._path}/pulls", query)
 
     def _may_write(self, login: str) -> bool:
-        if not _NAME.fullmatch(login):
+        if not self.name.fullmatch(login):
             return False
         try:
             answer = self._api.get(f"{self._path}/collaborators/{quote(login)}/permission")
@@ -98,12 +106,12 @@ class GitHub:
             if error.wait:
                 raise
             return False  # 404: no collaborator at all
-        return _get(answer, "permission") in WRITERS
+        return member(answer, "permission") in self.writers
 
     def _find(self, pull: Pull, mark: str) -> int:
         marked = [each for each in self._issue_comments(pull) if str(each.get("body") or "").startswith(mark)]
         ours = self._login() if marked else ""
-        return next((int(each["id"]) for each in marked if _get(each, "user", "login") == ours), 0)
+        return next((int(each["id"]) for each in marked if member(each, "user", "login") == ours), 0)
 
     def _issue_comments(self, pull: Pull) -> Iterator[Json]:
         return self._api.pages(f"{self._path}/issues/{pull.number}/comments", {"per_page": "100"})
@@ -111,29 +119,34 @@ class GitHub:
     def _login(self) -> str:
         """The account that the token belongs to."""
         if self._us is None:
-            self._us = str(_get(self._api.get("/user"), "login"))
+            self._us = str(member(self._api.get("/user"), "login"))
         return self._us
 
 
-def _pull(item: Json) -> Pull:
-    head, number = str(_get(item, "head", "sha")), int(_get(item, "number"))
+def pull_of(item: Json) -> Pull:
+    head, number = str(member(item, "head", "sha")), int(member(item, "number"))
     if not _COMMIT.fullmatch(head):
-        raise ForgeError(f"pull request {number}: {head[:60]!r} is no commit", hint="is `forge_url` GitHub's API?")
-    source, target = _get(item, "head")["repo"], _get(item, "base", "repo", "full_name")
+        raise ForgeError(f"pull request {number}: {head[:60]!r} is no commit", hint=HINT)
+    source, target = member(item, "head")["repo"], member(item, "base", "repo", "full_name")
     fork = source is None or source.get("full_name") != target
     return Pull(
-        number, head, str(_get(item, "base", "ref")), fork, f"refs/pull/{number}/head", str(item.get("updated_at", ""))
+        number,
+        head,
+        str(member(item, "base", "ref")),
+        fork,
+        f"refs/pull/{number}/head",
+        str(item.get("updated_at", "")),
     )
 
 
-def _get(value: Any, *keys: str) -> Any:
+def member(value: Any, *keys: str) -> Any:
     """A member of an answer.
 
     Raises:
-        ForgeError: it is not there: this is no answer of GitHub's.
+        ForgeError: it is not there: this is no answer of its API.
     """
     for key in keys:
         if not isinstance(value, dict) or key not in value:
-            raise ForgeError(f"an answer has no `{'.'.join(keys)}`", hint="is `forge_url` GitHub's API?")
+            raise ForgeError(f"an answer has no `{'.'.join(keys)}`", hint=HINT)
         value = value[key]
     return value

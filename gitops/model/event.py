@@ -48,6 +48,8 @@ class Happened(StrEnum):
     BEHIND = "Behind"
     """A box has seen something newer than this controller knows of, or its clock is behind."""
     FORGE = "Forge"
+    NOTIFY = "Notify"
+    """Somebody was not told, or nobody knows whether."""
     UPDATES = "Updates"
     PROPOSED = "Proposed"
     """Security updates were offered: on the branch, as a pull request, or by a tag."""

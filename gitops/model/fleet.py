@@ -8,11 +8,13 @@ from pydantic import ConfigDict, Field, StringConstraints
 from typing_extensions import TypedDict
 
 from gitops.model.digest import Json
-from gitops.model.keys import DROP_IN, EVERYWHERE, STATIC_ADDRESS, WIRING, Key, Level, keys_of
+from gitops.model.keys import DROP_IN, EVERYWHERE, NOC_DROP_IN, STATIC_ADDRESS, WIRING, Key, Level, keys_of
 from gitops.model.machines.disk import DiskRule
 from gitops.model.machines.newcomer import Hardware
 from gitops.model.machines.wiping import Wipe
 from gitops.model.network.wiring import DHCP, Wiring
+from gitops.model.rollout.points import Point, Points
+from gitops.model.rollout.turns import VetoLine
 from gitops.model.rollout.windows import MoratoriumLine, WindowLine, Zone
 from gitops.model.security.advisory import VexStatement
 from gitops.model.source import Policy
@@ -257,7 +259,12 @@ class Box:
     moratoria: Annotated[
         tuple[MoratoriumLine, ...], Field(max_length=32), Key("Dates on which nothing new begins.", EVERYWHERE)
     ] = ()
+    pin: Annotated[Point, Key("A tag or a commit: boxes stay on what it gives.", EVERYWHERE)] = ""
+    floor: Annotated[Points, Key("Tags or commits that no box skips on its way.", EVERYWHERE)] = ()
     timezone: Annotated[Zone, Key("The clock of windows and moratoria.", EVERYWHERE)] = "UTC"
+    veto: Annotated[VetoLine, Key("How long its own services may hold a restart off: `2 hours`.", EVERYWHERE)] = (
+        "2 hours"
+    )
     poll: Annotated[
         Seconds, Key("Seconds between two looks at the server.", EVERYWHERE, word="poll", writes=DROP_IN)
     ] = 30
@@ -276,7 +283,7 @@ class Box:
     ] = None
     noc: Annotated[
         Address | None,
-        Key("The site's own server (`toweros noc`): asked before the server.", EVERYWHERE, word="noc", writes=DROP_IN),
+        Key("The site's own server (`toweros noc`), asked first.", EVERYWHERE, word="noc", writes=NOC_DROP_IN),
     ] = None
 
     def images_of_others(self) -> tuple[str, ...]:

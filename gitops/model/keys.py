@@ -16,6 +16,8 @@ from typing import Any
 
 DROP_IN = "etc/toweros/agent.d/50-box.toml"
 """What the agent reads: a line for each key that it writes."""
+NOC_DROP_IN = "etc/toweros/agent.d/60-noc.toml"
+"""The same for the site's own server: an older agent, which does not know that key, leaves this file out alone."""
 STATIC_ADDRESS = "etc/dhcpcd.conf.d/50-box.conf"
 WIRING = "etc/toweros/network"
 """Links, proxy, clocks (`model.network.wiring`). Certificates are in a file beside it."""

@@ -151,8 +151,27 @@ class Publication:
         return files | ({"loader.efi": self.loader} if self.loader else {})
 
 
-SELDOM = ("held", "retry", "wipe", "site", "netboot")
+SELDOM = ("held", "retry", "wipe", "site", "labels", "netboot", "apply", "next")
 """Members of a statement that are only there where they say something."""
+
+
+@dataclass(frozen=True)
+class Apply:
+    """A permission to restart, as far as a reader of statements needs it."""
+
+    lease: Number
+    until: Number
+
+
+@dataclass(frozen=True)
+class Coming:
+    """What is to be fetched before its turn."""
+
+    sequence: Number
+    content: Digest
+    release: BlobRef
+    uki: BlobRef
+    addon: BlobRef
 
 
 @dataclass(frozen=True)
@@ -173,6 +192,9 @@ class Statement:
     wipe: Annotated[str, Field(pattern="^([0-9a-f]{64})?$")] = ""
     netboot: Annotated[str, Field(pattern="^([0-9a-f]{64})?$")] = ""
     site: str = ""
+    labels: tuple[str, ...] = ()
+    apply: Apply | None = None
+    next: Coming | None = None
 
     @classmethod
     def of(cls, publication: Publication) -> "Statement":

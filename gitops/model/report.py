@@ -16,6 +16,8 @@ class Health(StrEnum):
     DEGRADED = "Degraded"
     SUSPENDED = "Suspended"
     """Somebody holds it."""
+    LATE = "Late"
+    """It missed three of its looks at the server; the rollout goes by what it said."""
     MISSING = "Missing"
     """It has been silent too long."""
     UNKNOWN = "Unknown"
@@ -107,3 +109,7 @@ class Report:
     """Where its layers lie: `medium`, `ram`; empty: on its disk, or an older agent."""
     bundle: str = ""
     """What becomes of the stick that is plugged in; empty: there is none, or an older agent."""
+    turn: Json | None = None
+    """What it is to take, and waits for (`gitops.model.rollout.turns.BoxTurn`); None: an older agent."""
+    facts: Json | None = None
+    """What operators ask for, as far as it is sane (server/boxes/facts.py); None: an older agent."""

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from gitops.model.digest import BlobRef, Json
+from gitops.model.notifying.rules import NotifyRule
 from gitops.model.rollout.waves import Careful
 from gitops.model.updates.patching import Patching
 
@@ -107,3 +108,5 @@ class Policy:
     security: Patching | None = None
     unsigned: tuple[str, ...] = ()
     """Globs of images by tag that need no signature, though `keys/cosign/` has keys."""
+    notify: tuple[NotifyRule, ...] = ()
+    """Who is told of what."""

@@ -3,7 +3,7 @@
 In: columns of the store. Out: what follows from them, on two axes. Pure; what depends on the time takes `now`.
 
     sync    Synced: it runs the content it is asked to run; OutOfSync; Unknown: it never reported, or nothing is asked
-    health  what it says (Healthy, Progressing, Degraded), or Suspended (held), Missing (silent too long), Unknown
+    health  what it says (Healthy, Progressing, Degraded), or Suspended (held), Late, Missing (silent too long), Unknown
 
     state = store.states.one("site-7")
     state.sync, state.health(now)       # Sync.SYNCED, Health.HEALTHY
@@ -12,11 +12,12 @@ In: columns of the store. Out: what follows from them, on two axes. Pure; what d
 from dataclasses import dataclass
 from enum import StrEnum
 
+from gitops.model.machines.silence import POLL, REPEAT, UNSAID, Silence
 from gitops.model.report import Failure, Health, Phase
 from gitops.model.rollout.hold import Hold, HoldReason
 
-SILENT = 1500
-"""Seconds without a report after which a box is Missing: two and a half of the agent's repeats."""
+SILENT = int(UNSAID.missing)
+"""Seconds without a report after which a box is Missing that says nothing of its poll."""
 
 
 class Sync(StrEnum):
@@ -57,6 +58,9 @@ class BoxState:
     failures: tuple[Failure, ...] = ()
     failed: frozenset[str] = frozenset()
     """Contents that it reported `failed` for."""
+    poll: int = POLL
+    every: int = REPEAT
+    """How often it looks at the server, and how soon it said that it speaks again (seconds)."""
     damaged: str = ""
     """What of its rows cannot be read; the rest of this is what can be."""
 
@@ -86,14 +90,22 @@ class BoxState:
         """Whether it runs what it is offered, with its probation behind it."""
         return self.taken and self.phase == Phase.IDLE and self.reported == Health.HEALTHY
 
+    @property
+    def silence(self) -> Silence:
+        """How long it may say nothing."""
+        return Silence.of(self.poll, self.every, busy=self.phase not in (None, Phase.IDLE))
+
     def heard(self, now: float) -> Health:
         """What it says of itself, as long as it says anything."""
         if not self.enrolled or not self.received:
             return Health.UNKNOWN
-        return Health.MISSING if now - self.received > SILENT else self.reported
+        return Health.MISSING if now - self.received > self.silence.missing else self.reported
 
     def health(self, now: float) -> Health:
-        """As `heard`, and Suspended while somebody holds it."""
+        """As `heard`; Suspended while somebody holds it, and Late while it should have said something."""
         heard = self.heard(now)
-        suspended = self.hold is not None and self.hold.reason == HoldReason.SUSPENDED
-        return Health.SUSPENDED if suspended and heard not in (Health.UNKNOWN, Health.MISSING) else heard
+        if heard in (Health.UNKNOWN, Health.MISSING):
+            return heard
+        if self.hold is not None and self.hold.reason == HoldReason.SUSPENDED:
+            return Health.SUSPENDED
+        return Health.LATE if now - self.received > self.silence.late else heard

@@ -4,10 +4,11 @@ app             the application: create_app(store, settings), serve(app, listen)
 bounds          connections that nobody holds for ever
 boxes/files     metadata, targets, layers, deltas: by digest, with Range, HEAD and ETag
 boxes/reports   POST /api/v1/boxes/BOX/report: bounded, signed, never twice
-people/page     the first page
+people/page     the pages, and pages/ what each shows, pictures/ what is drawn
+people/live     tells an open page that something happened
 people/api      the API for reading
 people/metrics  /metrics, /healthz, /readyz
-people/shared   one answer for everybody who asks at the same time
+people/waiting  one answer for everybody who asks at the same time, and whose turn it is
 people/rendering  what makes it, in a process of its own: Apart(settings)
 """
 

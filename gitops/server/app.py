@@ -10,7 +10,6 @@ import sys
 import threading
 import time
 from collections.abc import Iterator, Mapping
-from functools import partial
 from http import HTTPStatus
 
 import uvicorn
@@ -23,17 +22,17 @@ from gitops import __version__
 from gitops.errors import SettingsError, TowerosError
 from gitops.server.bounds import Bounds, Crowd
 from gitops.server.boxes import files, netboot, nocs, reports, sbom
-from gitops.server.people import api, metrics, page
-from gitops.server.people.documents import Document
+from gitops.server.hooks import hooks
+from gitops.server.people import api, live, metrics, page
 from gitops.server.people.rendering import Render, here
-from gitops.server.people.shared import Shared, Turns
+from gitops.server.people.waiting.answers import Answers
 from gitops.settings import Settings
 from gitops.store import Store
 from gitops.workflows.media.starts import OfStore
 
 START = 10.0
 """Seconds that the server may take to listen, and to end."""
-AT_ONCE, QUEUE = 64, 2048
+AT_ONCE, QUEUE = 16, 2048
 """Connections that are accepted before anybody is answered again, and that wait in the kernel meanwhile."""
 HAND_OVER = 0.0001
 """Seconds after which a thread that computes lets the others on, the one that answers boxes among them."""
@@ -49,17 +48,20 @@ ENCODED = [(name.encode(), value.encode()) for name, value in HEADERS.items()]
 
 def create_app(store: Store, settings: Settings, render: Render | None = None) -> FastAPI:
     """The routes of docs/formats.md over one store. `render`: makes what people read; without it, this process does."""
-    make, turns = render or here(store, settings), Turns()
-    shared = {document: Shared(turns, partial(make, document)) for document in Document}
+    answers = Answers(render or here(store, settings))
+    listening = live.Live(answers)
     app = FastAPI(title="TowerOS update server", version=__version__, docs_url=None, redoc_url=None)
     app.include_router(files.router(store))
     app.include_router(netboot.router(OfStore(store), store.blobs))
     app.include_router(sbom.router(store))
     app.include_router(reports.router(store))
     app.include_router(nocs.router(store, settings))
-    app.include_router(page.router(shared[Document.page]))
-    app.include_router(api.router(store, shared))
-    app.include_router(metrics.router(store, settings, shared[Document.metrics]))
+    app.include_router(hooks.router(store, settings))
+    app.include_router(page.router(answers))
+    app.include_router(api.router(store, answers))
+    app.include_router(metrics.router(store, settings, answers))
+    app.include_router(live.router(listening))
+    app.state.live = listening
     return guarded(app)
 
 
@@ -83,6 +85,7 @@ def serve(app: FastAPI, listen: str, bounds: Bounds | None = None) -> Iterator[s
         raise SettingsError(f"listen: {listen!r} is not ADDRESS:PORT")
     config = uvicorn.Config(app, host.strip("[]"), int(port), log_config=None, access_log=False, lifespan="off")
     config.http, config.ws, config.backlog = Crowd(bounds or Bounds()).protocol(), "none", AT_ONCE
+    config.loop = "uvloop"
     server = uvicorn.Server(config)
     server.config.timeout_graceful_shutdown = int(START)
     thread = threading.Thread(target=_run, args=(server,), name="update-server", daemon=True)
@@ -91,6 +94,8 @@ def serve(app: FastAPI, listen: str, bounds: Bounds | None = None) -> Iterator[s
         yield _address(server, thread, listen)
     finally:
         server.should_exit = True
+        if listening := getattr(getattr(app, "state", None), "live", None):
+            listening.ended = True
         thread.join(2 * START)
 
 
@@ -142,7 +147,8 @@ def problem(status: int, detail: str, headers: Mapping[str, str] | None = None) 
 
 
 class Secure:
-    """Adds `HEADERS` to every answer, without touching the bodies: layers are large."""
+    """Adds `HEADERS` to every answer that has none of its own of that name, without touching the bodies: layers are
+    large."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -150,7 +156,8 @@ class Secure:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         async def with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
-                message["headers"] = [*message["headers"], *ENCODED]
+                said = {name for name, _ in message["headers"]}
+                message["headers"] = [*message["headers"], *(each for each in ENCODED if each[0] not in said)]
             await send(message)
 
         await self._app(scope, receive, with_headers)

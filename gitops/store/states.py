@@ -6,13 +6,14 @@ store.states.one("site-7")      # BoxState, or None
 
 from typing import Any
 
-from sqlalchemy import ColumnElement, FromClause, Select, select, union
+from sqlalchemy import ColumnElement, FromClause, Select, literal, select, union
 
 from gitops.model import BoxState
 from gitops.store import tables
 from gitops.store.database import Database
+from gitops.store.notes.reported import REPORTED, BoxFacts
+from gitops.store.rows.polls import known
 from gitops.store.rows.reading import whole
-from gitops.store.rows.states import state_of
 
 
 class States:
@@ -23,7 +24,7 @@ class States:
 
     def all(self) -> list[BoxState]:
         """Of the whole fleet, by name."""
-        return [state_of(row) for row in whole(self._database, QUERY.order_by(NAMES.c.name))]
+        return known(self._database, QUERY.order_by(NAMES.c.name))
 
     def ahead(self) -> dict[str, int]:
         """Box -> the sequence that it runs, of those that run what is neither offered nor waits, and is not older."""
@@ -31,7 +32,7 @@ class States:
         return {row.box: row.sequence for row in found if isinstance(row.sequence, int)}
 
     def one(self, box: str) -> BoxState | None:
-        return next((state_of(row) for row in whole(self._database, QUERY.where(NAMES.c.name == box))), None)
+        return next(iter(known(self._database, QUERY.where(NAMES.c.name == box))), None)
 
 
 NAMES = union(select(tables.boxes.c.name), select(tables.publications.c.box), select(tables.candidates.c.box)).subquery(
@@ -42,18 +43,19 @@ REPORT = ("received", "since", "phase", "health", "error", "failures", "failed",
 
 
 def _query() -> Select[Any]:
-    """Every box with all that there is of it; no row of a table is NULL in each of its columns. `rows.states` reads by
-    place."""
+    """Every box with all that there is of it, and how often it is heard; no row of a table is NULL in each of its
+    columns. `rows.states` reads by place."""
     boxes, reports, holds, releases = tables.boxes.c, tables.reports.c, tables.holds.c, tables.releases.c
     columns: list[ColumnElement[Any]] = [NAMES.c.name, boxes.enrolled, boxes.revoked, holds.reason, holds.detail]
     columns += [tables.publications.c[name].label(f"published_{name}") for name in OFFER]
     columns += [tables.candidates.c[name].label(f"candidate_{name}") for name in OFFER]
     columns += [reports[name] for name in REPORT]
-    columns += [releases.revision.label("running_revision")]
+    columns += [releases.revision.label("running_revision"), tables.notes.c.document]
     rows: FromClause = NAMES
     for table in (tables.boxes, tables.publications, tables.candidates, tables.reports, tables.holds):
         rows = rows.outerjoin(table, table.primary_key.columns[0] == NAMES.c.name)
     rows = rows.outerjoin(tables.releases, releases.release == reports.release)
+    rows = rows.outerjoin(tables.notes, tables.notes.c.name == literal(REPORTED[BoxFacts]) + NAMES.c.name)
     return select(*columns).select_from(rows)
 
 

@@ -22,6 +22,7 @@ from gitops.store.notes.documents import Planned
 from gitops.store.notes.notes import Notes
 from gitops.store.offers import Offers
 from gitops.store.rows.mending import mend
+from gitops.store.rows.words import Words
 from gitops.store.states import States
 
 
@@ -40,6 +41,7 @@ class Store:
         self.offers = Offers(self._database, self.lease)
         self.boxes = Boxes(self._database)
         self.states = States(self._database)
+        self.words = Words(self._database)
         self.holds = Holds(self._database, self.lease)
         self.events = Events(self._database)
         self.notes = Notes(self._database, self.lease)
@@ -139,8 +141,7 @@ class Store:
     def save_planned(self, revision: Revision, fleet: Fleet) -> None:
         """Remember what was carried out, when that is another revision than before."""
         packages = {path: package.key for path, package in fleet.packages.items()}
-        planned = Planned(revision.commit, tuple(sorted(fleet.boxes)), packages)
-        if planned != self.notes.get(Planned):
+        if (planned := Planned(revision.commit, tuple(sorted(fleet.boxes)), packages)) != self.notes.get(Planned):
             self.notes.put(planned)
 
     def whole(self, publication: Publication) -> bool:

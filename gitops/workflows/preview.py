@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING
 from gitops.errors import FleetError, SourceError, TowerosError
 from gitops.fleet import load_fleet, load_policy, rule_warnings
 from gitops.fleet.system_files import ROOT_JSON
-from gitops.model import Existing, Fleet, Inventory, Json, Plan, Revision, Sign, Tree, building
+from gitops.model import Action, Existing, Fleet, Inventory, Json, Plan, Revision, Sign, Tree, building
 from gitops.plan import PACKAGE, box_keys, plan, to_build
+from gitops.review.boxes.effects import effects
 from gitops.review.commands import Commands, told
 from gitops.review.mounts import Mounts, words
 from gitops.review.nouns import Ruling, SecurityChange, Side, Summary, Verdict
@@ -28,6 +29,9 @@ from gitops.security.matching import keys
 from gitops.source.clone.commits import LocalClone
 from gitops.source.trust.signatures import Trust
 from gitops.source.trust.signers import NamedCommit, Signers
+from gitops.workflows.turns.dates import dates
+from gitops.workflows.turns.previewing import Pinned
+from gitops.workflows.turns.previewing import told as told_pins
 
 if TYPE_CHECKING:
     from gitops.store import Store  # takes long to load, and a clone needs none
@@ -42,7 +46,7 @@ Images = Callable[[Fleet, Tree, Fleet | None], tuple[str, ...]]
 @dataclass(frozen=True)
 class Question:
     """What is compared. `named`: the base was asked for, so the store's word on the boxes does not count.
-    `keys`: the controller's keys folder, where it is this machine's."""
+    `keys`: the controller's keys folder, where it is this machine's; `dated`: it says when who would go."""
 
     base: Point | None
     head: Point
@@ -50,6 +54,7 @@ class Question:
     named: bool = False
     platform: str = "linux/amd64"
     keys: Path | None = None
+    dated: bool = True
 
 
 def preview(
@@ -67,15 +72,21 @@ def preview(
     """
     base, head = _base(question), _side(question.head, question.platform)
     existing = _existing(base, store, named=question.named)
-    planned = plan(head.fleet, head.revision, existing)
+    free, pinned = Pinned.of(head.fleet, question.head[1], existing, question.platform)
+    planned = plan(free, head.revision, existing)
+    planned = replace(planned, removed=tuple(step for step in planned.removed if step.subject not in head.fleet.boxes))
     ledger = _ledger(question, base, head, store)
     ledger = replace(ledger, measured=measured or {}, crowded=_crowded(question, head.fleet, planned, store))
-    summary = summarize(planned, base, head, existing, ledger)
+    summary = told_pins(summarize(planned, base, head, existing, ledger), pinned)
     security = _security(base, head, advisories)
     warnings = (*_warnings(question), *_idle(question, head.fleet, planned, store))
     if images:
         warnings += images(head.fleet, question.head[1], base.fleet if base else None)
-    return replace(summary, verdict=question.verdict, stateful=store is not None, security=security, warnings=warnings)
+    summary = replace(summary, verdict=question.verdict, stateful=store is not None, warnings=warnings)
+    touched = {box for group in summary.groups if group.action is Action.UPDATE for box in group.boxes}
+    when = dates(head.fleet, touched, int(time.time())) if question.dated and summary.rollout else ()
+    meanwhile = effects(head.fleet, summary.groups)
+    return replace(summary, security=security, effects=meanwhile, rollout=(*summary.rollout, *when))
 
 
 def _security(base: Side | None, head: Side, advisories: "Advisories | None") -> SecurityChange:

@@ -9,6 +9,7 @@ too, and then the refusal is raised.
 """
 
 import fcntl
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
@@ -148,9 +149,13 @@ def _commit(store: "Store | None") -> str:
 
 @contextmanager
 def _own_clone(state: Path) -> Iterator[Path]:
-    """A clone of our own: `toweros run` may be at work in its clone."""
+    """A clone of our own: `toweros run` may be at work in its clone. Where there is no state, none is made."""
     from gitops.store.files.layout import Layout  # takes long to load, and a clone has no state
 
+    if not state.is_dir():
+        with tempfile.TemporaryDirectory(prefix="toweros-plan-") as name:
+            yield Path(name)
+        return
     folder = Layout(state).plan
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / "lock").open("w") as handle:

@@ -51,6 +51,10 @@ class Workshop:
         self._listed = listed
         self._inside = Inventories(store, fleet.packages)
 
+    @property
+    def store(self) -> Store:
+        return self._store
+
     def build(self, path: str) -> None:
         """Build a package whose siblings are built, and note what is inside.
 

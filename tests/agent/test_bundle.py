@@ -61,6 +61,7 @@ def test_a_box_without_a_line_takes_a_bundle_proves_itself_by_it_and_takes_the_n
         plug_in(box, carry())
         agent = settle(box)
         assert (agent.boot.sequence, agent.trial, agent.state) == (sequence, False, State.IDLE)
+        assert agent.tell().fetched["from"] == ["bundle"], "told when somebody is there"
 
 
 def test_a_box_that_reached_its_server_before_is_asked_to_reach_it_again(

@@ -13,7 +13,7 @@ from toweros_agent.health.checks import Result
 from toweros_agent.host.boot import Boot, restarts_by
 from toweros_agent.joining.naming import Naming
 from toweros_agent.machine import State
-from toweros_agent.nouns import Failure, Offer, Refused, Release, Target, Verdict
+from toweros_agent.nouns import Failure, Offer, Permission, Refused, Release, Target, Verdict
 from toweros_agent.offer.net import Http
 from toweros_agent.offer.provenance import WRONG, Builders, about
 from toweros_agent.outgoing.identity import Identity
@@ -65,7 +65,7 @@ def test_what_is_damaged_is_refused_by_name(name: str) -> None:
     word, read = READERS[name]
     for parameters in vectors(name, "damaged"):
         (vector,) = parameters.values
-        if vector.stem.startswith(("site-", "netboot-")):  # no box reads that: it is for a site's own server
+        if vector.stem.startswith(("site-", "labels-", "netboot-")):  # no box reads that: it is for a site's own server
             read(vector.read_bytes())
             continue
         with pytest.raises(Refused, match=word):
@@ -99,6 +99,17 @@ def test_the_key_of_receipts_arrives_and_a_damaged_one_is_refused() -> None:
     assert read_custom(data).receipts == "9" * 64
     with pytest.raises(Refused, match="metadata"):
         read_custom(data.replace(b"9" * 64, b"9" * 63))
+
+
+def test_a_permission_and_what_comes_next_arrive() -> None:
+    given, stopped = (read_custom((contracts.CONTRACTS / "custom" / "good" / f"{name}.json").read_bytes()).apply
+                      for name in ("apply", "stopped"))  # fmt: skip
+    assert given == Permission(4, 1_795_000_000, "", ((60, 240), (1500, 240)), (("2026-12-20", "2027-01-03"),),
+                               "CET-1CEST,M3.5.0,M10.5.0/3", 7200)  # fmt: skip
+    assert stopped and (stopped.stopped, stopped.zone) == ("frozen: ada: storm", "UTC0")
+    coming = read_custom((contracts.CONTRACTS / "custom" / "good" / "next.json").read_bytes()).next
+    assert coming and (coming.sequence, coming.spread, coming.release.path) == (9, 600, "demo-1/release.json")
+    assert (coming.uki.sha256, coming.addon.length) == ("2" * 64, 3500)
 
 
 @pytest.mark.parametrize("vector", vectors("naming", "good", "before", "ahead", "damaged"))
@@ -247,6 +258,11 @@ def newcomer() -> Report:
     return replace(first_boot(), hardware=said, kept="memory", place="medium", **started)
 
 
+def held_off() -> Report:
+    turn = {"knows": 1, "spent": 4, "state": "held", "sequence": 9, "why": "held off: a call", "until": 1_760_007_200}
+    return replace(idle(), turn=turn)
+
+
 def went_back() -> Report:
     left = parsed("full")
     failures = (
@@ -266,8 +282,20 @@ def went_back() -> Report:
     )
 
 
+def with_facts() -> Report:
+    return replace(idle(), facts=good("report", "facts")["facts"])
+
+
 @pytest.mark.parametrize(
-    ("vector", "made"), [("idle", idle), ("went-back", went_back), ("first-boot", first_boot), ("newcomer", newcomer)]
+    ("vector", "made"),
+    [
+        ("idle", idle),
+        ("facts", with_facts),
+        ("went-back", went_back),
+        ("first-boot", first_boot),
+        ("newcomer", newcomer),
+        ("held-off", held_off),
+    ],
 )
 def test_a_report_is_written_as_its_vector(tmp_path: Path, vector: str, made: Callable[[], Report]) -> None:
     key = Ed25519PrivateKey.generate()

@@ -27,7 +27,8 @@ def box(server: UpdateServer, site: Noc, tmp_path: Path) -> Box:
     made = box_at(server.url, tmp_path / "box", server.root)
     folder = made.places.etc / "agent.d"
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "50-box.toml").write_text(f"poll = 1\nnoc = {json.dumps(site.url)}\n")
+    (folder / "50-box.toml").write_text("poll = 1\n")
+    (folder / "60-noc.toml").write_text(f"noc = {json.dumps(site.url)}\n")
     return made
 
 
@@ -38,6 +39,7 @@ def test_what_a_site_has_is_not_fetched_from_the_server(server: UpdateServer, si
     agent = settle(box)
     assert (agent.boot.sequence, agent.state, agent.error) == (8, State.IDLE, "")
     assert content(server) == before and reports(server)[-1]["sequence"] == 8
+    assert reports(server)[-1]["fetched"]["from"] == ["noc"]
 
 
 def lie(site: Noc, server: UpdateServer) -> None:

@@ -51,6 +51,9 @@ def test_adopting_is_one_commit_of_one_file_that_nobody_pushed(desk: Desk) -> No
     assert code(key) in desk.adopt("--list").stdout
     (desk.repo / "README.md").write_text("not committed yet\n")
     git(desk.repo, "add", "README.md")
+    before = desk.head()
+    assert "would do: commit boxes/site-9.yaml" in desk.adopt(code(key), "--name", "site-9", "--dry-run").stderr
+    assert desk.head() == before and not (desk.repo / "boxes" / "site-9.yaml").exists()
     done = desk.adopt(code(key), "--name", "site-9", "--label", "region=north: 1", "--label", "who=0")
     assert done.exit_code == 0 and "git push" in done.stderr
     assert desk.head() == f"boxes/site-9: the machine {code(key)}\n\nboxes/site-9.yaml"

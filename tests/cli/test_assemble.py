@@ -133,6 +133,61 @@ def test_linuxkits_own_words_are_taken(folder: Path) -> None:
     assert (folder / "a.tar").read_bytes() == (folder / "b.tar").read_bytes()
 
 
+@pytest.mark.parametrize(
+    ("words", "said", "hint"),
+    [
+        (("assemble", "demo.yml", "--pull"), "--pull: nothing is pulled here", "skopeo copy docker://NAME"),
+        (("assemble", "--decompress-kernel", "demo.yml"), "a kernel for amd64 unpacks itself", "leave it out"),
+        (("assemble", "demo.yml", "--sbom-current-time=true"), "the list has a fixed time", "leave it out"),
+        (("assemble", "demo.yml", "--disable-content-trust"), "compared with its digest", "leave it out"),
+        (("assemble", "demo.yml", "--format", "rpi3"), "there is no format rpi3", "another processor"),
+        (("assemble", "-format", "tar", "demo.yml"), "there is no format ormat", "two dashes: --format"),
+        (("assemble", "-name", "x", "demo.yml"), "-name is taken for several options", "two dashes: --name"),
+        (("run", "qemu", "-mem", "512", "x"), "-mem is taken for several options", "two dashes: --mem"),
+        (("run", "qemu", "--arch", "aarch64", "x"), "every machine is x86_64", "leave it out"),
+        (("run", "qemu", "x", "--detached"), "console is this terminal", "</dev/null"),
+        (("cache", "pull", "web:1"), "pull: what is pulled is named by a fleet repo", "toweros cache import FOLDER"),
+        (("cache", "push", "web:1"), "toweros pkg push", "skopeo copy oci:FOLDER:NAME"),
+        (("cache", "clean", "--published-only"), "no registry is asked", "leave it out"),
+        (("cache", "ls", "--cache", "oci"), "the cache is the controller's store", "SPEC.yml --cache FOLDER"),
+    ],
+)
+def test_linuxkits_words_that_are_none_here_are_told(
+    folder: Path, words: tuple[str, ...], said: str, hint: str
+) -> None:
+    _, told = toweros(folder, *words, code=1)
+    first, second = told.splitlines()
+    assert said in first and hint in second
+
+
+def test_a_word_that_is_nobodys_stays_one(folder: Path) -> None:
+    assert "No such option: --pul" in toweros(folder, "assemble", "demo.yml", "--pul", code=1)[1]
+    assert "No such option: --pull" in toweros(folder, "plan", "--pull", code=1)[1]
+
+
+def test_an_image_leaves_the_cache_as_the_files_that_are_in_it(folder: Path) -> None:
+    """As LinuxKit's `cache export --format filesystem`; what was exported is taken again from stdin."""
+    below, above = oci.tar({"bin/one": b"1", "etc/gone": b"x"}), oci.tar({"etc/.wh.gone": b"", "etc/new": b"2"})
+    other = made([below, above], pack=gzip.compress)
+    layout(folder / "other", {"web.example/web:1": other, "web.example/more:1": made([linuxkit.layer(b"more")])})
+    state = ("--state", str(folder / "state"))
+    toweros(folder, "cache", "import", "other", *state)
+    export = ("cache", "export", other.digest, "--arch", "amd64")
+    tar, _ = toweros(folder, *export, "--format", "filesystem", "--outfile", "-", *state)
+    with tarfile.open(fileobj=io.BytesIO(tar)) as archive:
+        held = {info.name: archive.extractfile(info) for info in archive if info.isreg()}
+        assert {name: stream.read() for name, stream in held.items() if stream} == {"bin/one": b"1", "etc/new": b"2"}
+        assert [info.name for info in archive if info.isdir()] == ["bin", "etc"]
+    as_oci, _ = toweros(folder, *export, "--outfile", "-", *state)
+    rows = json.loads(toweros(folder, "cache", "ls", "-o", "json", *state)[0])
+    toweros(folder, "cache", "rm", *(row["digest"] for row in rows), *state)
+    assert json.loads(toweros(folder, "cache", "ls", "-o", "json", *state)[0]) == []
+    toweros(folder, "cache", "import", "-", *state, stdin=as_oci)
+    rows = json.loads(toweros(folder, "cache", "ls", "-o", "json", *state)[0])
+    assert [row["digest"] for row in rows] == [other.digest]
+    assert "is not one that is assembled" in toweros(folder, *export[:-1], "arm64", "--outfile", "x", *state, code=1)[1]
+
+
 def test_images_go_from_the_cache_into_a_layout_that_assemble_reads(folder: Path) -> None:
     """A package is there by its reference, an image of others by its digest; what is exported twice is alike."""
     store = Store.open(folder / "state", migrate=True)
@@ -202,3 +257,13 @@ def test_a_second_time_nothing_is_made(folder: Path) -> None:
         found.append(target.stat().st_ino)
     assert found[0] == found[1] != found[2]
     assert b"other" in gzip.decompress(target.read_bytes())
+
+
+def test_what_asks_no_server_and_no_store_loads_neither(folder: Path) -> None:
+    """One changed image of twenty costs half a second, of which these were a third."""
+    ask = "import sys; from gitops.cli.main import main; sys.argv[0] = 'toweros'\n"
+    ask += "try: main()\nexcept SystemExit as end: assert not end.code\n"
+    ask += "sys.exit(' '.join({'sqlalchemy', 'requests', 'fastapi'} & sys.modules.keys()) or 0)"
+    words = ("assemble", "demo.yml", "--images", "oci", "--no-sbom", "--out", "a.tar", "--state", "state")
+    done = subprocess.run([sys.executable, "-c", ask, *words], cwd=folder, capture_output=True, text=True)
+    assert (done.returncode, done.stderr.strip()) == (0, "") and names((folder / "a.tar").read_bytes())

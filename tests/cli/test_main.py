@@ -1,4 +1,4 @@
-"""What the command line says of others' words is harmless for a terminal."""
+"""What the command line says of others' words is harmless for a terminal; what the system refuses is told in words."""
 
 import subprocess
 import sys
@@ -19,3 +19,13 @@ def test_words_of_a_fleet_repo_write_no_escapes(tmp_path: Path) -> None:
     done = subprocess.run(words, capture_output=True, text=True, check=False)
     assert done.returncode == 1 and "is not understood" in done.stderr and "?]0;pwn?" in done.stderr
     assert "\x1b" not in done.stderr and "\x07" not in done.stderr
+
+
+def test_a_path_that_cannot_be_is_told_as_one(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("x")
+    words = [sys.executable, "-c", START, "init", str(tmp_path / "file" / "x")]
+    done = subprocess.run(words, capture_output=True, text=True, check=False, env={"COLUMNS": "400", "PATH": ""})
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.splitlines() == [
+        f"error: {tmp_path}/file/x: Not a directory", "hint: name another path, or fix its permissions"
+    ]  # fmt: skip

@@ -148,6 +148,19 @@ def test_what_would_fail_later_is_a_mistake_now(tmp_path: Path, kind: str) -> No
     assert len(told) == 1 and told[0].startswith(f"{file}:{line}:") and words in told[0], done.stdout
 
 
+def test_another_mistake_hides_no_file_that_nobody_has_and_nothing_strange(tmp_path: Path) -> None:
+    """What is wrong with one package, role or box says nothing of the others."""
+    odd = built("COPY y /x\n" + RUNS) | {SPEC: USES + f'  - {{name: two, image: "{IMAGE}", uid: nobody}}\n'}
+    other = {"pkg/other/build.yml": "imag: other\n", "pkg/other/Dockerfile": "FROM scratch\nCOPY z /z\n"}
+    other |= {"roles/other.yaml": "bogus: 1\n", "boxes/other.yaml": "role: other\n"}
+    repo(tmp_path, **odd, **other)
+    told = toweros("validate", tmp_path).stdout
+    assert (
+        "there is no `y` in pkg/h" in told and "no container is named nobody" in told and "unknown key `bogus`" in told
+    )
+    assert "unknown key `imag`" in told and "there is no `z`" not in told, "that package has mistakes of its own"
+
+
 SOUND_FILES = {
     "programs that are there": f"COPY x /x\nRUN /x\nFROM scratch\nRUN --mount=from=0,target=/m a\n{RUNS}",
     "patterns, arguments, stages": f"ARG N=x\nCOPY *.sh ${{N}} ./x /dir/ /y/\nFROM scratch\nCOPY --from=0 a z\n{RUNS}",

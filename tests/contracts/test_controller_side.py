@@ -34,18 +34,24 @@ from gitops.model import (
     Revision,
     Spec,
     Statement,
+    Target,
     canonical,
     sha256,
 )
+from gitops.model.keys import NOC_DROP_IN
 from gitops.model.provenance import LAYER
+from gitops.model.rollout.turns import Lease
 from gitops.noc.bundles import NAME, Bundle
-from gitops.publish.targets import held, renamed, targets_of
+from gitops.publish.targets import APPLY, NEXT, each_named, held, next_of, renamed, targets_of
+from gitops.rollout.leases.words import words
 from gitops.server.boxes.reports import take
 from gitops.sign import envelope
 from gitops.sign.receipts import Receipts
 from gitops.store import Store
 from gitops.store.notes.box_keys import BoxDisk
 from tests.kit.contracts import CONTRACTS, good, load, problems, vectors
+
+SUPERSEDED = "Git asks for another release by now, which waits for its turn"
 
 # --- the naming of a machine ---
 
@@ -127,6 +133,10 @@ TAGGED = Revision(
 )
 
 
+BERLIN = Box("demo-1", "vm", Spec("kernel", "quiet"), windows=("mon-tue 01:00-05:00",), timezone="Europe/Berlin",
+             moratoria=("2026-12-20..2027-01-03: Christmas", "2026-01-01..2026-01-02: over"))  # fmt: skip
+
+
 def custom(release: Release, revision: Revision, hold: str = "") -> dict[str, Any]:
     blob = BlobRef("0" * 64, 1)
     targets = targets_of(Publication(release, revision, blob, blob, blob))
@@ -142,6 +152,22 @@ def test_custom_is_written_as_its_vector(vector: str, release: Release, revision
     assert document == good("custom", vector)
     assert problems("custom", document) == []
     assert Statement.parse(document).encode() == document
+
+
+def test_a_permission_and_what_comes_next_are_written_as_their_vectors() -> None:
+    ref = {name: BlobRef(digit * 64, size) for name, digit, size in
+           (("document", "1", 900), ("uki", "2", 19_000_000), ("addon", "3", 3500))}  # fmt: skip
+    coming = Publication(replace(FULL, sequence=9), TAGGED, **ref)
+    said = next_of(coming, 600) | {"content": "8" * 64}
+    path, target = "demo-1/release.json", Target(BlobRef("0" * 64, 1), custom(FULL, TAGGED))
+    apply = Lease(4, 1_795_000_000).encode() | words(BERLIN, 1_795_000_000)
+    stopped = Lease(4, 1_795_000_000, "frozen: ada: storm").encode() | {"veto": 7200}
+    for vector, member, value in (("apply", APPLY, apply), ("stopped", APPLY, stopped), ("next", NEXT, said)):
+        held_back = {"held": SUPERSEDED} if vector == "next" else {}
+        (made,) = each_named({path: target}, member, {"demo-1": value}).values()
+        assert dict(made.custom) | held_back == good("custom", vector)
+        assert problems("custom", dict(made.custom)) == []
+        assert each_named({path: made}, member, {}) == {path: target}, "and it goes"
 
 
 @pytest.mark.parametrize("vector", vectors("custom", "before", "ahead"))
@@ -253,7 +279,7 @@ def test_the_drop_in_is_written_as_its_vector() -> None:
 
 def test_every_key_that_is_written_for_the_agent_is_in_the_contract() -> None:
     schema = json.loads((CONTRACTS / "agent" / "schema.json").read_bytes())
-    assert {name for name, key in KEYS.items() if key.writes == DROP_IN} <= schema["properties"].keys()
+    assert {name for name, key in KEYS.items() if key.writes in (DROP_IN, NOC_DROP_IN)} <= schema["properties"].keys()
 
 
 # --- provenance ---

@@ -13,8 +13,13 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from fastapi.testclient import TestClient
 from toweros_agent import report as agents_report
+from toweros_agent import settings
+from toweros_agent.settings import Places
 
-from gitops.model import Verdict, canonical
+from gitops.fleet.system_files import drop_in
+from gitops.model import DROP_IN, Spec, Verdict, canonical
+from gitops.model import Box as Declared
+from gitops.model.keys import NOC_DROP_IN
 from gitops.server import create_app
 from gitops.settings import Settings
 from gitops.sign import receipts
@@ -169,3 +174,17 @@ def test_what_a_newer_agent_went_back_from_the_older_one_does_not_try_again(box:
 def test_an_agent_says_which_number_it_reads() -> None:
     """The controller publishes nothing newer to it (tests/publish/test_publish.py)."""
     assert str(agents_report.FORMAT) == agents_report.VERSION
+
+
+def test_an_agent_from_before_a_key_leaves_out_the_file_of_that_key_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`noc:` came after the rest: a fleet repo whose agent is older keeps its `poll`, and is told what is left out."""
+    monkeypatch.setattr(settings, "KEYS", settings.KEYS - {"noc"})
+    own = Declared("demo-1", "vm", Spec("kernel", "quiet"), poll=7, noc="http://192.0.2.7:8080")
+    for path, text in ((DROP_IN, drop_in(own)), (NOC_DROP_IN, drop_in(own, NOC_DROP_IN))):
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / path).write_text(text)
+    found = settings.load(Places(etc=tmp_path / "etc/toweros"), "http://192.0.2.9")
+    assert (found.poll, found.server, found.noc) == (7, "http://192.0.2.9", "")
+    assert found.problems == ("60-noc.toml: unknown key noc",)

@@ -74,7 +74,7 @@ def test_every_command_that_a_message_or_a_page_names_exists(toweros: TyperGroup
 @pytest.mark.parametrize(
     ("line", "why"),
     [
-        ("events --box demo-1", "No such option"),
+        ("events --boxx demo-1", "No such option"),
         ("evnets", "No such command"),
         ("box erase demo-1", "No such command"),
         ("plan -o yml", "is not one of"),

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from gitops.store import Store
 from tests.kit.docs import CHECKOUT, DOCS, blocks
 
 NOT_HERE = ("tools/install", "export PATH", "toweros run", "toweros vm", "toweros box ssh", "ctr ", "  ctr ")
@@ -68,6 +69,7 @@ def reader(tmp_path_factory: pytest.TempPathFactory) -> Reader:
     assert "no mistakes" in said
     settings = section("quickstart.md", "3. The controller")
     (reader.folder / "toweros.toml").write_text(reader.at("\n".join(settings)))
+    Store.open(reader.folder / "state", migrate=True).close()  # the first thing that `toweros run` does
     return reader
 
 

@@ -33,6 +33,8 @@ STATIC = """role: vm
 network: {interface: eth0, address: 10.0.2.15/25, gateway: 10.0.2.2, dns: [10.0.2.3]}
 """
 """The address that the machine's ports lead to; by DHCP it would come with another mask."""
+TURNS = 5.0
+"""Seconds between two passes that only give turns."""
 LONG = 600.0
 """Seconds: nothing may take longer, on two slow cores that do something else as well."""
 
@@ -50,7 +52,7 @@ class Field(Setup):
         self.settings = load(self.config).model_copy(update={"repository": str(self.remote)})
         self.store = built.store() if folder == built.FIELD else built.lend(self.settings.state)
         self.passes = Controller(self.settings, self.store)
-        self._server = ExitStack()
+        self._server, self._given = ExitStack(), 0.0
         self.healthy: Path | None = None
         """The disk and variables of a box that is healthy and off, once a story leaves one."""
 
@@ -68,6 +70,9 @@ class Field(Setup):
     def apply(self) -> Pass:
         """Push what is committed, and let the controller do one pass."""
         run(["git", "-C", self.fleet, "push", "--quiet", self.remote, "HEAD:refs/heads/main"])
+        return self._pass()
+
+    def _pass(self) -> Pass:
         # A store of its own waits for nobody.
         with built.alone() if self.store is built.store() else nullcontext():
             return self.passes.run_once()
@@ -126,12 +131,19 @@ class Field(Setup):
             state = self.state()
             if state.received < since:
                 return False
+            self._give_turns()
             bad = [each for each in state.failures if each.release == state.published.release]
             assert not any(each.verdict == Verdict.FAILED for each in bad), f"the box went back: {state}"
             return state.settled
 
         self.wait_until("a healthy box", settled, seconds)
         return self.report()
+
+    def _give_turns(self) -> None:
+        """As a controller does that is there: a box that went back, or was off for long, needs another permission."""
+        if (self.report().turn or {}).get("state") == "waiting" and time.monotonic() > self._given + TURNS:
+            self._pass()
+            self._given = time.monotonic()
 
     def ssh(self, command: str, login: bool = False) -> str:
         """Run a command on the box as the operator would; sshd may need a moment after the first healthy report.

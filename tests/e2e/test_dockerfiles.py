@@ -24,6 +24,12 @@ STEPS = {
     "one with a program of its own": ("RUN <<EOF\n#!/bin/sh -e\necho a > /out\nEOF\n", "a\n"),
     "a text that looks like an instruction": ("RUN <<EOF\nFROM=x; RUN=$FROM\necho $RUN > /out\nEOF\n", "x\n"),
     "a link and a mode": ("COPY --link --chmod=0640 f /f\nRUN busybox stat -c %a%n /f > /out\n", "640/f\n"),
+    "texts that are files": (
+        "COPY <<EOF /one\nRUN is no instruction here\nEOF\n"
+        "ADD --chmod=0600 <<-'A' f <<\"B.txt\" /two/\n\t$HOME \\\n\tA\nb\nB.txt\n"
+        "RUN busybox cat /one /two/A /two/B.txt /two/f > /out && busybox stat -c %a%u%n /one /two/* >> /out\n",
+        "RUN is no instruction here\n$HOME \\\nb\nf\n6440/one\n6000/two/A\n6000/two/B.txt\n6000/two/f\n",
+    ),
     "no network": ("RUN --network=none echo a > /out\n", "a\n"),
     "another shell": ('SHELL ["/bin/sh", "-fc"]\nRUN echo \\\n  "a" > /out\nRUN echo /* >> /out\n', "a\n/*\n"),
     "a cache, which begins with nothing": (

@@ -5,16 +5,12 @@ initrd of the test loads them first.
 """
 
 import os
-import stat
 import subprocess
 import sys
-import zlib
 from pathlib import Path
 
 import pytest
 
-from gitops.assemble.boot import cpio, modules
-from gitops.assemble.boot.cpio import Node
 from gitops.lab.image import FORMATS, ROOTS, Asked, command
 from tests.kit import built, linuxkit
 
@@ -27,14 +23,6 @@ SAID = f"{linuxkit.SAYS} [{{}}console=ttyS0 quiet panic=-1 no_timer_check note=a
 SAME = ("aws", "dynamic-vhd", "iso-efi-initrd")
 """What another format is, with another end or name (tests/assemble/formats)."""
 BOOTED = [each for each in FORMATS if each not in SAME]
-LOAD = """#!/bin/busybox sh
-b=/bin/busybox
-for module in $($b cat /etc/modules.load); do $b insmod $module; done
-$b mkdir -p /dev /new; $b mount -t devtmpfs dev /dev
-until [ -b /dev/vda ]; do $b usleep 50000; done
-for kind in squashfs erofs iso9660; do $b mount -o ro -t $kind /dev/vda /new 2>/dev/null && break; done
-exec $b switch_root /new /init
-"""
 
 
 @pytest.fixture(scope="module")
@@ -50,17 +38,6 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
         done = subprocess.run([TOWEROS, "assemble", *words, *asked], cwd=folder, capture_output=True, text=True)
         assert done.returncode == 0, done.stderr
     return folder
-
-
-def loader(folder: Path) -> Path:
-    """An initrd that mounts the first disk and goes on with its /init."""
-    nodes = modules.needed(["virtio_pci", "virtio_blk", "squashfs", "erofs", "isofs"], built.kernel() / "kernel.tar")
-    nodes["init"] = Node(stat.S_IFREG | 0o755, data=LOAD.encode())
-    nodes["bin/busybox"] = Node(stat.S_IFREG | 0o755, data=linuxkit.busybox())
-    packer = zlib.compressobj(1, zlib.DEFLATED, 16 + zlib.MAX_WBITS)
-    target = folder / "loader.img"
-    target.write_bytes(packer.compress(cpio.archive(nodes)) + packer.flush())
-    return target
 
 
 def console(words: list[str | Path], folder: Path) -> str:
@@ -85,7 +62,7 @@ def test_it_boots(made: Path, format_: str) -> None:
 @pytest.mark.parametrize("format_", ROOTS)
 def test_its_root_boots(made: Path, format_: str) -> None:
     files = made / ("iso" if format_ == "kernel+iso" else "demo")
-    said = console(command(format_, files, SMALL, ["-initrd", str(loader(made))]), made)
+    said = console(command(format_, files, SMALL, ["-initrd", str(linuxkit.loader(made))]), made)
     expected = SAID.format("", " root=/dev/vda")
     # Linux counts an inode for every name on an ISO.
     assert (expected.replace("inodes: 1", "inodes: 2") if format_ == "kernel+iso" else expected) in said

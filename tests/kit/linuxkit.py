@@ -5,9 +5,13 @@ The init mounts what a LinuxKit init mounts, says what it finds, and powers off.
 
 import functools
 import io
+import stat
 import tarfile
+import zlib
 from pathlib import Path
 
+from gitops.assemble.boot import cpio, modules
+from gitops.assemble.boot.cpio import Node
 from gitops.assemble.tars import extract
 from gitops.model import Image
 from tests.kit import built
@@ -31,6 +35,15 @@ services:
   - {name: web, image: "web:1", command: [/bin/one], readonly: true}
 files:
   - {path: etc/note, contents: "of a file", mode: "0644"}
+"""
+
+LOAD = """#!/bin/busybox sh
+b=/bin/busybox
+for module in $($b cat /etc/modules.load); do $b insmod $module; done
+$b mkdir -p /dev /new; $b mount -t devtmpfs dev /dev
+until [ -b /dev/vda ]; do $b usleep 50000; done
+for kind in squashfs erofs iso9660; do $b mount -o ro -t $kind /dev/vda /new 2>/dev/null && break; done
+exec $b switch_root /new /init
 """
 
 
@@ -78,3 +91,14 @@ def image_layout(folder: Path, name: str, image: Image) -> Path:
     """An OCI layout with an image that was built."""
     tars = [built.store().blobs.read(layer) for layer in image.layers]
     return layout(folder, {name: made(tars, config=image.config)})
+
+
+def loader(folder: Path) -> Path:
+    """An initrd that mounts the first disk and goes on with its /init."""
+    nodes = modules.needed(["virtio_pci", "virtio_blk", "squashfs", "erofs", "isofs"], built.kernel() / "kernel.tar")
+    nodes["init"] = Node(stat.S_IFREG | 0o755, data=LOAD.encode())
+    nodes["bin/busybox"] = Node(stat.S_IFREG | 0o755, data=busybox())
+    packer = zlib.compressobj(1, zlib.DEFLATED, 16 + zlib.MAX_WBITS)
+    target = folder / "loader.img"
+    target.write_bytes(packer.compress(cpio.archive(nodes)) + packer.flush())
+    return target

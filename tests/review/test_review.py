@@ -146,14 +146,14 @@ def test_a_package_says_which_file_changed_or_what_it_stands_on() -> None:
 
 def test_held_boxes_and_a_changed_policy_are_named() -> None:
     change = {
-        "fleet.yaml": "source: {branch: main, sign: head}\n",
+        "fleet.yaml": "source: {branch: main, sign: head}\nnotify: [{name: ops, to: [hook]}]\n",
         "pkg/hello/file": "x",
         "boxes/two.yaml": 'role: vm\nnetwork: {dhcp: true}\nsuspended: "ada: disk"\n',
     }
     summary = review(change)
     assert summary.held == ("two",)
     assert "held, stay as they are: two" in render(summary)
-    assert "sign: none -> head" in render(summary)
+    assert "sign: none -> head" in render(summary) and "notify: who is told by ops" in render(summary)
 
 
 # --- sizes and versions ----------------------------------------------------------------------------------------------

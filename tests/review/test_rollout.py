@@ -55,6 +55,7 @@ def test_a_fleet_without_rules_says_nothing_of_them() -> None:
          "moratoria: two: nothing -> 2026-12-20..2027-01-03: Christmas"),
         ({"boxes/two.yaml": "role: vm\nnetwork: {dhcp: true}\ntimezone: Asia/Kathmandu\n"},
          "timezone: two: UTC -> Asia/Kathmandu"),
+        ({"boxes/two.yaml": "role: vm\nnetwork: {dhcp: true}\nveto: none\n"}, "veto: two: 2 hours -> none"),
     ],
 )  # fmt: skip
 def test_what_steers_boxes_is_no_release_and_not_no_change(change: Mapping[str, str], line: str) -> None:
@@ -68,3 +69,17 @@ def test_another_probation_is_told_beside_the_release_that_it_is() -> None:
     summary = review({"fleet.yaml": "source: {branch: main}\nhealth: {probation: 300}\n"})
     assert summary.steering == ("probation: 3 boxes: one, three, two: 120 s -> 300 s",)
     assert "Boxes are steered:" in render(summary)
+
+
+def test_what_becomes_of_the_rules_is_said_wave_by_wave() -> None:
+    more = CAREFUL.replace("soak: 90 minutes", "soak: 2 days").replace("site: 1}", "site: 2}")
+    more = more.replace("missing: 5%}]", "missing: 5%}, {name: rest-of-us}]")
+    base = TREE.with_files({"fleet.yaml": CAREFUL})
+    summary = preview(Question((OLD, base), (NEW, base.with_files({"fleet.yaml": more})), Verdict()), None)
+    assert summary.policy == (
+        "rollout: wave lab: soak: 5400 -> 172800",
+        "rollout: wave rest-of-us: new",
+        "rollout: max_unavailable: fleet 50%, site 1 -> fleet 50%, site 2",
+    )
+    summary = preview(Question((OLD, base), (NEW, TREE), Verdict()), None)
+    assert "rollout: wave lab: gone" in summary.policy and "rollout: never_together: site -> nothing" in summary.policy

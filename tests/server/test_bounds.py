@@ -18,7 +18,8 @@ import pytest
 from gitops.errors import StoreError
 from gitops.server import create_app, serve
 from gitops.server.bounds import Bounds, holder
-from gitops.server.people.shared import REST, Shared, Turns
+from gitops.server.people.waiting.shared import Shared
+from gitops.server.people.waiting.turns import REST, Turns
 from gitops.settings import Settings
 from gitops.store import Store
 

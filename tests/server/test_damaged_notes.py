@@ -7,6 +7,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from fastapi.testclient import TestClient
 
 from gitops.model import canonical
+from gitops.model.rollout.turns import BoxTurn
 from gitops.rollout.status import fleet_status
 from gitops.server import create_app
 from gitops.settings import Settings
@@ -31,7 +32,7 @@ def damage(here: Kit, name: str) -> None:
         connection.exec_driver_sql("INSERT INTO values_ (name, document) VALUES (?, '{')", (name,))
 
 
-@pytest.mark.parametrize("kind", ["lives", "boot", "disk", "ssh", "dbx"])
+@pytest.mark.parametrize("kind", ["lives", "boot", "disk", "ssh", "dbx", "turn"])
 def test_a_box_whose_note_is_damaged_is_heard_and_it_is_written_again(here: Kit, kind: str) -> None:
     key = Ed25519PrivateKey.generate()
     here.store.boxes.enroll(BOX, key.public_key().public_bytes_raw().hex())
@@ -40,7 +41,7 @@ def test_a_box_whose_note_is_damaged_is_heard_and_it_is_written_again(here: Kit,
     damage(here, f"{kind}/{BOX}")
     assert web.get("/").status_code == 200 and len(fleet_status(here.store, 1).boxes) == 1
     report(web, key, 2)
-    for each in (Lives, BootChecked, BoxDisk, HostCertificate, TakenDbx):
+    for each in (Lives, BootChecked, BoxDisk, BoxTurn, HostCertificate, TakenDbx):
         here.store.notes.get(each, BOX)
 
 

@@ -22,8 +22,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from gitops.model import canonical
+from gitops.model.rollout.course import Course, Sample
 from gitops.server import create_app, serve
 from gitops.server.boxes.reports import MAX_BODY
+from gitops.server.people.api import PATHS as API_PATHS
+from gitops.server.people.documents import Document
+from gitops.server.people.page import PLACES, QUERIES, STATIC
 from gitops.settings import Settings
 from gitops.store import Store
 from tests.kit.contracts import good
@@ -32,7 +36,7 @@ BOTH = pytest.mark.parametrize("web", ["sqlite", "postgresql"], indirect=True)
 ONE = pytest.mark.parametrize("web", ["sqlite"], indirect=True)
 STRICTER = pytest.mark.parametrize("web", ["postgresql"], indirect=True)
 """It refuses texts that SQLite takes."""
-LAYER, SIZE = "ab" * 32, 1 << 20
+LAYER, SIZE, COMMIT = "ab" * 32, 1 << 20, "5c1e" * 10
 PATIENCE = 30
 EXAMPLES = settings(
     max_examples=15, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck), database=None
@@ -79,6 +83,7 @@ def web(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
     store.layers.add(folder / "layer", LAYER)
     key = Ed25519PrivateKey.generate()
     store.boxes.enroll("demo-1", key.public_key().public_bytes_raw().hex())
+    store.notes.put(Course(f"main@sha1:{COMMIT}", 1, 5, 0, (Sample(5, 1, 0, 0, 1),)), COMMIT)
     app = create_app(store, Settings(state=store.paths.root))
     with serve(app, "127.0.0.1:0") as url:
         yield Web(url, app, store, key)
@@ -103,16 +108,25 @@ NAMES = {
     "/boot/{name}": ["demo-1.img"],
     "/api/v1/boxes/{name}": ["demo-1"],
     "/api/v1/boxes/{name}/report": ["demo-1"],
+    "/boxes/{name}": ["demo-1"],
+    "/commits/{name}": [COMMIT, COMMIT[:7]],
+    "/api/v1/commits/{name}": [COMMIT],
     "/api/v1/nocs/{name}/contact": ["site-1"],
     "/api/v1/nocs/{name}/starts": ["site-1"],
+    "/hooks/{name}": ["github", "gitlab"],
 }
-TOLD = {"/api/v1/boxes/{name}/report", "/api/v1/nocs/{name}/contact", "/api/v1/nocs/{name}/starts"}
+TOLD = {"/hooks/{name}", "/api/v1/boxes/{name}/report", "/api/v1/nocs/{name}/contact", "/api/v1/nocs/{name}/starts"}
+ASKED = {path: QUERIES[document].parameters for document, path in PLACES.items()}
+ASKED |= {path: QUERIES[document].parameters for path, document in API_PATHS.items()}
+ASKED |= {"/boxes/{name}": QUERIES[Document.box].parameters, "/commits/{name}": QUERIES[Document.commit].parameters}
+"""What pages are asked with."""
 PLAIN = {
-    "/",
-    "/api/v1/boxes",
+    *API_PATHS,
+    *PLACES.values(),
+    *(f"/static/{name}" for name in STATIC),
     "/api/v1/nocs",
-    "/api/v1/security",
     "/api/v1/rollout",
+    "/api/v1/progress",
     "/metrics",
     "/healthz",
     "/readyz",
@@ -121,10 +135,11 @@ PLAIN = {
 SCRIPTS = {"/boot/boot.ipxe", "/boot/box.ipxe"}
 PATHS = {
     "get": {*NAMES, *PLAIN, *SCRIPTS} - TOLD,
-    "head": {path for path in (*NAMES, *SCRIPTS) if "/api/" not in path},
+    "head": {path for path in (*NAMES, *SCRIPTS) if "/api/" not in path and path not in ASKED} - TOLD,
     "post": TOLD,
 }
-HEADERS = ("range", "if-none-match", "if-range", "content-encoding", "content-type", "expect", "toweros-receipt")
+HEADERS = ("range", "if-none-match", "if-range", "content-encoding", "content-type", "expect", "toweros-receipt",
+           "accept-encoding")  # fmt: skip
 
 
 def described() -> dict[str, Any]:
@@ -139,6 +154,9 @@ def described() -> dict[str, Any]:
                 parameters.append({"name": "name", "in": "path", "required": True, "schema": known})
             for name in ("mac", "uuid") if path in SCRIPTS else ():
                 parameters.append({"name": name, "in": "query", **text})
+            for name, each in ASKED.get(path, {}).items():
+                known = {"enum": list(each.words) or ["1", "demo-1", "2", "-"]}
+                parameters.append({"name": name, "in": "query", "schema": {"anyOf": [known, {"type": "string"}]}})
             body = {"requestBody": {"content": {"application/json": {"schema": {}}}}} if method == "post" else {}
             about = {"parameters": parameters, "responses": {"default": {"description": "any"}}, **body}
             paths.setdefault(path, {})[method] = about
@@ -164,9 +182,10 @@ def test_every_route_is_asked(web: Web) -> None:
     routers = [getattr(route, "original_router", None) for route in web.app.router.routes]
     found = {(route.path.replace(":path}", "}"), method.lower())
              for router in routers if router for route in router.routes for method in route.methods}  # fmt: skip
-    assert found - {("/", "head")} == {(path, method) for method, paths in PATHS.items() for path in paths} - {
-        ("/openapi.json", "get")
-    }
+    endless = {("/live", "get")}  # tests/server/people/test_live.py
+    assert found - endless - {("/", "head")} == {
+        (path, method) for method, paths in PATHS.items() for path in paths
+    } - {("/openapi.json", "get")}
 
 
 # --- reports of a box that is let in, and lies ---
@@ -193,8 +212,8 @@ def test_a_box_that_signs_nonsense_is_told_so(web: Web, data: st.DataObject) -> 
     member = data.draw(st.sampled_from(sorted(REPORT)))
     document = REPORT | {"counter": data.draw(st.integers(0, 1 << 53)), member: data.draw(ANY)}
     assert web.post(web.signed(json.dumps(document).encode())) in (204, 403, 409, 422)
-    assert web.raw(b"GET /api/v1/boxes/demo-1 HTTP/1.0\r\n\r\n") == 200, "it is shown"
-    assert web.raw(b"GET / HTTP/1.0\r\n\r\n") == 200
+    for path in (b"/api/v1/boxes/demo-1", b"/boxes/demo-1", b"/"):
+        assert web.raw(b"GET %b HTTP/1.0\r\n\r\n" % path) == 200, "it is shown"
 
 
 TEXTS = ["\0", "a\0b", "\u202e", "\x7f", "\U0001f4a3" * 50, "'; DROP TABLE boxes; --"]
@@ -208,7 +227,8 @@ def test_odd_texts_are_kept_or_refused(web: Web, member: str) -> None:
         kinds = {"degraded": [text], "retried": [text], "checks": [{text: text}], "fetched": {text: [text]}}
         document = REPORT | {"counter": number, member: kinds.get(member, text)}
         assert web.post(web.signed(json.dumps(document).encode())) in (204, 409, 422), text
-    assert web.raw(b"GET / HTTP/1.0\r\n\r\n") == 200
+        assert web.raw(b"GET /boxes/demo-1 HTTP/1.0\r\n\r\n") == 200
+    assert web.raw(b"GET /?agent=1&q=x HTTP/1.0\r\n\r\n") == 200
 
 
 # --- what is no report ---

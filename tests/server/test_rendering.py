@@ -18,14 +18,17 @@ import pytest
 
 from gitops.errors import TowerosError
 from gitops.server import Apart, create_app, serve
-from gitops.server.people.documents import Document
+from gitops.server.people.api import PATHS
+from gitops.server.people.documents import AbsentError, Asked, Document, QueryError
+from gitops.server.people.page import PLACES
 from gitops.server.people.rendering import here
 from gitops.settings import Settings
 from gitops.store import Store
 
 PATIENCE = 30.0
-PATHS = {Document.page: "/", Document.boxes: "/api/v1/boxes", Document.security: "/api/v1/security",
-         Document.rollout: "/api/v1/rollout", Document.metrics: "/metrics"}  # fmt: skip
+PLAIN = [*map(Asked, PATHS.values()), Asked(Document.rollout), Asked(Document.metrics)]
+PAGES = [Asked(document, html=True) for document in PLACES]
+WHERE = [*PATHS, *PLACES.values(), "/api/v1/rollout", "/metrics"]
 
 
 @pytest.fixture
@@ -54,28 +57,35 @@ def status(url: str) -> int:
         return error.code
 
 
-@pytest.mark.parametrize("document", Document)
-def test_it_is_the_same_document(settings: Settings, render: Apart, document: Document) -> None:
-    made = render(document)
+@pytest.mark.parametrize("asked", [*PLAIN, *PAGES], ids=lambda asked: f"{asked.document}-{asked.html}")
+def test_it_is_the_same_document(settings: Settings, render: Apart, asked: Asked) -> None:
+    made = render(asked)
 
     assert len(made) > 10
-    assert (b"demo-1" in made) == (document not in (Document.security, Document.rollout))
-    if document is not Document.page:  # which says how long ago something was
-        assert made == here(Store.of(settings), settings)(document)
+    assert (b"demo-1" in made) == (asked.document in (Document.fleet, Document.metrics))
+    if not asked.html:  # a page says how long ago something was
+        assert made == here(Store.of(settings), settings)(asked)
+
+
+def test_what_is_wrong_with_a_question_comes_back_as_that(render: Apart) -> None:
+    with pytest.raises(QueryError, match="there is no parameter 'x'"):
+        render(Asked(Document.fleet, query="x=1"))
+    with pytest.raises(AbsentError, match="no box demo-9"):
+        render(Asked(Document.box, "demo-9", html=True))
 
 
 def test_boxes_are_answered_while_it_does_nothing(settings: Settings, render: Apart) -> None:
     app = create_app(Store.of(settings), settings, render)
-    with serve(app, "127.0.0.1:0") as url, ThreadPoolExecutor(len(Document)) as people:
+    with serve(app, "127.0.0.1:0") as url, ThreadPoolExecutor(len(WHERE)) as people:
         assert status(url) == 200
         os.kill(child().pid or 0, signal.SIGSTOP)
 
-        waiting = [people.submit(status, url + path) for path in PATHS.values()]
+        waiting = [people.submit(status, url + path) for path in WHERE]
         answers = {status(f"{url}/metadata/timestamp.json"), status(f"{url}/healthz")}
         os.kill(child().pid or 0, signal.SIGCONT)
 
         assert answers == {404, 200}
-        assert [each.result(PATIENCE) for each in waiting] == [200] * len(PATHS)
+        assert [each.result(PATIENCE) for each in waiting] == [200] * len(WHERE)
 
 
 def test_one_that_dies_is_begun_again(settings: Settings, render: Apart) -> None:
@@ -90,13 +100,13 @@ def test_one_that_dies_is_begun_again(settings: Settings, render: Apart) -> None
 
 
 def test_one_that_gives_nothing_is_ended(render: Apart) -> None:
-    render(Document.boxes)
+    render(Asked(Document.fleet))
     first = child()
     os.kill(first.pid or 0, signal.SIGSTOP)
     render.patience = 0.1
 
     with pytest.raises(TowerosError, match="took more than"):
-        render(Document.boxes)
+        render(Asked(Document.fleet))
 
     assert not first.is_alive()
 
@@ -106,7 +116,7 @@ def test_what_the_store_says_reaches_whoever_asked(tmp_path: Path) -> None:
     with Apart(Settings(state=tmp_path / "file")) as render:
         for _ in range(2):
             with pytest.raises(TowerosError, match="cannot use"):
-                render(Document.page)
+                render(Asked(Document.fleet))
 
 
 def test_it_ends_with_a_server_that_is_killed(settings: Settings) -> None:

@@ -255,8 +255,10 @@ def test_the_page_escapes_what_boxes_say(here: Kit, web: TestClient, key: Ed2551
     assert post(web, body(key, error=EVIL, failures=[failure], degraded=[EVIL], entry=EVIL)) == 204
     here.store.notes.put(Status("main@sha1:" + "a" * 40, error=EVIL, hint=EVIL, polled=5))
     page = web.get("/")
-    assert "<script" not in page.text and page.text.count("&lt;script&gt;") >= 6
-    assert "default-src 'none'" in page.headers["content-security-policy"]
+    one = web.get("/boxes/demo-1")
+    for shown, times in ((page, 4), (one, 5), (web.get("/activity"), 3)):
+        assert "<script>" not in shown.text and shown.text.count("&lt;script&gt;") >= times
+    assert "script-src 'self'" in page.headers["content-security-policy"]
     assert "demo-1" in page.text and "main@aaaaaaaaaaaa" in page.text
 
 
@@ -364,6 +366,31 @@ def test_a_box_that_runs_from_a_medium_says_so_wherever_it_is_shown(
     assert shown()[2] == f"{words}; not verified by firmware"
 
 
+@pytest.mark.parametrize(
+    ("said", "came", "words"),
+    [
+        (["bundle"], ["bundle"], "came by a bundle"),
+        (["noc", "server"], ["noc"], "came by its site's server"),
+        (["bundle", "noc"], ["bundle", "noc"], "came by a bundle and its site's server"),
+        (["server"], None, ""),
+        (None, None, ""),  # an older agent
+        ("bundle", None, ""),
+        (["[red]x", {"bundle": 1}, 7], None, ""),
+    ],
+)
+def test_who_brought_an_update_is_said_in_status_and_api(
+    said: object, came: list[str] | None, words: str, here: Kit, web: TestClient, key: Ed25519PrivateKey
+) -> None:
+    fetched = {"repaired": 0} | ({} if said is None else {"from": said})
+    assert post(web, body(key, fetched=fetched)) == 204
+    assert web.get("/api/v1/boxes/demo-1").json().get("came") == came
+    assert web.get("/api/v1/boxes").json()["boxes"][0].get("came") == came
+    run, state = CliRunner(), ["--state", str(here.store.paths.root)]
+    for command in (["status"], ["status", "demo-1"]):
+        table = run.invoke(application(), [*command, *state], env={"COLUMNS": "250"})
+        assert table.exit_code == 0 and ("its last update" in table.stdout) == bool(words) and words in table.stdout
+
+
 def test_status_in_the_terminal(here: Kit, web: TestClient, key: Ed25519PrivateKey) -> None:
     assert post(web, body(key, error="bad\x1b[31m [red]x")) == 204
     run, state = CliRunner(), ["--state", str(here.store.paths.root)]
@@ -380,7 +407,7 @@ def test_enroll_and_revoke(here: Kit) -> None:
     run, state = CliRunner(), ["--state", str(here.store.paths.root)]
     assert run.invoke(application(), ["box", "enroll", "demo-9", "--key", "ab" * 31, *state]).exit_code == 1
     assert run.invoke(application(), ["box", "enroll", "demo-9", "--key", "ab" * 32, *state]).exit_code == 0
-    assert run.invoke(application(), ["box", "revoke", "demo-9", *state]).exit_code == 0
+    assert run.invoke(application(), ["box", "revoke", "demo-9", "--yes", *state]).exit_code == 0
     row = here.store.boxes.row("demo-9")
     assert row is not None and row.public_key == "ab" * 32 and row.revoked
 

@@ -64,6 +64,7 @@ class Forge:
         self.faults: list[Fault] = []
         self.requests: list[Request] = []
         self.remaining, self.page = 5000, 100
+        self.problem = "Bad Request"
         self._clock = 0
 
     def pull(self, number: int, head: str, *, fork: bool = False, base: str = "main") -> dict[str, Any]:
@@ -147,12 +148,12 @@ class Forge:
 
     def _pulls(self, query: dict[str, str]) -> tuple[int, Any]:
         wanted = [p for p in self.pulls if query.get("state", "open") in ("all", p["state"])]
-        wanted = [p for p in wanted if query.get("head") in (None, f"octo:{p['head']['ref']}")]
+        wanted = [p for p in wanted if query.get("head") in (None, _named(p))]
         return 200, [p for p in wanted if query.get("base") in (None, p["base"]["ref"])]
 
     def _opened(self, body: Any, login: str) -> tuple[int, Any]:
         if body["head"] not in self.branches or any(
-            p["head"]["ref"] == body["head"] for p in self.pulls if p["state"] == "open"
+            _named(p) == f"octo:{body['head']}" for p in self.pulls if p["state"] == "open"
         ):
             return 422, None
         made = self.pull(len(self.pulls) + 1, self.branches[body["head"]], base=body["base"])
@@ -215,6 +216,11 @@ class Forge:
         return 200, {"permission": self.permissions[login], "user": {"login": login}}
 
 
+def _named(pull: dict[str, Any]) -> str:
+    """`OWNER:BRANCH`."""
+    return f"{pull['head']['repo']['full_name'].split('/')[0]}:{pull['head']['ref']}"
+
+
 MESSAGES = {404: "Not Found", 403: "Resource not accessible by integration", 422: "Validation Failed"}
 
 
@@ -265,7 +271,7 @@ class Handler(BaseHTTPRequestHandler):
         headers = {"X-RateLimit-Limit": "5000", "X-RateLimit-Reset": str(int(time.time()) + 600)}
         code, value = hub.answer(self.command, path, query, body, login)
         if value is None:
-            return code, headers, self._problem(code, MESSAGES[code])
+            return code, headers, self._problem(code, MESSAGES.get(code) or hub.problem)
         if isinstance(value, list):
             value, link = self._paged(path, query, value)
             headers |= {"Link": link} if link else {}
@@ -278,7 +284,10 @@ class Handler(BaseHTTPRequestHandler):
         return code, {**headers, **({"ETag": etag} if self.command == "GET" else {})}, data
 
     def _paged(self, path: str, query: dict[str, str], items: list[Any]) -> tuple[list[Any], str]:
-        size, page = min(int(query.get("per_page", "30")), self.hub.page), int(query.get("page", "1"))
+        size, page = (
+            min(int(query.get("per_page") or query.get("limit") or "30"), self.hub.page),
+            int(query.get("page", "1")),
+        )
         shown = items[(page - 1) * size : page * size]
         if page * size >= len(items):
             return shown, ""
@@ -291,9 +300,9 @@ class Handler(BaseHTTPRequestHandler):
 
 
 @contextlib.contextmanager
-def forge() -> Iterator[Forge]:
+def forge(kind: type[Forge] = Forge) -> Iterator[Forge]:
     """A running forge on a free port of loopback."""
-    hub = Forge()
+    hub = kind()
     server = ThreadingHTTPServer(("127.0.0.1", 0), type("Bound", (Handler,), {"hub": hub}))
     server.daemon_threads = True
     hub.url = f"http://127.0.0.1:{server.server_address[1]}"

@@ -143,7 +143,7 @@ class UpdateServer:
             sequence, content = 0, "0" * 64
         encoded = Statement(sequence, content, "main@sha1:" + "0" * 40, 1760000000, (), ()).encode()
         custom = custom or {}
-        assert custom.keys() <= {*encoded, "held", "retry"}
+        assert custom.keys() <= {*encoded, "held", "retry", "netboot", "apply", "next"}
         if self.receipts:
             custom = {"receipts": self.receipts.public} | custom
         targets = {}
@@ -154,6 +154,15 @@ class UpdateServer:
             self.files[f"/targets/{self.box}/{sha256(data).hexdigest()}.{name}"] = data
         targets[f"{self.box}/release.json"].unrecognized_fields["custom"] = encoded | custom
         self.sign(targets, days)
+
+    def coming(self, release: bytes, uki: bytes, addon: bytes, spread: int = 0) -> dict[str, object]:
+        """`next` of what is offered: another release, whose files can be fetched."""
+        files = {"release": ("release.json", release), "uki": ("uki.efi", uki), "addon": ("addon.efi", addon)}
+        for name, data in files.values():
+            self.files[f"/targets/{self.box}/{sha256(data).hexdigest()}.{name}"] = data
+        refs = {member: {"sha256": sha256(data).hexdigest(), "size": len(data)} for member, (_, data) in files.items()}
+        read = Release.parse(release)
+        return {"sequence": read.sequence, "content": read.content.digest, "spread": spread, **refs}
 
     def sign(self, targets: dict[str, TargetFile], days: float) -> None:
         self.version += 1

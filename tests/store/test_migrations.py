@@ -20,9 +20,12 @@ from sqlalchemy import event
 
 from gitops.errors import StoreError
 from gitops.model import BlobRef, Health, Phase
+from gitops.model.rollout.course import Course
+from gitops.model.rollout.turns import BoxTurn
 from gitops.store import Store, schema, tables
 from gitops.store.database import Database
 from gitops.store.notes.box_keys import BootChecked, BoxDisk, BoxKeys, Enrolled, HostCertificate, TakenDbx
+from gitops.store.notes.directory import Roster, Traffic
 from gitops.store.notes.documents import (
     NAMES,
     AssembledFiles,
@@ -49,10 +52,13 @@ from gitops.store.notes.documents import (
 from gitops.store.notes.netboot import BootSets, Machines, Starts
 from gitops.store.notes.newcomers import Lives, Newcomers
 from gitops.store.notes.nocs import NocContact
+from gitops.store.notes.notices import Notices, NotifyRules
 from gitops.store.notes.record import RecordEntry, RecordTip
+from gitops.store.notes.reported import BoxFacts, WholeReport
 from gitops.store.notes.restored import RightClock, VersionFloor
-from gitops.store.notes.waves import Reverts, Steered, Waves
+from gitops.store.notes.waves import Aside, RetriedContents, Reverts, Steered, Waves
 from gitops.store.notes.wiped import Wiped
+from gitops.store.notes.working import Woken, Work
 from tests.kit.databases import both
 from tests.kit.published import kit
 
@@ -71,7 +77,8 @@ LATER = {
 }
 LATER |= {Patches, PatchRuns, ReceiptKey, Retries, ImageOrigins, BoxKeys, Enrolled, VersionFloor}
 LATER |= {HostCertificate, RightClock, TakenDbx, BoxDisk, BootChecked, RecordEntry, RecordTip, Newcomers, Lives, Wiped}
-LATER |= {Machines, BootSets, Starts, NocContact, Waves, Steered, Reverts}
+LATER |= {BoxTurn, Machines, BootSets, Starts, NocContact, Waves, Steered, Reverts, RetriedContents, Aside}
+LATER |= {Roster, Course, Traffic, BoxFacts, WholeReport, NotifyRules, Notices, Woken, Work}
 """What 0.1.0 did not keep, or not in its last state."""
 GOLDEN = Path(__file__).parents[1] / "golden" / "store" / "0.1.0.sql"
 """Made by 0.1.0 (`make.py` beside it)."""

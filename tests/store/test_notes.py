@@ -9,36 +9,87 @@ import pytest
 from gitops.errors import StoreError
 from gitops.model import Action, BlobRef, Revision, Step
 from gitops.model.machines.netboot import HandedOut
+from gitops.model.notifying.rules import Gathered, NotifyRule
+from gitops.model.rollout.course import Course, Sample
 from gitops.model.rollout.reverts import Revert
+from gitops.model.rollout.turns import BoxTurn
 from gitops.model.rollout.waves import WaveState
 from gitops.model.updates.patching import Failed, HeldSet, Move, Proposal, Window, WindowRun
 from gitops.store import Store
 from gitops.store.database import upsert
 from gitops.store.notes import documents
 from gitops.store.notes.box_keys import Asking, BootChecked, BoxDisk, BoxKeys, Enrolled, HostCertificate, TakenDbx
+from gitops.store.notes.directory import Place, Roster, Traffic
 from gitops.store.notes.documents import NAMES, name_of
 from gitops.store.notes.netboot import BootSet, BootSets, Machines, Starts
 from gitops.store.notes.newcomers import Life, Lives, Newcomer, Newcomers
 from gitops.store.notes.nocs import NocContact
+from gitops.store.notes.notices import Notice, Notices, NotifyRules
 from gitops.store.notes.record import RecordEntry, RecordTip
+from gitops.store.notes.reported import BoxFacts, WholeReport
 from gitops.store.notes.restored import RightClock, VersionFloor
-from gitops.store.notes.waves import Reverts, Steered, Waves
+from gitops.store.notes.waves import Aside, RetriedContents, Reverts, Steered, Waves
 from gitops.store.notes.wiped import Wiped
+from gitops.store.notes.working import Woken, Work
 from gitops.store.tables import notes
 
 A, B = "a" * 64, "b" * 64
 MOVE = Move("openssl", "1", "2")
+RULE = {"name": "ops", "to": ["hook"], "boxes": [], "roles": [], "sites": [], "quiet": [], "timezone": "UTC"}
+SENT = Notice("5f", "hook", "ops", Gathered(3, (), {"Late": 1}), 4, 5, 1)
+NOTICE = {
+    "id": "5f", "receiver": "hook", "rule": "ops", "gathered": {"since": 3, "first": [], "counts": {"Late": 1}},
+    "made": 4, "due": 5, "tried": 1, "begun": False,
+}  # fmt: skip
 DOCUMENTS: dict[Any, tuple[str, Any, Any]] = {
+    BoxFacts: (
+        "site-7",
+        BoxFacts(60, 600, "0.1.0", "6.12.57", ("192.0.2.7",)),
+        {"poll": 60, "every": 600, "agent": "0.1.0", "kernel": "6.12.57", "addresses": ["192.0.2.7"]},
+    ),
+    NotifyRules: (
+        "",
+        NotifyRules((NotifyRule("ops", ("hook",), on=("Missing",), gather=5),)),
+        {"rules": [RULE | {"on": ["Missing"], "gather": 5}]},
+    ),
+    Notices: (
+        "",
+        Notices(7, (6, 7), {"site-7": "Late"}, {}, (SENT,)),
+        {"cursor": 7, "seen": [6, 7], "silent": {"site-7": "Late"}, "gathering": {}, "outbox": [NOTICE]},
+    ),
+    WholeReport: ("site-7", WholeReport(A[:32], "eJw="), {"name": A[:32], "packed": "eJw="}),
+    Woken: ("", Woken(3, 5), {"times": 3, "at": 5}),
+    Work: (
+        "",
+        Work("build", "pkg/sshd", 3, 22, 5, 6, 7, 1),
+        {"do": "build", "subject": "pkg/sshd", "number": 3, "of": 22, "since": 5, "at": 6, "size": 7, "failed": 1},
+    ),
     Waves: (
         "",
         Waves((WaveState("lab", A, {"Healthy": 2}, 5, "lab soaks"),)),
-        {"states": [{"name": "lab", "content": A, "counts": {"Healthy": 2}, "done": 5, "says": "lab soaks"}]},
+        {
+            "states": [
+                {
+                    "name": "lab", "content": A, "counts": {"Healthy": 2}, "done": 5, "says": "lab soaks", "left": 0,
+                    "overtaken": 0,
+                }
+            ]
+        },
     ),
     Steered: (
         "",
-        Steered("ada", "the mast is open", 5, "c1", (A,)),
-        {"who": "ada", "why": "the mast is open", "since": 5, "revision": "c1", "promoted": [A]},
+        Steered("ada", "the mast is open", 5, "c1", (A,), {"lab": "ada: go"}),
+        {
+            "who": "ada", "why": "the mast is open", "since": 5, "revision": "c1", "promoted": [A],
+            "texts": {"lab": "ada: go"},
+        },
     ),
+    Aside: (
+        "",
+        Aside({"v1": B}, {A: B}, {"site-7": {B: A}}, {"site-7": "stays on v1"}),
+        {"tags": {"v1": B}, "made": {A: B}, "passed": {"site-7": {B: A}}, "says": {"site-7": "stays on v1"}},
+    ),
+    RetriedContents: ("", RetriedContents({"site-7": A}), {"site-7": A}),
     Reverts: (
         "",
         Reverts({A: Revert("toweros/revert-a", B, 5, True, 7, "obsolete", True)}, (A,)),
@@ -53,6 +104,20 @@ DOCUMENTS: dict[Any, tuple[str, Any, Any]] = {
         },
     ),
     Wiped: ("", Wiped({"site-9": A}), {"site-9": A}),
+    Roster: (
+        "",
+        Roster({"site-9": Place("vm", "mast 9", {"ring": "1"}, 60)}),
+        {"site-9": {"role": "vm", "site": "mast 9", "labels": {"ring": "1"}, "poll": 60}},
+    ),
+    Course: (
+        "5c1e",
+        Course("main@sha1:5c1e", 2, 5, 9, (Sample(5, 1, 0, 0, 1),)),
+        {
+            "revision": "main@sha1:5c1e", "boxes": 2, "began": 5, "ended": 9,
+            "samples": [{"time": 5, "offered": 1, "running": 0, "well": 0, "trouble": 1}],
+        },
+    ),
+    Traffic: ("", Traffic({"2026-11-29": 7}), {"2026-11-29": 7}),
     Newcomers: (
         "",
         Newcomers({A: Newcomer("vm", 3, 5, "192.0.2.7", "7XK2Q13", ("52:54:00:12:34:56",), B, "site-9", "it is two")}),
@@ -228,7 +293,14 @@ DOCUMENTS: dict[Any, tuple[str, Any, Any]] = {
         {"key": "k", "certificate": "c", "certified": "k", "by": A, "until": 3},
     ),
     TakenDbx: ("demo-1", TakenDbx(A), {"digest": A}),
-    BootChecked: ("demo-1", BootChecked(False, "medium"), {"checked": False, "place": "medium"}),
+    BootChecked: (
+        "demo-1", BootChecked(False, "medium", ("noc",)), {"checked": False, "place": "medium", "came": ["noc"]},
+    ),
+    BoxTurn: (
+        "demo-1",
+        BoxTurn(4, True, "held", 9, "a call", 5, 300),
+        {"spent": 4, "idle": True, "state": "held", "sequence": 9, "why": "a call", "until": 5, "vetoed": 300},
+    ),
     BoxDisk: ("demo-1", BoxDisk(9, 5, True, A), {"toweros": 9, "esp": 5, "made": True, "back": A}),
     RecordEntry: ("00000001", RecordEntry("tree\n"), {"commit": "tree\n"}),
     RecordTip: ("", RecordTip(1, "c", "no"), {"entries": 1, "sent": "c", "told": "no"}),
@@ -272,6 +344,8 @@ ALL_DATA = (
     Enrolled,
     Machines,
     Wiped,
+    RetriedContents,
+    Traffic,
 )
 """They have no member that could be unknown: every name in them is a reference or a file."""
 every = pytest.mark.parametrize("kind", NAMES, ids=NAMES.values())
@@ -304,7 +378,7 @@ def test_a_document_comes_back_as_it_went_in(store: Store, kind: Any) -> None:
 @pytest.mark.parametrize("kind", [kind for kind in NAMES if kind not in ALL_DATA])
 def test_a_member_that_nobody_knows_is_dropped(store: Store, kind: Any) -> None:
     key, document, members = DOCUMENTS[kind]
-    nested = kind in (documents.Suspended, documents.Retries, documents.PatchRuns, Newcomers)
+    nested = kind in (documents.Suspended, documents.Retries, documents.PatchRuns, Newcomers, Roster)
     more = {name: row | {"new": 1} for name, row in members.items()} if nested else members | {"new": 1}
     write(store, kind, key, json.dumps(more))
     assert store.notes.get(kind, key) == document

@@ -14,9 +14,9 @@ from gitops.review.sizes import Measured
 from gitops.settings import Settings
 from gitops.source.clone.commits import LocalClone
 from gitops.store import Store
-from gitops.workflows import trial
+from gitops.workflows.making import trial
+from gitops.workflows.making.trial import measure
 from gitops.workflows.preview import Point, Question
-from gitops.workflows.trial import measure
 from gitops.workflows.workshop import LOADER, Workshop, boot_file
 from tests.kit.site import HELLO, PlayedBuilder, Site
 

@@ -10,6 +10,7 @@ import typer
 from gitops.cli import context
 from gitops.cli.context import ConfigOption
 from gitops.cli.output import talk
+from gitops.cli.showing.asking import DryOption, YesOption, sure, would
 from gitops.errors import SettingsError, SignError
 from gitops.sign import keys
 from gitops.sign.enrolled import behind, remember
@@ -35,6 +36,8 @@ def retire(
         list[str] | None, typer.Option("--without", metavar="BOX", help="Go on without this one: it keeps the old.")
     ] = None,
     anyway: Annotated[bool, typer.Option("--anyway", help="Without all that have not followed.")] = False,
+    yes: YesOption = False,
+    dry: DryOption = False,
     config: ConfigOption = None,
 ) -> None:
     """Let boxes drop the KEK or db before the newest: each does so when all that it starts is signed by the newest."""
@@ -43,13 +46,22 @@ def retire(
     settings = context.settings(config)
     place, store = folder or settings.keys, context.existing_store(settings)
     left = _followed(place, name, store, without or [], anyway) if store and place == settings.keys else {}
+    lost = f"each box that has followed drops the {name} before the newest, and its firmware does not take it back"
+    if renewal.olds(place, name):  # else there is nothing to ask about: `renewal` says so
+        if dry:
+            return would(f"{lost}{_without(left)}")
+        sure(f"{lost}{_without(left)}", yes)
     renewal.retire(place, name, datetime.now(UTC))
     for box, why in left.items():
-        talk.print(f"without {box}: {why}", soft_wrap=True, markup=False)
+        talk.print(f"without {box}: {why}")
     if left:
         talk.print(f"while the old {name} signs along they go on as before; docs/operations.md says how they come back")
     _commit(place, public)
     talk.print(f"each box drops the old {name} once it can do without; the old pair signs along until you remove it")
+
+
+def _without(left: dict[str, str]) -> str:
+    return f"; without {_names(left)}" if left else ""
 
 
 def _followed(place: Path, name: str, store: Store, without: list[str], anyway: bool) -> dict[str, str]:

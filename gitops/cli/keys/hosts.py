@@ -21,7 +21,7 @@ def ssh_ca(
 ) -> None:
     """The lines for known_hosts by which a box's SSH host key is known before it is seen."""
     settings = context.settings(config)
-    patterns = hosts_.split(",") if hosts_ else hosts(fleet_of(context.store(config), None, settings.platform))
+    patterns = hosts_.split(",") if hosts_ else hosts(fleet_of(context.known_store(config), None, settings.platform))
     for line in ssh.lines(folder or settings.keys, patterns):
         typer.echo(line)
 

@@ -63,7 +63,7 @@ def init(
     allowed = CommitKey.open(folder).allowed
     talk.print(f"keys are in {folder}; back it up, then take {folder / 'root'} offline (`toweros keys status`)")
     talk.print("for security updates (docs/operations.md), a line of the fleet repo's keys/allowed_signers:")
-    talk.print(allowed, soft_wrap=True, markup=False)
+    talk.print(allowed)
 
 
 def status(
@@ -83,9 +83,9 @@ def status(
     heads = ["KEY", "KIND", "PLACE", "ENDS", "STATE", "BACK UP"]
     emit([row.as_json() for row in rows], output, lambda: table(heads, cells))
     for sentence in keys.warnings(rows):
-        talk.print(f"[yellow]warning:[/yellow] {sentence}")
+        talk.say("warning:", "yellow", sentence)
     for sentence in firmware.progress(place, config) if ours else ():
-        talk.print(sentence, soft_wrap=True, markup=False)
+        talk.print(sentence)
 
 
 def _controller_of(place: Path, config: Path | None) -> Settings | None:
@@ -129,7 +129,7 @@ def rotate(
     if role == "receipts":
         if key:
             raise SettingsError("the receipts' key is in the store, for all servers", hint="leave --key out")
-        Receipts.rotated(context.store(config))
+        Receipts.rotated(context.known_store(config))
         return talk.print("receipts rotated; the controller's next pass names the new key to boxes")
     if role == ssh.NAME:
         return hosts.rotate(place, tokens.one(key, place, HeldEd25519, role))
@@ -230,7 +230,7 @@ def _deployed(settings: Settings) -> bytes | None:
 
 def _rotate_security(place: Path, held: HeldEd25519 | None) -> None:
     talk.print("commits of security updates are signed by the new key; its line of keys/allowed_signers:")
-    talk.print(CommitKey.rotated(place, held).allowed, soft_wrap=True, markup=False)
+    talk.print(CommitKey.rotated(place, held).allowed)
 
 
 def _rotate_builder(place: Path, public: Path | None, held: HeldEd25519 | None) -> None:

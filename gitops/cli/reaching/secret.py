@@ -15,6 +15,7 @@ from gitops.cli import context
 from gitops.cli.context import ConfigOption, NameArgument, StateOption
 from gitops.cli.output import talk
 from gitops.cli.reaching.login import AddressOption, IdentityOption, login
+from gitops.cli.showing.asking import DryOption, would
 from gitops.errors import TowerosError
 from gitops.files.named import named
 from gitops.fleet.network.radio import KEPT_AS
@@ -36,6 +37,7 @@ def secret(
     which: Annotated[str, typer.Argument(metavar="SECRET", help="Its name, as a link's `secret` or `pin` has it.")],
     file: Annotated[Path | None, typer.Option("--file", help="Where it is; without, stdin.")] = None,
     drop: Annotated[bool, typer.Option("--drop", help="Take it away from the box.")] = False,
+    dry: DryOption = False,
     identity: IdentityOption = None,
     address: AddressOption = "",
     config: ConfigOption = None,
@@ -47,6 +49,9 @@ def secret(
     command = (DROP if drop else KEEP).format(folder=FOLDER, name=which)
     # Whoever answers where the box is to be must not hear it: a first login is for people, who compare the key.
     words = [*login(context.settings(config, state), name, identity, address, known=True), command]
+    if dry:
+        what = "take away" if drop else f"put {len(value)} bytes as"
+        return would(f"{what} the secret {which} of {name}, at {words[-2]}")
     agent = {key: os.environ[key] for key in ("SSH_AUTH_SOCK",) if key in os.environ}
     run(
         words,

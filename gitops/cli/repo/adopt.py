@@ -1,7 +1,7 @@
 """`toweros box adopt`: who waits for a name, and the commit that gives one."""
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 
@@ -9,7 +9,9 @@ import typer
 
 from gitops.cli import context
 from gitops.cli.context import ConfigOption, DirOption, StateOption
-from gitops.cli.output import Output, OutputOption, emit, printable, table, talk
+from gitops.cli.output import Output, OutputOption, emit, table, talk
+from gitops.cli.showing.asking import DryOption, would
+from gitops.cli.showing.choosing import labels
 from gitops.errors import TowerosError
 from gitops.model.machines.newcomer import code as code_of
 from gitops.review.words import ago
@@ -27,6 +29,7 @@ def adopt(
     label: Annotated[list[str] | None, typer.Option("--label", metavar="KEY=VALUE", help="A label; repeat it.")] = None,
     list_: Annotated[bool, typer.Option("--list", help="Who waits for a name.")] = False,
     replace: Annotated[bool, typer.Option("--replace", help="In the place of a box that there is.")] = False,
+    dry: DryOption = False,
     push: Annotated[bool, typer.Option("--push", help="Push the commit, too.")] = False,
     sign: Annotated[bool, typer.Option("--sign", "-S", help="Sign the commit, as `git commit -S`.")] = False,
     folder: DirOption = Path(),
@@ -35,13 +38,15 @@ def adopt(
     output: OutputOption = Output.table,
 ) -> None:
     """Give a machine that waits a name: one commit in a folder of the fleet repo, which you push."""
-    store, now = context.store(config, state), int(time.time())
+    store, now = context.known_store(config, state), int(time.time())
     if list_ or not code:
         show(newcomers.living(store, now), now, output)
         return
     if not name:
         raise TowerosError("what shall the box be called?", hint="pass --name NAME")
-    wanted = _wanted(store, code, box_file.Adopted(name, "", role, _labels(label or ()), replace), now)
+    wanted = _wanted(store, code, box_file.Adopted(name, "", role, dict(labels(label or ())), replace), now)
+    if dry:
+        return would(f"commit boxes/{name}.yaml, the machine {code_of(wanted.key)}, role {wanted.role or 'as it is'}")
     commit = box_file.adopt(folder, wanted, sign=sign)
     talk.print(f"committed {commit}: boxes/{name}.yaml, the machine {code_of(wanted.key)}")
     if push:
@@ -61,7 +66,7 @@ def show(waiting: Mapping[str, Newcomer], now: int, output: Output) -> None:
 def _row(key: str, each: Newcomer, now: int) -> list[str]:
     says = f"it is {each.box}" if each.box else each.refused
     words = (each.role, each.serial, " ".join(each.macs), each.ek, each.address)
-    return [code_of(key), *map(printable, words), ago(each.first, now), ago(each.last, now), printable(says)]
+    return [code_of(key), *words, ago(each.first, now), ago(each.last, now), says]
 
 
 def _wanted(store: Store, code: str, asked: box_file.Adopted, now: int) -> box_file.Adopted:
@@ -76,10 +81,3 @@ def _wanted(store: Store, code: str, asked: box_file.Adopted, now: int) -> box_f
     desk.demand(store, asked.name, replace=asked.replace, now=now)
     role = asked.role or ("" if asked.replace else newcomer.role)
     return box_file.Adopted(asked.name, key, role, asked.labels, asked.replace)
-
-
-def _labels(words: Sequence[str]) -> dict[str, str]:
-    pairs = [word.partition("=") for word in words]
-    if wrong := [word for word, (name, equals, _) in zip(words, pairs, strict=True) if not (name and equals)]:
-        raise TowerosError(f"--label {wrong[0]}: KEY=VALUE is expected", hint="such as --label region=north")
-    return {name: value for name, _, value in pairs}

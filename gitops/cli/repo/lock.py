@@ -64,7 +64,7 @@ def _lock_packages(packages: list[str], folder: Path, settings: Settings, *, gon
         talk.print(f"{path}: {len(data.splitlines()) - 1} files{'' if changed else ', unchanged'}")
         known = _load(folder)
         for row in moved(before, known[path].lock):
-            talk.print(f"  {row}", soft_wrap=True)
+            talk.print(f"  {row}")
 
 
 def _lock_images(folder: Path, settings: Settings) -> None:
@@ -84,7 +84,7 @@ def _lock_images(folder: Path, settings: Settings) -> None:
     changed = _write(folder / IMAGES, made.data)
     talk.print(f"{IMAGES}: {made.lines} images{'' if changed else ', unchanged'}")
     for row in made.moved:
-        talk.print(f"  {row}", soft_wrap=True)
+        talk.print(f"  {row}")
     if made.problems:
         words = "\n".join(f"{name}: {why}" for name, why in made.problems.items())
         raise RegistryError(words, hint="what could not be had stays as it was")
@@ -101,7 +101,7 @@ def _gone(settings: Settings, packages: list[Package]) -> list[str]:
             raise
         if not error.packages:
             raise
-        talk.print(error.message, soft_wrap=True)
+        talk.print(error.message)
         return list(error.packages)
     talk.print("nothing is gone")
     return []

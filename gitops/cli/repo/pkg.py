@@ -66,7 +66,7 @@ def push(
     from gitops.oci.image import push as upload
     from gitops.workflows.images.pulling import Images
 
-    settings, store = context.settings(config, state), context.store(config, state)
+    settings, store = context.settings(config, state), context.known_store(config, state)
     where = registry or settings.registry
     if not where:
         raise RegistryError("no registry is named", hint="pass --registry HOST[/PREFIX], or set `registry`")

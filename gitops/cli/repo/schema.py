@@ -24,6 +24,7 @@ class Name(enum.StrEnum):
     custom = "custom"
     report = "report"
     envelope = "envelope"
+    small = "small"
     receipt = "receipt"
     boot = "boot"
     agent = "agent"

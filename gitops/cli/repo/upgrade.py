@@ -44,7 +44,7 @@ def upgrade(
 
 def _tell_conflicts(done: Upgraded) -> None:
     for path in done.conflicts:
-        talk.print(f"[red]conflict:[/red] {path}", soft_wrap=True)
+        talk.say("conflict:", "red", str(path))
     talk.print("next: resolve them, `git add` each, `toweros validate`, then `git cherry-pick --continue`")
     talk.print("or `git cherry-pick --abort`: everything is as before")
 
@@ -53,13 +53,13 @@ def _tell_boxes(folder: Path, done: Upgraded) -> None:
     try:
         boxes, fallen = touched(folder, done), older(folder, done)
     except FleetError as error:
-        talk.print(f"[yellow]the fleet repo has mistakes:[/yellow] {len(error.problems)}; see `toweros validate`")
+        talk.say("the fleet repo has mistakes:", "yellow", f"{len(error.problems)}; see `toweros validate`")
         return
     talk.print(f"boxes that get another release: {', '.join(boxes) or 'none'}")
     look = f"toweros plan -C {folder} --base HEAD^ --head HEAD"
     talk.print(f"look at it with `{look}`; deploy it with `git push`")
     if fallen:
-        talk.print("[red]older than what the fleet repo had:[/red]")
+        talk.say("older", "red", "than what the fleet repo had:")
         for row in fallen:
             talk.print(f"  {row}")
         names = " ".join(dict.fromkeys(row.partition(":")[0] for row in fallen))

@@ -58,7 +58,7 @@ def validate(
             *_nobody(tree, found.fleet, config),
             *addresses(tree, found.fleet.boxes),
             *_crowded(tree, found.fleet),
-            *Commands(tree, found.fleet, strict=not found.problems).lacking(),
+            *Commands(tree, found.fleet, wrong={each.file for each in found.problems}).lacking(),
             *(_images(tree, found.fleet, config) if images else ()),
             *(_unplaced(tree, found.fleet, config) if images else ()),
         ]:
@@ -67,7 +67,7 @@ def validate(
         _tell(tree, error, output)
         raise typer.Exit(1) from error
     for warning in rule_warnings(tree):
-        talk.print(f"warning: {warning}", markup=False)
+        talk.print(f"warning: {warning}")
     if output is not Output.table:
         emit([], output, str)
     talk.print(f"no mistakes: {len(found.fleet.boxes)} boxes, {len(found.fleet.packages)} packages")

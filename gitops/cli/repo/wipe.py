@@ -10,6 +10,7 @@ from gitops.cli import context
 from gitops.cli.context import ConfigOption, DirOption, StateOption
 from gitops.cli.output import printable, talk
 from gitops.cli.retry import WhoOption
+from gitops.cli.showing.asking import DryOption, would
 from gitops.errors import TowerosError
 from gitops.model.machines.newcomer import code
 from gitops.model.machines.wiping import Wipe
@@ -27,6 +28,7 @@ def wipe(
     why: Annotated[str, typer.Option("--why", "-m", help="The reason; it stands in Git, and the plan shows it.")],
     key: Annotated[str, typer.Option("--key", help="Of a machine whose key does not count: 64 hex digits.")] = "",
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    dry: DryOption = False,
     push: Annotated[bool, typer.Option("--push", help="Push the commit, too.")] = False,
     sign: Annotated[bool, typer.Option("--sign", "-S", help="Sign the commit, as `git commit -S`.")] = False,
     who: WhoOption = "operator",
@@ -38,8 +40,10 @@ def wipe(
     why = " ".join(why.split())
     if not why:
         raise TowerosError("a reason is missing", hint="say with --why what becomes of the machine")
-    store = context.store(config, state)
+    store = context.known_store(config, state)
     wanted = Wipe(public_key(key.encode()) if key else _key(store, name), f"{who}: {why}"[:500])
+    if dry:
+        return would(f"commit the end of {name}, the machine {code(wanted.key)}: {LOST}")
     if not yes:
         _ask(store, name, wanted)
     commit = box_file.order_wipe(folder, name, wanted, sign=sign)
@@ -66,7 +70,7 @@ def _ask(store: Store, name: str, wanted: Wipe) -> None:
     now = int(time.time())
     status = box_status(store, name, now)
     seen = f"{status.health}, heard {ago(status.seen, now)}" if status else "not known"
-    talk.print(f"{name} ({seen}), the machine {code(wanted.key)}: {LOST}", markup=False, soft_wrap=True)
+    talk.print(f"{name} ({seen}), the machine {code(wanted.key)}: {LOST}")
     try:
         answer = typer.prompt(f"Type {name} to order it", default="", show_default=False, err=True)
     except typer.Abort:  # nobody is there

@@ -28,7 +28,7 @@ def forecast(
     output: OutputOption = Output.table,
 ) -> None:
     """What the last commits of a clone would have done: packages, restarts, bytes, and when everybody had them."""
-    from gitops.rollout.simulator import Habits
+    from gitops.rollout.simulating.simulator import Habits
     from gitops.workflows.turns.forecast import forecast as of
 
     found = of(folder, head, commits, Habits(update=60 * update))
@@ -38,11 +38,11 @@ def forecast(
     if output is Output.table:
         talk.print(f"{found.restarts.total()} restarts in all, at most {found.together} boxes away at once")
         often = ", ".join(f"{box} {number}" for box, number in found.restarts.most_common(MOST))
-        talk.print(f"most often: {often or 'nobody'}", markup=False)
+        talk.print(f"most often: {often or 'nobody'}")
 
 
 def _table(found: "Forecast") -> object:
-    heads = ["COMMIT", "TIME (UTC)", "PACKAGES", "RESTARTS", "EACH FETCHES", "EVERYWHERE AFTER"]
+    heads = ["COMMIT", "TIME (UTC)", "PACKAGES", "RESTARTS", "EACH FETCHES", "EVERYWHERE AFTER", "AT (UTC)"]
     return table(heads, [_cells(row) for row in found.rows])
 
 
@@ -51,10 +51,10 @@ def _cells(row: "Row") -> list[str]:
 
     time = _time(row.time)
     if row.mistakes:
-        return [row.commit[:12], time, "", "", "", f"has mistakes: {row.mistakes.splitlines()[0]}"]
+        return [row.commit[:12], time, "", "", "", f"has mistakes: {row.mistakes.splitlines()[0]}", ""]
     took = "overtaken" if row.took is None else f"{row.took / 3600:.1f} h"
     numbers = [str(row.packages), str(row.boxes), size(row.fetch) if row.boxes else ""]
-    return [row.commit[:12], time, *numbers, took if row.boxes else ""]
+    return [row.commit[:12], time, *numbers, took if row.boxes else "", _time(row.done) if row.done else ""]
 
 
 def _time(seconds: int) -> str:

@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.markup import escape
 
 from gitops.cli import context
 from gitops.cli.context import ConfigOption, DirOption, StateOption
 from gitops.cli.output import Output, OutputOption, emit, table, talk
+from gitops.cli.showing.asking import YesOption, sure
 from gitops.errors import TowerosError
 
 if TYPE_CHECKING:
@@ -34,45 +34,54 @@ def status(config: ConfigOption = None, state: StateOption = None, output: Outpu
     """The waves as the last pass saw them, and who waits for what."""
     from gitops.rollout.progress import Progress
 
-    progress = Progress.of(context.store(config, state))
+    progress = Progress.of(context.known_store(config, state))
     emit(progress.as_json(), output, lambda: _waves(progress.rows))
     if output is not Output.table:
         return
     if progress.paused:
         until = f", while {progress.until[:12]} is deployed" if progress.until else ""
-        talk.print(f"paused by {progress.paused}{until}; `toweros rollout resume` goes on", markup=False)
-    for revert in progress.reverts:
-        talk.print(revert, markup=False)
-    for why, boxes in progress.waits.items():
-        talk.print(f"{boxes} {'boxes' if boxes > 1 else 'box'}: {why}", markup=False)
+        talk.print(f"paused by {progress.paused}{until}; `toweros rollout resume` goes on")
+    for revert in (*progress.reverts, *progress.overtaken):
+        talk.print(revert)
+    for why, boxes in (*progress.aside.items(), *progress.waits.items()):
+        talk.print(f"{boxes} {'boxes' if boxes > 1 else 'box'}: {why}")
+    for line in progress.turns:
+        talk.print(line)
 
 
 def pause(why: WhyOption, who: WhoOption = "operator", config: ConfigOption = None, state: StateOption = None) -> None:
     """Nobody else begins, until `resume`. Who has begun goes on (`toweros suspend --all` stops those, too)."""
     from gitops.rollout import steering
 
-    steering.pause(context.store(config, state), who, _reason(why), int(time.time()))
+    steering.pause(context.known_store(config, state), who, _reason(why), int(time.time()))
     talk.print("nobody else begins from the next pass on; `toweros rollout resume` goes on")
 
 
-def abort(why: WhyOption, who: WhoOption = "operator", config: ConfigOption = None, state: StateOption = None) -> None:
+def abort(
+    why: WhyOption,
+    who: WhoOption = "operator",
+    yes: YesOption = False,
+    config: ConfigOption = None,
+    state: StateOption = None,
+) -> None:
     """As `pause`, for what is deployed now: the next commit is rolled out again."""
     from gitops.rollout import steering
     from gitops.store.notes.documents import LastDeployed
 
-    store = context.store(config, state)
+    store = context.known_store(config, state)
     deployed = store.notes.get(LastDeployed)
     if deployed is None:
         raise TowerosError("nothing is deployed yet")
+    sure(f"nobody else takes {deployed.revision}, and the next commit goes to all of them", yes)
     steering.pause(store, who, _reason(why), int(time.time()), revision=deployed.revision.commit)
-    talk.print(f"nobody else takes {deployed.revision}; the next commit goes on, and `git revert` is one", markup=False)
+    talk.print(f"nobody else takes {deployed.revision}; the next commit goes on, and `git revert` is one")
 
 
 def resume(who: WhoOption = "operator", config: ConfigOption = None, state: StateOption = None) -> None:
     """Take `pause` or `abort` back."""
     from gitops.rollout import steering
 
-    if not steering.resume(context.store(config, state), who):
+    if not steering.resume(context.known_store(config, state), who):
         raise TowerosError("nobody paused the rollout", hint="`toweros rollout status` says who waits for what")
     talk.print("the rollout goes on with the next pass")
 
@@ -87,7 +96,7 @@ def promote(
     """Nobody waits for this wave any more, nor for its soak; for what it is to run now, and nothing later."""
     from gitops.rollout import steering
 
-    steering.promote(context.store(config, state), wave, who, _reason(why))
+    steering.promote(context.known_store(config, state), wave, who, _reason(why))
     talk.print(f"nobody waits for wave {wave} from the next pass on")
 
 
@@ -100,17 +109,19 @@ def simulate(
     silent: Annotated[float, typer.Option(min=0, max=1000, help="Of a thousand, how many are away a day a week.")] = 0,
     boxes: Annotated[int, typer.Option(min=0, max=100_000, help="Copies of the fleet's boxes, so many in all.")] = 0,
     seed: Annotated[int, typer.Option(help="The same seed is the same month.")] = 1,
+    floor: Annotated[list[int] | None, typer.Option(min=1, help="A commit (its number) that nobody skips.")] = None,
     output: OutputOption = Output.table,
 ) -> None:
     """What the `rollout:` of this fleet repo does with commits to come, on a clock that jumps."""
     from gitops.fleet import load_fleet
-    from gitops.rollout.simulator import DAY, Commit, Habits, copies
-    from gitops.rollout.simulator import simulate as run
+    from gitops.rollout.simulating.simulator import DAY, Commit, Habits, copies
+    from gitops.rollout.simulating.simulator import simulate as run
     from gitops.source.working_folder import fleet_in
 
     fleet = load_fleet(fleet_in(folder))
     members, begins = copies(fleet.boxes, boxes or len(fleet.boxes)), int(time.time())
-    commits = [Commit(round(number * every * DAY), f"v{number + 1}") for number in range(int(days / every) + 1)]
+    numbers = range(1, int(days / every) + 2)
+    commits = [Commit(round((at - 1) * every * DAY), f"v{at}", floor=at in (floor or ())) for at in numbers]
     habits = Habits(update=60 * update, fails=fails, silent=silent, seed=seed)
     found = run(members, fleet.policy, commits, habits, begins=begins, days=days)
     rows = [asdict(row) | {"time": begins + row.time} for row in found.rows]
@@ -120,23 +131,25 @@ def simulate(
         f"boxes: {len(members)}; days: {days}; commits: {len(commits)}; restarts: {len(found.offers)}; seed: {seed}"
     )
     talk.print(f"busy at once, at most: {most.get('fleet', 0)}")
+    if pinned := [name for name, box in members.items() if box.pin]:
+        talk.print(f"pinned, stay as they are: {len(pinned)}")
     for content, seconds in found.took.items():
         talk.print(f"{content}: nobody waited for it any more after {seconds / 3600:.1f} h")
 
 
 def _waves(rows: "Sequence[Row]") -> object:
     heads = ["WAVE", "BOXES", "HEALTHY", "GOING", "WAIT", "TROUBLE", "SAYS"]
-    cells = [[escape(str(value)) for value in astuple(row)] for row in rows]
+    cells = [[str(value) for value in astuple(row)] for row in rows]
     return table(heads, cells) if rows else "No rollout yet."
 
 
 def _timeline(begins: int, rows: Sequence[object]) -> object:
-    from gitops.rollout.simulator import Row as Hour
+    from gitops.rollout.simulating.simulator import Row as Hour
 
     heads = ["TIME (UTC)", "COMMIT", "WENT", "HEALTHY", "FAILED", "BUSY", "WAIT", "FIRST OF THEM"]
     cells = [
         [f"{datetime.fromtimestamp(begins + row.time, UTC):%m-%d %H:%M}", row.content, str(row.went),
-         str(row.healthy), str(row.failed), str(row.busy), str(sum(row.waits.values())), escape(row.first)]
+         str(row.healthy), str(row.failed), str(row.busy), str(sum(row.waits.values())), row.first]
         for row in rows if isinstance(row, Hour)
     ]  # fmt: skip
     return table(heads, cells)

@@ -27,11 +27,12 @@ def backup(
 
     settings = context.settings(config, state)
     keys = None if unsigned else settings.keys
-    made = Backup(context.store(config, state), keys, everything=everything).write(target, int(time.time()))
+    made = Backup(context.known_store(config, state), keys, everything=everything).write(target, int(time.time()))
     size = f"{made.size / 1e6:.1f} MB, {len(made.head.files)} files"
-    talk.print(f"{made.file}: {size}, {made.head.revision or 'nothing deployed yet'}", soft_wrap=True)
+    talk.print(f"{made.file}: {size}, {made.head.revision or 'nothing deployed yet'}")
     for name in made.head.left_out:
         words = f"{name} is missing or damaged; the next pass makes another one"
-        talk.print(f"[yellow]left out:[/yellow] {words}", soft_wrap=True)
-    secrets = (settings.database_file, settings.ssh_key, settings.git_token_file, settings.forge_token_file)
-    talk.print(not_in_it(settings.keys, secrets), soft_wrap=True)
+        talk.say("left out:", "yellow", words)
+    secrets = (settings.database_file, settings.ssh_key, settings.git_token_file, settings.forge_token_file,
+               settings.hook_secret_file)  # fmt: skip
+    talk.print(not_in_it(settings.keys, secrets))

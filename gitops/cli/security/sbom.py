@@ -60,7 +60,7 @@ def _show(found: Inventory) -> None:
     console.print(table(["PACKAGE", "VERSION", "SOURCE", "FROM", "LICENCE"], rows))
     talk.print(f"{len(found.components)} packages, and {len(found.files)} files that no package owns")
     for text in found.unread:
-        talk.print(f"not complete: {text}", markup=False)
+        talk.print(f"not complete: {text}")
 
 
 def _source(component: Component) -> str:

@@ -5,11 +5,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.markup import escape
 
 from gitops.cli import context
 from gitops.cli.context import ConfigOption, StateOption
-from gitops.cli.output import Output, OutputOption, emit, printable, table, talk
+from gitops.cli.output import Output, OutputOption, emit, table, talk
 from gitops.model import Severity
 from gitops.review.words import ago, moment
 
@@ -38,11 +37,11 @@ def scan(
     state: StateOption = None,
 ) -> None:
     """List the known vulnerabilities of what is inside, the worst first, and what nobody knows."""
-    from gitops.store import Store  # this and what looks inside take long to load
-    from gitops.workflows.security.scan import scanned
+    from gitops.workflows.security.scan import scanned  # what looks inside takes long to load
 
     settings, now = context.settings(config, state), int(time.time())
-    found = scanned(Store.of(settings), settings, name, folder, now).of(severity, fixable=fixable)
+    store = context.store(config, state) if folder else context.known_store(config, state)
+    found = scanned(store, settings, name, folder, now).of(severity, fixable=fixable)
     emit(found.as_json(), output, lambda: _table(found, now))
     if output is Output.table:
         _tell(found)
@@ -58,7 +57,7 @@ def _table(found: "Scan", now: int) -> object:
 def _cells(row: "Row", now: int) -> list[str]:
     state = ", ".join(filter(None, (row.standing, row.decision, row.reason)))
     seen = f"{ago(row.seen, now)} ago" if row.seen else "now"
-    return [escape(each) for each in (row.advisory, row.severity, row.source, row.version, row.fixed, seen, state)]
+    return list((row.advisory, row.severity, row.source, row.version, row.fixed, seen, state))
 
 
 def _tell(found: "Scan") -> None:
@@ -71,4 +70,4 @@ def _tell(found: "Scan") -> None:
         talk.print("not all of it is built: this is what the locks say")
     for gap in found.gaps:
         since = f" since {moment(gap.since)}" if gap.since else ""
-        talk.print(f"[red]not known[/red]{since}: {escape(printable(f'{gap.about}: {gap.why}'))}")
+        talk.say(f"not known{since}:", "red", f"{gap.about}: {gap.why}")

@@ -72,7 +72,7 @@ def _run(settings: Settings, store: "Store", point: "Point", *, now: bool) -> No
             updates = Updates(settings, store, builder_of(settings, store), Known(advisories))
             if now:
                 for window, outcome in updates.run_now(fleet, point[0]).items():
-                    console.print(f"{window}: {outcome}", markup=False)
+                    console.print(f"{window}: {outcome}")
             else:
                 updates.run_due(fleet, point[0])
     except StoreError as error:
@@ -109,7 +109,7 @@ def _status(settings: Settings, store: "Store", now: int) -> dict[str, Any]:
         schedules[str(window)] = {"when": str(when), "next": following, **(as_json(run) if run else {})}
     key = CommitKey.open(settings.keys) if settings.keys.is_dir() else None
     if key and key.new:
-        talk.print(f"{MADE}.", soft_wrap=True)
+        talk.print(f"{MADE}.")
     patches = as_json(store.notes.get(Patches) or Patches())
     return {
         "schedules": schedules,
@@ -120,8 +120,6 @@ def _status(settings: Settings, store: "Store", now: int) -> dict[str, Any]:
 
 
 def _rows(said: dict[str, Any], now: int) -> list[list[str]]:
-    from rich.markup import escape
-
     from gitops.review.words import ago, moment
 
     rows = []
@@ -144,7 +142,7 @@ def _rows(said: dict[str, Any], now: int) -> list[list[str]]:
     if not said["schedules"]:
         rows.append(["no schedule", "", "`security:` in fleet.yaml says when; see docs/spec.md"])
     rows.append(["key", "for keys/allowed_signers", said["allowed_signer"] or "run `toweros keys init`"])
-    return [[escape("".join(x if x.isprintable() or x == "\n" else "?" for x in cell)) for cell in row] for row in rows]
+    return rows
 
 
 def _deployed(store: "Store") -> "Point | None":
@@ -187,9 +185,9 @@ def _show(tree: "Tree", settings: Settings) -> None:
     for each in previews(tree, settings, _known(settings)):
         for parcel in each.parcels:
             number += 1
-            console.print(f"--- {number}. {each.window}", markup=False)
-            console.print(parcel.message, markup=False)
+            console.print(f"--- {number}. {each.window}")
+            console.print(parcel.message)
         stays |= {str(move): (each.window, why) for move, why in each.left if not why.startswith("belongs to")}
     for move, (_, why) in stays.items():
-        talk.print(f"stays: {move}: {why}", markup=False, soft_wrap=True)
+        talk.print(f"stays: {move}: {why}")
     talk.print(f"{number} commits would be made" if number else "nothing is newer")

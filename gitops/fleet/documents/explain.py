@@ -74,6 +74,7 @@ KINDS_OF_VALUES = {
 """What to write where a value is of another kind, by pydantic's names."""
 OURS = re.compile(" or (an )?instance of [A-Za-z]+$")
 """Of a message: what our classes are called is nobody's matter."""
+NUMBER = re.compile(r"^(?:Tuple|List|Set|Dictionary) should have (at \w+ \d+) items? after validation, not (.+)$")
 
 
 def explain(document: Document, model: type[BaseModel], error: Any) -> Problem:
@@ -93,7 +94,7 @@ def _message(error: Any) -> str:
     if error["type"] == "string_pattern_mismatch":
         return f"does not match {error['ctx']['pattern']}"
     words = str(error["msg"]).removeprefix("Value error, ").removeprefix("Input ")
-    return OURS.sub("", words)
+    return OURS.sub("", NUMBER.sub(r"has \2, and \1 are expected", words))
 
 
 def _choice(error: Any) -> str:

@@ -9,7 +9,7 @@ import contextlib
 import re
 import time
 from dataclasses import dataclass, replace
-from typing import Annotated, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 import anyio
 import structlog
@@ -23,6 +23,8 @@ from gitops.errors import DocumentError, StoreError
 from gitops.model import REPORT_FORMAT, EventType, Failure, Happened, Health, Json, Phase, Report, Reset, Verdict
 from gitops.model.machines.newcomer import role_of
 from gitops.model.reading import read
+from gitops.server.boxes import facts, small, turns
+from gitops.server.boxes.traffic import Fetched
 from gitops.server.seldom import Seldom
 from gitops.sign.enrolled import judged
 from gitops.sign.firmware import dbx
@@ -30,6 +32,7 @@ from gitops.sign.receipts import Receipts
 from gitops.store import LeaseError, Store
 from gitops.store.notes.box_keys import BootChecked, BoxDisk, Enrolled, HostCertificate, TakenDbx
 from gitops.store.notes.newcomers import Lives
+from gitops.store.notes.reported import BoxFacts
 from gitops.workflows.enrolment import desk, lasting, newcomers, twins, wiping
 from gitops.workflows.enrolment.endorse import endorse
 from gitops.workflows.safekeeping import ahead
@@ -39,6 +42,7 @@ log = structlog.get_logger(__name__)
 
 MAX_BODY = 256 << 10
 """Bytes of one report."""
+BROUGHT = ("bundle", "noc")
 TOLD_IN = 20
 """The events of a box among which nothing is told twice."""
 AT_A_TIME = 8
@@ -150,13 +154,17 @@ class ReportIn(Wire):
     kept: Literal["", "memory"] = ""
     place: Word = ""
     bundle: Line = ""
+    turn: turns.TurnIn | None = None
+    facts: Any = None
 
     def noun(self) -> Report:
         apart = {"format", "failures", "checks", "degraded", "resets", "retried", "hardware"}
         values = self.model_dump(exclude=apart)
         failures = tuple(Failure(**failure.model_dump()) for failure in self.failures)
         values |= {"checks": tuple(self.checks), "degraded": tuple(self.degraded)}
+        values["facts"] = facts.sane(self.facts)
         values["firmware"] = self.firmware and self.firmware.model_dump(exclude_unset=True)
+        values["turn"] = self.turn and self.turn.model_dump(exclude_unset=True)
         resets = tuple(Reset(**reset.model_dump()) for reset in self.resets)
         retried = None if self.retried is None else tuple(self.retried)
         return Report(**values, failures=failures, resets=resets, retried=retried)
@@ -196,7 +204,8 @@ def answer(store: Store, sent: Sent, refused: Seldom) -> dict[str, str]:
 
     Raises as `take` does.
     """
-    name, body = sent.name, sent.body
+    name = sent.name
+    body = small.whole(store, name, sent.body) if is_name(name) else sent.body
     try:
         take(store, name, body, sent.address)
     except HTTPException as error:
@@ -205,7 +214,7 @@ def answer(store: Store, sent: Sent, refused: Seldom) -> dict[str, str]:
         # What was seen already was taken: the answer got lost on the way.
         error.headers = {**(error.headers or {}), **_receipt(store, name, body, error.status_code == 409)}
         raise
-    return _receipt(store, name, body, True) | _certificate(store, name)
+    return _receipt(store, name, body, True) | _certificate(store, name) | small.remember(store, name, sent.body)
 
 
 def _certificate(store: Store, name: str) -> dict[str, str]:
@@ -249,13 +258,27 @@ def take(store: Store, name: str, body: bytes, address: str = "") -> None:
     if report.box != name:
         raise HTTPException(403, "the report is another box's")
     _keep(store, report, address, int(time.time()))
+    _note(store, name, report)
+
+
+def _note(store: Store, name: str, report: Report) -> None:
+    """What others ask of many boxes at once, where that is another than before."""
     if report.room and kept(store, BoxDisk, name) != (disk := BoxDisk(**report.room)):
         store.notes.put(disk, name)
-    checked = BootChecked(report.firmware is not None, report.place)
+    if report.facts and kept(store, BoxFacts, name) != (said := facts.kept_of(report.facts)):
+        store.notes.put(said, name)
+    checked = BootChecked(report.firmware is not None, report.place, came(report.fetched))
     if (kept(store, BootChecked, name) or BootChecked(True)) != checked:
         store.notes.put(checked, name)
+    turns.note(store, report)
     if HOST_KEY.fullmatch(report.ssh):
         _note_host_key(store, name, report.ssh)
+
+
+def came(fetched: Json) -> tuple[str, ...]:
+    """Who brought a box's last update, if that was not the server alone; a box may say anything."""
+    said = fetched.get("from")
+    return tuple(each for each in BROUGHT if isinstance(said, list) and each in said[:3])
 
 
 def _of_a_stranger(store: Store, name: str, envelope: Envelope) -> None:
@@ -285,10 +308,12 @@ def _keep(store: Store, report: Report, address: str, now: int) -> None:
     before = kept(store, Lives, name) or Lives()
     lives = twins.follow(before, report, address, now)
     whole = lasting.judged(judged(twins.judged(report, lives, now), store.notes.get(Enrolled), taken))
-    if not store.boxes.save_report(whole, news=changes):
+    fetched = Fetched()
+    if not store.boxes.save_report(whole, news=fetched.news(changes)):
         if last := store.boxes.report(name):
             twins.remember(store, name, before, twins.passed(before, last, report, now), now)
         raise HTTPException(409, "this report was seen already")
+    fetched.keep(store, now)
     twins.remember(store, name, before, lives, now)
     dbx.follow(store, report, taken)
     ahead.notice(store, report, now)
@@ -347,6 +372,7 @@ def changes(before: Report | None, after: Report) -> list[tuple[EventType, str, 
     if before is None or before.health != after.health:
         type_ = EventType.WARNING if after.health == Health.DEGRADED else EventType.NORMAL
         found.append((type_, str(after.health), "; ".join(after.degraded) or f"release {after.sequence}"))
+    found += turns.changes(before, after)
     if after.error and (before is None or before.error != after.error):
         found.append((EventType.WARNING, Happened.REFUSED, after.error))
     return found

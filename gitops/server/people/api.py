@@ -1,65 +1,74 @@
-"""The reading half of the API: docs/formats.md."""
+"""The reading half of the API: docs/formats.md. Each page has a document of the same parameters."""
 
 import functools
 import json
 import time
-from collections.abc import Mapping
 
 import anyio
 from anyio import to_thread
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Request, Response
 from starlette.exceptions import HTTPException
 
 from gitops.model import Json
-from gitops.rollout.progress import Progress
-from gitops.rollout.status import box_status, fleet_status
+from gitops.rollout.places import places
+from gitops.rollout.status import box_status, said_of
 from gitops.server.boxes.reports import is_name
-from gitops.server.people.documents import Document
-from gitops.server.people.shared import Shared
+from gitops.server.people.documents import AbsentError, Asked, Document, QueryError
+from gitops.server.people.page import address, asking, packing
+from gitops.server.people.pages.progress import work
+from gitops.server.people.pages.snapshot import NOWHERE
+from gitops.server.people.waiting.answers import Answers
 from gitops.store import Store
-from gitops.store.notes.documents import Exposures, FeedState, as_json
+from gitops.store.notes.documents import as_json
+
+PATHS = {
+    "/api/v1/boxes": Document.fleet, "/api/v1/sites": Document.sites, "/api/v1/commits": Document.commits,
+    "/api/v1/events": Document.activity, "/api/v1/security": Document.advisories, "/api/v1/keys": Document.keys,
+}  # fmt: skip
 
 
-def router(store: Store, shared: Mapping[Document, Shared]) -> APIRouter:
-    """GET /api/v1/boxes, one of them, /api/v1/security and /api/v1/rollout."""
+def router(store: Store, answers: Answers) -> APIRouter:
+    """GET /api/v1/boxes, one of them, what the rollout and the controller do now, and a document for each page."""
     routes = APIRouter()
     at_a_time = anyio.CapacityLimiter(1)
 
-    @routes.get("/api/v1/boxes", response_model=Json)
-    async def every_box() -> Response:
-        return Response(await shared[Document.boxes].get(), media_type="application/json")
+    async def made(asked: Asked, request: Request) -> Response:
+        try:
+            text = await answers.get(asking(asked, request), address(request))
+        except QueryError as error:
+            raise HTTPException(400, "; ".join(filter(None, (error.message, error.hint)))) from error
+        except AbsentError as error:
+            raise HTTPException(404, error.message) from error
+        return Response(text, media_type="application/json", headers=packing(request))
+
+    def add(path: str, document: Document) -> None:
+        @routes.get(path, response_model=Json, name=str(document))
+        async def several(request: Request) -> Response:
+            return await made(Asked(document), request)
+
+    for path, document in PATHS.items():
+        add(path, document)
 
     @routes.get("/api/v1/boxes/{name}", response_model=Json)
     async def box(name: str) -> Response:
         work = functools.partial(one_box, store, name)
         return Response(_text(await to_thread.run_sync(work, limiter=at_a_time)), media_type="application/json")
 
-    @routes.get("/api/v1/security", response_model=Json)
-    async def every_advisory() -> Response:
-        return Response(await shared[Document.security].get(), media_type="application/json")
+    @routes.get("/api/v1/commits/{name}", response_model=Json)
+    async def commit(name: str, request: Request) -> Response:
+        return await made(Asked(Document.commit, name[:200]), request)
 
     @routes.get("/api/v1/rollout", response_model=Json)
-    async def waves() -> Response:
-        return Response(await shared[Document.rollout].get(), media_type="application/json")
+    async def waves(request: Request) -> Response:
+        return Response(await answers.get(Asked(Document.rollout), address(request)), media_type="application/json")
 
+    routes.get("/api/v1/progress", response_model=Json)(functools.partial(_progress, store, at_a_time))
     return routes
 
 
-def boxes(store: Store) -> bytes:
-    """The whole fleet."""
-    return _text(fleet_status(store, int(time.time())).as_json())
-
-
-def security(store: Store) -> bytes:
-    """What is wrong with what runs, and when the feeds were asked."""
-    found = store.notes.get(Exposures) or Exposures()
-    feeds = {name: as_json(state) for name, state in store.notes.each(FeedState).items()}
-    return _text(as_json(found) | {"feeds": feeds})
-
-
-def rollout(store: Store) -> bytes:
-    """How far the newest release is."""
-    return _text(Progress.of(store).as_json())
+async def _progress(store: Store, at_a_time: anyio.CapacityLimiter) -> Response:
+    made = await to_thread.run_sync(work, store, limiter=at_a_time)
+    return Response(_text(as_json(made)), media_type="application/json")
 
 
 def _text(value: Json) -> bytes:
@@ -67,7 +76,7 @@ def _text(value: Json) -> bytes:
 
 
 def one_box(store: Store, name: str) -> Json:
-    """A box with its checks, last update and events.
+    """A box with its place, checks, last update and events.
 
     Raises:
         HTTPException: 404, there is none of this name.
@@ -75,8 +84,9 @@ def one_box(store: Store, name: str) -> Json:
     status = box_status(store, name, int(time.time())) if is_name(name) else None
     if status is None:
         raise HTTPException(404, f"there is no box {name}")
-    report = store.boxes.report(name)
+    report, place = store.boxes.report(name), places(store).get(name, NOWHERE)
     events = [dict(event.__dict__) for event in store.events.latest(name)]
     said = {"checks": list(report.checks), "fetched": report.fetched, "entry": report.entry} if report else {}
     boot = {"boot": status.boot} if status.boot else {}
-    return status.as_json() | said | boot | {"events": events}
+    where = {"role": place.role, "site": place.site, "labels": dict(place.labels)}
+    return status.as_json() | said | boot | where | said_of(store, name) | {"events": events}

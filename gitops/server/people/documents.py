@@ -1,13 +1,51 @@
-"""Names of what is made for everybody at once."""
+"""Names of what is made for people, and what of it somebody asks for.
+
+asked = Asked(Document.fleet, query="health=Missing&page=2", html=True)
+asked.plain         # False: only some want this one
+"""
 
 from enum import StrEnum
+from typing import NamedTuple
+
+from gitops.errors import TowerosError
 
 
 class Document(StrEnum):
-    """`page`: HTML; `boxes`, `security`, `rollout`: JSON; `metrics`: the Prometheus text format."""
+    """Each is a page and JSON; `metrics`: the Prometheus text format; `tick`: a word that changes when something
+    happened."""
 
-    page = "page"
-    boxes = "boxes"
-    security = "security"
+    fleet = "fleet"
+    sites = "sites"
+    box = "box"
+    commits = "commits"
+    commit = "commit"
+    activity = "activity"
+    advisories = "advisories"
+    keys = "keys"
     rollout = "rollout"
     metrics = "metrics"
+    tick = "tick"
+
+
+class Asked(NamedTuple):
+    """`subject`: which box or commit; `query`: canonical parameters, empty: none; `html`: as a page; `packed`: by
+    gzip."""
+
+    document: Document
+    subject: str = ""
+    query: str = ""
+    html: bool = False
+    packed: bool = False
+
+    @property
+    def plain(self) -> bool:
+        """Whether it is the same for everybody: there are few of these."""
+        return not self.subject and not self.query
+
+
+class AbsentError(TowerosError):
+    """There is nothing of that name."""
+
+
+class QueryError(TowerosError):
+    """Parameters that are none, or have no such value."""

@@ -5,27 +5,33 @@ Rules: a series per box is one number, when it was last heard; everything else i
 
 import time
 from collections import Counter
+from collections.abc import Iterator
 
 from fastapi import APIRouter, Response
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Gauge, generate_latest
+from prometheus_client.core import SummaryMetricFamily
+from prometheus_client.registry import Collector
 from starlette.responses import JSONResponse, PlainTextResponse
 
 from gitops.model import Health, Severity, Sync
+from gitops.model.rollout.turns import STATES
 from gitops.rollout.status import FleetStatus, fleet_status
 from gitops.server.boxes.nocs import contacts
-from gitops.server.people.shared import Shared
+from gitops.server.people import placed
+from gitops.server.people.documents import Asked, Document
+from gitops.server.people.waiting.answers import Answers
 from gitops.settings import Settings
 from gitops.store import Store
-from gitops.store.notes.documents import Patches, PatchRuns
+from gitops.store.notes.documents import Exposures, PassResult, Patches, PatchRuns, Planned
 
 
-def router(store: Store, settings: Settings, shared: Shared) -> APIRouter:
+def router(store: Store, settings: Settings, answers: Answers) -> APIRouter:
     """/metrics, /healthz and /readyz."""
     routes = APIRouter()
 
     @routes.get("/metrics", include_in_schema=False)
     async def metrics() -> Response:
-        return Response(await shared.get(), media_type=CONTENT_TYPE_LATEST)
+        return Response(await answers.get(Asked(Document.metrics), ""), media_type=CONTENT_TYPE_LATEST)
 
     @routes.get("/healthz", response_class=PlainTextResponse, include_in_schema=False)
     def healthz() -> str:
@@ -41,7 +47,17 @@ def router(store: Store, settings: Settings, shared: Shared) -> APIRouter:
 
 def everything(store: Store, settings: Settings) -> bytes:
     """All of /metrics."""
-    return exposition(fleet_status(store, int(time.time()))) + updates(store) + sites(store, settings)
+    fleet = fleet_status(store, int(time.time()))
+    return exposition(fleet) + passes(store) + updates(store) + sites(store, settings)
+
+
+def passes(store: Store) -> bytes:
+    """What runs here, and how long the last pass on a commit took."""
+    registry = CollectorRegistry()
+    placed.build(registry)
+    planned = store.notes.get(Planned)
+    placed.durations(store.notes.get(PassResult, planned.commit) if planned else None, registry)
+    return generate_latest(registry)
 
 
 def exposition(fleet: FleetStatus) -> bytes:
@@ -56,10 +72,21 @@ def exposition(fleet: FleetStatus) -> bytes:
                     registry=registry)  # fmt: skip
     for each in fleet.pending:
         pending.labels(each.role).inc()
-    seen = Gauge("toweros_box_last_report_seconds", "Unix time of a box's last report.", ["box"], registry=registry)
+    seen = Gauge(
+        "toweros_box_last_report_timestamp_seconds", "Unix time of a box's last report.", ["box"], registry=registry
+    )
     for box in fleet.boxes:
         seen.labels(box.box).set(box.seen)
-    polled = Gauge("toweros_last_poll_seconds", "Unix time of the last look at the repository.", registry=registry)
+    turns = Gauge("toweros_turns", "Boxes by what they have of what is to come.", ["state"], registry=registry)
+    vetoed = Gauge("toweros_vetoed_seconds", "How long boxes were held off by their services, all.",
+                   registry=registry)  # fmt: skip
+    said = [box.turn for box in fleet.boxes if box.turn]
+    for state in STATES:
+        turns.labels(state).set(sum(turn.state == state for turn in said))
+    vetoed.set(sum(turn.vetoed for turn in said if turn.state == "held"))
+    polled = Gauge(
+        "toweros_last_poll_timestamp_seconds", "Unix time of the last look at the repository.", registry=registry
+    )
     polled.set(fleet.controller.polled)
     failing = Gauge("toweros_pass_failing", "1 when the last pass failed.", registry=registry)
     failing.set(bool(fleet.controller.error))
@@ -69,6 +96,7 @@ def exposition(fleet: FleetStatus) -> bytes:
     alarms = [alarm.reason for alarm in fleet.controller.alarms]
     for reason in filter(None, (fleet.controller.reason, *alarms)):
         verified.labels(reason).set(1)
+    placed.by_place(fleet, registry)
     _security(fleet, registry)
     return generate_latest(registry)
 
@@ -78,7 +106,10 @@ def updates(store: Store) -> bytes:
     registry = CollectorRegistry()
     runs, patches = (store.notes.get(PatchRuns) or PatchRuns()).rows, store.notes.get(Patches) or Patches()
     last = Gauge(
-        "toweros_security_last_run_seconds", "Unix time of the last look for updates.", ["schedule"], registry=registry
+        "toweros_security_last_run_timestamp_seconds",
+        "Unix time of the last look for updates.",
+        ["schedule"],
+        registry=registry,
     )
     failing = Gauge("toweros_security_run_failing", "1 when the last look failed.", ["schedule"], registry=registry)
     for name, run in runs.items():
@@ -94,7 +125,9 @@ def updates(store: Store) -> bytes:
 def sites(store: Store, settings: Settings) -> bytes:
     """When each NOC of the settings was last heard."""
     registry = CollectorRegistry()
-    seen = Gauge("toweros_noc_last_contact_seconds", "Unix time of a NOC's last word.", ["noc"], registry=registry)
+    seen = Gauge(
+        "toweros_noc_last_contact_timestamp_seconds", "Unix time of a NOC's last word.", ["noc"], registry=registry
+    )
     for name, each in contacts(store, settings).items():
         seen.labels(name).set(each.seen if each else 0)
     return generate_latest(registry)
@@ -104,7 +137,9 @@ def _security(fleet: FleetStatus, registry: CollectorRegistry) -> None:
     """What is wrong with what runs: by role, and how long it took until it was no more."""
     found = Gauge("toweros_open_advisories", "Known vulnerabilities.", ["role", "severity"], registry=registry)
     fixable = Gauge("toweros_fixable_advisories", "Those that a newer version mends.", ["role"], registry=registry)
-    oldest = Gauge("toweros_oldest_advisory_seconds", "Unix time of the first sighting.", ["role"], registry=registry)
+    oldest = Gauge(
+        "toweros_oldest_advisory_timestamp_seconds", "Unix time of the first sighting.", ["role"], registry=registry
+    )
     known = Gauge("toweros_advisories_known", "0 while something is not known.", ["role"], registry=registry)
     for role, exposure in fleet.exposures.roles.items():
         for severity in Severity:
@@ -112,19 +147,28 @@ def _security(fleet: FleetStatus, registry: CollectorRegistry) -> None:
         fixable.labels(role).set(exposure.fixable)
         oldest.labels(role).set(exposure.oldest)
         known.labels(role).set(not exposure.unknown)
-    looked = Gauge("toweros_advisories_looked_seconds", "Unix time of the last look at all boxes.", registry=registry)
+    looked = Gauge(
+        "toweros_advisories_looked_timestamp_seconds", "Unix time of the last look at all boxes.", registry=registry
+    )
     looked.set(fleet.exposures.made)
     confirmed = Gauge(
-        "toweros_feed_confirmed_seconds", "Unix time of a feed's last answer.", ["feed"], registry=registry
+        "toweros_feed_confirmed_timestamp_seconds", "Unix time of a feed's last answer.", ["feed"], registry=registry
     )
     failing = Gauge("toweros_feed_failing", "1 while a feed is not believed.", ["feed"], registry=registry)
     for name, state in fleet.feeds.items():
         confirmed.labels(name).set(state.confirmed)
         failing.labels(name).set(bool(state.error))
-    number = Gauge(
-        "toweros_time_to_fix_seconds_count", "Vulnerabilities that are gone.", ["severity"], registry=registry
-    )
-    took = Gauge("toweros_time_to_fix_seconds_sum", "How long they took in all.", ["severity"], registry=registry)
-    for severity_name, (count, seconds) in fleet.exposures.fixed.items():
-        number.labels(severity_name).set(count)
-        took.labels(severity_name).set(seconds)
+    registry.register(_Fixed(fleet.exposures))
+
+
+class _Fixed(Collector):
+    """How long vulnerabilities took until they were gone."""
+
+    def __init__(self, exposures: Exposures) -> None:
+        self._exposures = exposures
+
+    def collect(self) -> Iterator[SummaryMetricFamily]:
+        took = SummaryMetricFamily("toweros_time_to_fix_seconds", "Until they were gone.", labels=["severity"])
+        for severity, (count, seconds) in self._exposures.fixed.items():
+            took.add_metric([severity], count, seconds)
+        yield took

@@ -1,72 +1,136 @@
-"""The first page: one HTML document without scripts; everything a box says is escaped by jinja2's autoescape."""
+"""The pages: HTML that works without scripts; everything that others said is escaped by jinja2's autoescape.
 
-import time
-from collections import Counter
+Rules: parameters are read before anything is made: what they cannot be is a page that says so (400), and costs nothing
+more. `refresh=30` lets a browser without scripts load a page again; with scripts, /live says when that is worth it.
+"""
+
+import contextlib
+import hashlib
 from collections.abc import Callable
+from importlib.resources import files
 
-from fastapi import APIRouter
-from jinja2 import Environment, PackageLoader
+from fastapi import APIRouter, Request, Response
+from starlette.exceptions import HTTPException
 from starlette.responses import HTMLResponse
 
-from gitops.model import Health, Severity
-from gitops.review.words import ago, moment, short
-from gitops.rollout.progress import Progress
-from gitops.rollout.status import FleetStatus, fleet_status
-from gitops.server.boxes.nocs import contacts
-from gitops.server.people.shared import Shared
-from gitops.settings import Settings
-from gitops.store import Store
+from gitops.errors import TowerosError
+from gitops.server.people.documents import AbsentError, Asked, Document, QueryError
+from gitops.server.people.pages.activity import ACTIVITY
+from gitops.server.people.pages.box import BOX
+from gitops.server.people.pages.commits import COMMIT, COMMITS
+from gitops.server.people.pages.keys import KEYS
+from gitops.server.people.pages.making import environment
+from gitops.server.people.pages.rows import FLEET, SITES
+from gitops.server.people.pages.security import ADVISORIES
+from gitops.server.people.pages.words import NAVIGATION
+from gitops.server.people.waiting.answers import Answers
 
-REFRESH = 30
-"""Seconds after which a browser loads the page again."""
-EVENTS = 20
+POLICY = (
+    "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; img-src 'self'; "
+    "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+)
+HEADERS = {"content-security-policy": POLICY, "cache-control": "no-store"}
+ENCODING = "content-encoding"
+STATIC = {"toweros.css": "text/css", "toweros.js": "text/javascript", "icon.svg": "image/svg+xml"}
+QUERIES = {
+    Document.fleet: FLEET, Document.sites: SITES, Document.box: BOX, Document.commits: COMMITS,
+    Document.commit: COMMIT, Document.activity: ACTIVITY, Document.advisories: ADVISORIES, Document.keys: KEYS,
+}  # fmt: skip
+PLACES = {
+    Document.fleet: "/", Document.sites: "/sites", Document.commits: "/commits", Document.activity: "/activity",
+    Document.advisories: "/advisories", Document.keys: "/keys",
+}  # fmt: skip
+ONE = {Document.box: "/boxes/{name}", Document.commit: "/commits/{name}"}
 
 
-def router(shared: Shared) -> APIRouter:
-    """GET /."""
-    routes = APIRouter()
+def router(answers: Answers) -> APIRouter:
+    """GET / and what it leads to."""
+    routes, env = APIRouter(), environment()
 
-    @routes.get("/", response_class=HTMLResponse, include_in_schema=False)
-    async def index() -> HTMLResponse:
-        return HTMLResponse(await shared.get())
+    def trouble(status: int, error: Exception, hint: str = "") -> HTMLResponse:
+        values = {"status": status, "why": str(error), "hint": hint, "navigation": NAVIGATION, "document": ""}
+        return HTMLResponse(env.get_template("problem.html").render(values), status, HEADERS)
 
+    async def shown(asked: Asked, request: Request) -> HTMLResponse:
+        try:
+            text = await answers.get(asking(asked, request), address(request))
+        except QueryError as error:
+            return trouble(400, error, error.hint)
+        except AbsentError as error:
+            return trouble(404, error)
+        except HTTPException as error:
+            return trouble(error.status_code, Exception(error.detail))
+        except TowerosError as error:
+            return trouble(503, error, error.hint)
+        return HTMLResponse(text, headers=HEADERS | packing(request))
+
+    for document, path in PLACES.items():
+        _add(routes, path, _one_of(document, shown))
+    for document, path in ONE.items():
+        _add(routes, path, _named(document, shown))
+    for name, kind in STATIC.items():
+        _add(routes, f"/static/{name}", _file(name, kind))
     return routes
 
 
-def maker(store: Store, settings: Settings) -> Callable[[], bytes]:
-    """What makes the whole page."""
-    template = environment().get_template("index.html")
+def canonical(document: Document, request: Request) -> str:
+    """The parameters of a request, so that equal ones are equal.
 
-    def whole() -> bytes:
-        now = int(time.time())
-        fleet = fleet_status(store, now)
-        events = store.events.latest(limit=EVENTS)
-        text = template.render(
-            fleet=fleet,
-            events=events,
-            now=now,
-            refresh=REFRESH,
-            counts=counts(fleet),
-            severities=list(Severity),
-            nocs=contacts(store, settings),
-            rollout=Progress.of(store),
-        )
-        return text.encode()
-
-    return whole
+    Raises:
+        QueryError: they are wrong.
+    """
+    with contextlib.suppress(UnicodeDecodeError):
+        return QUERIES[document].read(request.scope["query_string"].decode("ascii")).text
+    raise QueryError("the parameters are not ASCII: write others as %XX")
 
 
-def counts(fleet: FleetStatus) -> list[tuple[Health, int]]:
-    """How many boxes there are per health, those that exist only."""
-    numbers = Counter(box.health for box in fleet.boxes)
-    return [(health, numbers[health]) for health in Health if numbers[health]]
+def asking(asked: Asked, request: Request) -> Asked:
+    """With the parameters of a request, and packed where it takes that.
+
+    Raises:
+        QueryError: the parameters are wrong.
+    """
+    return asked._replace(query=canonical(asked.document, request), packed=bool(packing(request).get(ENCODING)))
 
 
-def environment() -> Environment:
-    """Templates with everything escaped."""
-    loader = PackageLoader("gitops.server.people")
-    env = Environment(loader=loader, autoescape=True, trim_blocks=True, lstrip_blocks=True)
-    env.filters["ago"] = ago
-    env.filters["moment"] = moment
-    env.filters["short"] = short
-    return env
+def packing(request: Request) -> dict[str, str]:
+    """Headers of an answer that may be packed."""
+    takes = "gzip" in request.headers.get("accept-encoding", "")
+    return {"vary": "accept-encoding"} | ({ENCODING: "gzip"} if takes else {})
+
+
+def address(request: Request) -> str:
+    """Who asks."""
+    return request.client.host if request.client else ""
+
+
+def _add(routes: APIRouter, path: str, endpoint: Callable[..., object]) -> None:
+    routes.add_api_route(path, endpoint, methods=["GET"], include_in_schema=False, response_class=HTMLResponse)
+
+
+def _one_of(document: Document, shown: Callable[..., object]) -> Callable[..., object]:
+    async def page(request: Request) -> HTMLResponse:
+        return await shown(Asked(document, html=True), request)  # type: ignore[misc, no-any-return]
+
+    return page
+
+
+def _named(document: Document, shown: Callable[..., object]) -> Callable[..., object]:
+    async def page(name: str, request: Request) -> HTMLResponse:
+        return await shown(Asked(document, name[:200], html=True), request)  # type: ignore[misc, no-any-return]
+
+    return page
+
+
+def _file(name: str, kind: str) -> Callable[..., object]:
+    """A file of the package, read once."""
+    text = (files("gitops.server.people") / "static" / name).read_bytes()
+    tag = f'"{hashlib.sha256(text).hexdigest()[:32]}"'
+    headers = {"etag": tag, "cache-control": "no-cache"}
+
+    async def file(request: Request) -> Response:
+        if request.headers.get("if-none-match") == tag:
+            return Response(status_code=304, headers=headers)
+        return Response(text, media_type=kind, headers=headers)
+
+    return file

@@ -1,6 +1,6 @@
 """What takes long to make for people, in this process or in one of its own.
 
-In: a store, and which of the `Documents` is asked for. Out: its bytes. Rules: made in a process of its own, a document
+In: a store, and what is `Asked` for. Out: its bytes. Rules: made in a process of its own, a document
 takes nothing from the one that answers boxes, neither its interpreter's lock nor its memory; that process begins with
 the first who asks, has the lower priority, ends with the server however that ends, and is begun again after its own
 end. One that gives nothing for `PATIENCE` seconds is ended.
@@ -12,34 +12,27 @@ end. One that gives nothing for `PATIENCE` seconds is ended.
 import os
 import signal
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from typing import Self
 
 from gitops.errors import TowerosError
-from gitops.server.people import api, metrics, page
-from gitops.server.people.documents import Document
+from gitops.server.people.documents import AbsentError, Asked, QueryError
+from gitops.server.people.pages.making import maker
 from gitops.settings import Settings
 from gitops.store import Store
 
 PATIENCE = 60.0
 """Seconds that a document may take: the page of 10,000 boxes takes four."""
 NICE = 5
-Render = Callable[[Document], bytes]
+Render = Callable[[Asked], bytes]
 
 
 def here(store: Store, settings: Settings) -> Render:
     """Whoever asks makes it."""
-    makes: Mapping[Document, Callable[[], bytes]] = {
-        Document.page: page.maker(store, settings),
-        Document.boxes: lambda: api.boxes(store),
-        Document.security: lambda: api.security(store),
-        Document.rollout: lambda: api.rollout(store),
-        Document.metrics: lambda: metrics.everything(store, settings),
-    }
-    return lambda document: makes[document]()
+    return maker(store, settings)
 
 
 class Apart:
@@ -52,14 +45,14 @@ class Apart:
         self._lock = threading.Lock()
         self._running: tuple[BaseProcess, Connection] | None = None
 
-    def __call__(self, document: Document) -> bytes:
+    def __call__(self, asked: Asked) -> bytes:
         """Raises:
         TowerosError: whatever making it raised; the process ended, or took too long.
         """
         with self._lock:
             _, connection = self._running = self._running or _begun(self._settings)
             try:
-                connection.send(document)
+                connection.send(asked)
                 said = connection.recv() if connection.poll(self.patience) else None
             except (EOFError, OSError):
                 self._end()
@@ -103,11 +96,17 @@ def _makes(settings: Settings, asks: Connection) -> None:
     render: Render | None = None
     while True:
         try:
-            document = asks.recv()
+            asked = asks.recv()
         except EOFError:
             return
         try:
             render = render or here(Store.of(settings), settings)
-            asks.send(render(document))
+            asks.send(render(asked))
         except TowerosError as error:
-            asks.send(TowerosError(error.message, hint=error.hint))
+            asks.send(_plain(error))
+
+
+def _plain(error: TowerosError) -> TowerosError:
+    """Of an error, what the other side knows."""
+    kind = next((each for each in (AbsentError, QueryError) if isinstance(error, each)), TowerosError)
+    return kind(error.message, hint=error.hint)

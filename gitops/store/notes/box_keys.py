@@ -5,12 +5,17 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from gitops.model.room import Room
+from gitops.store.notes.directory import DIRECTORY
 from gitops.store.notes.netboot import NETBOOT
 from gitops.store.notes.newcomers import NEWCOMERS
 from gitops.store.notes.nocs import NOCS
+from gitops.store.notes.notices import NOTICES
 from gitops.store.notes.record import RECORD
+from gitops.store.notes.reported import REPORTED
+from gitops.store.notes.turns import TURNS
 from gitops.store.notes.waves import WAVES
 from gitops.store.notes.wiped import WIPED
+from gitops.store.notes.working import WORKING
 
 
 @dataclass(frozen=True)
@@ -64,10 +69,12 @@ class TakenDbx:
 @dataclass(frozen=True)
 class BootChecked:
     """Whether the firmware of a box says that it checks what it boots; no, where it is a BIOS. `place`: where its
-    layers lie, as its report has it. Its key is the box."""
+    layers lie, as its report has it; `came`: who brought its last update, where that was not the server (`bundle`,
+    `noc`). Its key is the box."""
 
     checked: bool
     place: str = ""
+    came: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -88,5 +95,6 @@ class BoxDisk:
 
 BOX_KEYS: Mapping[type[Any], str] = {BoxKeys: "box-keys/", Enrolled: "enrolled", HostCertificate: "ssh/",
                                      TakenDbx: "dbx/", BoxDisk: "disk/", BootChecked: "boot/",
-                                     **RECORD, **NETBOOT, **NEWCOMERS, **NOCS, **WAVES, **WIPED}  # fmt: skip
+                                     **RECORD, **NETBOOT, **NEWCOMERS, **NOCS, **NOTICES, **REPORTED, **TURNS,
+                                     **WAVES, **WIPED, **DIRECTORY, **WORKING}  # fmt: skip
 """Their names (`documents.NAMES`), and those of the record of deployments."""

@@ -10,8 +10,11 @@ from typing import Any
 from sqlalchemy import Row
 
 from gitops.model import BoxState, Failure, Health, Hold, HoldReason, Phase, Verdict, Version
+from gitops.model.machines.silence import POLL, REPEAT
 
 NONE = Version()
+UNSAID = (POLL, REPEAT)
+"""Of a box that does not say how often it looks, and is heard."""
 NUMBERS = {1: "enrolled", 2: "revoked", 8: "sequence", 12: "sequence", 13: "received", 14: "since", 22: "sequence"}
 """Columns that are whole numbers, by place."""
 PARTS = ((0, "enrolment"), (5, "published release"), (9, "candidate"), (13, "report"))
@@ -28,7 +31,7 @@ def state_of(row: Row[Any]) -> BoxState:
     name, enrolled, revoked, reason, detail, *rest = columns
     published, candidate = _version(rest[0:4]), _version(rest[4:8])
     state = (name, enrolled or 0, revoked or 0, published, candidate, hold_of(reason, detail))
-    received, since, phase, health, error, failures, failed, release, content, sequence, revision = rest[8:]
+    received, since, phase, health, error, failures, failed, release, content, sequence, revision, facts = rest[8:]
     if received is None:
         return BoxState(*state)
     # The revision of what runs is known while it is offered, and for some time after that.
@@ -38,7 +41,17 @@ def state_of(row: Row[Any]) -> BoxState:
         heard = (Phase(phase), Health(health), error, _failures(failures), frozenset(failed.split()))
     except (ValueError, TypeError, KeyError, AttributeError) as wrong:
         return BoxState(*state[:3], published, candidate, damaged=f"its report: {str(wrong)[:100]}")
-    return BoxState(*state, received, since, running, *heard)
+    return BoxState(*state, received, since, running, *heard, *_rhythm(facts))
+
+
+def _rhythm(facts: Any) -> tuple[int, int]:
+    """How often it looks, and is heard; where nobody knows, as boxes of before."""
+    try:
+        said = json.loads(facts or "{}")
+        poll, every = said.get("poll", POLL), said.get("every", REPEAT)
+        return (poll, every) if type(poll) is type(every) is int else UNSAID
+    except (ValueError, AttributeError):
+        return UNSAID
 
 
 def hold_of(reason: Any, detail: Any) -> Hold | None:

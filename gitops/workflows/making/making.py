@@ -16,6 +16,7 @@ from gitops.plan import needed
 from gitops.store import LeaseError
 from gitops.workflows.journal import Journal, Stopwatch
 from gitops.workflows.making.patience import Patience
+from gitops.workflows.making.progress import BUILD, Progress
 from gitops.workflows.offer import Offer
 from gitops.workflows.provenance.witness import Witness
 from gitops.workflows.workshop import Workshop
@@ -38,6 +39,7 @@ class Making:
     ) -> None:
         self._workshop, self._witness, self._offer = workshop, witness, offer
         self._journal, self._patience, self._pause = journal, patience, pause
+        self._progress = Progress(workshop.store)
 
     def carry_out(self, todo: Plan, watch: Stopwatch) -> dict[str, TowerosError]:
         """Make a candidate for every box that the plan names. Returns the boxes that have none, and why.
@@ -46,6 +48,10 @@ class Making:
             TowerosError: it concerns every box.
         """
         self._witness.agree()
+        with Progress(self._workshop.store) as self._progress:
+            return self._carry_out(todo, watch)
+
+    def _carry_out(self, todo: Plan, watch: Stopwatch) -> dict[str, TowerosError]:
         unbuilt = self._build(todo, watch)
         failed = {box: error for step in todo.boxes if (error := self._lacks(box := step.subject, unbuilt))}
         going = [step for step in todo.boxes if step.subject not in failed]
@@ -57,10 +63,13 @@ class Making:
     def _build(self, todo: Plan, watch: Stopwatch) -> dict[str, TowerosError]:
         """Build what is missing, bases first. Returns the packages that have no image, and why."""
         unbuilt: dict[str, TowerosError] = {}
-        for step in todo.builds:
+        for step in self._progress.each(BUILD, todo.builds):
             self._offer.hold_at_once()
             if error := self._lacking_base(step.subject, unbuilt) or self._build_one(step, watch):
                 unbuilt[step.subject] = error
+                self._progress.failed()
+            else:
+                self._progress.made(self._workshop.fleet.packages[step.subject].key)
         return unbuilt
 
     def _build_one(self, step: Step, watch: Stopwatch) -> TowerosError | None:
@@ -90,7 +99,7 @@ class Making:
 
     def _make(self, todo: Plan, going: list[Step], watch: Stopwatch) -> dict[str, TowerosError]:
         failed: dict[str, TowerosError] = {}
-        for step in going:
+        for step in self._progress.each("assemble", going):
             try:
                 with watch.stage("assemble"):
                     made = self._workshop.assemble(step.subject)
@@ -100,4 +109,5 @@ class Making:
                 raise
             except Exception as caught:
                 failed[step.subject] = readable(caught)
+                self._progress.failed()
         return failed

@@ -93,7 +93,7 @@ def _read(name: str, images: OciLayout) -> Json:
     from gitops.security.sbom.spdx import spdx
 
     with tempfile.TemporaryDirectory(prefix="toweros-layers-") as scratch:
-        inventory = of_image(name, images.layers(name, Path(scratch)))
+        inventory = of_image(name, images.readable(name, Path(scratch)))
     found: Json = json.loads(spdx(inventory)) if inventory.components else {}
     return found
 

@@ -26,6 +26,7 @@ from gitops.builders import Bases, BuildahBuilder
 from gitops.builders.places import Places
 from gitops.errors import RegistryError, SourceError, StoreError, TowerosError
 from gitops.fleet import load_fleet
+from gitops.fleet.keys.logins import of_now
 from gitops.model import BlobRef, Builders, Claim, Existing, Fleet, Release, Revision, Target
 from gitops.oci.elsewhere import ANY
 from gitops.oci.image import Reference
@@ -147,7 +148,7 @@ class SecondWitness:
         store = Store.open(folder)
         try:
             with store.lease.held():
-                tree = self._clone.files(claim.commit)
+                tree = self._clone.files(_made_of(claim))
                 builder = BuildahBuilder(store, places=Places.by(settings), bases=Bases(settings, store))
                 workshop = Workshop(settings, store, builder, (revision, tree), alone, listed=False)
                 for step in plan(alone, revision, Existing()).builds:
@@ -169,7 +170,14 @@ class SecondWitness:
             raise SourceError(f"commit {claim.commit} is not in this clone", hint=hint) from error
 
     def _fleet(self, claim: Claim) -> Fleet:
-        fleet = load_fleet(self._clone.files(claim.commit), str(claim.asked["platform"]))
+        platform, earlier = str(claim.asked["platform"]), _made_of(claim)
+        fleet = load_fleet(self._clone.files(claim.commit), platform)
+        if earlier != claim.commit:
+            box = fleet.boxes.get(str(claim.asked["box"]))
+            asked = box is not None and bool(box.pin or box.floor)
+            if not asked or not self._clone.has(earlier) or not self._clone.descends(claim.commit, earlier):
+                raise TowerosError(f"commit {claim.commit} does not ask for anything that is made of {earlier}")
+            fleet = of_now(load_fleet(self._clone.files(earlier), platform), fleet)
         if fleet.policy.recipe != claim.asked["recipe"]:
             raise TowerosError(f"the provenance says recipe {claim.asked['recipe']}, the commit {fleet.policy.recipe}")
         return fleet
@@ -182,6 +190,12 @@ class SecondWitness:
                 lend_locked(self._blobs, store, [digest, *(ref.sha256 for ref in refs)])
                 store.notes.put(AppImageBlobs(refs), digest)
                 store.notes.put(ImageOrigins((ANY,)), digest)
+
+
+def _made_of(claim: Claim) -> str:
+    """The commit whose files a release is made of: that which it names, or the earlier one that a pin or floor of it
+    names, which is in its history."""
+    return str(claim.asked.get("pin", claim.commit))
 
 
 def _files(offered: Mapping[str, Target], box: str) -> dict[str, str]:

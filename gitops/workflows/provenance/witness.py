@@ -156,6 +156,8 @@ class Witness:
         asked: Json = {"box": release.box, "sequence": release.sequence, "ref": publication.revision.ref}
         asked |= {"server": self._server(publication), "platform": self._settings.platform}
         asked |= {"recipe": self._workshop.fleet.policy.recipe}
+        if (commit := self._workshop.revision.commit) != publication.revision.commit:
+            asked["pin"] = commit
         boot = {name: self._covered(digest) for name, digest in subjects.items() if name.endswith(".efi")}
         at = replace(self._now, commit=publication.revision.commit)
         about = (subjects, asked, {"content": release.content.digest})

@@ -29,11 +29,11 @@ from gitops.source.clone.pulls import PullClone
 from gitops.store import Store
 from gitops.store.files.layout import Scratch
 from gitops.store.notes.documents import ForgeMemory
+from gitops.workflows.making.trial import measure
 from gitops.workflows.preview import preview
 from gitops.workflows.reviews import stranger
 from gitops.workflows.reviews.reviewer import Deployment, Reviewer
 from gitops.workflows.security.advisories import Advisories
-from gitops.workflows.trial import measure
 
 log = structlog.get_logger(__name__)
 

@@ -12,7 +12,8 @@ with the controller: formats are the contract (contracts/, docs/formats.md).
     upkeep    the clock, the way back, and what nothing needs any more
     health/   probation: does the release do what it must? and how it does since
     deadlines how long what may take, and that it fits together
-    outgoing/ the key of the box, and that what it says fits
+    outgoing/ the key of the box, that what it says fits, and its small form
+    facts/    what an operator asks of a box that is well
     wiping/   the order to wipe this box
     telling report   what the box says of itself, signed with its own key
     loop      ties these together; `box` is the operator's small command
@@ -22,3 +23,6 @@ release is never touched, and an entry gets its bootable name only when all that
 """
 
 VERSION = "1"
+"""The highest format number that it reads."""
+RELEASE = "0.1.0"
+"""Of TowerOS (pyproject.toml), as people read it."""

@@ -41,8 +41,12 @@ LOOK = 180.0
 """All requests of a look at the offer: some hundred kilobytes over the thinnest line."""
 TRIAL_LOOK = 60.0
 REPORT = 60.0
+FACTS = 2.0
+"""All facts of a report that a driver has to tell; a part of `SLACK`."""
 FETCH = 6 * 3600.0
 """All downloads of a release; what came so far stays, and the next step goes on from there."""
+EARLY = 600.0
+"""Downloads before a release's turn, in one step: what came stays, and the box hears what is asked of it meanwhile."""
 RATE_WINDOW, MIN_RATE = 60.0, 64
 """A download that brings less than so many bytes a second, over such a window, is given up: another mirror may do."""
 LOCAL = 300.0

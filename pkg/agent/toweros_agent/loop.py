@@ -13,6 +13,7 @@ from functools import partial
 from toweros_agent import deadlines
 from toweros_agent.diskless.medium import OnMedium
 from toweros_agent.diskless.upkeep import Diskless
+from toweros_agent.facts.facts import Facts
 from toweros_agent.firmware.chosen import esp_of
 from toweros_agent.health.checks import Surroundings, onboot_failures, onboot_verdict
 from toweros_agent.health.condition import Condition
@@ -40,14 +41,13 @@ from toweros_agent.plugged.coming import Coming
 from toweros_agent.report import Report, Reporter
 from toweros_agent.settings import Places, load
 from toweros_agent.tpm.asking import Tpm
+from toweros_agent.turn.turn import Turn
 from toweros_agent.upkeep.disk import Upkeep
 from toweros_agent.wiping.wiping import AGAIN, Wiping
 from toweros_agent.wiring.way_out import WayOut
 
 MAX_STRETCH = 8
 """An offer that was refused is looked at again after the poll interval, stretched up to so many times."""
-
-
 UPKEEPS: dict[str, type[Upkeep]] = {RAM: Diskless, MEDIUM: OnMedium}
 """Of a boot that is not from the box's own disk."""
 
@@ -81,7 +81,9 @@ class Agent:
         self.identity = Identity(self.disk.identity, places.run / "esp", *ways)
         self.joining = Joining(places, self.trust, self.identity, self.history.log)
         self.wiping = Wiping(places, self.disk, self.boot, self.identity, self.history.log)
-        self.reporter = Reporter(self.http, self.settings.server, self.boot.box, self.identity, places.boot_id)
+        known = (self.identity, places.boot_id, Facts(places, self.settings.poll))
+        self.reporter = Reporter(self.http, self.settings.server, self.boot.box, *known)
+        self.turn = Turn(places, self.history, self.update, self.reporter)
         self.coming = Coming(places, self.boot, self.update, self.reporter)
         began = partial(services_made, places.run, started)
         self.condition = Condition(self.running, surroundings, self.watchdog.feed, began)
@@ -116,7 +118,7 @@ class Agent:
         except Exception as error:  # whatever it is: a box without an agent is lost
             delay = self.stumble(error)
         self._allow(deadlines.REPORT)
-        self.send_report()
+        self.send_report(delay)
         return delay
 
     def _allow(self, seconds: float) -> None:
@@ -134,8 +136,6 @@ class Agent:
             self.go(Event.REFUSE)
         self.stretch = min(2 * self.stretch or 1, MAX_STRETCH)
         return self.settings.poll * self.stretch
-
-    # --- one method per state ---
 
     def start(self) -> float:
         self.upkeep.chore("look after the box's key", self.identity.settle)
@@ -177,12 +177,13 @@ class Agent:
         if self.wiping.due("") or self.wiping.due(self.update.look(settled=True).wipe):  # what began needs no network
             return self.go(Event.WIPE)
         self.reporter.receipts = self.update.receipts
-        held = self.update.held()
-        if held is None and (held := self.reporter.waits or self.upkeep.waits()) is None:
+        held = self.turn.keeps(self.update.held(), lambda: self.reporter.waits or self.upkeep.waits())
+        if held is None:
             return self.go(self.upkeep.taking)
         self.update.mend()
         self.error, self.stretch = held, 0
-        return self.go(Event.TRY_LOADER) if not held and self.upkeep.try_loader() else self.settings.poll
+        event = self.turn.then(held)
+        return self.go(event) if event else self.turn.pause(self.settings.poll)
 
     def join(self) -> float:
         """Without a name there is nothing to take: wait for one, and go on as that box."""
@@ -193,11 +194,12 @@ class Agent:
         return 0
 
     def fetch(self) -> float:
-        self.update.fetch()
-        return self.go(Event.FETCHED)
+        if not (early := self.turn.early.bring()):
+            self.update.fetch()
+        return self.go(Event.READY if early else Event.FETCHED)
 
     def stage(self) -> float:
-        if not self.update.stage():
+        if not self.update.stage(self.turn.waits):
             return self.go(Event.REFUSE)
         self.error = ""
         return self.go(Event.STAGED)
@@ -212,8 +214,6 @@ class Agent:
     def wipe(self) -> float:
         """Its last word is that it is wiped: from here it goes down by itself."""
         return self.leave() if self.wiping.step(self.reporter.heard(State.WIPING)) else AGAIN
-
-    # --- what they are made of ---
 
     def go(self, event: Event) -> float:
         """Into the next state, at once."""
@@ -239,15 +239,15 @@ class Agent:
         return self.go(Event.GO_BACK)
 
     def tell(self) -> Report:
-        local = [*self.settings.problems, *onboot_failures(self.places.run / "onboot")]
-        local += [*self.identity.problems, self.reporter.clock, self.wiping.problem]
-        local += [] if self.watchdog.armed else ["no watchdog"]
-        return self.coming.told(self.joining.told(self.teller.tell(self.state, self.error, local), self.boot))
+        local = [*self.settings.problems, *onboot_failures(self.places.run / "onboot"), *self.identity.problems]
+        local += [self.reporter.clock, self.wiping.problem, *([] if self.watchdog.armed else ["no watchdog"])]
+        report = self.turn.told(self.teller.tell(self.state, self.error, local))
+        return self.coming.told(self.joining.told(report, self.boot))
 
-    def send_report(self) -> None:
+    def send_report(self, delay: float = 0) -> None:
         """Trouble with the report is never trouble for the box."""
         try:
-            if problem := self.reporter.offer(self.tell()):
+            if problem := self.reporter.offer(self.tell(), max(delay, self.settings.poll)):
                 sys.stderr.write(problem + "\n")
             self.coming.give()
         except OSError as error:

@@ -9,7 +9,8 @@
     idle      --try_loader---> rebooting     the firmware starts another systemd-boot, once
     idle      --netboot------> rebooting     a box without a disk: the network starts what Git asks for
     idle      --wipe---------> wiping        Git asks for the end of this very machine
-    fetching  --fetched------> staging       every layer is on the disk and proven
+    fetching  --fetched------> staging       every layer is on the disk and proven, and its turn has come
+    fetching  --ready--------> idle          it is here before its turn, or some of it: the box goes on as it was
     fetching  --refuse-------> idle          something was wrong or missing: the box stays as it was
     staging   --staged-------> rebooting     the counted entry has its name: the only way into a trial
     staging   --refuse-------> idle          held or replaced meanwhile; it could not be written or did not read back
@@ -42,6 +43,7 @@ class Event(StrEnum):
     NETBOOT = "netboot"
     WIPE = "wipe"
     FETCHED = "fetched"
+    READY = "ready"
     REFUSE = "refuse"
     STAGED = "staged"
 
@@ -57,6 +59,7 @@ TRANSITIONS: dict[tuple[State, Event], State] = {
     (State.IDLE, Event.NETBOOT): State.REBOOTING,
     (State.IDLE, Event.WIPE): State.WIPING,
     (State.FETCHING, Event.FETCHED): State.STAGING,
+    (State.FETCHING, Event.READY): State.IDLE,
     (State.FETCHING, Event.REFUSE): State.IDLE,
     (State.STAGING, Event.STAGED): State.REBOOTING,
     (State.STAGING, Event.REFUSE): State.IDLE,

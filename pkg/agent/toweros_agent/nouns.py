@@ -21,6 +21,9 @@ MAX_LAYER = 8 << 30
 """Bytes of one layer: more is a mistake or an attack."""
 MAX_DOING = 1000
 MAX_RETRIES = 8
+MAX_WINDOWS, MAX_MORATORIA = 224, 32
+MAX_TIME = 1 << 53
+ZONE = re.compile(r"[A-Za-z0-9<][A-Za-z0-9<>+,.:/-]{0,99}", re.ASCII)
 DIGEST = re.compile(r"[0-9a-f]{64}")
 ENTRY = re.compile(r"toweros-(\d+)(?:\+(\d+)(?:-(\d+))?)?\.efi")
 
@@ -173,6 +176,34 @@ class Target:
 
 
 @dataclass(frozen=True)
+class Permission:
+    """`apply` of the metadata: leave to restart into what is offered.
+
+    `lease` is its number, each greater than the one before; it ends at `until` (Unix seconds), or is taken back
+    (`stopped`: why). `windows`: minutes since Monday 00:00 and lengths, `moratoria`: first and last date, both by the
+    clock of `zone` (as POSIX has TZ). `veto`: seconds that the box's own services may hold it off, altogether.
+    """
+
+    lease: int
+    until: int
+    stopped: str = ""
+    windows: tuple[tuple[int, int], ...] = ()
+    moratoria: tuple[tuple[str, str], ...] = ()
+    zone: str = "UTC0"
+    veto: int = 0
+
+    @classmethod
+    def read(cls, value: Json) -> "Permission":
+        windows = tuple((number(begin), number(length)) for begin, length in value.get("windows", []))
+        dates = tuple((text(first), text(last)) for first, last in value.get("moratoria", []))
+        zone, until = text(value.get("zone", "UTC0")), number(value["until"])
+        if len(windows) > MAX_WINDOWS or len(dates) > MAX_MORATORIA or not ZONE.fullmatch(zone) or until >= MAX_TIME:
+            raise ValueError("apply: more than a box reads")
+        return cls(number(value["lease"]), until, text(value.get("stopped", "")), windows, dates, zone,
+                   number(value.get("veto", 0)))  # fmt: skip
+
+
+@dataclass(frozen=True)
 class Offer:
     """What the server asks this box to run, vouched for by TUF. `time` is the commit's, `expires` the metadata's.
 
@@ -195,6 +226,11 @@ class Offer:
     loader: Target | None = None
     wipe: str = ""
     """The key (hex) of the machine that is to be wiped; empty: none."""
+    apply: Permission | None = None
+    """None: an older controller, by which whoever is offered something goes at once."""
+    next: "Offer | None" = None
+    """What is to come, to be fetched before its turn; `spread`: within so many seconds, one box after the other."""
+    spread: int = 0
 
     @classmethod
     def parse(cls, custom: Json, targets: Mapping[str, Target], expires: int) -> "Offer":
@@ -216,9 +252,21 @@ class Offer:
                 retry=texts(custom.get("retry", []))[:MAX_RETRIES],
                 loader=targets.get("loader.efi"),
                 wipe=digest(custom["wipe"]) if "wipe" in custom else "",
+                apply=Permission.read(custom["apply"]) if "apply" in custom else None,
+                next=cls._next(custom["next"], release.path, expires) if "next" in custom else None,
             )
-        except (ValueError, TypeError, KeyError) as error:
+        except (ValueError, TypeError, KeyError, AttributeError) as error:
             raise Refused(f"metadata: {release.path}: custom: {type(error).__name__}: {error}") from error
+
+    @classmethod
+    def _next(cls, value: Json, path: str, expires: int) -> "Offer":
+        folder = path.rpartition("/")[0]
+        release, uki, addon = (
+            Target(f"{folder}/{name}", digest(value[member]["sha256"]), number(value[member]["size"]))
+            for member, name in (("release", "release.json"), ("uki", "uki.efi"), ("addon", "addon.efi"))
+        )
+        of = number(value["sequence"]), digest(value["content"]), "", 0
+        return cls(*of, release, uki, addon, expires, spread=number(value.get("spread", 0)))
 
 
 @dataclass(frozen=True)

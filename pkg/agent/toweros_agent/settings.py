@@ -17,6 +17,7 @@ from toweros_agent.nouns import text
 
 POLL = 30
 MIN_POLL = 1
+KEYS = frozenset({"server", "poll", "mirrors", "noc"})
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,7 @@ class Places:
     lib: Path = Path("/usr/lib/toweros")
     state: Path = Path("/state")
     sys: Path = Path("/sys")
+    proc: Path = Path("/proc")
     efivars: Path = Path("/sys/firmware/efi/efivars")
     pstore: Path = Path("/sys/fs/pstore")
     watchdog: Path = Path("/dev/watchdog")
@@ -73,7 +75,7 @@ def load(places: Places, server: str) -> Settings:
 
 
 def _apply(settings: Settings, values: dict[str, Any]) -> Settings:
-    unknown = sorted(set(values) - {"server", "poll", "mirrors", "noc"})
+    unknown = sorted(set(values) - KEYS)
     if unknown:
         raise ValueError(f"unknown key {unknown[0]}")
     poll, mirrors = values.get("poll", settings.poll), values.get("mirrors", list(settings.mirrors))

@@ -199,13 +199,13 @@ def test_nothing_that_an_image_says_of_how_it_was_made_is_lent(there: Pushed, st
 def test_a_dockerfile_is_lent_with_our_names_or_not_at_all(tmp_path: Path) -> None:
     base, ours = f"debian@sha256:{'a' * 64}", f"localhost/toweros:base-{'a' * 64}"
     package, tree = standing_on(base)
-    lent = write_dockerfile(package, tree, tmp_path / "Dockerfile")
+    lent = write_dockerfile(package, tree, tmp_path, tmp_path / "Dockerfile")
     assert lent and lent.read_text() == f"FROM {ours}\n"
     decoy = f"FROM scratch\nCOPY --chown=from={base} --from={base} / /\n"
     for text, said in ((decoy, "3: .* is not replaced"), ("RUN a \\\\\n", "2: .* goes on or not")):
         spoilt = tree.with_files({"pkg/a/Dockerfile": f"FROM {base}\n{text}".replace("FROM scratch\n", "RUN a\n")})
         with pytest.raises(BuildError, match=f"pkg/a/Dockerfile:{said}"):
-            write_dockerfile(package, spoilt, tmp_path / "Dockerfile")
+            write_dockerfile(package, spoilt, tmp_path, tmp_path / "Dockerfile")
 
 
 def test_a_base_with_steps_for_others_is_refused(there: Pushed, store: Store) -> None:
@@ -217,3 +217,20 @@ def test_a_base_with_steps_for_others_is_refused(there: Pushed, store: Store) ->
         digest = there.put("debian", member, canonical(json.loads(manifest) | {"config": about}), spoilt, layer)
         with pytest.raises(MissingBaseError, match="ONBUILD"):
             Bases(Settings(), store).fetch(*standing_on(f"{there.host}/debian@{digest}"))
+
+
+def test_a_here_document_of_copy_lies_in_the_context_whatever_is_ignored(tmp_path: Path) -> None:
+    """Whatever the umask is; and `.dockerignore` has no say in what Git does not have."""
+    package, tree = standing_on(f"debian@sha256:{'a' * 64}")
+    written = tree.with_files({"pkg/a/Dockerfile": "FROM scratch\nCOPY <<E /etc/\nhello\nE\n"})
+    (tmp_path / ".dockerignore").write_text("*")
+    before = os.umask(0o077)
+    try:
+        lent = write_dockerfile(package, written, tmp_path, tmp_path / "Dockerfile")
+    finally:
+        os.umask(before)
+    assert lent and lent.read_text().split("\n")[1] == "COPY .here-documents/2-1/E /etc/"
+    file = tmp_path / ".here-documents/2-1/E"
+    assert file.read_text() == "hello\n" and file.stat().st_mode & 0o777 == 0o644
+    assert [each.stat().st_mode & 0o777 for each in (file.parent, file.parent.parent)] == [0o755, 0o755]
+    assert (tmp_path / ".dockerignore").read_text() == "*\n!.here-documents\n!.here-documents/**\n"

@@ -49,7 +49,10 @@ def test_nobody_is_asked_to_drop_what_a_box_still_needs_unless_somebody_says_so(
     assert [row.drops for row in renewal._rows(folder)] == [()]
     reports(here.store, 2, folder / "db.crt", folder / "db.old.crt")
     assert "db: every box has followed; now `toweros keys retire db`" in toweros("keys", "status").stderr
-    assert toweros("keys", "retire", "db", "--public", public).exit_code == 0
+    assert "would do: each box that has followed drops the db" in toweros("keys", "retire", "db", "--dry-run").stderr
+    assert "nobody is here to be asked" in str(toweros("keys", "retire", "db").exception)
+    assert [row.drops for row in renewal._rows(folder)] == [()]
+    assert toweros("keys", "retire", "db", "--yes", "--public", public).exit_code == 0
     assert [bool(row.drops) for row in renewal._rows(folder)] == [False, True]
     assert (public / keys.FIRMWARE).read_bytes() == (folder / keys.FIRMWARE).read_bytes()
     assert "has not followed" in toweros("keys", "status").stderr
@@ -65,7 +68,7 @@ def test_nobody_is_asked_to_drop_what_a_box_still_needs_unless_somebody_says_so(
         here.store.boxes.revoke(name)
     said = toweros("keys", "status")
     assert "db: every box has followed" in said.stderr and "db.old.key" in said.stdout
-    assert toweros("keys", "retire", "db", "--anyway").exit_code == 0, "once more: nothing is lost by it"
+    assert toweros("keys", "retire", "db", "--yes", "--anyway").exit_code == 0, "once more: nothing is lost by it"
 
 
 def test_a_box_that_cannot_follow_holds_nobody_up_for_ever_and_is_left_behind_by_name_alone(here: Kit) -> None:
@@ -97,13 +100,13 @@ def test_a_box_that_cannot_follow_holds_nobody_up_for_ever_and_is_left_behind_by
     with pytest.raises(SettingsError, match="--without demo-x: no box of this name"):
         raise_of(toweros("keys", "retire", "db", "--without", "demo-x"))
     assert [row.drops for row in renewal._rows(folder)] == [()], "nothing happened so far"
-    done = toweros("keys", "retire", "db", *some, "--without", "missing")
+    done = toweros("keys", "retire", "db", *some, "--yes", "--without", "missing")
     assert done.exit_code == 0 and [bool(row.drops) for row in renewal._rows(folder)] == [False, True]
     for box, each in why.items():
         assert f"without {box}: {each}" in done.stderr
     status = toweros("keys", "status").stderr
     assert all(f"{box} ({each})" in status for box, each in why.items()), "nobody is forgotten"
-    assert "without missing: silent" in toweros("keys", "retire", "db", "--anyway").stderr
+    assert "without missing: silent" in toweros("keys", "retire", "db", "--yes", "--anyway").stderr
 
 
 def raise_of(result: object) -> None:

@@ -167,7 +167,7 @@ def test_programs_are_signed_by_a_db_key_in_a_token_as_sbverify_and_a_box_read_i
     image = site.programs[0].read_bytes()
     assert all(secureboot.verify(image, site.keys / name) for name in ("db.crt", "db.old.crt")), "by sbverify"
     assert signed_by(site.programs[0], [der((site.keys / "db.crt").read_bytes())])
-    assert toweros("keys", "retire", "db", site.keys).exit_code == 0
+    assert toweros("keys", "retire", "db", "--yes", site.keys).exit_code == 0
     site.install()
     site.boot().settle()
     assert site.lists() == {fingerprint(site.keys / "db.crt")} and site.starts()

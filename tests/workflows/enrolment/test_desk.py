@@ -160,7 +160,7 @@ def test_a_revoked_box_stays_out_whatever_was_to_come(store: Store, disk: Callab
     old, new = disk(), disk()
     let_in(store, old)
     let_in(store, new)
-    assert toweros("box", "revoke", NAME, "--state", str(store.paths.root)).exit_code == 0
+    assert toweros("box", "revoke", NAME, "--yes", "--state", str(store.paths.root)).exit_code == 0
     assert "HTTP 403" in new.report() and "HTTP 403" in old.report()
     let_in(store, new)
     assert new.report() == "" and "HTTP 403" in old.report(), "who is let in after that counts at once"
@@ -171,7 +171,7 @@ def test_a_revoked_key_asks_for_nothing_and_comes_back_by_its_name_alone(
 ) -> None:
     stolen, state = disk(), ["--state", str(store.paths.root)]
     let_in(store, stolen)
-    assert stolen.report() == "" and toweros("box", "revoke", NAME, *state).exit_code == 0
+    assert stolen.report() == "" and toweros("box", "revoke", NAME, "--yes", *state).exit_code == 0
     assert "HTTP 403" in stolen.report() and desk.requests(store, int(time.time())) == []
     with pytest.raises(StoreError, match="no key with this fingerprint"):
         desk.accept(store, NAME, stolen.fingerprint(), int(time.time()), replace=True)

@@ -216,3 +216,26 @@ def test_a_foreign_image_comes_from_the_first_store_if_it_is_whole(site: Site, t
     blobs.path(layer.sha256).write_bytes(b"damaged")
     assert rebuild.stored_image(blobs, manifest.sha256) == ()
     assert rebuild.stored_image(blobs, "0" * 64) == ()
+
+
+def test_what_is_made_of_an_earlier_commit_is_built_again_of_it_if_git_asked_for_that(
+    site: Site, builders: Builders
+) -> None:
+    old = site.remote.git("rev-parse", "HEAD").strip()
+    site.commit(HELLO)
+    site.run()
+    logins = "ssh-ed25519 AAAA ben\n"
+    site.commit({"boxes/a.yaml": f"role: vm\npin: {old}\n", "keys/authorized_keys": logins})
+    for box in "abc":
+        site.report(box)
+    assert "a" in site.run().published
+    assert all(part.same for part in again(site))
+    believed = builders_of(site.settings.keys)
+    witness = SecondWitness(site.settings, site.settings.state, believed, LocalClone(site.remote.work))
+    claim = witness.claim(witness.find("a"))
+    assert claim.asked["pin"] == old
+    built = {str(file["contents"]) for file in witness._fleet(claim).boxes["a"].files}
+    assert logins in built, "who may log in is of the newest, as the controller makes it"
+    for wrong in ({**claim.asked, "box": "b"}, {**claim.asked, "pin": "0" * 40}):
+        with pytest.raises(TowerosError, match="does not ask for anything that is made of"):
+            witness._fleet(replace(claim, asked=wrong))

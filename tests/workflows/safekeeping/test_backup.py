@@ -417,7 +417,7 @@ def test_the_commands_say_what_is_in_it_and_what_is_not(lived: Site) -> None:
     words = toweros("restore", file, "-c", config, "--state", lived.folder / "new")
     assert "next: the newest keys" in words
     nothing = toweros("backup", folder, "-c", config, "--state", lived.folder / "nothing", code=1)
-    assert "nothing to back up yet" in nothing
+    assert "no state here" in nothing
 
 
 def toweros(*words: str | Path, code: int = 0) -> str:

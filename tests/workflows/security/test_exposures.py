@@ -143,9 +143,10 @@ def test_the_page_the_metrics_and_the_api_tell_it(watched: Watched) -> None:
         'toweros_feed_failing{feed="debian"} 1.0',
     ):
         assert line in metrics, line
-    assert re.search(r'toweros_oldest_advisory_seconds\{role="vm"\} 1\.795e\+09', metrics)
-    page = web.get("/").text
-    assert 'id="role-vm"' in page and "not known" in page and "Feed debian: tracker.json cannot be read" in page
+    assert re.search(r'toweros_oldest_advisory_timestamp_seconds\{role="vm"\} 1\.795e\+09', metrics)
+    page = web.get("/advisories").text
+    assert 'id="role-vm"' in page and "not known" in page
+    assert '<b class="bad">Feed debian</b> tracker.json cannot be read' in page
     said = web.get("/api/v1/security").json()
     assert said["roles"]["vm"]["open"] == {"high": 1, "low": 1} and said["feeds"]["debian"]["error"]
 

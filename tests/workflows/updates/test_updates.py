@@ -56,7 +56,7 @@ def test_the_loop_looks_between_passes_and_the_metrics_say_so(
     assert patched.show(OURS) == NEW
     web = TestClient(create_app(store, patched.site.settings))
     metrics = web.get("/metrics").text
-    said = re.search(r'toweros_security_last_run_seconds{schedule="packages"} (\S+)', metrics)
+    said = re.search(r'toweros_security_last_run_timestamp_seconds{schedule="packages"} (\S+)', metrics)
     assert said and float(said[1]) == patched.now
     assert "toweros_security_proposals 1.0" in metrics and "toweros_security_held 0.0" in metrics
 

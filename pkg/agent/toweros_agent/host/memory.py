@@ -36,6 +36,12 @@ class Memory:
     """Content -> when that was found last. Beside the count, as an older agent reads that too."""
     served: int = 0
     """Until when the newest timestamp holds that the server itself gave; 0: it gave none yet."""
+    early: str = ""
+    """The release (digest of its document) that is here before its turn: layers and boot files, and no boot entry."""
+    spent: int = 0
+    """Up to which number no permission is used any more (turn/turn.py)."""
+    vetoed: int = 0
+    """Seconds for which a restart was held off since the last one."""
 
     @classmethod
     def parse(cls, data: bytes) -> "Memory":
@@ -52,7 +58,8 @@ class Memory:
         cut_at = {content: number(when) for content, when in document.get("cut_at", {}).items()}
         by_sequence = {each.sequence: each for each in staged}
         served = number(document.get("served", 0))
-        return cls(by_sequence, failures, fetched, moment, resets, retried, cuts, cut_at, served)
+        turn = text(document.get("early", "")), number(document.get("spent", 0)), number(document.get("vetoed", 0))
+        return cls(by_sequence, failures, fetched, moment, resets, retried, cuts, cut_at, served, *turn)
 
     def cut(self, content: str) -> Cut:
         """Loss of power in the tries of a content."""
@@ -66,7 +73,7 @@ class Memory:
         document["retried"] = dict([*self.retried.items()][-MAX_FAILURES:])
         document["cuts"] = dict([*self.cuts.items()][-MAX_FAILURES:])
         document["cut_at"] = dict([*self.cut_at.items()][-MAX_FAILURES:])
-        document["served"] = self.served
+        document |= {"served": self.served, "early": self.early, "spent": self.spent, "vetoed": self.vetoed}
         return json.dumps(document | {"fetched": self.fetched, "time": self.time}, indent=1).encode()
 
     @classmethod

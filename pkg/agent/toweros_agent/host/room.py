@@ -57,6 +57,13 @@ def blocks(folder: Path, kind: str) -> int:
         return 0
 
 
+def usage(folder: Path) -> tuple[int, int]:
+    """Bytes of the file system that `folder` is on, and those that are free; (0, 0): it is on the verified root."""
+    about, mounted = os.statvfs(folder), _mounted(folder)
+    whole = 0 if mounted.kind in OF_THE_ROOT else about.f_frsize
+    return about.f_blocks * whole, about.f_bfree * whole
+
+
 def in_memory(folder: Path) -> bool:
     """Whether `folder` is a mount point of memory: then nothing in it outlives the power."""
     try:

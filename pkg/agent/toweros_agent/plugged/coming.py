@@ -109,7 +109,8 @@ class Coming:
     def _becomes(self, report: Report, update: Update, chosen: bool) -> str:
         if report.phase not in (State.IDLE, State.WIPING):
             what = "copied" if report.phase in (State.FETCHING, State.STAGING) else "tried"
-            return f"release {update.coming or report.sequence} is {what}: leave it in"
+            coming = update.offered.sequence if update.offered else report.sequence
+            return f"release {coming} is {what}: leave it in"
         if update.refusals:
             return f"refused: {update.refusals}"
         if update.served and not update.from_bundle:

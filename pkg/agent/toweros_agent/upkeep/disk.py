@@ -140,7 +140,9 @@ class Upkeep:
         """Drop the entries, releases and layers that nothing needs any more."""
         present = self.clean()
         releases = [read for path in self.disk.releases.glob("*.json") if (read := self.disk.read_release(path.stem))]
-        roots = [self.running, *(release for release in releases if release.sequence in present)]
+        early = self.history.memory.early
+        kept = (each for each in releases if each.sequence in present or each.digest == early)
+        roots = [self.running, *kept]
         # A release that cannot be read hides its layers: then nothing is removed.
         if present <= {release.sequence for release in roots}:
             self.disk.collect(roots, downloads=coming.layers() if coming else ())

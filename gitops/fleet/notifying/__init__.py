@@ -1,0 +1,1 @@
+"""The section `notify:` of fleet.yaml."""

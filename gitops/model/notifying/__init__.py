@@ -1,0 +1,1 @@
+"""Who is told of what: rules of fleet.yaml, and what happened."""

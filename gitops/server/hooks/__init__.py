@@ -1,0 +1,1 @@
+"""What forges send: that there is something new."""

@@ -1,0 +1,95 @@
+"""The whole fleet as it is now, in rows, for one page.
+
+In: the store. Out: a `Snapshot`. Rules: it is read anew for each page, unless that takes more than `LONG` seconds: then
+it serves for `WORTH` times as long, `OLDEST` at most, and its pages say of when they are.
+
+    snapshots = Snapshots(store)
+    snapshots.get().rows
+"""
+
+import time
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from gitops.model import Health, Sync
+from gitops.review.words import ago
+from gitops.rollout.places import places
+from gitops.rollout.status import BoxStatus, FleetStatus, fleet_status
+from gitops.server.people.pages.rows import Row
+from gitops.store import Store
+from gitops.store.notes.directory import Place
+
+LONG, WORTH, OLDEST = 0.1, 10, 5.0
+NOWHERE = Place()
+DEGRADED = 500
+"""Characters of why a box is Degraded, in a list."""
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """`now`: when it was read (Unix seconds)."""
+
+    now: int
+    fleet: FleetStatus
+    rows: Sequence[Row]
+
+    @property
+    def healths(self) -> list[tuple[Health, int]]:
+        """How many boxes there are per health, those that exist only."""
+        numbers = Counter(row.health for row in self.rows)
+        return [(health, numbers[health]) for health in Health if numbers[health]]
+
+    @property
+    def syncs(self) -> list[tuple[Sync, int]]:
+        numbers = Counter(row.sync for row in self.rows)
+        return [(sync, numbers[sync]) for sync in Sync if numbers[sync]]
+
+
+class Snapshots:
+    """Of one store, for one thread."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._last: Snapshot | None = None
+        self._until = 0.0
+
+    def get(self) -> Snapshot:
+        begun = time.monotonic()
+        if self._last is None or begun >= self._until:
+            self._last = _read(self._store)
+            took = time.monotonic() - begun
+            self._until = time.monotonic() + min(WORTH * took, OLDEST) if took > LONG else 0.0
+        return self._last
+
+
+def told(store: Store, rows: Sequence[Row]) -> list[Row]:
+    """Rows of one page, with why those are Degraded that are."""
+    degraded = [row.box for row in rows if row.health == Health.DEGRADED]
+    words = store.words.of(degraded) if degraded else {}
+    why = {box: "; ".join(map(str, said.get("degraded") or ()))[:DEGRADED] for box, said in words.items()}
+    return [replace(row, trouble=why[row.box]) if why.get(row.box) else row for row in rows]
+
+
+def _read(store: Store) -> Snapshot:
+    now = int(time.time())
+    fleet, there = fleet_status(store, now), places(store)
+    return Snapshot(now, fleet, [row_of(box, there.get(box.box, NOWHERE), now) for box in fleet.boxes])
+
+
+def row_of(box: BoxStatus, place: Place, now: int) -> Row:
+    """A box's line."""
+    return Row(
+        box.box, box.health, box.sync, place.role, place.site, place.labels, box.wanted, box.running, box.since,
+        box.seen, box.held, _trouble(box, now), box.phase, box.boot, box.agent, box.kernel,
+        box.turn.state if box.turn else "", str(box.turn or ""),
+    )  # fmt: skip
+
+
+def _trouble(box: BoxStatus, now: int) -> str:
+    """Why somebody must look at it; empty: nobody must."""
+    words = [f"went back: {box.fell_back}"] if box.fell_back else []
+    words += [box.error] * bool(box.error) + ["its key is revoked"] * box.revoked
+    if box.health == Health.MISSING:
+        words.insert(0, f"silent for {ago(box.seen, now)}")
+    return "; ".join(words) or (str(box.health) if box.health == Health.DEGRADED else "")

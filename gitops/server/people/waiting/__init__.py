@@ -1,0 +1,1 @@
+"""Who waits for what people read: whose turn it is, and how many may wait."""

@@ -1,0 +1,47 @@
+"""Boxes that do not say how often they look at their server: what Git asks of them counts.
+
+In: a query for boxes, the document that a pass writes (`Roster`). Out: their states. Rules: whoever says it is
+believed; without anybody who does not, nothing is read; a damaged document says nothing.
+
+    known(database, query)
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from sqlalchemy import Select, select
+
+from gitops.model import BoxState
+from gitops.model.machines.silence import POLL, REPEAT
+from gitops.store import tables
+from gitops.store.database import Database
+from gitops.store.notes.directory import DIRECTORY, Roster
+from gitops.store.rows.reading import whole
+from gitops.store.rows.states import UNSAID, state_of
+
+
+def known(database: Database, query: Select[Any]) -> list[BoxState]:
+    """Those of older agents with the poll that Git asks for."""
+    states = [state_of(row) for row in whole(database, query)]
+    if all((each.poll, each.every) != UNSAID for each in states if each.received):
+        return states
+    with database.read() as connection:
+        text = connection.scalar(select(tables.notes.c.document).where(tables.notes.c.name == DIRECTORY[Roster]))
+    polls = _polls(text)
+    return [_asked(each, polls) for each in states] if polls else states
+
+
+def _polls(text: str | None) -> Mapping[str, int]:
+    """Box -> its poll, where that is more than boxes do by themselves."""
+    try:
+        rows = json.loads(text or "{}").items()
+        return {box: row["poll"] for box, row in rows if type(row["poll"]) is int and row["poll"] > POLL}
+    except (ValueError, AttributeError, KeyError, TypeError):
+        return {}
+
+
+def _asked(state: BoxState, polls: Mapping[str, int]) -> BoxState:
+    poll = polls.get(state.name, POLL)
+    return replace(state, poll=poll, every=max(poll, REPEAT)) if (state.poll, state.every) == UNSAID else state

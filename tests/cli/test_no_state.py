@@ -1,0 +1,47 @@
+"""A verb that says or changes what is known makes no state folder where there is none: a typing error in `--state` is
+told, not obeyed."""
+
+from pathlib import Path
+
+import pytest
+
+from gitops.errors import TowerosError
+from tests.kit.console import toweros
+
+WHY = ("--why", "x")
+KNOWN = [
+    ("status",), ("events",), ("scan",), ("backup", "b.tar"), ("resume", "--all"), ("suspend", "--all", *WHY),
+    ("retry", "demo-1", *WHY), ("box", "image", "demo-1"), ("box", "adopt"), ("box", "enroll"),
+    ("box", "revoke", "demo-1"), ("box", "wipe", "demo-1", *WHY), ("box", "accept-dbx", "demo-1"), ("cache", "ls"),
+    ("cache", "export", "x", "--outfile", "x.tar"), ("cache", "rm", "x"), ("image", "--role", "vm"),
+    ("vm", "run", "demo-1"), ("pkg", "push", "--registry", "127.0.0.1:1"), ("rollout", "status"),
+    ("rollout", "pause", *WHY), ("rollout", "resume"), ("rollout", "abort", *WHY), ("rollout", "promote", "1", *WHY),
+    ("bundle", "reports", "x"), ("store", "copy"), ("logs", "demo-1"), ("notify", "test", "ops"),
+]  # fmt: skip
+ELSE = [
+    ("sbom", "demo-1"), ("verify", "demo-1"), ("security", "status"), ("plan",), ("build",), ("cache", "clean"),
+    ("validate",), ("lock",), ("box", "ssh", "demo-1"), ("keys", "status"),
+]  # fmt: skip
+"""These say something else first, or have nothing to say."""
+
+
+@pytest.fixture
+def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    file = tmp_path / "toweros.toml"
+    file.write_text(f'repository = "{tmp_path}/none.git"\nstate = "typo"\nkeys = "keys"\n')
+    return file
+
+
+@pytest.mark.parametrize("words", KNOWN, ids=" ".join)
+def test_no_state_is_told_and_none_is_made(config: Path, words: tuple[str, ...]) -> None:
+    done = toweros(*words, "--config", config)
+    assert done.exit_code == 1 and isinstance(done.exception, TowerosError), done.output
+    assert done.exception.message == f"{config.parent / 'typo'}: no state here" and "--state" in done.exception.hint
+    assert [*config.parent.iterdir()] == [config]
+
+
+@pytest.mark.parametrize("words", ELSE, ids=" ".join)
+def test_none_is_made_on_the_way_to_another_answer(config: Path, words: tuple[str, ...]) -> None:
+    toweros(*words, "--config", config)
+    assert [*config.parent.iterdir()] == [config]
