@@ -53,7 +53,7 @@ MODULES: dict[str, list[str]] = {
     "gitops/rollout/holds.py": ["rollout/test_holds.py"],
     "gitops/rollout/retries.py": ["rollout/test_retries.py"],
     "gitops/rollout/careful.py": ["rollout/test_careful.py"],
-    "gitops/rollout/steering.py": ["workflows/turns/test_turns.py"],
+    "gitops/rollout/steering.py": ["rollout/test_steering.py", "workflows/turns/test_turns.py"],
     "gitops/rollout/stops.py": ["rollout/test_stops.py"],
     "gitops/model/rollout/windows.py": ["rollout/test_windows.py"],
     f"{AGENT}/offer/trust.py": ["agent/test_offered.py"],

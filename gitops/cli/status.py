@@ -4,7 +4,7 @@ Trouble first. Which boxes: `--role`, `--site`, `--label`, `--health`...; `-w` d
 are as they should be.
 """
 
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -30,9 +30,6 @@ from gitops.cli.showing.waiting import TIMEOUT, Condition, TimeoutOption, WaitOp
 from gitops.cli.showing.watching import EVERY, EveryOption, WatchOption, watch
 from gitops.errors import TowerosError
 from gitops.rollout.choosing.choice import Choice
-
-if TYPE_CHECKING:
-    pass
 
 
 def register(app: typer.Typer) -> None:
