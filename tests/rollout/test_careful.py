@@ -130,6 +130,27 @@ def test_a_part_of_the_fleet_is_always_the_same(percent: int, size: int) -> None
     assert [*waves[0].values()].count(0) == size
 
 
+@pytest.mark.parametrize(
+    ("wave", "members"),
+    [
+        (Wave("w", roles=("lab",)), {"lab-north", "lab-south"}),
+        (Wave("w", sites=("north",)), {"lab-north", "mast-north"}),
+        (Wave("w", roles=("lab",), sites=("north",)), {"lab-north"}),
+    ],
+)
+def test_who_belongs_to_a_wave_by_its_role_and_its_site(wave: Wave, members: set[str]) -> None:
+    places = [(role, site) for role in ("lab", "mast") for site in ("north", "south")]
+    boxes = {f"{role}-{site}": Box(f"{role}-{site}", role, SPEC, site=site) for role, site in places}
+    assert set(Going(boxes, Careful((wave,))).members(0)) == members
+
+
+@pytest.mark.parametrize("chosen", [{"roles": ("lab",)}, {"sites": ("north",)}])
+def test_a_part_of_what_fits_is_no_part_of_the_fleet(chosen: dict[str, Any]) -> None:
+    boxes = {f"lab-{number}": Box(f"lab-{number}", "lab", SPEC, site="north") for number in range(10)}
+    boxes |= {f"mast-{number}": Box(f"mast-{number}", "mast", SPEC, site="south") for number in range(10)}
+    assert len(Going(boxes, Careful((Wave("w", percent=50, **chosen),))).members(0)) == 5
+
+
 def test_two_of_one_cell_are_never_away_together() -> None:
     boxes = [box(name, labels=(("cell", "ab" if name in "ab" else name),)) for name in "abc"]
     careful = Careful(never_together=("cell",))
