@@ -27,6 +27,7 @@ from tests.kit.remote import Remote, scratch
 from tests.kit.site import PlayedBuilder, Site, commit, first_commit, new_site
 
 DAY = 86400
+DAWN = 6 * 3600
 LOCK = "pkg/hello/packages.lock"
 SAYS = "source: {branch: main}\nsecurity: "
 
@@ -57,7 +58,7 @@ class Patched:
 
     def __init__(self, site: Site, debian: Debian) -> None:
         self.site, self.debian = site, debian
-        self.now = int(time.time()) - 60 * DAY
+        self.now = (int(time.time()) // DAY - 60) * DAY + DAWN  # the same hour in every run: schedules know hours
         self.refs, self.fail, self.built = Branches(site), "", list[str]()
         self.transient = False
 
