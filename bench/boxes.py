@@ -7,7 +7,8 @@ release, a table, and exit code 1 unless nobody runs what he was not offered (wr
 A box is a folder (tests/simulators/box.py), its server a real one on the loopback. Every tenth release says no to its
 health check: everybody goes back, and takes the next one. What may go wrong, besides: a layer that arrives cut,
 flipped, as noise or without an end; a server that takes no reports; power that fails at any change of the disk; an
-agent that is started again; a memory that became garbage.
+agent that is started again; a memory that became garbage; a permission to restart that is taken back: it does not
+restart then. Whoever used its permission up and still waits gets another.
 
     python bench/boxes.py                                  # hours: 1,000 boxes, 100 releases; `make soak`
     python bench/boxes.py --boxes 20 --releases 10 --seed 7
@@ -16,6 +17,7 @@ agent that is started again; a memory that became garbage.
 import argparse
 import contextlib
 import io
+import json
 import os
 import random
 import shutil
@@ -40,10 +42,12 @@ from tests.simulators.update_server import UpdateServer, endless, flipped, garba
 
 FIRST = 7
 BAD_EVERY = 10
+PERMISSIONS = 1_000_000
+"""Numbers of permissions for one release: more than it takes."""
 STEPS = 400
 """After so many steps of its agent a box is stuck."""
 DAMAGE = {"cut": truncated, "flipped": flipped, "noise": garbage, "endless": endless}
-FAULTS = ("none",) * 6 + ("deaf", "power", "power", "again", "memory", *DAMAGE)
+FAULTS = ("none",) * 6 + ("deaf", "power", "power", "again", "memory", "frozen", *DAMAGE)
 CHECKS = (HealthCheck("web", "http", "http://127.0.0.1:8080/"),)
 
 
@@ -81,12 +85,12 @@ class Share:
             homes = [self._box(number, server) for number in range(self.boxes)]
             for sequence in range(FIRST + 1, FIRST + 1 + self.releases):
                 made = release(sequence)
-                offer(server, made)
+                offering = Offering(server, made)
                 for number, box in enumerate(homes):
                     fault = dice.choice(FAULTS)
                     found.faults[fault] += 1
                     story = f"seed {self.seed}, box {number}, release {sequence}, {fault}"
-                    One(box, server, made, found, story).live_through(fault, dice)
+                    One(box, offering, found, story).live_through(fault, dice)
                 talk.seek(0)
                 talk.truncate()
                 found.memory.append(resident())
@@ -101,14 +105,24 @@ class Share:
         return box
 
 
-def offer(server: UpdateServer, made: Made) -> None:
-    """Nothing but this release: what was before is gone from the server, as after its collection."""
-    server.files.clear()
-    server.requests.clear()
-    server.reports.clear()
-    for root, data in made.blobs.items():
-        server.add_layer(data, root)
-    server.publish(made.document, made.uki, made.addon)
+class Offering:
+    """Nothing but this release: what was before is gone from the server, as after its collection. `lease`: the number
+    of the permission that is signed with it."""
+
+    def __init__(self, server: UpdateServer, made: Made) -> None:
+        self.server, self.made, self.lease = server, made, made.sequence * PERMISSIONS
+        server.files.clear()
+        server.requests.clear()
+        server.reports.clear()
+        for root, data in made.blobs.items():
+            server.add_layer(data, root)
+        self.permit()
+
+    def permit(self, **more: str) -> None:
+        """Another permission than those before; with `stopped` it is none."""
+        self.lease += 1
+        apply = {"lease": self.lease, "until": int(self.server.date()) + 86400, **more}
+        self.server.publish(self.made.document, self.made.uki, self.made.addon, custom={"apply": apply})
 
 
 @dataclass
@@ -116,10 +130,17 @@ class One:
     """One box and one release."""
 
     box: Box
-    server: UpdateServer
-    made: Made
+    offering: Offering
     found: Found
     story: str
+
+    @property
+    def made(self) -> Made:
+        return self.offering.made
+
+    @property
+    def server(self) -> UpdateServer:
+        return self.offering.server
 
     def live_through(self, fault: str, dice: random.Random) -> None:
         self._suffer(fault, dice)
@@ -145,15 +166,26 @@ class One:
             cut_at(dice.randrange(80), disks, lambda: self._settle() and None, vfat=self.box.esp)
         elif fault == "again":
             self._some_steps(dice.randrange(6))
+        elif fault == "frozen":
+            self._stay()
         elif fault == "memory":
             (self.box.disk / "state" / "memory.json").write_bytes(b"\0" * 99)
 
-    def _some_steps(self, count: int) -> None:
+    def _stay(self) -> None:
+        """It does not restart while its permission is taken back, and does once it has another."""
+        self.offering.permit(stopped="frozen: ada: storm")
+        agent = self._some_steps(12)
+        if agent and agent.state == State.REBOOTING:
+            self.found.wrong.append(f"{self.story}: it restarts without a permission")
+        self.offering.permit()
+
+    def _some_steps(self, count: int) -> Agent | None:
         agent = self.box.power_on()
         for _ in range(count):
             if agent is None or agent.state == State.REBOOTING:
-                return
+                return agent
             self._step(agent)
+        return agent
 
     def _settle(self) -> Agent | None:
         """Until it runs what is offered, or went back from what is bad. None: it never did."""
@@ -166,8 +198,15 @@ class One:
                 continue
             if agent.state == State.IDLE and self._there(agent):
                 return agent
+            if self._waits():
+                self.offering.permit()
             self._step(agent)
         return None
+
+    def _waits(self) -> bool:
+        """Whether its last report says that its permission is used up."""
+        turn = json.loads(str(self.server.reports[-1]["report"])).get("turn", {}) if self.server.reports else {}
+        return bool(turn.get("state") == "waiting" and turn["spent"] >= self.offering.lease)
 
     def _there(self, agent: Agent) -> bool:
         if bad(self.made.sequence):

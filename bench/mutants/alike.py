@@ -28,7 +28,7 @@ ALIKE = {
     },
     "offer/trust.py:Trust.offer": {"updater.refresh() -> pass": "python-tuf does it before the first question"},
     "offer/trust.py:Trust._clock": {"now - theirs < AHEAD -> now - theirs <= AHEAD": NO_CLOCK},
-    "offer/trust.py:_fetcher": {
+    "offer/repository.py:_fetcher": {
         "raise DownloadLengthMismatchError(str(error)) from error -> pass": DOWNLOAD,
         "413 -> 414": DOWNLOAD,
     },

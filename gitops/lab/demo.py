@@ -1,8 +1,8 @@
 """`make demo`: a real box in QEMU takes a good commit, undoes a bad one, and the figures are printed.
 
-In: an empty folder, or the one of the last demo. Out: a table; False unless the box did all of it. Everything is real:
-a signed Git history, keys, the controller as a process of its own, a disk, a machine under Secure Boot. What is
-unchanged since the last demo is reused.
+In: an empty folder, or the one of the last demo. Out: what each commit came to; False unless the box did all of it.
+Everything is real: a signed Git history, keys, the controller as a process of its own, a disk, a machine under Secure
+Boot. What is unchanged since the last demo is reused.
 
 The story: boot `demo-1` -> commit (a) another greeting: the box takes it -> commit (b) a greeting that the health check
 does not accept: the box goes back by itself -> commit (c) reverts (b): nothing is left to do.
@@ -16,7 +16,6 @@ from pathlib import Path
 
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
 
 from gitops.lab.accelerator import Accelerator, accelerator
 from gitops.lab.machine import Machine
@@ -32,7 +31,7 @@ FIRST_RELEASE = 3000.0
 
 @dataclass(frozen=True)
 class Outcome:
-    """One line of the closing table. `fetched` is bytes, `seconds` from the commit to its verdict."""
+    """What one commit came to. `fetched` is bytes, `seconds` from the commit to its verdict."""
 
     commit: str
     expected: str
@@ -43,10 +42,19 @@ class Outcome:
     runs: str
     good: bool
 
-    def row(self) -> tuple[str, ...]:
+    def __str__(self) -> str:
+        """In the console's markup, for a terminal of 60 columns."""
         mark = "[green]ok[/]" if self.good else "[red]not as expected[/]"
-        figures = (f"{self.fetched:,} bytes", f"{self.seconds:.0f} s", f"{self.downtime:.0f} s")
-        return self.commit[:8], f"{self.expected}: {mark}", escape(self.rebuilt), *figures, escape(self.runs)
+        down = f", down for {self.downtime:.0f} s" if self.downtime else ""
+        return "\n".join(
+            (
+                f"{self.commit[:8]}  {self.expected}: {mark}",
+                f"  rebuilt   {escape(self.rebuilt)}",
+                f"  fetched   {self.fetched:,} bytes",
+                f"  verdict   after {self.seconds:.0f} s{down}",
+                f"  runs now  {escape(self.runs)}",
+            )
+        )
 
 
 class Demo:
@@ -97,10 +105,8 @@ class Demo:
         self.console.print(f"  done in {time.monotonic() - began:.1f} s")
 
     def _print(self, outcomes: list[Outcome], started: float) -> None:
-        table = Table("commit", "what it did", "rebuilt, and why", "fetched", "to verdict", "downtime", "runs now")
         for outcome in outcomes:
-            table.add_row(*outcome.row())
-        self.console.print(table)
+            self.console.print(str(outcome))
         setup = self.setup
         self.console.print(f"first healthy box after {started:.0f} s; logs: {setup.logs}, {setup.folder / 'machine'}")
         self.console.print(f"page while it runs: http://127.0.0.1:{setup.port('server')}/")
@@ -153,7 +159,8 @@ class Story:
     def _outcome(self, commit: str, expected: str, began: float, good: bool, *, rebooted: bool = True) -> Outcome:
         report, done = self.watch.report(), self.watch.result(commit)
         why = [f"{step.subject}: {step.reason}" for step in done.builds] if done else []
-        rebuilt = "; ".join([*why, f"{done.layers} new layers"]) if done else "nothing"
+        layers = f"{done.layers} new layer{'s' * (done.layers != 1)}" if done else ""
+        rebuilt = "; ".join([*why, layers]) if done else "nothing"
         downtime = self.uptime.since(began) if rebooted else 0.0
         fetched = int(report.fetched.get("bytes", 0)) if report and downtime else 0
         now = f"release {report.sequence}, {report.health}" if report else "unknown"

@@ -62,6 +62,8 @@ class Hardware:
     """The disk is a disc: an ISO in a drive, which nobody writes."""
     medium: Path | None = None
     """An ISO in a drive beside the disk: what starts the machine while the disk cannot."""
+    medium_first: bool = False
+    """Somebody chose the medium in the firmware's menu."""
     more: Sequence[str] = ()
     """Words behind the command line: more devices, SMBIOS strings."""
 
@@ -85,10 +87,11 @@ class Hardware:
     def _started_from(self) -> list[str]:
         """The disk, and the network."""
         disk_format = "qcow2" if self.disk.suffix == ".qcow2" else "raw"
+        disk = f"{'ide-cd' if self.optical else self.board.disk},drive=disk,bootindex={int(self.medium_first)}"
         return [
             *self.board.bus,
             "-drive", f"if=none,id=disk,format={disk_format},file={self.disk.resolve()},{self._kind()}",
-            "-device", f"{'ide-cd' if self.optical else self.board.disk},drive=disk,bootindex=0", *self._drive(),
+            "-device", disk, *self._drive(),
             "-netdev", f"user,id=net{self._forwards()}", "-device", f"{self.board.network},netdev=net,romfile=",
         ]  # fmt: skip
 
@@ -96,7 +99,7 @@ class Hardware:
         if self.medium is None:
             return []
         file = f"if=none,id=medium,format=raw,file={self.medium.resolve()},media=cdrom,readonly=on"
-        return ["-drive", file, "-device", "ide-cd,drive=medium,bus=ide.1,bootindex=1"]
+        return ["-drive", file, "-device", f"ide-cd,drive=medium,bus=ide.1,bootindex={int(not self.medium_first)}"]
 
     def _forwards(self) -> str:
         return "".join(f",hostfwd=tcp:127.0.0.1:{host}-:{box}" for host, box in sorted(self.ports.items()))

@@ -93,7 +93,9 @@ class Setup:
         ports = {name: free_port() for name in ("server", "hello", "ssh")}
         (self.folder / "ports").write_text("".join(f"{name} {port}\n" for name, port in ports.items()))
         lines = {"state": "state", "keys": "keys", "allowed_signers": "allowed_signers", "repository": str(self.fleet)}
-        lines |= {"listen": f"127.0.0.1:{ports['server']}", "server": f"http://{GUEST}:{ports['server']}"}
+        # Boxes of the demo and the person in front of it are on this machine: one address is enough.
+        lines |= {name: f"127.0.0.1:{ports['server']}" for name in ("listen", "people_listen")}
+        lines |= {"server": f"http://{GUEST}:{ports['server']}"}
         text = "".join(f'{name} = "{value}"\n' for name, value in lines.items()) + "poll = 2\n"
         new = self.config.with_suffix(".new")
         new.write_text(text)

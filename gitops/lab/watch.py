@@ -14,7 +14,7 @@ from rich.text import Text
 from gitops.errors import TowerosError
 from gitops.lab.machine import Machine
 from gitops.lab.setup import BOX
-from gitops.model import BoxState, EventType, Phase, Report, Verdict
+from gitops.model import BoxState, EventType, Health, Phase, Report, Verdict
 from gitops.process import Background
 from gitops.store import Store
 from gitops.store.notes.documents import PassResult, Planned
@@ -37,10 +37,11 @@ def runs(box: BoxState, commit: str) -> bool:
 
 
 def went_back(box: BoxState, commit: str, release: str) -> bool:
-    """Whether it tried a commit, says that it failed, and runs `release` again."""
+    """Whether it tried a commit, says that it failed, and runs `release` again, Healthy."""
     failed = {failure.release for failure in box.failures if failure.verdict == Verdict.FAILED}
     tried = offered(box, commit) and box.published.release in failed
-    return tried and box.running.release == release and box.phase == Phase.IDLE
+    back = box.running.release == release and box.phase == Phase.IDLE
+    return tried and back and box.reported == Health.HEALTHY
 
 
 class Watch:

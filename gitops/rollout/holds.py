@@ -18,21 +18,42 @@ from gitops.store.notes.documents import Suspended, Suspension
 ALL = "*"
 
 
-def hold(store: Store, box: str, who: str, why: str, now: int) -> None:
-    """Hold a box, or `ALL`, from the next pass on."""
-    store.notes.change(Suspended, lambda held: Suspended({**held.rows, box: Suspension(who, why, now)}))
+def hold(store: Store, box: str, who: str, why: str, now: int) -> bool:
+    """Hold a box, or `ALL`, from the next pass on. False: they said so already."""
+    known: list[Suspension | None] = []
+
+    def held(old: Suspended) -> Suspended:
+        known.append(old.rows.get(box))
+        return old if _same(known[-1], who, why) else Suspended({**old.rows, box: Suspension(who, why, now)})
+
+    store.notes.change(Suspended, held)
+    if _same(known[-1], who, why):
+        return False
     store.events.add("" if box == ALL else box, EventType.NORMAL, Happened.SUSPENDED, f"{who}: {why}")
+    return True
 
 
-def let_go(store: Store, box: str, who: str) -> bool:
+def let_go(store: Store, box: str, who: str, why: str = "") -> bool:
     """Take a hold back. False: there was none (of this kind)."""
     if box not in _suspensions(store):
         return False
-    store.notes.change(
-        Suspended, lambda held: Suspended({name: each for name, each in held.rows.items() if name != box})
-    )
-    store.events.add("" if box == ALL else box, EventType.NORMAL, Happened.RESUMED, who)
-    return True
+    there: list[bool] = []
+
+    def free(held: Suspended) -> Suspended:
+        there.append(box in held.rows)
+        return Suspended({name: each for name, each in held.rows.items() if name != box})
+
+    store.notes.change(Suspended, free)
+    if there[-1]:
+        words = f"{who}: {why}" if why else who
+        store.events.add("" if box == ALL else box, EventType.NORMAL, Happened.RESUMED, words)
+    return there[-1]
+
+
+def operator(store: Store, box: str) -> str:
+    """Who holds this box, or `ALL`, as an operator said; empty: nobody."""
+    held = _suspensions(store).get(box)
+    return _text(held) if held else ""
 
 
 def operators(store: Store) -> dict[str, str]:
@@ -55,6 +76,10 @@ def reasons(fleet: Fleet, store: Store) -> dict[str, str]:
 
 def _suspensions(store: Store) -> Mapping[str, Suspension]:
     return (store.notes.get(Suspended) or Suspended()).rows
+
+
+def _same(held: Suspension | None, who: str, why: str) -> bool:
+    return held is not None and (held.who, held.why) == (who, why)
 
 
 def _text(held: Suspension) -> str:

@@ -13,7 +13,6 @@ commit to aim at. Rules:
 """
 
 from collections.abc import Callable, Collection, Iterable
-from functools import cmp_to_key
 
 from gitops.errors import TowerosError
 
@@ -35,14 +34,9 @@ def aim(pin: str, floors: Iterable[str], *, passed: Collection[str], holds: Hold
 
 
 def in_order(floors: Iterable[str], holds: Holds) -> list[str]:
-    """Each once, the oldest first; of two that have nothing to do with each other, by name."""
-
-    def older(one: str, other: str) -> int:
-        if holds(one, other) or holds(other, one):
-            return 1 if holds(one, other) else -1
-        return (one > other) - (one < other)
-
-    return sorted(dict.fromkeys(floors), key=cmp_to_key(older))
+    """Each once, none before one that is in its history; of those with as many in theirs, by name."""
+    each = {*floors}
+    return sorted(each, key=lambda one: (sum(holds(one, other) for other in each), one))
 
 
 def has_passed(floor: str, runs: str, *, settled: bool, holds: Holds) -> bool:

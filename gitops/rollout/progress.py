@@ -5,7 +5,7 @@ progress.paused, progress.waves, progress.waits     # "ada: ...", (WaveState(...
 """
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 
 from gitops.errors import StoreError
@@ -59,13 +59,13 @@ class Progress:
     """What boxes have of what is to come, and what holds them off, in words."""
 
     @classmethod
-    def of(cls, store: Store) -> "Progress":
-        """As the last pass saw it."""
+    def of(cls, store: Store, boxes: Collection[str] | None = None) -> "Progress":
+        """As the last pass saw it. `boxes`: the names of those that there are, for who has read them anyway."""
         said = store.notes.get(Steered) or Steered()
         waits = Counter(str(hold) for hold in store.holds.all().values())
         waves = (store.notes.get(Waves) or Waves()).states
         paused = text(said) if said.since else ""
-        kept = _reverts(store), _aside(store), told(_turns(store))
+        kept = _reverts(store), _aside(store), told(_turns(store, boxes))
         return cls(paused, said.revision, waves, dict(waits.most_common()), *kept)
 
     @property
@@ -92,10 +92,12 @@ class Progress:
         return {**asdict(self), "waves": [asdict(wave) for wave in self.waves]}
 
 
-def _turns(store: Store) -> dict[str, BoxTurn]:
+def _turns(store: Store, boxes: Collection[str] | None) -> dict[str, BoxTurn]:
     """Of the boxes that there are."""
-    names = {state.name for state in store.states.all() if not state.gone}
-    return {box: turn for box, turn in said(store).items() if box in names}
+    if not (turns := said(store)):
+        return {}
+    names = {state.name for state in store.states.all() if not state.gone} if boxes is None else boxes
+    return {box: turn for box, turn in turns.items() if box in names}
 
 
 def _reverts(store: Store) -> list[str]:

@@ -14,7 +14,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 from gitops.errors import TowerosError
-from gitops.model import EventType, Fleet, Happened
+from gitops.model import EventType, Fleet, Happened, Report
 from gitops.rollout.rules import Facts
 from gitops.store import Store
 from gitops.store.notes.documents import Retries, Suspension
@@ -24,8 +24,9 @@ LENGTH = 200
 """Characters of a reason that travel to a box."""
 
 
-def retry(store: Store, box: str, who: str, why: str, now: int) -> None:
-    """Try again what failed there, from the next pass on; in place of what was said of this box before.
+def retry(store: Store, box: str, who: str, why: str, now: int) -> bool:
+    """Try again what failed there, from the next pass on; in place of what was said of this box before. False: the same
+    was said, and the box did not hear it yet.
 
     Raises:
         TowerosError: its agent is of before, and would drop the reason.
@@ -35,6 +36,8 @@ def retry(store: Store, box: str, who: str, why: str, now: int) -> None:
         hint = "change what failed by a commit: a release with another content is tried; the next agent knows `retry`"
         raise TowerosError(f"the agent on {box} is too old to try again what failed", hint=hint)
     said, state = Suspension(who, why, now), store.states.one(box)
+    if _pending(_standing(store).get(box), said, report):
+        return False
     about = {box: state.wanted.content} if state and state.wanted.content in state.failed else {}
     store.notes.change(
         RetriedContents,
@@ -42,6 +45,13 @@ def retry(store: Store, box: str, who: str, why: str, now: int) -> None:
     )
     store.notes.change(Retries, lambda known: Retries({**known.rows, box: said}))
     store.events.add(box, EventType.NORMAL, Happened.RETRY, f"{who}: {why}")
+    return True
+
+
+def _pending(before: Suspension | None, said: Suspension, report: Report | None) -> bool:
+    same = before is not None and (before.who, before.why) == (said.who, said.why)
+    tried = (report.retried if report else None) or ()
+    return same and before is not None and _text(before)[:LENGTH] not in tried
 
 
 def reasons(fleet: Fleet, store: Store) -> dict[str, tuple[str, ...]]:

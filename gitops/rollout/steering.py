@@ -22,26 +22,44 @@ MOST = 256
 """Promotions that are remembered."""
 
 
-def pause(store: Store, who: str, why: str, now: int, *, revision: str = "") -> None:
-    """From the next pass on nobody begins; with `revision` (a commit), as long as that is what is deployed."""
-    store.notes.change(Steered, lambda old: replace(old, who=who, why=why, since=now, revision=revision))
-    store.events.add("", EventType.NORMAL, Happened.SUSPENDED, f"the rollout, by {who}: {why}")
+def pause(store: Store, who: str, why: str, now: int, *, revision: str = "") -> bool:
+    """From the next pass on nobody begins; with `revision` (a commit), as long as that is what is deployed. False: they
+    said so already."""
+    said: list[bool] = []
+
+    def paused(old: Steered) -> Steered:
+        said.append(bool(old.since) and (old.who, old.why, old.revision) == (who, why, revision))
+        return old if said[-1] else replace(old, who=who, why=why, since=now, revision=revision)
+
+    store.notes.change(Steered, paused)
+    if not said[-1]:
+        store.events.add("", EventType.NORMAL, Happened.SUSPENDED, f"the rollout, by {who}: {why}")
+    return not said[-1]
 
 
-def resume(store: Store, who: str) -> bool:
+def resume(store: Store, who: str, why: str = "") -> bool:
     """Take a pause back. False: there was none."""
+    there: list[bool] = []
+
+    def resumed(old: Steered) -> Steered:
+        there.append(bool(old.since))
+        return replace(Steered(), promoted=old.promoted, texts=old.texts)
+
     try:
         if not (store.notes.get(Steered) or Steered()).since:
             return False
-        store.notes.change(Steered, lambda old: replace(Steered(), promoted=old.promoted, texts=old.texts))
+        store.notes.change(Steered, resumed)
     except StoreError:  # nobody goes while it is damaged: this is the way out
         store.notes.put(Steered())
-    store.events.add("", EventType.NORMAL, Happened.RESUMED, f"the rollout, by {who}")
+    if there[-1:] == [False]:
+        return False
+    store.events.add("", EventType.NORMAL, Happened.RESUMED, f"the rollout, by {who}" + (f": {why}" if why else ""))
     return True
 
 
-def promote(store: Store, wave: str, who: str, why: str) -> None:
-    """Nobody waits for this wave any more, as far as it is about what its boxes are wanted to run now.
+def promote(store: Store, wave: str, who: str, why: str) -> bool:
+    """Nobody waits for this wave any more, as far as it is about what its boxes are wanted to run now. False: that was
+    said already.
 
     Raises:
         TowerosError: there is no such wave, or nobody waits for it.
@@ -51,9 +69,16 @@ def promote(store: Store, wave: str, who: str, why: str) -> None:
     if state is None or not state.says:
         names = ", ".join(each.name for each in states if each.says) or "none"
         raise TowerosError(f"nobody waits for a wave {wave}", hint=f"waves that are waited for: {names}")
-    content = state.content
-    store.notes.change(Steered, lambda old: replace(old, promoted=(*old.promoted, content)[-MOST:]))
-    store.events.add("", EventType.NORMAL, Happened.RESUMED, f"wave {wave} is not waited for, by {who}: {why}")
+    content, said = state.content, list[bool]()
+
+    def promoted(old: Steered) -> Steered:
+        said.append(content in old.promoted)
+        return old if said[-1] else replace(old, promoted=(*old.promoted, content)[-MOST:])
+
+    store.notes.change(Steered, promoted)
+    if not said[-1]:
+        store.events.add("", EventType.NORMAL, Happened.RESUMED, f"wave {wave} is not waited for, by {who}: {why}")
+    return not said[-1]
 
 
 def of_git(store: Store, waves: Sequence[Wave], states: Sequence[WaveState]) -> None:

@@ -184,10 +184,11 @@ def test_a_memory_of_a_newer_agent_is_read_and_one_that_is_too_old_is_not(
 
 def test_a_memory_of_before_has_none_of_what_came_later() -> None:
     document = json.loads(full().encode())
-    for name in ("resets", "retried", "cuts", "cut_at"):
-        del document[name]
+    later = ("resets", "retried", "cuts", "cut_at", "served", "early", "spent", "vetoed")
+    for name in later:
+        document.pop(name, None)
     read = Memory.parse(json.dumps(document).encode())
-    assert (read.resets, read.retried, read.cuts, read.cut_at) == ([], {}, {}, {})
+    assert [getattr(read, name) for name in later] == [[], {}, {}, {}, 0, "", 0, 0]
 
 
 def test_a_memory_that_cannot_be_read_is_put_aside_and_told(disk: Disk) -> None:

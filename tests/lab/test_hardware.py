@@ -38,3 +38,10 @@ def test_a_medium_beside_a_disk_is_started_when_the_disk_does_not(tmp_path: Path
     both = line(Hardware(tmp_path / "disk.raw", None, medium=tmp_path / "box.iso"))
     assert "virtio-blk-pci,drive=disk,bootindex=0" in both and "ide-cd,drive=medium,bus=ide.1,bootindex=1" in both
     assert f"file={tmp_path}/box.iso,media=cdrom,readonly=on" in both
+
+
+def test_a_medium_that_somebody_chose_comes_before_the_disk(tmp_path: Path) -> None:
+    words = " ".join(
+        map(str, Hardware(tmp_path / "d.raw", None, medium=tmp_path / "m", medium_first=True).command("x"))
+    )
+    assert "drive=disk,bootindex=1" in words and "drive=medium,bus=ide.1,bootindex=0" in words

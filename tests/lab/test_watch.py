@@ -43,6 +43,7 @@ def test_a_box_went_back_when_it_says_so_and_runs_what_it_ran_before() -> None:
     for state in (BoxState(BOX), replace(back, failures=()), later, replace(back, running=NEW)):
         assert not went_back(state, "eight", "r7")
     assert not went_back(replace(back, published=OLD), "eight", "r7")
+    assert not went_back(replace(back, reported=Health.PROGRESSING), "eight", "r7"), "its health is to be seen yet"
 
 
 def test_waiting_prints_what_happens_and_ends_with_the_worker(here: Kit, tmp_path: Path) -> None:

@@ -1,7 +1,7 @@
 """Which commit a box is made of: properties, over every history of some commits, pins and floors."""
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from gitops.errors import TowerosError
@@ -69,3 +69,28 @@ def test_of_two_branches_both_are_on_the_way() -> None:
     assert aim("", ["b", "a"], passed=(), holds=merged, head="m") == "a"
     assert aim("", ["b", "a"], passed={"a"}, holds=merged, head="m") == "b"
     assert aim("", ["b", "a"], passed={"a", "b"}, holds=merged, head="m") == "m"
+
+
+parents = st.lists(st.integers(0, 63), min_size=1, max_size=8)
+"""Of each commit, as bits: which of those before it."""
+
+
+@given(parents=parents, names=st.permutations("abcdefgh"))
+@example(parents=[0, 0, 1], names=["c", "b", "a", *"defgh"])
+@settings(max_examples=200)
+def test_no_floor_comes_before_one_in_its_history_whatever_they_are_called(
+    parents: list[int], names: list[str]
+) -> None:
+    """Commits that have nothing to do with each other are in between by name: an order by pairs would be a circle."""
+    history = dict[str, set[str]]()
+    for at, bits in enumerate(parents):
+        known = [history[names[each]] for each in range(at) if bits >> each & 1]
+        history[names[at]] = {names[at]}.union(*known)
+
+    def after(commit: str, other: str) -> bool:
+        return other in history[commit]
+
+    found = in_order(history, after)
+    assert sorted(found) == sorted(history)
+    assert not [each for at, each in enumerate(found) if history[each] & {*found[at + 1 :]}]
+    assert in_order(reversed(found), after) == found

@@ -3,7 +3,7 @@
 import pytest
 
 from gitops.errors import SourceError
-from gitops.source.versions import next_patch, preference, version
+from gitops.source.versions import LONGEST, SHOWN, alarms, next_patch, preference, version
 from tests.kit.trust import Story, tags
 
 __all__ = ["tags"]
@@ -117,3 +117,12 @@ def test_what_deployed_when_two_numbers_were_enough_is_still_known(
     assert tags.started().poll().ref == "v1.1"
     tags.tag("v1.1.1")
     assert tags.started().poll().ref == "v1.1.1"
+
+
+def test_the_ends_of_what_is_read_and_shown() -> None:
+    longest = "v1.0.0-" + "a" * (LONGEST - 7)
+    assert version(longest) and version(longest + "a") is None
+    assert version("releases/1.2.3") == version("v1.2.3")
+    names = [f"t{number}" for number in range(SHOWN)]
+    assert [str(each).count(" more") for each in alarms("v*", names, (), ())] == [0]
+    assert "and 1 more" in str(alarms("v*", [*names, "u"], (), ())[0])

@@ -10,7 +10,7 @@ from gitops.model import Box, BoxState, Health, Hold, HoldReason, Phase, Policy,
 from gitops.model.rollout.turns import BoxTurn, Lease
 from gitops.model.rollout.waves import Careful
 from gitops.rollout.careful import Before, Going
-from gitops.rollout.leases.rules import LEASE, SUPERSEDED, Leases
+from gitops.rollout.leases.rules import APART, LEASE, MOST, SUPERSEDED, Leases
 from gitops.rollout.rules import Facts, Take, decide
 
 NOW = 1_795_000_000
@@ -98,6 +98,45 @@ def test_a_freeze_takes_it_back_and_no_thaw_gives_it_again_before_the_box_has_he
     assert stopped.renewed((), {"a": Take.CANARY}, {}, NOW)["a"].stopped
     assert given.stops({"a": Hold(HoldReason.WAITS_FOR_ROOM)}, ()) == {}, "it has the room"
     assert given.stops({}, {"a"}) == {"a": SUPERSEDED}
+
+
+def test_numbers_begin_at_one_and_no_number_that_cannot_be_counts() -> None:
+    fresh = BoxTurn(spent=0, idle=True, state="waiting")
+
+    def number(lease: Lease | None, turn: BoxTurn) -> int:
+        return leases(lease, turn, state(published=OLD)).renewed({"a"}, {}, {}, NOW)["a"].number
+
+    assert number(None, fresh) == 1
+    assert number(None, replace(fresh, spent=MOST - 1)) == MOST
+    assert number(None, replace(fresh, spent=MOST)) == 1
+    assert number(Lease(3 + APART, NOW), replace(fresh, spent=3)) == 4 + APART
+    assert number(Lease(4 + APART, NOW), replace(fresh, spent=3)) == 4
+
+
+def test_a_permission_is_renewed_once_half_of_it_is_over_and_a_reason_is_a_short_text() -> None:
+    half = Lease(4, NOW + LEASE // 2)
+    assert leases(half, REST, state()).renewed((), {}, {}, NOW) == {"a": half}
+    assert leases(half, REST, state()).renewed((), {}, {}, NOW + 1) == {"a": Lease(4, NOW + 1 + LEASE)}
+    assert leases(half, REST, state()).renewed((), {}, {"a": "x" * 300}, NOW)["a"].stopped == "x" * 200
+
+
+def test_for_the_rules_who_gave_it_back_was_offered_nothing_and_who_has_one_is_away() -> None:
+    facts = {"a": Facts.of(state(), NOW)}
+    back = leases(Lease(4, NOW), replace(REST, spent=4), state()).facts(facts, ())["a"]
+    assert (back.published, back.tried, back.leased) == (OLD.content, 4, False)
+    assert leases(None, REST, state()).facts(facts, ())["a"].tried == 0
+    has_one = leases(Lease(4, NOW), REST, state())
+    assert has_one.facts(facts, ()) == {"a": replace(facts["a"], leased=True)}
+    given_back = has_one.facts(facts, (), also={"a"})["a"]
+    assert (given_back.published, given_back.tried, given_back.leased) == (OLD.content, 4, False)
+    assert has_one.facts(facts, {"a"}, also={"a"})["a"].published == NEW.content, "something new waits for it"
+    assert has_one.facts({}, ()) == has_one.facts({}, (), also={"a"}) == {}, "of whom nothing is asked"
+
+
+def test_of_a_box_of_which_nothing_can_be_read_no_more_is_kept_than_there_was() -> None:
+    unread = BoxState("a", damaged="its report")
+    assert leases(None, REST, unread).renewed((), {}, {}, NOW) == {}
+    assert leases(Lease(4, NOW), None, unread).renewed((), {}, {}, NOW) == {}
 
 
 # --- never two neighbours ---
