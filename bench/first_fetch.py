@@ -1,8 +1,8 @@
 """What the first fetch and a poll that finds nothing new cost, as ratios to `git clone` and `git ls-remote` next to it.
 
-In: sizes in MB, numbers of refs. Out: a table. `path`: the remote is a folder; `https`: nginx and git-http-backend.
-Each figure is the median of the rounds, taken in turn with Git's; memory is the largest of our process and of the
-programs that it starts, added up (resident pages at most; what Python starts has as many as Python before it
+In: sizes in MB, numbers of refs. Out: a table. `path`: the remote is a folder; `https`: nginx and git-http-backend;
+`ssh`: sshd. Each figure is the median of the rounds, taken in turn with Git's; memory is the largest of our process and
+of the programs that it starts, added up (resident pages at most; what Python starts has as many as Python before it
 begins, some 50 MiB), and Git's largest.
 
     python bench/first_fetch.py                                   # 2, 20 and 200 MB; 100, 1,000 and 20,000 refs
@@ -31,6 +31,7 @@ import structlog
 from gitops.source.clone.deploying import DeployingClone
 from gitops.source.clone.remote import Access
 from tests.simulators.https import TOKEN, GitHttps
+from tests.simulators.sshd import Sshd
 
 FILE, TEXT = 40_000, 2_000
 """Bytes of a file that nothing compresses; lines of one that changes a little with each commit."""
@@ -128,15 +129,18 @@ def show(name: str, ours: Callable[[Path], object], theirs: Callable[[Path], obj
 @contextmanager
 def remotes(folder: Path, repository: Path) -> Iterator[dict[str, tuple[Access, str]]]:
     """By name: how we get there, and the URL for Git."""
-    with GitHttps(folder / "https", folder) as server:
+    with GitHttps(folder / "https", folder) as server, Sshd(folder / "sshd") as shell:
         (folder / "token").write_text(TOKEN)
         os.environ["SSL_CERT_FILE"] = os.environ["GIT_SSL_CAINFO"] = str(server.certificate)
         pygit2.settings.set_ssl_cert_locations(str(server.certificate), None)
-        url = server.url(repository.name)
+        url, by_ssh = server.url(repository.name), f"ssh://root@127.0.0.1:{shell.port}{repository}"
+        words = f"-F none -i {shell.user_key} -o UserKnownHostsFile={shell.known_hosts} -o IdentitiesOnly=yes"
+        os.environ["GIT_SSH_COMMAND"] = f"ssh {words}"
         yield {
             "path": (Access(str(repository)), str(repository)),
             "file://": (Access(f"file://{repository}"), f"file://{repository}"),
             "https": (Access(url, token_file=folder / "token"), url.replace("@", f":{TOKEN}@")),
+            "ssh": (Access(by_ssh, shell.user_key, shell.known_hosts), by_ssh),
         }
 
 

@@ -4,7 +4,7 @@ yaml -> schema, explain -> overlay -> repo; `linuxkit`, `packages` and `compose`
 `system_files` is what every box gets, `origins` where each value comes from.
 """
 
-from gitops.model.lazy import lazily
+from gitops.model.loading.lazy import lazily
 
 NAMES = ("judge_fleet", "key_mistakes", "load_fleet", "load_policy", "rule_warnings")
 # LinuxKit's own files are read without a fleet repo.

@@ -16,7 +16,7 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
-from gitops.errors import DocumentError, FleetError, Problem
+from gitops.errors import FleetError, Problem
 from gitops.fleet import signers
 from gitops.fleet.apps.compose import load_app, load_apps
 from gitops.fleet.apps.variables import environment_of
@@ -27,11 +27,14 @@ from gitops.fleet.documents.budget import Mistakes, SpentError, budget
 from gitops.fleet.documents.explain import did_you_mean
 from gitops.fleet.documents.partial import Part, nothing_of, partly
 from gitops.fleet.images import lockfile as images
+from gitops.fleet.keys import authorized
+from gitops.fleet.keys.kept import private_keys, unread_builders
 from gitops.fleet.levels.checks import check_services
 from gitops.fleet.levels.hardware import clashes
 from gitops.fleet.levels.netboot import machines
+from gitops.fleet.levels.remote import entrances
 from gitops.fleet.levels.templates import Lacking, fill_in, split_templates
-from gitops.fleet.levels.unread import app_folders, in_doubt, spec_files
+from gitops.fleet.levels.unread import COMPOSE, app_folders, in_doubt, spec_files
 from gitops.fleet.levels.wiping import orders
 from gitops.fleet.linuxkit import spec as linuxkit
 from gitops.fleet.linuxkit.unheeded import unheeded
@@ -40,9 +43,9 @@ from gitops.fleet.overlay import Elsewhere, Merged, Parsed, apply, by_path
 from gitops.fleet.packages import load_packages
 from gitops.fleet.rollout.nobody import nobody
 from gitops.fleet.schema import NAME, BoxFile, FleetFile, Overlay, RoleFile
-from gitops.fleet.system_files import BUILDER_JSON, box_files, too_large
+from gitops.fleet.system_files import box_files, too_large
 from gitops.fleet.vex import load_statements
-from gitops.model import App, Box, Builders, Fleet, PathRule, Policy, Spec, Tree, building
+from gitops.model import App, Box, Fleet, PathRule, Policy, Spec, Tree, building
 from gitops.model.machines.newcomer import newcomer
 
 FLEET, ROLES, BOXES = "fleet.yaml", "roles/", "boxes/"
@@ -77,12 +80,13 @@ def key_mistakes(tree: Tree) -> list[Problem]:
 
 
 def rule_warnings(tree: Tree) -> list[str]:
-    """What the rules on paths leave open, tags that no release fits, waves of nobody, and what of specs no box does, in
-    sentences."""
+    """What the rules on paths leave open, tags that no release fits, keys that let nobody in, waves of nobody, and what
+    of specs no box does, in sentences."""
     fleet = _read(tree, FLEET, FleetFile, [])
     boxes = {name: box.content for name, box in _folder(tree, "boxes/", BoxFile, []).items() if not box.dropped}
     waves = nobody(fleet.document, fleet.content.rollout, boxes)
-    return [*signers.warnings(tree, fleet.content.source), *waves, *unheeded(tree)]
+    logins = authorized.unread(tree.read(authorized.PATH)) if authorized.PATH in tree.entries() else ()
+    return [*signers.warnings(tree, fleet.content.source), *logins, *waves, *unheeded(tree)]
 
 
 def load_fleet(tree: Tree, platform: str = "linux/amd64") -> Fleet:
@@ -129,7 +133,7 @@ def _judge(tree: Tree, platform: str, problems: Mistakes) -> tuple[Fleet, Mappin
     roles = _folder(tree, ROLES, RoleFile, problems)
     merged, nowhere = _roles(tree, fleet, roles, problems)
     boxes, lacking, levels = {}, Lacking(), _folder(tree, BOXES, BoxFile, problems)
-    _unread(tree, roles.values(), levels.values(), problems)
+    unread = _unread(tree, roles.values(), levels.values(), problems)
     for name, box in levels.items():
         role = box.content.role
         if role not in merged and "role" not in box.unknown():
@@ -141,17 +145,19 @@ def _judge(tree: Tree, platform: str, problems: Mistakes) -> tuple[Fleet, Mappin
         *machines(levels, boxes),
         *clashes(levels, boxes),
         *orders(levels, boxes),
+        *entrances(levels, boxes, tree),
         *uncarried(levels, boxes, packages),
-        *_private_keys(tree),
+        *private_keys(tree),
         *too_large(tree),
-        *_builders(tree),
+        *unread_builders(tree),
         *signers.lockouts(tree, fleet.document, fleet.content.source),
     ]
     statements = load_statements(tree, problems)
     problems += images.mistakes(tree)
     sources = {folder for package in packages.values() for folder, _ in package.sources}
     problems += files.mistakes(tree, sources, {problem.file for problem in problems})
-    apps = {app.path: (app, environment_of(role.spec)) for role in merged.values() for app in role.apps}
+    apps: dict[str, tuple[App, Mapping[str, str]]] = {app.path: (app, {}) for app in unread}
+    apps |= {app.path: (app, environment_of(role.spec)) for role in merged.values() for app in role.apps}
     apps |= {app.path: (app, environment_of(box.spec)) for box in boxes.values() for app in box.apps}
     newcomers = {} if problems else _newcomers(tree, roles, merged)
     return Fleet(policy, packages, boxes, statements, newcomers), apps
@@ -222,23 +228,6 @@ def _folder(tree: Tree, folder: str, model: type[Content], problems: list[Proble
     return files
 
 
-def _private_keys(tree: Tree) -> list[Problem]:
-    """Whoever reads the repository has what is in it."""
-    paths = (path for path in tree.entries() if path.startswith("keys/") and b"PRIVATE KEY" in tree.read(path))
-    hint = "remove it, and make a new one: this one is known to all readers"
-    return [Problem(path, 1, 1, "a private key in the fleet repo", hint) for path in paths]
-
-
-def _builders(tree: Tree) -> list[Problem]:
-    """A box that cannot read whom to believe believes nobody."""
-    try:
-        if BUILDER_JSON in tree.entries():
-            Builders.parse(tree.read(BUILDER_JSON))
-    except DocumentError as error:
-        return [Problem(BUILDER_JSON, 1, 1, error.message, "copy builder.json of the controller's keys folder")]
-    return []
-
-
 # --- roles and boxes -----------------------------------------------------------------------------------------------
 
 
@@ -299,8 +288,9 @@ def _newcomers(tree: Tree, roles: Mapping[str, Parsed[RoleFile]], merged: Mappin
 
 def _unread(
     tree: Tree, roles: Collection[Parsed[RoleFile]], boxes: Collection[Parsed[BoxFile]], problems: list[Problem]
-) -> None:
-    """What a role or box may name that cannot be read to its end is looked at by itself."""
+) -> list[App]:
+    """What a role or box may name that cannot be read to its end is looked at by itself. Returns those of the apps
+    that mean the same whoever sets variables: compose is asked about them, too."""
     unknown = {key for level in (*roles, *boxes) if level.dropped for key in level.unknown()}
     if "boot" in unknown or any(path not in tree.entries() for role in roles for path in role.content.boot):
         named = {path for role in roles for path in role.content.boot}
@@ -311,8 +301,9 @@ def _unread(
     folders = app_folders(tree)
     if "compose" in unknown or not apps <= {*folders}:
         hidden = in_doubt(tree, "boot")
-        for folder in (folder for folder in folders if folder not in apps):
-            load_app(tree, folder, "staged", problems, (), hidden.may_hold)
+        alone = [load_app(tree, each, "staged", problems, (), hidden.may_hold) for each in folders if each not in apps]
+        return [app for app in alone if app and b"$" not in tree.read(f"{app.path}/{COMPOSE}")]
+    return []
 
 
 def _level(

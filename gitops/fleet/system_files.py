@@ -8,9 +8,11 @@ In: a `Box` and the fleet repo. Out: LinuxKit's `files:` entries for the box's o
     /etc/toweros/firmware.json         keys/firmware.json: certificates that its firmware is to follow to
     /etc/toweros/agent.d/50-box.toml   the keys that the agent reads (`Key.writes`)
     /etc/toweros/agent.d/60-noc.toml   the site's own server, where there is one
+    /etc/toweros/agent.d/61-copies.toml places that have what the server serves, where there are some
     /etc/ssh/authorized_keys           keys/authorized_keys (empty when there is none: the service binds it)
     /etc/dhcpcd.conf.d/50-box.conf     a static address, in dhcpcd.conf(5)'s words (empty for DHCP)
     /etc/toweros/network               links, proxy, clocks; where there are some, the file above is empty
+    /etc/toweros/remote/               with `remote:`: what people may do through the server, and keys/ssh_user_ca.pub
     /etc/toweros/ca.crt                certificates of authorities that the box believes besides the usual ones
 """
 
@@ -18,8 +20,10 @@ import json
 
 from gitops.errors import Problem
 from gitops.fleet.cache import text_of
+from gitops.fleet.keys.people import USER_CA, entrance
 from gitops.model import DROP_IN, KEYS, STATIC_ADDRESS, Box, Json, Network, Tree
 from gitops.model.keys import NOC_DROP_IN, WIRING
+from gitops.model.network.copies import COPIES_DROP_IN
 
 ROOT_JSON = "keys/root.json"
 BUILDER_JSON = "keys/builder.json"
@@ -40,9 +44,12 @@ def box_files(box: Box, tree: Tree) -> tuple[Json, ...]:
     ]
     if box.noc:
         files.append(_file(NOC_DROP_IN, drop_in(box, NOC_DROP_IN)))
+    if box.copies:
+        files.append(_file(COPIES_DROP_IN, drop_in(box, COPIES_DROP_IN)))
     if box.wiring:
         files.append(_file(WIRING, box.wiring.text()))
         files += [_file(AUTHORITIES, box.wiring.ca)] if box.wiring.ca else []
+    files += [_file(path, text) for path, text in entrance(box, _text(tree, USER_CA)).items()]
     for path in (ROOT_JSON, BUILDER_JSON, FIRMWARE_JSON):
         if path in tree.entries():
             files.append(_file(f"etc/toweros/{path.rpartition('/')[2]}", _text(tree, path)))
@@ -59,7 +66,7 @@ def _text(tree: Tree, path: str) -> str:
 
 def too_large(tree: Tree) -> list[Problem]:
     """What every box gets must be small."""
-    paths = (ROOT_JSON, BUILDER_JSON, FIRMWARE_JSON, AUTHORIZED_KEYS)
+    paths = (ROOT_JSON, BUILDER_JSON, FIRMWARE_JSON, AUTHORIZED_KEYS, USER_CA)
     sizes = {path: tree.entries()[path].size for path in paths if path in tree.entries()}
     hint = f"every box gets it: at most {LARGEST >> 10} KiB"
     return [Problem(path, 1, 1, f"{size} bytes are too many", hint) for path, size in sizes.items() if size > LARGEST]

@@ -16,14 +16,13 @@ from pathlib import Path
 import pygit2
 
 from gitops import __version__
-from gitops.errors import SourceError, TowerosError
+from gitops.errors import TowerosError
 from gitops.fleet.schema import KINDS, json_schema
 from gitops.model import Tree
-from gitops.source.clone.trees import FolderTree, configure
+from gitops.source.clone.trees import configure
 from gitops.source.objects.bounds import LINK, PROGRAM
+from gitops.source.shipped import home
 
-HOME = Path(__file__).resolve().parents[2]
-"""The checkout that this command was installed from: the template, boot/ and pkg/ are beside the package."""
 FORMAT = 1
 """Of `RECORD`."""
 VENDORED = ("boot", "pkg")
@@ -37,11 +36,11 @@ def make(folder: Path, branch: str = "main") -> str:
     """Make a fleet repo, and return its first commit.
 
     Raises:
-        TowerosError: the folder is not empty, or this installation has no template beside it.
+        TowerosError: the folder is not empty, or this installation is not whole.
     """
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise TowerosError(f"{folder} is not empty", hint="name a new folder; nothing was changed")
-    trees = {name: own(name) for name in (TEMPLATE, *VENDORED)}
+    trees = {name: home.tree(name) for name in (TEMPLATE, *VENDORED)}
     folder.mkdir(parents=True, exist_ok=True)
     for name, tree in trees.items():
         copy(tree, folder if name == TEMPLATE else folder / name)
@@ -59,14 +58,6 @@ def copy(tree: Tree, folder: Path) -> None:
         else:
             place.write_bytes(tree.read(entry.path))
             place.chmod(0o755 if entry.mode == PROGRAM else 0o644)
-
-
-def own(name: str) -> FolderTree:
-    """A folder of the checkout."""
-    try:
-        return FolderTree(HOME / name)
-    except SourceError as error:
-        raise TowerosError(f"{HOME / name} is missing", hint="run `make install` in a checkout of TowerOS") from error
 
 
 def record(version: str, trees: Mapping[str, str]) -> bytes:

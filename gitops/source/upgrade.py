@@ -25,12 +25,12 @@ from gitops import __version__
 from gitops.errors import ProcessError, SourceError, TowerosError
 from gitops.model import Tree
 from gitops.process import run
-from gitops.source import new_fleet
 from gitops.source.clone.trees import GitTree, configure
-from gitops.source.new_fleet import FORMAT, RECORD, VENDORED, editor_files, own, record
+from gitops.source.new_fleet import FORMAT, RECORD, VENDORED, editor_files, record
 from gitops.source.objects.bounds import FILE
 from gitops.source.objects.tree_objects import FOLDER
 from gitops.source.rollback import SIGNING
+from gitops.source.shipped import home
 
 LOCK, WANTED = "packages.lock", "packages.in"
 
@@ -83,7 +83,7 @@ class _Vendor:
     @classmethod
     def of(cls, version: str) -> "_Vendor":
         if version in ("", __version__):
-            trees: dict[str, Tree] = {name: own(name) for name in VENDORED}
+            trees: dict[str, Tree] = {name: home.tree(name) for name in VENDORED}
             return cls(__version__, trees, {name: tree.tree_id("") for name, tree in trees.items()})
         tree = _tagged(version)
         return cls(version, dict.fromkeys(VENDORED, tree), {name: tree.tree_id(name) for name in VENDORED})
@@ -106,7 +106,7 @@ def _tagged(version: str) -> GitTree:
     hint = f"install TowerOS {version}, or run the `toweros` of a checkout that has the tag v{version}"
     try:
         configure()
-        repository = pygit2.Repository(str(new_fleet.HOME))
+        repository = pygit2.Repository(str(home.CHECKOUT))
         return GitTree(repository, str(repository.lookup_reference(f"refs/tags/v{version}").peel(pygit2.Commit).id))
     except (pygit2.GitError, KeyError, ValueError) as error:
         raise TowerosError(f"this is TowerOS {__version__}, without a release {version}", hint=hint) from error

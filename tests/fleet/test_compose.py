@@ -406,3 +406,16 @@ def files(store: Store, layer: Layer) -> dict[str, bytes]:
 )
 def test_names_lose_their_registry(name: str, repository: str) -> None:
     assert repository_of(name) == repository
+
+
+@pytest.mark.parametrize("word", ["alwais", "on-failure:x", "Always"])
+def test_a_restart_policy_that_the_engine_does_not_know_is_told(word: str) -> None:
+    """Compose itself takes it, and no container of the service would start."""
+    text = COMPOSE.replace("restart: always", f"restart: {word}")
+    (said,) = loaded(**{"docker-compose.yml": text})
+    assert said.startswith(f"{APP}/docker-compose.yml:4:14: ") and "restart policy" in said, said
+
+
+@pytest.mark.parametrize("word", ["no", '"no"', "unless-stopped", "on-failure:3", "${R:-always}"])
+def test_those_that_it_knows_are_taken(word: str) -> None:
+    assert isinstance(loaded(**{"docker-compose.yml": COMPOSE.replace("restart: always", f"restart: {word}")}), App)

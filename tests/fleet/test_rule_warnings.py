@@ -1,5 +1,6 @@
 """Rules on paths that protect less than they seem to are told, in `validate` and in the plan, and stop nobody."""
 
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -99,3 +100,19 @@ def test_a_rollout_whose_names_are_all_of_boxes_is_passed_over_in_silence() -> N
     rules = f"{waves}, max_unavailable: {{fleet: 1, site: 1, ring: 1}}, never_together: [site, ring]"
     files = {"boxes/kiosk-1.yaml": "role: vm\nsite: roof\nlabels: {ring: lab}\n"}
     assert rule_warnings(TREE.with_files({**files, "fleet.yaml": f"rollout: {{{rules}}}\n"})) == []
+
+
+@pytest.mark.parametrize("kind", ["ed25519", "rsa", "ecdsa"])
+def test_a_line_by_which_sshd_lets_nobody_in_is_told(tmp_path: Path, kind: str) -> None:
+    """ssh-keygen makes the good ones; sshd is silent about the others."""
+    subprocess.run(["ssh-keygen", "-q", "-t", kind, "-N", "", "-C", "ada's", "-f", tmp_path / "key"], check=True)
+    good = (tmp_path / "key.pub").read_text().strip()
+    first, key, _ = good.split()
+    lines = [
+        "# those who may log in", good, f'from="10.0.0.0/8",command="a b \\"c\\"" {good}', f"  {first} {key}",
+        f"{first} {key[:-8]} cut", f"{first} AAAA", f"ssh-dss {key}", "ada", f"ssh-dss{good}", f"{first}\n{key}",
+    ]  # fmt: skip
+    tree = TREE.with_files({"keys/authorized_keys": "\n".join([*lines, ""])})
+    numbers = [int(said.split(":")[1]) for said in rule_warnings(tree)]
+    assert numbers == [5, 6, 7, 8, 9, 10, 11]
+    assert load_fleet(tree).boxes, "it stops no deployment"

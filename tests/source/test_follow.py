@@ -13,7 +13,7 @@ from gitops.errors import FleetError, SourceError
 from gitops.model import Policy, Revision, Sign
 from gitops.source import Access, GitSource
 from gitops.source.clone.deploying import DeployingClone
-from gitops.source.clone.remote import redact
+from gitops.source.remotes.redacting import redact
 from gitops.source.trust.judge import Judge
 from gitops.source.trust.rules import accept, judging
 from gitops.store import Store

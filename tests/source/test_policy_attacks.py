@@ -11,7 +11,7 @@ import pytest
 from gitops.errors import ProcessError
 from gitops.source import Access
 from gitops.source.clone.deploying import DeployingClone
-from gitops.source.clone.remote import redact
+from gitops.source.remotes.redacting import redact
 from gitops.source.trust.signatures import Trust
 from gitops.source.trust.ssh import keygen
 from tests.kit.people import People

@@ -14,7 +14,8 @@ import pytest
 
 from gitops.errors import SourceError
 from gitops.source.clone.pushing import PushClone
-from gitops.source.clone.remote import Access, list_heads, redact
+from gitops.source.clone.remote import Access, list_heads
+from gitops.source.remotes.redacting import redact
 
 TOKEN = "s3cret/t0ken+of-ours"
 GIVEN = base64.b64encode(f"git:{TOKEN}".encode()).decode()

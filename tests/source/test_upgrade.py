@@ -9,6 +9,7 @@ import pytest
 
 from gitops.errors import TowerosError
 from gitops.source import new_fleet
+from gitops.source.shipped import home as shipped
 from gitops.source.upgrade import Upgraded, upgrade
 from tests.kit.console import git, toweros
 
@@ -20,8 +21,8 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The folder that another version of TowerOS is installed in."""
     home = tmp_path / "toweros"
     for name in (new_fleet.TEMPLATE, *new_fleet.VENDORED):
-        new_fleet.copy(new_fleet.own(name), home / name)
-    monkeypatch.setattr(new_fleet, "HOME", home)
+        new_fleet.copy(shipped.tree(name), home / name)
+    monkeypatch.setattr(shipped, "CHECKOUT", home)
     return home
 
 

@@ -42,6 +42,10 @@ from gitops.model import APPS, App, Json, Tree
 from gitops.model.fleet import OWN
 
 BY_DIGEST = re.compile(r"[a-z0-9][a-zA-Z0-9._:/-]{0,200}@sha256:[0-9a-f]{64}")
+RESTARTS = re.compile("|no|always|unless-stopped|on-failure(:[0-9]{1,9})?")
+"""Compose takes any word, and the engine then no container (docker run(1), --restart)."""
+OTHERS = ("compose.yaml", "compose.yml", "docker-compose.yaml")
+"""Names that compose would take, too: here there is one."""
 APPS_OF = "compose"
 """The key of a level that names apps."""
 Hidden = Callable[[str, Collection[str]], bool]
@@ -111,7 +115,9 @@ def load_apps(tree: Tree, level: Parsed[RoleFile] | Parsed[BoxFile], base: Merge
         name, path = posixpath.basename(rule.app), f"{rule.app}/{FILE}"
         place = ("compose", index, "app")
         if path not in tree.entries():
-            problems.append(level.problem(place, f"there is no {path}", did_you_mean(rule.app, lambda: _apps(tree))))
+            other = next((f"{rule.app}/{each}" for each in OTHERS if f"{rule.app}/{each}" in tree.entries()), "")
+            hint = f"rename {other}" if other else did_you_mean(rule.app, lambda: _apps(tree))
+            problems.append(level.problem(place, f"there is no {path}", hint))
         elif name in apps:
             problems.append(level.problem(place, f"two apps are named `{name}`", "rename one folder"))
         else:
@@ -251,12 +257,16 @@ class _Reader:
             yield from self._image(name, keys.get("image"), (*place, "image"))
         if "platform" in keys and not PLATFORMS.fullmatch(str(keys["platform"])):
             yield self._problem((*place, "platform"), f"boxes are {PLATFORM}", "remove it, and name an image for that")
+        restart = keys.get("restart")
+        if isinstance(restart, str) and not ("$" in restart or RESTARTS.fullmatch(restart)):
+            hint = "write `always`, `unless-stopped`, `on-failure`, `on-failure:TIMES` or `no`"
+            yield self._problem((*place, "restart"), f"Docker knows no restart policy `{restart}`", hint)
         yield from self._files_of_service(keys, place)
 
     def _files_of_service(self, keys: Json, place: Path) -> Iterator[Problem]:
         """What it takes from the app's folder, and from the box."""
         for kind in ("env_file", "label_file"):
-            for file, must in _files_named(keys.get(kind)):
+            for file, must in files_named(keys.get(kind)):
                 yield from self._told(self._beside.read(file, must=must), (*place, kind))
         for kind in ("configs", "secrets"):
             yield from self._modes(keys.get(kind), (*place, kind))
@@ -342,7 +352,7 @@ class _Reader:
         return self.document.problem(place, message, hint)
 
 
-def _files_named(value: Any) -> list[tuple[str, bool]]:
+def files_named(value: Any) -> list[tuple[str, bool]]:
     """Those of `env_file` or `label_file`, and whether they must be there."""
     each = value if isinstance(value, list) else [value] if value else []
     rows = [one if isinstance(one, dict) else {"path": one} for one in each]

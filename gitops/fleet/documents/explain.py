@@ -87,7 +87,14 @@ def explain(document: Document, model: type[BaseModel], error: Any) -> Problem:
     if kind == "missing":
         return document.problem(location[:-1], f"`{name}` is missing", f"add `{name}:`")
     label = ".".join(str(part) for part in location) or "the file"
-    return document.problem(location, f"`{label}`: {_message(error)}", _choice(error), key="[key]" in error["loc"])
+    hint = _with_key(model, location, error) or _choice(error)
+    return document.problem(location, f"`{label}`: {_message(error)}", hint, key="[key]" in error["loc"])
+
+
+def _with_key(model: type[BaseModel], location: Location, error: Any) -> str:
+    """A hint for a word in the place of keys and values: it is meant for the first of them."""
+    keys = keys_at(model, location) if error["type"] == "model_type" and isinstance(error["input"], str) else []
+    return f"write `{{{keys[0]}: {error['input'][:80]}}}`" if keys and error["input"].isprintable() else ""
 
 
 def _message(error: Any) -> str:

@@ -15,6 +15,9 @@ SHAPES = {
     CARD: "in lower case, such as 52:54:00:12:34:56",
     SMBIOS: "in lower case, as /sys/class/dmi/id/product_uuid has it",
     WHICH_DISK: "`largest`, `smallest`, `ask`, or a disk's name (docs/disks.md)",
+    r"^https?://[^\s]+$": "http:// or https://, a host, a path",
+    r"^https?://[A-Za-z0-9.:\[\]-]+(/[A-Za-z0-9._/-]*)?$": "http:// or https://, a host, perhaps a port and a path",
+    "^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$": "lower-case letters, digits and, between them, `-`; 63 at most",
     KEY: "64 hex digits, as `toweros box wipe NAME` writes them",
 }
 """By pattern."""

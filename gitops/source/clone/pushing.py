@@ -30,10 +30,10 @@ from gitops.source.clone.remote import (
     download,
     list_heads,
     packs,
-    redact,
     unreachable,
 )
 from gitops.source.objects.bounds import FILE
+from gitops.source.remotes.redacting import redact
 
 log = structlog.get_logger(__name__)
 
@@ -170,7 +170,7 @@ def send(repository: pygit2.Repository, access: Access, spec: str, ref: str, exp
     callbacks = _Pushing(access, ref, expected or ABSENT)
     proxy = True if access.url.startswith("https://") else None
     try:
-        with connect(repository, access) as remote:
+        with connect(repository, access, callbacks) as remote:
             remote.push([spec], callbacks=callbacks, proxy=proxy)
     except DAMAGE as error:
         raise unreachable(access, error) from error

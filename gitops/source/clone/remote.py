@@ -25,6 +25,7 @@ from gitops.settings import Settings
 from gitops.source.clone.trees import configure
 from gitops.source.remotes import asking, ending, local, unfit
 from gitops.source.remotes.packing import MAX_OBJECTS, MAX_PACK, SECONDS, too_large
+from gitops.source.remotes.redacting import redact
 from gitops.web.ask import WebError
 
 MINIMUM = (1, 9, 7)
@@ -44,16 +45,9 @@ _REDIRECTS = "http.followRedirects"
 
 if tuple(int(part) for part in pygit2.LIBGIT2_VERSION.split(".")[:3]) < MINIMUM:
     raise SourceError(
-        f"libgit2 {pygit2.LIBGIT2_VERSION} is too old", hint="run `make install`: pygit2 brings 1.9.7 or newer"
+        f"libgit2 {pygit2.LIBGIT2_VERSION} is too old",
+        hint="install the locked libraries (`make install`): pygit2 brings 1.9.7 or newer",
     )
-
-
-def redact(text: str) -> str:
-    """A text whose URLs have lost user, password, query and fragment. Too much is cut rather than too little: a
-    password may hold a slash that nobody escaped, and then a path with an `@` looks the same."""
-    cut = re.sub(r"(?<=://)\S*@", "", text)
-    cut = re.sub(r"(://[^\s?#]*)[?#]\S*|\?\S*", r"\1", cut)
-    return re.sub(r"(?<![^\s'\"(])[^\s/:@'\"(]+:[^\s]*@", "", cut)  # user:password@host:path
 
 
 @dataclass(frozen=True)
@@ -161,6 +155,7 @@ class Callbacks(pygit2.RemoteCallbacks):
         self._access = access
         self._attempts = 0
         self._progress = ""
+        self.sending = False  # objects come: all refs were said
         self._deadline = time.monotonic() + SECONDS
 
     def credentials(
@@ -193,11 +188,8 @@ class Callbacks(pygit2.RemoteCallbacks):
         if not valid:
             kind = "host key is unknown or has changed" if self._access.ssh else "certificate does not verify"
             reason = Reason.unknown_host if self._access.ssh else Reason.bad_certificate
-            hint = (
-                "compare it, then put it into `ssh_known_hosts`"
-                if self._access.ssh
-                else "check the server's certificate"
-            )
+            hint = "compare it, then put it into `ssh_known_hosts`"
+            hint = hint if self._access.ssh else "check the server's certificate"
             raise SourceError(f"{host.decode(errors='replace')}: the {kind}", hint=f"{hint}; {STAYS}", reason=reason)
         return True
 
@@ -211,7 +203,12 @@ class Callbacks(pygit2.RemoteCallbacks):
         lines = (line.strip() for line in shown.split("\n"))
         return [line for line in lines if line.startswith(("error:", "fatal:", "warning: lazy"))]
 
+    def most(self) -> int:
+        """Bytes that may come by one connection, at this point."""
+        return asking.BOUNDS.largest + (MAX_PACK if self.sending else 0)
+
     def transfer_progress(self, stats: TransferProgress) -> None:
+        self.sending = True
         if stats.received_bytes > MAX_PACK or stats.total_objects > MAX_OBJECTS:
             raise too_large()
         self._check_time()
@@ -254,20 +251,25 @@ class Heads:
 
 
 @contextmanager
-def connect(repository: pygit2.Repository, access: Access, seconds: float = 0) -> Iterator[pygit2.Remote]:
+def connect(
+    repository: pygit2.Repository, access: Access, callbacks: Callbacks, seconds: float = 0
+) -> Iterator[pygit2.Remote]:
     """The remote, for one use that ends (`seconds`; 0: a download's). libgit2 by itself follows the first redirect to
     wherever it leads, with our token.
 
     Raises:
-        SourceError: the time is over.
+        SourceError: the time is over, or it sends more than anybody would read.
     """
     if _REDIRECTS not in repository.config or repository.config.get_bool(_REDIRECTS):
         repository.config[_REDIRECTS] = False
-    with ending.cut_after(seconds or SECONDS, ending.ports(access.url, 22 if access.ssh else 443)) as over:
+    ports = ending.ports(access.url, 22 if access.ssh else 443)
+    with ending.cut_after(seconds or SECONDS, access.url, ports, callbacks.most) as cut:
         try:
             yield repository.remotes.create_anonymous(access.url)
         except pygit2.GitError as error:
-            if over.is_set():
+            if cut.full:
+                raise (too_large() if callbacks.sending else asking.too_many()) from error
+            if cut.is_set():
                 raise too_slow(access) from error
             raise
 
@@ -300,8 +302,9 @@ def _asked_heads(repository: pygit2.Repository, access: Access) -> tuple[list[lo
     """What the remote's server says, and the ref that its HEAD names (empty: it does not say)."""
     if access.url.startswith("https://") and (answer := _asked_once(access)):
         return answer
-    with connect(repository, access, asking.BOUNDS.longest) as remote:
-        said = remote.list_heads(callbacks=Callbacks(access), proxy=access.url.startswith("https://") or None)
+    callbacks = Callbacks(access)
+    with connect(repository, access, callbacks, asking.BOUNDS.longest) as remote:
+        said = remote.list_heads(callbacks=callbacks, proxy=access.url.startswith("https://") or None)
     # A line `refs/tags/NAME^{}` says what the tag's object leads to (gitprotocol-pack, Reference Discovery).
     ends = {str(head.name)[:-3]: str(head.oid) for head in said if str(head.name).endswith("^{}")}
     target = next((head.symref_target for head in said if head.name == "HEAD"), None)
@@ -338,7 +341,7 @@ def download(repository: pygit2.Repository, access: Access, *refspecs: str) -> N
     proxy = access.url.startswith("https://") or None
     callbacks = Callbacks(access)
     try:
-        with connect(repository, access) as remote:
+        with connect(repository, access, callbacks) as remote:
             remote.fetch(list(refspecs), callbacks=callbacks, prune=FetchPrune.NO_PRUNE, proxy=proxy)
     except pygit2.GitError as caught:
         error = pygit2.GitError("\n".join((str(caught), *callbacks.complaints()))) if callbacks.complaints() else caught

@@ -105,8 +105,9 @@ class Exchange:
                 pages, lambda page: str(ref.resolve().target) if (ref := references.get(self.ref(page))) else ""
             )
         proxy = self._access.url.startswith("https://") or None
-        with connect(self._repository(), self._access) as remote:
-            heads = remote.list_heads(callbacks=_Bounded(self._access), proxy=proxy)
+        callbacks = _Bounded(self._access)
+        with connect(self._repository(), self._access, callbacks, DEADLINE) as remote:
+            heads = remote.list_heads(callbacks=callbacks, proxy=proxy)
         named = {head.name: str(head.oid) for head in heads}
         return _tips(pages, lambda page: named.get(self.ref(page), ""))
 
@@ -178,15 +179,15 @@ class Exchange:
             if folder := self._access.place:
                 local.fetch(repository, folder, {self.ref(page): self.ref(page)})
             else:
-                with connect(repository, self._access) as remote:
-                    self._fetch(remote, self.ref(page))
+                self._fetch(repository, self.ref(page))
             yield repository
         finally:
             shutil.rmtree(place, ignore_errors=True)
 
-    def _fetch(self, remote: pygit2.Remote, ref: str) -> None:
-        proxy = self._access.url.startswith("https://") or None
-        remote.fetch([f"+{ref}:{ref}"], callbacks=_Bounded(self._access), proxy=proxy)
+    def _fetch(self, repository: pygit2.Repository, ref: str) -> None:
+        callbacks, proxy = _Bounded(self._access), self._access.url.startswith("https://") or None
+        with connect(repository, self._access, callbacks, DEADLINE) as remote:
+            remote.fetch([f"+{ref}:{ref}"], callbacks=callbacks, proxy=proxy)
 
     def _repository(self) -> pygit2.Repository:
         path = self._folder / "clone.git"

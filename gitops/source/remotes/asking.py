@@ -77,11 +77,16 @@ def _ask(url: str, headers: Mapping[str, str], kind: str, body: bytes | None = N
             raise
         return b""
     if len(data) > BOUNDS.largest:
-        hint = f"remove branches and tags that nobody needs; {STAYS}"
-        raise SourceError(
-            f"the remote has more than {BOUNDS.largest >> 20} MiB of refs", hint=hint, reason=Reason.too_many
-        )
+        raise too_many()
     return data
+
+
+def too_many() -> SourceError:
+    """It has more refs than anybody would read; the same bound for every transport."""
+    hint = f"remove branches and tags that nobody needs; {STAYS}"
+    return SourceError(
+        f"the remote has more than {BOUNDS.largest >> 20} MiB of refs", hint=hint, reason=Reason.too_many
+    )
 
 
 def _of_v2(data: bytes) -> Heads:

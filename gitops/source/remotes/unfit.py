@@ -28,6 +28,17 @@ _FILES = "change them there: `git refs migrate --ref-format=files`"
 _BORROWED = "complete it there: `git repack -a -d`, then remove objects/info/alternates"
 _SMART = "name the URL that `git clone` takes; a folder of plain files (dumb HTTP) is served by ssh or git-http-backend"
 
+_PLAIN = {
+    "known hosts file": (
+        "the file that `ssh_known_hosts` names holds something else",
+        "make it with `ssh-keyscan HOST`, and check it",
+    ),
+    "non-bare": (
+        "{url} is a repository with a working folder, into which nothing is pushed",
+        "name a bare one in `repository`: `git clone --bare` makes it, and people push there",
+    ),
+}
+"""Words of libgit2 -> what it means, and what to do."""
 _STATUS = {
     "403": ("lets nobody read, or not us", "check `git_token_file` and the server's rights"),
     "404": ("has nothing there, or hides it from us", "check `repository`, and what `git_token_file` may read"),
@@ -92,9 +103,9 @@ def told(url: str, said: str) -> SourceError | None:
     """What libgit2 (1.9) says of a server, if a person must change something there. `url`, `said`: without secrets."""
     if match := re.search(r"unknown (?:remote )?object format '(\w{1,20})", said):
         return _refuse(f"{url} has {match[1].upper()} objects", _SHA1)
-    if "known hosts file" in said:
-        hint = "make it with `ssh-keyscan HOST`, and check it"
-        return _refuse("the file that `ssh_known_hosts` names holds something else", hint, transient=True)
+    for words, (what, hint) in _PLAIN.items():
+        if words in said:
+            return _refuse(what.format(url=url), hint, transient=True)
     if "invalid packet line" in said:  # the line `shallow ID` after its refs (gitprotocol-pack)
         return _refuse(f"{url} is a shallow clone, or no Git server ({said})", _WHOLE, Reason.shallow_history)
     if refusal := _broken(url, said):

@@ -18,6 +18,7 @@ from gitops.source.clone import remote
 from gitops.source.clone.remote import Access, download, list_heads
 from gitops.source.remotes import asking, ending
 from tests.kit.authority import Authority
+from tests.simulators.sshd import Sshd
 
 COMMIT = b"1" * 40
 PAUSE = 0.002
@@ -117,6 +118,23 @@ def test_an_ssh_server_that_never_says_its_name(tmp_path: Path, monkeypatch: pyt
             list_heads(clone, Access(f"ssh://git@127.0.0.1:{server.getsockname()[1]}/fleet.git"))
 
 
+def test_an_ssh_server_whose_refs_have_no_end_fills_no_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Asked for its refs, and again for objects: libgit2 keeps all that it names, in memory."""
+    monkeypatch.setattr(asking, "BOUNDS", replace(asking.BOUNDS, largest=1 << 20, longest=5))
+    monkeypatch.setattr(remote, "SECONDS", 5.0)
+    clone = pygit2.init_repository(str(tmp_path / "clone.git"), bare=True)
+    one = packet(COMMIT + b" refs/heads/main\n").decode().strip()
+    with Sshd(tmp_path / "sshd") as server:
+        listed = server.folder / "authorized"
+        listed.write_text(f'command="yes {one}" {listed.read_text()}')
+        access = Access(f"ssh://root@127.0.0.1:{server.port}/f.git", server.user_key, server.known_hosts)
+        access.home(tmp_path / "home")
+        for ask in (list_heads, lambda *both: download(*both, "+refs/heads/main:refs/remotes/origin/main")):
+            with pytest.raises(SourceError, match="more than 1 MiB of refs") as refusal:
+                ask(clone, access)
+            assert "remove branches and tags" in refusal.value.hint
+
+
 def test_nothing_else_is_cut() -> None:
     """Neither what was there before, nor a connection to another port."""
     with (
@@ -125,7 +143,7 @@ def test_nothing_else_is_cut() -> None:
     ):
         port = ours.getsockname()[1]
         before = socket.create_connection(ours.getsockname())
-        with ending.cut_after(0.05, {port}) as over:
+        with ending.cut_after(0.05, "", {port}, lambda: 1 << 20) as over:
             during, elsewhere = map(socket.create_connection, (ours.getsockname(), other.getsockname()))
             assert over.wait(5)
             assert during.recv(1) == b"", "this one was"
@@ -147,3 +165,26 @@ def test_a_list_of_known_hosts_that_is_none_is_told_by_its_setting(tmp_path: Pat
         with pytest.raises(SourceError, match="`ssh_known_hosts` names holds something else") as refusal:
             list_heads(clone, access)
     assert "ssh-keyscan" in refusal.value.hint
+
+
+def test_what_comes_to_another_question_at_the_same_time_is_its_own() -> None:
+    """The record is asked for while a branch is fetched, and another server has the same port."""
+    with closing(socket.create_server(("127.0.0.1", 0))) as server:
+        port, url = server.getsockname()[1], "https://127.0.0.1/f.git"
+        with (
+            ending.cut_after(9, url, {port}, lambda: 1000) as small,
+            ending.cut_after(9, url, {port}, lambda: 1 << 20) as large,
+        ):
+            ours = socket.create_connection(server.getsockname())
+            server.accept()[0].sendall(bytes(9000))
+            assert not small.wait(3 * ending.AGAIN) and not large.is_set()
+        with ending.cut_after(9, "https://127.0.0.2/f.git", {port}, lambda: 1000) as elsewhere:
+            other = socket.create_connection(server.getsockname())
+            server.accept()[0].sendall(bytes(9000))
+            assert not elsewhere.wait(3 * ending.AGAIN)
+        with ending.cut_after(9, url, {port}, lambda: 1000) as cut:
+            last = socket.create_connection(server.getsockname())
+            server.accept()[0].sendall(bytes(9000))
+            assert cut.wait(5) and cut.full
+        for each in (ours, other, last):
+            each.close()
