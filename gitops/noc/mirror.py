@@ -20,6 +20,7 @@ import structlog
 from gitops.errors import DocumentError, StoreError, TowerosError, readable
 from gitops.files.named import named
 from gitops.model import BlobRef, Layer, Release, sha256
+from gitops.model.paths.repositories import BOXES
 from gitops.noc import deltas
 from gitops.noc.ahead.coming import ahead
 from gitops.noc.content import ContentError, bring_attestation, bring_blob, bring_layer, prove, unpack
@@ -29,6 +30,7 @@ from gitops.noc.starting import bringing as starting
 from gitops.noc.starting.ground import Ground
 from gitops.noc.trust import MAX_METADATA, Offers, Trusted, TrustError
 from gitops.noc.whose.chosen import EVERYBODY, Chosen
+from gitops.publish.folder import Folder
 from gitops.publish.targets import HELD, NETBOOT
 from gitops.workflows.media.elsewhere import Elsewhere
 
@@ -210,9 +212,14 @@ class Mirror:
         for name, data in passed.offers.files:
             if self.copy.metadata.read(name) != data:
                 self.copy.metadata.write(name, data)
+        shown = {name.rpartition("/")[0] for name, _ in passed.offers.files}
+        for repository in self.copy.metadata.repositories():
+            if repository not in shown:
+                self.copy.metadata.remove(repository)
+        self.copy.metadata.prune_small(shown - {""})
 
     def _expires(self) -> float:
-        return expires(self.copy.metadata.read("timestamp.json"))
+        return shown_until(self.copy.metadata)
 
     def mend(self, names: Iterable[str], layers: dict[str, Layer]) -> list[str]:
         """Look again at content, and forget what is damaged; returns that."""
@@ -223,6 +230,14 @@ class Mirror:
                 self.copy.drop(name)
                 found.append(name)
         return found
+
+
+def shown_until(metadata: Folder) -> float:
+    """Until when boxes take what is shown (Unix seconds): the first of those that have a repository of their own; 0:
+    nothing is."""
+    boxes = [name for name in metadata.repositories() if name.startswith(f"{BOXES}/")]
+    ends = [expires(metadata.read(f"{name}/timestamp.json")) for name in boxes]
+    return min(ends, default=expires(metadata.read("timestamp.json")))
 
 
 def expires(timestamp: bytes | None) -> float:

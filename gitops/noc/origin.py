@@ -19,7 +19,7 @@ from typing import Protocol
 
 from gitops.errors import TowerosError
 from gitops.store.files.layout import Layout
-from gitops.web.ask import Bounds, WebError, ask
+from gitops.web.ask import Answer, Bounds, WebError, ask
 
 CONNECT, SILENCE, SMALL = 10.0, 20.0, 60.0
 """Seconds until a connection stands, without a byte, and for a small document."""
@@ -30,6 +30,8 @@ RATE, WINDOW = 256, 60.0
 PIECE = 1 << 20
 WAITS, NUMBER = "toweros-waits", re.compile(r"[0-9]{1,12}")
 DIGEST = re.compile(r"[0-9a-f]{64}")
+CHALLENGE = re.compile(r"TowerOS-Fetch ([0-9]{1,12}\.[0-9a-f]{32})")
+"""What an origin asks that hands out files to its own alone (`server.boxes.fetching`)."""
 
 
 class OriginError(TowerosError):
@@ -64,15 +66,19 @@ class Source(Protocol):
 @dataclass
 class Origin:
     """An update server, or another NOC. `until` (monotonic seconds): when the present pass ends; `waits`: since when a
-    NOC says that the server behind it is away (Unix seconds), 0: nobody does."""
+    NOC says that the server behind it is away (Unix seconds), 0: nobody does. `prove`: the header by which a challenge
+    is answered, where the origin hands out files to its own alone; "": nobody can."""
 
     url: str
     until: float = float("inf")
     waits: int = 0
+    prove: Callable[[str], str] = lambda _: ""
+    proof: str = ""
+    """The last one."""
 
     def get(self, name: str, most: int) -> bytes:
         url, bounds = f"{self.url}/{name}", self._bounds(SMALL, most)
-        with _telling(url), ask(url, bounds, redirects=False) as answer:
+        with _telling(url), self._ask(url, bounds, {}) as answer:
             self._whole(name, answer.status, (200,))
             if name.endswith("/timestamp.json"):
                 since = answer.headers.get(WAITS, "")
@@ -87,7 +93,7 @@ class Origin:
         have = have if have < most else 0
         said = {"Range": f"bytes={have}-"} if have else {}
         bounds = self._bounds(LARGE, most - have)
-        with _telling(f"{self.url}: {name}"), ask(f"{self.url}/{name}", bounds, said, redirects=False) as answer:
+        with _telling(f"{self.url}: {name}"), self._ask(f"{self.url}/{name}", bounds, said) as answer:
             if answer.status == 416:  # what is here is not the beginning of what is there
                 part.unlink(missing_ok=True)
             self._whole(name, answer.status, (200, 206))
@@ -106,6 +112,23 @@ class Origin:
                     file.write(piece)
                 came = file.tell() - have
             _complete(name, length, came)
+
+    @contextmanager
+    def _ask(self, url: str, bounds: Bounds, said: dict[str, str]) -> Iterator[Answer]:
+        """The answer; where the origin asks who we are, the one after that."""
+        with ask(url, bounds, said | self._header(), redirects=False) as answer:
+            challenge = (
+                CHALLENGE.fullmatch(answer.headers.get("WWW-Authenticate", "")) if answer.status == 401 else None
+            )
+            if not challenge:
+                yield answer
+                return
+            self.proof = self.prove(challenge[1])
+        with ask(url, bounds, said | self._header(), redirects=False) as answer:
+            yield answer
+
+    def _header(self) -> dict[str, str]:
+        return {"Authorization": self.proof} if self.proof else {}
 
     def _bounds(self, longest: float, most: int) -> Bounds:
         left = max(1.0, min(longest, self.until - time.monotonic()))

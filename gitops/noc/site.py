@@ -25,7 +25,7 @@ from gitops.model import Layer
 from gitops.noc.carried.places import opened
 from gitops.noc.copy import Copy
 from gitops.noc.media import NAME
-from gitops.noc.mirror import Mirror, expires, told
+from gitops.noc.mirror import Mirror, shown_until, told
 from gitops.noc.origin import DIGEST, WAITS, Origin
 from gitops.noc.proving.making import Bench
 from gitops.noc.proving.own import Own
@@ -100,6 +100,7 @@ class Site:
         state = State(config.name, config.origin, int(time.time()), most=config.most)
         self.told = Told(replace(state, site=config.site, labels=config.labels))
         self.contact = Contact(config.state / "noc.key", config.name, config.origin)
+        self.origin.prove = self.contact.prove
         self.telling = Telling(self.contact.starts)
         self._seen = dict[Path, int]()
         self._hurry = threading.Event()
@@ -253,8 +254,8 @@ class Site:
     def _show(self) -> State:
         """What is on the disk, whoever put it there."""
         with contextlib.suppress(OSError):
-            stamp, reports = self.copy.metadata.read("timestamp.json"), self.relay.reports
-            values = {"expires": int(expires(stamp)), "used": self.copy.used(), "dropped": reports.dropped}
+            until, reports = shown_until(self.copy.metadata), self.relay.reports
+            values = {"expires": int(until), "used": self.copy.used(), "dropped": reports.dropped}
             proofs = self.prover.proofs if self.prover else {}
             fallen = self.ground.fallen(int(time.time()))
             self.told.change(**values, waiting=dict(reports.waiting()), proofs=proofs, fallen=fallen)
@@ -278,8 +279,8 @@ class Listening:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
             path = scope["path"]
-            if path.startswith("/targets/"):
-                self._site.heard(path.split("/")[2])
+            if path.startswith(("/targets/", "/metadata/boxes/")):
+                self._site.heard(path.split("/")[3 if path[1] == "m" else 2])
             headers = dict(scope["headers"])
             if headers.get(b"cache-control") == b"no-cache" and path.startswith(("/targets/", "/layers/")):
                 self._site.doubt(path)

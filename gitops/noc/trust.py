@@ -2,7 +2,8 @@
 
 In: a source, a root. Out: what each of some boxes is offered, and the metadata that say so, as files to be served.
 Rules: nothing that is older, expired, mixed or not signed by enough keys is ever taken; what was taken is remembered
-in a folder, so that it holds after a restart too.
+in a folder, so that it holds after a restart too. Of the boxes' own repositories (ADR 108) those of our boxes are asked
+for; the one that all boxes share as long as it holds: who has an agent of before finds it here.
 
     trusted = Trusted(folder, root, source)
     offers = trusted.look(["site-7"])      # Offers(boxes={"site-7": {"release.json": Wanted(...), ...}}, files=[...])
@@ -16,29 +17,25 @@ from itertools import count
 from pathlib import Path
 from time import strptime
 
-from tuf.api.exceptions import DownloadError, DownloadHTTPError, DownloadLengthMismatchError, RepositoryError
+from tuf.api.exceptions import DownloadHTTPError, ExpiredMetadataError
 from tuf.api.metadata import Metadata, SuccinctRoles, Targets
-from tuf.ngclient import FetcherInterface, Updater, UpdaterConfig
+from tuf.ngclient import Updater
 
-from gitops.errors import TowerosError
 from gitops.model import BlobRef, Json
-from gitops.noc.origin import OriginError, Source
+from gitops.model.paths.repositories import box_repository, site_repository
+from gitops.noc.origin import Source
+from gitops.noc.signed.client import MAX_METADATA, SHARED, Look, NotHereError, TrustError, looking
 from gitops.noc.whose.chosen import EVERYBODY, Chosen
 from gitops.publish.targets import RELEASE, box_of
 from gitops.store.files.blobs import HEX
 
-MAX_METADATA = 4 << 20
+__all__ = ["MAX_METADATA", "Offers", "TrustError", "Trusted"]
+
 NAMES = ("release.json", "uki.efi", "addon.efi", "loader.efi")
 """The targets of a box; the last one need not be there."""
 MAX_BITS = 10
 """Of a target's digest: which bin it is in."""
 MAX_BOOT_FILE = 256 << 20
-WRONG = (RepositoryError, ValueError, KeyError, TypeError, AttributeError, RecursionError)
-"""What damaged metadata end in."""
-
-
-class TrustError(TowerosError):
-    """What is signed is refused: older, expired, mixed, damaged, or of another root."""
 
 
 @dataclass(frozen=True)
@@ -54,6 +51,15 @@ class Offers:
     stated: Mapping[str, Json] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class _Found:
+    """By box, what its own repository is, None: it has none; what all boxes share; who is `chosen` by that alone."""
+
+    own: Mapping[str, Updater | None]
+    shared: Updater | None
+    chosen: Chosen
+
+
 class Trusted:
     """The metadata that are believed, in `folder`."""
 
@@ -66,57 +72,86 @@ class Trusted:
         Raises:
             TrustError: it is refused. OriginError: it cannot be fetched. OSError: the folder cannot be written.
         """
-        self._folder.mkdir(parents=True, exist_ok=True)
-        try:
-            config = UpdaterConfig(targets_max_length=MAX_METADATA, snapshot_max_length=MAX_METADATA)
-            fetcher = _Fetcher(self._source)
-            updater = Updater(str(self._folder), "", fetcher=fetcher, config=config, bootstrap=self._root)
-            updater.refresh()
-            return self._read(updater, {*boxes}, chosen)
-        except DownloadError as error:
-            raise error.__cause__ if isinstance(error.__cause__, OriginError) else OriginError(str(error)) from error
-        except WRONG as error:
-            raise TrustError(f"what is signed is refused: {type(error).__name__}: {error}") from error
+        with looking(self._folder, self._root, self._source) as look:
+            placed = self._placed(look, chosen) if chosen else ()
+            own = {box: _own(look, box) for box in sorted({*boxes, *(placed or ())})}
+            found = _Found(own, self._shared(look, own, placed), chosen if placed is None else EVERYBODY)
+            sites = [site_repository(chosen.site)] if placed is not None and chosen else []
+            return self._offers(look, found, sites)
 
-    def _read(self, updater: Updater, asked: set[str], chosen: Chosen) -> Offers:
-        roles = _parsed(self._bytes("targets")).delegations
-        bins = _bins(roles.succinct_roles if roles else None)
-        for path in bins.values():
-            updater.get_targetinfo(path)
-        boxes = sorted(asked | ({name for role in bins for name in self._chosen(role, chosen)} if chosen else set()))
+    @staticmethod
+    def _placed(look: Look, chosen: Chosen) -> tuple[str, ...] | None:
+        """Which boxes are chosen, by what is signed of their site; None: an origin of before does not say."""
+        repository = site_repository(chosen.site)
+        try:
+            look.refreshed(repository)
+        except NotHereError:
+            return None
+        rows = _parsed(look.role(repository, "targets")).targets.items()
+        return tuple(path.rpartition("/")[2] for path, target in rows if chosen.fits(target.custom or {}))
+
+    @staticmethod
+    def _shared(look: Look, own: Mapping[str, Updater | None], placed: tuple[str, ...] | None) -> Updater | None:
+        """What all boxes share; None: it is not written any more, and nobody here needs it."""
+        needed = placed is None or None in own.values()
+        try:
+            return look.refreshed(SHARED)
+        except (DownloadHTTPError, ExpiredMetadataError):
+            if needed or not own:
+                raise
+        return None
+
+    def _offers(self, look: Look, known: _Found, sites: list[str]) -> Offers:
+        own, shared, chosen = known.own, known.shared, known.chosen
+        bins = list[str]()
+        names = {*own}
+        if shared:
+            roles = _parsed(look.role(SHARED, "targets")).delegations
+            paths = _bins(roles.succinct_roles if roles else None)
+            for path in paths.values():
+                shared.get_targetinfo(path)
+            bins = [*paths]
+            if chosen:
+                names |= {name for role in bins for name in self._chosen(look, role, chosen)}
         found, stated = {}, {}
-        for box in boxes:
-            targets = {name: info for name in NAMES if (info := updater.get_targetinfo(f"{box}/{name}"))}
+        for box in sorted(names):
+            updater = own.get(box) or shared
+            targets = {name: info for name in NAMES if updater and (info := updater.get_targetinfo(f"{box}/{name}"))}
             if {*NAMES[:3]} <= targets.keys():
                 found[box] = {name: _ref(each.hashes["sha256"], each.length) for name, each in targets.items()}
                 stated[box] = dict(targets["release.json"].custom or {})
-        stamp = json.loads(self._bytes("timestamp"))["signed"]
+        files = [*look.roots()]
+        for box in (name for name, updater in own.items() if updater):
+            files += look.files(box_repository(box))
+        for site in sites:
+            files += look.files(site)
+        files += look.files(SHARED, *bins) if shared else []
+        ends = [_expires(look.role(box_repository(box), "timestamp")) for box, updater in own.items() if updater]
         return Offers(
             boxes=found,
-            unknown=tuple(box for box in boxes if box not in found),
-            files=tuple(self._files(bins)),
-            expires=timegm(strptime(stamp["expires"], "%Y-%m-%dT%H:%M:%SZ")),
+            unknown=tuple(box for box in sorted(names) if box not in found),
+            files=tuple(files),
+            expires=min(ends or [_expires(look.role(SHARED, "timestamp")) if shared else 0]),
             stated=stated,
         )
 
-    def _chosen(self, role: str, chosen: Chosen) -> Iterator[str]:
+    @staticmethod
+    def _chosen(look: Look, role: str, chosen: Chosen) -> Iterator[str]:
         """Those boxes of a bin."""
-        for path, target in _parsed(self._bytes(role)).targets.items():
+        for path, target in _parsed(look.role(SHARED, role)).targets.items():
             if path.endswith(f"/{RELEASE}") and chosen.fits(target.custom or {}):
                 yield box_of(path)
 
-    def _files(self, bins: Iterable[str]) -> Iterator[tuple[str, bytes]]:
-        """As a server has them; what others lead to comes first, the timestamp last."""
-        history = self._folder / "root_history"
-        for path in sorted(history.glob("[0-9]*.root.json"), key=lambda each: int(each.name.partition(".")[0])):
-            yield path.name, path.read_bytes()
-        for role in (*bins, "targets", "snapshot"):
-            data = self._bytes(role)
-            yield f"{json.loads(data)['signed']['version']}.{role}.json", data
-        yield "timestamp.json", self._bytes("timestamp")
 
-    def _bytes(self, role: str) -> bytes:
-        return (self._folder / f"{role}.json").read_bytes()
+def _own(look: Look, box: str) -> Updater | None:
+    try:
+        return look.refreshed(box_repository(box))
+    except NotHereError:
+        return None
+
+
+def _expires(timestamp: bytes) -> int:
+    return timegm(strptime(json.loads(timestamp)["signed"]["expires"], "%Y-%m-%dT%H:%M:%SZ"))
 
 
 def _parsed(data: bytes) -> Targets:
@@ -141,23 +176,3 @@ def _ref(digest: str, size: int) -> BlobRef:
     if not HEX.fullmatch(digest) or not 0 < size <= MAX_BOOT_FILE:
         raise ValueError(f"a target of {size} bytes with the digest {digest[:80]!r}")
     return BlobRef(digest, size)
-
-
-class _Fetcher(FetcherInterface):
-    """python-tuf's view of a source: same limits, no temporary files."""
-
-    def __init__(self, source: Source) -> None:
-        self._source = source
-
-    def _fetch(self, url: str) -> Iterator[bytes]:
-        yield self.download_bytes(url, MAX_METADATA)
-
-    def download_bytes(self, url: str, max_length: int) -> bytes:
-        try:
-            return self._source.get(f"metadata/{url.lstrip('/')}", max_length)
-        except OriginError as error:
-            if error.missing:
-                raise DownloadHTTPError(error.message, 404) from error
-            if error.large:
-                raise DownloadLengthMismatchError(error.message) from error
-            raise DownloadError(error.message) from error

@@ -3,8 +3,9 @@
 keys         the keys folder: made once, never overwritten; what to back up, what expires
 commits      the controller's own key for commits of security updates
 certificates Secure Boot's PK, KEK and db: RSA-2048 with self-signed certificates
-bins         the hash bins as they are published, each parsed once
+shared       the repository of all boxes: the hash bins as they are published, each parsed once
 tuf          targets -> the TUF metadata files to write, in the order in which they must be written
+small        one small TUF repository for each box
 ssh          certificates for the SSH host keys of boxes
 secureboot   a signed UKI, addon or boot loader
 envelope     DSSE: a payload with signatures, made and opened
@@ -17,16 +18,18 @@ files = signer.metadata(published, targets, now)
 signed = signer.sign_boot(unsigned)
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Self
 
 from gitops.errors import SignError
 from gitops.model import Builders, Target
 from gitops.sign import envelope, keys, secureboot, tuf
-from gitops.sign.bins import Bins, Published
 from gitops.sign.firmware import renewal
 from gitops.sign.receipts import Receipts
+from gitops.sign.shared.bins import Bins, Published
+from gitops.sign.small.fleet import Bunch, Shelf, Small
+from gitops.sign.small.repository import By
 from gitops.store import Store
 from gitops.store.notes.restored import VersionFloor
 
@@ -41,7 +44,7 @@ class Signer:
         self._stamp = keys.stamp(folder)
         self._online = keys.load_online(folder)
         self._roots = keys.load_roots(folder)
-        self._bins = Bins()
+        self._bins, self._small = Bins(), Small()
         self._builders = keys.load_builders(folder)
 
     @classmethod
@@ -61,16 +64,39 @@ class Signer:
 
         A controller runs for months, and `toweros keys rotate` beside it: keys that changed are read again.
         """
+        return tuf.update(published, targets, self._authority(), now, self._bins, clock)
+
+    def roots(self, published: Published, clock: int) -> list[tuple[str, bytes]]:
+        """Every root that is not published yet. They come before all else.
+
+        Raises:
+            SignError: the newest has expired at `clock`, or an online key is not the one that it names.
+        """
+        return tuf.roots(published, self._authority(), clock)
+
+    def small(self, shelf: Shelf, targets: Mapping[str, Target], now: int) -> Iterator[Bunch]:
+        """What has to be written, dated `now`, so that each box's own repository offers its part of `targets`. Whoever
+        wrote a bunch goes on."""
+        authority = self._authority()
+        by = By(authority.root(), authority.online, authority.floor)
+        for bunch in self._small.due(shelf, targets, by, now):
+            yield bunch
+            self._small.wrote(shelf, bunch)
+
+    def offered(self, shelf: Shelf) -> dict[str, Mapping[str, Target] | None]:
+        """What each box's own repository offers now; None: it is damaged."""
+        return self._small.offered(shelf)
+
+    def _authority(self) -> tuf.Authority:
         if (stamp := keys.stamp(self._folder)) != self._stamp:
             self._online, self._roots = keys.load_online(self._folder), keys.load_roots(self._folder)
             self._stamp = stamp
         floor = (self._store.notes.get(VersionFloor) if self._store else None) or VersionFloor()
-        authority = tuf.Authority(self._roots, self._online, floor.version, floor.at_once)
-        return tuf.update(published, targets, authority, now, self._bins, clock)
+        return tuf.Authority(self._roots, self._online, floor.version, floor.at_once)
 
-    def signed(self, published: Published) -> int:
-        """When the published timestamp was signed (Unix seconds); 0: there is none."""
-        return tuf.signed(published)
+    def signed(self, published: Published, shelf: Shelf | None = None) -> int:
+        """When a published timestamp was signed last (Unix seconds); 0: there is none."""
+        return max(tuf.signed(published), self._small.signed(shelf) if shelf else 0)
 
     def targets(self, published: Published) -> dict[str, Target]:
         """What the published metadata offers now."""

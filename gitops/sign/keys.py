@@ -44,6 +44,7 @@ SSH_CA = "ssh-ca"
 SSH_KEYS = {
     SECURITY: "no: remove it, and list the new one in keys/allowed_signers",
     SSH_CA: "yes: else people need another line in known_hosts (`toweros keys ssh-ca`)",
+    "ssh-user-ca": "no: remove it, and put the new one's line (`toweros keys ssh-user-ca`) into keys/ssh_user_ca.pub",
     "record": "no: rotate it when lost, and put its line (`toweros keys record`) into record.old.pub",
 }
 """Those that are made when they are first needed, and what to do when one is lost."""

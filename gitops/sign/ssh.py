@@ -43,13 +43,13 @@ class HostAuthority:
         self._key = key
 
     @classmethod
-    def open(cls, folder: Path) -> Self:
+    def open(cls, folder: Path, name: str = NAME) -> Self:
         """That of a keys folder; a new one where there is none.
 
         Raises:
             SignError: there is no keys folder; others may read the key; it is none.
         """
-        path = folder / NAME
+        path = folder / name
         if not folder.is_dir():
             raise SignError(f"{folder}: there is no such folder", hint="run `toweros keys init`")
         if not path.is_file():
@@ -101,6 +101,5 @@ def rotate(folder: Path, held: HeldEd25519 | None = None) -> None:
 def lines(folder: Path, hosts: Sequence[str]) -> list[str]:
     """What people put into known_hosts, newest last (sshd(8), SSH_KNOWN_HOSTS FILE FORMAT)."""
     old = folder / f"{NAME}.old.pub"
-    publics = [old.read_text().strip()] if old.is_file() else []
-    newest = HostAuthority.open(folder).public
-    return [f"@cert-authority {','.join(hosts)} {public}" for public in dict.fromkeys((*publics, newest))]
+    publics = [*([old.read_text().strip()] if old.is_file() else []), HostAuthority.open(folder).public]
+    return [f"@cert-authority {','.join(hosts)} {public}" for public in dict.fromkeys(publics)]

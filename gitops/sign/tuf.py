@@ -39,7 +39,7 @@ from tuf.api.serialization.json import JSONSerializer
 
 from gitops.errors import SignError
 from gitops.model import Target, sha256
-from gitops.sign.bins import Bin, Bins, Published
+from gitops.sign.shared.bins import Bin, Bins, Published
 from gitops.sign.tokens import held
 
 ONLINE = ("targets", "snapshot", "timestamp")
@@ -112,14 +112,28 @@ def update(
     Raises:
         SignError: root has expired, or an online key is not the one that root names.
     """
-    root = authority.root()
-    _check_keys(root, authority, datetime.fromtimestamp(now if clock is None else clock, UTC))
+    roots(published, authority, now if clock is None else clock)
     floor = authority.floor if authority.at_once else 0
     files = _Run(published, authority, now, floor).update(targets, bins)
     if files and floor != authority.floor:
         # Some versions above the floor and others below would be a mix: clients that saw more refuse it.
         files = _Run(published, authority, now, authority.floor).update(targets, bins)
     return files
+
+
+def roots(published: Published, authority: Authority, clock: int) -> list[tuple[str, bytes]]:
+    """Every root that is not published yet.
+
+    Raises:
+        SignError: root has expired at `clock`, or an online key is not the one that root names.
+    """
+    _check_keys(authority.root(), authority, datetime.fromtimestamp(clock, UTC))
+    return _unpublished(published, authority)
+
+
+def _unpublished(published: Published, authority: Authority) -> list[tuple[str, bytes]]:
+    wanted = {f"{version}.root.json": data for version, data in sorted(authority.roots.items())}
+    return [(name, data) for name, data in wanted.items() if published(name) != data]
 
 
 def read_targets(published: Published, bins: Bins) -> dict[str, Target]:
@@ -163,8 +177,7 @@ class _Run:
         self._published, self._authority, self._floor = published, authority, floor
         self._root, self._time = (root := authority.root()), datetime.fromtimestamp(now, UTC)
         self._succinct = SuccinctRoles(list(root.roles["targets"].keyids), 1, BITS, PREFIX)
-        wanted = {f"{version}.root.json": data for version, data in sorted(authority.roots.items())}
-        self.files = [(name, data) for name, data in wanted.items() if published(name) != data]
+        self.files = _unpublished(published, authority)
 
     def update(self, targets: Mapping[str, Target], bins: Bins) -> list[tuple[str, bytes]]:
         timestamp = self.current("timestamp", "timestamp.json", Timestamp)

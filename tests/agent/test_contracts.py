@@ -19,6 +19,8 @@ from toweros_agent.offer.provenance import WRONG, Builders, about
 from toweros_agent.outgoing.identity import Identity
 from toweros_agent.outgoing.receipt import Receipt
 from toweros_agent.outgoing.rows import CheckRow, FailureRow, Health, ResetRow
+from toweros_agent.remote.order import Order
+from toweros_agent.remote.remote import said
 from toweros_agent.report import Report, Reporter
 from toweros_agent.settings import Places, load
 
@@ -260,7 +262,12 @@ def newcomer() -> Report:
 
 def held_off() -> Report:
     turn = {"knows": 1, "spent": 4, "state": "held", "sequence": 9, "why": "held off: a call", "until": 1_760_007_200}
-    return replace(idle(), turn=turn)
+    return replace(idle(), turn=turn, trusted={**(idle().trusted or {}), "own": True})
+
+
+def visited() -> Report:
+    order = Order(7_000_000_000_001, "logs", "ada: the mast is silent", "demo-1", 0, 1)
+    return replace(idle(), remote=said(order, "ended", "the box restarts now", 63))
 
 
 def went_back() -> Report:
@@ -295,6 +302,7 @@ def with_facts() -> Report:
         ("first-boot", first_boot),
         ("newcomer", newcomer),
         ("held-off", held_off),
+        ("visited", visited),
     ],
 )
 def test_a_report_is_written_as_its_vector(tmp_path: Path, vector: str, made: Callable[[], Report]) -> None:

@@ -98,8 +98,7 @@ def test_a_server_that_lies_about_names_gives_none(place: Place, tmp_path: Path)
     liar.publisher.name({machine.public: NAME})
     ours = place.store.paths.metadata
     shutil.copytree(ours, tmp_path / "ours")
-    for file in liar.store.paths.metadata.iterdir():
-        shutil.copy(file, ours / file.name)
+    shutil.copytree(liar.store.paths.metadata, ours, dirs_exist_ok=True)
     agent.step()
     assert agent.boot.box == "new.vm" and agent.error.startswith("metadata: ")
     assert not (machine.disk / "identity" / FILE).exists()

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from toweros_agent.offer.near import Near
+from toweros_agent.offer.copies.near import ITSELF, LASTS, Near
 
 from tests.kit.nocs import Noc, box_at, content, noc, offer, release, reports, settle
 from tests.simulators.box import Box, State
@@ -99,3 +99,28 @@ def test_a_site_s_server_is_asked_for_what_is_the_server_s_alone() -> None:
     assert near.ways("http://server:8080/x") == ("http://server:8080/x",)
     near.pass_over()
     assert near.ways("http://server:80/x") == ("http://server:80/x",)
+
+
+def test_copies_are_asked_for_all_but_reports_and_each_is_passed_over_by_itself() -> None:
+    near = Near("http://noc", "http://server", ("http://a/x", "oci+http://b/y"))
+    layer, report = "http://server/layers/1", "http://server/api/v1/boxes/demo-1/report"
+    assert near.ways(layer) == ("http://noc/layers/1", "http://a/x/layers/1", "oci+http://b/y/layers/1", layer)
+    assert near.ways(report, "POST") == (report.replace("server", "noc"), report)
+    near.pass_over("http://a/x/layers/1")
+    assert near.ways(layer) == ("http://noc/layers/1", "oci+http://b/y/layers/1", layer)
+    near.pass_over()
+    assert near.ways(layer) == (layer,)
+    assert near.is_noc("http://noc/layers/1") and not Near("", "http://server", ("http://a",)).is_noc("http://a/1")
+
+
+@pytest.mark.parametrize("of", ["", "boxes/demo-1/", f"claims/{'a' * 64}/"])
+def test_a_copy_that_stands_still_is_found_out_within_the_hour(of: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    news, now = f"http://server/metadata/{of}timestamp.json", 1000.0
+    monkeypatch.setattr("toweros_agent.offer.copies.near.time.monotonic", lambda: now)
+    near = Near("", "http://server", ("http://copy",))
+    assert near.ways(news)[0] == f"http://copy/metadata/{of}timestamp.json"
+    now += ITSELF
+    assert near.ways("http://server/layers/1")[0] == "http://copy/layers/1"
+    assert [near.ways(news) for _ in range(2)] == [(news,)] * 2, "the server itself, for a whole look"
+    now += LASTS
+    assert near.ways(news)[0] == f"http://copy/metadata/{of}timestamp.json"

@@ -11,7 +11,8 @@ import pytest
 from toweros_agent.nouns import Refused
 from toweros_agent.offer import net
 from toweros_agent.offer.net import Http, NetError
-from toweros_agent.offer.trust import AHEAD, MAX_METADATA, MAX_TIMESTAMP, Trust, seen
+from toweros_agent.offer.repository import MAX_METADATA, seen
+from toweros_agent.offer.trust import AHEAD, MAX_TIMESTAMP, Trust
 from tuf.api.metadata import TargetFile
 
 from tests.simulators.box import make

@@ -10,40 +10,32 @@ from pathlib import Path
 import pytest
 
 from gitops.lab.hardware import free_port
+from tests.kit.nginx import nginx
 from tests.simulators.box import Box, Made, State, drive, make
 from tests.simulators.update_server import UpdateServer
 
-CHECKOUT = Path(__file__).parents[2]
 PATIENCE = 20
 
 
 @pytest.fixture
 def site(tmp_path: Path, server: UpdateServer) -> Iterator[str]:
     """The URL of the site's cache; its files are below `cache`."""
-    text, port = (CHECKOUT / "contrib/nginx/toweros-site.conf").read_text(), free_port()
-    for theirs, ours in {
+    port = free_port()
+    ours = {
         "updates.example:8080": server.url.removeprefix("http://"),
         "listen 8080": f"listen 127.0.0.1:{port}",
         "/var/cache/nginx/toweros": str(tmp_path / "cache"),
-    }.items():
-        assert theirs in text
-        text = text.replace(theirs, ours)
-    kinds = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
-    temporary = "".join(f"{kind}_temp_path {tmp_path / kind};\n" for kind in kinds)
-    (tmp_path / "nginx.conf").write_text(
-        f"daemon off; master_process off; pid {tmp_path / 'pid'}; error_log stderr;\n"
-        f"events {{}}\nhttp {{\naccess_log off;\n{temporary}{text}\n}}\n"
-    )
-    with subprocess.Popen(["nginx", "-e", "stderr", "-c", tmp_path / "nginx.conf"], stderr=subprocess.PIPE) as nginx:
+    }
+    with subprocess.Popen(nginx(tmp_path, "toweros-site.conf", ours), stderr=subprocess.PIPE) as running:
         try:
             end = time.monotonic() + PATIENCE
             while status(f"http://127.0.0.1:{port}/") != 404:
-                assert nginx.poll() is None and time.monotonic() < end
+                assert running.poll() is None and time.monotonic() < end
                 time.sleep(0.05)
             yield f"http://127.0.0.1:{port}"
         finally:
-            nginx.terminate()
-            nginx.wait(PATIENCE)
+            running.terminate()
+            running.wait(PATIENCE)
 
 
 def status(url: str, method: str = "GET") -> int:
@@ -106,11 +98,26 @@ def test_a_cache_whose_files_are_all_damaged_is_mended_by_the_box_that_finds_it(
     assert updated(box_at(site, tmp_path / "second", server))
 
 
+def test_a_box_s_own_repository_goes_through_and_stays_while_the_line_is_down(site: str, server: UpdateServer) -> None:
+    """Where all boxes have one, nobody writes the repository that they share any more."""
+    for own in ("boxes/demo-1", "boxes/new.vm", f"claims/{'a' * 64}"):
+        for name in ("timestamp.json", "7.snapshot.json", "7.targets.json"):
+            server.files[f"/metadata/{own}/{name}"] = f"{own} {name}".encode()
+    paths = [path for path in server.files if path.startswith(("/metadata/boxes/", "/metadata/claims/"))]
+    assert [status(site + path) for path in paths] == [200] * 9
+    server.__exit__()
+    assert [status(site + path) for path in paths] == [200] * 9
+    assert status(f"{site}/metadata/boxes/%2e%2e/%2e%2e/metrics") == 404
+
+
 def test_nothing_but_what_boxes_need_goes_through(site: str, server: UpdateServer) -> None:
     server.files |= {"/": b"page", "/api/v1/boxes": b"[]", "/metrics": b"x", "/layers/" + "0" * 64: b"layer"}
     for path in ("/", "/api/v1/boxes", "/metrics", "/metadata/../metrics", "/layers/../metrics"):
         assert status(site + path) in (400, 404), path
     assert status(f"{site}/layers/{'0' * 64}") == 200
+    for path in ("/metadata/boxes/demo-1/2.snapshot.json", "/api/v1/remote/demo-1.00c0ffee00c0ffee/box"):
+        server.files[path] = b"{}"
+        assert status(site + path) == 200, path
     for path in (f"/layers/{'0' * 64}", "/metadata/timestamp.json"):
         assert status(site + path, "POST") == status(site + path, "DELETE") == 403
     assert "/metrics" not in server.paths() and status(f"{site}/api/v1/boxes/demo-1/report") == 403
@@ -120,15 +127,16 @@ def test_what_may_change_is_never_old_while_the_server_is_there_and_stays_while_
     site: str, server: UpdateServer
 ) -> None:
     """Boxes that name builders take no release without its provenance."""
-    names = ("/metadata/timestamp.json", f"/attestations/{'a' * 64}.json")
+    small = "/metadata/boxes/demo-1/timestamp.json"
+    names = ("/metadata/timestamp.json", small, f"/attestations/{'a' * 64}.json")
     server.files |= dict.fromkeys(names, b"{}")
-    assert [read(site + name) for name in names] == [b"{}", b"{}"]
+    assert [read(site + name) for name in names] == [b"{}"] * 3
     server.files |= dict.fromkeys(names, b"[]")
     time.sleep(3.1)  # nginx counts whole seconds
-    assert [read(site + name) for name in names] == [b"[]", b"[]"]
+    assert [read(site + name) for name in names] == [b"[]"] * 3
     server.leave()
     time.sleep(3.1)
-    assert [read(site + name) for name in names] == [b"[]", b"[]"]
+    assert [read(site + name) for name in names] == [b"[]"] * 3
     server.come_back()
     request = urllib.request.Request(f"{site}/api/v1/boxes/new.vm/report", b'{"report": ""}', method="POST")
     with urllib.request.urlopen(request, timeout=PATIENCE) as response:

@@ -128,7 +128,9 @@ def test_a_disk_that_is_full_refuses_what_is_to_come_and_keeps_what_runs(
     assert box.report(server)["error"] == "" and box.bootable() == [7]
     server.requests.clear()
     rest(agent)
-    assert set(server.paths()) == {"/metadata/timestamp.json"}, "not at every look"
+    assert set(server.paths()) == {"/metadata/boxes/demo-1/timestamp.json", "/metadata/timestamp.json"}, (
+        "not at every look"
+    )
     agent.turn.early._again = 0.0
     rest(agent)
     assert turn(box, server)["state"] == "staged"

@@ -81,14 +81,15 @@ def refused(box: Box, server: UpdateServer) -> str:
     return str(report["error"])
 
 
-def test_a_box_in_sync_asks_one_conditional_question(box: Box, server: UpdateServer) -> None:
+def test_a_box_in_sync_asks_a_server_of_before_one_conditional_question_more(box: Box, server: UpdateServer) -> None:
     agent = box.power_on()
     assert agent
     agent.step()
     agent.step()
     server.requests.clear()
     agent.step()
-    assert server.requests == [("GET", "/metadata/timestamp.json", 304, 0)]
+    own = ("GET", "/metadata/boxes/demo-1/timestamp.json", 404, 0)
+    assert server.requests == [own, ("GET", "/metadata/timestamp.json", 304, 0)]
     assert box.report(server)["health"] == "Healthy"
 
 

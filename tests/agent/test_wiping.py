@@ -116,7 +116,7 @@ def test_an_order_that_nobody_signed_is_none(place: Place, tmp_path: Path) -> No
     machine = a_box(place)
     agent = idle(machine)
     order(place, OTHER)
-    for file in place.store.paths.metadata.iterdir():
+    for file in place.store.paths.metadata.rglob("*.json"):
         text = file.read_bytes()
         if b"." in text and OTHER.encode() in text:
             file.write_bytes(text.replace(OTHER.encode(), machine.public.encode()))

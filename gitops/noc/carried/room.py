@@ -19,13 +19,14 @@ NOTHING = b" "
 """What a place for a report is full of: a box writes over it, so that no file system changes (ADR 82)."""
 PLAIN = re.compile(r"[a-z0-9-]+")
 """What a box's name may be; what nobody signed may say anything."""
-PARTS = ("blobs", "blobs/sha256", "layers", "repo", "repo/metadata", "repo/attestations", "reports", "incoming", "tuf")
+METADATA = ("repo/metadata", "repo/metadata/boxes", "repo/metadata/sites")
+PARTS = ("blobs", "blobs/sha256", "layers", "repo", *METADATA, "repo/attestations", "reports", "incoming", "tuf")
 """The folders that it is made of."""
 EMPTIED = ("blobs", "layers", "repo", "incoming", "tuf")
 """Those in which nothing stays that no box of it needs."""
 OURS = re.compile(
     r"(blobs/sha256|layers|incoming|repo/attestations)/([0-9a-f]{64}(\.[a-z.]+)?|\.new-.*)"
-    r"|repo/metadata/((\d+\.)?[a-z0-9-]+\.json|\.new-.*)"
+    r"|repo/metadata/((boxes|sites)/[a-z0-9][a-z0-9.-]*/)?((\d+\.)?[a-z0-9-]+\.json|\.new-.*)"
 )
 """What a bundle has in them, also one that was cut as it was made: all of it is named by its content, or by TUF."""
 

@@ -61,6 +61,12 @@ class Contact:
         """What this site handed out to machines that the network starts. What went wrong."""
         return self._post("starts", canonical({"format": 1, "noc": self.name, "starts": rows}))
 
+    def prove(self, challenge: str) -> str:
+        """The header by which this NOC fetches where only the fleet's own do (`server.boxes.fetching`)."""
+        name = f"noc/{self.name}"
+        signature = self._key.sign(f"toweros fetch 1\n{name}\n{challenge}\n".encode())
+        return f"TowerOS-Fetch {name} {challenge} {signature.hex()}"
+
     def _post(self, kind: str, text: bytes) -> str:
         body = canonical({kind: text.decode(), "signature": self._key.sign(text).hex()})
         url = f"{self.url}/api/v1/nocs/{self.name}/{kind}"

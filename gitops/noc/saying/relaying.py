@@ -28,7 +28,7 @@ log = structlog.get_logger(__name__)
 
 BOUNDS = Bounds(connect=5.0, silence=15.0, longest=25.0, largest=64 << 10)
 """Of one report on its way. A box waits 60 s."""
-PASSED_ON = ("toweros-receipt", "toweros-ssh", "toweros-challenge", "toweros-small", WAITS)
+PASSED_ON = ("toweros-receipt", "toweros-ssh", "toweros-challenge", "toweros-small", "toweros-remote", WAITS)
 """`WAITS`: since when (Unix seconds) the origin is away: what is told of a report that was kept, also by a NOC that is
 our origin."""
 TAKEN = 204

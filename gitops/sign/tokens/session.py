@@ -32,7 +32,7 @@ PAUSE = 120.0
 PASSED = ("SOFTHSM2_CONF", "OPENSC_CONF", "YUBIHSM_PKCS11_CONF", "CS_PKCS11_R3_CFG", "P11_KIT_SERVER_ADDRESS")
 """Variables by which modules find what is theirs."""
 SAID = {
-    "library": ("the program for tokens is not installed", "run `make install`"),
+    "library": ("the program for tokens is not installed", "install TowerOS again, as a whole"),
     "module": ("its module cannot be loaded", "is `module-path` right, and its package installed?"),
     "gone": ("the token is not there", "plug it in; what needs its keys goes on with the next pass"),
     "several": ("several tokens have that name", "name one by `serial=`"),

@@ -28,9 +28,10 @@ from toweros_agent.joining.joining import Joining
 from toweros_agent.joining.name import is_new, named
 from toweros_agent.machine import Event, State, after
 from toweros_agent.nouns import FORMAT, Refused, Release, Staged, Verdict
+from toweros_agent.offer.copies.near import near_by
 from toweros_agent.offer.fetch import Fetcher
-from toweros_agent.offer.near import near_by
 from toweros_agent.offer.net import Http, NetError
+from toweros_agent.offer.patience import pause
 from toweros_agent.offer.provenance import Provenance
 from toweros_agent.offer.trust import Trust
 from toweros_agent.offer.update import Update
@@ -38,6 +39,7 @@ from toweros_agent.outgoing.identity import Identity
 from toweros_agent.outgoing.reaching import Reach
 from toweros_agent.outgoing.telling import Teller
 from toweros_agent.plugged.coming import Coming
+from toweros_agent.remote.remote import Remote
 from toweros_agent.report import Report, Reporter
 from toweros_agent.settings import Places, load
 from toweros_agent.tpm.asking import Tpm
@@ -66,8 +68,7 @@ class Agent:
         self.upkeep = UPKEEPS.get(self.boot.place, Upkeep)(places, self.disk, self.esp, self.history, self.running)
         other = self.upkeep.entries.other_uki()
         self.started = Started(self.esp, self.boot, self.history.memory.staged, other_uki=other)
-        self.trial = self.started.trial
-        started = first_start(places.run / "agent.json")
+        self.trial, started = self.started.trial, first_start(places.run / "agent.json")
         deadline = started + deadlines.trial(self.running.probation, self.running.checks)
         self.watchdog = Watchdog(places.watchdog, deadline if self.trial else None)
         self.wait = self.watchdog.wait
@@ -77,14 +78,15 @@ class Agent:
         self.trust = Trust(self.http, self.disk.tuf, root, self.settings.server, self.boot.box)
         provenance = Provenance(self.http, self.settings.server, places.etc / "builder.json")
         self.update = Update(self.trust, provenance, fetcher, self.esp, self.history, self.upkeep)
-        ways = (self.history.log, Tpm(places.tpm), places.run / "key")
-        self.identity = Identity(self.disk.identity, places.run / "esp", *ways)
-        self.joining = Joining(places, self.trust, self.identity, self.history.log)
-        self.wiping = Wiping(places, self.disk, self.boot, self.identity, self.history.log)
+        log = self.history.log
+        self.identity = Identity(self.disk.identity, places.run / "esp", log, Tpm(places.tpm), places.run / "key")
+        self.joining = Joining(places, self.trust, self.identity, log)
+        self.wiping = Wiping(places, self.disk, self.boot, self.identity, log)
         known = (self.identity, places.boot_id, Facts(places, self.settings.poll))
         self.reporter = Reporter(self.http, self.settings.server, self.boot.box, *known)
         self.turn = Turn(places, self.history, self.update, self.reporter)
         self.coming = Coming(places, self.boot, self.update, self.reporter)
+        self.remote = Remote(places.etc, self.reporter, log)
         began = partial(services_made, places.run, started)
         self.condition = Condition(self.running, surroundings, self.watchdog.feed, began)
         self.reached = Reach(self.update, self.reporter, self.tell, self.upkeep.ways.lost)
@@ -93,7 +95,7 @@ class Agent:
     def run(self) -> None:
         self.guard()
         while True:
-            delay = self.step()
+            delay = pause(self.step(), self.http.patience() * (not self.trial))
             self.watchdog.allow(delay + deadlines.SLACK)
             self.coming.wait(delay, self.wait)
 
@@ -161,8 +163,7 @@ class Agent:
         if outcome.verdict:
             outside = outcome.verdict == Verdict.INDETERMINATE and self.reached.why
             reason = outcome.reason + (f": {self.reached.why}" if outside else "")
-            names = self.condition.names(outcome.check)
-            said = said_last(self.places.run / "logs", names) if outcome.check else ""
+            said = said_last(self.places.run / "logs", self.condition.names(outcome.check)) if outcome.check else ""
             return self.give_up(outcome.verdict, reason, said)
         return self.bless()
 
@@ -206,8 +207,8 @@ class Agent:
 
     def leave(self) -> float:
         """Reboot through onshutdown; what does not come to its end is ended by the watchdog."""
-        end = time.monotonic() + deadlines.REBOOT
-        self.watchdog.until = min(self.watchdog.until or end, end)
+        self.watchdog.until = min(self.watchdog.until or float("inf"), time.monotonic() + deadlines.REBOOT)
+        self.remote.end("the box restarts now")
         self.reboot()
         return deadlines.REBOOT
 
@@ -240,9 +241,9 @@ class Agent:
 
     def tell(self) -> Report:
         local = [*self.settings.problems, *onboot_failures(self.places.run / "onboot"), *self.identity.problems]
-        local += [self.reporter.clock, self.wiping.problem, *([] if self.watchdog.armed else ["no watchdog"])]
+        local += [self.reporter.clock, self.wiping.problem, "" if self.watchdog.armed else "no watchdog"]
         report = self.turn.told(self.teller.tell(self.state, self.error, local))
-        return self.coming.told(self.joining.told(report, self.boot))
+        return self.remote.told(self.coming.told(self.joining.told(report, self.boot)))
 
     def send_report(self, delay: float = 0) -> None:
         """Trouble with the report is never trouble for the box."""
@@ -250,6 +251,7 @@ class Agent:
             if problem := self.reporter.offer(self.tell(), max(delay, self.settings.poll)):
                 sys.stderr.write(problem + "\n")
             self.coming.give()
+            self.remote.look()
         except OSError as error:
             sys.stderr.write(f"no report: {error}\n")
 

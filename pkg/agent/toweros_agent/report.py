@@ -18,6 +18,7 @@ from toweros_agent.facts.facts import Facts
 from toweros_agent.machine import State
 from toweros_agent.nouns import FORMAT, Json, Refused, canonical, sha256
 from toweros_agent.offer.net import RECEIPT, Http, NetError
+from toweros_agent.offer.proving import Prover
 from toweros_agent.outgoing.fitting import fitting
 from toweros_agent.outgoing.identity import Identity, fingerprint
 from toweros_agent.outgoing.receipt import Receipt
@@ -33,7 +34,7 @@ EARLY = 0.9
 UNREAD = (400, 403, 412, 413, 415, 422)
 """What may be said of the small form alone: an older server, a site's own while its origin is away, or that the server
 does not have what it builds on."""
-SELDOM = ("hardware", "kept", "place", "bundle", "turn", "facts")
+SELDOM = ("hardware", "kept", "place", "bundle", "turn", "facts", "remote")
 """Members that are only there where they say something."""
 WAITS = "an update waits until the server is back: it could not say that it was reached; the site keeps the reports"
 UNITS = ((86400, "days"), (3600, "hours"), (60, "minutes"))
@@ -71,6 +72,8 @@ class Report:
     """What becomes of the stick that is plugged in."""
     turn: Json | None = None
     """What is to come, and what that waits for (turn/turn.py)."""
+    remote: Json | None = None
+    """The last session of somebody who came in through the server (remote/remote.py)."""
     facts: Json | None = field(default=None, compare=False)
     """What an operator asks for (facts/): read when a report goes out, and no reason for one."""
 
@@ -97,6 +100,7 @@ class Reporter:
         self.http, self.server, self.identity, self.boot_id = http, server, identity, boot_id
         self.facts, self.pause, self._small = facts, REPEAT, Small()
         self.speak_as(box)
+        http.prover = Prover(lambda: self.box, identity.sign)
         self._sent: Report | None = None
         self._at = 0.0
         self.receipts = ""

@@ -17,7 +17,7 @@ from toweros_agent.nouns import text
 
 POLL = 30
 MIN_POLL = 1
-KEYS = frozenset({"server", "poll", "mirrors", "noc"})
+KEYS = frozenset({"server", "poll", "mirrors", "noc", "copies"})
 
 
 @dataclass(frozen=True)
@@ -47,13 +47,14 @@ class Places:
 
 @dataclass(frozen=True)
 class Settings:
-    """`server`, `mirrors` and `noc` (a site's own server; "": there is none) are base URLs without a slash at the end;
-    `poll` is seconds."""
+    """`server`, `mirrors`, `noc` (a site's own server; "": there is none) and `copies` (who has copies of what the
+    server serves) are base URLs without a slash at the end; `poll` is seconds."""
 
     server: str
     poll: float = POLL
     mirrors: tuple[str, ...] = ()
     noc: str = ""
+    copies: tuple[str, ...] = ()
     problems: tuple[str, ...] = ()
 
     @property
@@ -81,12 +82,15 @@ def _apply(settings: Settings, values: dict[str, Any]) -> Settings:
     poll, mirrors = values.get("poll", settings.poll), values.get("mirrors", list(settings.mirrors))
     if type(poll) not in (int, float) or not math.isfinite(poll):
         raise ValueError(f"poll: {poll!r} is not a number of seconds")
-    if not isinstance(mirrors, list):
-        raise ValueError("mirrors: not a list")
+    copies = values.get("copies", list(settings.copies))
+    for name, value in {"mirrors": mirrors, "copies": copies}.items():
+        if not isinstance(value, list):
+            raise ValueError(f"{name}: not a list")
     return replace(
         settings,
         server=text(values.get("server", settings.server)).rstrip("/"),
         poll=max(poll, MIN_POLL),
         noc=text(values.get("noc", settings.noc)).rstrip("/"),
         mirrors=tuple(text(each).rstrip("/") for each in mirrors),
+        copies=tuple(text(each).rstrip("/") for each in copies),
     )

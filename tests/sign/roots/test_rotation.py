@@ -87,7 +87,7 @@ def test_a_box_follows_every_role_and_five_roots_with_new_keys_each_from_its_fir
 def test_what_a_stolen_timestamp_key_signs_is_refused_after_its_rotation(here: Kit, folder: Path, box: Box) -> None:
     """A freeze for ever: the thief says that the newest timestamp is number two thousand million."""
     thief = keys.load_online(folder)["timestamp"]
-    place = here.store.paths.metadata / "timestamp.json"
+    place = here.store.paths.metadata / "boxes" / "demo-1" / "timestamp.json"
     honest = place.read_bytes()
 
     def forge(version: int) -> bytes:

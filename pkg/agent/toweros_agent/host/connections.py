@@ -195,7 +195,7 @@ def addresses(host: str, port: int, limits: Limits) -> list[Any]:
         if time.monotonic() >= end:
             raise TimeoutError(f"no resolver answers for {host}")
         lookup.join(limits.wait(min(deadlines.SLICE, deadlines.RESOLVE)))
-    del _lookups[host, port]
+    _lookups.pop((host, port), None)  # another thread may have asked for the same
     if not lookup.found:
         raise lookup.problem
     return lookup.found

@@ -17,6 +17,7 @@ from toweros_agent.joining.endorsement import Endorsement
 from toweros_agent.joining.hardware import hardware
 from toweros_agent.joining.name import is_new, keep
 from toweros_agent.nouns import Json
+from toweros_agent.offer.repository import own_of
 from toweros_agent.offer.trust import Trust
 from toweros_agent.outgoing.identity import Identity
 from toweros_agent.report import Report, Reporter
@@ -50,7 +51,7 @@ class Joining:
     def name(self) -> str:
         """The name that signed metadata give this machine's key, "" while there is none. Raises as `Trust.offer`."""
         self._show()
-        if not self.trust.changed() and self._looked:
+        if not self.trust.changed(own_of("", self.identity.public)) and self._looked:
             return ""
         name = self.trust.name_of(self.identity.public)
         self._looked = True

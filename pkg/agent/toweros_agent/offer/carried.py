@@ -24,6 +24,8 @@ from toweros_agent.plugged.sticks import Sticks
 
 MAX_NAME = 1 << 20
 DIGEST = re.compile(r"[0-9a-f]{64}")
+SMALL = re.compile(r"(boxes|claims)/[a-z0-9][a-z0-9.-]*/[a-z0-9.]+\.json")
+"""A file of a small repository, below the metadata."""
 ASKED = "bundle"
 """Below state/ of `TOWEROS`: which folder an operator named (`toweros-agent bundle DIR`)."""
 MAX_PATH = 4096
@@ -106,7 +108,7 @@ class Carried:
         digest = DIGEST.search(rest)
         if kind == "targets" and digest:
             return medium, f"blobs/sha256/{digest[0]}"
-        return medium, f"{PLACES.get(kind, kind)}/{Path(rest).name}"
+        return medium, f"{PLACES.get(kind, kind)}/{rest if SMALL.fullmatch(rest) else Path(rest).name}"
 
 
 def asked_for(file: Path) -> Path | None:

@@ -26,6 +26,8 @@ MAX_WINDOW = 128 << 20
 """Bytes of memory that unpacking a full copy may take; a delta may take what its base and its result have."""
 UNPACK_SILENCE = 300.0
 """Seconds until zstd brings something: it reads the base of a delta before."""
+TWICE_MOST = 64 << 10
+"""Bytes of a delta up to which the server is asked for its twice packed form."""
 
 
 class Kind(StrEnum):
@@ -34,6 +36,11 @@ class Kind(StrEnum):
     RAW = "raw"
     FULL = "full"
     DELTA = "delta"
+    TWICE = "delta, packed twice"
+
+    @property
+    def on_base(self) -> bool:
+        return self in (Kind.DELTA, Kind.TWICE)
 
 
 @dataclass(frozen=True, order=True)
@@ -43,6 +50,8 @@ class Way:
     size: int
     kind: Kind
     url: str
+    inner: int = 0
+    """Bytes of the delta that is in a twice packed one."""
 
 
 def unpack(packed: Path, out: Path, size: int, base: Path | None, tick: Callable[[], None]) -> None:
@@ -122,16 +131,19 @@ class Fetcher:
         return self.http.carried.bases() if self.http.carried else ()
 
     def _ways(self, base_url: str, layer: Layer, predecessor: Layer | None) -> list[Way]:
-        urls = [(Kind.FULL, f"{base_url}/layers/{layer.root}.zst")]
+        raw = f"{base_url}/layers/{layer.root}"
+        ways = [Way(layer.size, Kind.RAW, raw), Way(self.http.size(f"{raw}.zst") or 0, Kind.FULL, f"{raw}.zst")]
         if predecessor and self.disk.has(predecessor):
-            urls.append((Kind.DELTA, f"{base_url}/deltas/{predecessor.root}/{layer.root}.zst"))
-        ways = [Way(size, kind, url) for kind, url in urls if (size := self.http.size(url)) and size < layer.size]
-        return sorted([*ways, Way(layer.size, Kind.RAW, f"{base_url}/layers/{layer.root}")])
+            url = f"{base_url}/deltas/{predecessor.root}/{layer.root}.zst"
+            ways.append(delta := Way(self.http.size(url) or 0, Kind.DELTA, url))
+            if 0 < delta.size <= TWICE_MOST:  # an older server has none of these
+                ways.append(Way(self.http.size(f"{url}.zst") or 0, Kind.TWICE, f"{url}.zst", delta.size))
+        return sorted(way for way in ways if way.kind == Kind.RAW or 0 < way.size < layer.size)
 
     def _bring(self, way: Way, layer: Layer, predecessor: Layer | None) -> None:
         name = self.disk.layer(layer)
         part = name.with_name(f"{layer.root}.part")
-        packed = name.with_name(f"{layer.root}.{way.kind}.part")
+        packed = name.with_name(f"{layer.root}.{way.kind.name.lower()}.part")
         try:
             if way.kind == Kind.RAW:
                 self.http.download(way.url, part, way.size)
@@ -148,11 +160,13 @@ class Fetcher:
         packed.unlink(missing_ok=True)
         part.replace(name)
         sync_folder(self.disk.layers)
-        self.deltas += way.kind == Kind.DELTA
+        self.deltas += way.kind.on_base
 
     def _unpack(self, way: Way, packed: Path, part: Path, layer: Layer, predecessor: Layer | None) -> None:
-        if way.kind != Kind.DELTA or not predecessor:
+        if not way.kind.on_base or not predecessor:
             return unpack(packed, part, layer.size, None, self.http.tick)
+        if way.kind == Kind.TWICE:
+            self._unpack_once(packed, way.inner)
         # zstd wants the base as a file of its own: the data without the tree that follows it on the disk.
         base = part.with_suffix(".base")
         try:
@@ -163,6 +177,15 @@ class Fetcher:
             unpack(packed, part, layer.size, base, self.http.tick)
         finally:
             base.unlink(missing_ok=True)
+
+    def _unpack_once(self, packed: Path, size: int) -> None:
+        """The delta that is in a twice packed one, in its place."""
+        inner = packed.with_suffix(".inner")
+        try:
+            unpack(packed, inner, size, None, self.http.tick)
+            inner.replace(packed)
+        finally:
+            inner.unlink(missing_ok=True)
 
     def target(self, target: Target, path: Path) -> Path:
         """Bring a TUF target to `path`; what is there from an earlier try is used."""

@@ -16,17 +16,20 @@ from urllib.parse import quote, urlsplit
 
 from toweros_agent import deadlines
 from toweros_agent.host.connections import DIRECT, Limits, Plain, Tls
+from toweros_agent.offer.copies.registry import SCHEME, of_registry
+from toweros_agent.offer.patience import asked
+from toweros_agent.offer.proving import Prover
 from toweros_agent.wiring.way_out import WayOut
 
 if TYPE_CHECKING:
     from toweros_agent.offer.carried import Carried
-    from toweros_agent.offer.near import Near
+    from toweros_agent.offer.copies.near import Near
 
 CHUNK = 64 << 10
 RECEIPT, SSH, CHALLENGE, WAITS = "toweros-receipt", "toweros-ssh", "toweros-challenge", "toweros-waits"
 BUNDLE, SITE, SERVER = "bundle", "noc", "server"
 """From where content came: what somebody carried here, the site's own server, the server or one of its mirrors."""
-SMALL = "toweros-small"
+SMALL, REMOTE = "toweros-small", "toweros-remote"
 CARRIED = "bundle:"
 """How addresses begin that are in a bundle (carried.py), not on the network."""
 NO_CACHE = {"Cache-Control": "no-cache"}
@@ -53,7 +56,8 @@ class Http:
 
     All that is asked ends at `until`, a moment of the monotonic clock that `within` sets; `silence` bounds each wait.
     `server_time` is what the last answer said that the time is, `challenge` what it asks of a TPM. `waits`: whoever
-    answers says that the server is away behind it; `small`: that it has the last report whole. `sources`: from where
+    answers says that the server is away behind it; `small`: that it has the last report whole; `remote`: who asks to
+    come in. `sources`: from where
     downloads came. `doubted`: where addresses begin whose content was not what is signed: caches on the way are to ask
     their origin again (RFC 9111, 5.2.1.4). `carried`: what `bundle:` names; `near`: who is asked before the server.
     """
@@ -69,8 +73,10 @@ class Http:
         self.way, self.near = way, near
         self.tick, self.pause, self.silence, self.received = tick, pause, silence, 0
         self.until, self.server_time, self.certificate, self.challenge = float("inf"), 0.0, "", ""
-        self.waits = self.small = False
+        self.waits, self.small, self.remote = False, False, ""
+        self._patience = 0.0
         self.carried: Carried | None = None
+        self.prover = Prover(str, lambda _: b"")
         self.doubted: set[str] = set()
         self.sources: set[str] = set()
         self._source = SERVER
@@ -84,6 +90,11 @@ class Http:
         """Ask the server itself for a while."""
         if self.near:
             self.near.pass_over()
+
+    def patience(self) -> float:
+        """Seconds that answers asked for since this was asked last (patience.py)."""
+        asked_for, self._patience = self._patience, 0.0
+        return asked_for
 
     def within(self, seconds: float) -> None:
         """What is asked from now on may take so long altogether."""
@@ -104,27 +115,27 @@ class Http:
         self, method: str, url: str, headers: Mapping[str, str] | None = None, body: bytes | None = None
     ) -> Iterator[HTTPResponse]:
         """Answers of 200 to 399, as they are. Raises `NetError` for anything else."""
-        ways = self.near.ways(url) if self.near and not url.startswith(tuple(self.doubted)) else (url,)
+        ways = self.near.ways(url, method) if self.near and not url.startswith(tuple(self.doubted)) else (url,)
         with ExitStack() as stack:
             yield self._first(stack, ways, lambda way: self._request(method, way, headers, body))
 
     def _first(
         self, stack: ExitStack, ways: tuple[str, ...], ask: Callable[[str], AbstractContextManager[HTTPResponse]]
     ) -> HTTPResponse:
-        """Who answers first. What a site's own server says alone (the server is away behind it; it has no such thing)
-        is heard if the server is away from here, too."""
+        """Who answers first. What others than the server say alone (the server is away behind them; they have no such
+        thing) is heard if the server is away from here, too."""
         kept: HTTPResponse | None = None
         missing: NetError | None = None
         for way in ways[:-1]:
             try:
-                response, self._source = stack.enter_context(ask(way)), SITE
+                response, self._source = stack.enter_context(ask(way)), self._source_of(way)
                 if WAITS not in response.headers:
                     return response
                 kept = response
             except NetError as error:
                 missing = error if 400 <= error.status < 500 else None
-                if not missing:
-                    self.pass_over()
+                if not missing and self.near:
+                    self.near.pass_over(way)
         try:
             response, self._source = stack.enter_context(ask(ways[-1])), SERVER
             return response
@@ -136,10 +147,18 @@ class Http:
                 return kept
             raise missing or error from error
 
+    def _source_of(self, way: str) -> str:
+        """A copy is the server's word, wherever it lies."""
+        return SITE if self.near and self.near.is_noc(way) else SERVER
+
     @contextmanager
     def _request(
         self, method: str, url: str, headers: Mapping[str, str] | None, body: bytes | None
     ) -> Iterator[HTTPResponse]:
+        if url.startswith(SCHEME):
+            with _registered(self._request, method, url, headers or {}) as response:
+                yield response
+            return
         parts = urlsplit(url)
         kind = Tls if parts.scheme == "https" else Plain
         try:
@@ -147,9 +166,13 @@ class Http:
             try:
                 said = dict(headers or {}) | (NO_CACHE if url.startswith(tuple(self.doubted)) else {})
                 whole = f"http://{parts.netloc}" if connection.proxy and kind is Plain else ""  # RFC 9112, 3.2.2
-                connection.request(method, whole + quote(parts.path or "/", safe=QUOTED), body, said)
-                response = connection.getresponse()
+                target = whole + quote(parts.path or "/", safe=QUOTED)
+                response = _ask(connection, method, target, body, said | self.prover.header(url))
+                if self.prover.asked(url, response):
+                    response = _ask(connection, method, target, body, said | self.prover.header(url))
                 self.server_time = _date(response)
+                said_after = response.headers.get("Retry-After", "")
+                self._patience = max(self._patience, asked(response.status, said_after, self.server_time))
                 self.challenge = response.headers.get(CHALLENGE, self.challenge)
                 if method == "POST" or url.endswith("/timestamp.json"):
                     self.waits = WAITS in response.headers
@@ -189,6 +212,7 @@ class Http:
         with self.request("POST", url, {"Content-Type": "application/json"}, body) as response:
             response.read(CHUNK)
             self.certificate, self.small = response.headers.get(SSH, ""), SMALL in response.headers
+            self.remote = response.headers.get(REMOTE, "")
             return response.headers.get(RECEIPT, "")
 
     def download(self, url: str, part: Path, limit: int) -> None:
@@ -223,18 +247,35 @@ class Http:
             _complete(response, total - have, url)
 
     def _chunks(self, response: HTTPResponse, limit: int, url: str) -> Iterator[bytes]:
-        total, window, before = 0, time.monotonic() + deadlines.RATE_WINDOW, 0
-        while chunk := response.read1(CHUNK):
-            total += len(chunk)
+        for chunk in _bounded(response, limit, url):
             self.received += len(chunk)
-            if total > limit:
-                raise NetError(f"{url}: more than the {limit} bytes that were promised", 413)
-            if time.monotonic() >= window:
-                if total - before < deadlines.MIN_RATE * deadlines.RATE_WINDOW:
-                    raise NetError(f"{url}: brings less than {deadlines.MIN_RATE} bytes a second", 408)
-                window, before = time.monotonic() + deadlines.RATE_WINDOW, total
             yield chunk
             self.tick()
+
+
+def _bounded(response: HTTPResponse, limit: int, url: str) -> Iterator[bytes]:
+    """What it brings: no more than was promised, and not for ever."""
+    total, window, before = 0, time.monotonic() + deadlines.RATE_WINDOW, 0
+    while chunk := response.read1(CHUNK):
+        total += len(chunk)
+        if total > limit:
+            raise NetError(f"{url}: more than the {limit} bytes that were promised", 413)
+        if time.monotonic() >= window:
+            if total - before < deadlines.MIN_RATE * deadlines.RATE_WINDOW:
+                raise NetError(f"{url}: brings less than {deadlines.MIN_RATE} bytes a second", 408)
+            window, before = time.monotonic() + deadlines.RATE_WINDOW, total
+        yield chunk
+
+
+@contextmanager
+def _registered(
+    request: Callable[..., AbstractContextManager[HTTPResponse]], method: str, url: str, headers: Mapping[str, str]
+) -> Iterator[HTTPResponse]:
+    try:
+        with of_registry(lambda *words: request(*words, None), method, url, headers) as response:
+            yield response
+    except ValueError as error:
+        raise NetError(f"{url}: {error}") from error
 
 
 def _date(response: HTTPResponse) -> float:
@@ -243,6 +284,11 @@ def _date(response: HTTPResponse) -> float:
         return parsedate_to_datetime(response.headers.get("Date", "")).timestamp()
     except (ValueError, TypeError, OverflowError, IndexError):
         return 0.0
+
+
+def _ask(connection: Plain, method: str, target: str, body: bytes | None, said: dict[str, str]) -> HTTPResponse:
+    connection.request(method, target, body, said)
+    return connection.getresponse()
 
 
 def _complete(response: HTTPResponse, got: int, url: str) -> None:

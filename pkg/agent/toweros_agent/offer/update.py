@@ -15,9 +15,9 @@ from toweros_agent.nouns import MAX_RETRIES, Entry, Json, Offer, Refused, Releas
 from toweros_agent.offer.carried import Carried
 from toweros_agent.offer.fetch import Fetcher
 from toweros_agent.offer.kept import Kept
-from toweros_agent.offer.net import CARRIED, NetError
+from toweros_agent.offer.net import NetError
 from toweros_agent.offer.provenance import Provenance
-from toweros_agent.offer.trust import MAX_TIMESTAMP, Trust
+from toweros_agent.offer.trust import Trust
 from toweros_agent.upkeep.disk import Upkeep
 
 AWAY = 3 * 86400
@@ -89,7 +89,7 @@ class Update:
 
     def _believe(self, carried: Carried, now: int, afresh: bool) -> None:
         """What the chosen bundle says counts from now on. Raises why it does not."""
-        stamp = carried.read(f"{CARRIED}/metadata/timestamp.json", MAX_TIMESTAMP)
+        stamp = self.trust.stamp(carried)
         known = self.from_bundle and self._offer and stamp == self._stamp and now <= self._offer.expires
         if afresh or not known:
             self._learn(self.trust.carried, now)

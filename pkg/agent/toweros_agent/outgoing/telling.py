@@ -9,7 +9,7 @@ from toweros_agent.host.boot import Boot
 from toweros_agent.host.esp import Esp
 from toweros_agent.machine import State
 from toweros_agent.nouns import Json, Release
-from toweros_agent.offer.trust import seen
+from toweros_agent.offer.repository import seen
 from toweros_agent.outgoing.rows import CheckRow, FailureRow, Health, ResetRow
 from toweros_agent.report import Report
 from toweros_agent.upkeep.disk import Upkeep
@@ -53,7 +53,7 @@ class Teller:
             resets=[ResetRow.of(reset) for reset in memory.resets],
             retried=sorted({why for reasons in memory.retried.values() for why in reasons}),
             firmware=self.upkeep.firmware.facts(),
-            trusted=seen(self.history.disk.tuf),
+            trusted=seen(self.history.disk.tuf, self.boot.box),
             room=self.room(back.sequence if back else 0),
             ssh=self.upkeep.host_key.public,
         )

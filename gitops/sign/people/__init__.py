@@ -1,0 +1,1 @@
+"""Who may log in to a box through the server: certificates for people."""

@@ -1,0 +1,1 @@
+"""The repository that all boxes share, for agents of before (ADR 108)."""
