@@ -1,7 +1,7 @@
 """Publishing: signed releases become something that boxes can fetch. Blobs first, `timestamp.json` last.
 
-In: publications whose blobs and layers are in the store, a signer. Out: `STATE/repo/metadata/*.json` and, beside the
-layers, their zstd copies and deltas. Rules:
+In: publications whose blobs and layers are in the store, a signer. Out: `STATE/repo/metadata` with a repository for
+each box, and the one that all share while somebody needs it; beside the layers, their zstd copies and deltas. Rules:
 
 - What is offered is what the published metadata says, plus the new publications, minus the removed boxes: the metadata
   on disk is the only memory, so a run that is killed anywhere is completed by running it again.

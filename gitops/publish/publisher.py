@@ -1,7 +1,7 @@
 """The order in which things appear (see the package's docstring)."""
 
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Protocol
 
 import structlog
@@ -11,6 +11,8 @@ from gitops.model import Json, Publication, Target
 from gitops.publish import clock
 from gitops.publish.disks import Disks
 from gitops.publish.folder import Folder
+from gitops.publish.offered import WHOLE, offered
+from gitops.publish.older import Older
 from gitops.publish.targets import (
     LOADER,
     RECEIPTS,
@@ -21,6 +23,7 @@ from gitops.publish.targets import (
     held,
     holds_of,
     named,
+    places_of,
     refusal,
     renamed,
     said_of,
@@ -35,6 +38,22 @@ log = structlog.get_logger(__name__)
 Read = Callable[[str], bytes | None]
 
 
+class Written(Protocol):
+    """Some repositories: their files, their timestamps, which appear last, and which of them go."""
+
+    @property
+    def files(self) -> list[tuple[str, bytes]]: ...
+
+    @property
+    def stamps(self) -> list[tuple[str, bytes]]: ...
+
+    @property
+    def gone(self) -> list[str]: ...
+
+    @property
+    def names(self) -> list[str]: ...
+
+
 class MetadataSigner(Protocol):
     """Turns targets into signed metadata files, in the order in which they must appear."""
 
@@ -45,8 +64,17 @@ class MetadataSigner(Protocol):
     def receipts(self) -> str:
         """The key by which the server signs that it got a report; empty: it does not."""
 
-    def signed(self, published: Read) -> int:
-        """When the published timestamp was signed (Unix seconds); 0: there is none."""
+    def signed(self, published: Read, shelf: Folder | None = None) -> int:
+        """When a published timestamp was signed last (Unix seconds); 0: there is none."""
+
+    def roots(self, published: Read, clock: int) -> list[tuple[str, bytes]]:
+        """The roots to write, where the time is `clock`."""
+
+    def offered(self, shelf: Folder) -> Mapping[str, Mapping[str, Target] | None]:
+        """What each box's own repository offers now; None: it is damaged."""
+
+    def small(self, shelf: Folder, targets: Mapping[str, Target], now: int) -> Iterator[Written]:
+        """What is to be written of the boxes' own repositories, dated `now`."""
 
     def metadata(
         self, published: Read, targets: Mapping[str, Target], now: int, clock: int | None = None
@@ -60,6 +88,7 @@ class Publisher:
     def __init__(self, store: Store, signer: MetadataSigner) -> None:
         self._store, self._signer = store, signer
         self._metadata = Folder(store.paths.metadata)
+        self._older = Older(store, self._metadata)
         self.members: Members = {}
         """What else is said of each box from the next `publish` on: `WIPE` (box -> the key of its machine that is to be
         wiped), `SITE`, `LABELS`, `NETBOOT`, `APPLY`, `NEXT`. What is not in here stays as it is."""
@@ -141,28 +170,53 @@ class Publisher:
     @property
     def signed(self) -> int:
         """When it was published last (Unix seconds); 0: never."""
-        return self._signer.signed(self._metadata.read)
+        return self._signer.signed(self._metadata.read, self._metadata)
+
+    def offered(self) -> dict[str, Target]:
+        """What the published metadata offer now."""
+        return self._targets()
 
     def _newest(self) -> int:
         """When the newest commit was made (Unix seconds) of those that are published; 0: none is."""
         return max((int(each.custom.get("time", 0)) for each in self._targets().values()), default=0)
 
     def _targets(self) -> dict[str, Target]:
-        return self._signer.targets(self._metadata.read)
+        return offered(self._signer, self._metadata, self._store)
 
     def _write(self, targets: Mapping[str, Target], now: int | None) -> list[str]:
         targets = named(targets, RECEIPTS, self._signer.receipts)
         time_ = int(time.time()) if now is None else now
         when = clock.moment(self._store, time_, self.signed, self._newest) if now is None else now
-        files = self._signer.metadata(self._metadata.read, targets, when, time_)
+        roots = self._signer.roots(self._metadata.read, time_)
+        names = self._put(roots) if roots else []
+        for written in self._signer.small(self._metadata, {**targets, **places_of(targets)}, when):
+            names += self._put_together(written.files) + self._put_together(written.stamps)
+            for repository in written.gone:
+                self._metadata.remove(repository)
+            self._metadata.prune_small(written.names)
+        if not self._metadata.stamp(WHOLE):
+            self._metadata.write(WHOLE, b"")
+        older = self._older.wanted(targets, time_)
+        shared = self._signer.metadata(self._metadata.read, targets, when, time_) if older else []
+        if shared:
+            names += self._put(shared)
+            self._metadata.prune(time.time())
+        if names:
+            log.info("publish.metadata", files=len(names), last=names[-1])
+        return names
+
+    def _put(self, files: Sequence[tuple[str, bytes]]) -> list[str]:
+        """In this order, none of them in another controller's time."""
         with self._store.lease.publishing() as staging:
             for name, data in files:
                 self._metadata.write(name, data, staging)
-        names = [name for name, _ in files]
-        if files:
-            self._metadata.prune(time.time())
-            log.info("publish.metadata", files=names)
-        return names
+        return [name for name, _ in files]
+
+    def _put_together(self, files: Sequence[tuple[str, bytes]]) -> list[str]:
+        """All of them, in no order."""
+        with self._store.lease.publishing() as staging:
+            self._metadata.write_all(files, staging)
+        return [name for name, _ in files]
 
     def _problem(self, publication: Publication, targets: Mapping[str, Target], disks: Disks) -> str:
         """Why it must not be offered; empty when it may."""

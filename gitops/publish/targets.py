@@ -9,6 +9,7 @@ from dataclasses import asdict, replace
 
 from gitops.model import RELEASE_FORMAT, BlobRef, Box, Json, Publication, Report, Target, canonical, sha256
 from gitops.model.machines.newcomer import CLAIMS, Naming, claim_path
+from gitops.model.paths.repositories import site_path
 
 RELEASE, LOADER = "release.json", "loader.efi"
 HELD = "held"
@@ -131,6 +132,20 @@ def named(targets: Mapping[str, Target], member: str, value: str) -> dict[str, T
         path: _with(target, member, value) if path.endswith(f"/{RELEASE}") else target
         for path, target in targets.items()
     }
+
+
+def places_of(targets: Mapping[str, Target]) -> dict[str, Target]:
+    """Which boxes are at each site, and which have labels: the targets by which a site's own server knows its boxes.
+
+    As of names of machines, all that they say is in what is signed."""
+    found: dict[str, Target] = {}
+    for path, target in targets.items():
+        if path.endswith(f"/{RELEASE}"):
+            said = {name: target.custom[name] for name in (SITE, LABELS) if name in target.custom}
+            each = Target(BlobRef(sha256(canonical(said)), len(canonical(said))), said)
+            of = ([str(said[SITE])] if SITE in said else []) + ([""] if LABELS in said else [])
+            found |= {site_path(site, box_of(path)): each for site in of}
+    return found
 
 
 def _held(target: Target, why: str) -> Target:

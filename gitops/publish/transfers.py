@@ -4,7 +4,9 @@ Rules: made once, skipped when there; the box takes the smallest and proves the 
 to be trusted. A delta is made where a layer of the last release is replaced at the same place of the new one.
 """
 
+import tempfile
 from collections.abc import Iterator
+from pathlib import Path
 
 from gitops.model import Publication, Release
 from gitops.process import run
@@ -17,6 +19,9 @@ WINDOW = 27
 """Bits of zstd's window for full copies: 128 MiB, the most that a reader accepts without being asked."""
 TIMEOUT = 1800.0
 """Seconds for one layer."""
+TWICE_MOST, TWICE_LEAST = 64 << 10, 512
+"""Bytes up to which a delta is packed once more, and those that must come of it: each question of a box costs some."""
+TWICE_LEVEL = 19
 
 
 def make_copies(layers: Layers, before: Publication | None, after: Publication) -> None:
@@ -40,6 +45,23 @@ def make_delta(layers: Layers, old: str, new: str) -> None:
     if layers.has(old) and layers.has(new) and not target.is_file():
         with arriving(target) as file:
             _zstd(f"-{DELTA_LEVEL}", f"--patch-from={layers.path(old)}", layers.path(new), "-o", file)
+        pack_twice(target, layers.twice(old, new))
+
+
+def pack_twice(plain: Path, target: Path) -> int:
+    """Pack a small delta once more (docs/formats.md), where that is worth it: zstd spends some twelve bytes on each 128
+    KiB, all of them alike. Returns the bytes of the smaller form."""
+    size = plain.stat().st_size
+    if size > TWICE_MOST:
+        return size
+    with tempfile.TemporaryDirectory(dir=plain.parent, prefix=".new-") as folder:
+        packed = Path(folder, target.name)
+        _zstd(f"-{TWICE_LEVEL}", plain, "-o", packed)
+        if size - (less := packed.stat().st_size) < TWICE_LEAST:
+            return size
+        with arriving(target) as new:
+            packed.replace(new)
+    return less
 
 
 def pairs(before: Release, after: Release) -> Iterator[tuple[str, str]]:

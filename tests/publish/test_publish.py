@@ -127,7 +127,7 @@ def test_stopped_after_any_file_and_run_again(tmp_path: Path, here: Kit, url: st
 def test_metadata_is_signed_again_before_it_ends(here: Kit) -> None:
     here.publisher.publish([here.publication("demo-1", 1)], now=NOW)
     assert here.publisher.refresh(NOW + DAY - 60) == []
-    assert here.publisher.refresh(NOW + 2 * DAY) == ["timestamp.json"]
+    assert here.publisher.refresh(NOW + 2 * DAY) == ["boxes/demo-1/timestamp.json", "timestamp.json"]
     files = here.publisher.refresh(NOW + 40 * DAY)
     assert files[-3:] == ["2.targets.json", "2.snapshot.json", "timestamp.json"]
 

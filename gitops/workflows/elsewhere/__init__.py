@@ -1,0 +1,1 @@
+"""What boxes fetch, published at other places too, beside the loop: `rounds`; what is said of them: `told`."""

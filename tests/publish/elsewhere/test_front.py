@@ -1,0 +1,68 @@
+"""nginx in front of the update server (contrib/nginx/toweros-files.conf): a real nginx, a real box."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import requests
+
+from gitops.lab.hardware import free_port
+from gitops.publish.elsewhere.kinds import kind_of
+from gitops.publish.elsewhere.place import Folder
+from tests.kit.elsewhere import Copies, Origin, process
+from tests.kit.nginx import nginx
+from tests.kit.nocs import box_at, settle
+
+
+@pytest.fixture
+def copies(tmp_path: Path, origin: Origin) -> Copies:
+    made = Copies(origin, Folder("front", tmp_path / "out"))
+    made.once()
+    return made
+
+
+@pytest.fixture
+def front(tmp_path: Path, origin: Origin) -> Iterator[str]:
+    port, server = free_port(), origin.url.removeprefix("http://")
+    words = nginx(
+        tmp_path,
+        "toweros-files.conf",
+        {
+            "listen 80;": f"listen 127.0.0.1:{port};",
+            "127.0.0.1:8080": server,
+            "127.0.0.1:8081": server,
+            "/srv/toweros;": f"{tmp_path / 'out'};",
+        },
+    )
+    with process(words, port, tmp_path / "nginx.log"):
+        yield f"http://127.0.0.1:{port}"
+
+
+def test_nginx_hands_out_the_folder_and_passes_on_the_rest(
+    tmp_path: Path, origin: Origin, copies: Copies, front: str
+) -> None:
+    box = box_at(front, tmp_path / "box", (origin.kit.folder / "keys/1.root.json").read_bytes())
+    origin.store.boxes.enroll("demo-1", box.key.public_key().public_bytes_raw().hex())
+    assert settle(box).boot.sequence == 8 and origin.reported() == 8 and origin.content() == []
+    for path in copies.place.listed():
+        ours, theirs = requests.get(f"{front}/{path}", timeout=20), requests.get(f"{origin.url}/{path}", timeout=20)
+        assert ours.content == theirs.content and (kind := kind_of(path)), path
+        assert (ours.headers["content-type"], ours.headers["cache-control"]) == (kind.type, kind.cache), path
+    stamp = f"{front}/metadata/timestamp.json"
+    condition = {"If-None-Match": requests.get(stamp, timeout=20).headers["etag"]}
+    assert requests.get(stamp, headers=condition, timeout=20).status_code == 304
+    layer = next(path for path in copies.place.listed() if path.endswith(".zst"))
+    copies.place.remove(layer)
+    assert requests.get(f"{front}/{layer}", timeout=20).ok and f"GET /{layer}" in origin.asked, "it knows best"
+    assert requests.get(f"{front}/layers/../../fleet/keys/online.key", timeout=20).status_code == 404
+    assert requests.put(f"{front}/{layer}", b"x", timeout=20).status_code == 403
+    assert requests.get(f"{front}/healthz", timeout=20).text == "ok\n"
+
+
+def test_from_where_somebody_comes_is_what_nginx_saw_and_not_what_they_wrote(front: str) -> None:
+    """Else whoever is far away says that they are on this machine, where passwords count without TLS."""
+    for said in ("192.0.2.7", "127.0.0.1, 192.0.2.7"):
+        page = requests.get(f"{front}/login", headers={"X-Forwarded-For": said}, timeout=20)
+        assert page.status_code == 200 and "not encrypted" not in page.text, said
+    page = requests.get(f"{front}/login", headers={"X-Forwarded-Proto": "https"}, timeout=20)
+    assert "__Host-" not in page.headers["set-cookie"]

@@ -1,0 +1,1 @@
+"""Deltas that are made while nobody waits."""
