@@ -1,0 +1,1 @@
+"""`toweros box logs` and `toweros box shell`."""

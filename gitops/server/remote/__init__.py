@@ -1,0 +1,1 @@
+"""Sessions of people on boxes, passed on unread."""

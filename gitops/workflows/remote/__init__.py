@@ -1,0 +1,1 @@
+"""A person asks for logs or a shell of a box."""
