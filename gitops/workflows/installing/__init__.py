@@ -1,0 +1,1 @@
+"""Whether a machine has what TowerOS needs of it."""
