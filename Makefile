@@ -5,7 +5,7 @@ BIN := .venv/bin
 DEMO := demo
 CONFIG ?= $(DEMO)/toweros.toml
 
-.PHONY: help install demo pkg boot test check e2e fmt lock bench soak clean
+.PHONY: help install demo pkg boot test check e2e fmt lock api wheel deb image release bench soak clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -49,12 +49,29 @@ lock: ## Pin the Python dependencies again, with hashes: the controller's, then 
 	$(LOCK) --extra install pyproject.toml -o requirements.lock
 	$(LOCK) --extra install --extra dev -c requirements.lock pyproject.toml -o requirements-dev.lock
 
+api: install ## docs/api.md again, after a change of a route or a parameter
+	$(BIN)/toweros openapi --markdown >docs/api.md
+
+wheel: install ## dist/toweros-VERSION.whl of HEAD: the same commit makes the same bytes
+	tools/wheel
+
+deb: install ## dist/toweros_VERSION_amd64.deb of HEAD, with the locked libraries
+	tools/deb
+
+image: install ## As root: dist/toweros-VERSION.oci.tar of HEAD, a container image of controller and server, with its SBOM
+	tools/image
+
+release: install ## dist/ as a release has it: built twice and compared, with an SBOM and checksums
+	tools/release dist
+
 bench: install ## After a demo: speed and size, as ratios against a named peer
 	$(BIN)/python bench/size.py $(DEMO)/state
 	$(BIN)/python bench/noop_poll.py --config $(DEMO)/toweros.toml
 	$(BIN)/python bench/plan.py
 	$(BIN)/python bench/first_fetch.py
 	$(BIN)/python bench/pages/first_page.py
+	$(BIN)/python bench/publishing/one_commit.py
+	$(BIN)/python bench/serving/server.py
 
 soak: install ## Hours, as root: power cuts at every write of an update and in installations, a stick, every format of LinuxKit's, a thousand boxes, hostile requests, made-up tars, mutants, every package of pkg/ built twice
 	$(BIN)/python bench/power_cuts.py
@@ -62,9 +79,11 @@ soak: install ## Hours, as root: power cuts at every write of an update and in i
 	$(BIN)/python bench/carried/stick.py
 	$(BIN)/python bench/assembling/boots.py
 	$(BIN)/python bench/boxes.py
+	$(BIN)/python bench/serving/fleet.py --build
+	$(BIN)/python bench/serving/fleet.py --boxes 20000 --wake
 	TOWEROS_EXAMPLES=20000 $(BIN)/pytest tests/rollout/test_random_rules.py -n 0 -q
 	$(BIN)/python bench/hostile_requests.py
-	$(BIN)/python bench/tars.py
+	$(BIN)/python bench/attacks/tars.py
 	$(BIN)/python bench/mutants/mutate.py
 	$(BIN)/python bench/twice.py
 

@@ -8,7 +8,8 @@ In: settings and a store. Out: a `Pass` that says what was done. Rules:
 - When Git lies or is away, or a commit cannot be carried out, the last good state stays: its rollout goes on, metadata
   is still re-signed, and the reason is kept where people look.
 - Security updates are looked for between passes, when that is due; what they offer is a commit like any other.
-- Nothing that goes wrong in a pass ends the loop; the forge hears of it afterwards, by a thread of its own.
+- Nothing that goes wrong in a pass ends the loop; the forge hears of it afterwards, by a thread of its own; so do the
+  places where else is published.
 
     controller = Controller(settings, store)
     done = controller.run_once()
@@ -32,6 +33,7 @@ from gitops.source.memory import StoredMemory
 from gitops.store import LeaseError, Store
 from gitops.workflows.composing.complaints import check
 from gitops.workflows.composing.program import built
+from gitops.workflows.elsewhere.rounds import Elsewhere
 from gitops.workflows.enrolment.host_keys import certify
 from gitops.workflows.journal import Journal, Pass, Stopwatch
 from gitops.workflows.making.patience import MAX_PAUSE
@@ -64,6 +66,7 @@ class Controller:
         self._signer = Signer.open(settings.keys, store)
         self._netboot = Netboot.of(settings, store, self._signer, self._journal)
         self._offer = Offer(store, self._signer, self._journal, self._netboot.holds)
+        self.elsewhere = Elsewhere(settings, store, self._offer.offered, self._journal)
         self._sweeper = Sweeper(store, self._builder, self._journal, settings.grace)
         self._reviews = Reviews.of(settings, store)
         known = Known(Advisories(store, settings.feeds))
@@ -107,6 +110,8 @@ class Controller:
             self._journal.failed(error)
             self._go_on()
             raise error from caught
+        finally:
+            self.elsewhere.start()
 
     def _pass(self) -> Pass:
         watch = Stopwatch()

@@ -95,14 +95,10 @@ def piped(command: Sequence[str | Path], source: IO[bytes], hint: str = "") -> I
 
 
 def _begin(
-    words: list[str],
-    stdin: int | IO[bytes],
-    hint: str,
-    cwd: Path | None = None,
-    env: Mapping[str, str] | None = None,
+    words: list[str], stdin: int | IO[bytes], hint: str, cwd: Path | None = None, env: Mapping[str, str] | None = None
 ) -> "subprocess.Popen[bytes]":
     log.debug("process.start", command=words)
-    try:
+    with _installed(words[0], hint):
         return subprocess.Popen(
             words,
             stdin=stdin,
@@ -112,8 +108,15 @@ def _begin(
             env=environment(env),
             start_new_session=True,
         )
+
+
+@contextlib.contextmanager
+def _installed(program: str, hint: str = "") -> Iterator[None]:
+    try:
+        yield
     except FileNotFoundError as error:
-        raise ProcessError(f"{words[0]} is not installed", hint=hint or "run `make install`") from error
+        hint = hint or "`toweros doctor` names what is missing, and its package"
+        raise ProcessError(f"{program} is not installed", hint=hint) from error
 
 
 def become(command: Sequence[str | Path]) -> NoReturn:
@@ -123,10 +126,18 @@ def become(command: Sequence[str | Path]) -> NoReturn:
         ProcessError: it is not installed.
     """
     words = [str(word) for word in command]
-    try:
+    with _installed(words[0]):
         os.execvp(words[0], words)
-    except FileNotFoundError as error:
-        raise ProcessError(f"{words[0]} is not installed", hint="run `make install`") from error
+
+
+def attached(command: Sequence[str | Path], extra: Mapping[str, str]) -> int:
+    """As `become`, with `extra` in its environment, and we are there when it is over. Returns its exit code."""
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)  # it is the program's: a shell's, or `tail`'s
+    try:
+        with _installed(str(command[0])):
+            return subprocess.run([str(word) for word in command], env={**os.environ, **extra}, check=False).returncode
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 class Background:
@@ -179,19 +190,16 @@ def start(
     """
     words = [str(word) for word in command]
     log_file.parent.mkdir(parents=True, exist_ok=True)
-    with log_file.open("ab") as output:
-        try:
-            child = subprocess.Popen(
-                words,
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                cwd=cwd,
-                env=environment(env),
-                start_new_session=True,
-            )
-        except FileNotFoundError as error:
-            raise ProcessError(f"{words[0]} is not installed", hint="run `make install`") from error
+    with log_file.open("ab") as output, _installed(words[0]):
+        child = subprocess.Popen(
+            words,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            cwd=cwd,
+            env=environment(env),
+            start_new_session=True,
+        )
     return Background(child, log_file)
 
 

@@ -14,7 +14,17 @@ CHECKOUT = Path(__file__).resolve().parents[1]
 PROJECT = tomllib.loads((CHECKOUT / "pyproject.toml").read_text())["project"]
 NOT_IMPORTED = {"uvloop", "psycopg", "alembic", "virt-firmware"}
 """A driver that SQLAlchemy loads by its name, migrations, and a command that `toweros vm` starts."""
-TOOLS = ["pytest", "pytest-xdist", "pytest-timeout", "hypothesis", "httpx", "jsonschema"]
+TOOLS = [
+    "pytest",
+    "pytest-xdist",
+    "pytest-timeout",
+    "hypothesis",
+    "httpx",
+    "jsonschema",
+    "oidc-provider-mock",
+    "moto[s3]>=5",
+    "flask-cors",
+]
 """What the small part of the tests below needs."""
 SMALL = [
     "tests/server",

@@ -81,8 +81,8 @@ def test_only_the_box_whose_own_words_changed_is_made_again() -> None:
     assert [(step.subject, step.reason) for step in changes.boxes] == [
         (
             "two",
-            "its spec, network, links, proxy or clocks, health checks, files, poll, apps, disk, noc"
-            " or the recipe changed",
+            "its spec, network, links, proxy or clocks, health checks, files, poll, apps, disk, noc,"
+            " remote access, copies or the recipe changed",
         )
     ]
     assert not changes.builds

@@ -46,7 +46,7 @@ def test_only_a_program_that_came_to_its_end_has_an_exit_code(command: str, code
 def test_a_missing_program_names_the_way_out() -> None:
     with pytest.raises(ProcessError, match="not installed") as caught:
         process.run(["no-such-program"])
-    assert "make install" in caught.value.hint and caught.value.code is None
+    assert "toweros doctor" in caught.value.hint and caught.value.code is None
 
 
 def test_time_out_ends_the_whole_family(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""`toweros box image`, `adopt`, `enroll`, `revoke`, `wipe`, `accept-dbx`, `secret`, `ssh`: disks, keys, and a login."""
+"""`toweros box image`, `adopt`, `enroll`, `revoke`, `wipe`, `accept-dbx`, `secret`, `ssh`, `logs`, `shell`."""
 
 import time
 from collections.abc import Sequence
@@ -8,14 +8,16 @@ from typing import Annotated
 import typer
 
 from gitops.cli import context
+from gitops.cli.audit.recorded import audited
 from gitops.cli.context import ConfigOption, NameArgument, StateOption
 from gitops.cli.media.box_image import ReplaceOption, image
 from gitops.cli.output import Output, OutputOption, emit, table, talk
 from gitops.cli.reaching.login import ssh
 from gitops.cli.reaching.secret import secret
+from gitops.cli.remote.sessions import logs, shell
 from gitops.cli.repo.adopt import adopt
 from gitops.cli.repo.wipe import wipe
-from gitops.cli.showing.asking import YesOption, sure
+from gitops.cli.showing.asking import DryOption, YesOption, sure, would
 from gitops.errors import StoreError
 from gitops.files.named import named
 from gitops.review.words import ago
@@ -30,14 +32,16 @@ MAX_KEY = 4096
 
 def register(app: typer.Typer) -> None:
     group = typer.Typer(help="Boxes: their disks and keys.", no_args_is_help=True)
-    group.command()(image)
-    group.command()(adopt)
-    group.command()(enroll)
-    group.command()(revoke)
-    group.command()(wipe)
-    group.command()(accept_dbx)
-    group.command()(secret)
+    group.command()(audited("box.image", "name")(image))
+    group.command()(audited("box.adopt", "name", "code", unless=("list_", "dry"), keeps="name")(adopt))
+    group.command()(audited("box.enroll", "name", "fingerprint", unless=("list_", "dry"), keeps="name")(enroll))
+    group.command()(audited("box.revoke", "name")(revoke))
+    group.command()(audited("box.wipe", "name", "key", unless=("dry",))(wipe))
+    group.command()(audited("box.accept-dbx", "names")(accept_dbx))
+    group.command()(audited("box.secret", "name", "which", unless=("dry",))(secret))
     group.command(context_settings={"ignore_unknown_options": True})(ssh)
+    group.command()(logs)
+    group.command(context_settings={"ignore_unknown_options": True})(shell)
     app.add_typer(group, name="box")
 
 
@@ -48,6 +52,8 @@ def enroll(
     list_: Annotated[bool, typer.Option("--list", help="Who asks to be let in.")] = False,
     keep: Annotated[bool, typer.Option("--keep", help="Keep the key that it has, forget the one to come.")] = False,
     replace: ReplaceOption = False,
+    yes: YesOption = False,
+    dry: DryOption = False,
     config: ConfigOption = None,
     state: StateOption = None,
     output: OutputOption = Output.table,
@@ -69,9 +75,13 @@ def enroll(
         path = Path(key)
         public = public_key(_key(path) if path.exists() else key.encode())
         desk.demand(store, name, replace=replace, now=now)
-        desk.let_in(store, name, public, replace=replace)
     else:
-        public = desk.accept(store, name, fingerprint, now, replace=replace)
+        public = desk.asking(store, name, fingerprint, now, replace=replace)
+    if dry:
+        return would(f"let the key {fingerprint_of(public)} be that of {name}")
+    if replace and (lost := desk.ends(store, name)):
+        sure(lost, yes)
+    desk.let_in(store, name, public, replace=replace and bool(key))
     talk.print(f"{name} is enrolled: what its key {fingerprint_of(public)} reports counts from now on")
 
 

@@ -24,8 +24,9 @@ from gitops.cli.output import talk
 from gitops.errors import TowerosError
 
 NOT_VERBS = {"addresses", "adopt", "box_image", "context", "deployments", "firmware", "hosts", "main", "output"}
-NOT_VERBS |= {"passphrase", "linuxkits", "login", "machine", "secret", "sizes", "tokens", "wipe"}
-NO_VERBS_IN = re.compile(r"\.showing\.|\.completing\.(?!completion)")
+NOT_VERBS |= {"passphrase", "linuxkits", "login", "machine", "secret", "sizes", "token_keys", "granting", "wipe"}
+NOT_VERBS |= {"recorded"}
+NO_VERBS_IN = re.compile(r"\.showing\.|\.remote\.|\.completing\.(?!completion)")
 """What several verbs share; what a verb is made of."""
 VERSION = ("--version", "-V")
 INTERRUPTED, NOBODY_READS = 130, 141

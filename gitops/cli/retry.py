@@ -1,15 +1,16 @@
 """`toweros retry`: try again what failed, on a box or on all that failed, when the cause was outside of the release."""
 
-import time
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from gitops.cli import context
+from gitops.cli.audit.recorded import acting
 from gitops.cli.context import ConfigOption, StateOption
 from gitops.cli.output import talk
 from gitops.errors import TowerosError
-from gitops.rollout import retries
+from gitops.workflows.acting.acting import reason
+from gitops.workflows.acting.boxes import retry_all
 
 if TYPE_CHECKING:
     from gitops.store import Store
@@ -40,12 +41,9 @@ def retry(
     store = context.known_store(config, state)
     if box and store.states.one(box) is None:
         raise TowerosError(f"there is no box {box}", hint="`toweros status` lists them")
-    why = " ".join(why.split())
-    if not why:
-        raise TowerosError("a reason is missing", hint="say with --why what was outside of the release")
+    why = reason(why, hint="say with --why what was outside of the release")
     boxes = [box] if box else _failed(store, settings.platform, wave, role)
-    refused = list[TowerosError]()
-    told = [each for each in boxes if _told(store, each, who, why, refused)]
+    told, refused = retry_all(acting(store, who), boxes, why)
     for error in refused[:SHOWN]:
         talk.print(f"{error.message}; {error.hint}")
     if not told:
@@ -60,12 +58,3 @@ def _failed(store: "Store", platform: str, wave: str, role: str) -> list[str]:
     from gitops.workflows.turns.again import failed
 
     return failed(fleet_of(store, None, platform), store, wave=wave, role=role)
-
-
-def _told(store: "Store", box: str, who: str, why: str, refused: list[TowerosError]) -> bool:
-    try:
-        retries.retry(store, box, who, why, int(time.time()))
-    except TowerosError as error:
-        refused.append(error)
-        return False
-    return True

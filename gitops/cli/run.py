@@ -1,7 +1,9 @@
-"""`toweros run`: the loop and the update server, in one process; or what was assembled, in QEMU."""
+"""`toweros run`: the loop, and the update server beside it, a process each; or what was assembled, in QEMU."""
 
 import logging
+import os
 import threading
+from functools import partial
 from pathlib import Path
 
 import typer
@@ -15,6 +17,9 @@ from gitops.errors import StoreError, VmError
 from gitops.lab.accelerator import Accelerator
 from gitops.lab.asked.which import Said
 from gitops.lab.hardware import MEMORY
+
+NICE = 5
+"""By how much the loop stands back behind the update server."""
 
 
 def register(app: typer.Typer) -> None:
@@ -60,22 +65,23 @@ def run(
 
 def _loop(config: Path | None, state: Path | None) -> None:
     from gitops.controller import Controller  # these take long to load, and a machine needs none of them
-    from gitops.server import Apart, create_app, serve, settled
+    from gitops.server.beside import Beside
     from gitops.server.signals import ended_by_signals
-    from gitops.source.clone.remote import redact
+    from gitops.source.remotes.redacting import redact
     from gitops.store import Store
+    from gitops.workflows.deltas.worker import deltas
     from gitops.workflows.notifying.notifier import notifying
 
     configure_logging(logging.INFO)
     settings = context.settings(config, state)
     stop = threading.Event()
     store = Store.of(settings, migrate=True)
-    settled()
-    with Apart(settings) as render, serve(create_app(store, settings, render), settings.listen), ended_by_signals():
-        talk.print(f"update server on http://{settings.listen}, repository {redact(settings.repository)}")
+    with ended_by_signals(), Beside(settings, partial(configure_logging, logging.INFO)) as urls:
+        os.nice(NICE)  # and whatever builds: boxes are answered before
+        talk.print(f"update server {urls}; repository {redact(settings.repository)}")
         while True:
             try:
-                with store.lease.held(stop), notifying(store, settings):
+                with store.lease.held(stop), notifying(store, settings), deltas(store, settings):
                     Controller(settings, store).run_forever(stop)
             except StoreError as error:  # another one has taken over, or the database is away
                 talk.print(f"waiting: {error.message}")

@@ -10,7 +10,7 @@ import typer
 
 from gitops.cli import context
 from gitops.cli.context import ConfigOption, StateOption
-from gitops.cli.output import Output, OutputOption
+from gitops.cli.output import Output, OutputOption, talk
 from gitops.cli.showing.choosing import (
     AgentOption,
     HealthOption,
@@ -30,6 +30,10 @@ from gitops.cli.showing.waiting import TIMEOUT, Condition, TimeoutOption, WaitOp
 from gitops.cli.showing.watching import EVERY, EveryOption, WatchOption, watch
 from gitops.errors import TowerosError
 from gitops.rollout.choosing.choice import Choice
+from gitops.rollout.unable import unable
+
+SHOWN = 10
+"""Names of boxes that a warning has."""
 
 
 def register(app: typer.Typer) -> None:
@@ -69,7 +73,11 @@ def status(
     if conditions and choice.moves:
         hint = "with --wait: --role, --site, --label, --agent, --kernel, --text; running=REVISION is a condition"
         raise TowerosError("--wait is for boxes that stay the same while it waits", hint=hint)
-    view = View(context.known_store(config, state), context.settings(config, state), box, choice)
+    store, settings = context.known_store(config, state), context.settings(config, state)
+    if cannot := unable(store, settings):
+        names = ", ".join(cannot[:SHOWN]) + ("..." if len(cannot) > SHOWN else "")
+        talk.print(f"{len(cannot)} boxes cannot fetch while `fetch` is boxes: their agents are too old: {names}")
+    view = View(store, settings, box, choice)
     if conditions:
         wait(view.boxes, conditions, timeout)
     if again:

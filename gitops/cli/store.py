@@ -3,6 +3,7 @@
 import typer
 
 from gitops.cli import context
+from gitops.cli.audit.recorded import audited
 from gitops.cli.context import ConfigOption, StateOption
 from gitops.errors import StoreError
 from gitops.store import Store
@@ -12,7 +13,7 @@ from gitops.store.files.layout import Layout
 def register(app: typer.Typer) -> None:
     group = typer.Typer(help="The controller's database.", no_args_is_help=True)
     group.callback()(lambda: None)
-    group.command()(copy)
+    group.command()(audited("store.copy")(copy))
     app.add_typer(group, name="store")
 
 

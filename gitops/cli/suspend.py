@@ -1,15 +1,16 @@
 """`toweros suspend`: hold a box, or the whole fleet, without a commit."""
 
-import time
 from typing import Annotated
 
 import typer
 
 from gitops.cli import context
+from gitops.cli.audit.recorded import acting
 from gitops.cli.context import ConfigOption, StateOption
 from gitops.cli.output import talk
 from gitops.errors import TowerosError
 from gitops.rollout import holds
+from gitops.workflows.acting import boxes
 
 BoxArgument = Annotated[str | None, typer.Argument(metavar="BOX", help="The box; none with --all.")]
 AllOption = Annotated[bool, typer.Option("--all", help="The whole fleet.")]
@@ -33,10 +34,7 @@ def suspend(
     From the next pass on it takes nothing new, nor what it was offered before; a trial that runs is finished.
     """
     name = subject(box, everything)
-    store = context.known_store(config, state)
-    if name != holds.ALL and store.states.one(name) is None:
-        raise TowerosError(f"there is no box {name}", hint="`toweros status` lists them")
-    holds.hold(store, name, who, " ".join(why.split()), int(time.time()))
+    boxes.hold(acting(context.known_store(config, state), who), name, why)
     way = f"toweros resume {box or '--all'}"
     talk.print(f"{name if box else 'the fleet'} is held from the next pass on; `{way}` lets it go")
 

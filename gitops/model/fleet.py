@@ -7,11 +7,22 @@ from typing import Annotated
 from pydantic import ConfigDict, Field, StringConstraints
 from typing_extensions import TypedDict
 
+from gitops.model.access.remote import REMOTE, Allowed
 from gitops.model.digest import Json
-from gitops.model.keys import DROP_IN, EVERYWHERE, NOC_DROP_IN, STATIC_ADDRESS, WIRING, Key, Level, keys_of
+from gitops.model.keys import (
+    DROP_IN,
+    EVERYWHERE,
+    NOC_DROP_IN,
+    STATIC_ADDRESS,
+    WIRING,
+    Key,
+    Level,
+    keys_of,
+)
 from gitops.model.machines.disk import DiskRule
 from gitops.model.machines.newcomer import Hardware
 from gitops.model.machines.wiping import Wipe
+from gitops.model.network.copies import Copies
 from gitops.model.network.wiring import DHCP, Wiring
 from gitops.model.rollout.points import Point, Points
 from gitops.model.rollout.turns import VetoLine
@@ -285,6 +296,9 @@ class Box:
         Address | None,
         Key("The site's own server (`toweros noc`), asked first.", EVERYWHERE, word="noc", writes=NOC_DROP_IN),
     ] = None
+    remote: Annotated[Allowed | None, REMOTE] = None
+
+    copies: Copies = None
 
     def images_of_others(self) -> tuple[str, ...]:
         """Every image that it needs and no package makes."""

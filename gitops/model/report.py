@@ -113,3 +113,5 @@ class Report:
     """What it is to take, and waits for (`gitops.model.rollout.turns.BoxTurn`); None: an older agent."""
     facts: Json | None = None
     """What operators ask for, as far as it is sane (server/boxes/facts.py); None: an older agent."""
+    remote: Json | None = None
+    """Its last session of somebody who came in through the server; None: none in this boot, or an older agent."""

@@ -11,6 +11,7 @@ In: columns of the store. Out: what follows from them, on two axes. Pure; what d
 
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import cached_property
 
 from gitops.model.machines.silence import POLL, REPEAT, UNSAID, Silence
 from gitops.model.report import Failure, Health, Phase
@@ -90,7 +91,7 @@ class BoxState:
         """Whether it runs what it is offered, with its probation behind it."""
         return self.taken and self.phase == Phase.IDLE and self.reported == Health.HEALTHY
 
-    @property
+    @cached_property
     def silence(self) -> Silence:
         """How long it may say nothing."""
         return Silence.of(self.poll, self.every, busy=self.phase not in (None, Phase.IDLE))

@@ -143,6 +143,12 @@ class Registry:
         headers = {"Content-Type": MANIFEST}
         self._ask("PUT", f"{repository}/manifests/{tag}", data=manifest, headers=headers).close()
 
+    def remove(self, repository: str, digest: str) -> None:
+        """Forget a manifest by its hex, and all tags that lead to it. Many registries let nobody do that."""
+        if digest:
+            path = f"{repository}/manifests/sha256:{digest}"
+            self._ask("DELETE", path, missing=(*ABSENT, requests.codes.not_allowed)).close()
+
     def _check(self, file: Path, repository: str, ref: BlobRef) -> None:
         found = digest_file(file)
         if found.sha256 == ref.sha256 and found.size != ref.size:

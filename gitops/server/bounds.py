@@ -33,6 +33,7 @@ import h11
 import structlog
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from gitops.server.quick import Quick
 from gitops.server.whole import Whole
 
 log = structlog.get_logger(__name__)
@@ -93,13 +94,29 @@ class Connection(H11Protocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
         self._socket.setsockopt(socket.IPPROTO_TCP, TCP_NOTSENT_LOWAT, UNSENT)
-        transport.set_write_buffer_limits(0)  # the kernel's buffer is enough for who reads
+        # The kernel's buffer is enough for who reads. uvloop's TLS never goes on after it was told to have none.
+        transport.set_write_buffer_limits(UNSENT if transport.get_extra_info("ssl_object") else 0)
         self.crowd.joined(self)
 
     def data_received(self, data: bytes) -> None:
+        if self._quickly(data):
+            return
         super().data_received(data)
         if self.conn.waits and self.conn.they_are_waiting_for_100_continue:
             self.transport.write(self.conn.send(h11.InformationalResponse(status_code=100, headers=[])) or b"")
+
+    def _quickly(self, data: bytes) -> bool:
+        """Whether it is answered already: nothing is under way, and all that was said before is on its way."""
+        quick, conn = self.crowd.quick, self.conn
+        idle = quick and conn.their_state is h11.IDLE and conn.our_state is h11.IDLE and not conn.trailing_data[0]
+        if not idle or not quick or self.transport.get_write_buffer_size():
+            return False
+        answer = quick.answer(data, self.server_state.default_headers)
+        if answer is None:
+            return False
+        self.transport.write(answer)
+        self.on_response_complete()
+        return True
 
     def on_response_complete(self) -> None:
         self.stage, self.since = "answer", time.monotonic()
@@ -158,8 +175,8 @@ class Connection(H11Protocol):
 class Crowd:
     """All connections of one server. `most`: as many as there are file descriptors for."""
 
-    def __init__(self, bounds: Bounds) -> None:
-        self.bounds = bounds
+    def __init__(self, bounds: Bounds, quick: Quick | None = None) -> None:
+        self.bounds, self.quick = bounds, quick
         room = (descriptors(2 * bounds.most + SPARE) - SPARE) // 2
         self.most = max(min(bounds.most, room), AT_ONCE)
         self._looking, self._told = False, 0.0

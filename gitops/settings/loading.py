@@ -42,7 +42,8 @@ def load(config: Path | None = None, **flags: Any) -> Settings:
         first = error.errors()[0]
         name = ".".join(str(part) for part in first["loc"])
         where = path or "the environment or a flag"
-        raise SettingsError(f"{where}: {name}: {first['msg']}", hint=HINT) from error
+        said = ": ".join(filter(None, (str(where), name, first["msg"].removeprefix("Value error, "))))
+        raise SettingsError(said, hint=HINT) from error
 
 
 def _find(config: Path | None) -> Path | None:

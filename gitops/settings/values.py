@@ -10,12 +10,25 @@ Out: one frozen `Settings`. Unknown keys are mistakes. Paths are relative to the
 """
 
 import json
+from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
+from gitops.settings.deltas import Deltas
+from gitops.settings.people import Oidc
+from gitops.settings.places import PublishTo
 from gitops.settings.receivers import Receiver
+
+
+def is_loopback(listen: str) -> bool:
+    """Whether ADDRESS:PORT is reached from this machine alone."""
+    host = listen.rpartition(":")[0].strip("[]")
+    try:
+        return host == "localhost" or ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 class Feed(BaseModel):
@@ -48,7 +61,18 @@ class Settings(BaseModel):
     server: str = "http://127.0.0.1:8080"
     """How the boxes reach the update server; written into every box's addon."""
     listen: str = "127.0.0.1:8080"
-    """Where the update server listens: ADDRESS:PORT."""
+    """Where the update server listens for boxes: ADDRESS:PORT."""
+    people_listen: str = "127.0.0.1:8081"
+    """Where it listens for people; the same as `listen`: for both there, on loopback alone; empty: nowhere."""
+    tls_cert: Path | None = None
+    tls_key: Path | None = None
+    people_tls_cert: Path | None = None
+    people_tls_key: Path | None = None
+    """Certificate (with what leads to its authority) and key of each listener, PEM. Read again when they change."""
+    proxies: tuple[str, ...] = ("127.0.0.1", "::1")
+    """Addresses or networks of proxies whose `X-Forwarded-For` and `X-Forwarded-Proto` are believed."""
+    oidc: Oidc | None = None
+    """Where people log in who have no local account."""
     allowed_signers: Path | None = None
     """OpenSSH allowed_signers: whose signature counts before the fleet repo brings keys of its own."""
     openpgp_keys: Path | None = None
@@ -86,32 +110,62 @@ class Settings(BaseModel):
     """Archives of what mirrors dropped: URLs that hold a locked file at its path, or templates ({path}, {sha256})."""
     inputs: tuple[str, ...] = ()
     """Mirrors of one's own, which `toweros inputs export` fills: folders or URLs that hold `sha256/HEX`."""
+    fetch: str = Field(default="open", pattern="^(open|boxes)$")
+    """Who may fetch what releases are made of: whoever reaches the update server, or boxes alone, by their keys."""
     nocs: tuple[Annotated[str, Field(pattern="^[a-z0-9][a-z0-9-]{0,62}=[0-9a-f]{64}$")], ...] = ()
     """Sites' own servers whose contact is shown: NAME=KEY each, as `toweros noc` prints it."""
     feeds: tuple[Feed, ...] = ()
     """Where advisories come from: Debian's security tracker, OSV, or folders of either."""
     receivers: tuple[Receiver, ...] = ()
     """Who can be told of what happens, by the names that `notify:` of the fleet repo uses."""
+    publish: tuple[PublishTo, ...] = ()
+    """Where else what boxes fetch is published: folders, S3-compatible stores, OCI registries."""
+    deltas: Deltas | None = None
+    """What deltas may cost that are made while nobody waits; None: as `Deltas` has it."""
     platform: str = Field(default="linux/amd64", pattern="^linux/amd64$")
     grace: int = Field(default=7 * 24 * 3600, ge=0)
     """Seconds that an unreferenced blob stays: longer than the slowest box's download."""
 
-    @field_validator("snapshot", "inputs", "nocs", mode="before")
+    @field_validator("snapshot", "inputs", "nocs", "proxies", mode="before")
     @classmethod
     def _words(cls, value: Any) -> Any:
         """One, or several between blanks, as an environment variable has them."""
         return tuple(value.split()) if isinstance(value, str) else value
 
-    @field_validator("feeds", "receivers", mode="before")
+    @field_validator("feeds", "receivers", "oidc", "publish", "deltas", mode="before")
     @classmethod
     def _list(cls, value: Any, info: ValidationInfo) -> Any:
         """JSON, as an environment variable has it."""
         try:
             return json.loads(value) if isinstance(value, str) else value
         except ValueError:
-            raise ValueError(f"a list of {info.field_name} is expected, as JSON") from None
+            raise ValueError(f"{info.field_name} is expected as JSON") from None
 
-    @field_validator("feeds", "receivers")
+    @field_validator("proxies")
+    @classmethod
+    def _networks(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for each in value:
+            try:
+                ip_network(each)
+            except ValueError:
+                raise ValueError(f"{each[:100]} is no address and no network such as 10.0.0.0/8") from None
+        return value
+
+    @model_validator(mode="after")
+    def _listeners(self) -> "Settings":
+        for cert, key, what in (
+            (self.tls_cert, self.tls_key, "tls"),
+            (self.people_tls_cert, self.people_tls_key, "people_tls"),
+        ):
+            if bool(cert) != bool(key):
+                raise ValueError(f"{what}_cert and {what}_key belong together")
+        if self.people_listen == self.listen and not is_loopback(self.listen):
+            raise ValueError(f"boxes and people share {self.listen}: only an address of the loopback may be both")
+        if self.oidc and not self.link:
+            raise ValueError("oidc needs `link`: where the provider sends people back to")
+        return self
+
+    @field_validator("feeds", "receivers", "publish")
     @classmethod
     def _names(cls, value: tuple[Any, ...], info: ValidationInfo) -> tuple[Any, ...]:
         if len({each.name for each in value}) != len(value):
@@ -126,6 +180,16 @@ class Settings(BaseModel):
             if "@" in each.partition("://")[2].partition("/")[0]:
                 raise ValueError("no user and no password go into this address")
         return value
+
+    @model_validator(mode="after")
+    def _apart(self) -> "Settings":
+        """What is published is a copy: what is too old goes from it, and must not go from the store."""
+        state = self.state.absolute()
+        for each in self.publish:
+            to = Path(each.to)
+            if each.to.startswith("/") and (to.is_relative_to(state) or state.is_relative_to(to)):
+                raise ValueError(f"publish: {each.name}: a folder apart from `state` is expected, not {each.to}")
+        return self
 
     @field_validator("snapshot")
     @classmethod

@@ -10,7 +10,7 @@ public keys, their reports and what was published. One controller at a time hold
     store.offers.published("site-7")
 """
 
-from gitops.model.lazy import lazily
+from gitops.model.loading.lazy import lazily
 
 # The database's library is half of the start of every verb.
 __getattr__ = lazily(__name__, {"BoxRow": "boxes", "LeaseError": "lease", "Store": "store"})

@@ -130,7 +130,7 @@ def _unneeded(store: Store, blobs: set[str], layers: set[str]) -> Iterator[Path]
     for root in store.layers.names() - layers:
         yield from (path for path in (store.layers.path(root), store.layers.zst(root)) if path.exists())
     for delta in store.layers.deltas():
-        if delta.stem not in layers:
+        if delta.name.partition(".")[0] not in layers:
             yield delta
 
 

@@ -12,7 +12,7 @@ from gitops.model import BoxState
 from gitops.store import tables
 from gitops.store.database import Database
 from gitops.store.notes.reported import REPORTED, BoxFacts
-from gitops.store.rows.polls import known
+from gitops.store.rows.polls import Read, known
 from gitops.store.rows.reading import whole
 
 
@@ -20,11 +20,11 @@ class States:
     """The state of each box that is enrolled or asked to run something."""
 
     def __init__(self, database: Database) -> None:
-        self._database = database
+        self._database, self._read = database, Read()
 
     def all(self) -> list[BoxState]:
         """Of the whole fleet, by name."""
-        return known(self._database, QUERY.order_by(NAMES.c.name))
+        return known(self._database, QUERY.order_by(NAMES.c.name), self._read)
 
     def ahead(self) -> dict[str, int]:
         """Box -> the sequence that it runs, of those that run what is neither offered nor waits, and is not older."""

@@ -14,7 +14,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 
 from gitops.assemble.release import Assembled
 from gitops.errors import TowerosError, readable
-from gitops.model import BoxState, Fleet, Happened, Hold, HoldReason, Json, Plan, Publication, Revision, Step
+from gitops.model import BoxState, Fleet, Happened, Hold, HoldReason, Json, Plan, Publication, Revision, Step, Target
 from gitops.publish import Publisher, clock
 from gitops.publish.targets import HOLD_LENGTH, LABELS, NETBOOT, SITE, WIPE, Members, labels_of
 from gitops.rollout import holds, places, retries, rules
@@ -60,6 +60,10 @@ class Offer:
         operators = holds.operators(self._store)
         if operators:
             self._publisher.hold(lambda box: operators.get(box) or operators.get(holds.ALL, ""))
+
+    def offered(self) -> Mapping[str, Target]:
+        """What the published metadata offer."""
+        return self._publisher.offered()
 
     def refresh(self) -> None:
         """Sign again what is due."""

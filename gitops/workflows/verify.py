@@ -33,9 +33,11 @@ from gitops.assemble.boot.uki import signed_line
 from gitops.assemble.verity import root_hash
 from gitops.errors import SourceError, TowerosError
 from gitops.model import BlobRef, Builders, Layer, Release, Statement, sha256
+from gitops.model.paths.repositories import box_repository
 from gitops.publish.folder import Folder
-from gitops.sign import secureboot, tuf
-from gitops.sign.bins import Bins
+from gitops.publish.offered import offered
+from gitops.sign import secureboot
+from gitops.sign.small.reading import Reader
 from gitops.source.trust.objects import Signed, read
 from gitops.source.trust.releases import check_tag
 from gitops.source.trust.signatures import Trust, signer
@@ -125,8 +127,8 @@ class Verification:
 
     def _box(self, name: str) -> str:
         """Which box is meant: unsigned words of the metadata may answer that, for what follows is checked."""
-        offered = tuf.read_targets(self._metadata.read, Bins())
-        for path, target in offered.items():
+        known = offered(Reader(), self._metadata)
+        for path, target in known.items():
             box, _, file = path.partition("/")
             if file == "release.json" and name in (box, target.ref.sha256):
                 return box
@@ -149,7 +151,7 @@ class Verification:
 
     def _targets(self, box: str) -> dict[str, TargetFile]:
         with tempfile.TemporaryDirectory(prefix="toweros-") as folder:
-            fetcher = _Files(self._metadata)
+            fetcher = _Files(self._metadata, box_repository(box))
             try:
                 client = Updater(folder, "file:", fetcher=fetcher, bootstrap=self._believed.root)
                 client.refresh()
@@ -289,14 +291,14 @@ class Verification:
 
 
 class _Files(FetcherInterface):
-    """python-tuf's downloads, out of a folder."""
+    """python-tuf's downloads, out of a folder: of the box's own repository, or of all boxes' where that is not."""
 
-    def __init__(self, folder: Folder) -> None:
-        self._folder = folder
+    def __init__(self, folder: Folder, own: str) -> None:
+        self._folder, self._below = folder, f"{own}/" if folder.stamp(f"{own}/timestamp.json") else ""
 
     def _fetch(self, url: str) -> Iterator[bytes]:
         name = unquote(url.rpartition("/")[2])
-        data = self._folder.read(name)
+        data = self._folder.read(name if name.endswith(".root.json") else self._below + name)
         if data is None:
             raise DownloadHTTPError(f"{name} is missing", 404)
         return iter([data])

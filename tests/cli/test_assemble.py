@@ -180,7 +180,10 @@ def test_an_image_leaves_the_cache_as_the_files_that_are_in_it(folder: Path) -> 
         assert [info.name for info in archive if info.isdir()] == ["bin", "etc"]
     as_oci, _ = toweros(folder, *export, "--outfile", "-", *state)
     rows = json.loads(toweros(folder, "cache", "ls", "-o", "json", *state)[0])
-    toweros(folder, "cache", "rm", *(row["digest"] for row in rows), *state)
+    digests = [row["digest"] for row in rows]
+    _, said = toweros(folder, "cache", "rm", *digests, *state, code=1)
+    assert "nobody is here to be asked" in said
+    toweros(folder, "cache", "rm", *digests, "--yes", *state)
     assert json.loads(toweros(folder, "cache", "ls", "-o", "json", *state)[0]) == []
     toweros(folder, "cache", "import", "-", *state, stdin=as_oci)
     rows = json.loads(toweros(folder, "cache", "ls", "-o", "json", *state)[0])
@@ -220,7 +223,7 @@ def test_the_cache_forgets_what_no_box_needs(folder: Path) -> None:
     state = ("--state", str(folder / "state"))
     toweros(folder, "cache", "import", "other", *state)
     store.notes.put(AppImages({f"a@{needed.digest}": (needed.digest.removeprefix("sha256:"),)}))
-    _, said = toweros(folder, "cache", "rm", needed.digest, *state, code=1)
+    _, said = toweros(folder, "cache", "rm", needed.digest, "--yes", *state, code=1)
     assert "is what boxes are asked to run" in said
     assemble(folder, "demo.yml", *state)
     assert list((folder / "state" / "assembled").iterdir())

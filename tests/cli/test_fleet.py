@@ -12,6 +12,7 @@ import yaml
 from gitops.cli.main import application
 from gitops.errors import FleetError, TowerosError
 from gitops.source import FolderTree, new_fleet
+from gitops.source.shipped.home import CHECKOUT
 from tests.kit import contracts
 from tests.kit.console import git, toweros
 from tests.kit.fleets import repo
@@ -25,7 +26,7 @@ def test_init_makes_a_repo_of_template_boot_and_pkg_byte_for_byte(tmp_path: Path
     assert git(folder, "rev-list", "--count", "HEAD") == "1"
     recorded = json.loads((folder / ".toweros" / "vendored.json").read_text())["trees"]
     for name in ("boot", "pkg"):
-        own = FolderTree(new_fleet.HOME / name)
+        own = FolderTree(CHECKOUT / name)
         assert recorded[name] == own.tree_id("")
         if own.entries():
             assert git(folder, "rev-parse", f"HEAD:{name}") == own.tree_id("")

@@ -13,6 +13,7 @@ KNOWN = [
     ("status",), ("events",), ("scan",), ("backup", "b.tar"), ("resume", "--all"), ("suspend", "--all", *WHY),
     ("retry", "demo-1", *WHY), ("box", "image", "demo-1"), ("box", "adopt"), ("box", "enroll"),
     ("box", "revoke", "demo-1"), ("box", "wipe", "demo-1", *WHY), ("box", "accept-dbx", "demo-1"), ("cache", "ls"),
+    ("cache", "deltas"), ("cache", "clean", "--deltas"),
     ("cache", "export", "x", "--outfile", "x.tar"), ("cache", "rm", "x"), ("image", "--role", "vm"),
     ("vm", "run", "demo-1"), ("pkg", "push", "--registry", "127.0.0.1:1"), ("rollout", "status"),
     ("rollout", "pause", *WHY), ("rollout", "resume"), ("rollout", "abort", *WHY), ("rollout", "promote", "1", *WHY),
@@ -20,7 +21,11 @@ KNOWN = [
 ]  # fmt: skip
 ELSE = [
     ("sbom", "demo-1"), ("verify", "demo-1"), ("security", "status"), ("plan",), ("build",), ("cache", "clean"),
-    ("validate",), ("lock",), ("box", "ssh", "demo-1"), ("keys", "status"),
+    ("validate",), ("lock",), ("box", "ssh", "demo-1"), ("keys", "status"), ("inputs", "import", "x"),
+    ("inputs", "export", "x"), ("cache", "import", "x"),
+    ("image", "import", "x"), ("restore", "x.tar"), ("assemble", "x.yml"),
+    ("bundle", "make", "demo-1", "--to", "x"), ("box", "secret", "demo-1", "s"), ("upgrade",), ("verify", "--record"),
+    ("rollback", "demo-1", *WHY), ("keys", "rotate", "x"), ("forecast",),
 ]  # fmt: skip
 """These say something else first, or have nothing to say."""
 

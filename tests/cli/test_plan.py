@@ -172,3 +172,15 @@ def test_a_plan_names_the_images_that_cannot_be_had_and_whose_they_are(clone: Re
         spec.write(f'  - {{name: ntp, image: "{image}"}}\n')
     said = json.loads(plan("-C", clone.work, "-o", "json").stdout)["warnings"]
     assert [each for each in said if each.startswith(f"one, three, two: {image} cannot be had: ")]
+
+
+def test_a_dry_pass_says_what_the_plan_says_and_does_nothing(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also before there is any state: none is made."""
+    settings = site.folder / "toweros.toml"
+    settings.write_text(
+        f'repository = "{site.settings.repository}"\nstate = "{site.folder / "dry"}"\nkeys = "{site.settings.keys}"\n'
+    )
+    dry = toweros("apply", "--dry-run", "--config", settings, "-o", "json")
+    assert dry.exit_code == 0 and "nothing is done" in dry.stderr, dry.output
+    assert json.loads(dry.stdout) == json.loads(plan("--config", settings, "-o", "json").stdout)
+    assert json.loads(dry.stdout)["groups"] and not (site.folder / "dry").exists()

@@ -29,6 +29,7 @@ def config(tmp_path: Path) -> Path:
     (remote.work / "fleet.yaml").write_text("source: {branch: main}\n")
     remote.commit("one")
     said = {"state": "state", "keys": str(keys), "repository": str(remote.bare), "listen": f"127.0.0.1:{free_port()}"}
+    said["people_listen"] = ""
     file = tmp_path / "toweros.toml"
     file.write_text("".join(f"{key} = {json.dumps(value)}\n" for key, value in said.items()) + "poll = 1\n")
     return file

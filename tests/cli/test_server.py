@@ -27,7 +27,7 @@ QUIET = {**os.environ, "NO_COLOR": "1"}
 @contextmanager
 def serving(config: Path) -> Iterator[str]:
     """A server of its own, on any free port; gives its URL."""
-    words = [TOWEROS, "server", "--listen", "127.0.0.1:0", "-c", config]
+    words = [TOWEROS, "server", "--listen", "127.0.0.1:0", "--people-listen", "127.0.0.1:0", "-c", config]
     with subprocess.Popen(words, stderr=subprocess.PIPE, text=True, env=QUIET) as child:
         assert child.stderr
         lines: list[str] = []

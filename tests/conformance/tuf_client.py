@@ -12,7 +12,7 @@ from urllib.parse import quote
 
 from toweros_agent.nouns import Refused
 from toweros_agent.offer.net import Http
-from toweros_agent.offer.trust import updater_of
+from toweros_agent.offer.repository import updater_of
 
 BUILT_IN = "built-in-root"
 SECONDS = 120.0

@@ -39,6 +39,7 @@ from gitops.model import (
     sha256,
 )
 from gitops.model.keys import NOC_DROP_IN
+from gitops.model.network.copies import COPIES_DROP_IN
 from gitops.model.provenance import LAYER
 from gitops.model.rollout.turns import Lease
 from gitops.noc.bundles import NAME, Bundle
@@ -279,7 +280,9 @@ def test_the_drop_in_is_written_as_its_vector() -> None:
 
 def test_every_key_that_is_written_for_the_agent_is_in_the_contract() -> None:
     schema = json.loads((CONTRACTS / "agent" / "schema.json").read_bytes())
-    assert {name for name, key in KEYS.items() if key.writes in (DROP_IN, NOC_DROP_IN)} <= schema["properties"].keys()
+    assert {name for name, key in KEYS.items() if key.writes in (DROP_IN, NOC_DROP_IN, COPIES_DROP_IN)} <= schema[
+        "properties"
+    ].keys()
 
 
 # --- provenance ---

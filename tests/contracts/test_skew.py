@@ -20,6 +20,7 @@ from gitops.fleet.system_files import drop_in
 from gitops.model import DROP_IN, Spec, Verdict, canonical
 from gitops.model import Box as Declared
 from gitops.model.keys import NOC_DROP_IN
+from gitops.model.network.copies import COPIES_DROP_IN
 from gitops.server import create_app
 from gitops.settings import Settings
 from gitops.sign import receipts
@@ -174,6 +175,18 @@ def test_what_a_newer_agent_went_back_from_the_older_one_does_not_try_again(box:
 def test_an_agent_says_which_number_it_reads() -> None:
     """The controller publishes nothing newer to it (tests/publish/test_publish.py)."""
     assert str(agents_report.FORMAT) == agents_report.VERSION
+
+
+def test_an_agent_from_before_copies_leaves_out_the_file_that_names_them_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(settings, "KEYS", settings.KEYS - {"copies"})
+    own = Declared("demo-1", "vm", Spec("kernel", "quiet"), poll=7, copies=("https://cdn.example",))
+    for path in (DROP_IN, COPIES_DROP_IN):
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / path).write_text(drop_in(own, path))
+    found = settings.load(Places(etc=tmp_path / "etc/toweros"), "http://192.0.2.9")
+    assert (found.poll, found.copies, found.problems) == (7, (), ("61-copies.toml: unknown key copies",))
 
 
 def test_an_agent_from_before_a_key_leaves_out_the_file_of_that_key_alone(

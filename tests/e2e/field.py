@@ -21,6 +21,7 @@ from gitops.model import BoxState, Json, Report, Verdict
 from gitops.process import run
 from gitops.server import create_app, serve
 from gitops.settings import load
+from gitops.sign.people.authority import UserAuthority
 from gitops.source import FolderTree
 from gitops.source.new_fleet import copy
 from gitops.workflows.journal import Pass
@@ -31,6 +32,7 @@ __all__ = ["BOX", "GREETING", "LONG", "STATIC", "Field"]
 SIZES = Sizes(esp=200, toweros=900, state=128)
 STATIC = """role: vm
 network: {interface: eth0, address: 10.0.2.15/25, gateway: 10.0.2.2, dns: [10.0.2.3]}
+remote: shell
 """
 """The address that the machine's ports lead to; by DHCP it would come with another mask."""
 TURNS = 5.0
@@ -64,6 +66,7 @@ class Field(Setup):
             shutil.rmtree(self.fleet / name)
             copy(FolderTree(built.CHECKOUT / here), self.fleet / name)
         (self.fleet / "boxes" / f"{BOX}.yaml").write_text(box)
+        (self.fleet / "keys" / "ssh_user_ca.pub").write_text(f"{UserAuthority.open(self.keys).public}\n")
         if run(["git", "-C", self.fleet, "status", "--porcelain"]):
             self.commit("The packages of the checkout")
 

@@ -4,6 +4,7 @@ One machine tells the whole story, in the order of the tests. `test_faults.py` b
 """
 
 import shutil
+import sys
 import time
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping
@@ -13,24 +14,26 @@ import pytest
 from fastapi.testclient import TestClient
 
 from gitops.lab.machine import Machine
-from gitops.model import Phase, Publication, Verdict
+from gitops.model import BlobRef, Phase, Publication, Target, Verdict
+from gitops.model.paths.repositories import box_repository
 from gitops.process import run
-from gitops.publish import Publisher
+from gitops.publish.folder import Folder
 from gitops.rollout import holds
 from gitops.server import create_app
 from gitops.sign import Signer, keys
 from gitops.source.trust.signatures import Trust
-from gitops.store import Store
 from gitops.workflows.verify import Believed, Verification
 from tests.e2e.field import BOX, GREETING, LONG, SIZES, STATIC, Field
 from tests.e2e.patching import CVE, LOCK, Patching
 from tests.e2e.turns import ALWAYS, BESIDE, FAR, cell
+from tests.kit.built import CHECKOUT
 from tests.kit.cuts.campaign import Campaign, Extent
 from tests.kit.cuts.updates import recorded, recording
 from tests.kit.debian import Debian
 
 pytestmark = [pytest.mark.e2e, pytest.mark.boot]
 
+OWN = box_repository(BOX)
 SERVICES = ("agent", "dhcpcd", "hello", "ntpd", "sshd")
 
 
@@ -70,7 +73,7 @@ def machine(field: Field, first: Publication, tmp_path_factory: pytest.TempPathF
 @pytest.fixture(scope="module")
 def first_timestamp(field: Field, machine: Machine) -> bytes:
     """What the server signed before the box saw anything newer."""
-    return (field.store.paths.metadata / "timestamp.json").read_bytes()
+    return (field.store.paths.metadata / OWN / "timestamp.json").read_bytes()
 
 
 @pytest.mark.usefixtures("first_timestamp")
@@ -113,6 +116,30 @@ def test_a_killed_service_comes_back(field: Field, machine: Machine) -> None:
         time.sleep(1)
     field.ssh(f"kill -9 {before}")
     field.wait_until("another process of hello", lambda: pid() not in ("", before))
+
+
+def through(field: Field, *words: str) -> str:
+    """What `toweros box ...` prints, as whoever has the keys types it."""
+    program = "from gitops.cli.main import main; main()"  # of this checkout
+    command = [sys.executable, "-c", program, "box", *words[:2], "--config", str(field.config), *words[2:]]
+    return run(command, cwd=CHECKOUT, timeout=LONG).decode()
+
+
+def test_people_come_in_through_the_server_and_the_box_says_so_itself(field: Field, machine: Machine) -> None:
+    assert field.passes.run_once().plan.empty, "from here on the host key has a certificate"
+    field.wait_until("sshd to show it", lambda: "cert" in field.try_ssh("cat /run/sshd/certificate.conf"))
+    why = ("--reason", "what does it say", "--who", "ada")
+    assert "idle" in through(field, "logs", BOX, "agent", "-n", "50", *why)
+    said = through(field, "shell", BOX, *why, "--", "hostname; cat /proc/$PPID/cmdline")
+    assert said.startswith(BOX) and "sshd" in said
+
+    def over(said: Mapping[str, object]) -> bool:  # that of the logs is over before
+        return (said.get("kind"), said.get("state")) == ("shell", "ended")
+
+    field.wait_until("the box to say that it is over", lambda: over(field.report().remote or {}))
+    assert (field.report().remote or {})["by"] == "ada: what does it say"
+    told = [event.message for event in field.store.events.latest(BOX, 30) if event.reason == "Remote"]
+    assert any(each.startswith("ada asks for shell: ") for each in told) and any("begins" in each for each in told)
 
 
 def test_a_readme_commit_changes_no_box(field: Field, machine: Machine) -> None:
@@ -236,19 +263,18 @@ def metadata(field: Field) -> Iterator[Path]:
 
 def test_metadata_of_another_root_is_refused(field: Field, machine: Machine, metadata: Path, tmp_path: Path) -> None:
     keys.init(tmp_path / "foreign", b"foreign", root_keys=1, threshold=1)
-    foreign = Store.open(tmp_path / "state")
-    Publisher(foreign, Signer.open(tmp_path / "foreign")).publish([])
+    foreign, targets = Signer.open(tmp_path / "foreign"), {f"{BOX}/release.json": Target(BlobRef("ab" * 32, 1), {})}
     before = field.report()
-    for file in foreign.paths.metadata.glob("*.json"):
-        if "root" not in file.name:
-            shutil.copyfile(file, metadata / file.name)
+    for bunch in foreign.small(Folder(tmp_path / "nothing"), targets, int(time.time())):
+        for name, data in (*bunch.files, *bunch.stamps):
+            (metadata / name).write_bytes(data)
     field.wait_until("the refusal", lambda: names_the_error(field, "signature", "signed", "threshold"))
     assert field.report().release == before.release and field.report().boot_id == before.boot_id
 
 
 def test_older_metadata_is_refused(field: Field, machine: Machine, metadata: Path, first_timestamp: bytes) -> None:
     before = field.report()
-    (metadata / "timestamp.json").write_bytes(first_timestamp)
+    (metadata / OWN / "timestamp.json").write_bytes(first_timestamp)
     field.wait_until("the refusal", lambda: names_the_error(field, "older", "version", "rollback"))
     assert field.report().release == before.release and field.report().boot_id == before.boot_id
 

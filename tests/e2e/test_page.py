@@ -10,13 +10,18 @@ from typing import Any
 import pytest
 
 from gitops.model import EventType, Hold, HoldReason
+from gitops.model.access.person import Grant, Role
 from gitops.model.rollout.course import Course, Sample
-from gitops.server import create_app, serve
+from gitops.rollout import holds
+from gitops.server import create_app, listening, serve
 from gitops.settings import Settings
 from gitops.store import Store
 from gitops.store.notes.directory import Place, Roster, Traffic
 from gitops.store.notes.documents import Status
+from gitops.workflows.access.accounts import Accounts
+from tests.kit.authority import Authority
 from tests.kit.crowds import COMMIT, REVISION, Crowd, fill
+from tests.kit.logins import PASSWORD, Towers
 
 pytestmark = pytest.mark.e2e
 LONG = 120_000
@@ -27,7 +32,7 @@ WIDTHS = (360, 768, 1440)
 PATHS = {
     "fleet": "/", "filtered": "/?group=site&sort=-seen&health=Degraded&label=ring%3D1", "sites": "/sites",
     "box": "/boxes/box-00000", "commits": "/commits", "commit": f"/commits/{COMMIT}", "activity": "/activity",
-    "advisories": "/advisories", "keys": "/keys", "wrong": "/?nonsense=1",
+    "advisories": "/advisories", "keys": "/keys", "login": "/login", "account": "/account", "wrong": "/?nonsense=1",
 }  # fmt: skip
 SAID = "a" * 2000 + " <b>bold</b> \u202eright to left\u202c 🗼 " + "words and words " * 180
 WHOLE = """() => {
@@ -152,6 +157,38 @@ def test_an_open_page_changes_by_itself_until_it_is_paused(browser: Any, url: st
 
 
 @needs_chromium
+def test_an_operator_holds_a_box_without_scripts_and_the_audit_log_has_it(browser: Any, url: str, store: Store) -> None:
+    """By keyboard, on a phone; the form and the log fit it, and say to whoever listens what they are."""
+    Accounts(store).add("ada", "a sentence that is long", (Grant(Role.admin),))
+    try:
+        page = opened(browser, 360, java_script_enabled=False)
+        looks = opened(browser, 360)
+        for each in (page, looks):
+            each.goto(f"{url}/login?next=/boxes/box-00002")
+            each.get_by_label("Name").fill("ada")
+            each.get_by_label("Password").fill("a sentence that is long")
+            each.keyboard.press("Enter")
+            each.wait_for_url("**/boxes/box-00002")
+        page.get_by_role("link", name="Hold").click()
+        assert page.evaluate("document.activeElement.name") == "reason"
+        page.keyboard.type("the mast is open")
+        page.keyboard.press("Enter")
+        page.wait_for_url("**/boxes/box-00002?done=box-hold")
+        assert page.get_by_role("status").inner_text() == "It is held from the next pass on."
+        assert "Held by ada: the mast is open (since" in page.locator("main").inner_text()
+        page.get_by_role("link", name="Audit").click()
+        row = page.locator("tbody tr").filter(has_text="box.hold")  # the login's may come later: nobody waits for it
+        assert row.count() == 1 and "the mast is open" in row.inner_text()
+        for path in ("/audit", "/boxes/box-00002/release", "/rollout/abort", "/fleet/hold", "/boxes/box-00002"):
+            looks.goto(url + path)
+            assert looks.evaluate(WHOLE) == [], path
+            assert looks.evaluate("document.documentElement.scrollWidth") <= 360, path
+    finally:
+        Accounts(store).remove("ada")
+        holds.let_go(store, "box-00002", "ada")
+
+
+@needs_chromium
 def test_by_keyboard_the_content_is_one_step_away(browser: Any, url: str) -> None:
     page = opened(browser, 360)
     page.goto(url)
@@ -162,3 +199,43 @@ def test_by_keyboard_the_content_is_one_step_away(browser: Any, url: str) -> Non
     assert page.evaluate("document.activeElement.id") == "main"
     page.keyboard.press("Tab")
     assert page.evaluate("getComputedStyle(document.activeElement).outlineStyle") == "solid"
+
+
+@needs_chromium
+def test_somebody_logs_in_looks_around_and_logs_out(browser: Any, tmp_path: Path) -> None:
+    """By TLS and keyboard, on a phone: a wrong word, the right one, the page that was asked for, live; out again."""
+    towers, pem = Towers(tmp_path / "state"), tmp_path / "server.pem"
+    towers.account("ada", "viewer@north")
+    Authority().server("127.0.0.1", pem)
+    settings = Settings(
+        state=tmp_path / "state", listen="127.0.0.1:0", people_listen="127.0.0.2:0",
+        people_tls_cert=pem, people_tls_key=pem,
+    )  # fmt: skip
+    with listening(towers.store, settings) as urls:
+        page = opened(browser, WIDTHS[0], ignore_https_errors=True)
+        page.goto(f"{urls.people}/boxes/north-1")
+        assert page.url.endswith("/login?next=%2Fboxes%2Fnorth-1") and fits(page)
+        for password in ("another sentence", PASSWORD):
+            page.fill("input[name=name]", "ada")
+            page.fill("input[name=password]", password)
+            page.keyboard.press("Enter")
+            if password != PASSWORD:
+                page.locator("[role=alert]").wait_for()
+        page.wait_for_url(f"{urls.people}/boxes/north-1")
+        assert page.locator("h1").inner_text().startswith("north-1") and fits(page)
+        page.wait_for_function("document.querySelector('.live').textContent.includes('live')")
+        cookies = {cookie["name"]: cookie for cookie in page.context.cookies()}
+        assert cookies["__Host-toweros"]["httpOnly"] and cookies["__Host-toweros"]["secure"]
+        assert "toweros" not in page.evaluate("document.cookie")
+
+        page.click("text=ada")
+        assert page.locator("table").first.inner_text().split()[-2:] == ["viewer", "north"] and fits(page)
+        page.click("text='Log out'")
+        page.wait_for_url(f"{urls.people}/login")
+        page.goto(f"{urls.people}/sites")
+        assert "/login" in page.url and "north" not in page.inner_text("main")
+
+
+def fits(page: Any) -> bool:
+    """Whether the page is whole for who listens to it, and no wider than its screen."""
+    return page.evaluate(WHOLE) == [] and page.evaluate("document.documentElement.scrollWidth") <= WIDTHS[0]

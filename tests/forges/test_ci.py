@@ -11,10 +11,11 @@ from pathlib import Path
 import pytest
 import yaml
 
-from gitops.source.new_fleet import HOME, TEMPLATE
+from gitops.source.new_fleet import TEMPLATE
+from gitops.source.shipped.home import CHECKOUT
 from tests.simulators.forge import REPOSITORY, Fault, Forge
 
-FOLDER = HOME / TEMPLATE
+FOLDER = CHECKOUT / TEMPLATE
 COMMENT = FOLDER / "ci" / "comment"
 TOWEROS = Path(sys.executable).with_name("toweros")
 

@@ -42,4 +42,4 @@ class Box:
 
     def root(self) -> int:
         """The version of the root that it believes."""
-        return int(Metadata.from_file(str(self.tuf / "root.json")).signed.version)
+        return int(Metadata.from_file(str(self.tuf / "boxes" / "demo-1" / "root.json")).signed.version)

@@ -34,6 +34,7 @@ from gitops.model import (
     Verdict,
 )
 from gitops.publish.folder import Folder
+from gitops.publish.offered import offered
 from gitops.publish.targets import RELEASE, box_of, holds_of
 from gitops.settings import Settings
 from gitops.sign import Signer
@@ -179,7 +180,7 @@ class Site:
 
     def _targets(self) -> dict[str, Target]:
         store = self.store
-        return Signer.open(self.settings.keys, store).targets(Folder(store.paths.metadata).read)
+        return offered(Signer.open(self.settings.keys, store), Folder(store.paths.metadata))
 
     def contents(self) -> dict[str, str]:
         return {each.name: each.published.content for each in self.store.states.all() if each.published.release}

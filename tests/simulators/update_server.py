@@ -79,6 +79,8 @@ class UpdateServer:
         self.requests: list[tuple[str, str, int, int]] = []
         self.reports: list[dict[str, object]] = []
         self.post_status = 204
+        self.busy = ""
+        """`Retry-After` of all answers; empty: it is not busy."""
         self.date: Callable[[], float] = time.time
         self.receipts: Receipts | None = Receipts(Ed25519PrivateKey.generate())
         """None: as a server of before, which signs none."""
@@ -223,6 +225,8 @@ def _handler(server: UpdateServer) -> type[BaseHTTPRequestHandler]:  # noqa: C90
             self.start(server.post_status, 0, headers)
 
         def answer(self, head: bool) -> None:
+            if server.busy:
+                return self.start(503, 0, {"Retry-After": server.busy})
             data = server.files.get(self.path)
             if data is None:
                 return self.start(404, 0, {})

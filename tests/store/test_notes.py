@@ -1,6 +1,8 @@
 """Every small document comes back as it went in, whoever wrote it; a damaged one says its name."""
 
 import json
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -8,26 +10,34 @@ import pytest
 
 from gitops.errors import StoreError
 from gitops.model import Action, BlobRef, Revision, Step
+from gitops.model.access.person import Grant, Role
 from gitops.model.machines.netboot import HandedOut
 from gitops.model.notifying.rules import Gathered, NotifyRule
 from gitops.model.rollout.course import Course, Sample
 from gitops.model.rollout.reverts import Revert
-from gitops.model.rollout.turns import BoxTurn
+from gitops.model.rollout.turns import BoxTurn, Lease
 from gitops.model.rollout.waves import WaveState
 from gitops.model.updates.patching import Failed, HeldSet, Move, Proposal, Window, WindowRun
 from gitops.store import Store
 from gitops.store.database import upsert
 from gitops.store.notes import documents
+from gitops.store.notes.adopting import Adoption, Adoptions
+from gitops.store.notes.audited import AuditHead
 from gitops.store.notes.box_keys import Asking, BootChecked, BoxDisk, BoxKeys, Enrolled, HostCertificate, TakenDbx
+from gitops.store.notes.copied import CopiedTo
+from gitops.store.notes.deltas import DeltaTry, DeltaWork, Spared
 from gitops.store.notes.directory import Place, Roster, Traffic
 from gitops.store.notes.documents import NAMES, name_of
 from gitops.store.notes.netboot import BootSet, BootSets, Machines, Starts
 from gitops.store.notes.newcomers import Life, Lives, Newcomer, Newcomers
 from gitops.store.notes.nocs import NocContact
 from gitops.store.notes.notices import Notice, Notices, NotifyRules
+from gitops.store.notes.people import Account, ApiToken, Session
 from gitops.store.notes.record import RecordEntry, RecordTip
+from gitops.store.notes.remote import Asked, RemoteSessions
 from gitops.store.notes.reported import BoxFacts, WholeReport
 from gitops.store.notes.restored import RightClock, VersionFloor
+from gitops.store.notes.turns import Permissions
 from gitops.store.notes.waves import Aside, RetriedContents, Reverts, Steered, Waves
 from gitops.store.notes.wiped import Wiped
 from gitops.store.notes.working import Woken, Work
@@ -41,12 +51,51 @@ NOTICE = {
     "id": "5f", "receiver": "hook", "rule": "ops", "gathered": {"since": 3, "first": [], "counts": {"Late": 1}},
     "made": 4, "due": 5, "tried": 1, "begun": False,
 }  # fmt: skip
+GRANTS = (Grant(Role.operator, "north"),)
+SAID = [{"role": "operator", "site": "north"}]
 DOCUMENTS: dict[Any, tuple[str, Any, Any]] = {
+    Account: (
+        "ada",
+        Account("$argon2id$", GRANTS, 1, 2),
+        {"password": "$argon2id$", "grants": SAID, "made": 1, "changed": 2},
+    ),
+    Session: (
+        A,
+        Session("ada", "oidc", 1, 2, "192.0.2.7", GRANTS),
+        {"who": "ada", "how": "oidc", "begun": 1, "seen": 2, "address": "192.0.2.7", "grants": SAID},
+    ),
+    ApiToken: (
+        A[:16],
+        ApiToken("prometheus", A, GRANTS, 1, 2),
+        {"name": "prometheus", "digest": A, "grants": SAID, "made": 1, "until": 2},
+    ),
+    Adoptions: (
+        "",
+        Adoptions({"ab" * 32: Adoption("ab" * 32, "site-9", "vm", "ada", "a mast", 5)}),
+        {"ab" * 32: {"key": "ab" * 32, "name": "site-9", "role": "vm", "who": "ada", "why": "a mast", "since": 5,
+                     "commit": "", "pushed": False, "pull": 0, "note": "", "ended": False}},
+    ),
+    AuditHead: ("", AuditHead(18, "ab" * 32), {"number": 18, "digest": "ab" * 32}),
+    CopiedTo: (
+        "cdn",
+        CopiedTo(1_790_000_000, "cdn: it refuses us (403)", 1_790_000_100, {"layers/x": 1_790_000_050}),
+        {"done": 1_790_000_000, "error": "cdn: it refuses us (403)", "since": 1_790_000_100,
+         "gone": {"layers/x": 1_790_000_050}},
+    ),
     BoxFacts: (
         "site-7",
         BoxFacts(60, 600, "0.1.0", "6.12.57", ("192.0.2.7",)),
-        {"poll": 60, "every": 600, "agent": "0.1.0", "kernel": "6.12.57", "addresses": ["192.0.2.7"]},
+        {"poll": 60, "every": 600, "agent": "0.1.0", "kernel": "6.12.57", "addresses": ["192.0.2.7"], "proves": False},
     ),
+    DeltaWork: (
+        "",
+        DeltaWork(1, 20, 3, 4, 5, 6, 7, 8, {f"{A}/{B}": DeltaTry(20, 7)}),
+        {
+            "count": 1, "size": 20, "waiting": 3, "made": 4, "failed": 5, "dropped": 6, "seconds": 7, "at": 8,
+            "tried": {f"{A}/{B}": {"size": 20, "at": 7}},
+        },
+    ),
+    Spared: ("", Spared({"2026-11-29": 5}), {"2026-11-29": 5}),
     NotifyRules: (
         "",
         NotifyRules((NotifyRule("ops", ("hook",), on=("Missing",), gather=5),)),
@@ -59,6 +108,18 @@ DOCUMENTS: dict[Any, tuple[str, Any, Any]] = {
     ),
     WholeReport: ("site-7", WholeReport(A[:32], "eJw="), {"name": A[:32], "packed": "eJw="}),
     Woken: ("", Woken(3, 5), {"times": 3, "at": 5}),
+    RemoteSessions: (
+        "site-7",
+        RemoteSessions((Asked(7, "logs", "ada", "why", "AAAA", A, 5, 305),)),
+        {
+            "sessions": [
+                {
+                    "serial": 7, "kind": "logs", "who": "ada", "reason": "why", "certificate": "AAAA", "proof": A,
+                    "asked": 5, "until": 305, "over": False,
+                }
+            ]
+        },
+    ),
     Work: (
         "",
         Work("build", "pkg/sshd", 3, 22, 5, 6, 7, 1),
@@ -294,7 +355,13 @@ DOCUMENTS: dict[Any, tuple[str, Any, Any]] = {
     ),
     TakenDbx: ("demo-1", TakenDbx(A), {"digest": A}),
     BootChecked: (
-        "demo-1", BootChecked(False, "medium", ("noc",)), {"checked": False, "place": "medium", "came": ["noc"]},
+        "demo-1", BootChecked(False, "medium", ("noc",), True),
+        {"checked": False, "place": "medium", "came": ["noc"], "own": True},
+    ),
+    Permissions: (
+        "",
+        Permissions({"demo-1": Lease(4, 5, "frozen")}),
+        {"demo-1": {"number": 4, "until": 5, "stopped": "frozen"}},
     ),
     BoxTurn: (
         "demo-1",
@@ -346,6 +413,7 @@ ALL_DATA = (
     Wiped,
     RetriedContents,
     Traffic,
+    Spared,
 )
 """They have no member that could be unknown: every name in them is a reference or a file."""
 every = pytest.mark.parametrize("kind", NAMES, ids=NAMES.values())
@@ -378,7 +446,15 @@ def test_a_document_comes_back_as_it_went_in(store: Store, kind: Any) -> None:
 @pytest.mark.parametrize("kind", [kind for kind in NAMES if kind not in ALL_DATA])
 def test_a_member_that_nobody_knows_is_dropped(store: Store, kind: Any) -> None:
     key, document, members = DOCUMENTS[kind]
-    nested = kind in (documents.Suspended, documents.Retries, documents.PatchRuns, Newcomers, Roster)
+    nested = kind in (
+        documents.Suspended,
+        documents.Retries,
+        documents.PatchRuns,
+        Newcomers,
+        Roster,
+        Adoptions,
+        Permissions,
+    )
     more = {name: row | {"new": 1} for name, row in members.items()} if nested else members | {"new": 1}
     write(store, kind, key, json.dumps(more))
     assert store.notes.get(kind, key) == document
@@ -431,3 +507,34 @@ def test_an_alarm_that_version_0_1_0_kept_as_text_is_read() -> None:
     assert status.alarms == (documents.Alarm("Unsigned", "v2: no signature"),)
     with pytest.raises(StoreError, match="alarms"):
         documents.decode(documents.Status, "", '{"alarms":["no reason"]}')
+
+
+def test_what_is_at_hand_is_read_once_and_what_is_written_meanwhile_is_seen(store: Store) -> None:
+    store.notes.put(BoxDisk(1, 2), "demo-1")
+    store.notes.put(BoxDisk(7, 7), "demo-3")
+    with store.notes.together((BoxDisk, "demo-1"), (BoxDisk, "demo-2"), (BoxDisk, "demo-3")):
+        write(store, BoxDisk, "demo-1", '{"toweros":5,"esp":5}')
+        assert store.notes.get(BoxDisk, "demo-1") == BoxDisk(1, 2) and store.notes.get(BoxDisk, "demo-2") is None
+        store.notes.put(BoxDisk(3, 4), "demo-2")
+        store.notes.forget(BoxDisk, ["demo-3"])
+        assert store.notes.get(BoxDisk, "demo-2") == BoxDisk(3, 4) and store.notes.get(BoxDisk, "demo-3") is None
+        with ThreadPoolExecutor(1) as other:
+            assert other.submit(store.notes.get, BoxDisk, "demo-1").result() == BoxDisk(5, 5), "another thread asks"
+    assert store.notes.get(BoxDisk, "demo-1") == BoxDisk(5, 5)
+
+
+def test_what_is_read_together_is_as_it_was_at_the_beginning_or_as_it_was_written_since(store: Store) -> None:
+    """A report asks for a dozen documents: they come by one query, to the thread that takes that report alone."""
+    store.notes.put(Woken(1, 1))
+    with closing(Store.open(store.paths.root)) as other, store.notes.together((Woken, ""), (Work, ""), (Wiped, "")):
+        other.notes.put(Woken(2, 2))
+        assert store.notes.get(Woken) == Woken(1, 1) and store.notes.get(Work) is None
+        with ThreadPoolExecutor() as pool:
+            assert pool.submit(store.notes.get, Woken).result() == Woken(2, 2)
+        store.notes.put(Work("build"))
+        assert store.notes.get(Work) == Work("build")
+        assert store.notes.change(Woken, lambda old: Woken(old.times + 1, 9)) == Woken(3, 9) == store.notes.get(Woken)
+        other.notes.put(Work())
+        store.notes.forget(Work, [""])
+        assert store.notes.get(Work) is None
+    assert store.notes.get(Woken) == Woken(3, 9)

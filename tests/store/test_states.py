@@ -104,3 +104,15 @@ def test_holds_are_those_of_the_last_pass(here: Kit) -> None:
     assert here.store.holds.all() == {"a": stopped}
     here.store.holds.save({})
     assert here.store.holds.all() == {}
+
+
+def test_of_boxes_that_are_as_they_were_nothing_is_read_again(here: Kit) -> None:
+    one, two = here.publication("demo-1", 1), here.publication("demo-2", 1)
+    for each in (one, two):
+        here.store.offers.save_published(each, "key")
+        here.store.boxes.enroll(each.release.box, "ab" * 32)
+    before = here.store.states.all()
+    assert here.store.boxes.save_report(report(one))
+    after = here.store.states.all()
+    assert [new is old for old, new in zip(before, after, strict=True)] == [False, True]
+    assert after[0].running == version(one) and after == Store.open(here.store.paths.root).states.all()

@@ -1,5 +1,7 @@
 """Pull requests that are meant to cost: each is ended, told so, and the next one has its turn."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pygit2
@@ -8,6 +10,8 @@ import pytest
 from gitops import process
 from gitops.errors import FleetError, SourceError, TowerosError
 from gitops.forges.forge import Pull
+from gitops.source.clone.pulls import PullClone
+from gitops.source.clone.remote import Access
 from gitops.store import Store
 from gitops.store.notes.documents import ForgeMemory
 from gitops.workflows.reviews import reviewer, stranger
@@ -77,6 +81,22 @@ def test_what_takes_too_long_is_ended(reviews: Story, monkeypatch: pytest.Monkey
     with pytest.raises(SourceError, match="planning it takes more than") as caught:
         speaker.plan(pull(7, head), False)
     assert not caught.value.transient and leftovers(store) == []
+
+
+SMALL = "from gitops.workflows.reviews import stranger; stranger.MEMORY = {} << 20; stranger.main()"
+
+
+def test_memory_that_ends_somewhere_in_git_is_told_as_that(reviews: Story, tmp_path: Path) -> None:
+    """libgit2 has many words for it ("failed to init zlib stream"); 200,000 empty commits end so at 256 MiB."""
+    speaker, store, remote = reviews
+    PullClone(Access.of(speaker._settings), store.paths.review).follow("main")
+    commit = "commit refs/pull/7/head\ncommitter a <a@b> 1700000000 +0000\ndata 0\n\n"
+    begin = commit.replace("data 0\n", f"data 0\nfrom {remote.git('rev-parse', 'main', cwd=remote.bare)}\n")
+    remote.git("fast-import", "--quiet", cwd=remote.bare, stdin=begin + commit * 12_000)
+    many = pull(7, remote.git("rev-parse", "refs/pull/7/head", cwd=remote.bare))
+    question = stranger.asked(speaker._settings, many, tmp_path)
+    done = subprocess.run([sys.executable, "-c", SMALL.format(124)], input=question, capture_output=True, timeout=100)
+    assert done.returncode == stranger.PASSED, done.stderr[-500:]
 
 
 def test_what_a_stranger_pushed_is_gone_afterwards(reviews: Story, tmp_path: Path) -> None:
@@ -149,3 +169,11 @@ def test_a_process_that_ended_by_itself_is_no_bound_that_was_passed(reviews: Sto
     with pytest.raises(SourceError, match="it cannot be planned") as caught:
         speaker.plan(pull(7, head), False)
     assert str(tmp_path) not in f"{caught.value}"
+
+
+def test_a_flood_of_strangers_holds_up_nobody_who_may_write_to_the_repository(desk: Desk, hub: Forge) -> None:
+    for number in range(1, 2 * reviewer.PER_ROUND):
+        hub.pull(number, f"{number:040x}", fork=True)
+    hub.pull(99, ONE)
+    desk.round()
+    assert desk.planned[0] == (99, False) and len(desk.planned) == reviewer.PER_ROUND

@@ -21,7 +21,8 @@ def files(site: Site) -> dict[Path, int]:
 def test_commit_after_commit_leaves_no_more_files_than_the_first_few(
     site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("gitops.publish.folder.SUPERSEDED_STAYS", 0)
+    for name in ("SUPERSEDED_STAYS", "SMALL_STAYS"):
+        monkeypatch.setattr(f"gitops.publish.folder.{name}", 0)
     patient = Site(site.folder, site.remote, site.settings.model_copy(update={"grace": 0}))
     counts, sizes = [], []
     for number in range(COMMITS):

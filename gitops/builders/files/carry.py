@@ -64,7 +64,7 @@ def import_inputs(store: Store, folder: Path) -> Carried:
     """
     new = there = 0
     refused = []
-    for path in _listed(folder / FOLDER):
+    for path in offered(folder):
         if not HEX.fullmatch(path.name):
             continue  # what an export that was stopped left, or somebody's notes
         if store.blobs.has(path.name):
@@ -76,7 +76,9 @@ def import_inputs(store: Store, folder: Path) -> Carried:
     return Carried(new, there, tuple(refused))
 
 
-def _listed(folder: Path) -> list[Path]:
+def offered(source: Path) -> list[Path]:
+    """What a folder brings. Raises BuildError when there is no such folder, or it cannot be read."""
+    folder = source / FOLDER
     try:
         return sorted(folder.iterdir())
     except (FileNotFoundError, NotADirectoryError) as error:

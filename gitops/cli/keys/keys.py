@@ -8,10 +8,11 @@ from typing import Annotated
 import typer
 
 from gitops.cli import context
+from gitops.cli.audit.recorded import audited
 from gitops.cli.context import ConfigOption
-from gitops.cli.keys import deployments, firmware, hosts, tokens
+from gitops.cli.keys import deployments, firmware, hosts, token_keys
 from gitops.cli.keys.passphrase import PassphraseOption, passphrase
-from gitops.cli.keys.tokens import KeyOption
+from gitops.cli.keys.token_keys import KeyOption
 from gitops.cli.output import Output, OutputOption, emit, table, talk
 from gitops.errors import SettingsError, SignError, TowerosError
 from gitops.files.named import named
@@ -39,15 +40,16 @@ def register(app: typer.Typer) -> None:
     group.command()(init)
     group.command()(status)
     group.command()(export)
-    group.command()(rotate)
-    group.command()(firmware.retire)
-    group.command()(renew)
-    group.command()(tokens.move)
+    group.command()(audited("keys.rotate", "role")(rotate))
+    group.command()(audited("keys.retire", "name", "without", unless=("dry",))(firmware.retire))
+    group.command()(audited("keys.renew")(renew))
+    group.command()(audited("keys.move", "file")(token_keys.move))
     group.command("ssh-ca")(hosts.ssh_ca)
+    group.command("ssh-user-ca")(hosts.ssh_user_ca)
     group.command("record")(deployments.show)
     group.command()(make)
     group.command()(sign)
-    group.command("import")(take)
+    group.command("import")(audited("keys.import", "draft")(take))
     app.add_typer(group, name="keys")
 
 
@@ -123,25 +125,25 @@ def rotate(
     """A new key for a role, named by a new root; boxes learn it by the next refresh. (The last six: no root.)"""
     place = folder or context.settings(config).keys
     if role == "builder":
-        return _rotate_builder(place, public, tokens.one(key, place, HeldEd25519, role))
+        return _rotate_builder(place, public, token_keys.one(key, place, HeldEd25519, role))
     if role == SECURITY:
-        return _rotate_security(place, tokens.one(key, place, HeldEd25519, role))
+        return _rotate_security(place, token_keys.one(key, place, HeldEd25519, role))
     if role == "receipts":
         if key:
             raise SettingsError("the receipts' key is in the store, for all servers", hint="leave --key out")
         Receipts.rotated(context.known_store(config))
         return talk.print("receipts rotated; the controller's next pass names the new key to boxes")
     if role == ssh.NAME:
-        return hosts.rotate(place, tokens.one(key, place, HeldEd25519, role))
+        return hosts.rotate(place, token_keys.one(key, place, HeldEd25519, role))
     if role == deployments.NAME:
-        return deployments.rotate(place, tokens.one(key, place, HeldEd25519, role))
+        return deployments.rotate(place, token_keys.one(key, place, HeldEd25519, role))
     if role in renewal.SIGNERS:
-        return firmware.rotate(place, role, public, tokens.one(key, place, HeldRsa, role))
+        return firmware.rotate(place, role, public, token_keys.one(key, place, HeldRsa, role))
     if role not in ("root", *ONLINE):
         raise SettingsError(f"there is no role {role}", hint=ROLES)
     makes = role == "root" and bool(root_keys or not (root_key or key))
-    lock = tokens.unlocking(place, passphrase_file, makes=makes)
-    wanted = rotation.RootKeys(root_keys, tuple(root_key or ()), threshold, tokens.several(key, place, role))
+    lock = token_keys.unlocking(place, passphrase_file, makes=makes)
+    wanted = rotation.RootKeys(root_keys, tuple(root_key or ()), threshold, token_keys.several(key, place, role))
     _settled(place, public, rotation.rotate(place, role, lock, datetime.now(UTC), wanted))
 
 
@@ -153,17 +155,17 @@ def renew(
 ) -> None:
     """The root with the same keys for two more years."""
     place = folder or context.settings(config).keys
-    _settled(place, public, rotation.renew(place, tokens.unlocking(place, passphrase_file), datetime.now(UTC)))
+    _settled(place, public, rotation.renew(place, token_keys.unlocking(place, passphrase_file), datetime.now(UTC)))
 
 
 def make(
     file: Annotated[Path, typer.Argument(help="The new root key; FILE.pub is its public half.")],
     passphrase_file: PassphraseOption = None,
-    key: Annotated[str, typer.Option(help=tokens.HELP)] = "",
+    key: Annotated[str, typer.Option(help=token_keys.HELP)] = "",
 ) -> None:
     """A root key on a machine of its own: FILE stays, FILE.pub goes to `toweros keys rotate root --root-key FILE`."""
     if key:
-        half = rotation.make_key(file, b"", tokens.several([key], file.parent, "root")[0])
+        half = rotation.make_key(file, b"", token_keys.several([key], file.parent, "root")[0])
     else:
         half = rotation.make_key(file, passphrase(passphrase_file, new=True))
     talk.print(f"{file} stays here, and in a backup; {half} is for the others")
@@ -175,7 +177,7 @@ def sign(
     passphrase_file: PassphraseOption = None,
 ) -> None:
     """Add a signature to a new root, on any machine. Compare the digest with the others before."""
-    signed = rotation.sign_file(draft, tokens.root_key(key, passphrase_file))
+    signed = rotation.sign_file(draft, token_keys.root_key(key, passphrase_file))
     for line in drafts.words(signed):
         typer.echo(line)
 

@@ -13,6 +13,7 @@ from gitops.cli import context
 from gitops.cli.context import ConfigOption, NameArgument, StateOption
 from gitops.cli.output import talk
 from gitops.cli.reaching.secret import check_name, read
+from gitops.cli.showing.asking import YesOption, sure
 from gitops.errors import TowerosError
 from gitops.settings import Settings
 from gitops.store import Store
@@ -58,6 +59,7 @@ def image(
     install: InstallOption = "",
     secret: SecretOption = None,
     replace: ReplaceOption = False,
+    yes: YesOption = False,
     config: ConfigOption = None,
     state: StateOption = None,
 ) -> None:
@@ -69,17 +71,24 @@ def image(
     settings, store = context.settings(config, state), context.known_store(config, state)
     if form is Form.iso:
         if with_key:
-            desk.demand(store, name, replace=replace, now=int(time.time()))
+            _ask(store, name, replace, yes)
         _medium(settings, store, name, path, with_key=with_key, install=install)
         if with_key:
             _tell_outdated(store, name)
         return
-    desk.demand(store, name, replace=replace, now=int(time.time()))
+    _ask(store, name, replace, yes)
     sizes = dataclasses.replace(ruled(store, name, layers_size, state_size), bios=firmware is Firmware.bios)
     made = provision(settings, store, name, path, sizes, Terms(secrets=secrets))
     keys = f"enrol the certificates of {settings.keys} in its firmware"
     talk.print(f"{path}: disk of {name}, key {made}; {UNCHECKED if firmware is Firmware.bios else keys}")
     _tell_outdated(store, name)
+
+
+def _ask(store: Store, name: str, replace: bool, yes: bool) -> None:
+    """Raises TowerosError: the box lives, and nobody said `--replace`, or somebody said no."""
+    desk.demand(store, name, replace=replace, now=int(time.time()))
+    if replace and (lost := desk.ends(store, name)):
+        sure(lost, yes)
 
 
 def _secrets(form: Form, said: list[str]) -> dict[str, bytes]:

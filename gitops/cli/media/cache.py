@@ -11,12 +11,16 @@ from typing import TYPE_CHECKING, Annotated, BinaryIO
 import typer
 
 from gitops.cli import context
+from gitops.cli.audit.recorded import audited
 from gitops.cli.context import ConfigOption, StateOption
 from gitops.cli.media import image
 from gitops.cli.media.assemble import ArchOption, check_arch
 from gitops.cli.output import Output, OutputOption, emit, talk
 from gitops.cli.output import table as lines
+from gitops.cli.showing.asking import YesOption, sure
 from gitops.errors import AssembleError, TowerosError
+from gitops.model import Json
+from gitops.review.words import moment
 
 if TYPE_CHECKING:
     from gitops.oci.files.cache import Cache
@@ -31,8 +35,9 @@ def register(app: typer.Typer) -> None:
     group.command("ls")(ls)
     group.command("import")(image.take)
     group.command()(export)
-    group.command("rm")(remove)
-    group.command()(clean)
+    group.command("rm")(audited("cache.rm", "names")(remove))
+    group.command()(audited("cache.clean")(clean))
+    group.command()(deltas)
     app.add_typer(group, name="cache")
 
 
@@ -104,19 +109,44 @@ def _output(name: str) -> Iterator[BinaryIO]:
         raise AssembleError(f"{name}: {error.strerror}", hint="name a file that can be written") from error
 
 
-def remove(names: NamesArgument, config: ConfigOption = None, state: StateOption = None) -> None:
+def remove(
+    names: NamesArgument, yes: YesOption = False, config: ConfigOption = None, state: StateOption = None
+) -> None:
     """Forget images; what boxes are asked to run is refused."""
-    cache = _cache(config, state)
-    for name in dict.fromkeys(names):
+    cache, wanted = _cache(config, state), list(dict.fromkeys(names))
+    sure(f"images that are forgotten are built or pulled again when they are needed: {len(wanted)} of them", yes)
+    for name in wanted:
         cache.remove(name)
+
+
+def deltas(output: OutputOption = Output.table, config: ConfigOption = None, state: StateOption = None) -> None:
+    """List the deltas between layers: their bytes, those of the whole layer, and when one was fetched last."""
+    from gitops.store.files.deltas import Deltas
+
+    store = context.known_store(config, state)
+    rows: list[Json] = []
+    for each in Deltas(store.paths.layers).each():
+        whole = store.layers.zst(each.new)
+        size = whole.stat().st_size if whole.is_file() else 0
+        rows.append({"from": each.old, "to": each.new, "bytes": each.size, "whole": size, "used": each.used})
+    shown = [[str(row["from"])[:12], str(row["to"])[:12], *(str(row[name]) for name in ("bytes", "whole")),
+              moment(int(str(row["used"])))] for row in rows]  # fmt: skip
+    emit(rows, output, lambda: lines(["FROM", "TO", "BYTES", "WHOLE", "USED"], shown))
 
 
 def clean(
     assembled: Annotated[bool, typer.Option("--assembled", help="Only what `toweros assemble` remembers.")] = False,
+    only: Annotated[bool, typer.Option("--deltas", help="Only deltas between layers; boxes fetch whole ones.")] = False,
     config: ConfigOption = None,
     state: StateOption = None,
 ) -> None:
     """Forget what `toweros assemble` remembers, and images of others that no box needs."""
+    if only:
+        from gitops.store.files.deltas import Deltas
+
+        kept = Deltas(context.known_store(config, state).paths.layers)
+        talk.print(f"{sum(kept.remove(each.old, each.new) for each in [*kept.each()])} bytes of deltas")
+        return
     from gitops.assemble.formats.memory import Memory
     from gitops.store.files.layout import Layout
 

@@ -66,8 +66,9 @@ def take(
 ) -> None:
     """Take images into the store; prints the digest and the name of each. A fleet repo names them NAME@DIGEST."""
     from gitops.oci.elsewhere import Elsewhere
-    from gitops.oci.files.importing import import_images
+    from gitops.oci.files.importing import check_there, import_images
 
+    check_there(source)
     settings, store = context.settings(config, state), context.store(config, state)
     result = import_images(Elsewhere(settings, store), store, source, names or (), settings.docker_host)
     for one in result.images:

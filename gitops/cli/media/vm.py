@@ -108,4 +108,4 @@ def _ports(forward: list[str]) -> dict[int, int]:
     try:
         return {int(host): int(box) for host, _, box in (word.partition(":") for word in forward)}
     except ValueError as error:
-        raise TowerosError("--forward takes HOST:BOX, two port numbers", hint="--forward 8081:8080") from error
+        raise TowerosError("--forward takes HOST:BOX, two port numbers", hint="--forward 8088:8080") from error

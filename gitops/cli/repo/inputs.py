@@ -47,8 +47,9 @@ def export(
 
 def import_(source: DirArgument, config: ConfigOption = None, state: StateOption = None) -> None:
     """Take the files of a folder into the store; each must be what its name says."""
-    from gitops.builders.files.carry import import_inputs
+    from gitops.builders.files.carry import import_inputs, offered
 
+    offered(source)  # before a state folder is made for nothing
     done = import_inputs(context.store(config, state), source)
     talk.print(f"{done.new} files taken, {done.there} were there")
     if done.refused:

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from gitops.cli import context
+from gitops.cli.audit.recorded import acting
 from gitops.cli.context import ConfigOption, DirOption, StateOption
 from gitops.cli.output import Output, OutputOption, emit, table, talk
 from gitops.cli.showing.asking import YesOption, sure
-from gitops.errors import TowerosError
 
 if TYPE_CHECKING:
     from gitops.rollout.progress import Row
@@ -51,9 +51,9 @@ def status(config: ConfigOption = None, state: StateOption = None, output: Outpu
 
 def pause(why: WhyOption, who: WhoOption = "operator", config: ConfigOption = None, state: StateOption = None) -> None:
     """Nobody else begins, until `resume`. Who has begun goes on (`toweros suspend --all` stops those, too)."""
-    from gitops.rollout import steering
+    from gitops.workflows.acting import rollout
 
-    steering.pause(context.known_store(config, state), who, _reason(why), int(time.time()))
+    rollout.pause(acting(context.known_store(config, state), who), why)
     talk.print("nobody else begins from the next pass on; `toweros rollout resume` goes on")
 
 
@@ -65,24 +65,25 @@ def abort(
     state: StateOption = None,
 ) -> None:
     """As `pause`, for what is deployed now: the next commit is rolled out again."""
-    from gitops.rollout import steering
-    from gitops.store.notes.documents import LastDeployed
+    from gitops.workflows.acting import rollout
 
     store = context.known_store(config, state)
-    deployed = store.notes.get(LastDeployed)
-    if deployed is None:
-        raise TowerosError("nothing is deployed yet")
-    sure(f"nobody else takes {deployed.revision}, and the next commit goes to all of them", yes)
-    steering.pause(store, who, _reason(why), int(time.time()), revision=deployed.revision.commit)
-    talk.print(f"nobody else takes {deployed.revision}; the next commit goes on, and `git revert` is one")
+    revision = rollout.deployed(store)
+    sure(f"nobody else takes {revision}, and the next commit goes to all of them", yes)
+    rollout.abort(acting(store, who), why, seen=revision.commit)
+    talk.print(f"nobody else takes {revision}; the next commit goes on, and `git revert` is one")
 
 
-def resume(who: WhoOption = "operator", config: ConfigOption = None, state: StateOption = None) -> None:
+def resume(
+    why: Annotated[str, typer.Option("--why", "-m", help="The reason; everybody sees it.")] = "",
+    who: WhoOption = "operator",
+    config: ConfigOption = None,
+    state: StateOption = None,
+) -> None:
     """Take `pause` or `abort` back."""
-    from gitops.rollout import steering
+    from gitops.workflows.acting import rollout
 
-    if not steering.resume(context.known_store(config, state), who):
-        raise TowerosError("nobody paused the rollout", hint="`toweros rollout status` says who waits for what")
+    rollout.resume(acting(context.known_store(config, state), who), " ".join(why.split()))
     talk.print("the rollout goes on with the next pass")
 
 
@@ -94,9 +95,9 @@ def promote(
     state: StateOption = None,
 ) -> None:
     """Nobody waits for this wave any more, nor for its soak; for what it is to run now, and nothing later."""
-    from gitops.rollout import steering
+    from gitops.workflows.acting import rollout
 
-    steering.promote(context.known_store(config, state), wave, who, _reason(why))
+    rollout.promote(acting(context.known_store(config, state), who), wave, why)
     talk.print(f"nobody waits for wave {wave} from the next pass on")
 
 
@@ -153,9 +154,3 @@ def _timeline(begins: int, rows: Sequence[object]) -> object:
         for row in rows if isinstance(row, Hour)
     ]  # fmt: skip
     return table(heads, cells)
-
-
-def _reason(why: str) -> str:
-    if not (text := " ".join(why.split())):
-        raise TowerosError("a reason is missing", hint="say it with --why")
-    return text[:500]

@@ -7,12 +7,13 @@ from typing import Annotated
 import typer
 
 from gitops.cli import context
+from gitops.cli.audit.recorded import audited
 from gitops.cli.context import ConfigOption, StateOption
 from gitops.cli.output import talk
 
 
 def register(app: typer.Typer) -> None:
-    app.command()(backup)
+    app.command()(audited("backup", "target")(backup))
 
 
 def backup(

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from gitops.cli import context
+from gitops.cli.audit.recorded import audited
 from gitops.cli.context import ConfigOption, StateOption
 from gitops.cli.output import talk
 from gitops.cli.showing.asking import YesOption, sure
@@ -14,7 +15,7 @@ from gitops.review.words import moment
 
 
 def register(app: typer.Typer) -> None:
-    app.command()(restore)
+    app.command()(audited("restore", "file", apart=True)(restore))
 
 
 def restore(

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from gitops.cli import context
+from gitops.cli.audit.recorded import audited
 from gitops.cli.context import ConfigOption, StateOption
 from gitops.cli.output import Output, OutputOption, console, emit, table, talk
 from gitops.errors import StoreError, TowerosError
@@ -25,7 +26,7 @@ NOTHING_DEPLOYED = "run `toweros apply` first, or look at a folder with --dry-ru
 
 def register(app: typer.Typer) -> None:
     group = typer.Typer(help="Security updates: what is looked for, and what became of it.", no_args_is_help=True)
-    group.command()(run)
+    group.command()(audited("security.run", unless=("dry",))(run))
     group.command()(status)
     app.add_typer(group, name="security")
 

@@ -16,11 +16,14 @@ from gitops.cli.showing.sheet import Cell
 from gitops.cli.showing.words import plain, printable
 from gitops.errors import StoreError
 from gitops.model import Health, Json, Sync
+from gitops.publish.deltas.figures import figures
 from gitops.review.words import ago, moment, short
 from gitops.rollout.choosing.choice import Choice
 from gitops.rollout.choosing.known import known
 from gitops.rollout.facts import lines
+from gitops.rollout.leases.told import words as permitted
 from gitops.rollout.status import BoxStatus, FleetStatus, box_status, fleet_status, said_of
+from gitops.workflows.elsewhere.told import copies
 from gitops.workflows.enrolment.desk import coming, requests
 
 if TYPE_CHECKING:
@@ -108,6 +111,8 @@ class View:
         if self.choice != Choice():
             yield f"{chosen} of {len(fleet.boxes)}", "", "boxes"
         yield from _of_controller(fleet)
+        if (known := figures(self.store, now)).count or known.waiting:
+            yield "deltas:", "", str(known)
         for each in requests(self.store, now):
             words = f"asks to be {each.box}, with the key {each.fingerprint}: `toweros box enroll {each.box}`"
             yield "somebody", "yellow", words
@@ -118,6 +123,7 @@ class View:
             words = f"is to have the key {one.fingerprint}, since {ago(one.first, now)}: its report ends the other"
             yield one.box, "", f"{words}; `toweros box enroll {one.box} --keep` forgets it"
         yield from _of_sites(self.store, self.settings, now)
+        yield from _of_places(self.store, self.settings, now)
 
 
 def _table(rows: list[BoxStatus], now: int, nobody: str) -> object:
@@ -131,6 +137,15 @@ def _of_sites(store: "Store", settings: "Settings", now: int) -> Iterator[Said]:
 
     for name, each in contacts(store, settings).items() if settings.nocs else ():
         yield f"NOC {name}", "", f"heard {ago(each.seen, now)}: {each.says}" if each else "was never heard"
+
+
+def _of_places(store: "Store", settings: "Settings", now: int) -> Iterator[Said]:
+    """Where else is published."""
+    for name, each in copies(store, settings).items():
+        if each.error:
+            yield f"publish {name}:", "red", f"{each.error} (for {ago(each.since, now)})"
+        else:
+            yield f"publish {name}:", "", f"whole {ago(each.done, now)} ago" if each.done else "nothing yet"
 
 
 def _cells(row: BoxStatus, now: int) -> list[Cell]:
@@ -152,7 +167,9 @@ def _lines(row: BoxStatus, facts: Json, now: int) -> list[list[Cell]]:
     said = lines(facts.get("facts", {}), facts.get("uptime", 0))
     words = {
         "since": f"{moment(row.since)} ({ago(row.since, now)})", "seen": moment(row.seen), "boot": row.boot,
-        "came": _came(row), "turn": str(row.turn or ""), "addresses": "" if said else ", ".join(row.addresses),
+        "came": _came(row), "turn": str(row.turn or ""),
+        "may restart": permitted(facts.get("permission", {}), now),
+        "addresses": "" if said else ", ".join(row.addresses),
     }  # fmt: skip
     cells = {**row.as_json(), **words, **dict(said)}
     return [[name, str(value)] for name, value in cells.items() if value]

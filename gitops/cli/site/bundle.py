@@ -116,7 +116,8 @@ def _write_iso(settings: "Settings", parts: Path, iso: Path) -> None:
 
 def _published(state: Path) -> Path:
     """A controller's state folder. Raises StoreError: nothing was published from it."""
-    if not (state / "repo" / "metadata" / "timestamp.json").is_file():
+    metadata = state / "repo" / "metadata"
+    if not any((metadata / name).exists() for name in ("timestamp.json", "boxes")):
         hint = "`toweros apply` publishes; or name the update server by --origin, or the folder by --state"
         raise StoreError(f"nothing is published in {state}", hint=hint)
     return state

@@ -44,6 +44,16 @@ def import_images(
         return _import(elsewhere, store, archive, ())
 
 
+def check_there(source: str) -> None:
+    """A file or folder that is named must be there: before a state folder is made for nothing.
+
+    Raises:
+        AssembleError: it is not.
+    """
+    if source != STDIN and not source.startswith(ENGINE) and not Path(source).exists():
+        raise AssembleError(f"{source}: there is no such file or folder", hint="an OCI layout, or a tar of images")
+
+
 def _arrive(stream: BinaryIO, target: Path) -> None:
     size = 0
     with target.open("wb") as output:

@@ -50,6 +50,7 @@ MEMBERS: Mapping[str, TypeAdapter[Any]] = {
     "kernel": TypeAdapter(Name),
     "poll": TypeAdapter(Annotated[int, Field(strict=True, ge=1, le=MAX_POLL)]),
     "every": TypeAdapter(Annotated[int, Field(strict=True, ge=1, le=MAX_POLL * MAX_STRETCH)]),
+    "proves": TypeAdapter(Annotated[bool, Field(strict=True)]),
     "synchronised": TypeAdapter(Annotated[bool, Field(strict=True)]),
     "temperature": TypeAdapter(Annotated[int, Field(strict=True, ge=-100, le=200)]),
     "memory": TypeAdapter(UsageIn),
@@ -87,4 +88,5 @@ def kept_of(facts: Json) -> BoxFacts:
         facts.get("agent", ""),
         facts.get("kernel", ""),
         tuple(addresses[:MAX_ADDRESSES]),
+        facts.get("proves", False),
     )

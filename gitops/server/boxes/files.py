@@ -4,6 +4,7 @@ Rules: a name is matched whole against its pattern before it becomes a path; eve
 changes under its name, and says so; HEAD tells the size, Range (one) continues a broken download, ETag saves one.
 """
 
+import os
 import re
 from pathlib import Path
 from typing import Protocol
@@ -16,18 +17,25 @@ from starlette.responses import FileResponse
 from starlette.types import Message, Receive, Scope, Send
 
 from gitops.model import sha256
+from gitops.server.quick import Quick
 from gitops.store.files.attestations import Attestations
 from gitops.store.files.blobs import Blobs, Layers
+from gitops.store.files.deltas import mark
 from gitops.store.files.layout import Layout
 
-METADATA = re.compile(r"timestamp\.json|[1-9][0-9]{0,9}\.(root|targets|snapshot|bin-[0-9a-f]{1,8})\.json")
+SMALL = r"(?:boxes/(?:new\.)?[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?|(?:claims|sites)/[0-9a-f]{64})/"
+METADATA = re.compile(
+    rf"(?:{SMALL})?timestamp\.json|[1-9][0-9]{{0,9}}\.(?:root|bin-[0-9a-f]{{1,8}})\.json"
+    rf"|(?:{SMALL})?[1-9][0-9]{{0,9}}\.(?:targets|snapshot)\.json"
+)
+"""The repository of all boxes, and the small ones."""
 TARGET = re.compile(
     r"(?:new\.)?[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?/([0-9a-f]{64})\.(?:release\.json|(?:uki|addon|loader)\.efi)"
 )
 """Below the name of a box, or of a role's newcomers."""
 LAYER = re.compile(r"([0-9a-f]{64})(\.zst)?")
 ATTESTATION = re.compile(r"([0-9a-f]{64})\.json")
-DELTA = re.compile(r"([0-9a-f]{64})/([0-9a-f]{64})\.zst")
+DELTA = re.compile(r"([0-9a-f]{64})/([0-9a-f]{64})\.zst(\.zst)?")
 FOREVER = "public, max-age=31536000, immutable"
 METHODS = ["GET", "HEAD"]
 log = structlog.get_logger(__name__)
@@ -67,8 +75,9 @@ class Served(Protocol):
     attestations: Attestations
 
 
-def router(store: Served) -> APIRouter:
-    """The routes below /metadata, /targets, /layers, /deltas and /attestations."""
+def router(store: Served, quick: Quick | None = None) -> APIRouter:
+    """The routes below /metadata, /targets, /layers, /deltas and /attestations. `quick` learns
+    which metadata there are."""
     routes = APIRouter(include_in_schema=False)
     folder = store.paths.metadata
 
@@ -76,9 +85,12 @@ def router(store: Served) -> APIRouter:
     def metadata(name: str, request: Request) -> Response:
         matched(METADATA, name)
         try:
-            data = (folder / name).read_bytes()
+            with (folder / name).open("rb") as file:
+                known, data = os.fstat(file.fileno()), file.read()
         except OSError as error:
             raise HTTPException(404) from error
+        if quick:
+            quick.learn(name, known, headers_of(data, _cache(name)))
         return small(request, data, _cache(name))
 
     @routes.api_route("/targets/{name:path}", methods=METHODS)
@@ -94,7 +106,10 @@ def router(store: Served) -> APIRouter:
     @routes.api_route("/deltas/{name:path}", methods=METHODS)
     async def delta(name: str, request: Request) -> Response:
         found = matched(DELTA, name)
-        return answer(request, store.layers.delta(found[1], found[2]))
+        path = (store.layers.twice if found[3] else store.layers.delta)(found[1], found[2])
+        if request.method == "GET":
+            mark(path)
+        return answer(request, path)
 
     @routes.api_route("/attestations/{name:path}", methods=METHODS)
     def attestation(name: str, request: Request) -> Response:
@@ -109,10 +124,14 @@ def router(store: Served) -> APIRouter:
 
 def small(request: Request, data: bytes, cache: str) -> Response:
     """A small JSON document, known again by its digest."""
-    headers = {"etag": f'"{sha256(data)[:32]}"', "cache-control": cache}
+    headers = headers_of(data, cache)
     if _unchanged(request, headers["etag"]):
         return Response(status_code=304, headers=headers)
     return Response(data, media_type="application/json", headers=headers)
+
+
+def headers_of(data: bytes, cache: str) -> dict[str, str]:
+    return {"etag": f'"{sha256(data)[:32]}"', "cache-control": cache}
 
 
 def matched(pattern: re.Pattern[str], name: str) -> re.Match[str]:
@@ -124,7 +143,7 @@ def matched(pattern: re.Pattern[str], name: str) -> re.Match[str]:
 
 
 def _cache(name: str) -> str:
-    return "no-cache" if name == "timestamp.json" else FOREVER
+    return "no-cache" if name.endswith("timestamp.json") else FOREVER
 
 
 def answer(request: Request, path: Path, kind: str = "application/octet-stream") -> Response:

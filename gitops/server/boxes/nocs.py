@@ -20,7 +20,8 @@ from starlette.exceptions import HTTPException
 
 from gitops.model import Json
 from gitops.model.machines.netboot import HandedOut
-from gitops.server.boxes.reports import TEXT, Number, Wire, bounded, kept
+from gitops.server.boxes.reports import bounded, kept
+from gitops.server.boxes.wire import TEXT, Number, Wire
 from gitops.settings import Settings
 from gitops.store import Store
 from gitops.store.notes.documents import as_json
@@ -92,7 +93,7 @@ def contacts(store: Store, settings: Settings) -> Mapping[str, NocContact | None
 
 
 def router(store: Store, settings: Settings) -> APIRouter:
-    """The routes of NOCs."""
+    """What NOCs say."""
     routes = APIRouter()
 
     @routes.post("/api/v1/nocs/{name}/contact", status_code=204)
@@ -107,6 +108,13 @@ def router(store: Store, settings: Settings) -> APIRouter:
         body = await bounded(request)
         await run_in_threadpool(count, store, keys(settings).get(name, ""), name, body)
         return Response(status_code=204)
+
+    return routes
+
+
+def shown(store: Store, settings: Settings) -> APIRouter:
+    """What people read of them."""
+    routes = APIRouter()
 
     @routes.get("/api/v1/nocs", response_model=Json)
     def nocs() -> Response:

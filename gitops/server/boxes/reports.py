@@ -9,22 +9,24 @@ import contextlib
 import re
 import time
 from dataclasses import dataclass, replace
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, TypeVar
 
 import anyio
 import structlog
 from anyio import to_thread
 from fastapi import APIRouter, Request, Response
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import Field, TypeAdapter, ValidationError
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
 from gitops.errors import DocumentError, StoreError
-from gitops.model import REPORT_FORMAT, EventType, Failure, Happened, Health, Json, Phase, Report, Reset, Verdict
+from gitops.model import REPORT_FORMAT, EventType, Happened, Health, Json, Report
 from gitops.model.machines.newcomer import role_of
 from gitops.model.reading import read
-from gitops.server.boxes import facts, small, turns
+from gitops.server.boxes import facts, sessions, small, turns
+from gitops.server.boxes.asked import together
 from gitops.server.boxes.traffic import Fetched
+from gitops.server.boxes.wire import HardwareIn, ReportIn, Wire
 from gitops.server.seldom import Seldom
 from gitops.sign.enrolled import judged
 from gitops.sign.firmware import dbx
@@ -52,24 +54,11 @@ BOX = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
 HOST_KEY = re.compile(r"ssh-ed25519 [A-Za-z0-9+/]{68}")
 SSH = "toweros-ssh"
 """The header with the certificate of a box's SSH host key."""
-TEXT = r"^[^\x00]*$"
-"""Any but NUL, which PostgreSQL keeps in no text."""
-Word = Annotated[str, Field(max_length=100, pattern=TEXT)]
-Line = Annotated[str, Field(max_length=4_000, pattern=TEXT)]
-Digest = Annotated[str, Field(pattern=r"^([0-9a-f]{64})?$")]
-Base64 = Annotated[str, Field(max_length=400, pattern=r"^[A-Za-z0-9+/]*={0,2}$")]
-Number = Annotated[int, Field(ge=0, lt=1 << 53)]
 
 
 def is_name(text: str) -> bool:
     """Whether a box can be called so: nothing else is looked up."""
     return BOX.fullmatch(text) is not None
-
-
-class Wire(BaseModel):
-    """A document from a box: unknown members are for newer servers, and dropped."""
-
-    model_config = ConfigDict(strict=True, extra="ignore", frozen=True)
 
 
 class Envelope(Wire):
@@ -78,96 +67,6 @@ class Envelope(Wire):
     report: Annotated[str, Field(max_length=MAX_BODY)]
     signature: Annotated[str, Field(pattern=r"^[0-9a-f]{128}$")]
     key: Annotated[str, Field(pattern=r"^([0-9a-f]{64})?$")] = ""
-
-
-class FailureIn(Wire):
-    sequence: Number
-    release: Digest
-    verdict: Verdict
-    reason: Line
-    time: Number = 0
-    log: Annotated[str, Field(max_length=64_000, pattern=TEXT)] = ""
-
-
-class ResetIn(Wire):
-    sequence: Number
-    time: Number
-    doing: Line
-
-
-class FirmwareIn(Wire):
-    secure_boot: bool
-    setup_mode: bool
-    keys: Annotated[dict[Word, Digest], Field(max_length=20)]
-    grown: Annotated[list[Digest], Field(max_length=20)] | None = None
-
-
-class TrustedIn(Wire):
-    timestamp: Number
-    snapshot: Number
-    sha256: Digest
-
-
-class RoomIn(Wire):
-    toweros: Annotated[Number, Field(gt=0)]
-    esp: Annotated[Number, Field(gt=0)]
-    back: Annotated[str, Field(pattern=r"^([0-9a-f]{64})?$")] = ""
-
-
-class HardwareIn(Wire):
-    serial: Annotated[str, Field(max_length=64, pattern=r"^[ -~]*$")] = ""
-    macs: Annotated[list[Annotated[str, Field(pattern="^([0-9a-f]{2}:){5}[0-9a-f]{2}$")]], Field(max_length=16)] = []
-    ek: Base64 = ""
-    bound: Base64 = ""
-    proof: Annotated[str, Field(pattern=r"^([0-9a-f]{64})?$")] = ""
-
-
-class ReportIn(Wire):
-    """The signed document."""
-
-    format: Number
-    box: Word
-    boot_id: Annotated[str, Field(min_length=1, max_length=64, pattern=TEXT)]
-    counter: Number
-    time: Number
-    agent: Word
-    sequence: Number
-    release: Digest
-    content: Digest
-    phase: Phase
-    health: Literal[Health.HEALTHY, Health.PROGRESSING, Health.DEGRADED]
-    error: Line = ""
-    staged: Number = 0
-    rollback: Number = 0
-    entry: Word = ""
-    failures: Annotated[list[FailureIn], Field(max_length=100)] = []
-    checks: Annotated[list[Json], Field(max_length=100)] = []
-    degraded: Annotated[list[Line], Field(max_length=100)] = []
-    fetched: Json = {}
-    resets: Annotated[list[ResetIn], Field(max_length=100)] = []
-    retried: Annotated[list[Line], Field(max_length=200)] | None = None
-    firmware: FirmwareIn | None = None
-    trusted: TrustedIn | None = None
-    room: RoomIn | None = None
-    ssh: Line = ""
-    hardware: HardwareIn | None = None
-    kept: Literal["", "memory"] = ""
-    place: Word = ""
-    bundle: Line = ""
-    turn: turns.TurnIn | None = None
-    facts: Any = None
-
-    def noun(self) -> Report:
-        apart = {"format", "failures", "checks", "degraded", "resets", "retried", "hardware"}
-        values = self.model_dump(exclude=apart)
-        failures = tuple(Failure(**failure.model_dump()) for failure in self.failures)
-        values |= {"checks": tuple(self.checks), "degraded": tuple(self.degraded)}
-        values["facts"] = facts.sane(self.facts)
-        values["firmware"] = self.firmware and self.firmware.model_dump(exclude_unset=True)
-        values["turn"] = self.turn and self.turn.model_dump(exclude_unset=True)
-        resets = tuple(Reset(**reset.model_dump()) for reset in self.resets)
-        retried = None if self.retried is None else tuple(self.retried)
-        return Report(**values, failures=failures, resets=resets, retried=retried)
 
 
 _REPORT = TypeAdapter(ReportIn)
@@ -204,6 +103,11 @@ def answer(store: Store, sent: Sent, refused: Seldom) -> dict[str, str]:
 
     Raises as `take` does.
     """
+    with together(store, sent.name) if is_name(sent.name) else contextlib.nullcontext():
+        return _answer(store, sent, refused)
+
+
+def _answer(store: Store, sent: Sent, refused: Seldom) -> dict[str, str]:
     name = sent.name
     body = small.whole(store, name, sent.body) if is_name(name) else sent.body
     try:
@@ -214,7 +118,8 @@ def answer(store: Store, sent: Sent, refused: Seldom) -> dict[str, str]:
         # What was seen already was taken: the answer got lost on the way.
         error.headers = {**(error.headers or {}), **_receipt(store, name, body, error.status_code == 409)}
         raise
-    return _receipt(store, name, body, True) | _certificate(store, name) | small.remember(store, name, sent.body)
+    headers = _receipt(store, name, body, True) | _certificate(store, name) | small.remember(store, name, sent.body)
+    return headers | sessions.header(store, name)
 
 
 def _certificate(store: Store, name: str) -> dict[str, str]:
@@ -267,7 +172,8 @@ def _note(store: Store, name: str, report: Report) -> None:
         store.notes.put(disk, name)
     if report.facts and kept(store, BoxFacts, name) != (said := facts.kept_of(report.facts)):
         store.notes.put(said, name)
-    checked = BootChecked(report.firmware is not None, report.place, came(report.fetched))
+    own = bool(report.trusted and report.trusted.get("own"))
+    checked = BootChecked(report.firmware is not None, report.place, came(report.fetched), own)
     if (kept(store, BootChecked, name) or BootChecked(True)) != checked:
         store.notes.put(checked, name)
     turns.note(store, report)
@@ -372,7 +278,7 @@ def changes(before: Report | None, after: Report) -> list[tuple[EventType, str, 
     if before is None or before.health != after.health:
         type_ = EventType.WARNING if after.health == Health.DEGRADED else EventType.NORMAL
         found.append((type_, str(after.health), "; ".join(after.degraded) or f"release {after.sequence}"))
-    found += turns.changes(before, after)
+    found += [*turns.changes(before, after), *sessions.changes(before, after)]
     if after.error and (before is None or before.error != after.error):
         found.append((EventType.WARNING, Happened.REFUSED, after.error))
     return found

@@ -6,7 +6,7 @@ import time
 
 import anyio
 from anyio import to_thread
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Depends, Request, Response
 from starlette.exceptions import HTTPException
 
 from gitops.model import Json
@@ -14,8 +14,11 @@ from gitops.rollout.places import places
 from gitops.rollout.status import box_status, said_of
 from gitops.server.boxes.reports import is_name
 from gitops.server.people.documents import AbsentError, Asked, Document, QueryError
+from gitops.server.people.guard.known import known, of_fleet, viewer
+from gitops.server.people.guard.viewer import NOBODY_IN_PARTICULAR, Viewer
 from gitops.server.people.page import address, asking, packing
 from gitops.server.people.pages.progress import work
+from gitops.server.people.pages.scope import Scope
 from gitops.server.people.pages.snapshot import NOWHERE
 from gitops.server.people.waiting.answers import Answers
 from gitops.store import Store
@@ -24,12 +27,13 @@ from gitops.store.notes.documents import as_json
 PATHS = {
     "/api/v1/boxes": Document.fleet, "/api/v1/sites": Document.sites, "/api/v1/commits": Document.commits,
     "/api/v1/events": Document.activity, "/api/v1/security": Document.advisories, "/api/v1/keys": Document.keys,
+    "/api/v1/audit": Document.audit,
 }  # fmt: skip
 
 
 def router(store: Store, answers: Answers) -> APIRouter:
     """GET /api/v1/boxes, one of them, what the rollout and the controller do now, and a document for each page."""
-    routes = APIRouter()
+    routes = APIRouter(dependencies=[Depends(known)])
     at_a_time = anyio.CapacityLimiter(1)
 
     async def made(asked: Asked, request: Request) -> Response:
@@ -50,19 +54,20 @@ def router(store: Store, answers: Answers) -> APIRouter:
         add(path, document)
 
     @routes.get("/api/v1/boxes/{name}", response_model=Json)
-    async def box(name: str) -> Response:
-        work = functools.partial(one_box, store, name)
+    async def box(name: str, request: Request) -> Response:
+        work = functools.partial(one_box, store, name, viewer(request))
         return Response(_text(await to_thread.run_sync(work, limiter=at_a_time)), media_type="application/json")
 
     @routes.get("/api/v1/commits/{name}", response_model=Json)
     async def commit(name: str, request: Request) -> Response:
         return await made(Asked(Document.commit, name[:200]), request)
 
-    @routes.get("/api/v1/rollout", response_model=Json)
+    @routes.get("/api/v1/rollout", response_model=Json, dependencies=[Depends(of_fleet)])
     async def waves(request: Request) -> Response:
         return Response(await answers.get(Asked(Document.rollout), address(request)), media_type="application/json")
 
-    routes.get("/api/v1/progress", response_model=Json)(functools.partial(_progress, store, at_a_time))
+    progress = functools.partial(_progress, store, at_a_time)
+    routes.get("/api/v1/progress", response_model=Json, dependencies=[Depends(of_fleet)])(progress)
     return routes
 
 
@@ -75,13 +80,14 @@ def _text(value: Json) -> bytes:
     return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
 
 
-def one_box(store: Store, name: str) -> Json:
-    """A box with its place, checks, last update and events.
+def one_box(store: Store, name: str, who: Viewer = NOBODY_IN_PARTICULAR) -> Json:
+    """A box with its place, checks, last update and events, as far as somebody may see them.
 
     Raises:
         HTTPException: 404, there is none of this name.
     """
-    status = box_status(store, name, int(time.time())) if is_name(name) else None
+    scope = Scope.of(store, who)
+    status = box_status(store, name, int(time.time())) if is_name(name) and scope.has(name) else None
     if status is None:
         raise HTTPException(404, f"there is no box {name}")
     report, place = store.boxes.report(name), places(store).get(name, NOWHERE)
@@ -89,4 +95,5 @@ def one_box(store: Store, name: str) -> Json:
     said = {"checks": list(report.checks), "fetched": report.fetched, "entry": report.entry} if report else {}
     boot = {"boot": status.boot} if status.boot else {}
     where = {"role": place.role, "site": place.site, "labels": dict(place.labels)}
-    return status.as_json() | said | boot | where | said_of(store, name) | {"events": events}
+    whole = status.as_json() | said | boot | where | said_of(store, name) | {"events": events}
+    return scope.json(whole)

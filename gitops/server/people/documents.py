@@ -2,12 +2,14 @@
 
 asked = Asked(Document.fleet, query="health=Missing&page=2", html=True)
 asked.plain         # False: only some want this one
+asked.who           # whom it is for: it shows no more than that person may see
 """
 
 from enum import StrEnum
 from typing import NamedTuple
 
 from gitops.errors import TowerosError
+from gitops.server.people.guard.viewer import NOBODY_IN_PARTICULAR, Viewer
 
 
 class Document(StrEnum):
@@ -22,6 +24,7 @@ class Document(StrEnum):
     activity = "activity"
     advisories = "advisories"
     keys = "keys"
+    audit = "audit"
     rollout = "rollout"
     metrics = "metrics"
     tick = "tick"
@@ -29,18 +32,19 @@ class Document(StrEnum):
 
 class Asked(NamedTuple):
     """`subject`: which box or commit; `query`: canonical parameters, empty: none; `html`: as a page; `packed`: by
-    gzip."""
+    gzip; `who`: whom it is for."""
 
     document: Document
     subject: str = ""
     query: str = ""
     html: bool = False
     packed: bool = False
+    who: Viewer = NOBODY_IN_PARTICULAR
 
     @property
     def plain(self) -> bool:
         """Whether it is the same for everybody: there are few of these."""
-        return not self.subject and not self.query
+        return not self.subject and not self.query and self.who.whole
 
 
 class AbsentError(TowerosError):

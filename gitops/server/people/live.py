@@ -11,9 +11,10 @@ import contextlib
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
 from functools import partial
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Depends, Request
 from starlette.exceptions import HTTPException
 from starlette.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
@@ -21,14 +22,24 @@ from starlette.types import Receive, Scope, Send
 from gitops.errors import TowerosError
 from gitops.server.bounds import holder
 from gitops.server.people.documents import Asked, Document
+from gitops.server.people.guard.known import known, viewer
+from gitops.server.people.guard.viewer import NOBODY_IN_PARTICULAR, Viewer
 from gitops.server.people.page import address
 from gitops.server.people.waiting.answers import AGAIN, Answers
 
-LOOK, LONGEST = 5.0, 300.0
+LOOK, LONGEST, FORGOTTEN = 5.0, 300.0, 60.0
 STEP = 0.5
 """Seconds after which a listener looks whether the server ends."""
 MOST, EACH = 100, 10
 TICK = Asked(Document.tick)
+
+
+@dataclass
+class Word:
+    """What those hear who see the same, and when it was looked for (monotonic seconds)."""
+
+    text: str = ""
+    looked: float = float("-inf")
 
 
 class Live:
@@ -38,25 +49,30 @@ class Live:
         self._answers = answers
         self._listeners = Counter[str]()
         self._lock = asyncio.Lock()
-        self._word, self._looked = "", 0.0
+        self._words = dict[Viewer, Word]()
         self.ended = False
 
-    async def word(self) -> str:
-        """The newest; the last one while that cannot be had."""
+    async def word(self, who: Viewer = NOBODY_IN_PARTICULAR) -> str:
+        """The newest for who sees so much; the last one while that cannot be had."""
         async with self._lock:
-            if time.monotonic() - self._looked >= LOOK:
+            now = time.monotonic()
+            self._words = {each: word for each, word in self._words.items() if now - word.looked < FORGOTTEN}
+            word = self._words.setdefault(who, Word())
+            if now - word.looked >= LOOK:
                 with contextlib.suppress(TowerosError):
-                    self._word = (await self._answers.get(TICK, "")).decode()
-                self._looked = time.monotonic()
-        return self._word
+                    word.text = (await self._answers.get(TICK._replace(who=who), "")).decode()
+                word.looked = time.monotonic()
+        return word.text
 
-    async def listen(self, gone: Callable[[], Awaitable[bool]]) -> AsyncIterator[bytes]:
+    async def listen(
+        self, gone: Callable[[], Awaitable[bool]], who: Viewer = NOBODY_IN_PARTICULAR
+    ) -> AsyncIterator[bytes]:
         """Until the server ends, whoever listens is gone (not every server of ASGI says so when we send), or long
         enough."""
         until, last = time.monotonic() + LONGEST, ""
         yield b"retry: 5000\n\n"
         while not self.ended and time.monotonic() < until and not await gone():
-            word = await self.word()
+            word = await self.word(who)
             if word != last:
                 last = word
                 yield f"event: tick\nid: {word}\ndata: {word}\n\n".encode()
@@ -94,12 +110,12 @@ class Stream(StreamingResponse):
 
 def router(live: Live) -> APIRouter:
     """GET /live."""
-    routes = APIRouter()
+    routes = APIRouter(dependencies=[Depends(known)])
 
     @routes.get("/live", include_in_schema=False)
     async def stream(request: Request) -> StreamingResponse:
         who = holder(address(request)) or "?"
         live.join(who)
-        return Stream(live.listen(request.is_disconnected), partial(live.leave, who))
+        return Stream(live.listen(request.is_disconnected, viewer(request).nameless), partial(live.leave, who))
 
     return routes

@@ -7,31 +7,41 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Depends, Response
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Gauge, generate_latest
-from prometheus_client.core import SummaryMetricFamily
+from prometheus_client.core import GaugeMetricFamily, SummaryMetricFamily
 from prometheus_client.registry import Collector
 from starlette.responses import JSONResponse, PlainTextResponse
 
 from gitops.model import Health, Severity, Sync
 from gitops.model.rollout.turns import STATES
+from gitops.publish.deltas.figures import figures
 from gitops.rollout.status import FleetStatus, fleet_status
 from gitops.server.boxes.nocs import contacts
 from gitops.server.people import placed
 from gitops.server.people.documents import Asked, Document
+from gitops.server.people.guard.known import of_fleet
 from gitops.server.people.waiting.answers import Answers
 from gitops.settings import Settings
 from gitops.store import Store
 from gitops.store.notes.documents import Exposures, PassResult, Patches, PatchRuns, Planned
+from gitops.workflows.elsewhere.told import copies
 
 
-def router(store: Store, settings: Settings, answers: Answers) -> APIRouter:
-    """/metrics, /healthz and /readyz."""
-    routes = APIRouter()
+def router(answers: Answers) -> APIRouter:
+    """/metrics: for who may look at the whole fleet, by a token as well."""
+    routes = APIRouter(dependencies=[Depends(of_fleet)])
 
     @routes.get("/metrics", include_in_schema=False)
     async def metrics() -> Response:
         return Response(await answers.get(Asked(Document.metrics), ""), media_type=CONTENT_TYPE_LATEST)
+
+    return routes
+
+
+def probes(store: Store, settings: Settings) -> APIRouter:
+    """/healthz and /readyz, for whoever asks."""
+    routes = APIRouter()
 
     @routes.get("/healthz", response_class=PlainTextResponse, include_in_schema=False)
     def healthz() -> str:
@@ -48,15 +58,16 @@ def router(store: Store, settings: Settings, answers: Answers) -> APIRouter:
 def everything(store: Store, settings: Settings) -> bytes:
     """All of /metrics."""
     fleet = fleet_status(store, int(time.time()))
-    return exposition(fleet) + passes(store) + updates(store) + sites(store, settings)
+    return exposition(fleet) + passes(store) + updates(store) + sites(store, settings) + places(store, settings)
 
 
 def passes(store: Store) -> bytes:
-    """What runs here, and how long the last pass on a commit took."""
+    """What runs here, how long the last pass on a commit took, and what deltas spare."""
     registry = CollectorRegistry()
     placed.build(registry)
     planned = store.notes.get(Planned)
     placed.durations(store.notes.get(PassResult, planned.commit) if planned else None, registry)
+    placed.deltas(figures(store, int(time.time())), registry)
     return generate_latest(registry)
 
 
@@ -72,11 +83,7 @@ def exposition(fleet: FleetStatus) -> bytes:
                     registry=registry)  # fmt: skip
     for each in fleet.pending:
         pending.labels(each.role).inc()
-    seen = Gauge(
-        "toweros_box_last_report_timestamp_seconds", "Unix time of a box's last report.", ["box"], registry=registry
-    )
-    for box in fleet.boxes:
-        seen.labels(box.box).set(box.seen)
+    registry.register(_Seen(fleet))
     turns = Gauge("toweros_turns", "Boxes by what they have of what is to come.", ["state"], registry=registry)
     vetoed = Gauge("toweros_vetoed_seconds", "How long boxes were held off by their services, all.",
                    registry=registry)  # fmt: skip
@@ -99,6 +106,20 @@ def exposition(fleet: FleetStatus) -> bytes:
     placed.by_place(fleet, registry)
     _security(fleet, registry)
     return generate_latest(registry)
+
+
+class _Seen(Collector):
+    """A family of as many series as there are boxes: without an object for each, it takes a third of the time."""
+
+    def __init__(self, fleet: FleetStatus) -> None:
+        self._fleet = fleet
+
+    def collect(self) -> Iterator[GaugeMetricFamily]:
+        name, about = "toweros_box_last_report_timestamp_seconds", "Unix time of a box's last report."
+        seen = GaugeMetricFamily(name, about, labels=["box"])
+        for box in self._fleet.boxes:
+            seen.add_metric([box.box], box.seen)
+        yield seen
 
 
 def updates(store: Store) -> bytes:
@@ -130,6 +151,20 @@ def sites(store: Store, settings: Settings) -> bytes:
     )
     for name, each in contacts(store, settings).items():
         seen.labels(name).set(each.seen if each else 0)
+    return generate_latest(registry)
+
+
+def places(store: Store, settings: Settings) -> bytes:
+    """Where else is published: since when each place has all, and whether it fails."""
+    registry = CollectorRegistry()
+    whole = Gauge(
+        "toweros_publish_place_timestamp_seconds", "Unix time of the last pass that left it whole.", ["place"],
+        registry=registry,
+    )  # fmt: skip
+    failing = Gauge("toweros_publish_place_failing", "1 while it is not whole.", ["place"], registry=registry)
+    for name, each in copies(store, settings).items():
+        whole.labels(name).set(each.done)
+        failing.labels(name).set(bool(each.error))
     return generate_latest(registry)
 
 

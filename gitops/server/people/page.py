@@ -9,68 +9,79 @@ import hashlib
 from collections.abc import Callable
 from importlib.resources import files
 
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Depends, Request, Response
 from starlette.exceptions import HTTPException
 from starlette.responses import HTMLResponse
 
 from gitops.errors import TowerosError
+from gitops.model.access.person import Role
+from gitops.server.people.acts.listed import AUDIT
 from gitops.server.people.documents import AbsentError, Asked, Document, QueryError
+from gitops.server.people.guard.known import known, needs, viewer
 from gitops.server.people.pages.activity import ACTIVITY
 from gitops.server.people.pages.box import BOX
 from gitops.server.people.pages.commits import COMMIT, COMMITS
 from gitops.server.people.pages.keys import KEYS
-from gitops.server.people.pages.making import environment
 from gitops.server.people.pages.rows import FLEET, SITES
 from gitops.server.people.pages.security import ADVISORIES
-from gitops.server.people.pages.words import NAVIGATION
+from gitops.server.people.rendered import HEADERS, Rendered
 from gitops.server.people.waiting.answers import Answers
 
-POLICY = (
-    "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; img-src 'self'; "
-    "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
-)
-HEADERS = {"content-security-policy": POLICY, "cache-control": "no-store"}
 ENCODING = "content-encoding"
 STATIC = {"toweros.css": "text/css", "toweros.js": "text/javascript", "icon.svg": "image/svg+xml"}
 QUERIES = {
     Document.fleet: FLEET, Document.sites: SITES, Document.box: BOX, Document.commits: COMMITS,
     Document.commit: COMMIT, Document.activity: ACTIVITY, Document.advisories: ADVISORIES, Document.keys: KEYS,
+    Document.audit: AUDIT,
 }  # fmt: skip
 PLACES = {
     Document.fleet: "/", Document.sites: "/sites", Document.commits: "/commits", Document.activity: "/activity",
-    Document.advisories: "/advisories", Document.keys: "/keys",
+    Document.advisories: "/advisories", Document.keys: "/keys", Document.audit: "/audit",
 }  # fmt: skip
+OF_SITES = (Document.fleet, Document.sites, Document.box, Document.activity, Document.tick)
+"""What there is for whoever may look at some sites alone."""
 ONE = {Document.box: "/boxes/{name}", Document.commit: "/commits/{name}"}
 
 
-def router(answers: Answers) -> APIRouter:
+def router(answers: Answers, rendered: Rendered) -> APIRouter:
     """GET / and what it leads to."""
-    routes, env = APIRouter(), environment()
+    routes = APIRouter(dependencies=[Depends(known)])
 
-    def trouble(status: int, error: Exception, hint: str = "") -> HTMLResponse:
-        values = {"status": status, "why": str(error), "hint": hint, "navigation": NAVIGATION, "document": ""}
-        return HTMLResponse(env.get_template("problem.html").render(values), status, HEADERS)
+    def trouble(request: Request, status: int, error: Exception, hint: str = "") -> HTMLResponse:
+        return problem(rendered, request, status, str(error), hint)
 
     async def shown(asked: Asked, request: Request) -> HTMLResponse:
         try:
             text = await answers.get(asking(asked, request), address(request))
         except QueryError as error:
-            return trouble(400, error, error.hint)
+            return trouble(request, 400, error, error.hint)
         except AbsentError as error:
-            return trouble(404, error)
+            return trouble(request, 404, error)
         except HTTPException as error:
-            return trouble(error.status_code, Exception(error.detail))
+            return trouble(request, error.status_code, Exception(error.detail))
         except TowerosError as error:
-            return trouble(503, error, error.hint)
+            return trouble(request, 503, error, error.hint)
         return HTMLResponse(text, headers=HEADERS | packing(request))
 
     for document, path in PLACES.items():
         _add(routes, path, _one_of(document, shown))
     for document, path in ONE.items():
         _add(routes, path, _named(document, shown))
+    return routes
+
+
+def static() -> APIRouter:
+    """What pages are drawn with; it says nothing of anybody."""
+    routes = APIRouter()
     for name, kind in STATIC.items():
         _add(routes, f"/static/{name}", _file(name, kind))
     return routes
+
+
+def problem(rendered: Rendered, request: Request, status: int, why: str, hint: str = "") -> HTMLResponse:
+    """A page that says what went wrong."""
+    text = rendered.page("problem.html", status=status, why=why, hint=hint, who=viewer(request))
+    return HTMLResponse(text, status, HEADERS)
 
 
 def canonical(document: Document, request: Request) -> str:
@@ -85,12 +96,17 @@ def canonical(document: Document, request: Request) -> str:
 
 
 def asking(asked: Asked, request: Request) -> Asked:
-    """With the parameters of a request, and packed where it takes that.
+    """With the parameters of a request, for who asks, and packed where it takes that.
 
     Raises:
         QueryError: the parameters are wrong.
+        HTTPException: 403: it is of the whole fleet, and who asks may look at some sites alone.
     """
-    return asked._replace(query=canonical(asked.document, request), packed=bool(packing(request).get(ENCODING)))
+    if asked.document not in OF_SITES:
+        needs(request, Role.admin if asked.document is Document.audit else Role.viewer)
+    who = viewer(request)
+    query, packed = canonical(asked.document, request), bool(packing(request).get(ENCODING))
+    return asked._replace(query=query, packed=packed, who=who if asked.html else who.nameless)
 
 
 def packing(request: Request) -> dict[str, str]:
@@ -105,7 +121,7 @@ def address(request: Request) -> str:
 
 
 def _add(routes: APIRouter, path: str, endpoint: Callable[..., object]) -> None:
-    routes.add_api_route(path, endpoint, methods=["GET"], include_in_schema=False, response_class=HTMLResponse)
+    routes.add_api_route(path, endpoint, methods=["GET", "HEAD"], include_in_schema=False, response_class=HTMLResponse)
 
 
 def _one_of(document: Document, shown: Callable[..., object]) -> Callable[..., object]:

@@ -11,6 +11,7 @@ from prometheus_client import CollectorRegistry, Gauge, Info
 
 from gitops import __version__
 from gitops.model import Health
+from gitops.publish.deltas.figures import Figures
 from gitops.rollout.status import BoxStatus, FleetStatus
 from gitops.store.notes.documents import PassResult
 
@@ -42,6 +43,18 @@ def durations(done: PassResult | None, registry: CollectorRegistry) -> None:
                  ["stage"], registry=registry)  # fmt: skip
     for stage, seconds in (done.seconds if done else {}).items():
         took.labels(stage).set(seconds)
+
+
+def deltas(known: Figures, registry: CollectorRegistry) -> None:
+    """What they cost, and spare."""
+    for name, about, value in (
+        ("toweros_deltas", "Deltas that boxes can fetch.", known.count),
+        ("toweros_deltas_bytes", "Bytes of all deltas, on disk.", known.size),
+        ("toweros_deltas_waiting", "Deltas that are to be made.", known.waiting),
+        ("toweros_deltas_work_seconds", "Seconds spent on deltas, ever.", known.seconds),
+        ("toweros_deltas_spared_bytes", "Bytes that boxes were spared in the last seven days.", known.spared),
+    ):
+        Gauge(name, about, registry=registry).set(value)
 
 
 def _place(box: BoxStatus) -> tuple[str, str]:

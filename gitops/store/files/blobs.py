@@ -130,6 +130,10 @@ class Layers:
     def delta(self, from_: str, to: str) -> Path:
         return self._root / "deltas" / _checked(from_) / f"{_checked(to)}.zst"
 
+    def twice(self, from_: str, to: str) -> Path:
+        """The delta, packed once more."""
+        return self._root / "deltas" / _checked(from_) / f"{_checked(to)}.zst.zst"
+
     def has(self, root: str) -> bool:
         return self.path(root).is_file()
 
@@ -146,7 +150,7 @@ class Layers:
         self.path(root).unlink(missing_ok=True)
         self.zst(root).unlink(missing_ok=True)
         shutil.rmtree(self._root / "deltas" / root, ignore_errors=True)
-        for delta in self._root.glob(f"deltas/*/{root}.zst"):
+        for delta in self._root.glob(f"deltas/*/{root}.zst*"):
             delta.unlink(missing_ok=True)
 
     def deltas(self) -> list[Path]:

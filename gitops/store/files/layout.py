@@ -10,6 +10,7 @@ repo/lease-TOKEN/           metadata on its way there      id             the fo
 replaced-TIME/              what a restore took away       restoring      there while a restore is not done
 source/  review/  plan/  security/  clones of the fleet repo       .KIND-*        work in progress (`Scratch`)
 record/                     what is sent of the record of deployments
+audit/NUMBER.jsonl          who changed what: no restore takes it back
 """
 
 import contextlib
@@ -101,6 +102,11 @@ class Layout:
     def staging(self, token: int) -> Path:
         """Where the controller with this token writes metadata before it appears."""
         return self.root / "repo" / f"lease-{token}"
+
+    @property
+    def audit(self) -> Path:
+        """Who changed what (`gitops.store.audit`)."""
+        return self.root / "audit"
 
     @property
     def toolbox(self) -> Path:

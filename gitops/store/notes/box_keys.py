@@ -5,12 +5,18 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from gitops.model.room import Room
+from gitops.store.notes.adopting import ADOPTING
+from gitops.store.notes.audited import AUDITED
+from gitops.store.notes.copied import COPIED
+from gitops.store.notes.deltas import DELTAS
 from gitops.store.notes.directory import DIRECTORY
 from gitops.store.notes.netboot import NETBOOT
 from gitops.store.notes.newcomers import NEWCOMERS
 from gitops.store.notes.nocs import NOCS
 from gitops.store.notes.notices import NOTICES
+from gitops.store.notes.people import PEOPLE
 from gitops.store.notes.record import RECORD
+from gitops.store.notes.remote import REMOTE
 from gitops.store.notes.reported import REPORTED
 from gitops.store.notes.turns import TURNS
 from gitops.store.notes.waves import WAVES
@@ -70,11 +76,12 @@ class TakenDbx:
 class BootChecked:
     """Whether the firmware of a box says that it checks what it boots; no, where it is a BIOS. `place`: where its
     layers lie, as its report has it; `came`: who brought its last update, where that was not the server (`bundle`,
-    `noc`). Its key is the box."""
+    `noc`); `own`: it believes metadata of its own repository. Its key is the box."""
 
     checked: bool
     place: str = ""
     came: tuple[str, ...] = ()
+    own: bool = False
 
 
 @dataclass(frozen=True)
@@ -96,5 +103,6 @@ class BoxDisk:
 BOX_KEYS: Mapping[type[Any], str] = {BoxKeys: "box-keys/", Enrolled: "enrolled", HostCertificate: "ssh/",
                                      TakenDbx: "dbx/", BoxDisk: "disk/", BootChecked: "boot/",
                                      **RECORD, **NETBOOT, **NEWCOMERS, **NOCS, **NOTICES, **REPORTED, **TURNS,
-                                     **WAVES, **WIPED, **DIRECTORY, **WORKING}  # fmt: skip
+                                     **WAVES, **WIPED, **DIRECTORY, **WORKING, **PEOPLE, **AUDITED,
+                                     **ADOPTING, **REMOTE, **COPIED, **DELTAS}  # fmt: skip
 """Their names (`documents.NAMES`), and those of the record of deployments."""

@@ -20,6 +20,8 @@ class BoxFacts:
     agent: str = ""
     kernel: str = ""
     addresses: tuple[str, ...] = ()
+    proves: bool = False
+    """Whether its agent can prove itself where it fetches."""
 
 
 @dataclass(frozen=True)

@@ -3,12 +3,12 @@
 In: a query for boxes, the document that a pass writes (`Roster`). Out: their states. Rules: whoever says it is
 believed; without anybody who does not, nothing is read; a damaged document says nothing.
 
-    known(database, query)
+    known(database, query, Read())
 """
 
 import json
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from sqlalchemy import Select, select
@@ -18,13 +18,30 @@ from gitops.model.machines.silence import POLL, REPEAT
 from gitops.store import tables
 from gitops.store.database import Database
 from gitops.store.notes.directory import DIRECTORY, Roster
-from gitops.store.rows.reading import whole
+from gitops.store.rows.reading import plain
 from gitops.store.rows.states import UNSAID, state_of
 
 
-def known(database: Database, query: Select[Any]) -> list[BoxState]:
+@dataclass
+class Read:
+    """What was read of each box last, and what that is: who asks of ten thousand boxes every few seconds is told of
+    those that changed. It is put in place of the last one whole, so that threads may share it."""
+
+    rows: Mapping[str, tuple[tuple[Any, ...], BoxState]] = field(default_factory=dict)
+
+    def states(self, database: Database, query: Select[Any]) -> list[BoxState]:
+        """All that the query has; a row that is as it was gives the same state."""
+        before, rows = self.rows, dict[str, tuple[tuple[Any, ...], BoxState]]()
+        for columns in plain(database, query):
+            kept = before.get(columns[0])
+            rows[columns[0]] = kept if kept and kept[0] == columns else (columns, state_of(columns))
+        self.rows = rows
+        return [state for _, state in rows.values()]
+
+
+def known(database: Database, query: Select[Any], read: Read | None = None) -> list[BoxState]:
     """Those of older agents with the poll that Git asks for."""
-    states = [state_of(row) for row in whole(database, query)]
+    states = (read or Read()).states(database, query)
     if all((each.poll, each.every) != UNSAID for each in states if each.received):
         return states
     with database.read() as connection:

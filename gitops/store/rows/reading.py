@@ -58,6 +58,17 @@ def whole(database: Database, query: Select[Any], key: int = 0) -> Iterator[Row[
     return (row for row in rows(database, query) if isinstance(row[key], str) and BOX.fullmatch(row[key]))
 
 
+def plain(database: Database, query: Select[Any], key: int = 0) -> list[tuple[Any, ...]]:
+    """As `whole`, without an object for each row: of ten thousand, those take longer than the database."""
+    try:
+        with database.read() as connection:
+            cursor: Any = connection.execute(query).cursor
+            found = cursor.fetchall()
+    except Exception:  # whatever it is, it is said by who reads row by row
+        return [tuple(row) for row in whole(database, query, key)]
+    return [row for row in found if isinstance(row[key], str) and BOX.fullmatch(row[key])]
+
+
 def _as_they_are(connection: Connection, query: Select[Any]) -> list[Row[Any]]:
     raw: Any = connection.connection.driver_connection
     raw.text_factory = _readable

@@ -1,13 +1,11 @@
 """One row of all that is known of a box -> its `BoxState`; of one that is damaged, what is damaged.
 
-state_of(row).damaged       # "its report has the phase 'x'": empty when all can be read
+state_of(columns).damaged       # "its report has the phase 'x'": empty when all can be read
 """
 
 import json
 from collections.abc import Sequence
 from typing import Any
-
-from sqlalchemy import Row
 
 from gitops.model import BoxState, Failure, Health, Hold, HoldReason, Phase, Verdict, Version
 from gitops.model.machines.silence import POLL, REPEAT
@@ -23,9 +21,8 @@ _sound: set[tuple[type, ...]] = set()
 """Kinds of rows that were looked at: there are few, and this is done for every box in every pass."""
 
 
-def state_of(row: Row[Any]) -> BoxState:
+def state_of(columns: tuple[Any, ...]) -> BoxState:
     """By place, not by name."""
-    columns: tuple[Any, ...] = tuple(row)
     if why := _odd(columns):
         return BoxState(columns[0], damaged=why)
     name, enrolled, revoked, reason, detail, *rest = columns

@@ -8,9 +8,10 @@ that say nothing; it has `SECONDS` for an app.
 """
 
 import copy
+import posixpath
 import re
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from typing import Any
 import structlog
 
 from gitops.errors import FleetError, Problem, ProcessError
+from gitops.fleet.apps.compose import files_named
 from gitops.fleet.apps.variables import environment_of
 from gitops.fleet.apps.written import text
 from gitops.fleet.documents.fragments import Fragments
@@ -45,6 +47,11 @@ _UNKNOWN = re.compile(r"(\S+) Additional property (.+) is not allowed")
 _UNDEFINED = re.compile(r'service "([\w.-]+)" (?:refers to|depends on) undefined (\w+) "?([\w.-]+)')
 _PATH = re.compile(r"(?:services|volumes|networks|configs|secrets)(?:\.[\w-]+|\[[\w.-]+\])+")
 _QUOTED = re.compile(r'unsupported \S+ \S+ "([^"]+)"')
+_PORT = re.compile(r"(?:[Ii]nvalid (?:\w+Port|proto|ip address|range)|no port specified)[^:]*: *([^:\s<]+)")
+"""Of a port, compose says the part that it does not take."""
+_LINE = re.compile(r"(?:failed to read \S+: )?line (\d+): (.+)")
+"""Of a file of variables."""
+LINE_HINT = "write `NAME=VALUE`, NAME of letters, digits and `_`; compose itself says so: it would not start the app"
 _SERVICE = re.compile(r'service "?([\w.-]+)"?')
 
 
@@ -76,6 +83,9 @@ def complaints(program: Path, tree: Tree, app: App, environment: Mapping[str, st
             words = _answer(program, folder, replace(app, compose=value), environment)
             if not words or words in said:
                 break
+            if wrong := _in_env_file(words, app, folder):
+                said[f"{wrong.file}:{words}"] = wrong
+                continue
             place, key = _place(document, words)
             said[words] = document.problem(place, words, HINT, key=key)
             if not mended(value, words, place):
@@ -121,6 +131,41 @@ def _said(error: ProcessError, folder: Path) -> str:
     return next((line for line in words if not line.endswith("error(s):")), error.message)
 
 
+def _in_env_file(said: str, app: App, folder: Path) -> Problem | None:
+    """A line of a file of variables that compose cannot read: it says which line, and not of which file. That line is
+    left out from then on. None: it complains of something else."""
+    match = _LINE.match(said)
+    files = {name: _lines(folder / name) for name in _env_files(app) if (folder / name).is_file()} if match else {}
+    if not match or not files:
+        return None
+    number, words = int(match[1]), match[2]
+    places = [(name, at) for name, lines in files.items() for at, line in enumerate(lines, 1) if _is_wrong(line, words)]
+    places.sort(key=lambda place: place[1] != number)
+    name, at = places[0] if places else (next(iter(files)), number)
+    lines = files[name]
+    (folder / name).write_text("\n".join((*lines[: at - 1], "", *lines[at:])))
+    # The rest of what compose says repeats the line, with what is behind the `=`.
+    return Problem(f"{app.path}/{name}", at, 1, words.partition(" in variable name")[0], LINE_HINT)
+
+
+def _lines(file: Path) -> list[str]:
+    return file.read_text(errors="replace").split("\n")
+
+
+def _env_files(app: App) -> list[str]:
+    """Those of the app's folder, as far as they are named there, and the one that is always read."""
+    kinds = (keys.get(kind) for keys in app.compose["services"].values() for kind in ("env_file", "label_file"))
+    named = (posixpath.normpath(name) for each in kinds for name, _ in files_named(each))
+    return list(dict.fromkeys((".env", *(name for name in named if not name.startswith(("/", ".."))))))
+
+
+def _is_wrong(line: str, words: str) -> bool:
+    """Whether it may be what compose means."""
+    name = re.split("[=:]", line.strip().removeprefix("export "), maxsplit=1)[0].rstrip()
+    strange = re.match(r'unexpected character "(.+?)" in', words)
+    return bool(name) and not name.startswith("#") and (strange[1] if strange else " ") in name
+
+
 def _place(document: Document, said: str) -> tuple[tuple[str | int, ...], bool]:
     """The part of the file that a complaint is about, and whether its key is meant."""
     if match := _UNKNOWN.search(said):
@@ -133,10 +178,19 @@ def _place(document: Document, said: str) -> tuple[tuple[str | int, ...], bool]:
         return _parts(match[0]), False
     if match := _SERVICE.search(said):
         return ("services", match[1]), True
-    if match := _QUOTED.search(said):
-        return next((where for where in document.marks if _value(document, where) == match[1]), ()), False
-    word = match[1] if (match := re.search(r"env file (\S+) not found", said)) else said.rpartition(": ")[2]
+    if match := _PORT.search(said):
+        return next(_ports(document, match[1]), ()), False
+    match = _QUOTED.search(said) or re.search(r"env file (\S+) not found", said)
+    word = match[1] if match else said.rpartition(": ")[2]
     return next((where for where in document.marks if _value(document, where) == word), ()), False
+
+
+def _ports(document: Document, part: str) -> Iterator[tuple[str | int, ...]]:
+    """Where a port stands in which there is such a part."""
+    for where in document.marks:
+        value = _value(document, where) if "ports" in where else None
+        if isinstance(value, str | int) and part in str(value):
+            yield where
 
 
 def mended(value: Json, said: str, place: tuple[str | int, ...]) -> bool:

@@ -23,7 +23,7 @@ from gitops.errors import TowerosError
 from gitops.fleet.packages.lockfile import parse_lock
 from gitops.model import Fleet, LockedFile
 from gitops.process import run
-from gitops.source.new_fleet import own
+from gitops.source.shipped import home
 from gitops.store import Store
 
 log = structlog.get_logger(__name__)
@@ -57,7 +57,7 @@ def kept(folder: Path) -> Path | None:
 
 
 def _pinned() -> LockedFile | None:
-    tree = own("pkg")
+    tree = home.tree("pkg")
     files = parse_lock(tree.read(LOCK), LOCK, tree.read(WANTED), [])
     return next((each for each in files if each.name == NAME), None)
 

@@ -46,7 +46,7 @@ def adopt(folder: Path, wanted: Adopted, *, sign: bool = False) -> str:
         TowerosError: the name is none, is taken, or the fleet repo would have mistakes. Nothing is changed then.
     """
     path, old = _file(folder, wanted.name)
-    text = _new(wanted) if old is None else _again(path, old, wanted)
+    text = new_file(wanted) if old is None else _again(path, old, wanted)
     words = f"boxes/{wanted.name}: the machine {code(wanted.key)}"
     return _commit(folder, (path, old), text, words, lambda: _check(folder, wanted), sign=sign)
 
@@ -107,7 +107,8 @@ def push(folder: Path) -> None:
     _git(folder, "push", "--quiet")
 
 
-def _new(wanted: Adopted) -> str:
+def new_file(wanted: Adopted) -> str:
+    """What a new box's file says."""
     lines = [f"role: {wanted.role}"]
     lines += ["labels:"] * bool(wanted.labels)
     lines += [f"  {name}: {_quoted(value)}" for name, value in wanted.labels.items()]

@@ -102,7 +102,14 @@ def coming(store: Store, now: int) -> list[Request]:
 
 
 def accept(store: Store, box: str, wanted: str, now: int, *, replace: bool = False) -> str:
-    """Let in the key that asks with this fingerprint, and return it.
+    """Let in the key that asks with this fingerprint, and return it. Raises as `asking`."""
+    key = asking(store, box, wanted, now, replace=replace)
+    let_in(store, box, key)
+    return key
+
+
+def asking(store: Store, box: str, wanted: str, now: int, *, replace: bool = False) -> str:
+    """The key that asks with this fingerprint.
 
     Raises:
         StoreError: none does; or the box reported with its own key since that one asked: there are two.
@@ -116,8 +123,15 @@ def accept(store: Store, box: str, wanted: str, now: int, *, replace: bool = Fal
         ago = max(now - state.received, 0) // MINUTE
         message = f"{box} reported with its own key {ago} minutes ago, after this one asked: there are two of that name"
         raise StoreError(message, hint="find out which is which; then pass --replace")
-    let_in(store, box, found.key)
     return found.key
+
+
+def ends(store: Store, box: str) -> str:
+    """What is lost where another key takes the place of a box's own, in a sentence; empty: nothing is."""
+    row = store.boxes.row(box)
+    if row is None or row.revoked:
+        return ""
+    return f"the machine that is {box} now is heard no more as soon as the new key reports: its own counts until then"
 
 
 def demand(store: Store, box: str, *, replace: bool, now: int) -> None:

@@ -34,10 +34,10 @@ from gitops.oci.manifest import MAX_DEPTH, choices
 from gitops.oci.registry import hex_of, parse
 from gitops.plan import PACKAGE, plan
 from gitops.publish.folder import Folder
+from gitops.publish.offered import offered
 from gitops.publish.targets import RELEASE, box_of
 from gitops.settings import Settings
-from gitops.sign import tuf
-from gitops.sign.bins import Bins
+from gitops.sign.small.reading import Reader
 from gitops.source.clone.commits import DAMAGE, Clone
 from gitops.store import Store
 from gitops.store.files.attestations import Attestations
@@ -121,10 +121,10 @@ class SecondWitness:
             TowerosError: there is neither such a box nor such a release, or the box is not offered all its files.
         """
         name = name.removeprefix("sha256:")
-        offered = tuf.read_targets(Folder(self._paths.metadata).read, Bins())
-        for path, target in offered.items():
+        known = offered(Reader(), Folder(self._paths.metadata))
+        for path, target in known.items():
             if path.endswith(f"/{RELEASE}") and name in (box_of(path), target.ref.sha256):
-                return Named(_files(offered, box_of(path)), offered=True)
+                return Named(_files(known, box_of(path)), offered=True)
         if HEX.fullmatch(name) and self._attestations.read(name) is not None:
             return Named({RELEASE: name}, offered=False)
         raise TowerosError(f"nothing called {name} is offered", hint="`toweros status` lists the boxes")

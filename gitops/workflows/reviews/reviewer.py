@@ -168,9 +168,10 @@ def mistakes(error: TowerosError) -> str:
     return "\n".join([*lines, ""])
 
 
-def _turn(pull: Pull, reviewed: Mapping[int, ReviewedPull]) -> tuple[int, int]:
-    """Who was looked at longest ago comes first, whatever came of it: none of them can hold up another."""
-    return reviewed.get(pull.number, NEW).turn, pull.number
+def _turn(pull: Pull, reviewed: Mapping[int, ReviewedPull]) -> tuple[bool, int, int]:
+    """Who was looked at longest ago comes first, whatever came of it: none of them can hold up another. Strangers wait
+    for those who may write to the repository: anybody may open a hundred, each of which takes its minute."""
+    return pull.fork, reviewed.get(pull.number, NEW).turn, pull.number
 
 
 def _is_done(pull: Pull, before: ReviewedPull) -> bool:

@@ -43,6 +43,8 @@ MEMORY = 256 << 20
 """Bytes of addresses: Python and its libraries take a third of them."""
 PROCESSOR, PATIENCE = 60, 90
 """Seconds of a processor; of a clock, the wait for the remote included. 10,000 boxes take a third of that."""
+NEARLY = 16 << 20
+"""Bytes: within so many of the bound, what fails is taken to have failed for memory."""
 FILES = 512
 DISK = 256 << 20
 """Bytes of one file: what is fetched is one pack and its index."""
@@ -64,12 +66,11 @@ def plan(settings: Settings, pull: Pull, scratch: Path) -> Summary:
         ForgeError: the remote does not give it now; ask again later.
         TowerosError: it has mistakes, or it passes a bound.
     """
-    question = {"settings": settings.model_dump(mode="json"), "pull": asdict(pull), "scratch": str(scratch)}
     command = [sys.executable, "-m", __name__]
     # Every thread's arena would take 64 MiB of addresses (mallopt(3)).
     env = {"MALLOC_ARENA_MAX": "1", "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
     try:
-        said = run(command, stdin=json.dumps(question).encode(), timeout=PATIENCE, env=env)
+        said = run(command, stdin=asked(settings, pull, scratch), timeout=PATIENCE, env=env)
     except ProcessError as error:
         raise _failed(error) from None
     try:
@@ -79,6 +80,12 @@ def plan(settings: Settings, pull: Pull, scratch: Path) -> Summary:
     if "error" in answer:
         raise _error(answer["error"])
     return _SUMMARY.validate_python(answer["summary"])
+
+
+def asked(settings: Settings, pull: Pull, scratch: Path) -> bytes:
+    """What the process reads."""
+    question = {"settings": settings.model_dump(mode="json"), "pull": asdict(pull), "scratch": str(scratch)}
+    return json.dumps(question).encode()
 
 
 def _failed(error: ProcessError) -> SourceError:
@@ -112,11 +119,11 @@ def main() -> None:
         summary = _plan(Settings(**question["settings"]), Pull(**question["pull"]), Path(question["scratch"]))
         answer = {"summary": _SUMMARY.dump_python(summary, mode="json")}
     except TowerosError as error:
-        if _is_passed(error) or _is_passed(error.__cause__):
+        if _is_passed(error) or _is_passed(error.__cause__) or (error.__cause__ and _is_full()):
             sys.exit(PASSED)
         answer = {"error": _told(error)}
     except Exception as error:
-        if _is_passed(error):
+        if _is_passed(error) or _is_full():
             sys.exit(PASSED)
         raise
     said = json.dumps(answer)
@@ -162,6 +169,16 @@ def _is_passed(error: BaseException | None) -> bool:
     return isinstance(error, MemoryError) or (
         isinstance(error, pygit2.GitError) and any(word in str(error).lower() for word in words)
     )
+
+
+def _is_full() -> bool:
+    """Whether there was no memory left, whatever words a library has for it (`VmPeak`, proc(5))."""
+    try:
+        with Path("/proc/self/status").open() as status:
+            peak = next(line.split()[1] for line in status if line.startswith("VmPeak:"))
+    except MemoryError:
+        return True
+    return (int(peak) << 10) > MEMORY - NEARLY
 
 
 def _told(error: TowerosError) -> Json:

@@ -18,6 +18,7 @@ import structlog
 
 from gitops.errors import StoreError
 from gitops.model import EventType, Happened, Json, Report, Revision, sha256
+from gitops.model.paths.repositories import box_repository
 from gitops.store import Store
 from gitops.store.notes.restored import VersionFloor
 
@@ -27,6 +28,8 @@ AGAIN = 3600
 """Seconds between two times that versions are raised."""
 SLACK = 86400
 """Seconds that our clock may be behind. No version above was ever signed: nobody signs more than one a second."""
+HURRY = 600
+"""Seconds that a version may be ahead of the clock: what is signed several times a second counts on."""
 LOST = 1_000_000
 """Commits that Git may have lost. Who claims a release beyond lies: no epoch follows it, as none is taken back."""
 TOLD_IN = 20
@@ -39,7 +42,7 @@ NOT_BELIEVED = (
 
 def notice(store: Store, report: Report, now: int) -> None:
     """Raise all versions when a box believes metadata that are newer than the published ones, or others."""
-    if report.trusted is None or not (why := _newer(store, report.trusted)):
+    if report.trusted is None or not (why := _newer(store, report.box, report.trusted)):
         return
     if report.trusted["timestamp"] > now + SLACK or report.trusted["snapshot"] > now + SLACK:
         log.warning("ahead.not_believed", box=report.box, version=report.trusted["timestamp"])
@@ -47,7 +50,8 @@ def notice(store: Store, report: Report, now: int) -> None:
             _tell(store, report.box, NOT_BELIEVED)
         return
     with contextlib.suppress(StoreError):  # a report is taken, whatever becomes of this
-        _raise(store, report.box, why, now)
+        seen = max(report.trusted["timestamp"], report.trusted["snapshot"])
+        _raise(store, report.box, why, max(now, min(seen + 1, now + HURRY)))
 
 
 def outrun(store: Store, revision: Revision, now: int) -> frozenset[str]:
@@ -105,10 +109,11 @@ def _tell(store: Store, box: str, words: str) -> None:
         store.events.add(box, EventType.WARNING, Happened.BEHIND, words)
 
 
-def _newer(store: Store, trusted: Json) -> str:
+def _newer(store: Store, box: str, trusted: Json) -> str:
     """What a box believes and we have not published; empty: nothing."""
+    folder = store.paths.metadata / box_repository(box) if trusted.get("own") else store.paths.metadata
     try:
-        data = (store.paths.metadata / "timestamp.json").read_bytes()
+        data = (folder / "timestamp.json").read_bytes()
         signed = json.loads(data)["signed"]
         version, snapshot = int(signed["version"]), int(signed["meta"]["snapshot.json"]["version"])
     except (OSError, ValueError, KeyError, TypeError):

@@ -37,7 +37,7 @@ MAX_HEAD = 256 << 20
 """Bytes of the list: a million files."""
 HEX = "[0-9a-f]{64}"
 NAME = re.compile(
-    rf"toweros\.db|id|repo/metadata/[a-z0-9.-]+\.json|repo/attestations/{HEX}\.json|blobs/sha256/{HEX}|layers/{HEX}"
+    rf"toweros\.db|id|repo/metadata/(?:(?:boxes|claims|sites)/[a-z0-9][a-z0-9.-]*/)?[a-z0-9.-]+\.json|repo/attestations/{HEX}\.json|blobs/sha256/{HEX}|layers/{HEX}"
 )
 ANOTHER = "take another backup: this file cannot be repaired"
 

@@ -26,6 +26,8 @@ import structlog
 from gitops import __version__
 from gitops.errors import StoreError
 from gitops.model import BlobRef, sha256
+from gitops.publish.folder import Folder
+from gitops.sign.small.reading import files_of
 from gitops.store import Store
 from gitops.store.files import photograph
 from gitops.store.files.blobs import digest_file
@@ -101,9 +103,9 @@ class Backup:
         timestamp = self._store.paths.metadata / "timestamp.json"
         for _ in range(TRIES):
             database.unlink(missing_ok=True)
-            before = _content(timestamp)
+            before = _content(timestamp), self._stamps()
             self._store.photograph(database)
-            if _content(timestamp) == before:
+            if (_content(timestamp), self._stamps()) == before:
                 break
             log.info("backup.again", why="something was published")
             time.sleep(PAUSE)
@@ -114,6 +116,18 @@ class Backup:
         self._files["toweros.db"], self._sources["toweros.db"] = digest_file(database), database
         for path in self._metadata():
             self._add(f"repo/metadata/{path.name}", path.read_bytes())
+        for name in self._folder.repositories():
+            for file, data in files_of(self._folder.read, name):
+                self._add(f"repo/metadata/{file}", data)
+
+    def _stamps(self) -> dict[str, object]:
+        """What changes when something is published for any box."""
+        folder = self._folder
+        return {name: folder.stamp(f"{name}/timestamp.json") for name in folder.repositories()}
+
+    @property
+    def _folder(self) -> Folder:
+        return Folder(self._store.paths.metadata)
 
     def _metadata(self) -> list[Path]:
         """What `timestamp.json` reaches, and the roots. These files never change under their names."""

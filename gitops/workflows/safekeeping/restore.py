@@ -134,7 +134,8 @@ class Restore:
     def _highest(self) -> int:
         """The highest version of the metadata that are replaced, or were by a restore before; 0: there are none."""
         kept = self._paths.root.glob("replaced-*/metadata")
-        files = [file for folder in (self._paths.metadata, *kept) for file in folder.glob("*.json")]
+        folders = (self._paths.metadata, *kept)
+        files = [file for folder in folders for each in ("*.json", "*/*/timestamp.json") for file in folder.glob(each)]
         return max((_version(file) for file in files if not file.name.endswith("root.json")), default=0)
 
     def _same_keys(self, new: Layout) -> None:
@@ -185,6 +186,9 @@ def _move(folder: Path, target: Path) -> None:
         return
     target.mkdir(parents=True, exist_ok=True)
     for file in sorted(folder.iterdir()):
+        if file.is_dir():
+            _move(file, target / file.name)
+            continue
         _settle(file)
         file.replace(target / file.name)
     sync_folder(target)

@@ -24,7 +24,8 @@ from gitops.rollout.careful import NO_PART
 from gitops.rollout.leases.rules import Leases
 from gitops.rollout.leases.said import said
 from gitops.rollout.leases.words import words
-from gitops.store import Store
+from gitops.store import LeaseError, Store
+from gitops.store.notes.turns import Permissions
 from gitops.workflows.turns.turns import Turns
 
 log = structlog.get_logger(__name__)
@@ -80,8 +81,20 @@ class Permits:
         stops = {box: why for box, why in held.items() if box in self._leases.open} | self._stops
         leases = self._leases.renewed(going, decisions, stops, now)
         known = {box: lease for box, lease in leases.items() if box in self._fleet.boxes}
+        self._remember(known)
         apply = {box: lease.encode() | words(self._fleet.boxes[box], now) for box, lease in known.items()}
         return {APPLY: apply, NEXT: self._next(going, decisions, look.states)}
+
+    def _remember(self, leases: Mapping[str, Lease]) -> None:
+        """For people: whoever asks the store alone cannot read what is signed."""
+        try:
+            if (self._store.notes.get(Permissions) or Permissions()).rows == leases:
+                return
+        except LeaseError:
+            raise
+        except StoreError as error:  # it is written again
+            log.warning("permissions.damaged", why=error.message)
+        self._store.notes.put(Permissions(leases))
 
     def _next(
         self, going: Collection[str], decisions: Mapping[str, rules.Decision], states: Mapping[str, BoxState]

@@ -25,6 +25,7 @@ from gitops.security.schedule.knowledge import Knowledge, Nothing
 from gitops.settings import Settings
 from gitops.source.clone.pushing import MovedError
 from gitops.store import LeaseError, Store
+from gitops.workflows.enrolment.proposing import Proposals
 from gitops.workflows.reverts.reverts import Reverts
 from gitops.workflows.updates.aftermath import Aftermath
 from gitops.workflows.updates.desk import Desk, open_clone
@@ -35,6 +36,7 @@ log = structlog.get_logger(__name__)
 
 UNSETTLED = "what went out cannot be settled"
 UNSETTLED_ROLLOUT = "what stopped the rollout cannot be proposed to be taken back"
+UNNAMED = "what people named from the pages cannot be proposed"
 Look = Callable[[Fleet, Revision], None]
 WAIT = 60
 """Seconds, at least, until a run that has to wait for somebody is tried again."""
@@ -84,6 +86,7 @@ class Updates:
         if fleet.policy.security:
             self._run_all(fleet.policy.security, fleet, revision)
         self._look_back(Reverts(self._desk).look, UNSETTLED_ROLLOUT, fleet, revision)
+        self._look_back(Proposals(self._desk).look, UNNAMED, fleet, revision)
 
     def _run_all(self, patching: Patching, fleet: Fleet, revision: Revision) -> None:
         try:

@@ -66,7 +66,7 @@ def test_bash_offers_verbs_options_and_names_and_runs_none_of_them(fleet: Path, 
         return done.stdout.split()
 
     assert reply("box", "ssh", "gw") == ["gw-north", "gw-old", "gw-south"], "of the folder and of the state; no others"
-    assert reply("box", "s") == ["secret", "ssh"]
+    assert reply("box", "s") == ["secret", "shell", "ssh"]
     assert not list(fleet.rglob("owned"))
 
 

@@ -11,6 +11,7 @@ from gitops.server import create_app
 from gitops.server.boxes.traffic import DAYS, MOST, Fetched
 from gitops.settings import Settings
 from gitops.store import Store
+from gitops.store.notes.deltas import Spared
 from gitops.store.notes.directory import Traffic
 from tests.kit.contracts import good
 
@@ -52,3 +53,27 @@ def test_the_last_days_are_kept_and_what_is_damaged_begins_anew(store: Store) ->
         connection.exec_driver_sql("UPDATE values_ SET document = '{' WHERE name = 'traffic'")
     fetched(store, 4, 5)
     assert days(store) == {"1970-01-01": 4}
+
+
+@pytest.mark.parametrize(
+    ("layers", "deltas", "spared"),
+    [(["11" * 32], 1, 900), (["11" * 32] * 50, 1, 900), (["11" * 32], 0, None), (["../1", 7, "22" * 32], 1, None),
+     ("11" * 32, 1, None), (["11" * 32], "1", None)],
+)  # fmt: skip
+def test_what_a_delta_spares_is_what_the_layers_here_have_more(
+    store: Store, layers: object, deltas: object, spared: int | None
+) -> None:
+    copy = store.layers.zst("11" * 32)
+    copy.parent.mkdir(parents=True, exist_ok=True)
+    copy.write_bytes(bytes(1000))
+    key = Ed25519PrivateKey.generate()
+    store.boxes.enroll("demo-1", key.public_key().public_bytes_raw().hex())
+    web = TestClient(create_app(store, Settings(state=store.paths.root)))
+    for counter, release in enumerate(["ab" * 32, "cd" * 32, "cd" * 32], 1):
+        said = {"bytes": 100, "layers": layers, "deltas": deltas, "repaired": 0}
+        members = {"boot_id": "b", "counter": counter, "release": release, "fetched": said}
+        text = canonical(good("report", "first-boot", **members))
+        body = canonical({"report": text.decode(), "signature": key.sign(text).hex()})
+        assert web.post("/api/v1/boxes/demo-1/report", content=body).status_code == 204
+    assert [*(store.notes.get(Spared) or Spared()).rows.values()] == ([] if spared is None else [spared])
+    assert list(days(store).values()) == [100]

@@ -156,7 +156,8 @@ def test_another_process_is_woken(tmp_path: Path, secret: Path) -> None:
     remote, config, state = Remote(tmp_path), tmp_path / "toweros.toml", tmp_path / "state"
     shutil.copytree(shared_keys(), tmp_path / "keys")
     (remote.work / "fleet.yaml").write_text("source: {branch: main}\n")
-    said = {"state": str(state), "keys": "keys", "repository": str(remote.bare), "listen": f"127.0.0.1:{free_port()}"}
+    said = {"state": str(state), "keys": "keys", "repository": str(remote.bare), "people_listen": ""}
+    said["listen"] = f"127.0.0.1:{free_port()}"
     config.write_text("".join(f"{key} = {json.dumps(value)}\n" for key, value in said.items()) + "poll = 3600\n")
     first = remote.commit("one")
     words = [Path(sys.executable).parent / "toweros", "run", "-c", config]

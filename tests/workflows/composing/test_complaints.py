@@ -10,8 +10,10 @@ from gitops.fleet import load_fleet
 from gitops.fleet.apps.compose import load_app
 from gitops.workflows.composing import complaints as composing
 from gitops.workflows.composing.complaints import check, complaints
+from gitops.workflows.composing.judging import judged
 from gitops.workflows.composing.program import fetched
 from tests.kit import built
+from tests.kit.fleets import TREE
 from tests.simulators.tree import DictTree
 
 IMAGE = f"x@sha256:{'0' * 64}"
@@ -43,6 +45,10 @@ def said(program: Path, text: str, **beside: str) -> list[str]:
         ("configs: [c]", "4:5", 'service "a" refers to undefined config c'),
         ("depends_on: [db]", "4:5", 'service "a" depends on undefined service "db"'),
         ("restart: [always]", "4:14", "services.a.restart must be a string"),
+        ('ports: ["80:80", "80:x"]', "4:22", "Invalid containerPort: x"),
+        ('ports: ["80:80", "80-70:80"]', "4:22", "Invalid hostPort: 80-70"),
+        ('ports: ["80:80", "1.2.3.999:80:80"]', "4:22", "Invalid ip address: 1.2.3.999"),
+        ('ports: ["80:80/foo"]', "4:13", "Invalid proto: foo"),
         ("mem_limit: 5zb", "4:16", "invalid size: '5zb'"),
         ('ports: ["abc"]', "4:13", "Invalid containerPort: abc"),
         (
@@ -140,3 +146,29 @@ def test_it_sees_nothing_of_this_machine_and_every_app_is_asked_about(
     assert "secret" not in (tmp_path / "env").read_text() and "A=b" in (tmp_path / "env").read_text()
     assert len((tmp_path / "where").read_text().splitlines()) == 2, "each app once, however many boxes have it"
     assert IMAGE not in (tmp_path / "file").read_text()
+
+
+@pytest.mark.e2e
+def test_every_line_of_variables_that_compose_cannot_read_is_told_where_it_stands(compose: Path) -> None:
+    """Compose names the line, not the file, and stops at the first; what is behind the `=` is repeated nowhere."""
+    text = FILE % "env_file: [good.env, {path: ./own.env, required: false}]"
+    files = {"good.env": "A=1\n# a b\n", "own.env": "\nB=2\nKEY_%=hidden\nC D=3\n", ".env": "E-F=1\n'G'=hidden\n"}
+    mistakes = said(compose, text, **files)
+    assert [each.rpartition("; write")[0] for each in mistakes] == [
+        'app/.env:2:1: unexpected character "\'"',
+        'app/own.env:3:1: unexpected character "%"',
+        "app/own.env:4:1: key cannot contain a space",
+    ], mistakes
+
+
+@pytest.mark.e2e
+def test_a_role_whose_list_of_apps_cannot_be_read_hides_no_mistake_of_an_app(compose: Path) -> None:
+    app = FILE % "enviroment: [A=1]"
+    role = "boot: [boot/a.yml]\ncompose:\n  - boot/compose/net\n  - {app: boot/compose/web}\n"
+    tree = TREE.with_files(
+        {"roles/vm.yaml": role, "boot/compose/net/docker-compose.yml": app, "boot/compose/web/compose.yml": app}
+    )
+    told = [str(each) for each in judged(tree, lambda: compose).problems]
+    assert any(each.startswith("boot/compose/net/docker-compose.yml:4:5: services.a Additional") for each in told)
+    assert any("roles/vm.yaml:3:5" in each and "write `{app: boot/compose/net}`" in each for each in told), told
+    assert any("roles/vm.yaml:4:11" in each and "rename boot/compose/web/compose.yml" in each for each in told), told

@@ -17,7 +17,7 @@ from toweros_agent.outgoing.rows import Health
 from toweros_agent.report import Report, Reporter
 from typer.testing import Result
 
-from gitops.errors import StoreError
+from gitops.errors import StoreError, TowerosError
 from gitops.server import create_app, serve
 from gitops.settings import Settings
 from gitops.sign import box as box_keys
@@ -134,7 +134,13 @@ def test_an_image_for_a_box_that_lives_needs_a_word_and_the_old_key_counts_until
     assert "--replace" in refusal(refused) and not (tmp_path / "new.img").exists()
     key = new.reporter().identity.public
     assert toweros("box", "enroll", NAME, "--key", key, *words[-2:]).exit_code == 1, "another way to the same"
-    assert toweros("box", "enroll", NAME, "--key", key, "--replace", *words[-2:]).exit_code == 0
+    for asks in (["box", "enroll", NAME, "--key", key, "--replace", *words[-2:]], [*words, "--replace"]):
+        nobody = toweros(*asks).exception
+        assert isinstance(nobody, TowerosError) and "nobody is here to be asked" in nobody.message
+        assert "--yes" in nobody.hint and new.report() != ""
+    dry = toweros("box", "enroll", NAME, "--key", key, "--replace", "--dry-run", *words[-2:])
+    assert dry.exit_code == 0 and "would do: let the key" in dry.stderr and new.report() != ""
+    assert toweros("box", "enroll", NAME, "--key", key, "--replace", "--yes", *words[-2:]).exit_code == 0
     assert old.report() == "", "the image lies on a desk"
     assert new.report() == "", "now it is in the box"
     assert "HTTP 403" in old.report()
@@ -178,7 +184,7 @@ def test_a_revoked_key_asks_for_nothing_and_comes_back_by_its_name_alone(
     key = stolen.reporter().identity.public
     assert "was revoked" in refusal(toweros("box", "enroll", NAME, "--key", key, *state))
     assert "HTTP 403" in stolen.report()
-    assert toweros("box", "enroll", NAME, "--key", key, "--replace", *state).exit_code == 0
+    assert toweros("box", "enroll", NAME, "--key", key, "--replace", "--yes", *state).exit_code == 0
     assert stolen.report() == "", "somebody was sure"
 
 

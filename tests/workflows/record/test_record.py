@@ -495,6 +495,15 @@ def test_a_remote_that_takes_no_push_is_told_once_and_stops_nothing(site: Site, 
     ]
 
 
+def test_a_remote_with_a_working_folder_is_told_what_to_do(site: Site) -> None:
+    """libgit2 pushes into bare repositories of this machine alone. It was told to be unreachable."""
+    change = {"repository": str(site.remote.work)}
+    working = replace(site, settings=site.settings.model_copy(update=change))
+    assert working.run().published
+    (said,) = told(site)
+    assert "is a repository with a working folder" in said and "git clone --bare" in said and "unreachable" not in said
+
+
 def test_a_remote_that_refuses_this_ref_alone_is_told(site: Site, https: GitHttps) -> None:
     hook = site.remote.bare / "hooks" / "update"
     hook.parent.mkdir(exist_ok=True)

@@ -14,7 +14,8 @@ from pydantic import ValidationError
 from toweros_agent import rules
 from toweros_agent.nouns import Offer, Refused
 from toweros_agent.offer.net import Http
-from toweros_agent.offer.trust import Trust, seen
+from toweros_agent.offer.repository import seen
+from toweros_agent.offer.trust import Trust
 from typer.testing import CliRunner
 
 from gitops.cli.main import application
@@ -56,7 +57,7 @@ class Box:
         """As `Site.report`, with what it believes, through the server's door."""
         known = self.site.store.boxes.report(self.name)
         assert known
-        trusted = seen(self.folder) if believes else None
+        trusted = seen(self.folder, self.name) if believes else None
         report = replace(known, counter=known.counter + 1, trusted=trusted, **said)  # type: ignore[arg-type]
         assert self.site.store.boxes.save_report(report)
         ahead.notice(self.site.store, report, int(time.time()))
@@ -197,10 +198,10 @@ def test_a_database_that_was_put_back_by_hand_is_noticed_by_what_boxes_believe(s
     site.report("a")
     shutil.copytree(site.settings.state, kept)
     for why in ("ada", "ben"):
-        site.commit({"boxes/c.yaml": f'role: vm\nsuspended: "{why}"\n'})
+        site.commit({"boxes/a.yaml": f'role: vm\nsuspended: "{why}"\n'})
         site.run()
         box.looks()
-    site.commit({"boxes/c.yaml": "role: vm\n"})
+    site.commit({"boxes/a.yaml": "role: vm\n"})
     shutil.rmtree(site.settings.state)
     shutil.copytree(kept, site.settings.state)
     site.run()

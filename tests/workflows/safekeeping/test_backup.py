@@ -7,6 +7,7 @@ import subprocess
 import sys
 import tarfile
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -15,10 +16,14 @@ from sqlalchemy import select
 
 from gitops.errors import StoreError
 from gitops.model import BlobRef, Happened, sha256
+from gitops.model.access.act import Act
 from gitops.store import LeaseError, Store, tables
+from gitops.store.audit.verified import verified
 from gitops.store.files import photograph
 from gitops.store.files.blobs import digest_file
+from gitops.store.notes.audited import AuditHead
 from gitops.store.notes.restored import VersionFloor
+from gitops.workflows.acting.acting import audit_log
 from gitops.workflows.safekeeping import archive, backup, restore
 from gitops.workflows.safekeeping.backup import Backup, Made
 from gitops.workflows.safekeeping.restore import Restore
@@ -424,3 +429,24 @@ def toweros(*words: str | Path, code: int = 0) -> str:
     done = subprocess.run([TOWEROS, *words], capture_output=True, text=True, env={**os.environ, "NO_COLOR": "1"})
     assert done.returncode == code and "Traceback" not in done.stderr, done.stderr
     return done.stdout + done.stderr
+
+
+def test_a_restore_does_not_take_the_audit_log_back(lived: Site) -> None:
+    """What was done since the backup, and the restore itself, are in it; and it is whole."""
+    log = audit_log(lived.store)
+    hold = Act(NOW, "ada", "account", "192.0.2.7", "box.hold", "a", "the mast is open")
+    with log.doing(hold):
+        pass
+    made = taken(lived)
+    with audit_log(lived.store).doing(replace(hold, what="box.release")):
+        pass
+    lived.store.close()
+    Restore(lived.settings).take(made.file, replace=True, now=NOW)
+    log = audit_log(lived.store)
+    assert [line.act.what for line, _ in log.newest()] == ["box.release", "box.hold"]
+    head = lived.store.notes.get(AuditHead)
+    assert head and head.number == 2 and verified(log.files.lines(), [head]).wrong == []
+    with log.doing(replace(hold, what="box.retry")):
+        pass
+    head = lived.store.notes.get(AuditHead)
+    assert head and head.number == 6 and verified(log.files.lines(), [head]).wrong == []

@@ -2,8 +2,10 @@
 
 import time
 from dataclasses import replace
+from datetime import UTC, datetime
 
 import pytest
+from fastapi.testclient import TestClient
 
 from gitops.model import Health, Phase
 from gitops.model.rollout.turns import BoxTurn, Lease
@@ -11,8 +13,11 @@ from gitops.publish import Publisher
 from gitops.publish.targets import APPLY, NEXT
 from gitops.rollout import holds, retries, steering
 from gitops.rollout.leases.rules import LEASE
+from gitops.rollout.leases.told import told, words
+from gitops.server import create_app
 from gitops.sign import Signer
 from gitops.store.notes.box_keys import BOX_KEYS
+from tests.kit.console import toweros
 from tests.kit.site import HELLO, WORSE, Site
 
 CELL = {
@@ -69,6 +74,25 @@ def test_who_goes_gets_a_permission_and_who_waits_is_told_what_to_fetch(fleet: S
     assert said(fleet, APPLY)[first[0]]["veto"] == 7200
     fleet.report(first[0])
     assert went(fleet) == other and not said(fleet, NEXT) and first[0] not in leases(fleet)
+
+
+def test_people_see_until_when_a_box_may_restart(fleet: Site) -> None:
+    """From `toweros status` and the box's page; nothing of it once the box has used it, or gave it back."""
+    went(fleet)
+    box = sorted(leases(fleet))[0]
+    given = leases(fleet)[box]
+    assert told(fleet.store, box) == {"number": given.number, "until": given.until, "stopped": ""}
+    until = f"{datetime.fromtimestamp(given.until, UTC):%Y-%m-%d %H:%M} UTC"
+    assert words(told(fleet.store, box), given.until - 1) == f"until {until}"
+    assert words(told(fleet.store, box), given.until) == f"ended {until}: the box was not heard since"
+    state = fleet.settings.state
+    assert f"until {until}" in " ".join(toweros("status", box, "--state", state).output.split())
+    page = TestClient(create_app(fleet.store, fleet.settings)).get(f"/boxes/{box}").text
+    assert f"<dt>May restart</dt><dd>until {until}</dd>" in page
+    says(fleet, box, BoxTurn(given.number, idle=True))
+    assert told(fleet.store, box) == {} and "May restart" not in TestClient(
+        create_app(fleet.store, fleet.settings)
+    ).get(f"/boxes/{box}").text  # fmt: skip
 
 
 def test_boxes_of_an_older_agent_are_offered_theirs_when_they_may_go_and_nothing_else(fleet: Site) -> None:

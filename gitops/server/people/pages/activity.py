@@ -5,6 +5,7 @@ from typing import Any
 from gitops.model import EventType, Happened, Health, Json
 from gitops.server.people.documents import Asked
 from gitops.server.people.pages.query import LIVE, MOST_PER, Parameter, Query
+from gitops.server.people.pages.scope import NO_BOX, Scope
 from gitops.store import Store
 from gitops.store.history.events import Wanted
 
@@ -29,10 +30,15 @@ def activity(store: Store, asked: Asked) -> dict[str, Any]:
     """
     view = ACTIVITY.read(asked.query)
     per = view.number("per")
-    boxes, kinds = (tuple(filter(None, [view[name]])) for name in ("box", "kind"))
+    scope, low = Scope.of(store, asked.who), view["q"].casefold()
+    boxes = scope.asked if not view["box"] else (view["box"] if scope.has(view["box"]) else NO_BOX,)
+    kinds = tuple(filter(None, [view["kind"]]))
     found = store.events.of(Wanted(boxes, view["type"], kinds, view["q"], before=view.number("before")), per + 1)
     more = found[per - 1][0] if len(found) > per else 0
-    return {"view": view, "events": [event for _, event in found[:per]], "more": more, "kinds": KINDS}
+    events = [scope.event(event) for _, event in found[:per]]
+    if not scope.whole:  # nobody finds out by a search what is not shown
+        events = [each for each in events if low in each.message.casefold() or low in each.box]
+    return {"view": view, "events": events, "more": more, "kinds": KINDS}
 
 
 def activity_json(store: Store, asked: Asked) -> Json:

@@ -5,12 +5,17 @@ from itertools import pairwise
 from typing import Any
 
 from gitops.model import Health, Json, Severity
+from gitops.rollout import holds
+from gitops.rollout.leases.told import told
+from gitops.rollout.leases.told import words as permitted
 from gitops.rollout.places import places
 from gitops.rollout.status import BoxStatus, box_status
 from gitops.server.boxes.reports import is_name
+from gitops.server.people.acts.kinds import DONE
 from gitops.server.people.documents import AbsentError, Asked
 from gitops.server.people.pages.facts import facts
 from gitops.server.people.pages.query import LIVE, Parameter, Query
+from gitops.server.people.pages.scope import Scope
 from gitops.server.people.pages.snapshot import NOWHERE, row_of
 from gitops.server.people.pictures.strip import Span, strip
 from gitops.store import Store
@@ -19,7 +24,7 @@ from gitops.store.notes.box_keys import BoxKeys
 
 EVENTS, HISTORY = 50, 500
 """Events of a page, and those out of which its states over time are made."""
-BOX = Query("/boxes", {"before": Parameter(least=1, most=(1 << 31) - 1), **LIVE})
+BOX = Query("/boxes", {"done": Parameter(words=tuple(DONE)), "before": Parameter(least=1, most=(1 << 31) - 1), **LIVE})
 
 
 def box_page(store: Store, asked: Asked, now: int) -> dict[str, Any]:
@@ -31,9 +36,11 @@ def box_page(store: Store, asked: Asked, now: int) -> dict[str, Any]:
     """
     name = asked.subject
     view = Query(f"/boxes/{name}", BOX.parameters).read(asked.query)
-    status = box_status(store, name, now) if is_name(name) else None
+    scope = Scope.of(store, asked.who)
+    status = box_status(store, name, now) if is_name(name) and scope.has(name) else None
     if status is None:
         raise AbsentError(f"there is no box {name[:100]}")
+    status = scope.status(status)
     place = places(store).get(name, NOWHERE)
     said = store.words.of([name]).get(name, {})
     found = store.events.of(Wanted((name,), before=view.number("before")), EVENTS + 1)
@@ -41,9 +48,12 @@ def box_page(store: Store, asked: Asked, now: int) -> dict[str, Any]:
         "view": view, "box": status, "row": row_of(status, place, now), "said": said, "now": now,
         "strip": _strip(store, status, now), "offer": store.offers.published(name),
         "facts": facts(said), "place": place,
-        "events": [event for _, event in found[:EVENTS]], "more": found[EVENTS - 1][0] if len(found) > EVENTS else 0,
+        "permitted": scope.text(permitted(told(store, name), now)),
+        "events": [scope.event(event) for _, event in found[:EVENTS]],
+        "more": found[EVENTS - 1][0] if len(found) > EVENTS else 0,
         "advisories": _advisories(store, place.role), "failures": _failures(said), "keys": _keys(store, name),
-        "severities": list(Severity),
+        "severities": list(Severity), "done": DONE.get(view["done"]),
+        "operator": scope.text(holds.operator(store, name)),
     }  # fmt: skip
 
 

@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from gitops.model import Json
+from gitops.model.paths.repositories import BOXES
+from gitops.publish.older import ALONE
 from gitops.server.people.documents import Asked
 from gitops.server.people.pages.lists import Part
 from gitops.server.people.pages.query import LIVE, PAGING, Parameter, Query
@@ -42,7 +44,8 @@ def keys_json(store: Store, asked: Asked, now: int) -> Json:
 
 def _roles(folder: Path, now: int) -> Iterator[Json]:
     """The metadata that are signed, with the keys that sign them."""
-    signed = {role: _signed(folder, role) for role in ROLES}
+    below = _newest(folder) if (folder / ALONE).exists() else folder
+    signed = {role: _signed(folder if role == "root" else below, role) for role in ROLES}
     known = signed["root"].get("roles")
     for role in ROLES:
         by = known.get(role, {}) if isinstance(known, dict) else {}
@@ -52,6 +55,12 @@ def _roles(folder: Path, now: int) -> Iterator[Json]:
             "keys": [str(key)[:12] for key in by.get("keyids", ())], "threshold": by.get("threshold", 0),
             "state": _state(ends, now, _soon(role)),
         }  # fmt: skip
+
+
+def _newest(folder: Path) -> Path:
+    """The box's repository that was signed last: what all boxes share is not written any more."""
+    stamps = (folder / BOXES).glob("*/timestamp.json")
+    return max(stamps, key=lambda path: path.stat().st_mtime, default=folder / "timestamp.json").parent
 
 
 def _signed(folder: Path, role: str) -> Json:

@@ -11,12 +11,15 @@ import time
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 from gitops.model import Health, Sync
 from gitops.review.words import ago
 from gitops.rollout.places import places
 from gitops.rollout.status import BoxStatus, FleetStatus, fleet_status
+from gitops.server.people.guard.viewer import Viewer
 from gitops.server.people.pages.rows import Row
+from gitops.server.people.pages.scope import Scope
 from gitops.store import Store
 from gitops.store.notes.directory import Place
 
@@ -33,6 +36,11 @@ class Snapshot:
     now: int
     fleet: FleetStatus
     rows: Sequence[Row]
+
+    @cached_property
+    def names(self) -> frozenset[str]:
+        """Of the boxes that there are."""
+        return frozenset(row.box for row in self.rows)
 
     @property
     def healths(self) -> list[tuple[Health, int]]:
@@ -51,16 +59,38 @@ class Snapshots:
 
     def __init__(self, store: Store) -> None:
         self._store = store
+        self._rows: dict[str, tuple[BoxStatus, Place, Row]] = {}
         self._last: Snapshot | None = None
         self._until = 0.0
 
     def get(self) -> Snapshot:
         begun = time.monotonic()
         if self._last is None or begun >= self._until:
-            self._last = _read(self._store)
+            self._last = self._read()
             took = time.monotonic() - begun
             self._until = time.monotonic() + min(WORTH * took, OLDEST) if took > LONG else 0.0
         return self._last
+
+    def of(self, who: Viewer) -> Snapshot:
+        """What somebody may see of it."""
+        all_of_it = self.get()
+        if who.whole:
+            return all_of_it
+        there = places(self._store)
+        fleet = Scope.by(there, who).fleet(all_of_it.fleet)
+        rows = [row_of(box, there.get(box.box, NOWHERE), all_of_it.now) for box in fleet.boxes]
+        return Snapshot(all_of_it.now, fleet, rows)
+
+    def _read(self) -> Snapshot:
+        """A box that is as it was has the same line, unless that says how long it is silent."""
+        now, before = int(time.time()), self._rows
+        fleet, there = fleet_status(self._store, now), places(self._store)
+        self._rows = {}
+        for box in fleet.boxes:
+            place, kept = there.get(box.box, NOWHERE), before.get(box.box)
+            same = kept and kept[0] is box and kept[1] == place and box.health != Health.MISSING
+            self._rows[box.box] = kept if kept and same else (box, place, row_of(box, place, now))
+        return Snapshot(now, fleet, [row for _, _, row in self._rows.values()])
 
 
 def told(store: Store, rows: Sequence[Row]) -> list[Row]:
@@ -69,12 +99,6 @@ def told(store: Store, rows: Sequence[Row]) -> list[Row]:
     words = store.words.of(degraded) if degraded else {}
     why = {box: "; ".join(map(str, said.get("degraded") or ()))[:DEGRADED] for box, said in words.items()}
     return [replace(row, trouble=why[row.box]) if why.get(row.box) else row for row in rows]
-
-
-def _read(store: Store) -> Snapshot:
-    now = int(time.time())
-    fleet, there = fleet_status(store, now), places(store)
-    return Snapshot(now, fleet, [row_of(box, there.get(box.box, NOWHERE), now) for box in fleet.boxes])
 
 
 def row_of(box: BoxStatus, place: Place, now: int) -> Row:

@@ -5,6 +5,7 @@ state("Degraded")       # ("▲", "Degraded")
 
 from markupsafe import Markup
 
+from gitops.server.people.guard.viewer import Viewer
 from gitops.server.people.pictures.svg import element
 
 SHAPES = {
@@ -16,8 +17,18 @@ SHAPES = {
 NAVIGATION = (
     ("fleet", "/", "Fleet"), ("sites", "/sites", "Sites"), ("commits", "/commits", "Commits"),
     ("activity", "/activity", "Activity"), ("advisories", "/advisories", "Advisories"), ("keys", "/keys", "Keys"),
+    ("audit", "/audit", "Audit"),
 )  # fmt: skip
+OF_SITES = ("fleet", "sites", "activity")
+"""Pages for whoever may look at some sites alone: the others are of the whole fleet."""
+OF_ADMINS = ("audit",)
 UNITS = ((1 << 40, "TiB"), (1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB"))
+
+
+def navigation(who: Viewer) -> tuple[tuple[str, str, str], ...]:
+    """The pages that somebody may look at."""
+    seen = (each for each in NAVIGATION if who.whole or (each[0] in OF_SITES and who.sites))
+    return tuple(each for each in seen if each[0] not in OF_ADMINS or who.may("admin"))
 
 
 def state(word: object) -> Markup:

@@ -1,0 +1,1 @@
+"""`toweros audit`, and how verbs write down what they do."""

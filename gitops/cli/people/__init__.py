@@ -1,0 +1,1 @@
+"""The verbs on who may log in, and on tokens of programs."""

@@ -1,0 +1,1 @@
+"""Names that load their module when they are first asked for."""
