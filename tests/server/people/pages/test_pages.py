@@ -20,21 +20,21 @@ from gitops.store.notes.reported import BoxFacts
 from tests.kit.crowds import COMMIT, REVISION, Crowd, fill
 from tests.kit.published import kit
 
-NOW = int(time.time())
 EVIL = "<script>alert(1)</script>"
 
 
 @pytest.fixture(scope="module")
 def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
-    """300 boxes, some of them in trouble, in the middle of a rollout."""
+    """300 boxes, some of them in trouble, in the middle of a rollout that began ten minutes before these stories."""
+    now = int(time.time())
     here = kit(tmp_path_factory.mktemp("pages"))
     store = here.store
-    fill(store, Crowd(300), NOW)
+    fill(store, Crowd(300), now)
     here.publisher.publish([here.publication("demo-1", 7)])
-    course = Course(REVISION, 300, NOW - 600, 0, (Sample(NOW - 600, 10, 0, 0, 0), Sample(NOW - 300, 300, 200, 160, 4)))
+    course = Course(REVISION, 300, now - 600, 0, (Sample(now - 600, 10, 0, 0, 0), Sample(now - 300, 300, 200, 160, 4)))
     store.notes.put(course, COMMIT)
     store.notes.put(
-        Course(f"main@sha1:{'0' * 40}", 300, NOW - 9000, NOW - 8000, (Sample(NOW - 8000, *[300] * 3, 0),)), "0" * 40
+        Course(f"main@sha1:{'0' * 40}", 300, now - 9000, now - 8000, (Sample(now - 8000, *[300] * 3, 0),)), "0" * 40
     )
     steps = tuple(Step(f"pkg/{EVIL}{number}", Action.BUILD, "its Dockerfile changed") for number in range(150))
     store.notes.put(PassResult(REVISION, steps, (), 3), COMMIT)
@@ -43,10 +43,10 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
         type_, reason = (EventType.WARNING, "Degraded") if number % 2 else (EventType.NORMAL, "Healthy")
         store.events.add("box-00096", type_, reason, f"number {number} {EVIL}")
     store.events.add("", EventType.WARNING, "Unsigned", "commit 100%_of it")
-    found = (Sighting("role-0", f"CVE-2026-{n}", "zlib", list(Severity)[n % 3], NOW - n, n % 2) for n in range(60))
-    store.sightings.save([*found, Sighting("role-1", f"{EVIL}", "openssl", Severity.low, NOW)])
-    store.notes.put(Exposures(NOW, {"role-0": RoleExposure(100, {"critical": 20})}, {"high": (2, 2 * 86_400)}))
-    store.notes.put(HostCertificate("k", "c", "k", "x", NOW + 86_400), "box-00001")
+    found = (Sighting("role-0", f"CVE-2026-{n}", "zlib", list(Severity)[n % 3], now - n, n % 2) for n in range(60))
+    store.sightings.save([*found, Sighting("role-1", f"{EVIL}", "openssl", Severity.low, now)])
+    store.notes.put(Exposures(now, {"role-0": RoleExposure(100, {"critical": 20})}, {"high": (2, 2 * 86_400)}))
+    store.notes.put(HostCertificate("k", "c", "k", "x", now + 86_400), "box-00001")
     store.notes.put(BoxKeys(asking=(Asking("a" * 64, 1, 2),)), "box-00002")
     return store
 
@@ -85,13 +85,13 @@ def test_what_a_box_says_of_itself_is_shown_in_units_and_what_nobody_here_knows_
         text = json.loads(
             connection.exec_driver_sql("SELECT document FROM reports WHERE box = 'box-00005'").scalar() or ""
         )
-        changed = (json.dumps(text | more), NOW + 1)
+        changed = (json.dumps(text | more), int(time.time()) + 1)
         connection.exec_driver_sql("UPDATE reports SET document = ?, received = ? WHERE box = 'box-00005'", changed)
         said = {
             "memory": {"used": 3 << 20, "size": 6 << 20}, "disks": {"esp": {"used": 1, "size": "<b>"}}, "fan": "<i>",
             "links": {"eth0": {"addresses": ["192.0.2.7/24"], "signal": -61}}, "synchronised": False, "temperature": 47,
         }  # fmt: skip
-        changed = (json.dumps(text | {"facts": said, "counter": 93_021_000}), NOW + 1)
+        changed = (json.dumps(text | {"facts": said, "counter": 93_021_000}), int(time.time()) + 1)
         connection.exec_driver_sql("UPDATE reports SET document = ?, received = ? WHERE box = 'box-00006'", changed)
     store.notes.put(BoxFacts(30, 600, "0.2", "6.9"), "box-00006")
     store.notes.put(BootChecked(True, came=("bundle", "noc")), "box-00006")
@@ -199,7 +199,7 @@ def test_a_browser_may_run_nothing_but_what_is_ours(web: TestClient, path: str) 
 
 def test_a_store_of_before_and_damaged_records_are_pages_all_the_same(tmp_path: Path) -> None:
     store = Store.open(tmp_path)
-    fill(store, Crowd(3), NOW)
+    fill(store, Crowd(3), int(time.time()))
     store.notes.put(Course(REVISION, 3, 5), COMMIT)
     with store._database.write() as connection:
         connection.exec_driver_sql("UPDATE values_ SET document = '{'")
