@@ -1,6 +1,7 @@
 """What pip is told is what the code needs: declared, pinned in two lock files, and true at its lowest."""
 
 import ast
+import json
 import re
 import subprocess
 import sys
@@ -11,7 +12,8 @@ from pathlib import Path
 import pytest
 
 CHECKOUT = Path(__file__).resolve().parents[1]
-PROJECT = tomllib.loads((CHECKOUT / "pyproject.toml").read_text())["project"]
+PYPROJECT = tomllib.loads((CHECKOUT / "pyproject.toml").read_text())
+PROJECT = PYPROJECT["project"]
 NOT_IMPORTED = {"uvloop", "psycopg", "alembic", "virt-firmware"}
 """A driver that SQLAlchemy loads by its name, migrations, and a command that `toweros vm` starts."""
 TOOLS = [
@@ -92,6 +94,19 @@ def test_every_pin_has_a_hash() -> None:
     for file in ("requirements.lock", "requirements-dev.lock"):
         for entry in re.split(r"\n(?=\S)", (CHECKOUT / file).read_text().strip()):
             assert re.match(r"[a-z0-9.\[\]-]+==\S+ (; .*)?\\\n    --hash=sha256:[0-9a-f]{64}", entry), entry[:80]
+
+
+def test_an_installation_looks_into_nothing_that_was_built_beside_the_code(tmp_path: Path) -> None:
+    """Roots of systems lie in `state/`, and their links lead round and round."""
+    (tmp_path / "gitops").mkdir()
+    (tmp_path / "gitops" / "__init__.py").touch()
+    (tmp_path / "state").mkdir()
+    for number in range(12):
+        (tmp_path / "state" / f"round{number}").symlink_to(".")
+    words = {"where": ["."]} | PYPROJECT["tool"]["setuptools"]["packages"]["find"]
+    code = f"from setuptools.config import expand; import json; print(json.dumps(expand.find_packages(**{words!r})))"
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, timeout=60)
+    assert json.loads(done.stdout) == ["gitops"], done.stderr
 
 
 @pytest.mark.e2e
