@@ -30,12 +30,21 @@ DEFAULT_TIMEOUT = 600.0
 
 ENVIRONMENT = ("PATH", "HOME", "TMPDIR", "XDG_RUNTIME_DIR", "http_proxy", "https_proxy", "no_proxy")
 """What a child inherits: secrets that came in by the environment stay with us."""
+GIT = {
+    "GIT_NO_REPLACE_OBJECTS": "1",
+    "GIT_GRAFT_FILE": os.devnull,
+    "GIT_CONFIG_COUNT": "1",
+    "GIT_CONFIG_KEY_0": "safe.bareRepository",
+    "GIT_CONFIG_VALUE_0": "explicit",
+}
+"""For `git`, whoever starts it: a commit is what it says, and a repository that came as files of another is none: its
+configuration names programs, which `git status` runs (git-config(1), `core.fsmonitor`)."""
 
 
 def environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
     """The environment of a child: a fixed part of ours, a fixed locale and time zone, and `extra`."""
     inherited = {name: os.environ[name] for name in ENVIRONMENT if name in os.environ}
-    return {**inherited, "LC_ALL": "C.UTF-8", "TZ": "UTC", **(extra or {})}
+    return {**inherited, "LC_ALL": "C.UTF-8", "TZ": "UTC", **GIT, **(extra or {})}
 
 
 def run(
@@ -99,15 +108,16 @@ def _begin(
 ) -> "subprocess.Popen[bytes]":
     log.debug("process.start", command=words)
     with _installed(words[0], hint):
-        return subprocess.Popen(
-            words,
-            stdin=stdin,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            cwd=cwd,
-            env=environment(env),
-            start_new_session=True,
-        )
+        return _child(words, (stdin, subprocess.PIPE, subprocess.PIPE), cwd, env)
+
+
+def _child(
+    words: list[str], streams: tuple[int | IO[bytes], ...], cwd: Path | None, env: Mapping[str, str] | None
+) -> "subprocess.Popen[bytes]":
+    stdin, stdout, stderr = streams
+    return subprocess.Popen(
+        words, stdin=stdin, stdout=stdout, stderr=stderr, cwd=cwd, env=environment(env), start_new_session=True
+    )
 
 
 @contextlib.contextmanager
@@ -191,15 +201,7 @@ def start(
     words = [str(word) for word in command]
     log_file.parent.mkdir(parents=True, exist_ok=True)
     with log_file.open("ab") as output, _installed(words[0]):
-        child = subprocess.Popen(
-            words,
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            cwd=cwd,
-            env=environment(env),
-            start_new_session=True,
-        )
+        child = _child(words, (subprocess.DEVNULL, output, subprocess.STDOUT), cwd, env)
     return Background(child, log_file)
 
 

@@ -20,6 +20,7 @@ from gitops.fleet.documents.doubt import Doubt
 from gitops.fleet.documents.explain import check, did_you_mean
 from gitops.fleet.documents.files import MAX_POINTER, source_mistake
 from gitops.fleet.documents.partial import WHOLE
+from gitops.fleet.documents.twice import path_twice
 from gitops.fleet.documents.yaml import Document, Path
 from gitops.fleet.levels.unread import in_doubt
 from gitops.fleet.linuxkit.schema import Settings, dump
@@ -106,6 +107,7 @@ def apply(
     own |= {"services": Doubt.of(level.data, "services")} if len(problems) > before else {}
     values = {**dict.fromkeys(_names_in(level, "values"), ""), **{name: str(v) for name, v in content.values.items()}}
     files = [_file(level, index, tree, problems) for index in range(len(content.files))]
+    problems += path_twice(level.document, [file.path for file in content.files])
     return Merged(
         spec=spec,
         health=_health(base, level, problems),

@@ -315,7 +315,7 @@ def _level(
 ) -> Merged:
     """A role or box over what the levels before it say, with its apps; the whole must then hold."""
     merged = apply(base, level, tree, problems)
-    merged = load_apps(tree, level, merged, problems)
+    merged = load_apps(tree, level, merged, problems, base)
     own = {posixpath.basename(rule.app): rule.unwatched for rule in level.content.compose}
     merged = replace(merged, unwatched={**base.unwatched, **own})
     check_services(merged, level, problems, *before)

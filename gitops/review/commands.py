@@ -21,6 +21,7 @@ from gitops.fleet.documents.yaml import Document, read
 from gitops.fleet.images.tracked import COMPOSE
 from gitops.fleet.origins import origins
 from gitops.fleet.packages import SIBLING
+from gitops.fleet.packages.folder import BUILD
 from gitops.fleet.packages.lacking import missing
 from gitops.model import Box, Fleet, Json, Tree
 from gitops.plan import PACKAGE
@@ -28,6 +29,7 @@ from gitops.plan import PACKAGE
 NAMED: Json = {"Cmd": ["named"]}
 SHOWN, BOXES = 20, 5
 """Containers that a plan tells of, and boxes that a sentence names."""
+PEOPLE = frozenset(("uid", "gid", "additionalGids"))
 
 
 class Commands:
@@ -57,7 +59,8 @@ class Commands:
             for problem in looked[shared][1]:
                 boxes.setdefault(problem, []).append(box.name)
         told = [replace(each, message=f"{few(names)}: {each.message}") for each, names in boxes.items()]
-        sound = [each for each in self._fleet.packages.values() if self._sound(f"{each.path}/")]
+        # A Dockerfile's lines stand for themselves; which files there are, build.yml says.
+        sound = [each for each in self._fleet.packages.values() if self._sound(f"{each.path}/{BUILD}")]
         return [*told, *(problem for package in sound for problem in missing(self._tree, package))]
 
     def _sound(self, *places: str) -> bool:
@@ -84,14 +87,17 @@ class Commands:
 
     def _strange(self, box: Box) -> Iterator[Problem]:
         """What only the assembler, or runc on the box, would refuse of what is written."""
-        if not self._sound("fleet.yaml", "boot/", f"roles/{box.role}.yaml", f"boxes/{box.name}.yaml"):
+        if self._wrong is None:
             return
+        whole = self._sound("fleet.yaml", "boot/", f"roles/{box.role}.yaml", f"boxes/{box.name}.yaml")
         found = [*dict.fromkeys(strange(box, self._label))]
         places = origins(self._tree, box) if found else {}
         for name, message, hint in found:
-            place = places.get(name) or places.get(name.rpartition(".")[0]) or f"roles/{box.role}.yaml:1"
-            file, _, line = place.rpartition(":")
-            yield Problem(file, int(line), 0, message, hint)
+            place = places.get(name) or places.get(name.rpartition(".")[0])
+            file, _, line = (place or f"roles/{box.role}.yaml:1").rpartition(":")
+            # Of the rest, what a sound file says of itself; whom a name means, all containers say together.
+            if whole or (place and self._sound(file) and name.rpartition(".")[2] not in PEOPLE):
+                yield Problem(file, int(line), 0, message, hint)
 
     def _of_app(self, path: str, service: str, message: str, hint: str) -> Problem:
         document = read(self._tree.read(path), path, [], Fragments) or Document(path)

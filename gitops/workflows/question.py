@@ -105,9 +105,11 @@ def _base(deployed: str, clone: LocalClone, head: Revision, tree: Tree) -> Revis
         with suppress(SourceError):
             return clone.revision("HEAD")
         return None
-    with suppress(TowerosError):
-        return clone.fork_point(head, load_policy(tree).branch)
-    return None
+    try:
+        branch = load_policy(tree).branch
+    except TowerosError:
+        return None
+    return clone.fork_point(head, branch)
 
 
 def _last(store: "Store | None") -> Deployed | None:

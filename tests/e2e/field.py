@@ -60,7 +60,7 @@ class Field(Setup):
 
     def _take_packages(self, box: str) -> None:
         """The fleet repo builds what this checkout has now, on top of what is on the remote."""
-        if run(["git", "-C", self.remote, "for-each-ref", "refs/heads/main"]):
+        if run(["git", "--git-dir", self.remote, "for-each-ref", "refs/heads/main"]):
             self.pull()
         for name, here in (("pkg", "pkg"), ("boot", "boot"), ("roles", "fleet-repo-template/roles")):
             shutil.rmtree(self.fleet / name)

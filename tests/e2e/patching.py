@@ -120,13 +120,16 @@ class Patching:
 
     def head(self, form: str = "%s") -> str:
         """What the remote's branch has now."""
-        return run(["git", "-C", self.field.remote, "log", "-1", f"--format={form}", "main"]).decode().strip()
+        return self._git("log", "-1", f"--format={form}", "main").strip()
 
     def changed(self) -> list[str]:
         """What the branch's last commit changes."""
-        return run(["git", "-C", self.field.remote, "diff", "--name-only", "main^", "main"]).decode().splitlines()
+        return self._git("diff", "--name-only", "main^", "main").splitlines()
 
     def locked(self) -> dict[str, str]:
         """The versions that the branch locks."""
-        rows = run(["git", "-C", self.field.remote, "show", f"main:{LOCK}"]).decode().splitlines()[1:]
+        rows = self._git("show", f"main:{LOCK}").splitlines()[1:]
         return {row.split()[1]: row.split()[2] for row in rows}
+
+    def _git(self, *words: str) -> str:
+        return run(["git", "--git-dir", self.field.remote, *words]).decode()

@@ -48,6 +48,19 @@ class Forge(Story):
         self.remote.git("branch", "-q", "-D", "topic")
         self.remote.git("push", "-q", "origin", "main")
 
+    def rebased(self, change: dict[str, str]) -> None:
+        """Ben's branch, by the third button: his commits are written anew by GitHub, and nobody signs them."""
+        self.remote.git("checkout", "-q", "-b", "topic", "main")
+        for path, text in change.items():
+            self.remote.commit(text, f"-S{self.people.key('ben')}", path=path, push=False)
+        self.remote.git("checkout", "-q", "main")
+        env = dict(self.remote.env)
+        self.remote.env |= {"GIT_COMMITTER_NAME": "GitHub", "GIT_COMMITTER_EMAIL": "noreply@github.com"}
+        self.remote.git("cherry-pick", "--no-gpg-sign", "main..topic")
+        self.remote.env = env
+        self.remote.git("branch", "-q", "-D", "topic")
+        self.remote.git("push", "-q", "origin", "main")
+
 
 @pytest.mark.parametrize("squash", [False, True])
 def test_with_tags_the_button_needs_no_signature_of_its_own(tmp_path: Path, people: People, squash: bool) -> None:
@@ -79,7 +92,19 @@ def test_a_key_that_only_calls_itself_the_forge_signs_nothing(tmp_path: Path, pe
 
 
 def test_a_rebase_merge_is_signed_by_nobody(tmp_path: Path, people: People) -> None:
+    """Though Ben signed each of the commits that it is made of."""
     story = Forge(tmp_path, people, BRANCH)
     story.deploy()
-    story.commit("role: x\n", path="boxes/a.yaml")
+    story.rebased({"boxes/a.yaml": "role: x\n", "boxes/b.yaml": "role: y\n"})
+    assert story.remote.git("log", "-1", "--format=%an %cn") == "Ada GitHub"
     story.refused("Unsigned")
+
+
+def test_with_tags_a_rebase_merge_is_vouched_for_by_the_tag(tmp_path: Path, people: People) -> None:
+    story = Forge(tmp_path, people, 'source: {tags: "v*", sign: tag}\n')
+    story.tag("v1.0.0", "ben")
+    story.deploy()
+    story.rebased({"boxes/a.yaml": "role: x\n"})
+    assert story.deploy() == "v1.0.0", "merged is not released"
+    story.tag("v1.1.0", "ben")
+    assert story.source.poll().signers == ("ben",)

@@ -106,8 +106,11 @@ def _extended(
     return found
 
 
-def load_apps(tree: Tree, level: Parsed[RoleFile] | Parsed[BoxFile], base: Merged, problems: list[Problem]) -> Merged:
-    """With the apps that a role or a box names; of one name, the nearer one counts."""
+def load_apps(
+    tree: Tree, level: Parsed[RoleFile] | Parsed[BoxFile], base: Merged, problems: list[Problem], before: Merged
+) -> Merged:
+    """With the apps that a role or a box names; of one name, the nearer one counts. `before`: what the levels without
+    this one say, of which everything was told."""
     apps: dict[str, App | None] = {}
     known, hidden = environment_of(base.spec), functools.partial(_may_be_set, base)
     doubts = [] if all(f"{rule.app}/{FILE}" in tree.entries() for rule in level.content.compose) else [APPS_OF]
@@ -128,8 +131,8 @@ def load_apps(tree: Tree, level: Parsed[RoleFile] | Parsed[BoxFile], base: Merge
                     hint = did_you_mean(service, list(app.images))
                     wrong = f"{rule.app} has no service `{service}`"
                     problems.append(level.problem(("compose", index, "unwatched", number), wrong, hint))
-    services = {container.name for container in base.spec.services}
-    if (apps or base.apps) and not {"docker", "compose"} <= services and "boot" not in base.unknown:
+    told = bool(before.apps) and not _runs_apps(before)
+    if (apps or base.apps) and not _runs_apps(base) and "boot" not in base.unknown and not told:
         hint = "name boot/docker.yml among the role's boot specs"
         problems.append(level.problem(("compose",), "there are no services `docker` and `compose`", hint))
     if not level.content.compose:
@@ -137,6 +140,10 @@ def load_apps(tree: Tree, level: Parsed[RoleFile] | Parsed[BoxFile], base: Merge
     there = {app.name: app for app in (*base.apps, *apps.values()) if app}
     unknown = together(base.unknown, {key: in_doubt(tree, key) for key in doubts})
     return replace(base, apps=tuple(there.values()), unknown=unknown)
+
+
+def _runs_apps(merged: Merged) -> bool:
+    return {"docker", "compose"} <= {container.name for container in merged.spec.services}
 
 
 def _may_be_set(base: Merged, name: str, known: Collection[str]) -> bool:

@@ -17,7 +17,7 @@ from pydantic import BaseModel, ValidationError
 
 from gitops.errors import Problem
 from gitops.fleet.documents.explain import Model, explain, keys_at, top_of, tuples
-from gitops.fleet.documents.yaml import MAX_PROBLEMS, Document, Path
+from gitops.fleet.documents.yaml import MAX_PROBLEMS, Document, Path, with_second
 
 WHOLE: Path = ()
 ROUNDS = 8
@@ -40,6 +40,15 @@ def nothing_of(file: str, model: type[Model]) -> Part[Model]:
 
 def partly(document: Document, model: type[Model], problems: list[Problem]) -> Part[Model]:
     """The document as a model, as far as it goes; every mistake is then in `problems`."""
+    part = _partly(document, model, problems)
+    if document.second:
+        of_second = list[Problem]()
+        _partly(with_second(document), model, of_second)
+        problems.extend(each for each in of_second if each not in problems)
+    return part
+
+
+def _partly(document: Document, model: type[Model], problems: list[Problem]) -> Part[Model]:
     if not isinstance(document.value, dict | None):
         problems.append(document.problem((), "keys and values are expected", "write `key: value` lines"))
         return nothing_of(document.file, model)

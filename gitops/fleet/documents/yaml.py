@@ -37,6 +37,8 @@ Path = tuple[str | int, ...]
 Mark = tuple[int, int]
 """Line and column, from 1."""
 
+SECOND = "duplicate"
+"""Below a path: where its second value stands."""
 _FORBIDDEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ufeff\ud800-\udfff]")
 """Control characters, and those that make text look like other text."""
 _INTEGER = re.compile(r"[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+")
@@ -61,6 +63,10 @@ class Document:
     reset: set[Path] = field(default_factory=set)
     override: set[Path] = field(default_factory=set)
     """Parts with a tag that a dialect knows: those that are taken away, and those that take another one's place."""
+    second: dict[Path, Any] = field(default_factory=dict)
+    """Of a key that is there twice: the other value. What a second list or mapping adds is in `value`, beside the first
+    one's; `added` are where its list entries stand."""
+    added: set[Mark] = field(default_factory=set)
 
     def mark(self, path: Sequence[str | int], *, key: bool = False) -> Mark:
         """Where a part stands (or its key); for a part that is not there, where the nearest one around it does."""
@@ -102,6 +108,20 @@ class Document:
 
         left.value = copy(self.value, (), ())
         return left
+
+
+def with_second(document: Document) -> Document:
+    """The file as if the second values counted: each place as it would be read without the first one."""
+
+    def taken(value: Any, path: Path) -> Any:
+        if path in document.second:
+            return document.second[path]
+        if isinstance(value, dict):
+            return {key: taken(each, (*path, key)) for key, each in value.items()}
+        return [taken(each, (*path, index)) for index, each in enumerate(value)] if isinstance(value, list) else value
+
+    marks = {path: document.mark((*path, SECOND)) for path in document.second}
+    return Document(document.file, taken(document.value, ()), document.marks | marks, document.keys, document.doubtful)
 
 
 class StopReading(Exception):  # noqa: N818 - no error of its own: the problem is reported
@@ -205,7 +225,11 @@ class Builder:
         return self._scalar(event)
 
     def _mapping(self, events: Iterator[Any], path: Path, depth: int) -> dict[str, Any]:
-        result: dict[str, Any] = {}
+        return self._fill({}, events, path, depth)
+
+    def _fill(self, result: dict[str, Any], events: Iterator[Any], path: Path, depth: int) -> dict[str, Any]:
+        """`result` with the keys that come; those that it has already are of a first mapping in the same place."""
+        own = set[str]()
         for event in events:
             if isinstance(event, yaml.MappingEndEvent):
                 break
@@ -216,14 +240,29 @@ class Builder:
             self._at = (*path, str(getattr(event, "value", "")))
             key = self._key(event)
             place = (*path, key)
-            if key in result:
+            if key in own:
                 first, self._at = self.document.keys[place][0], None
                 self.note(event, f"duplicate key `{key}`", f"the first is in line {first}; keep one")
-                self._value(next(events), events, (*path, key, "duplicate"), depth + 1)
+            own.add(key)
+            if key in result:
+                self._again(result[key], next(events), events, place, depth + 1)
                 continue
             self.document.keys[_one(place)] = _mark(event)
             result[key] = self._value(next(events), events, place, depth + 1)
         return result
+
+    def _again(self, first: Any, event: Any, events: Iterator[Any], path: Path, depth: int) -> None:
+        """A second value in one place hides no mistake: of two lists, or two mappings, all is looked at together."""
+        self._nodes += 1
+        plain = not getattr(event, "anchor", None) and not getattr(event, "tag", None) and depth <= MAX_DEPTH
+        if plain and isinstance(event, yaml.MappingStartEvent) and isinstance(first, dict):
+            self._fill(first, events, path, depth)
+        elif plain and isinstance(event, yaml.SequenceStartEvent) and isinstance(first, list):
+            before = len(first)
+            self._extend(first, events, path, depth)
+            self.document.added |= {self.document.mark((*path, index)) for index in range(before, len(first))}
+        else:
+            self.document.second[path] = self._value(event, events, (*path, SECOND), depth)
 
     def _merge(self, event: Any, events: Iterator[Any], path: Path, depth: int) -> None:
         self.note(event, "merge key `<<`", "write the keys out")
@@ -239,7 +278,9 @@ class Builder:
         return str(event.value)
 
     def _sequence(self, events: Iterator[Any], path: Path, depth: int) -> list[Any]:
-        result: list[Any] = []
+        return self._extend([], events, path, depth)
+
+    def _extend(self, result: list[Any], events: Iterator[Any], path: Path, depth: int) -> list[Any]:
         for event in events:
             if isinstance(event, yaml.SequenceEndEvent):
                 break

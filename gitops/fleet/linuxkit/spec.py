@@ -23,6 +23,7 @@ from gitops.fleet.documents.budget import spend
 from gitops.fleet.documents.explain import did_you_mean
 from gitops.fleet.documents.files import MAX_POINTER, source_mistake
 from gitops.fleet.documents.partial import partly
+from gitops.fleet.documents.twice import path_twice
 from gitops.fleet.documents.yaml import Document, Path
 from gitops.fleet.documents.yaml import read as read_yaml
 from gitops.fleet.images import boot
@@ -106,6 +107,7 @@ class _Reader:
 
     def spec(self, moby: linuxkit.Moby) -> Spec:
         kernel = moby.kernel or linuxkit.Kernel()
+        self._problems += path_twice(self._document, [file.path for file in moby.files or ()])
         files = (self._file(file, ("files", index)) for index, file in enumerate(moby.files or ()))
         return Spec(
             kernel=self._image(kernel.image or "", ("kernel", "image")),
@@ -202,10 +204,10 @@ def _not_unique(parts: Sequence[_Part], groups: Sequence[str]) -> Iterator[Probl
         for part in parts:
             for index, name in enumerate(_names(part.spec, group)):
                 place = (group, index, "name")
-                if name in first:
+                if name in first and part.document.mark(place[:2]) not in part.document.added:
                     hint = f"the first is in {first[name]}; rename or remove one"
                     yield part.document.problem(place, f"{group} holds `{name}` twice", hint)
-                else:
+                elif name not in first:
                     first[name] = f"{part.document.file}:{part.document.mark(place)[0]}"
 
 

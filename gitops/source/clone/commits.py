@@ -8,6 +8,7 @@ In: a repository; commit ids, or names as people write them (a branch, a tag, `H
     base = clone.fork_point(head, "main")      # where the two parted
 """
 
+import re
 from pathlib import Path
 
 import pygit2
@@ -15,10 +16,14 @@ from pygit2.enums import SortMode
 
 from gitops.errors import SourceError
 from gitops.model import Revision
+from gitops.source.clone.found import around
 from gitops.source.clone.trees import GitTree, configure
 
 DAMAGE = (pygit2.GitError, KeyError, ValueError, OSError)
 """What libgit2 raises when an object is missing, garbled or not what its name says."""
+REMOTE = "refs/remotes/origin/"
+KINDS = ("refs/tags/", "refs/heads/", "refs/remotes/")
+"""Where a short name may be, in Git's order."""
 SUBJECT = 200
 """Characters of a commit's first line that are shown."""
 
@@ -92,18 +97,19 @@ class LocalClone(Clone):
 
     def __init__(self, folder: Path) -> None:
         configure()
-        path = pygit2.discover_repository(str(folder))
-        if not path:
+        repository = around(folder)
+        if repository is None:
             raise SourceError(f"{folder} is no Git clone", hint="name a clone of the fleet repo with -C")
-        super().__init__(pygit2.Repository(path))
+        super().__init__(repository)
 
     def revision(self, name: str) -> Revision:
         """The commit that a name means here; of a branch that is only on the remote, the remote's.
 
         Raises:
-            SourceError: it means none.
+            SourceError: it means none, or several.
         """
-        commit = self._named(name, f"origin/{name}")
+        self._check_one(name)
+        commit = self._named(name, f"{REMOTE}{name}")
         if commit is None:
             raise SourceError(f"there is no commit `{name}` in this clone", hint="fetch it, or name another revision")
         return self._describe(name, commit)
@@ -120,14 +126,29 @@ class LocalClone(Clone):
             raise SourceError(f"{revision}: the clone is damaged", hint="clone it again") from error
 
     def fork_point(self, head: Revision, branch: str) -> Revision | None:
-        """Where `head` left `branch`; on the branch itself, the commit before. None when there is no such commit."""
-        for name in (f"origin/{branch}", branch):
+        """Where `head` left `branch`; on the branch itself, the commit before. None when there is no such commit.
+
+        Raises:
+            SourceError: the clone is shallow, and what it has does not say: its last commit would pass for all of it.
+        """
+        for name in (f"{REMOTE}{branch}", f"refs/heads/{branch}"):  # a tag may have the short name of either
             tip = self._named(name)
             base = self.repository.merge_base(pygit2.Oid(hex=head.commit), pygit2.Oid(hex=tip)) if tip else None
             if base is not None and str(base) != head.commit:
                 return self._describe(branch, str(base))
+        if self.repository.is_shallow:
+            message = f"this clone is shallow: where {head.ref} left {branch} is not in it"
+            raise SourceError(message, hint="complete it: `git fetch --unshallow`; or name a base that it has")
         parents = self.parents(head.commit)
         return self._describe(branch, parents[0]) if parents else None
+
+    def _check_one(self, name: str) -> None:
+        """Of a tag and a branch of one name, Git takes the tag, and says so on its stderr: whoever may push a tag
+        would decide what a name means here (gitrevisions(7), `<refname>`)."""
+        short = re.split(r"[~^:]|@\{", name)[0]
+        found = {kind + short: commit for kind in KINDS if (commit := self._named(kind + short))}
+        if len({*found.values()}) > 1:
+            raise SourceError(f"`{short}` is {' and '.join(found)} in this clone", hint="name one of them in full")
 
     def _named(self, *names: str) -> str | None:
         """The commit of the first of these names that means one."""

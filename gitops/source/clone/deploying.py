@@ -229,7 +229,8 @@ def _open(folder: Path) -> pygit2.Repository:
         shutil.rmtree(folder / leftover, ignore_errors=True)
     # A killed fetch leaves them: libgit2 would refuse to write a ref whose lock is there.
     packs_of = path / "objects/pack"
-    for file in (*path.rglob("*.lock"), *packs_of.glob("pack_*"), *packs_of.glob("tmp_*")):
+    grafts = path.glob("info/grafts")  # libgit2 would believe it about parents, and we write none
+    for file in (*path.rglob("*.lock"), *packs_of.glob("pack_*"), *packs_of.glob("tmp_*"), *grafts):
         file.unlink()
     for scratch in path.glob(f"{INCOMING}*"):
         shutil.rmtree(scratch, ignore_errors=True)

@@ -20,6 +20,7 @@ from pygit2.enums import ObjectType
 from gitops.errors import Problem, Reason, SourceError
 from gitops.fleet.documents.files import MAX_POINTER, is_pointer
 from gitops.model import Entry
+from gitops.source.clone.found import around
 from gitops.source.objects.bounds import FILE, LINK, MAX_DEPTH, PROGRAM, SUBMODULE, Bounds, check_link
 from gitops.source.objects.tree_objects import FOLDER, MAX_TREE, members
 
@@ -208,8 +209,7 @@ class _Ignores:
 
     def __init__(self, folder: Path) -> None:
         configure()
-        path = pygit2.discover_repository(str(folder))
-        self._repository = pygit2.Repository(path) if path else None
+        self._repository = around(folder)
         self._prefix = ""
         self._tracked: set[str] = set()
         top = Path(self._repository.workdir).resolve() if self._repository and self._repository.workdir else None

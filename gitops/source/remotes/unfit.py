@@ -37,6 +37,11 @@ _PLAIN = {
         "{url} is a repository with a working folder, into which nothing is pushed",
         "name a bare one in `repository`: `git clone --bare` makes it, and people push there",
     ),
+    # upload-pack, which an ssh key's forced command starts whatever is asked for, names what it got, each time another.
+    "upload-pack: protocol error, expected to get": (
+        "{url} lets us only read: it takes a push for a question",
+        "may our key push there? See the `command=` of its line in authorized_keys",
+    ),
 }
 """Words of libgit2 -> what it means, and what to do."""
 _STATUS = {

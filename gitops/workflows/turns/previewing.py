@@ -17,6 +17,7 @@ from gitops.errors import SourceError, TowerosError
 from gitops.fleet import load_fleet
 from gitops.fleet.keys.logins import of_now
 from gitops.model import Action, Existing, Fleet, Tree, canonical, sha256
+from gitops.model.rollout.points import is_commit
 from gitops.plan import box_key
 from gitops.review.nouns import Change, Group, Summary
 from gitops.source.clone.commits import Clone, LocalClone
@@ -87,12 +88,13 @@ def _one(name: str, fleet: Fleet, clone: Clone | None, existing: Existing, platf
 
 
 def _commit(clone: Clone, name: str) -> str:
-    for ref in (f"refs/tags/{name}", name):
-        try:
-            return str(clone.repository.revparse_single(ref).peel(pygit2.Commit).id)
-        except (pygit2.GitError, KeyError, ValueError):
-            continue
-    raise SourceError("this clone has no such tag or commit: fetch it")
+    """What a controller takes it for: a whole commit id, else a tag. A tag may be called like an id, or a branch."""
+    try:
+        if is_commit(name):
+            return str(clone.repository[pygit2.Oid(hex=name)].peel(pygit2.Commit).id)
+        return str(clone.repository.references[f"refs/tags/{name}"].peel(pygit2.Commit).id)
+    except (pygit2.GitError, KeyError, ValueError) as error:
+        raise SourceError("this clone has no such tag or commit: fetch it") from error
 
 
 def _clone(tree: Tree) -> Clone | None:

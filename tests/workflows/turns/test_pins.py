@@ -194,3 +194,15 @@ def test_the_plan_says_who_is_pinned_and_who_changes_by_it(fleet: Site) -> None:
     fleet.commit({"boxes/a.yaml": "role: vm\npin: v2\n"})
     one, other = (json.loads(plan("v1", head, "json"))["digest"] for head in ("HEAD", "HEAD^"))
     assert one != other, "what is reviewed is another thing"
+
+
+def test_a_tag_called_like_a_commit_and_a_branch_show_no_other_plan_than_the_controller_has(fleet: Site) -> None:
+    """Whoever may push a tag would choose what a reviewer sees of a pin."""
+    clone, git = fleet.remote.work, fleet.remote.git
+    v1, v2 = (git("rev-parse", f"{name}^{{commit}}") for name in ("v1", "v2"))
+    git("update-ref", f"refs/tags/{v1}", v2)
+    fleet.commit({"boxes/a.yaml": f"role: vm\npin: {v1}\n", "boxes/b.yaml": "role: vm\npin: main\n"})
+    done = toweros("plan", "-C", clone, "--base", "v1", "--head", "HEAD", "-o", "table")
+    said = " ".join(done.stdout.split())
+    assert f"pinned to {v1}: a: as it is made of it already" in said
+    assert "pinned to main: b: this clone has no such tag or commit" in said

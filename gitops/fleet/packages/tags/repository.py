@@ -56,7 +56,7 @@ class Repositories:
         if not place:
             return _ask_top(folder)
         if place not in self._tops:
-            self._tops[place] = _ask_top(folder)
+            self._tops[place] = _ask_top(Path(place))
         return self._tops[place]
 
 
@@ -134,13 +134,14 @@ class Repository:
     def _compare(self) -> list[str]:
         """Paths below the asked folders that differ from HEAD or that Git does not know."""
         paths = [name or "." for name in self._asked]
-        limits = ["--", *paths] if sum(map(len, paths)) < MAX_WORDS and "." not in paths else []
+        limits = paths if sum(map(len, paths)) < MAX_WORDS and "." not in paths else []
         git = ["git", "--literal-pathspecs", "-C", self._top]
         try:
             differ = run(
-                [*git, "diff", "--no-ext-diff", "--no-renames", "--name-only", "-z", HEAD, *limits], timeout=TIMEOUT
+                [*git, "diff", "--no-ext-diff", "--no-renames", "--name-only", "-z", HEAD, "--", *limits],
+                timeout=TIMEOUT,
             )
-            unknown = run([*git, "ls-files", "--exclude-standard", "--others", "-z", *limits], timeout=TIMEOUT)
+            unknown = run([*git, "ls-files", "--exclude-standard", "--others", "-z", "--", *limits], timeout=TIMEOUT)
         except ProcessError as error:
             if error.code is None:
                 raise
@@ -192,7 +193,7 @@ def _ask_top(folder: Path) -> str:
     except ProcessError as error:
         if error.code is None:
             raise
-        if "must be run in a work tree" in error.log:
+        if "must be run in a work tree" in error.log or ".git" in os.path.realpath(folder).split("/"):
             raise SourceError(f"{folder} is inside of a `.git`", hint="name a folder of the working tree") from error
         return ""
     word, _, top = inside.partition("\n")
