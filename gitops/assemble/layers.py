@@ -17,7 +17,7 @@ import structlog
 from gitops.assemble.tars.canonical import write
 from gitops.assemble.tars.compare import check_image
 from gitops.assemble.tars.reader import reading
-from gitops.assemble.toolbox import Toolbox, Workspace
+from gitops.assemble.toolbox import Toolbox, Workspace, layer_tar
 from gitops.assemble.verity import root_hash
 from gitops.errors import AssembleError, ProcessError
 from gitops.model import Layer, sha256
@@ -39,6 +39,7 @@ class Layers:
 
     def __init__(self, store: Store, toolbox: Toolbox, recipe: int = 1) -> None:
         self._store, self._toolbox, self._recipe = store, toolbox, recipe
+        self._whole = set[str]()
 
     def of_blob(self, diff_id: str) -> Layer:
         """The layer of a tar that is in `store.blobs`.
@@ -49,9 +50,14 @@ class Layers:
         existing = self._store.builds.layer(diff_id, self._recipe)
         if existing:
             return existing
-        if not self._store.blobs.has(diff_id):
-            raise AssembleError(f"layer tar sha256:{diff_id} is missing from the store", hint="build the package again")
-        return self._make(diff_id, self._store.blobs.path(diff_id))
+        return self._make(diff_id, self.tar(diff_id))
+
+    def tar(self, diff_id: str) -> Path:
+        """A layer's tar in the store, compared with its digest once. Raises as `layer_tar`."""
+        if diff_id not in self._whole:
+            layer_tar(self._store, diff_id)
+            self._whole.add(diff_id)
+        return self._store.blobs.path(diff_id)
 
     def of_tar(self, tar: bytes) -> Layer:
         """The layer of a tar in memory."""

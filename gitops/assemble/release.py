@@ -9,10 +9,11 @@ the same input is not made again; equal inputs give equal bytes; layers go in th
 """
 
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache, cached_property
 from pathlib import Path
+from typing import TypeVar
 
 import structlog
 
@@ -55,6 +56,7 @@ from gitops.store.notes.documents import AssembledFiles
 
 log = structlog.get_logger(__name__)
 
+T = TypeVar("T")
 TOOLBOX = "@pkg:pkg/toolbox"
 INITRD = "@pkg:pkg/initrd"
 BOOTLOADER = "@pkg:pkg/bootloader"
@@ -190,8 +192,8 @@ class Assembler:
     def _check_links(self, kernel: Kernel, spec: Spec) -> None:
         """In an overlay a folder and a link of one name hide each other: /lib of the modules, or of the system."""
         layers = [diff_id for name in spec.init for diff_id in self._image(name).layers]
-        tars = [self._store.blobs.path(digest) for digest in (kernel.modules.sha256, *layers)]
-        if all(tar.is_file() for tar in tars) and (path := folder_for_link(tars[0], tars[1:])):
+        digests = (kernel.modules.sha256, *layers)
+        if path := self._read(digests, lambda tars: folder_for_link(tars[0], tars[1:])):
             hint = f"put them where /{path} leads, as in usr/lib/modules"
             raise AssembleError(f"{spec.kernel} has its modules below /{path}, which is a link of init", hint=hint)
 
@@ -218,8 +220,17 @@ class Assembler:
 
     def _tree(self, name: str) -> Mapping[str, Entry] | None:
         """What is in an image; None: its layers were made before, and their tars are here no more."""
-        tars = [self._store.blobs.path(diff_id) for diff_id in self._image(name).layers]
-        return entries_of(tars) if all(tar.is_file() for tar in tars) else None
+        return self._read(self._image(name).layers, entries_of)
+
+    def _read(self, digests: Sequence[str], read: Callable[[Sequence[Path]], T]) -> T | None:
+        """What `read` makes of tars in the store; None: not all of them are here. A damaged one is taken away."""
+        tars = [self._store.blobs.path(digest) for digest in digests]
+        try:
+            return read(tars) if all(tar.is_file() for tar in tars) else None
+        except AssembleError:
+            for digest in digests:
+                self._layers.tar(digest)
+            raise
 
     def _image_layers(self, name: str) -> tuple[Layer, ...]:
         return tuple(map(self._layers.of_blob, self._image(name).layers))
@@ -268,10 +279,7 @@ class Assembler:
             return self._store.blobs.put_file(target, move=True)
 
     def _tars(self, image: Image) -> list[Path]:
-        for diff_id in image.layers:
-            if not self._store.blobs.has(diff_id):
-                raise AssembleError(f"{image.reference}: layer {diff_id[:12]} is missing", hint="build it again")
-        return [self._store.blobs.path(diff_id) for diff_id in image.layers]
+        return [self._layers.tar(diff_id) for diff_id in image.layers]
 
     def _remembered(self, inputs: list[object], make: Callable[[], Mapping[str, BlobRef]]) -> Mapping[str, BlobRef]:
         """Blobs made from `inputs`: those of the last time when all are still there, else made."""

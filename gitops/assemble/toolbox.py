@@ -25,6 +25,7 @@ import structlog
 from gitops.errors import AssembleError
 from gitops.model import Image
 from gitops.process import DEFAULT_TIMEOUT, run
+from gitops.store.files.blobs import digest_file
 
 if TYPE_CHECKING:
     from gitops.store import Store
@@ -122,10 +123,23 @@ def _check_root() -> None:
 
 
 def _unpack(store: "Store", image: Image, root: Path) -> None:
-    for diff_id in image.layers:
-        if not store.blobs.has(diff_id):
-            raise AssembleError(f"layer {diff_id[:12]} of {image.reference} is missing", hint="build it again")
-    _unpack_tars([store.blobs.path(diff_id) for diff_id in image.layers], root)
+    _unpack_tars([layer_tar(store, diff_id) for diff_id in image.layers], root)
+
+
+def layer_tar(store: "Store", diff_id: str) -> Path:
+    """A layer's tar in the store, compared with its digest. A damaged one is taken away: the next pass makes it again,
+    where another byte would have been signed.
+
+    Raises:
+        AssembleError: it is missing or damaged.
+    """
+    path = store.blobs.path(diff_id)
+    if not path.is_file():
+        raise AssembleError(f"layer tar sha256:{diff_id} is missing from the store", hint="build the package again")
+    if digest_file(path).sha256 != diff_id:
+        store.blobs.remove(diff_id)
+        raise AssembleError(f"layer tar sha256:{diff_id} was damaged on disk", hint="the next pass makes it again")
+    return path
 
 
 def _unpack_tars(tars: Sequence[Path], root: Path) -> None:

@@ -18,11 +18,12 @@ from typing import IO
 from urllib.parse import urljoin
 
 import requests
-from urllib3.exceptions import HTTPError
+from urllib3.exceptions import HTTPError, NewConnectionError
 
 from gitops.errors import RegistryError
 from gitops.files.named import named
 from gitops.model import BlobRef, Json, sha256
+from gitops.oci.away import AwayError, SilentError
 from gitops.store import Store
 from gitops.store.files.blobs import arriving, digest_file
 from gitops.web.ask import DowngradeError, Session
@@ -42,6 +43,7 @@ CHUNK = 1 << 20
 LONGEST, PACE = 60, 16 << 10
 """Seconds that a document may take; bytes per second of the slowest registry that counts."""
 DIGEST = "Docker-Content-Digest"
+NO_CONNECTION = (requests.ConnectTimeout, requests.exceptions.SSLError, requests.exceptions.ProxyError)
 ABSENT = (requests.codes.not_found,)
 HINT = "see `registry_auth` in docs/settings.md"
 
@@ -207,7 +209,8 @@ class Registry:
         if isinstance(error, DowngradeError):
             return RegistryError(f"{self.host} sends us from https to http", hint="name the registry where it is now")
         hint = "is the registry up, and its name right?"
-        return RegistryError(f"{self.host} is unreachable: {type(error).__name__}", hint=hint, transient=True)
+        kind = _kind(error, self._base)
+        return kind(f"{self.host} is unreachable: {type(error).__name__}", hint=hint, transient=True)
 
     def _elsewhere(self, response: requests.Response, place: str) -> str:
         """The address that an answer names.
@@ -242,6 +245,17 @@ class Registry:
         except (requests.RequestException, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             message = f"{self.host} gives no token"
             raise RegistryError(message, hint=HINT, transient=True) from error
+
+
+def _kind(error: Exception, base: str) -> type[RegistryError]:
+    """Whether it says something of the registry, and not only of what was asked: a redirect may lead to nowhere."""
+    asked = getattr(getattr(error, "request", None), "url", None) or ""
+    if not asked.startswith(base.removesuffix("v2/")):
+        return RegistryError
+    reason = getattr(error.args[0] if error.args else None, "reason", None)
+    if isinstance(error, NO_CONNECTION) or isinstance(reason, NewConnectionError):
+        return AwayError
+    return SilentError if isinstance(error, requests.ReadTimeout) else RegistryError
 
 
 def credentials(file: Path | None, host: str) -> tuple[str, str] | None:

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from gitops.errors import RegistryError
+from gitops.oci.away import SilentError
 
 T = TypeVar("T")
 
@@ -75,10 +76,10 @@ def within(seconds: float, work: Callable[[], T], name: str) -> T:
     """What `work` gives. `name` is for the message.
 
     Raises:
-        RegistryError: it takes longer, which is transient. Whatever `work` raises.
+        SilentError: it takes longer, which is transient. Whatever `work` raises.
     """
     job = Job(work, name)
     if not job.ends_within(seconds):
-        raise RegistryError(f"{name} gives no answer within {seconds:g} seconds", transient=True)
+        raise SilentError(f"{name} gives no answer within {seconds:g} seconds", transient=True)
     result: T = job.result()
     return result

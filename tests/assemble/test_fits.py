@@ -1,6 +1,5 @@
 """What a box cannot take is refused where it is made, with the number."""
 
-from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,14 +17,14 @@ from gitops.assemble.fits import (
     most_layers,
 )
 from gitops.assemble.formats.disk import Sizes
-from gitops.assemble.release import BOOTLOADER, INITRD, Assembler
+from gitops.assemble.release import INITRD, Assembler
 from gitops.errors import AssembleError
-from gitops.model import BlobRef, Box, Container, Content, HealthSpec, Image, Layer, Mounted, Revision, Spec
+from gitops.model import BlobRef, Box, Container, Content, HealthSpec, Layer, Mounted
 from gitops.store import Store
 from tests.kit import built, oci
+from tests.kit.assembling import REVISION, a_site
 
 PAGE = 4096
-REVISION = Revision("main", "0" * 40, 1, 1_700_000_000)
 
 
 def layers(count: int, first: int = 0) -> tuple[Layer, ...]:
@@ -137,19 +136,3 @@ def line_of(assembler: Assembler, box: Box) -> str:
     """The words of its addon, but for the release's digest."""
     words = sections(assembler.assemble(box, REVISION, "http://here").addon)[".cmdline"].split(b"\0")[0].decode()
     return words.partition(" ")[2]
-
-
-def a_site(store: Store, kernel: Mapping[str, oci.File], layers: int) -> tuple[Box, dict[str, Image]]:
-    """A box with one service of so many layers, and its images."""
-    loader = built.image("pkg/bootloader")
-    for diff_id in loader.layers:
-        store.blobs.put_file(built.store().blobs.path(diff_id))
-    images = {
-        "kernel": oci.image(store, "kernel", kernel),
-        "init": oci.image(store, "init", {"usr/lib/": b"", "lib": "usr/lib"}),
-        "app": oci.image(store, "app", *({f"file{number}": b"%d" % number} for number in range(layers))),
-        INITRD: oci.image(store, "initrd", {"init": b"#!/bin/sh\n"}),
-        BOOTLOADER: loader,
-    }
-    spec = Spec("kernel", "quiet", init=("init",), services=(Container("app", "app"),))
-    return Box("a", "vm", spec), images

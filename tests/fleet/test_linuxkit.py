@@ -125,6 +125,15 @@ def test_every_field_of_linuxkit_is_read():
         ("files: [{path: a}]", "exactly one of"),
         ("files: [{path: a, source: gone}]", "there is no file gone"),
         ("files: [{path: a, contents: x, mode: '99'}]", "octal"),
+        (
+            "volumes:\n  - {name: v, image: b, format: oci}",
+            "a.yml:2:33: `volumes.0.format`: no volume of a box is an OCI",
+        ),
+        ("volumes:\n  - {name: v, format: file}", "known: filesystem"),
+        (
+            "volumes:\n  - {name: v, platforms: [linux/arm64]}",
+            "a.yml:2:27: `volumes.0.platforms.0`: boxes are linux/amd64",
+        ),
         ("init: ['@pkg:gone']", "there is no package in gone"),
     ],
 )

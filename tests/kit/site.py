@@ -226,3 +226,17 @@ def new_site(folder: Path, database: str, monkeypatch: pytest.MonkeyPatch, like:
 @pytest.fixture
 def site(tmp_path: Path, database: str, monkeypatch: pytest.MonkeyPatch) -> Site:
     return new_site(tmp_path, database, monkeypatch, first_commit())
+
+
+def spec(service: str, *init: str) -> str:
+    more = "".join(f', "{name}"' for name in init)
+    return (
+        f'kernel: {{image: "@pkg:../pkg/kernel", cmdline: quiet}}\ninit: ["@pkg:../pkg/init"{more}]\n'
+        f'services:\n  - {{name: ntp, image: "{service}"}}\n'
+    )
+
+
+def beside(service: str, *init: str, box: str = "d") -> dict[str, str]:
+    """A box of its own role with this service; the others stay as they are."""
+    role, its = {f"roles/{box}.yaml": f"boot: [boot/{box}.yml]\n"}, {f"boxes/{box}.yaml": f"role: {box}\n"}
+    return {f"boot/{box}.yml": spec(service, *init)} | role | its

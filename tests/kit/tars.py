@@ -1,6 +1,8 @@
 """Tars as other programs write them, header by header, and trees as one line a path."""
 
+import io
 import stat
+import tarfile
 from collections.abc import Mapping
 from typing import Any
 
@@ -126,3 +128,84 @@ def _damaged(tar: bytes, flips: list[tuple[int, int]], repaired: bool) -> bytes:
             changed[start + 148 : start + 156] = b" " * 8
             changed[start + 148 : start + 156] = b"%06o\0 " % sum(changed[start : start + BLOCK])
     return bytes(changed)
+
+
+ODD_NAMES = (
+    b"a",
+    b"b",
+    b"d",
+    "größe".encode(),
+    b"caf\xe9",
+    b"\xed\xa0\x80",
+    b"a\nb",
+    b" a ",
+    b"a\\b",
+    b"...",
+    b"n" * 255,
+)
+LONGEST = b"/".join([b"e" * 255] * 16)
+"""A path of 4,095 bytes, as long as Linux takes."""
+ODD_TARGETS = (*ODD_NAMES, b"/d/a", b"../d", LONGEST)
+IDS = (0, 1, 65_535, 65_536, 2_097_151, 2_097_152, 4_294_967_294)
+TIMES = (0, 1.5, -1, -1.25, 1_700_000_000, 8_589_934_593)
+ODD_XATTRS: dict[str, tuple[bytes, ...]] = {
+    "user.a": (b"", b"1", b"\0\xff\n=", b"v" * 5000),
+    "user." + "n" * 250: (b"1",),
+    "trusted.t": (b"", b"\0" * 300),
+    "security.selinux": (b"u:r:x\0",),
+    "security.capability": (b"\1\0\0\2\0\4\0\0" + bytes(12), b"\1\0\0\3\0\4\0\0" + bytes(12) + b"\1\0\0\0"),
+    "system.posix_acl_access": (b"\2\0\0\0" + b"".join(bytes([tag, 0, 6, 0]) + b"\xff" * 4 for tag in (1, 4, 32)),),
+    "com.apple.provenance": (b"1",),
+}
+"""Attributes, and values that a file can have of them."""
+
+
+def rich_tars() -> st.SearchStrategy[bytes]:
+    """Whole tars as Python's `tarfile` writes them in all its formats, of everything that a header can say."""
+    names = st.lists(st.sampled_from(ODD_NAMES), min_size=1, max_size=3).map(b"/".join) | st.just(LONGEST)
+    xattrs = st.dictionaries(st.sampled_from([*ODD_XATTRS]), st.integers(0, 3), max_size=4).map(
+        lambda chosen: {name: ODD_XATTRS[name][which % len(ODD_XATTRS[name])] for name, which in chosen.items()}
+    )
+    members = st.fixed_dictionaries(
+        {
+            "name": names,
+            "type": st.sampled_from([tarfile.REGTYPE] * 3 + [DIR, DIR, LINK, HARD, HARD, FIFO, CHAR, DISK]),
+            "linkname": st.sampled_from(ODD_TARGETS),
+            "mode": st.integers(0, 0o7777),
+            "uid": st.sampled_from(IDS),
+            "gid": st.sampled_from(IDS),
+            "mtime": st.sampled_from(TIMES),
+            "devmajor": st.sampled_from([0, 1, 2_097_151]),
+            "devminor": st.sampled_from([0, 3, 2_097_151]),
+            "xattrs": xattrs,
+            "data": st.sampled_from([b"", b"x", b"x" * 4095, b"y" * 4096, b"z" * 4097, bytes(9000)]),
+        }
+    )
+    formats = st.sampled_from([tarfile.PAX_FORMAT] * 4 + [tarfile.GNU_FORMAT, tarfile.USTAR_FORMAT])
+    return st.builds(written, st.lists(members, min_size=1, max_size=12), formats)
+
+
+def written(members: list[dict[str, Any]], form: int) -> bytes:
+    """A tar by `tarfile`, without what its format cannot say; hard links lead to what came before."""
+    output, before = io.BytesIO(), list[str]()
+    with tarfile.open(fileobj=output, mode="w", format=form, encoding="utf-8", errors="surrogateescape") as archive:
+        for number, each in enumerate(members):
+            info = tarfile.TarInfo(each["name"].decode(errors="surrogateescape"))
+            for key in ("type", "mode", "uid", "gid", "mtime", "devmajor", "devminor"):
+                setattr(info, key, each[key])
+            info.linkname = each["linkname"].decode(errors="surrogateescape")
+            if info.islnk() and before:
+                info.linkname = before[number % len(before)]
+            elif info.islnk():
+                info.type = tarfile.REGTYPE
+            info.size = len(each["data"]) if info.isreg() else 0
+            info.pax_headers = {
+                "SCHILY.xattr." + key: value.decode(errors="surrogateescape") for key, value in each["xattrs"].items()
+            }
+            try:
+                archive.addfile(info, io.BytesIO(each["data"]))
+            except (ValueError, OverflowError, TypeError):
+                continue
+            if info.isreg() or info.issym():
+                before.append(info.name)
+    return output.getvalue()

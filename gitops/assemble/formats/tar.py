@@ -20,8 +20,8 @@ from typing import BinaryIO
 from gitops.assemble.boot.cpio import Node
 from gitops.assemble.root.tree import Root, TreeEntry, layout, tar_info
 from gitops.assemble.tars import tree_of
+from gitops.assemble.tars.attributes import XATTR
 from gitops.assemble.tars.names import clean
-from gitops.assemble.tars.reader import XATTR
 from gitops.assemble.tars.tree import Entry, Tree
 from gitops.errors import AssembleError
 from gitops.model import Spec, canonical, sha256

@@ -2,6 +2,7 @@
 
 reader.py     a tar -> `Contents`: the tree that a container engine would unpack, or why there is none
 headers.py    the headers of all writers, as most readers understand them
+attributes.py extended attributes, and which of them a box's file has
 names.py      paths of members, and where links lead, inside of the root
 canonical.py  `Contents` -> a tar that every reader understands alike, for mkfs.erofs
 erofs.py      what an EROFS image holds, by our own reading

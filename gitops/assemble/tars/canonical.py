@@ -10,8 +10,9 @@ import tarfile
 from collections.abc import Iterator
 from typing import BinaryIO
 
-from gitops.assemble.tars.names import base, beside, order
-from gitops.assemble.tars.reader import OPAQUE, WHITEOUT, XATTR, Contents
+from gitops.assemble.tars.attributes import XATTR
+from gitops.assemble.tars.names import WHITEOUT, base, beside, order
+from gitops.assemble.tars.reader import OPAQUE, Contents
 from gitops.assemble.tars.tree import Entry
 
 TYPES = {

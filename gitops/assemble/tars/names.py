@@ -11,6 +11,7 @@ import os
 
 from gitops.errors import AssembleError
 
+WHITEOUT = ".wh."
 PATH_MAX, NAME_MAX = 4096, 255
 """Bytes of a path and of one name in it (limits.h); a path's end counts."""
 
@@ -32,7 +33,8 @@ def clean(layer: str, name: str) -> str:
     path = "/".join(parts)
     if "\0" in name:
         raise AssembleError(f"{layer}: the path {name!r} has a NUL in it and leaves the layer")
-    if len(os.fsencode(path)) >= PATH_MAX or any(len(os.fsencode(part)) > NAME_MAX for part in parts):
+    names = [part.removeprefix(WHITEOUT) for part in parts]  # what a whiteout hides may have all of them
+    if len(os.fsencode(path)) >= PATH_MAX or any(len(os.fsencode(part)) > NAME_MAX for part in names):
         raise AssembleError(f"{layer}: the path {name[:60]!r}... is longer than Linux takes")
     return path
 

@@ -6,8 +6,8 @@ was left out. Rules:
 - names and targets of hard links are paths below the root, wherever they begin; sparse files have their whole size;
 - whiteouts hide what lower layers hold, never what is in the same tar, wherever they stand in it (OCI image spec);
 - device nodes are left out, and all their names: /dev is mounted over, and what an image has elsewhere (for a chroot)
-  is nothing that a box gives to anybody unasked. AUFS's own files, a volume's label and attributes that would steer the
-  box's overlay are left out. FIFOs are kept;
+  is nothing that a box gives to anybody unasked. AUFS's own files, a volume's label and attributes that no file of a
+  box has (`attributes`) are left out. FIFOs are kept;
 - what readers understand in different ways is refused: damaged or unknown headers, data behind the end, global names.
 
     with reading(Path("layer.tar")) as contents:
@@ -25,14 +25,15 @@ from typing import IO
 
 import structlog
 
+from gitops.assemble.tars.attributes import XATTR, attributes
 from gitops.assemble.tars.headers import Header
-from gitops.assemble.tars.names import PATH_MAX, base, beside, clean, parent
+from gitops.assemble.tars.names import PATH_MAX, WHITEOUT, base, beside, clean, parent
 from gitops.assemble.tars.tree import Entry, Tree
 from gitops.errors import AssembleError
 
 log = structlog.get_logger(__name__)
 
-WHITEOUT, META, OPAQUE = ".wh.", ".wh..wh.", ".wh..wh..opq"
+META, OPAQUE = ".wh..wh.", ".wh..wh..opq"
 MAX_MEMBERS = 1_000_000
 MAX_HOLES = 1 << 30
 """Bytes that sparse files of one tar may have beyond what the tar holds of them."""
@@ -42,8 +43,8 @@ KINDS = {tarfile.DIRTYPE: stat.S_IFDIR, tarfile.SYMTYPE: stat.S_IFLNK, tarfile.F
 SAID = 20
 """Paths that one line of the log names."""
 VOLUME_LABEL = b"V"
-XATTR = "SCHILY.xattr."
-STEERING = ("trusted.overlay.", "user.overlay.")
+GLOBAL, GLOBALS = ("path", "linkpath", "size", "uid", "gid"), (XATTR, "GNU.sparse.")
+"""Words for all members, and what such words begin with, by which Python's reader goes and Go's does not."""
 DAMAGE = (tarfile.TarError, OSError, ValueError, EOFError, KeyError, RecursionError, OverflowError)
 
 
@@ -91,7 +92,7 @@ class Contents:
                 raise AssembleError(f"{self.name} has more than {MAX_MEMBERS} members")
             self._take(member)
         _check_end(self._file, self._archive.offset)
-        if names := {"path", "linkpath", "size", "uid", "gid"} & set(self._archive.pax_headers):
+        if names := [name for name in self._archive.pax_headers if name in GLOBAL or name.startswith(GLOBALS)]:
             raise AssembleError(f"{self.name}: a global header sets {min(names)}, which readers take differently")
         self._settle()
 
@@ -142,9 +143,10 @@ class Contents:
         self._tree.put(path, entry)
 
     def _entry(self, path: str, member: tarfile.TarInfo) -> Entry:
-        owner, xattrs = _owner(self.name, member), self._xattrs(path, member)
+        owner = _owner(self.name, member)
         if isinstance(member, Header) and member.folder:
-            return Entry(stat.S_IFDIR, *owner, xattrs=xattrs)
+            return Entry(stat.S_IFDIR, *owner, xattrs=self._xattrs(path, member, stat.S_IFDIR))
+        xattrs = self._xattrs(path, member, KINDS.get(member.type, stat.S_IFREG))
         if member.issym():
             return Entry(stat.S_IFLNK, *owner, link=self._target(path, member.linkname), xattrs=xattrs)
         if member.isreg():
@@ -167,19 +169,21 @@ class Contents:
             raise AssembleError(f"{self.name}: the parts of the sparse file {path} cover each other")
         if ends[-1] > member.size:
             raise AssembleError(f"{self.name}: the sparse file {path} ends before its parts")
-        self._holes += member.size - sum(size for _, size in parts)
+        # The next header is behind what the tar has of this one, which is not written down anywhere else by now.
+        held = sum(size for _, size in parts)
+        if held > self._archive.offset - member.offset_data or (member.issparse() and "size" in member.pax_headers):
+            raise AssembleError(f"{self.name}: the sparse file {path} says its size in two ways")
+        self._holes += member.size - held
         if self._holes > MAX_HOLES:
             raise AssembleError(f"{self.name}: {path} has holes of more than {MAX_HOLES >> 20} MiB")
 
-    def _xattrs(self, path: str, member: tarfile.TarInfo) -> dict[str, bytes]:
-        found = {
-            key.removeprefix(XATTR): value.encode(errors="surrogateescape")
-            for key, value in member.pax_headers.items()
-            if key.startswith(XATTR)
-        }
-        steering = [key for key in found if key.startswith(STEERING)]
-        self.left_out += [f"{path} ({key})" for key in steering]
-        return {key: value for key, value in found.items() if key not in steering}
+    def _xattrs(self, path: str, member: tarfile.TarInfo, kind: int) -> dict[str, bytes]:
+        try:
+            kept, others = attributes(member.pax_headers, kind)
+        except ValueError as error:
+            raise AssembleError(f"{self.name}: {path} {error}") from error
+        self.left_out += [f"{path} ({name})" for name in others]
+        return kept
 
     def _settle(self) -> None:
         """What is in the tar is not hidden by it: a folder that replaces what was there hides what that held."""

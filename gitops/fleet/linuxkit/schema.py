@@ -8,7 +8,7 @@ of the format is LinuxKit's docs/yaml.md. `null` says nothing, as an absent key 
 import re
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, Field, StringConstraints, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, StringConstraints, model_validator
 
 from gitops.fleet.documents.names import checked_path
 from gitops.fleet.documents.strict import Strict
@@ -104,6 +104,18 @@ def _inside(path: str) -> str:
     if {".", "..", ""} & set(parts) or any(part.startswith(".wh.") for part in parts):
         raise ValueError("a path without `.`, `..`, `.wh.` and empty parts is expected")
     return checked_path(path.strip("/"))
+
+
+def _format(word: Any) -> Any:
+    if word == "oci":
+        raise ValueError("no volume of a box is an OCI layout: leave `format` out, and it has the image's own files")
+    return word
+
+
+def _platform(word: Any) -> Any:
+    if str(word).startswith("linux/") and word != "linux/amd64":
+        raise ValueError(f"boxes are linux/amd64, and a volume has their files alone: leave {str(word)[:40]} out")
+    return word
 
 
 Id = str | Annotated[int, Field(ge=0, lt=2**32)] | None
@@ -239,8 +251,10 @@ class Volume(Strict):
     name: Name
     image: str | None = None
     readonly: bool | None = None
-    format: Literal["filesystem"] | None = None
-    platforms: Annotated[tuple[Literal["linux/amd64"], ...], Field(max_length=1)] | None = None
+    format: Annotated[Literal["filesystem"], BeforeValidator(_format)] | None = None
+    platforms: (
+        Annotated[tuple[Annotated[Literal["linux/amd64"], BeforeValidator(_platform)], ...], Field(max_length=1)] | None
+    ) = None
 
 
 class File(Strict):

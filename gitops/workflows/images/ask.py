@@ -1,8 +1,8 @@
 """What tags of images mean now, as their registries say, and whether what they mean may be taken.
 
 In: tags with what the fleet repo says of them. Out: an `Answer` for each; of one that moved, the key that signed it.
-Rules: one HEAD for each tag; a registry that is away is asked once in a look, one that denies a repository about the
-others too; every answer is bounded in time and bytes, and is that tag's alone, whatever it is; a digest is believed
+Rules: one HEAD for each tag; a registry that is away is asked once in a look, one that denies or breaks an answer about
+the others too; every answer is bounded in time and bytes, and is that tag's alone, whatever it is; a digest is believed
 only when its bytes are there. Nothing is kept.
 
     registries = Registries(settings, Trust.of(tree))
@@ -17,8 +17,9 @@ from functools import partial
 
 from gitops.errors import RegistryError
 from gitops.fleet.images.tracked import Tracked
+from gitops.oci.away import Away
 from gitops.oci.image import describe, fits
-from gitops.oci.registry import DeniedError, Registry, hex_of
+from gitops.oci.registry import Registry, hex_of
 from gitops.oci.trust import Trust, place_of, whose
 from gitops.oci.within import within
 from gitops.settings import Settings
@@ -53,7 +54,7 @@ class Registries:
 
     def __init__(self, settings: Settings, trust: Trust, boxes_pull: Collection[str] = ()) -> None:
         self._settings, self._trust, self._boxes_pull = settings, trust, boxes_pull
-        self._away: dict[str, str] = {}
+        self._away = Away()
 
     def ask(self, wanted: Iterable[Tracked], pins: Mapping[str, str]) -> tuple[Answer, ...]:
         """An answer for each tag, whatever is wrong."""
@@ -67,16 +68,16 @@ class Registries:
         def answer(found: str = "", why: str = "", *, known: bool = True) -> Answer:
             return Answer(tag.name, tag.tag, tag.now, found, why, known)
 
+        host = ""
         try:
             registry, repository = place_of(self._settings, tag.name)
-            if registry.host in self._away:
-                return answer(why=self._away[registry.host], known=False)
+            host = registry.host
+            self._away.check(host)
             if time.monotonic() > until:
                 return answer(why=f"not asked: the others took {LOOK} seconds", known=False)
             found = _asked(ANSWER, partial(registry.digest, repository, tag.tag), registry.host)
         except RegistryError as error:
-            if error.transient and not isinstance(error, DeniedError):
-                self._away[registry.host] = error.message
+            self._away.heard(host, error)
             return answer(why=error.message, known=False)
         if not found:
             return answer(why=f"{registry.host} has no such tag any more")

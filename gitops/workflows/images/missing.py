@@ -16,13 +16,13 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from gitops.errors import Problem, RegistryError
+from gitops.errors import Problem, RegistryError, readable
 from gitops.fleet.images.lockfile import pins
 from gitops.fleet.images.tracked import tracked
 from gitops.model import Box, Fleet, Json, Tree
+from gitops.oci.away import Away
 from gitops.oci.image import Reference, describe, fits, inside, repository_of
 from gitops.oci.manifest import for_all
-from gitops.oci.registry import DeniedError
 from gitops.oci.trust import Trust, place, place_of, pull_question, tag_question, whose
 from gitops.oci.within import within
 from gitops.plan import needed
@@ -131,7 +131,7 @@ class _Look:
 
     def at(self, wanted: Mapping[str, list[str]]) -> Iterator[tuple[str, str, str]]:
         """Each that is not as it should be, why, and the fix; what is about no image has no name."""
-        away, until = dict[str, str](), time.monotonic() + self.bounds.seconds
+        away, until = Away(), time.monotonic() + self.bounds.seconds
         self.seen.update({name: inside(image) for name in wanted if (image := self._here(name))})
         strange = [name for name in sorted(wanted) if not self._may_ask(name)]
         asked = [name for name in sorted(wanted) if name not in strange and not self._settled(name)]
@@ -141,12 +141,11 @@ class _Look:
                 yield "", f"not every image was asked for: the others took {self.bounds.seconds:g} seconds", ""
                 break
             try:
-                if host in away:
-                    raise RegistryError(away[host])
+                away.check(host)
                 within(ANSWER, lambda name=name: self._ask(name), name)  # type: ignore[misc]
-            except RegistryError as error:
-                if error.transient and not isinstance(error, DeniedError):
-                    away[host] = error.message
+            except Exception as caught:  # what breaks our code is that image's alone
+                error = readable(caught)
+                away.heard(host, error)
                 yield name, f"{name} cannot be had: {error.message}", error.hint
         if more := len(asked) - self.bounds.most:
             yield from [("", f"{more} more images were not asked for", "")] if more > 0 else []

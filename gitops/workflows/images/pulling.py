@@ -16,18 +16,18 @@ from collections.abc import Callable, Iterable, Mapping
 import structlog
 
 from gitops.assemble.release import Pulled
-from gitops.errors import RegistryError, TowerosError
+from gitops.errors import RegistryError, TowerosError, readable
 from gitops.model import App, AppImage, Box, Image, Tree
+from gitops.oci.away import Away
 from gitops.oci.cosign import verify_signature
 from gitops.oci.elsewhere import Elsewhere, blobs_of
 from gitops.oci.image import Reference, oci_image, repository_of
 from gitops.oci.plain import unpacked_image
-from gitops.oci.registry import DeniedError
 from gitops.oci.trust import keys_of, pull_question
-from gitops.oci.within import Jobs, StillAtItError
+from gitops.oci.within import Jobs
 from gitops.plan import PACKAGE
 from gitops.settings import Settings
-from gitops.store import Store
+from gitops.store import LeaseError, Store
 from gitops.store.notes.documents import AppImages, CheckedSignature
 
 log = structlog.get_logger(__name__)
@@ -42,7 +42,7 @@ class Images(Elsewhere):
 
     def __init__(self, settings: Settings, store: Store) -> None:
         super().__init__(settings, store)
-        self._away: dict[str, RegistryError] = {}
+        self._away = Away()
         self._until = time.monotonic() + PULLS
 
     def of(self, boxes: Iterable[Box], built: Mapping[str, Image], tree: Tree) -> Pulled:
@@ -57,30 +57,33 @@ class Images(Elsewhere):
                 images[name] = self._taken(name, tree)
                 if name in boot:
                     roots[name] = unpacked_image(self._store, name, images[name])
-            except RegistryError as error:
-                log.warning("image.missing", image=name, error=error.message)
-                missing[name] = error
+            except LeaseError:
+                raise
+            except Exception as caught:  # a disk that it fills, and what breaks our code, are that image's alone
+                missing[name] = readable(caught)
+                log.warning("image.missing", image=name, error=missing[name].message)
         for app in apps:
             if app.pull == "registry" and not missing.keys() & app.images.values():
                 every = {name: images.get(name) or self._built(built, name) for name in app.images.values()}
                 try:
                     self._check(app, every, tree)
-                except RegistryError as error:
-                    missing[app.path] = error
+                except LeaseError:
+                    raise
+                except Exception as caught:
+                    missing[app.path] = readable(caught)
         self._remember(images, roots, missing)
         return Pulled(images, self._settings.registry, roots, missing)
 
     def _taken(self, name: str, tree: Tree) -> AppImage:
         """One image, when its tag may mean it. A registry that is away is asked once."""
         where = self._settings.registry or Reference.parse(name).host
-        if where in self._away and not self.here(name):
-            raise self._away[where]
+        if not self.here(name):
+            self._away.check(where)
         try:
             image = self.image(name, lambda pull: self._waited_for(name, pull))
             self.check_tags({name: image}, tree)
         except RegistryError as error:
-            if error.transient and not isinstance(error, (DeniedError, StillAtItError)):
-                self._away[where] = error
+            self._away.heard(where, error)
             raise
         return image
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from gitops.assemble.layers import IMAGE, make_layer
+from gitops.assemble.layers import IMAGE, check_tar, make_layer
 from gitops.assemble.tars import extract, files_of, folder_for_link, tree_of
 from gitops.assemble.tars.compare import check_image
 from gitops.assemble.tars.reader import reading
@@ -44,6 +44,12 @@ def test_hard_links_of_two_layers_are_not_one_file(tmp_path: Path) -> None:
     tree = tree_of(layers(tmp_path, lower, member("a", b"2") + member("c", kind=HARD, link="a")))
     assert [tree[name].data for name in "abc"] == [b"2", b"1", b"2"]
     assert tree["a"].inode == tree["c"].inode != tree["b"].inode
+
+
+def test_a_folder_as_deep_as_a_path_can_be_is_hidden(tmp_path: Path) -> None:
+    deep = "/".join(["d"] * 2000)
+    assert tree_of(layers(tmp_path, pax({"path": deep}) + member("cut", b"x"), member(".wh.d"))) == {}
+    check_tar(layers(tmp_path, pax({"path": deep}) + member("cut", b"x") + member("d", b"in its place"))[0])
 
 
 def test_a_tree_in_memory_has_no_fifos(tmp_path: Path) -> None:

@@ -24,7 +24,7 @@ from gitops.workflows.images.relock import relock
 from tests.kit.images import attestation, index, layout, made, zstd
 from tests.kit.oci import tar
 from tests.kit.registry import pem, sign
-from tests.kit.site import Site
+from tests.kit.site import Site, beside, spec
 from tests.simulators.registry import DockerRegistry
 
 ADA = ec.generate_private_key(ec.SECP256R1())
@@ -35,20 +35,6 @@ NTP, INIT = tar({"bin/ntpd": b"ntp"}), tar({"bin/more": b"more"})
 def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     with DockerRegistry(tmp_path_factory.mktemp("registry")) as server:
         yield server.address
-
-
-def spec(service: str, *init: str) -> str:
-    more = "".join(f', "{name}"' for name in init)
-    return (
-        f'kernel: {{image: "@pkg:../pkg/kernel", cmdline: quiet}}\ninit: ["@pkg:../pkg/init"{more}]\n'
-        f'services:\n  - {{name: ntp, image: "{service}"}}\n'
-    )
-
-
-def beside(service: str, *init: str, box: str = "d") -> dict[str, str]:
-    """A box of its own role with this service; the others stay as they are."""
-    role, its = {f"roles/{box}.yaml": f"boot: [boot/{box}.yml]\n"}, {f"boxes/{box}.yaml": f"role: {box}\n"}
-    return {f"boot/{box}.yml": spec(service, *init)} | role | its
 
 
 def layers_of(site: Site, box: str) -> list[bytes]:

@@ -22,7 +22,7 @@ from gitops.assemble.boot.cpio import ALIGNMENT, TRAILER, Node, entry
 from gitops.assemble.formats.tar import END, Piece, write_items
 from gitops.assemble.formats.work import CAPABILITY, Work, tell_lost
 from gitops.assemble.root.tree import TreeEntry, tar_info
-from gitops.assemble.tars.reader import XATTR
+from gitops.assemble.tars.attributes import XATTR
 
 TYPES = {tarfile.DIRTYPE: stat.S_IFDIR, tarfile.SYMTYPE: stat.S_IFLNK, tarfile.FIFOTYPE: stat.S_IFIFO}
 LEVEL = 4
