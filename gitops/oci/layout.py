@@ -41,7 +41,8 @@ class OciLayout:
             self._named = {m["annotations"][REF_NAME]: m for m in manifests if REF_NAME in m.get("annotations", {})}
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             hint = "name a folder as `buildah push IMAGE oci:DIR:NAME` makes it"
-            raise AssembleError(f"{folder} is no OCI layout: {error}", hint=hint) from error
+            why = error.strerror if isinstance(error, OSError) else error
+            raise AssembleError(f"{folder} is no OCI layout: index.json: {why}", hint=hint) from error
 
     def names(self) -> list[str]:
         """Of all images."""

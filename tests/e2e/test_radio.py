@@ -1,8 +1,8 @@
 """Wireless networks and a modem by Debian's whole kernel and the packages as they are built, in a machine of its own.
 
 The kernel's simulated radios (mac80211_hwsim) and hostapd are the air; a cable between two serial ports is the modem's
-line, at whose far end chat and pppd are modem and operator, in a network namespace. One start for all of it: no disk,
-no firmware, no other service.
+line, at whose far end chat, pppd and dnsmasq are modem, operator and its router, in a network namespace. One start for
+all of it: no disk, no firmware, no other service.
 """
 
 import re
@@ -29,7 +29,7 @@ WIRING = Wiring(
         Link("two", mac="02:00:00:00:01:00", addresses=("192.0.2.10/24",), access=Access("wpa2", "Site 2", "site")),
         Link("three", mac="02:00:00:00:02:00", addresses=("192.0.3.10/24",), access=Access("wpa3", "Site 3", "site")),
         Link("open", mac="02:00:00:00:03:00", addresses=("192.0.4.10/24",), access=Access("open", "Café")),
-        Link("cell", modem=Modem("internet.example", "ttyS1", "sim", "box", "isp")),
+        Link("cell", modem=Modem("internet.example", "ttyS1", "sim", "box", "isp", ipv6=True)),
     )
 )  # fmt: skip
 HOSTAPD = f"""interface=wlan0
@@ -56,7 +56,7 @@ ATE0 OK
 AT+CPIN? '+CPIN: SIM PIN\\r\\n\\r\\nOK'
 'AT+CPIN="{PIN}"' OK
 AT+CPIN? '+CPIN: READY\\r\\n\\r\\nOK'
-'AT+CGDCONT=1,"IP","internet.example"' OK
+'AT+CGDCONT=1,"IPV4V6","internet.example"' OK
 'ATD*99***1#' CONNECT
 """
 PAP = 'box * "a \\"quoted\\" \\\\ one" *\n'
@@ -68,6 +68,8 @@ auth
 require-pap
 connect "chat -f /far/card"
 198.51.100.1:198.51.100.77
+ifname line
+ipv6 ::1,::77
 ms-dns 203.0.113.53
 """
 START = """#!/bin/sh
@@ -86,6 +88,17 @@ ip netns add far
 far /far/iw phy phy0 set netns name far
 ip netns exec far ip link set lo up
 ip netns exec far /far/ld.so --library-path /far /far/hostapd /far/hostapd.conf >/run/hostapd 2>&1 &
+mount --bind /proc/sys/net/ipv6 /sysctl/ipv6
+echo 0 >/sysctl/ipv6/conf/default/accept_ra  # what comes later hears no router unless somebody says so
+ip netns exec far /far/ld.so --library-path /far /far/dnsmasq --no-daemon --conf-file=/dev/null --port=0 --user=root \
+	--group=root --interface=line --pid-file --dhcp-leasefile=/run/leases --enable-ra \
+	--dhcp-range=2001:db8:9::,ra-only,64 --ra-param=line,600 >/run/router 2>&1 &
+router() {
+	while sleep 1; do
+		ip netns exec far ip -6 address add 2001:db8:9::1/64 dev line nodad 2>/dev/null
+	done
+}
+router &
 operator() {
 	while :; do
 		ip netns exec far pppd file /far/operator >>/run/operator 2>&1
@@ -111,16 +124,24 @@ for number in 2 3 4; do
 done
 wait_for /run/said "remote IP address" 1; sleep 2
 ping -c 2 -W 5 198.51.100.1 >/dev/null && echo "REACHES operator"
+six() {
+	for try in $(seq 30); do
+		ping -c 1 -W 1 2001:db8:9::1 >/dev/null && echo "REACHES $1" && return
+		sleep 1
+	done
+}
+six "operator by IPv6"
 sleep 2
 echo FIRST
-ip -o -4 address show; ip route; cat /run/resolvconf/resolv.conf
+ip -o -4 address show; ip route; ip -6 route show default; cat /run/resolvconf/resolv.conf
 echo END
 kill -9 $(pidof pppd | tr ' ' '\\n' | while read pid; do grep -q operator /proc/$pid/cmdline && echo $pid; done)
 wait_for /run/said "remote IP address" 2
 ping -c 2 -W 5 198.51.100.1 >/dev/null && echo "REACHES operator again"
-ip route
+six "operator by IPv6 again"
+ip route; ip -6 route
 far /far/iw reg set DE; sleep 1; far /far/iw reg get | grep country
-echo SAID; cat /run/said; echo HOSTAPD; cat /run/hostapd; echo OPERATOR; cat /run/operator
+echo SAID; cat /run/said; echo HOSTAPD; cat /run/hostapd; echo OPERATOR; cat /run/operator; echo ROUTER; cat /run/router
 poweroff -f
 """
 
@@ -146,7 +167,7 @@ def initrd(folder: Path) -> Path:
         "secrets/isp": PASSWORD, "far/hostapd.conf": HOSTAPD, "far/card": CARD, "far/pap": PAP,
         "far/operator": OPERATOR,
     }  # fmt: skip
-    files = {path: text.encode() for path, text in texts.items()} | dict(of_the_far_side("hostapd", "iw"))
+    files = {path: text.encode() for path, text in texts.items()} | dict(of_the_far_side("hostapd", "iw", "dnsmasq"))
     tree |= {path: Node(stat.S_IFREG | 0o755, data=data) for path, data in files.items()}
     names = ("ppp_async", "mac80211_hwsim", "ccm", "cmac")
     tree |= modules.needed(names, built.kernel("pkg/kernel-full") / "kernel.tar")
@@ -166,11 +187,13 @@ def test_radios_and_a_modem_come_up_and_the_modem_again_after_it_lost_its_line(t
     ]  # fmt: skip
     said = subprocess.run(command, capture_output=True, text=True, errors="replace", timeout=600, check=True).stdout
     said = COLOURS.sub("", said)
-    for place in ("2", "3", "4", "operator", "operator again"):
+    six = ("operator by IPv6", "operator by IPv6 again")
+    for place in ("2", "3", "4", "operator", "operator again", *six):
         assert f"REACHES {place}\n" in said, said
     assert "country DE: DFS-ETSI" in said, "what a country allows is known to the kernel"
     first = said.partition("FIRST\n")[2].partition("\nEND")[0]
     assert "cell    inet 198.51.100.77 peer 198.51.100.1/32" in first, said
+    assert re.search(r"default via fe80::\S+ dev cell proto ra metric 5000 ", first), said
     assert "default dev cell scope link metric 5000" in first and "nameserver 203.0.113.53" in first, said
     for secret in (PASSPHRASE, PASSWORD, f'"{PIN}"'):
         assert secret not in said.partition("SAID\n")[2].partition("HOSTAPD\n")[0], said

@@ -136,7 +136,10 @@ AIR = {
 def test_a_radio_and_a_modem_are_links_and_their_secrets_are_names() -> None:
     air = "air: {driver: iwlwifi, wifi: {ssid: Café 7, security: wpa3, secret: site-7, country: DE}, dhcp: true}"
     cell = "cell: {bus: '1-1.3:1.2', modem: {apn: internet, pin: sim, user: a b, secret: isp}, probes: [192.0.2.1]}"
+    one = box(f"links: {{{air}, {cell.replace('apn', 'ipv6: true, apn')}, eth0: {{dhcp: true}}}}", **AIR)
+    assert "ipv6 cell" in (both := file_of(one).splitlines())
     one = box(f"links: {{{air}, {cell}, eth0: {{dhcp: true}}}}", **AIR)
+    assert [line for line in both if line != "ipv6 cell"] == file_of(one).splitlines(), "an older box leaves it out"
     assert file_of(one).splitlines() == [
         "network 1", "link air driver iwlwifi", "access air wifi wpa3", f"ssid air {'Café 7'.encode().hex()}",
         "country air DE", "secret air site-7", "modem cell bus 1-1.3:1.2", "apn cell internet",
@@ -165,6 +168,11 @@ NOT_BY_AIR = {
     "cell: {modem: {apn: a}}": "say its `device`, or the link's `bus`",
     "cell: {modem: {apn: 'a\"; reboot', device: ttyUSB2}}": "apn",
     "cell: {modem: {apn: a, device: /dev/ttyUSB2}}": "such as ttyUSB2, without /dev/",
+    "cell: {modem: {apn: a, device: cdc-wdm0}}": "cdc-wdm0 speaks QMI or MBIM, which nothing here does",
+    "cell: {driver: qmi_wwan, dhcp: true}": "a card of `qmi_wwan` is silent until QMI or MBIM starts it",
+    "cell: {driver: cdc_mbim, slaac: true}": "a card of `cdc_mbim` is silent",
+    "a: {metric: 9, addresses: ['2001:db8::2/64'], gateways: ['2001:db8::1']}, "
+    "b: {metric: 9, modem: {apn: a, device: ttyUSB3, ipv6: true}}": "a second way out for IPv6",
     "cell: {modem: {apn: a, device: ttyUSB2, pin: '1234'}}": "a PIN does not belong in Git",
     "cell: {modem: {apn: a, device: ttyUSB2, user: b}}": "`user` goes with `secret`",
     "ppp0: {modem: {apn: a, device: ttyUSB2}}": "the kernel gives the name `ppp0` itself",

@@ -10,9 +10,11 @@ MAC, UUID = "52:54:00:12:34:56", "5e2f8d7c-0000-4000-8000-00000000abcd"
 OLD, NEW, NEWER = ("0" * 63 + digit for digit in "789")
 
 
-def boot_set(store: Store, release: str, *, proven: bool = False, line: str = "quiet") -> BootSet:
-    """A set of small files."""
-    image, kernel, initrd = (store.blobs.put(f"{kind} {release}".encode()) for kind in ("image", "kernel", "initrd"))
+def boot_set(store: Store, release: str, *, proven: bool = False, line: str = "quiet", size: int = 0) -> BootSet:
+    """A set of small files, or of such with `size` bytes."""
+    image, kernel, initrd = (
+        store.blobs.put(f"{kind} {release}".encode().ljust(size)) for kind in ("image", "kernel", "initrd")
+    )
     return BootSet(release, int(release[-1]), release, image, kernel, initrd, line, "", proven)
 
 
@@ -23,13 +25,16 @@ class Diskless:
     store: Store
     name: str = "demo-1"
     counter: int = 0
+    known_by: tuple[str, ...] = (MAC, UUID)
 
-    def offer(self, *releases: str) -> None:
+    def offer(self, *releases: str, size: int = 0) -> None:
         """The newest first; all others came up once."""
         first, *others = releases
-        sets = (boot_set(self.store, first), *(boot_set(self.store, each, proven=True) for each in others))
+        newest = boot_set(self.store, first, size=size)
+        sets = (newest, *(boot_set(self.store, each, proven=True) for each in others))
         self.store.notes.put(BootSets(sets), self.name)
-        self.store.notes.put(Machines({MAC: self.name, UUID: self.name}))
+        rows = (self.store.notes.get(Machines) or Machines()).rows
+        self.store.notes.put(Machines({**rows, **dict.fromkeys(self.known_by, self.name)}))
         if not self.store.boxes.row(self.name):
             self.store.boxes.enroll(self.name, "ab" * 32)
 

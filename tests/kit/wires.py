@@ -10,9 +10,13 @@ was started there ends with them. Needs root, as all of these tests do.
 
 import contextlib
 import ctypes
+import fcntl
 import os
+import select
 import signal
+import struct
 import subprocess
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -22,6 +26,8 @@ PACKAGE = Path(__file__).parents[2] / "pkg" / "dhcpcd"
 LIBRARY = PACKAGE / "files" / "usr" / "lib" / "toweros" / "network"
 PATIENCE = 30.0
 CLONE_NEWNET = 0x40000000
+TUNSETIFF, IFF_TUN, IFF_NO_PI = 0x400454CA, 0x0001, 0x1000
+"""linux/if_tun.h."""
 HOLD = """
 mount -t sysfs sysfs /sys
 mount -t tmpfs tmpfs /run
@@ -117,6 +123,42 @@ class Wires:
         address = f"address {mac}" if mac else ""
         self.box(f"ip link add name {name} {address} type veth peer name {far} netns {self.far.pid}")
         self.far(f"ip link set dev {far} up")
+
+    @contextlib.contextmanager
+    def dialled(self, name: str, far: str) -> Iterator[None]:
+        """A line as PPP makes it: no MAC, no neighbours, link-local addresses that both ends know. It is gone
+        afterwards."""
+        ends = [_line(self.box, name), _line(self.far, far)]
+        lost = threading.Event()
+        threads = [threading.Thread(target=_carry, args=(*pair, lost)) for pair in (ends, ends[::-1])]
+        for thread in threads:
+            thread.start()
+        try:
+            self.far(f"ip link set dev {far} up; ip address add fe80::2 peer fe80::1 dev {far}")
+            self.box(f"ip link set dev {name} up; ip address add fe80::1 peer fe80::2 dev {name}")
+            yield
+        finally:
+            lost.set()
+            for thread in threads:
+                thread.join()
+            for end in ends:
+                os.close(end)
+
+
+def _line(machine: Machine, name: str) -> int:
+    """An interface that is there while this is open (Linux, Documentation/networking/tuntap.rst)."""
+    with machine.this_thread():
+        end = os.open("/dev/net/tun", os.O_RDWR | os.O_NONBLOCK)
+        fcntl.ioctl(end, TUNSETIFF, struct.pack("16sH14x", name.encode(), IFF_TUN | IFF_NO_PI))
+        machine(f"echo 1 >/proc/sys/net/ipv6/conf/{name}/addr_gen_mode")  # the kernel adds no address of its own
+    return end
+
+
+def _carry(one: int, other: int, lost: threading.Event) -> None:
+    while not lost.is_set():
+        if select.select([one], [], [], 0.1)[0]:
+            with contextlib.suppress(OSError):
+                os.write(other, os.read(one, 65536))
 
 
 class Service:

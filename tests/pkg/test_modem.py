@@ -1,6 +1,6 @@
 """pkg/modem talks to a card: it is unlocked by its PIN, and a PIN that it refused is never sent again.
 
-The line itself, by PPP, is in tests/e2e/test_radio.py: this machine's kernel may have none.
+PPP itself is in tests/e2e/test_radio.py: this machine's kernel may have none. Here a line like PPP's is a tun device.
 """
 
 import os
@@ -15,6 +15,7 @@ import pytest
 from gitops.model.network.radio import Modem
 from gitops.model.network.wiring import Link, Wiring
 from tests.kit.initrd import SHELLS
+from tests.kit.wires import Wires, until
 
 FILES = Path(__file__).parents[2] / "pkg" / "modem" / "files" / "usr"
 PIN = "4711"
@@ -62,10 +63,10 @@ class Card:
 class Talk:
     """What start-modem makes of the network file and the secrets, and a call by it."""
 
-    def __init__(self, folder: Path, shell: str) -> None:
+    def __init__(self, folder: Path, shell: str, *, ipv6: bool = False) -> None:
         self.folder, self.shell = folder, shell
         (folder / "secrets").mkdir()
-        link = Link("cell", modem=Modem("internet.example", "ttyX1", "sim"))
+        link = Link("cell", modem=Modem("internet.example", "ttyX1", "sim", ipv6=ipv6))
         (folder / "network").write_text(Wiring((link,)).text())
 
     def options(self, pin: str) -> str:
@@ -101,11 +102,49 @@ def talk(tmp_path: Path) -> Callable[[str], Talk]:
 def test_a_card_is_unlocked_once_and_its_line_is_called(talk: Callable[[str], Talk], shell: str) -> None:
     line, card = talk(shell), Card()
     said = line.options(PIN)
-    assert "defaultroute-metric 5000" in said and PIN not in said
+    assert "defaultroute-metric 5000" in said and "noipv6\n" in said and PIN not in said
     assert line.call(card)[0] == 0
     assert card.heard[-2:] == ['AT+CGDCONT=1,"IP","internet.example"', "ATD*99***1#"]
     code, said = line.call(card)
     assert code == 0 and PIN not in said and sum("CPIN=" in each for each in card.heard) == 1, "it is open now"
+
+
+@both_shells
+def test_both_protocols_are_asked_for_where_git_says_so(tmp_path: Path, shell: str) -> None:
+    line, card = Talk(tmp_path, shell, ipv6=True), Card()
+    said = line.options(PIN)
+    assert "\n+ipv6 ipv6cp-accept-local\n" in said and "noipv6" not in said
+    assert line.call(card)[0] == 0
+    assert card.heard[-2:] == ['AT+CGDCONT=1,"IPV4V6","internet.example"', "ATD*99***1#"]
+
+
+@both_shells
+def test_the_operators_router_is_heard_on_its_line_alone_and_used_after_cables(tmp_path: Path, shell: str) -> None:
+    """By a box that forwards, as Docker lets it; again after the line was lost, by another net."""
+    busybox = tmp_path / "bin"  # as in the package, which has no other `ip`
+    busybox.mkdir()
+    (busybox / "ip").symlink_to("/usr/bin/busybox")
+    (tmp_path / "cell.options").write_text("noauth\ndefaultroute\ndefaultroute-metric 5000\n")
+    script = f"{FILES / 'lib' / 'toweros' / 'modem-six'} cell /dev/ttyX1 115200 fe80::1 fe80::2 {tmp_path / 'cell'}"
+    with Wires() as wires:
+        wires.box("echo 1 >/proc/sys/net/ipv6/conf/all/forwarding; echo 0 >/proc/sys/net/ipv6/conf/default/accept_ra")
+        for number in (1, 2):
+            with wires.dialled("cell", "far"):
+                wires.far(f"ip address add 2001:db8:{number}::1/64 dev far nodad")
+                router = wires.far.start(
+                    "dnsmasq", "--no-daemon", "--conf-file=/dev/null", "--port=0", "--user=root", "--interface=far",
+                    "--bind-interfaces", "--pid-file", f"--dhcp-leasefile={tmp_path / 'leases'}", "--enable-ra",
+                    f"--dhcp-range=2001:db8:{number}::,ra-only,64", "--ra-param=far,600", log=tmp_path / "log"
+                )  # fmt: skip
+                wires.box(f"PATH={busybox}:$PATH NETWORK_IPV6=/proc/sys/net/ipv6 {shell} {script}")
+                until(lambda: "default" in wires.box("ip -6 route"), lambda: (tmp_path / "log").read_text())
+                wires.box(f"busybox ping -6 -c 1 -W 5 2001:db8:{number}::1")
+                said = wires.box("ip -6 route show default; ip address show dev cell scope global")
+                assert (
+                    "default via fe80::2 dev cell proto ra metric 5000" in said and f"2001:db8:{number}::1/64" in said
+                )
+                router.kill()
+        assert wires.box("cat /proc/sys/net/ipv6/conf/default/accept_ra") == "0\n", "what else comes hears nobody"
 
 
 def test_a_pin_that_the_card_refused_is_never_sent_again(talk: Callable[[str], Talk]) -> None:

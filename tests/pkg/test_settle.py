@@ -604,6 +604,30 @@ def test_cut_at_any_step_a_bios_comes_to_a_whole_grub_or_goes_on_to_the_medium(t
         assert disk.path.read_bytes()[64 * 512 : MIB] == before, "nothing is written where nothing is new"
 
 
+def test_a_newer_grub_comes_by_a_medium_and_all_that_the_box_became_stays(tmp_path: Path) -> None:
+    """docs/bios.md, "A newer GRUB": a disk of years ago, whose box went on to later releases, has data, a key of its
+    own and tries that it counts."""
+    with machine(tmp_path) as box:
+        disk = box.disk(120)
+        bios_medium(box, 5, grub=7)
+        assert DONE in box.settle(INSTALL, **BIOS)
+        assert leads_to(disk) == (old := core_of(box))
+        lived = {"grub/grubenv": b"order=9 5 left_9=2", "EFI/Linux/toweros-9.efi": b"uki of the field"}
+        for path, content in lived.items():
+            (tmp_path / "file").write_bytes(content)
+            sh("mcopy", "-o", "-i", disk.node("ESP"), tmp_path / "file", f"::{path}")
+        (tmp_path / "key").write_text("made on the box")
+        sh("debugfs", "-w", "-R", f"write {tmp_path}/key identity/box.key", disk.node("TOWEROS"))
+        data = put_data(disk, tmp_path)
+        bios_medium(box, 8, grub=8)
+        said = box.settle(INSTALL, **BIOS)
+        assert DONE in said, said
+        assert leads_to(disk) == core_of(box) != old
+        assert lived.items() <= disk.files("ESP", tmp_path / "look").items()
+        assert disk.files("TOWEROS", tmp_path / "look")["identity/box.key"] == b"made on the box"
+        assert disk.files("STATE", tmp_path / "look")["precious"] == data
+
+
 def ends(box: Machine, first: int, last: int) -> list[int]:
     """The first and the last steps of the settle that was: between them are file systems, which other stories cut."""
     steps = int((box.folder / "run" / "count").read_text())

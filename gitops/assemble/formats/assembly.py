@@ -9,11 +9,13 @@ file takes its name when it is whole.
         assembly.write(["kernel+initrd", "raw-efi"], Path("out/demo"))    # demo-kernel, demo-efi.img, ...
 """
 
+import errno
 import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
 from typing import BinaryIO, Self
 
@@ -24,6 +26,7 @@ from gitops.assemble.formats.steps.initrd import part
 from gitops.assemble.formats.tar import Piece, pieces, write_items
 from gitops.assemble.formats.work import Tools, Work
 from gitops.errors import AssembleError
+from gitops.files.whole import beside
 from gitops.model import Spec, canonical, sha256
 from gitops.oci.layout import OciLayout
 
@@ -50,13 +53,16 @@ class Assembly:
         self._left: set[str] = set()
         self._found: Tools | None = None
         self._files: dict[str, list[Path]] = {}
+        self._held = ExitStack()
 
     def __enter__(self) -> Self:
+        self._held.enter_context(self._memory.kept())
         self._scratch = tempfile.TemporaryDirectory(prefix=NEW, dir=self._memory.room())
         return self
 
     def __exit__(self, *_: object) -> None:
         self._scratch.cleanup()
+        self._held.close()
 
     def write(self, formats: Sequence[str], base: Path) -> list[Path]:
         """Write the files of the formats; `base` is the path that their names begin with.
@@ -170,19 +176,18 @@ class Assembly:
     def _leave(self, name: str, target: Path) -> None:
         """What is remembered stays as it is, whatever becomes of the file: it is copied, as what was left before is:
         no two outputs are one file."""
-        source, new = self._file(name), target.with_name(f".{target.name}.part")
+        source = self._file(name)
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
-            if STEPS[name].kept or name in self._left or not _moved(source, new):
-                shutil.copyfile(source, new)
-            else:
-                self._left.add(name)
-                del self._made[name]
-            new.replace(target)
+            with beside(target) as new:
+                if STEPS[name].kept or name in self._left or not _moved(source, new):
+                    shutil.copyfile(source, new)
+                else:
+                    self._left.add(name)
+                    del self._made[name]
         except OSError as error:
-            raise AssembleError(f"{target}: {error.strerror}", hint="name a place that can be written") from error
-        finally:
-            new.unlink(missing_ok=True)
+            where = target.parent if error.errno in (errno.ENOTDIR, errno.EEXIST) else target
+            raise AssembleError(f"{where}: {error.strerror}", hint="name a place that can be written") from error
 
 
 def _moved(source: Path, target: Path) -> bool:

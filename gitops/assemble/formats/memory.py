@@ -8,14 +8,17 @@ Nothing is synced, for the same reason. What nobody used for a month goes.
     memory.get(key, lambda target: target.write_bytes(b"..."))      # assembled/KEY/SHA256
 """
 
+import errno
 import os
 import shutil
 import tempfile
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 from gitops.errors import AssembleError
+from gitops.files.whole import held
 from gitops.store.files.blobs import digest_file
 
 MONTH = 30 * 24 * 3600.0
@@ -38,7 +41,6 @@ class Memory:
         existing = self._whole(place)
         if existing:
             return existing
-        shutil.rmtree(place, ignore_errors=True)
         try:
             return self._made(place, make)
         except OSError as error:
@@ -57,7 +59,28 @@ class Memory:
         return self._folder
 
     def forget(self, age: float = MONTH) -> int:
-        """Remove what was not used for `age` seconds; how many bytes that were."""
+        """Remove what was not used for `age` seconds; how many bytes that were. None, while somebody uses it.
+
+        Raises:
+            AssembleError: somebody uses it, and all of it was to go.
+        """
+        if not self._folder.is_dir():
+            return 0
+        with held(self._folder, wait=False) as alone:
+            if not alone and not age:
+                hint = "type it again when that is done"
+                raise AssembleError(f"{self._folder}: another `toweros assemble` is at work there", hint=hint)
+            return self._forget(age) if alone else 0
+
+    def kept(self) -> AbstractContextManager[object]:
+        """Meanwhile nothing of it is forgotten. Others may use it, too.
+
+        Raises:
+            AssembleError: there is no such place.
+        """
+        return held(self.room(), shared=True)
+
+    def _forget(self, age: float) -> int:
         size, oldest = 0, time.time() - age
         for place in list(self._folder.glob("*")):
             files = [path for path in place.glob("*") if path.is_file()] if place.is_dir() else []
@@ -67,7 +90,8 @@ class Memory:
         return size
 
     def _trouble(self, error: OSError) -> AssembleError:
-        hint = "is the disk full? `toweros cache clean --assembled` makes room"
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        hint = "`toweros cache clean --assembled` makes room" if full else "name another folder with --state"
         return AssembleError(f"cannot write below {self._folder}: {error.strerror}", hint=hint)
 
     def _whole(self, place: Path) -> Path | None:
@@ -92,7 +116,9 @@ class Memory:
             new.rename(work / name)
             try:
                 work.rename(place)
-            except OSError:  # somebody else made the same in the meantime
-                if not self._whole(place):
-                    raise
+            except OSError:
+                if whole := self._whole(place):  # somebody else made the same in the meantime
+                    return whole
+                place.rename(Path(scratch, "damaged"))
+                work.rename(place)
         return place / name

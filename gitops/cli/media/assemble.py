@@ -213,6 +213,8 @@ def _formats(asked: list[str]) -> list[str]:
 
 
 def _check(formats: list[str], out: str | None, name: str | None, folder: Path | None, again: int, sbom: str) -> None:
+    if out == "":
+        raise TowerosError("--out names nothing", hint="a file, or - for stdout")
     if out is not None and (name or folder):
         raise TowerosError("--out names one file, --name and --dir name many", hint="leave one of them out")
     if out is not None and (len(formats) > 1 or formats[0] not in STREAMED):

@@ -19,6 +19,7 @@ from gitops.cli.output import Output, OutputOption, emit, talk
 from gitops.cli.output import table as lines
 from gitops.cli.showing.asking import YesOption, sure
 from gitops.errors import AssembleError, TowerosError
+from gitops.files.whole import whole
 from gitops.model import Json
 from gitops.review.words import moment
 
@@ -70,6 +71,8 @@ def export(
 ) -> None:
     """Write images as an OCI layout: a tar, or a folder, which --images and --tools of `toweros assemble` read."""
     check_arch(arch)
+    if not outfile:
+        raise TowerosError("--outfile names nothing", hint="a tar, a folder (FOLDER/), or - for stdout")
     if len(names) > 1 and (called or form == Form.filesystem):
         raise TowerosError(f"{'--name' if called else '--format filesystem'} is for one image")
     cache = _cache(config, state)
@@ -98,15 +101,16 @@ def _filesystem(cache: "Cache", name: str, outfile: str) -> None:
 
 @contextmanager
 def _output(name: str) -> Iterator[BinaryIO]:
-    """A file that was named, or stdout."""
+    """A file that was named, which is whole or not there; or stdout."""
     if name == "-":
         yield sys.stdout.buffer
         return
     try:
-        with Path(name).open("wb") as stream:
+        with whole(Path(name)) as stream:
             yield stream
     except OSError as error:
-        raise AssembleError(f"{name}: {error.strerror}", hint="name a file that can be written") from error
+        where = error.filename or name
+        raise AssembleError(f"{where}: {error.strerror}", hint="name a file that can be written") from error
 
 
 def remove(

@@ -9,6 +9,7 @@ import typer
 from gitops.cli.output import talk
 from gitops.errors import TowerosError, VmError
 from gitops.files.named import named
+from gitops.files.whole import whole
 from gitops.lab.accelerator import KVM, TCG, Accelerator, accelerator
 from gitops.lab.asked.data import LARGEST as MOST_DATA
 from gitops.lab.asked.data import disc
@@ -120,8 +121,13 @@ def _data(words: Words, own: Path) -> Path | None:
         return None
     try:
         image = disc(named(words.data_file, MOST_DATA) if words.data_file else (words.data or "").encode())
-        own.mkdir(parents=True, exist_ok=True)
-        (own / "data.iso").write_bytes(image)
     except OSError as error:
         raise VmError(f"{error.filename or words.data_file}: {error.strerror}", hint="name another file") from error
+    try:
+        own.mkdir(parents=True, exist_ok=True)
+        with whole(own / "data.iso") as stream:
+            stream.write(image)
+    except OSError as error:
+        hint = "name another folder with --state"
+        raise VmError(f"{error.filename or own}: {error.strerror}", hint=hint) from error
     return own / "data.iso"

@@ -35,6 +35,11 @@ def _pin(text: str) -> str:
 
 
 def _tty(text: str) -> str:
+    if re.fullmatch("(/dev/)?(cdc-wdm|wwan)[0-9].*", text):
+        raise ValueError(
+            f"{text} speaks QMI or MBIM, which nothing here does: the same modem's tty is expected, such as ttyUSB2"
+            " (docs/hardware.md, Radios and modems)"
+        )
     if not re.fullmatch("tty[A-Z]{1,8}[0-9]{1,3}", text, re.ASCII):
         raise ValueError("the modem's tty is expected, such as ttyUSB2, without /dev/")
     return text
@@ -113,6 +118,7 @@ class ModemRules(Strict):
     )
     user: Identity | None = None
     secret: SecretName | None = Field(default=None, description="The password of `user`, by name.")
+    ipv6: bool = Field(default=False, description="IPv6 beside IPv4, where the operator has both.")
 
     @model_validator(mode="after")
     def _whole(self) -> "ModemRules":
@@ -121,4 +127,4 @@ class ModemRules(Strict):
         return self
 
     def noun(self) -> Modem:
-        return Modem(self.apn, self.device or "", self.pin or "", self.user or "", self.secret or "")
+        return Modem(self.apn, self.device or "", self.pin or "", self.user or "", self.secret or "", self.ipv6)

@@ -37,6 +37,8 @@ class Disk(NamedTuple):
         Raises:
             VmError: it is not there, and nothing says how large it is to be.
         """
+        if self.path.is_dir():
+            raise VmError(f"--disk {self.path} is a folder", hint=DISK_HINT)
         if self.path.exists():
             return
         if not self.size:

@@ -180,10 +180,10 @@ def _ways_out(links: Iterable[Link]) -> Iterator[Mistake]:
                 )
             ways.setdefault(way, link.name)
     for link in (each for each in links if each.modem):
-        way = (4, link.metric or MODEM_METRIC)
-        if way in ways:
-            message = f"a second way out for IPv4, beside that of `{ways[way]}`"
-            yield Mistake(
-                link.name, "modem", message, "give one of the links another `metric`: the lower is used first"
-            )
-        ways.setdefault(way, link.name)
+        for version in (4, 6) if link.modem and link.modem.ipv6 else (4,):
+            dialled: tuple[int, int] = (version, link.metric or MODEM_METRIC)
+            if dialled in ways:
+                message = f"a second way out for IPv{version}, beside that of `{ways[dialled]}`"
+                hint = "give one of the links another `metric`: the lower is used first"
+                yield Mistake(link.name, "modem", message, hint)
+            ways.setdefault(dialled, link.name)

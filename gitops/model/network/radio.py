@@ -43,17 +43,19 @@ class Access:
 @dataclass(frozen=True)
 class Modem:
     """A modem that is dialled by PPP. `device` is its tty, such as ttyUSB2, or it is found by the link's `bus`; `pin`
-    and `secret` (of `user`) are names of secrets."""
+    and `secret` (of `user`) are names of secrets; `ipv6`: beside IPv4."""
 
     apn: str
     device: str = ""
     pin: str = ""
     user: str = ""
     secret: str = ""
+    ipv6: bool = False
 
     def lines(self, link: str, bus: str) -> Iterator[str]:
         yield f"modem {link} {f'bus {bus}' if bus else f'name {self.device}'}"
         yield f"apn {link} {self.apn}"
+        yield from [f"ipv6 {link}"] if self.ipv6 else []
         yield from _hex(link, "user", self.user)
         yield from (f"{key} {link} {value}" for key in ("pin", "secret") if (value := getattr(self, key)))
 

@@ -10,6 +10,9 @@ from collections.abc import Iterator, Mapping
 from gitops.model.network.mistake import Mistake
 from gitops.model.network.wiring import Link
 
+WITHOUT_PPP = ("qmi_wwan", "cdc_mbim")
+"""Drivers of modems whose network card carries nothing before somebody speaks QMI or MBIM with them."""
+
 
 def radio_mistakes(named: Mapping[str, Link]) -> Iterator[Mistake]:
     devices: dict[str, str] = {}
@@ -20,6 +23,10 @@ def radio_mistakes(named: Mapping[str, Link]) -> Iterator[Mistake]:
     for link in named.values():
         if link.modem:
             yield from _modem(link)
+        if link.driver in WITHOUT_PPP and not link.modem:
+            message = f"a card of `{link.driver}` is silent until QMI or MBIM starts it, which nothing here speaks"
+            hint = "say `modem`, by its tty; what else there is: docs/hardware.md, Radios and modems"
+            yield Mistake(link.name, "driver", message, hint)
         if link.access and link.parent + "".join(link.bond):
             key = "wifi" if link.access.ssid else "dot1x"
             yield Mistake(link.name, key, f"a VLAN or bond does not say `{key}`", "say it of the network card")

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from gitops.errors import AssembleError
+from gitops.files.whole import beside, held, whole
 from gitops.model import AppImage, BlobRef, Image, Json, canonical
 from gitops.oci.elsewhere import ANY, blobs_of, stored
 from gitops.oci.image import oci_image
@@ -132,16 +133,21 @@ class Cache:
     def _export(self, found: dict[str, AppImage], folder: Path) -> None:
         blobs = folder / "blobs" / "sha256"
         blobs.mkdir(parents=True, exist_ok=True)
+        with held(folder):  # two who add to it at once: else the list of the later one lacks what the other added
+            self._add(found, folder, blobs)
+
+    def _add(self, found: dict[str, AppImage], folder: Path, blobs: Path) -> None:
         rows = [row for row in _existing(folder) if row.get("annotations", {}).get(REF_NAME) not in found]
         for name, image in sorted(found.items()):
             for ref in blobs_of(self._store, image):
                 if not (blobs / ref.sha256).exists():
-                    shutil.copyfile(self._store.blobs.path(ref.sha256), blobs / f".{ref.sha256}")
-                    (blobs / f".{ref.sha256}").replace(blobs / ref.sha256)
+                    with beside(blobs / ref.sha256) as new:
+                        shutil.copyfile(self._store.blobs.path(ref.sha256), new)
             about = {"mediaType": MANIFEST, "digest": f"sha256:{image.digest}", "size": len(image.manifest)}
             rows.append(about | {"annotations": {REF_NAME: name}})
-        (folder / "oci-layout").write_bytes(LAYOUT)
-        (folder / "index.json").write_bytes(canonical({"schemaVersion": 2, "manifests": rows}))
+        for name, data in (("oci-layout", LAYOUT), ("index.json", canonical({"schemaVersion": 2, "manifests": rows}))):
+            with whole(folder / name) as stream:  # the list last: whoever reads it meanwhile finds all that it names
+                stream.write(data)
 
 
 def as_tar(folder: Path, output: BinaryIO) -> None:

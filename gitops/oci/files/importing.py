@@ -39,7 +39,10 @@ def import_images(
         archive = Path(folder, "image.tar")
         if source == STDIN:
             _arrive(sys.stdin.buffer, archive)
-            return _import(elsewhere, store, archive, names)
+            try:
+                return _import(elsewhere, store, archive, names)
+            except AssembleError as error:
+                raise AssembleError(error.message.replace(str(archive), "stdin"), hint=error.hint) from error
         save(engine, source.removeprefix(ENGINE), archive)
         return _import(elsewhere, store, archive, ())
 

@@ -8,6 +8,7 @@ does.
     hand_out(ground, "kiosk-3", int(time.time()))
 """
 
+import threading
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Protocol
@@ -17,6 +18,8 @@ from gitops.rollout.netboot import APART, Heard, counted, falls_back, with_one_m
 from gitops.store.notes.netboot import BootSet, BootSets, Starts
 
 DISK = "its own disk"
+TELLING = threading.Lock()
+"""Of all threads of a server."""
 
 
 class Ground(Protocol):
@@ -120,10 +123,13 @@ def way_back(sets: Sequence[BootSet]) -> BootSet | None:
 
 
 def tell(ground: Ground, box: str, starts: Starts, newest: BootSet, proven: BootSet) -> None:
-    """That it falls back; once."""
-    if not starts.told:
-        ground.fell_back(box, f"{words(newest)}; release {proven.sequence} is handed out")
-        ground.keep(box, replace(starts, told=True))
+    """That it falls back; once, however many ask at the same time: whoever does is not known, and people get mail."""
+    if starts.told:
+        return
+    with TELLING:
+        if not ground.starts(box).told:
+            ground.fell_back(box, f"{words(newest)}; release {proven.sequence} is handed out")
+            ground.keep(box, replace(starts, told=True))
 
 
 def words(newest: BootSet) -> str:

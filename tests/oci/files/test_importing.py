@@ -6,6 +6,7 @@ import json
 import os
 import tarfile
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,7 @@ from gitops.oci.elsewhere import Elsewhere, stored
 from gitops.oci.files.cache import Cache, as_tar
 from gitops.oci.files.importing import import_images
 from gitops.oci.files.taking import Result
+from gitops.oci.layout import OciLayout
 from gitops.oci.plain import unpacked_image
 from gitops.oci.registry import MANIFEST
 from gitops.settings import Settings
@@ -260,6 +262,16 @@ def test_the_command_prints_what_to_name_and_says_what_was_not_taken(tmp_path: P
     assert failed.stdout == f"{OURS.digest} ntp\n" and failed.exit_code == 1
     assert isinstance(failed.exception, AssembleError)
     assert failed.exception.message == "arm: arm is an image for linux/arm64, not for linux/amd64"
+
+
+def test_all_who_export_into_one_layout_at_once_are_in_its_list(store: Store, tmp_path: Path) -> None:
+    (one,) = taken(store, layout(tmp_path / "layout", {"web/ntp:1": OURS})).images
+    cache, names = Cache(store), [f"web/ntp:{number}" for number in range(12)]
+    with ThreadPoolExecutor(len(names)) as threads:
+        each = [threads.submit(cache.export, [one.digest], tmp_path / "exported", name) for name in names]
+        assert [done.exception() for done in each] == [None] * len(names)
+    assert OciLayout(tmp_path / "exported").names() == sorted(names)
+    assert not [*(tmp_path / "exported").rglob("*.part")]
 
 
 def test_what_is_exported_is_imported_again_as_it_was(store: Store, tmp_path: Path) -> None:
