@@ -22,34 +22,18 @@ from collections import Counter, defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from enum import StrEnum
 
 from gitops.model import Box, Health, Hold, HoldReason
 from gitops.model.digest import sha256
 from gitops.model.rollout.waves import ANY, Careful, Steering, Wave, WaveState
 from gitops.model.rollout.windows import calendar
+from gitops.rollout.counting.standing import FLEET, SITE, Group, How, Standing
 from gitops.rollout.rules import NOBODY, Decision, Facts, Take
 
-FLEET, SITE = "fleet", "site"
 REST = Wave("rest", failed=ANY, missing=ANY, degraded=ANY)
 """Who is in no wave of fleet.yaml goes after all of them."""
 SILENT = "it is silent, and goes when nobody who is heard waits"
-NAMED = 3
 Clock = tuple[tuple[str, ...], tuple[str, ...], str]
-Group = tuple[str, str]
-"""What it is of (the fleet, a site, a label), and which one."""
-
-
-class How(StrEnum):
-    """How a box is with what it is wanted to run."""
-
-    WAITS = "waits"
-    SILENT = "silent"
-    GOING = "going"
-    HEALTHY = "Healthy"
-    FAILED = "failed"
-    MISSING = "Missing"
-    DEGRADED = "Degraded"
 
 
 @dataclass
@@ -59,26 +43,6 @@ class Outcome:
     decisions: dict[str, Decision]
     waves: list[WaveState] = field(default_factory=list)
     until: int = 0
-
-
-def how(fact: Facts, wanted: str) -> How:
-    """By what a box was offered, what it runs, and what it says of itself."""
-    if wanted in fact.failed:
-        return How.FAILED
-    if fact.published != wanted:
-        return How.SILENT if fact.health == Health.MISSING else How.WAITS
-    if fact.health == Health.MISSING:
-        return How.MISSING
-    if fact.health == Health.DEGRADED:
-        return How.DEGRADED
-    return How.HEALTHY if fact.running == wanted and fact.health == Health.HEALTHY else How.GOING
-
-
-BUSY = frozenset((How.GOING, How.MISSING, How.DEGRADED))
-"""Who restarts, will soon, or did and is not back yet; so does who is in a trial of something older."""
-
-
-TROUBLE = (How.FAILED, How.MISSING, How.DEGRADED)
 
 
 @dataclass(frozen=True)
@@ -101,6 +65,9 @@ class Going:
         self._order = {box: sha256(box.encode()) for box in boxes}
         self.waves = [*careful.waves, REST]
         self.wave = self._waves()
+        self._members = defaultdict[int, list[str]](list)
+        for box, number in sorted(self.wave.items()):
+            self._members[number].append(box)
         self._limits = {key: share for key, share in careful.max_unavailable}
         keys = {*self._limits, *careful.never_together}
         self._groups = {name: tuple(self._groups_of(box, keys)) for name, box in boxes.items()}
@@ -133,10 +100,9 @@ class Going:
             if facts.get(box, NOBODY).health == Health.MISSING:
                 for group in filter(lambda group: not self.together(group), self._groups[box]):
                     down[group].add(box)
-        begin = (box for box in wanted if facts.get(box, NOBODY).published != wanted[box])
-        return frozenset(
-            box for box in begin if self._boxes[box].freeze or any(down[group] - {box} for group in self._groups[box])
-        )
+        frozen = {box for box in wanted if self._boxes[box].freeze}
+        near = (box for box in wanted if down and any(down[each] - {box} for each in self._groups[box] if each in down))
+        return frozenset(box for box in {*frozen, *near} if facts.get(box, NOBODY).published != wanted[box])
 
     def no_canaries(self, wanted: Mapping[str, str], facts: Mapping[str, Facts], now: float) -> frozenset[str]:
         """Those, and whose window is closed; and no silent one takes their place, for which they would wait when they
@@ -158,7 +124,7 @@ class Going:
         now: float,
     ) -> Outcome:
         """Of each box that was to go, whether it does now."""
-        state = _State(self, decisions, wanted, facts)
+        state = Standing(self, decisions, wanted, facts)
         outcome = Outcome(dict(decisions))
         holds = self._holds_of_waves(state, before, outcome, int(now))
         going = [box for box, each in decisions.items() if each in (Take.CANARY, Take.PROVEN)]
@@ -197,7 +163,7 @@ class Going:
             _sooner(outcome, times.opens(now) if closed else 0)
         return clocks[clock]
 
-    def _holds_of_waves(self, state: "_State", before: Before, outcome: Outcome, now: int) -> list[Hold | None]:
+    def _holds_of_waves(self, state: "Standing", before: Before, outcome: Outcome, now: int) -> list[Hold | None]:
         """What keeps the boxes of each wave."""
         found = list[Hold | None]()
         hold = Hold(HoldReason.FROZEN, before.steering.paused) if before.steering.paused else None
@@ -222,7 +188,7 @@ class Going:
         self, holds: Mapping[str, Hold], wanted: Mapping[str, str], facts: Mapping[str, Facts], steering: Steering
     ) -> dict[str, dict[str, How]]:
         """What the boxes of a wave have that stopped it -> the boxes that have it, and what."""
-        state, found = _State(self, holds, wanted, facts), dict[str, dict[str, How]]()
+        state, found = Standing(self, holds, wanted, facts), dict[str, dict[str, How]]()
         for number, wave in enumerate(self.waves):
             hold = None if state.content(number) in steering.promoted else _too_many(wave, state.counts(number))
             if hold:
@@ -232,7 +198,8 @@ class Going:
         return found
 
     def members(self, number: int) -> list[str]:
-        return [box for box, wave in self.wave.items() if wave == number]
+        """By name."""
+        return self._members[number]
 
     def role(self, box: str) -> str:
         return self._boxes[box].role
@@ -247,76 +214,6 @@ class Going:
 
     def together(self, group: Group) -> bool:
         return group[0] not in self._careful.never_together
-
-
-class _State:
-    """How everybody is, and who is busy, while it is decided."""
-
-    def __init__(
-        self,
-        going: Going,
-        decisions: Mapping[str, Decision],
-        wanted: Mapping[str, str],
-        facts: Mapping[str, Facts],
-    ) -> None:
-        self._going, self._wanted = going, wanted
-        held = {box for box, each in decisions.items() if isinstance(each, Hold) and each.reason in NO_PART}
-        part = {box: facts.get(box, NOBODY) for box in wanted if box not in held}
-        part = {box: fact for box, fact in part.items() if fact.health != Health.UNKNOWN}
-        self._busy, self._down = defaultdict[Group, set[str]](set), defaultdict[Group, set[str]](set)
-        kinds = {box: how(fact, wanted[box]) for box, fact in part.items()}
-        self.trouble = {box: kind for box, kind in kinds.items() if kind in TROUBLE}
-        self._counts = [Counter[How]() for _ in going.waves]
-        self._tried = {going.role(box) for box, kind in kinds.items() if kind == How.HEALTHY}
-        self._silent = {box for box, fact in part.items() if fact.health == Health.MISSING}
-        self.stuck = going.stuck({box: wanted[box] for box in part}, part)
-        for box, fact in part.items():
-            kind = kinds[box]
-            if kind != How.WAITS or box not in self.stuck:
-                self._counts[going.wave[box]][kind] += 1
-            if kind in BUSY or fact.health == Health.PROGRESSING or fact.leased:
-                for group in going.groups(box):
-                    self._busy[group].add(box)
-        for box in facts.keys() - part.keys():  # who has no part may restart all the same
-            if facts[box].health == Health.PROGRESSING or facts[box].leased:
-                for group in going.groups(box):
-                    self._busy[group].add(box)
-        for box in self._silent:
-            for group in going.groups(box):
-                self._down[group].add(box)
-
-    def counts(self, number: int) -> Counter[How]:
-        return self._counts[number]
-
-    def content(self, number: int) -> str:
-        rows = sorted(f"{box} {self._wanted[box]}" for box in self._going.members(number) if box in self._wanted)
-        return sha256("\n".join(rows).encode())
-
-    def silent(self, box: str) -> bool:
-        return box in self._silent
-
-    def untried(self, box: str) -> bool:
-        """Whether of its role only who is stuck is heard: with what nobody tried, it would be their canary."""
-        role = self._going.role(box)
-        return role not in self._tried and role in {self._going.role(each) for each in self.stuck - self._silent}
-
-    def no_room(self, box: str) -> Hold | None:
-        for group in self._going.groups(box):
-            others = self._busy[group] - {box}
-            if not self._going.together(group) and (near := others | self._down[group] - {box}):
-                return Hold(HoldReason.WAITS_FOR_NEIGHBOUR, f"{_named(near)} of {_word(group)}")
-            most = self._going.most(group)
-            if most is not None and len(others) >= most and not self.silent(box):
-                return Hold(HoldReason.WAITS_FOR_ROOM, f"{_word(group)}: at most {most} at once; {_named(others)}")
-        return None
-
-    def goes(self, box: str) -> None:
-        for group in self._going.groups(box):
-            self._busy[group].add(box)
-
-
-NO_PART = (HoldReason.SUSPENDED, HoldReason.CANNOT_BE_OFFERED, HoldReason.REMOVED)
-"""Who waits for one of these is nobody's wave and nobody's neighbour."""
 
 
 def _fits(wave: Wave, box: Box) -> bool:
@@ -354,12 +251,3 @@ def _waits(wave: Wave, counts: Counter[How], since: int, now: int) -> Hold | Non
 def _sooner(outcome: Outcome, time: int) -> None:
     if time:
         outcome.until = min(outcome.until or time, time)
-
-
-def _named(boxes: Collection[str]) -> str:
-    names = sorted(boxes)
-    return ", ".join(names[:NAMED]) + (f" and {len(names) - NAMED} more" if len(names) > NAMED else "")
-
-
-def _word(group: Group) -> str:
-    return "the fleet" if group[0] == FLEET else f"{group[0]} {group[1]}"

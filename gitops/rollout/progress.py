@@ -89,7 +89,7 @@ class Progress:
         return not self.quiet or bool(self.aside or self.turns or self.overtaken)
 
     def as_json(self) -> Json:
-        return {**asdict(self), "waves": [asdict(wave) for wave in self.waves]}
+        return {**asdict(self), "waves": [asdict(wave) for wave in self.waves], "overtaken": self.overtaken}
 
 
 def _turns(store: Store, boxes: Collection[str] | None) -> dict[str, BoxTurn]:

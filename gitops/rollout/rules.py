@@ -19,6 +19,7 @@ Rules, per role:
     decisions["b"]      # Hold(HoldReason.WAITS_FOR_CANARY, "a: Progressing")
 """
 
+from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -74,9 +75,11 @@ def decide(
     offered theirs, which are nobody's canary. Whom `wanted` names earlier is a canary first."""
     held = {box: reason for box, reason in (suspended or {}).items() if reason}
     decisions: dict[str, Decision] = {}
-    for role in sorted({roles[box] for box in wanted}):
-        members = [box for box in wanted if roles[box] == role]
-        decisions |= _role(members, wanted, facts, policy, held, apart)
+    members = defaultdict[str, list[str]](list)
+    for box in wanted:
+        members[roles[box]].append(box)
+    for role in sorted(members):
+        decisions |= _role(members[role], wanted, facts, policy, held, apart)
     return decisions
 
 

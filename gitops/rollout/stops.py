@@ -11,7 +11,8 @@ from collections.abc import Mapping
 
 from gitops.model import Fleet, Hold
 from gitops.model.rollout.waves import Steering
-from gitops.rollout.careful import Going, How
+from gitops.rollout.careful import Going
+from gitops.rollout.counting.standing import How
 from gitops.rollout.rules import NOBODY, Facts
 
 Stops = dict[str, dict[str, How]]

@@ -30,8 +30,9 @@ from gitops.source.clone.commits import LocalClone
 from gitops.source.trust.signatures import Trust
 from gitops.source.trust.signers import NamedCommit, Signers
 from gitops.workflows.turns.dates import dates
-from gitops.workflows.turns.previewing import Pinned
+from gitops.workflows.turns.previewing import Pinned, clone_of
 from gitops.workflows.turns.previewing import told as told_pins
+from gitops.workflows.turns.stopovers import MARK, Stopovers, Way
 
 if TYPE_CHECKING:
     from gitops.store import Store  # takes long to load, and a clone needs none
@@ -84,9 +85,39 @@ def preview(
         warnings += images(head.fleet, question.head[1], base.fleet if base else None)
     summary = replace(summary, verdict=question.verdict, stateful=store is not None, warnings=warnings)
     touched = {box for group in summary.groups if group.action is Action.UPDATE for box in group.boxes}
-    when = dates(head.fleet, touched, int(time.time())) if question.dated and summary.rollout else ()
-    meanwhile = effects(head.fleet, summary.groups)
-    return replace(summary, security=security, effects=meanwhile, rollout=(*summary.rollout, *when))
+    ends = {**planned.box_keys, **{box: key for each in pinned for box, _, key in each.keys}}
+    stops = _stops(question, head.fleet, touched, (base, existing, ends), store)
+    dated = question.dated and (summary.rollout or stops.boxes)
+    when = dates(head.fleet, touched, int(time.time()), stops) if dated else ()
+    return replace(
+        summary,
+        security=security,
+        effects=effects(head.fleet, summary.groups, stops.boxes),
+        rollout=(*summary.rollout, *when),
+        steering=(*summary.steering, *stops.missing),
+    )
+
+
+def _stops(
+    question: Question,
+    fleet: Fleet,
+    touched: set[str],
+    known: tuple[Side | None, Existing, Mapping[str, str]],
+    store: "Store | None",
+) -> Stopovers:
+    """At which floors boxes restart first. `known`: the base, what there is, and what the plan makes."""
+    (base, existing, ends), head = known, question.head[0].commit
+    clone = clone_of(question.head[1])
+    if base is None or clone is None or not any(fleet.boxes[box].floor for box in touched & fleet.boxes.keys()):
+        return Stopovers()
+    if isinstance(clone, LocalClone) and not clone.has(head):  # files that nobody committed yet stand on the last one
+        head = clone.revision("HEAD").commit
+    runs = dict.fromkeys(base.fleet.boxes, base.revision.commit)
+    if store is not None and not question.named:
+        for state in store.states.all():
+            version = state.running if state.received else state.published
+            runs |= {state.name: said} if (said := version.revision.rpartition(MARK)[2]) else {}
+    return Stopovers.of(fleet, touched, Way(clone, head, runs, existing.boxes, ends, question.platform))
 
 
 def _security(base: Side | None, head: Side, advisories: "Advisories | None") -> SecurityChange:

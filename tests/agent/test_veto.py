@@ -148,7 +148,55 @@ def test_whatever_a_hostile_container_puts_there_holds_it_off_and_no_more(
     assert rest(agent) == State.IDLE
     why = str(box.report(server)["turn"]["why"])  # type: ignore[index]
     assert why.startswith("held off: ") and why.isprintable() and len(why) < 250 and "KEY" not in why
-    assert str(veto.said(box.run)).isprintable()
+    assert str(veto.said(box.places)).isprintable()
     assert kind in ("bytes", "large") or why == "held off: nobody says why"
     clock.now += 3601
     assert rest(agent) == State.REBOOTING
+
+
+def app(box: Box, name: str) -> Path:
+    """The folder that user containers of this app see."""
+    (folder := box.places.holds / name).mkdir(parents=True)
+    return folder
+
+
+def test_a_user_container_holds_it_off_in_its_apps_name_and_takes_back_nobody_elses_veto(
+    box: Box, server: UpdateServer, clock: Clock
+) -> None:
+    """What an app sees is a folder of its own: it ends its own veto, and the other one counts on."""
+    nitb, web = app(box, "nitb"), app(box, "web")
+    (nitb / "calls").write_text("2 calls\n")
+    (web / "upload").write_text("an upload")
+    agent = on(box)
+    assert rest(agent) == State.IDLE and not box.rebooted
+    said = box.report(server)["turn"]
+    assert (said["state"], said["why"]) == ("held", "held off: nitb: 2 calls")  # type: ignore[index]
+    (nitb / "calls").unlink()
+    assert rest(agent) == State.IDLE
+    assert box.report(server)["turn"]["why"] == "held off: web: an upload"  # type: ignore[index]
+    (web / "upload").unlink()
+    assert rest(agent) == State.REBOOTING
+
+
+def test_apps_that_take_turns_hold_it_off_no_longer_than_one(box: Box, server: UpdateServer, clock: Clock) -> None:
+    folders = [app(box, name) for name in ("a", "b", "c")]
+    agent = on(box)
+    for turn in range(19):  # at the first it fetches, at the second it counts from
+        (folders[turn % 3] / "x").touch()
+        (folders[turn % 3 - 1] / "x").unlink(missing_ok=True)
+        assert rest(agent, 1) == State.IDLE, turn
+        clock.now += 200
+    assert agent.history.memory.vetoed < 3600
+    clock.now += 200
+    assert rest(agent) == State.REBOOTING
+
+
+def test_an_app_leads_the_agent_nowhere_else(box: Box, server: UpdateServer, clock: Clock) -> None:
+    """An empty folder holds nothing, a link in it is followed nowhere, and a link in place of a folder is none."""
+    app(box, "empty")
+    (box.places.holds / "elsewhere").symlink_to(box.disk)
+    folder = app(box, "hostile")
+    assert veto.said(box.places) is None
+    (folder / "x").symlink_to(box.disk / "identity" / "box.key")
+    assert veto.said(box.places) == "hostile: nobody says why"
+    assert rest(on(box)) == State.IDLE

@@ -58,6 +58,15 @@ def test_an_app_is_its_compose_file_and_what_stands_beside_it() -> None:
     ]
 
 
+@pytest.mark.parametrize("row", [
+    "/run/toweros/holds/net:/hold", "/run/toweros/holds/net/:/hold:ro",
+    "{type: bind, source: /run/toweros/holds/net, target: /hold}",
+])  # fmt: skip
+def test_an_app_gets_the_folder_in_which_it_holds_a_restart_off(row: str) -> None:
+    text = COMPOSE.replace("/data/net:/data", row).replace(f'"{row}"' if row.startswith("{") else "\0", row)
+    assert row in text and isinstance(loaded(**{"docker-compose.yml": text}), App)
+
+
 @pytest.mark.parametrize(
     ("old", "new", "expected"),
     [
@@ -85,6 +94,12 @@ def test_an_app_is_its_compose_file_and_what_stands_beside_it() -> None:
         ("/data/net:/data", "/etc/localtime:/etc/localtime", ":6:15: `/etc/localtime` of the box is not for user"),
         ("/data/net:/data", "/etc/localtime:/etc/localtime", "it may be read: /etc/localtime:/etc/localtime:ro"),
         ("/data/net:/data", "/lib/modules/x:/x:ro", "`/lib/modules/x` of the box is not for user containers"),
+        ("/data/net:/data", "/run/toweros/holds/net/x:/hold", "app's own folder, whole: /run/toweros/holds/net:/hold"),
+        ("/data/net:/data", "/run/toweros/holds:/hold", ":6:15: `/run/toweros/holds` of the box is not for user"),
+        ("/data/net:/data", "/run/toweros/holds/other:/hold", "`/run/toweros/holds/other` of the box is not for user"),
+        ("/data/net:/data", "/run/toweros/holds/net/../web:/hold", "`/run/toweros/holds/net/../web` of the box is not"),
+        ("/data/net:/data", "/run/toweros/hold.d:/hold", "app's own folder, whole: /run/toweros/holds/net:/hold"),
+        ("/data/net:/data", "/run/toweros/holds/${A:-net}:/hold", "known on the box only"),
         ('"named:/x"', "{type: bind, source: /etc/timezone, target: /x}", "`/etc/timezone` of the box is not"),
         ("restart: always", 'configs: [{source: c, mode: "0440"}]', ':4:33: compose reads "0440" as a decimal number'),
         ("restart: always", "restart: *other", ":4:14: there is no &other before this"),

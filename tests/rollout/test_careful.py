@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from gitops.model import Box, Health, Hold, HoldReason, Policy, Spec
 from gitops.model.rollout.waves import Careful, Share, Wave
-from gitops.rollout.careful import Before, Going, How, how
+from gitops.rollout.careful import Before, Going
+from gitops.rollout.counting.standing import How, how
 from gitops.rollout.rules import Decision, Facts, Take, decide
 
 NOW = 1_795_000_000.0

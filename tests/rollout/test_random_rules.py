@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from gitops.model import Box, Policy, Spec
 from gitops.model.rollout.waves import ANY, Careful, Share, Wave
-from gitops.rollout.simulating.simulator import DAY, HOUR, Commit, Habits, Run, simulate
+from gitops.rollout.simulating.boxes import Habits
+from gitops.rollout.simulating.simulator import DAY, HOUR, Commit, Run, simulate
 
 BEGINS = (1_795_000_000, 1_792_836_000, 1_805_968_800)
 """A Wednesday in November; and the days before clocks are set back and forth (2026-10-24, 2027-03-25)."""

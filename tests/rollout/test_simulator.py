@@ -4,8 +4,9 @@ import pytest
 
 from gitops.model import Box, HoldReason, Policy, Spec
 from gitops.model.rollout.waves import Careful, Share, Wave
-from gitops.rollout.careful import FLEET
-from gitops.rollout.simulating.simulator import DAY, HOUR, Commit, Habits, Run, copies, simulate
+from gitops.rollout.counting.standing import FLEET
+from gitops.rollout.simulating.boxes import Habits
+from gitops.rollout.simulating.simulator import DAY, HOUR, Commit, Run, copies, simulate
 
 BEGINS = 1_795_000_000
 """A Wednesday, 11:06 UTC."""
@@ -45,6 +46,32 @@ def test_never_more_at_once_than_allowed_whatever_fails_or_falls_silent(seed: in
     run = month(200, Habits(fails=5, silent=20, seed=seed))
     assert most(run, FLEET) <= 10 and most(run, "site") <= 2 and most(run, "cell") == 1
     assert {row.content for row in run.rows} == {f"v{at}" for at in range(1, 7)}
+
+
+HARSH = {"lost": 300, "calls": 200, "skew": 1200, "silent": 20, "fails": 5}
+"""A third of all answers never arrives, a fifth of the permissions meets a veto, clocks are up to 40 minutes apart."""
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_no_two_neighbours_ever_restart_at_once_whatever_is_lost_and_whatever_clocks_say(seed: int) -> None:
+    """In truth, not by what was heard: a permission that was taken back may still be used by who did not hear that."""
+    run = month(200, Habits(seed=seed, **HARSH), days=20, windows=NIGHTS)  # type: ignore[arg-type]
+    assert most(run, "cell") == 1 and most(run, "site") <= 2 and most(run, FLEET) <= 10
+    assert len(run.ran) > 50, "and boxes go all the same"
+
+
+def test_what_is_lost_costs_time_and_nobodys_turn() -> None:
+    habits = Habits(lost=300, calls=100, skew=900, seed=3)
+    run = month(100, habits, days=30)
+    assert run.rows[-1].healthy == 100 and not run.rows[-1].waits
+    assert run.took["v1"] > month(100, Habits(seed=3), days=5).took["v1"]
+
+
+def test_a_permission_that_was_used_up_by_a_wrong_clock_is_given_anew() -> None:
+    """Whose clock is an hour ahead holds every permission for over, and gives it back: the others go on."""
+    run = month(20, Habits(skew=3600, seed=5), Careful(never_together=("site",)), days=5)
+    behind = 20 - run.rows[-1].healthy
+    assert 0 < behind < 20 and most(run, "site") == 1
 
 
 def test_everybody_has_every_release_in_the_end() -> None:

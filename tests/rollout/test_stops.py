@@ -2,7 +2,8 @@
 
 from gitops.model import Box, Fleet, Health, Hold, HoldReason, Policy, Spec
 from gitops.model.rollout.waves import Careful, Share, Steering, Wave
-from gitops.rollout.careful import Before, Going, How
+from gitops.rollout.careful import Before, Going
+from gitops.rollout.counting.standing import How
 from gitops.rollout.rules import Facts, decide
 from gitops.rollout.stops import Stops, stops
 

@@ -110,6 +110,7 @@ class Box:
         self._firmware()
         self.places = Places(
             run=self.run, etc=root / "etc", lib=root / "lib", sys=root / "sys", state=root / "state",
+            holds=root / "holds",
             efivars=root / "efivars", pstore=root / "pstore", watchdog=root / "watchdog", boot_id=root / "boot_id",
             tpm=root / "tpm0", console=root / "console", screen=root / "screen",
         )  # fmt: skip

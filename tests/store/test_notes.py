@@ -46,6 +46,7 @@ from gitops.store.tables import notes
 A, B = "a" * 64, "b" * 64
 MOVE = Move("openssl", "1", "2")
 RULE = {"name": "ops", "to": ["hook"], "boxes": [], "roles": [], "sites": [], "quiet": [], "timezone": "UTC"}
+RULE |= {"severity": [], "labels": []}
 SENT = Notice("5f", "hook", "ops", Gathered(3, (), {"Late": 1}), 4, 5, 1)
 NOTICE = {
     "id": "5f", "receiver": "hook", "rule": "ops", "gathered": {"since": 3, "first": [], "counts": {"Late": 1}},

@@ -4,6 +4,7 @@ In: the words behind `toweros`, the last of them begun or empty. Out: whole word
 
 - Names of boxes, roles, sites and packages: of the fleet repo in this folder (or `-C`), and of the controller's state,
   if it can be read. Only what can be such a name is offered: a file called `$(reboot).yaml` is nobody's name.
+- A value may stand behind `=`, too.
 - Nothing is made, and nothing that fails is told: then there is less on offer.
 
     offered(["box", "ssh", "gw-"])      # ["gw-north", "gw-south"]
@@ -31,6 +32,11 @@ FOLDER_OPTIONS, STATE_OPTIONS, CONFIG_OPTIONS = ("-C", "--dir"), ("--state",), (
 def offered(words: Sequence[str]) -> list[str]:
     """In order; `*files*` alone: the shell's own files."""
     *before, last = words or [""]
+    option, equals, value = last.partition("=")
+    if last == "=" or (equals and option.startswith("--")):  # of `--role=r` bash makes three words, zsh and fish one
+        found = offered([*before, option, value] if option else [*before, ""])
+        return [word if word == FILES else f"{option}{equals * bool(option)}{word}" for word in found]
+    before = [word for word in before if word != "="]
     verbs = tree()
     path, value = _place(verbs, before)
     verb = verbs[path]

@@ -28,17 +28,22 @@ def forecast(
     output: OutputOption = Output.table,
 ) -> None:
     """What the last commits of a clone would have done: packages, restarts, bytes, and when everybody had them."""
-    from gitops.rollout.simulating.simulator import Habits
+    from gitops.rollout.simulating.boxes import Habits
     from gitops.workflows.turns.forecast import forecast as of
 
-    found = of(folder, head, commits, Habits(update=60 * update))
+    found = of(folder, head, commits, Habits(update=60 * update, spread=0, leases=False))
     rows = [asdict(row) for row in found.rows]
     said = {"rows": rows, "restarts": dict(found.restarts.most_common()), "together": found.together}
+    said["floors"] = found.floors
     emit(said, output, lambda: _table(found))
     if output is Output.table:
         talk.print(f"{found.restarts.total()} restarts in all, at most {found.together} boxes away at once")
         often = ", ".join(f"{box} {number}" for box, number in found.restarts.most_common(MOST))
         talk.print(f"most often: {often or 'nobody'}")
+        for name, boxes in found.floors.items():
+            more = f" and {len(boxes) - MOST} more" if len(boxes) > MOST else ""
+            who = f"{', '.join(boxes[:MOST])}{more}"
+            talk.print(f"floor {name}: who is behind it restarts twice, first into it: {who}")
 
 
 def _table(found: "Forecast") -> object:

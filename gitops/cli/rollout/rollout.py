@@ -109,13 +109,17 @@ def simulate(
     fails: Annotated[float, typer.Option(min=0, max=1000, help="Of a thousand boxes, how many say no.")] = 0,
     silent: Annotated[float, typer.Option(min=0, max=1000, help="Of a thousand, how many are away a day a week.")] = 0,
     boxes: Annotated[int, typer.Option(min=0, max=100_000, help="Copies of the fleet's boxes, so many in all.")] = 0,
+    lost: Annotated[float, typer.Option(min=0, max=1000, help="Of a thousand answers, how many get lost.")] = 0,
+    calls: Annotated[float, typer.Option(min=0, max=1000, help="Of a thousand permissions, how many meet a veto.")] = 0,
+    skew: Annotated[int, typer.Option(min=0, max=1440, help="Minutes by which boxes are wrong about the time.")] = 0,
     seed: Annotated[int, typer.Option(help="The same seed is the same month.")] = 1,
     floor: Annotated[list[int] | None, typer.Option(min=1, help="A commit (its number) that nobody skips.")] = None,
     output: OutputOption = Output.table,
 ) -> None:
     """What the `rollout:` of this fleet repo does with commits to come, on a clock that jumps."""
     from gitops.fleet import load_fleet
-    from gitops.rollout.simulating.simulator import DAY, Commit, Habits, copies
+    from gitops.rollout.simulating.boxes import Habits
+    from gitops.rollout.simulating.simulator import DAY, Commit, copies
     from gitops.rollout.simulating.simulator import simulate as run
     from gitops.source.working_folder import fleet_in
 
@@ -123,7 +127,7 @@ def simulate(
     members, begins = copies(fleet.boxes, boxes or len(fleet.boxes)), int(time.time())
     numbers = range(1, int(days / every) + 2)
     commits = [Commit(round((at - 1) * every * DAY), f"v{at}", floor=at in (floor or ())) for at in numbers]
-    habits = Habits(update=60 * update, fails=fails, silent=silent, seed=seed)
+    habits = Habits(60 * update, fails, silent, seed=seed, lost=lost, calls=calls, skew=60 * skew)
     found = run(members, fleet.policy, commits, habits, begins=begins, days=days)
     rows = [asdict(row) | {"time": begins + row.time} for row in found.rows]
     most = {f"{kind} {name}".removesuffix(" all"): number for (kind, name), number in found.most.items()}

@@ -17,6 +17,8 @@ BINDABLE = ("/data", "/dev")
 """What a user container may see of the box: its data and its devices, never what the box boots from."""
 READABLE = ("/etc/localtime", "/etc/timezone", "/lib/modules", "/usr/lib/modules")
 """And what it may read: pkg/docker has these."""
+HOLDS = "/run/toweros/holds"
+"""Where each app has a folder of its own, in which a file holds a restart off (pkg/compose makes them)."""
 LINK = 0o120000
 Wrong = tuple[str, str]
 """What is wrong, and the fix."""
@@ -39,8 +41,12 @@ class Beside:
         else:
             source, _, rest = str(volume).partition(":") if ":" in str(volume) else ("", "", "")
             closed = "ro" in rest.partition(":")[2].split(",")
-        if not (closed and posixpath.normpath(source) in READABLE):
+        clean = posixpath.normpath(source)
+        if not (closed and clean in READABLE) and clean != self._own_veto():
             yield from self.source(source)
+
+    def _own_veto(self) -> str:
+        return f"{HOLDS}/{posixpath.basename(self._folder)}"
 
     def source(self, source: str) -> Iterator[Wrong]:
         """What a mount is made from: a path of the box, of the app, or the name of a volume."""
@@ -52,6 +58,8 @@ class Beside:
                 hint = "user data is below /data, devices below /dev; files of the app are `./NAME`"
                 if clean in READABLE:
                     hint = f"it may be read: {clean}:{clean}:ro"
+                elif f"{clean}/".startswith((f"{HOLDS}/", "/run/toweros/hold/", "/run/toweros/hold.d/")):
+                    hint = f"a restart is held off in the app's own folder, whole: {self._own_veto()}:/hold"
                 yield f"`{source}` of the box is not for user containers", hint
         elif source.startswith((".", "~")):
             yield from self.file(source)

@@ -5,10 +5,11 @@ stands in the controller's settings: addresses and secrets are no commits.
 
     notify:
       - {name: on-call, on: [Missing, Degraded, FellBack], sites: [Berlin], to: [hook]}
+      - {name: lab, severity: [warning, normal], labels: {ring: lab}, to: [chat]}
       - {name: office, to: [mail], quiet: ["daily 18:00-08:00"], timezone: Europe/Berlin}
 """
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, StringConstraints
 
@@ -42,9 +43,11 @@ class NotifyRules(Strict):
     quiet: Annotated[tuple[WindowLine, ...], Field(max_length=20)] = ()
     timezone: Zone = "UTC"
     gather: Annotated[int, Field(ge=0, le=3600)] = 60
+    severity: Annotated[tuple[Literal["warning", "normal"], ...], Field(max_length=2)] = ()
+    labels: Annotated[dict[NAME, Text], Field(max_length=64)] = Field(default_factory=dict)
 
     def noun(self) -> NotifyRule:
-        return NotifyRule(**self.model_dump())
+        return NotifyRule(**self.model_dump() | {"labels": tuple(sorted(self.labels.items()))})
 
 
 def _apart(rules: tuple[NotifyRules, ...]) -> tuple[NotifyRules, ...]:

@@ -1,20 +1,21 @@
 """Which rule tells of what happened, and in which words. Pure.
 
 In: rules of Git, what happened. Out: whether one is about it; one message for all that one gathered. Rules: without
-`on` a rule is about all that is a warning; what is gathered is one message, however much it is: its first line says how
-many boxes and what, `LINES` of them follow.
+`on` and `severity` a rule is about all that is a warning; what is gathered is one message, however much it is: its
+first line says how many boxes and what, `LINES` of them follow.
 
     rule = NotifyRule("on-call", ("hook",), on=("Missing",))
-    rule.about(Occurrence("site-7", "vm", "Berlin", "Missing", "silent since 03:12", True, 1795000000))     # True
+    rule.about(Occurrence("site-7", "vm", "Berlin", "Missing", "silent since 03:12", True, 1795000000), {})     # True
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from gitops.model.digest import Json
 from gitops.model.rollout.windows import calendar
 
+WARNING, NORMAL = "warning", "normal"
 LINES = 20
 """What happened that a message says one by one."""
 
@@ -40,7 +41,8 @@ class Occurrence:
 @dataclass(frozen=True)
 class NotifyRule:
     """`to` are receivers of the controller's settings; `gather` is how many seconds what comes after the first waits to
-    go with it; in `quiet` (windows on the clock of `timezone`) all waits for its end."""
+    go with it; in `quiet` (windows on the clock of `timezone`) all waits for its end. `severity`: of
+    `WARNING` and `NORMAL`, as events are; `labels`: all of them count."""
 
     name: str
     to: tuple[str, ...]
@@ -51,12 +53,16 @@ class NotifyRule:
     quiet: tuple[str, ...] = ()
     timezone: str = "UTC"
     gather: int = 60
+    severity: tuple[str, ...] = ()
+    labels: tuple[tuple[str, str], ...] = ()
 
-    def about(self, each: Occurrence) -> bool:
-        """Whether it tells of this."""
-        what = each.reason in self.on if self.on else each.warning
+    def about(self, each: Occurrence, labels: Mapping[str, str]) -> bool:
+        """Whether it tells of this, which happened to a box with these labels."""
+        what = each.reason in self.on if self.on else each.warning or bool(self.severity)
+        grave = not self.severity or (WARNING if each.warning else NORMAL) in self.severity
         where = ((self.boxes, each.box), (self.roles, each.role), (self.sites, each.site))
-        return what and all(not names or name in names for names, name in where)
+        there = all(labels.get(key) == value for key, value in self.labels)
+        return what and grave and there and all(not names or name in names for names, name in where)
 
     def silent(self, now: float) -> bool:
         """Whether it is quiet now."""

@@ -4,7 +4,8 @@ In: events and states of the store, the rules, what is remembered. Out: what is 
 counts once, each silence once until the box is heard; what comes within `gather` seconds of the first is one message,
 in quiet hours all of it; a receiver has `MOST` messages that wait, the oldest go first.
 
-    notices = gathered(notices, look(store, notices, now), rules, now)
+    notices, found = look(store, notices, now)
+    notices = gathered(notices, found, rules, now, labels(store, found))
 """
 
 import secrets
@@ -25,6 +26,7 @@ OVERLAP = 200
 come later."""
 MOST, MOST_EVENTS = 100, 500
 NOWHERE = Place()
+Labels = Mapping[str, Mapping[str, str]]
 
 
 def look(store: Store, before: Notices, now: int) -> tuple[Notices, list[Occurrence]]:
@@ -49,12 +51,20 @@ def look(store: Store, before: Notices, now: int) -> tuple[Notices, list[Occurre
     return replace(before, cursor=cursor, seen=seen, silent=silent), found
 
 
-def gathered(notices: Notices, found: Sequence[Occurrence], rules: Sequence[NotifyRule], now: int) -> Notices:
-    """With what was found, and with messages of what is due."""
+def labels(store: Store, found: Sequence[Occurrence]) -> Labels:
+    """Of the boxes that something happened to."""
+    there = places(store) if found else {}
+    return {each.box: there.get(each.box, NOWHERE).labels for each in found}
+
+
+def gathered(
+    notices: Notices, found: Sequence[Occurrence], rules: Sequence[NotifyRule], now: int, labels: Labels
+) -> Notices:
+    """With what was found, and with messages of what is due. `labels`: by box."""
     gathering = dict(notices.gathering)
     outbox = list(notices.outbox)
     for rule in rules:
-        if about := [each for each in found if rule.about(each)]:
+        if about := [each for each in found if rule.about(each, labels.get(each.box, {}))]:
             gathering[rule.name] = gathering.get(rule.name, Gathered(now)).add(about)
         ready = gathering.get(rule.name)
         # Since a time to come: the clock was ahead, and the rule would say nothing until then.

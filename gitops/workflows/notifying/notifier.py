@@ -23,7 +23,7 @@ from gitops.settings import Settings
 from gitops.settings.receivers import Receiver
 from gitops.store import LeaseError, Store
 from gitops.store.notes.notices import Notice, Notices, NotifyRules
-from gitops.workflows.notifying.gathering import gathered, look
+from gitops.workflows.notifying.gathering import gathered, labels, look
 from gitops.workflows.notifying.sending import SendError, send
 
 log = structlog.get_logger(__name__)
@@ -50,7 +50,7 @@ class Notifier:
         if not rules and before == Notices():
             return
         notices, found = look(self._store, before, now)
-        notices = gathered(notices, found, rules, now)
+        notices = gathered(notices, found, rules, now, labels(self._store, found))
         if notices != before:
             self._store.notes.put(notices)
         failed: set[str] = set()

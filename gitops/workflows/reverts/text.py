@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 from gitops.model import BoxState, Failure, Policy, Sign, Verdict
 from gitops.review.markdown import LIMIT, plain, quote
-from gitops.rollout.careful import How
+from gitops.rollout.counting.standing import How
 from gitops.workflows.reverts.nouns import Look, Taken
 
 LINES = 15

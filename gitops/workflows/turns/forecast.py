@@ -9,19 +9,22 @@ commit with mistakes changes nothing.
     found.rows[0].boxes, found.restarts["site-7"]
 """
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from itertools import accumulate, pairwise
 from pathlib import Path
 
 from gitops.errors import FleetError, SourceError
 from gitops.fleet import load_fleet
-from gitops.model import Action, Revision
+from gitops.model import Action, Fleet, Revision
 from gitops.review.nouns import Summary
-from gitops.rollout.simulating.simulator import DAY, Commit, Habits, Run, simulate
+from gitops.rollout.simulating.boxes import Habits
+from gitops.rollout.simulating.simulator import DAY, Commit, Run, simulate
 from gitops.source.clone.commits import LocalClone
 from gitops.workflows.preview import Question, preview
+from gitops.workflows.turns.previewing import commit_of
 
 AFTER = 60
 """Days that the last commit has to get everywhere."""
@@ -47,11 +50,13 @@ class Row:
 
 @dataclass(frozen=True)
 class Forecast:
-    """The oldest commit is the first row; `restarts`: box -> how often; `together`: how many at once at most."""
+    """The oldest commit is the first row; `restarts`: box -> how often; `together`: how many at once at most; `floors`:
+    name of a floor that is one of these commits -> the boxes that restart into it before they take what came later."""
 
     rows: tuple[Row, ...]
     restarts: Counter[str] = field(default_factory=Counter)
     together: int = 0
+    floors: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 def forecast(folder: Path, head: str, number: int, habits: Habits) -> Forecast:
@@ -65,6 +70,7 @@ def forecast(folder: Path, head: str, number: int, habits: Habits) -> Forecast:
     fleet = load_fleet(clone.tree(points[-1]))
     rows, commits, distances = list[Row](), list[Commit](), _distances(points)
     begins = max(min(points[-1].time, LATEST) - distances[-1], 0)
+    floors = _floors(clone, fleet)
     for (old, new), distance in zip(pairwise(points), distances, strict=True):
         try:
             summary = preview(Question((old, clone.tree(old)), (new, clone.tree(new)), named=True, dated=False), None)
@@ -73,11 +79,17 @@ def forecast(folder: Path, head: str, number: int, habits: Habits) -> Forecast:
             continue
         boxes = _restarting(summary)
         if boxes:
-            commits.append(Commit(distance, new.commit, boxes))
+            commits.append(Commit(distance, new.commit, boxes, boxes & floors[new.commit].keys()))
         fetch = max((group.fetch[1] for group in summary.groups), default=0)
         rows.append(Row(new.commit, new.time, len(summary.builds), len(boxes), fetch))
     run = simulate(fleet.boxes, fleet.policy, commits, habits, begins=begins, days=distances[-1] // DAY + AFTER)
-    return _told(rows, run, {commit.content: begins + commit.time for commit in commits})
+    found = _told(rows, run, {commit.content: begins + commit.time for commit in commits})
+    stops = defaultdict[str, list[str]](list)
+    for commit in commits:
+        for box, name in sorted(floors.get(commit.content, {}).items()):
+            if box in (commit.boxes or ()):
+                stops[name].append(box)
+    return replace(found, floors={name: tuple(boxes) for name, boxes in stops.items()})
 
 
 def _told(rows: list[Row], run: Run, came: Mapping[str, int]) -> Forecast:
@@ -87,6 +99,15 @@ def _told(rows: list[Row], run: Run, came: Mapping[str, int]) -> Forecast:
     told = [replace(row, took=took.get(row.commit), done=ends.get(row.commit, 0)) if row.boxes else row for row in rows]
     together = max((number for (kind, _), number in run.most.items() if kind == "fleet"), default=0)
     return Forecast(tuple(told), Counter(box for _, box in run.offers), together)
+
+
+def _floors(clone: LocalClone, fleet: Fleet) -> Mapping[str, Mapping[str, str]]:
+    """Commit -> the boxes that do not skip it, with its name; one that the clone does not know means nothing here."""
+    found = defaultdict[str, dict[str, str]](dict)
+    for name in {name for box in fleet.boxes.values() for name in box.floor}:
+        with suppress(SourceError):
+            found[commit_of(clone, name)] |= {box.name: name for box in fleet.boxes.values() if name in box.floor}
+    return found
 
 
 def _points(clone: LocalClone, head: Revision, number: int) -> list[Revision]:

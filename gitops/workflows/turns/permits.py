@@ -20,7 +20,7 @@ from gitops.model.rollout.turns import Lease
 from gitops.publish import Publisher
 from gitops.publish.targets import APPLY, NEXT, next_of
 from gitops.rollout import rules
-from gitops.rollout.careful import NO_PART
+from gitops.rollout.counting.standing import NO_PART
 from gitops.rollout.leases.rules import Leases
 from gitops.rollout.leases.said import said
 from gitops.rollout.leases.words import words

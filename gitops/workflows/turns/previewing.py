@@ -41,7 +41,7 @@ class Pinned:
         names = sorted({box.pin for box in fleet.boxes.values() if box.pin})
         if not names:
             return fleet, ()
-        clone = _clone(tree)
+        clone = clone_of(tree)
         found = tuple(_one(name, fleet, clone, existing, platform) for name in names)
         return replace(fleet, boxes={name: box for name, box in fleet.boxes.items() if not box.pin}), found
 
@@ -78,7 +78,7 @@ def _one(name: str, fleet: Fleet, clone: Clone | None, existing: Existing, platf
     try:
         if clone is None:
             raise SourceError("this folder is no clone")
-        there = of_now(load_fleet(clone.files(_commit(clone, name)), platform), fleet)
+        there = of_now(load_fleet(clone.files(commit_of(clone, name)), platform), fleet)
         if lost := [box for box in boxes if box not in there.boxes]:
             raise SourceError(f"it has no box {lost[0]}")
         keys = ((box, existing.boxes.get(box, ""), box_key(there, there.boxes[box])) for box in boxes)
@@ -87,8 +87,11 @@ def _one(name: str, fleet: Fleet, clone: Clone | None, existing: Existing, platf
         return Pinned(name, boxes, missing=error.message.splitlines()[0])
 
 
-def _commit(clone: Clone, name: str) -> str:
-    """What a controller takes it for: a whole commit id, else a tag. A tag may be called like an id, or a branch."""
+def commit_of(clone: Clone, name: str) -> str:
+    """What a controller takes it for: a whole commit id, else a tag. A tag may be called like an id, or a branch.
+
+    Raises SourceError: this clone does not know it.
+    """
     try:
         if is_commit(name):
             return str(clone.repository[pygit2.Oid(hex=name)].peel(pygit2.Commit).id)
@@ -97,7 +100,8 @@ def _commit(clone: Clone, name: str) -> str:
         raise SourceError("this clone has no such tag or commit: fetch it") from error
 
 
-def _clone(tree: Tree) -> Clone | None:
+def clone_of(tree: Tree) -> Clone | None:
+    """The clone that files are of, or around their folder."""
     repository, folder = getattr(tree, "repository", None), getattr(tree, "folder", None)
     if isinstance(repository, pygit2.Repository):
         return Clone(repository)

@@ -25,6 +25,7 @@ class Places:
     """The agent's surroundings (docs/formats.md). Tests put them elsewhere."""
 
     run: Path = Path("/run/toweros")
+    holds: Path = Path("/run/docker/toweros/holds")  # to user containers `/run/toweros/holds`: their `/run` is Docker's
     etc: Path = Path("/etc/toweros")
     lib: Path = Path("/usr/lib/toweros")
     state: Path = Path("/state")

@@ -77,6 +77,12 @@ def test_bash_offers_verbs_options_and_names_and_runs_none_of_them(fleet: Path, 
         ("status --si", ["--silent", "--site"]),
         ("status --role ", ["relay"]),
         ("status --site ", ["mast"]),
+        ("status --role=r", ["--role=relay"]),  # as zsh and fish ask
+        ("status --role=", ["--role=relay"]),
+        ("status --role = r", ["relay"]),  # as bash does
+        ("status --role =", ["relay"]),
+        ("status --role=x", []),
+        ("status --nonsense=x", []),
         ("status --health M", ["Missing"]),
         ("status --held gw-o", ["gw-old"]),
         ("status --text gw", []),

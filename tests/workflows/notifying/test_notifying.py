@@ -435,6 +435,8 @@ def fleet(notify: str) -> Any:
         ("notify: [{name: a, to: [x], quiet: [night]}]", "a window such as"),
         ("notify: [{name: a, to: [x]}, {name: a, to: [x]}]", "two rules are called a"),
         ("notify: [{name: a, to: [x], gather: 999999}]", "gather"),
+        ("notify: [{name: a, to: [x], severity: [critical]}]", "known: normal, warning"),
+        ("notify: [{name: a, to: [x], labels: [lab]}]", "labels"),
     ],
 )
 def test_a_mistake_in_notify_is_told_with_its_line(notify: str, why: str) -> None:
@@ -450,6 +452,29 @@ def test_a_pass_takes_the_rules_of_git_and_what_went_from_git_is_told_no_more(st
     assert store.notes.get(NotifyRules) == NotifyRules((wanted,))
     remember(store, fleet(""))
     assert store.notes.get(NotifyRules) == NotifyRules()
+
+
+def test_a_rule_tells_of_boxes_with_its_labels_and_of_what_is_as_grave_as_it_says(
+    store: Store, settings: Settings, hook: Hook
+) -> None:
+    """Without `on`, whatever is that grave; with it, those reasons when they are. The controller has no labels."""
+    text = "notify: [{name: lab, to: [hook], severity: [normal], labels: {ring: lab, cell: c-1}, gather: 0}]"
+    remember(store, fleet(text))
+    (rule,) = (store.notes.get(NotifyRules) or NotifyRules()).rules
+    rows = {"a": {"ring": "lab", "cell": "c-1"}, "b": {"ring": "lab"}, "c": {"ring": "lab", "cell": "c-2"}}
+    store.notes.put(Roster({box: Place("vm", labels=labels) for box, labels in rows.items()}))
+    teller = Notifier(store, settings)
+    teller.round(NOW)
+    for box in ("a", "b", "c", ""):
+        store.events.add(box, EventType.NORMAL, Happened.PUBLISHED, "v2")
+        warn(store, box=box)
+    teller.round(NOW + 1)
+    assert [(each["box"], each["reason"]) for told in hook.told for each in told["first"]] == [("a", "Published")]
+    said = {"on": ("Refused",), "severity": ("warning",), "labels": ()}
+    refused = gathering.Occurrence("x", "vm", "", "Refused", "no", True, NOW)
+    assert replace(rule, **said).about(refused, {})  # type: ignore[arg-type]
+    assert not replace(rule, **said).about(replace(refused, warning=False), {})  # type: ignore[arg-type]
+    assert not replace(rule, **said).about(replace(refused, reason="Reset"), {})  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from gitops.errors import FleetError
 from gitops.fleet import load_policy
 from gitops.forges.github import GitHub
 from gitops.model import BoxState, Failure, Fleet, Policy, Revision, Verdict
-from gitops.rollout.careful import How
+from gitops.rollout.counting.standing import How
 from gitops.source import FolderTree
 from gitops.source.clone.pushing import Draft, PushClone
 from gitops.store import LeaseError

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from gitops.errors import SourceError
-from gitops.rollout.simulating.simulator import Habits
+from gitops.rollout.simulating.boxes import Habits
 from gitops.workflows.turns.forecast import forecast
 from tests.kit.console import toweros
 from tests.kit.site import HELLO, WORSE, Site

@@ -8,6 +8,7 @@ import pytest
 from gitops.errors import TowerosError
 from gitops.model import Health
 from gitops.rollout import steering
+from gitops.rollout.progress import Progress
 from gitops.store.notes.waves import Waves
 from gitops.workflows.turns.turns import saved
 from tests.kit.console import toweros
@@ -175,6 +176,7 @@ def test_a_last_wave_that_newer_commits_leave_behind_is_told(fleet: Site) -> Non
         assert went(fleet) == "a"
         fleet.report("a")
         assert ("commits in a row were overtaken" in status()) == (number >= 3)
+        assert bool(Progress.of(fleet.store).as_json()["overtaken"]) == (number >= 3)
     assert "wave rest-of-us: 4 commits in a row" in status()
     for _ in range(4):
         for box in went(fleet):

@@ -29,7 +29,7 @@ class Turn:
 
     def __init__(self, places: Places, history: History, update: Update, reporter: Reporter) -> None:
         self._history, self._update, self._reporter = history, update, reporter
-        self._veto, self.early = Veto(places.run, history), Early(update)
+        self._veto, self.early = Veto(places, history), Early(update)
         self._state, self._why, self._moments = "", "", 0
 
     def keeps(self, held: str | None, now: Callable[[], str | None]) -> str | None:

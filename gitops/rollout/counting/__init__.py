@@ -1,0 +1,1 @@
+"""How many of a wave, a site, a label are how, while it is decided."""
