@@ -73,9 +73,10 @@ bench: install ## After a demo: speed and size, as ratios against a named peer
 	$(BIN)/python bench/publishing/one_commit.py
 	$(BIN)/python bench/serving/server.py
 
-soak: install ## Hours, as root: power cuts at every write of an update and in installations, a stick, every format of LinuxKit's, a thousand boxes, hostile requests, made-up tars, mutants, every package of pkg/ built twice
+soak: install ## Hours, as root: power cuts at every write of an update and in installations, the four services of compose, a stick, every format of LinuxKit's, a thousand boxes, hostile requests, made-up tars, mutants, every package of pkg/ built twice
 	$(BIN)/python bench/power_cuts.py
 	$(BIN)/python bench/installing/cuts.py
+	$(BIN)/python bench/deploying/compose.py
 	$(BIN)/python bench/carried/stick.py
 	$(BIN)/python bench/assembling/boots.py
 	$(BIN)/python bench/boxes.py

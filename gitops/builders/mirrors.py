@@ -37,7 +37,9 @@ def mirrors() -> tuple[Mirror, ...]:
         BuildError: apt has no Debian source.
     """
     codename = _codename()
-    lines = run(["apt-get", "indextargets", "--format", "$(REPO_URI) $(RELEASE)", "Identifier: Packages"])
+    # Without --no-release-info it lists nothing of a suite whose index nobody has fetched: a container never has.
+    words = ["--no-release-info", "--format", "$(REPO_URI) $(RELEASE)", "Identifier: Packages"]
+    lines = run(["apt-get", "indextargets", *words])
     result = []
     for line in lines.decode().splitlines():
         uri, suite = line.split()

@@ -31,7 +31,7 @@ from gitops.server.people.acts import api as programs
 from gitops.server.people.acts import pages as forms
 from gitops.server.people.acts.doing import Doer
 from gitops.server.people.acts.noting import told
-from gitops.server.people.guard import login
+from gitops.server.people.guard import changing, login
 from gitops.server.people.guard.known import Gate, of_fleet
 from gitops.server.people.rendered import Rendered
 from gitops.server.people.rendering import Render, here
@@ -109,6 +109,7 @@ def _people(app: FastAPI, store: Store, settings: Settings, render: Render | Non
     app.include_router(page.static())
     pages = login.Pages(store, rendered, settings.oidc.called if settings.oidc else "")
     app.include_router(login.router(pages))
+    app.include_router(changing.router(pages))
     if settings.oidc:
         from gitops.server.people.guard.oidc import going  # its libraries take long to load, and few need them
         from gitops.server.people.guard.oidc.provider import Provider

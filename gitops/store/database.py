@@ -134,8 +134,8 @@ def _engine(url: URL) -> Engine:
         engine = create_engine(url, connect_args={"timeout": WAIT, "isolation_level": None})
         event.listen(engine, "connect", _tune)
     else:
-        # A server may have been started anew since: a connection is tried before it is used.
-        engine = create_engine(url, connect_args={"connect_timeout": WAIT}, pool_pre_ping=True)
+        # Tried before it is used: the server may be a new one. UTF-8, also where it was made with the locale C.
+        engine = create_engine(url, client_encoding="utf8", connect_args={"connect_timeout": WAIT}, pool_pre_ping=True)
         event.listen(engine, "connect", _bound)
     event.listen(engine, "begin", _begin)
     return engine

@@ -59,14 +59,24 @@ def test_no_password_stands_in_the_environment(said: dict[str, Any]) -> None:
 
 def test_a_service_waits_until_what_it_needs_is_well(said: dict[str, Any]) -> None:
     waits = {name: dict(service.get("depends_on") or {}) for name, service in said.items()}
-    assert {name: [*each] for name, each in waits.items()} == {
+    assert {name: sorted(each) for name, each in waits.items()} == {
         "controller": ["database"],
         "server": ["controller"],
         "database": [],
-        "front": ["server"],
+        "front": ["controller", "server"],
     }
     assert all(each["condition"] == "service_healthy" for needs in waits.values() for each in needs.values())
     assert all(said[name]["healthcheck"]["test"] for needs in waits.values() for name in needs)
+
+
+def test_nginx_starts_again_with_those_whose_addresses_it_knows(said: dict[str, Any]) -> None:
+    """It asks for them once; whoever is made anew may have another one."""
+    assert all(each["restart"] for each in said["front"]["depends_on"].values())
+
+
+def test_a_database_is_well_when_it_answers_others(said: dict[str, Any]) -> None:
+    """The official image makes it with a server of its own, which answers at its socket alone and ends again."""
+    assert "--host=127.0.0.1" in said["database"]["healthcheck"]["test"]
 
 
 @pytest.fixture

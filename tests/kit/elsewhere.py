@@ -46,8 +46,8 @@ class Origin:
         self.tree = Tree(made.store, made.publisher.offered)
 
     @contextlib.contextmanager
-    def served(self) -> Iterator["Origin"]:
-        app = create_app(self.store, Settings(state=self.store.paths.root))
+    def served(self, **settings: Any) -> Iterator["Origin"]:
+        app = create_app(self.store, Settings(state=self.store.paths.root, **settings))
         app.add_middleware(Recorded, asked=self.asked)
         with serve(app, "127.0.0.1:0") as self.url:
             yield self

@@ -129,7 +129,7 @@ NAMES = {
     "/api/v1/remote/{name}/box": [SESSION],
     "/api/v1/remote/{name}/person": [SESSION],
 }
-SENT = {"/login", "/logout"}
+SENT = {"/login", "/logout", "/account/password"}
 """Forms."""
 TOLD = {"/hooks/{name}", "/api/v1/boxes/{name}/report", "/api/v1/nocs/{name}/contact", "/api/v1/nocs/{name}/starts"}
 ASKED = {path: QUERIES[document].parameters for document, path in PLACES.items()}

@@ -11,6 +11,7 @@ import traceback
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import psycopg
 import pytest
 from sqlalchemy import text
 
@@ -87,6 +88,17 @@ def test_no_verb_shows_the_password(tmp_path: Path, postgres: Postgres) -> None:
     assert done.returncode == 1 and "password authentication failed" in done.stderr
     assert PASSWORD not in done.stdout + done.stderr and "docs/operations.md" in done.stderr
     assert not (tmp_path / "state" / "toweros.db").exists()
+
+
+def test_a_postgresql_that_was_made_without_a_locale_takes_every_letter(tmp_path: Path, postgres: Postgres) -> None:
+    """`initdb` under LC_ALL=C makes SQL_ASCII, of which psycopg reads bytes; so does Debian where no locale is set."""
+    with psycopg.connect(postgres.url(), autocommit=True) as connection:
+        connection.execute("CREATE DATABASE plain ENCODING SQL_ASCII TEMPLATE template0")
+    plain = postgres.url("plain")
+    store = Store.open(tmp_path, plain, migrate=True)
+    store.notes.put(Planned("5c1e", ("mästchen-7 €",)))
+    assert Store.open(tmp_path, plain).notes.get(Planned) == Planned("5c1e", ("mästchen-7 €",))
+    postgres.drop(plain)
 
 
 def test_a_server_that_was_away_is_used_again(tmp_path: Path) -> None:

@@ -67,8 +67,8 @@ DOCUMENTS: dict[Any, tuple[str, Any, Any]] = {
     ),
     ApiToken: (
         A[:16],
-        ApiToken("prometheus", A, GRANTS, 1, 2),
-        {"name": "prometheus", "digest": A, "grants": SAID, "made": 1, "until": 2},
+        ApiToken("prometheus", A, GRANTS, 1, 2, 3),
+        {"name": "prometheus", "digest": A, "grants": SAID, "made": 1, "until": 2, "used": 3},
     ),
     Adoptions: (
         "",

@@ -44,21 +44,22 @@ def add(
 
 
 def list_(config: ConfigOption = None, state: StateOption = None, output: OutputOption = Output.table) -> None:
-    """Every token by its name: what it may, and when it ends."""
+    """Every token by its name: what it may, when it ends, and when it was last used (an hour late at most)."""
     from gitops.workflows.access.tokens import Tokens
 
     found = sorted(Tokens(context.known_store(config, state)).all().values(), key=lambda each: each.name)
     said = [
         {"name": each.name, "grants": [{"role": str(g.role), "site": g.site} for g in each.grants], "made": each.made,
-         "until": each.until}
+         "until": each.until, "used": each.used}
         for each in found
     ]  # fmt: skip
     ended = time.time()
     rows = [
-        (each.name, told(each.grants), moment(each.made), "ended" if each.until <= ended else moment(each.until))
+        (each.name, told(each.grants), moment(each.made), "ended" if each.until <= ended else moment(each.until),
+         moment(each.used) if each.used else "never")
         for each in found
-    ]
-    emit({"tokens": said}, output, lambda: table(["NAME", "MAY", "SINCE", "UNTIL"], rows))
+    ]  # fmt: skip
+    emit({"tokens": said}, output, lambda: table(["NAME", "MAY", "SINCE", "UNTIL", "USED"], rows))
 
 
 def rm(name: TokenArgument, config: ConfigOption = None, state: StateOption = None) -> None:

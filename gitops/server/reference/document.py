@@ -34,7 +34,8 @@ WORDS = {
     "/api/v1/commits/{name}": "One commit: waves, progress, who is in trouble with it. Seven digits are enough.",
     "/api/v1/events": "What happened, newest first; `next` in the answer is the `before` of the next question.",
     "/api/v1/security": "Known vulnerabilities by role and severity, and how old the feeds are.",
-    "/api/v1/keys": "When metadata and certificates end; which keys ask to be let in.",
+    "/api/v1/keys": "When metadata and certificates end; which keys ask to be let in; for admins, tokens and their last"
+    " use.",
     "/api/v1/rollout": "The waves of what is going out, and what each box waits for.",
     "/api/v1/progress": "What the controller builds and assembles now; `{}` when it does nothing.",
     "/api/v1/nocs": "Sites' own servers, and when each was last heard.",

@@ -32,14 +32,15 @@ class Session:
 
 @dataclass(frozen=True)
 class ApiToken:
-    """A program's token. `digest`: SHA-256 of its secret half; `until`: Unix seconds, 0: without an end. Its key is the
-    half that is no secret."""
+    """A program's token. `digest`: SHA-256 of its secret half; `until`: Unix seconds; `used`: the same, an hour late at
+    most, 0: never. Its key is the half that is no secret."""
 
     name: str
     digest: str
     grants: tuple[Grant, ...] = ()
     made: int = 0
     until: int = 0
+    used: int = 0
 
 
 PEOPLE: Mapping[type[object], str] = {Account: "people/", Session: "session/", ApiToken: "token/"}

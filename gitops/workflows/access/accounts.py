@@ -55,6 +55,23 @@ class Accounts:
         self._notes.renew(changed, name)
         self._sessions.end_all(name, "account")
 
+    def change(self, name: str, present: str, password: str) -> str:
+        """Another password in place of the one whose hash is `present`; its hash. Every session of before ends.
+
+        Raises:
+            TowerosError: the password cannot be one, or somebody changed it meanwhile.
+        """
+        new = hashed(password)
+
+        def changed(account: Account) -> Account:
+            if not present or account.password != present:  # also where there is none any more
+                raise TowerosError("this password was changed just now")
+            return Account(new, account.grants, account.made, int(time.time()))
+
+        self._notes.change(lambda: Account(""), changed, name)
+        self._sessions.end_all(name, "account")
+        return new
+
     def grant(self, name: str, grants: tuple[Grant, ...]) -> None:
         """Other grants, from the next request on. Raises TowerosError."""
         account = self.known(name)
@@ -72,6 +89,11 @@ class Accounts:
 
     def all(self) -> Mapping[str, Account]:
         return kept.every(self._notes, Account)
+
+    def hash_of(self, name: str) -> str:
+        """Of its password; empty: nobody has the name."""
+        account = kept.one(self._notes, Account, name) if NAME.fullmatch(name) else None
+        return account.password if account else ""
 
     def check(self, name: str, password: str) -> bool:
         """Whether that is the password of this account; as slow for a name that nobody has."""

@@ -1,7 +1,8 @@
 """Tokens of programs: made once, shown once, kept as a hash, with an end.
 
 In: a name, grants, days. Out: the token, `toweros_ID_SECRET`; later, whom it stands for. Rules: ID finds it, SECRET is
-compared in constant time; one that has ended, or was removed, is nobody.
+compared in constant time; one that has ended, or was removed, is nobody. When it was last used is written down once in
+`SEEN` seconds at most, so that a read is not a write each time.
 
     token = tokens.add("prometheus", (Grant(Role.viewer),), days=365)
     tokens.person(token)            # Person("prometheus", ..., "token")
@@ -12,8 +13,11 @@ import re
 import secrets
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 
-from gitops.errors import TowerosError
+import structlog
+
+from gitops.errors import StoreError, TowerosError
 from gitops.model import sha256
 from gitops.model.access.person import Grant, Person
 from gitops.store import Store
@@ -26,6 +30,9 @@ RULE = "small letters, digits, . _ -; at most 63"
 MOST, LONGEST = 1000, 3660
 """Tokens; days that one may last."""
 DAY = 86_400
+SEEN = 3600
+"""Seconds for which nobody writes down again that a token is used."""
+log = structlog.get_logger(__name__)
 
 
 class Tokens:
@@ -63,5 +70,17 @@ class Tokens:
         found = kept.one(self._notes, ApiToken, said[1]) if said else None
         if said is None or found is None:
             return None
-        same = hmac.compare_digest(sha256(said[2].encode()), found.digest)
-        return Person(found.name, found.grants, "token") if same and time.time() < found.until else None
+        now, same = int(time.time()), hmac.compare_digest(sha256(said[2].encode()), found.digest)
+        if not same or now >= found.until or not self._still(found, said[1], now):
+            return None
+        return Person(found.name, found.grants, "token")
+
+    def _still(self, token: ApiToken, key: str, now: int) -> bool:
+        """Write down that it is used; False: it was removed meanwhile. A clock that went back writes, too."""
+        if 0 <= now - token.used < SEEN:
+            return True
+        try:
+            return self._notes.renew(replace(token, used=now), key)
+        except StoreError as error:  # what it may, it may all the same
+            log.warning("token.use_not_written", name=token.name, error=error.message)
+            return True

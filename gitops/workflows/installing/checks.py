@@ -20,6 +20,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from gitops.errors import TowerosError
 from gitops.settings import Settings
@@ -62,7 +63,7 @@ class Finding:
 
 def examine(part: Part, settings: Settings, kvm: Callable[[], bool]) -> list[Finding]:
     """Look at everything that the part needs. `kvm`: whether a guest runs by it here."""
-    found = [*_programs(part, settings.builder), _python(), _whole(), _clock(time.time(), synchronised())]
+    found = [*_programs(part, settings.builder), _python(), _whole(), _zones(), _clock(time.time(), synchronised())]
     if part is Part.vm:
         return [*found, _kvm(kvm())]
     found += [_root(settings.builder)] if part is Part.controller else []
@@ -106,6 +107,15 @@ def _whole() -> Finding:
     except TowerosError as error:
         return Finding("installation", State.bad, error.message, error.hint)
     return Finding("installation", State.ok, f"{'a wheel' if home.installed() else 'a checkout'}, {files} files")
+
+
+def _zones() -> Finding:
+    """A small image of Debian has none: every pass needs one."""
+    try:
+        ZoneInfo("UTC")
+    except ZoneInfoNotFoundError:
+        return Finding("time zones", State.bad, "none is known: windows are said in them", "apt-get install tzdata")
+    return Finding("time zones", State.ok, "windows are said in them")
 
 
 def _root(builder: str) -> Finding:

@@ -85,6 +85,7 @@ def test_a_token_is_printed_once(tmp_path: Path) -> None:
     assert person and (person.name, person.how, person.grants) == ("prometheus", "token", (Grant(Role.viewer),))
     listed = said(tmp_path, "tokens", "list", "-o", "json").stdout
     assert json.loads(listed)["tokens"][0]["name"] == "prometheus" and token.rpartition("_")[2] not in listed
+    assert json.loads(listed)["tokens"][0]["used"] >= json.loads(listed)["tokens"][0]["made"]
     assert said(tmp_path, "tokens", "rm", "prometheus").exit_code == 0
     assert Tokens(Store.open(tmp_path)).person(token) is None
 

@@ -1,7 +1,9 @@
 """nginx in front of the update server (contrib/nginx/toweros-files.conf): a real nginx, a real box."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
+from types import MappingProxyType
 
 import pytest
 import requests
@@ -9,6 +11,7 @@ import requests
 from gitops.lab.hardware import free_port
 from gitops.publish.elsewhere.kinds import kind_of
 from gitops.publish.elsewhere.place import Folder
+from gitops.server.boxes.fetching import SCHEME
 from tests.kit.elsewhere import Copies, Origin, process
 from tests.kit.nginx import nginx
 from tests.kit.nocs import box_at, settle
@@ -21,21 +24,24 @@ def copies(tmp_path: Path, origin: Origin) -> Copies:
     return made
 
 
+@contextmanager
+def before(folder: Path, server: str, more: Mapping[str, str] = MappingProxyType({})) -> Iterator[str]:
+    """nginx in front of a server. `more`: what an operator changes in the file besides."""
+    port = free_port()
+    ours = {
+        "listen 80;": f"listen 127.0.0.1:{port};",
+        "127.0.0.1:8080": server.removeprefix("http://"),
+        "127.0.0.1:8081": server.removeprefix("http://"),
+        "/srv/toweros;": f"{folder / 'out'};",
+    }
+    with process(nginx(folder, "toweros-files.conf", {**ours, **more}), port, folder / "nginx.log"):
+        yield f"http://127.0.0.1:{port}"
+
+
 @pytest.fixture
 def front(tmp_path: Path, origin: Origin) -> Iterator[str]:
-    port, server = free_port(), origin.url.removeprefix("http://")
-    words = nginx(
-        tmp_path,
-        "toweros-files.conf",
-        {
-            "listen 80;": f"listen 127.0.0.1:{port};",
-            "127.0.0.1:8080": server,
-            "127.0.0.1:8081": server,
-            "/srv/toweros;": f"{tmp_path / 'out'};",
-        },
-    )
-    with process(words, port, tmp_path / "nginx.log"):
-        yield f"http://127.0.0.1:{port}"
+    with before(tmp_path, origin.url) as url:
+        yield url
 
 
 def test_nginx_hands_out_the_folder_and_passes_on_the_rest(
@@ -57,6 +63,31 @@ def test_nginx_hands_out_the_folder_and_passes_on_the_rest(
     assert requests.get(f"{front}/layers/../../fleet/keys/online.key", timeout=20).status_code == 404
     assert requests.put(f"{front}/{layer}", b"x", timeout=20).status_code == 403
     assert requests.get(f"{front}/healthz", timeout=20).text == "ok\n"
+
+
+def test_where_only_boxes_fetch_nginx_asks_the_server_of_each_file_and_hands_it_out_itself(
+    tmp_path: Path, origin: Origin, copies: Copies
+) -> None:
+    """The lines of the file that say `auth_request`, without their #."""
+    root = (origin.kit.folder / "keys/1.root.json").read_bytes()
+    closed = {"# auth_request": "auth_request"}
+    with origin.served(fetch="boxes"), before(tmp_path, origin.url, closed) as front:
+        origin.asked.clear()
+        box = box_at(front, tmp_path / "box", root)
+        origin.store.boxes.enroll("demo-1", box.key.public_key().public_bytes_raw().hex())
+        assert settle(box).boot.sequence == 8 and origin.reported() == 8
+        assert "GET /api/v1/fetch" in origin.asked and origin.content() == [], "the files are nginx's"
+
+        for path in copies.place.listed():
+            asked = [requests.get(f"{front}/{path}", timeout=20), requests.head(f"{front}/{path}", timeout=20)]
+            asked.append(requests.get(f"{front}//{path}", timeout=20))
+            open_ = path.startswith("metadata/")
+            assert {each.status_code for each in asked[:2]} == ({200} if open_ else {401}), path
+            assert open_ or asked[2].status_code in (401, 404), path
+            assert open_ or all(each.headers["WWW-Authenticate"].startswith(SCHEME) for each in asked[:2]), path
+        absent = requests.get(f"{front}/layers/{'0' * 64}", timeout=20)
+        assert absent.status_code == 401, "also what is not in the folder"
+        assert requests.get(f"{front}/toweros-fetch", timeout=20).status_code == 404
 
 
 def test_from_where_somebody_comes_is_what_nginx_saw_and_not_what_they_wrote(front: str) -> None:

@@ -3,7 +3,9 @@
 import os
 import re
 import socket
+import sys
 import threading
+import zoneinfo
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
@@ -165,3 +167,21 @@ def test_settings_that_name_what_is_not_there_are_said(tmp_path: Path) -> None:
 def test_machines_without_kvm_are_a_warning_and_no_failure(tmp_path: Path) -> None:
     assert one(looked(tmp_path, Part.vm), "kvm").state is State.warning
     assert not [finding for finding in looked(tmp_path) if finding.what == "kvm"]
+
+
+def test_a_machine_without_time_zones_is_told_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A container's image of Debian: every pass of its controller failed."""
+    assert one(looked(tmp_path), "time zones").state is State.ok
+    monkeypatch.setitem(sys.modules, "tzdata", None)
+    zoneinfo.reset_tzpath(to=[])
+    zoneinfo.ZoneInfo.clear_cache()
+    try:
+        found = one(looked(tmp_path), "time zones")
+    finally:
+        zoneinfo.reset_tzpath()
+    assert found.state is State.bad and found.fix == "apt-get install tzdata"
+
+
+def test_the_debian_package_and_the_machine_of_a_checkout_have_time_zones() -> None:
+    assert "tzdata" in (home.CHECKOUT / "contrib" / "debian" / "control").read_text()
+    assert "tzdata" in home.text("debian-packages.txt").split()

@@ -1,10 +1,11 @@
-"""/login, /logout and /account: who comes, who goes, and what is known of who is here.
+"""/login, /logout and /account: who comes, who goes, and what is known of who is here; another password for it.
 
 In: a name and a password in a form of ours. Out: a session, and the way back to where somebody wanted to go. Rules:
 
 - Whoever logs in gets a new session, and the one of before ends: nobody else can have known its cookie.
 - A wrong name is as slow as a wrong password, and told the same; passwords are checked one at a time, each address
   waits for its own (waiting/turns.py), and a browser in which somebody logged in before waits behind nobody else's.
+- Another password needs the present one, tried like a login; every other session of the account ends.
 - Only names that exist are told to whoever keeps acts: what people type there by mistake is their password.
 """
 
@@ -30,6 +31,7 @@ from gitops.server.people.rendered import Rendered
 from gitops.server.people.waiting.turns import Turns
 from gitops.store import Store
 from gitops.workflows.access.accounts import NAME, Accounts
+from gitops.workflows.access.passwords import LONGEST, SHORTEST
 from gitops.workflows.access.sessions import Sessions
 
 EACH, MOST = 8, 64
@@ -76,14 +78,21 @@ class Desk:
 
     def mark(self, name: str) -> str:
         """What such a browser keeps; empty: there is no such account."""
-        account = self.accounts.all().get(name)
-        return f"{name}.{hmac.new(account.password.encode(), name.encode(), sha256).hexdigest()}" if account else ""
+        kept = self.accounts.hash_of(name)
+        return marked(name, kept) if kept else ""
 
     def enter(self, request: Request, person: Person, to: str, mark: str = "") -> Response:
         """A new session, in place of whatever was there. `mark`: of the account, before its password was looked at."""
         if before := cookies.get(request, cookies.SESSION):
             self.sessions.end(before)
-        response, word = RedirectResponse(way(to), 303), self.sessions.begin(person, address(request))
+        response = RedirectResponse(way(to), 303)
+        self.begin(request, response, person, mark)
+        acts.tell(request, "login", person.name, who=person)
+        return response
+
+    def begin(self, request: Request, response: Response, person: Person, mark: str) -> None:
+        """The session, and what the browser keeps of it."""
+        word = self.sessions.begin(person, address(request))
         # Whoever gave it another password, or took it away, has ended all sessions that there were by then.
         if mark and self.mark(person.name) != mark:
             self.sessions.end(word)
@@ -92,8 +101,11 @@ class Desk:
         cookies.drop(request, response, cookies.LOGIN)
         if person.how == "account":
             cookies.put(request, response, KNOWN, self.mark(person.name), YEAR)
-        acts.tell(request, "login", person.name, who=person)
-        return response
+
+    async def tried(self, request: Request, name: str, password: str) -> tuple[int, str]:
+        """As `check`, for the browser that asks."""
+        before = await to_thread.run_sync(self.came_before, name, cookies.get(request, KNOWN))
+        return await self.check(f"{BEFORE}{name}" if before else holder(address(request)), name, password)
 
 
 class Pages:
@@ -112,10 +124,8 @@ class Pages:
             raise HTTPException(403, known.PLAIN)
         fields = await forms.form(request, cookies.LOGIN)
         name, password = fields.get("name", "").strip()[:100], fields.get("password", "")
-        before = await to_thread.run_sync(self.desk.came_before, name, cookies.get(request, KNOWN))
-        who = f"{BEFORE}{name}" if before else holder(address(request))
         mark = await to_thread.run_sync(self.desk.mark, name)
-        status, why = await self.desk.check(who, name, password)
+        status, why = await self.desk.tried(request, name, password)
         return await to_thread.run_sync(self._answered, request, name, status, why, mark)
 
     def _answered(self, request: Request, name: str, status: int, why: str, mark: str) -> Response:
@@ -157,10 +167,21 @@ class Pages:
 
     async def account(self, request: Request) -> Response:
         """GET /account."""
+        return await to_thread.run_sync(self.known_of, request)
+
+    def known_of(self, request: Request, status: int = 200, why: str = "") -> Response:
+        """What is known of who is here. `why`: the password was not changed."""
         person, who = known.person(request), known.viewer(request)
-        sessions = await to_thread.run_sync(self.desk.sessions.of, person)
-        text = self._rendered.page("account.html", who=who, person=person, sessions=sessions, document="account")
-        return HTMLResponse(text, headers=self._rendered.headers)
+        text = self._rendered.page(
+            "account.html", who=who, person=person, sessions=self.desk.sessions.of(person), document="account",
+            why=why, changed="changed" in request.query_params, shortest=SHORTEST, longest=LONGEST,
+        )  # fmt: skip
+        return HTMLResponse(text, status, self._rendered.headers)
+
+
+def marked(name: str, kept: str) -> str:
+    """By the hash of a password."""
+    return f"{name}.{hmac.new(kept.encode(), name.encode(), sha256).hexdigest()}"
 
 
 def address(request: Request) -> str:

@@ -1,4 +1,4 @@
-"""Keys and when they end: /keys. Only what is public is read."""
+"""Keys and when they end: /keys. Only what is public is read; tokens of programs are for admins alone."""
 
 import json
 from collections.abc import Iterator
@@ -15,6 +15,8 @@ from gitops.server.people.pages.query import LIVE, PAGING, Parameter, Query
 from gitops.sign.tuf import LIFETIMES
 from gitops.store import Store
 from gitops.store.notes.box_keys import BoxKeys, HostCertificate
+from gitops.store.notes.people import ApiToken
+from gitops.workflows.access.kept import every
 
 KEYS = Query("/keys", {"q": Parameter(), **PAGING, **LIVE})
 LARGEST = 1 << 22
@@ -34,12 +36,16 @@ def keys(store: Store, asked: Asked, now: int) -> dict[str, Any]:
     view = KEYS.read(asked.query)
     low = view["q"].casefold()
     boxes = [row for row in _boxes(store, now) if low in row["box"].casefold()]
-    return {"view": view, "roles": list(_roles(store.paths.metadata, now)), "part": Part.of(boxes, view), "now": now}
+    return {
+        "view": view, "roles": list(_roles(store.paths.metadata, now)), "part": Part.of(boxes, view), "now": now,
+        "tokens": _tokens(store, now) if asked.who.may("admin") else [],
+    }  # fmt: skip
 
 
 def keys_json(store: Store, asked: Asked, now: int) -> Json:
     shown = keys(store, asked, now)
-    return {"metadata": shown["roles"], "boxes": list(shown["part"].rows), **shown["part"].numbers}
+    rows, numbers = list(shown["part"].rows), shown["part"].numbers
+    return {"metadata": shown["roles"], "tokens": shown["tokens"], "boxes": rows, **numbers}
 
 
 def _roles(folder: Path, now: int) -> Iterator[Json]:
@@ -87,6 +93,16 @@ def _boxes(store: Store, now: int) -> list[Json]:
         row = found.setdefault(box, {"box": box, "ends": 0, "state": ""})
         row |= {"asks": len(key.asking), "comes": bool(key.coming), "revoked": len(key.revoked)}
     return sorted(found.values(), key=lambda row: (-row["asks"], row["ends"] or 1 << 62, row["box"]))
+
+
+def _tokens(store: Store, now: int) -> list[Json]:
+    """Of programs; what ends first comes first."""
+    found = sorted(every(store.notes, ApiToken).values(), key=lambda each: (each.until, each.name))
+    return [
+        {"name": each.name, "grants": [{"role": str(grant.role), "site": grant.site} for grant in each.grants],
+         "made": each.made, "ends": each.until, "used": each.used, "state": _state(each.until, now, CERTIFICATE)}
+        for each in found
+    ]  # fmt: skip
 
 
 def _state(ends: int, now: int, soon: int) -> str:

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from gitops.errors import TowerosError
+from gitops.store.notes.notes import Notes
 from gitops.store.notes.people import ApiToken
 from gitops.workflows.access import tokens as module
 from gitops.workflows.access.tokens import Tokens
@@ -54,6 +55,54 @@ def test_a_token_ends_and_is_taken_away(towers: Towers, monkeypatch: pytest.Monk
     monkeypatch.undo()
     Tokens(towers.store).remove("script")
     assert web.get("/api/v1/boxes", headers=headers).status_code == 401
+
+
+def test_when_a_token_was_last_used_is_told_and_written_once_an_hour(
+    towers: Towers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A read is not a write each time."""
+    web, headers, begun = towers.browser(), towers.token("prometheus", "viewer"), int(time.time())
+    written, renew = list[object](), Notes.renew
+    monkeypatch.setattr(Notes, "renew", lambda notes, what, key: written.append(what) or renew(notes, what, key))
+
+    def used() -> list[int]:
+        return [row.used for row in towers.store.notes.each(ApiToken).values()]
+
+    assert used() == [0] and "never" in towers.browser().login("ada").get("/keys").text
+    written.clear()
+    for later in (0, 1, module.SEEN - 1, module.SEEN, module.SEEN + 1):
+        monkeypatch.setattr(module.time, "time", lambda now=begun + later: now)
+        assert web.get("/metrics", headers=headers).status_code == 200
+    assert len(written) == 2 and used() == [begun + module.SEEN]
+    wrong = {"authorization": headers["authorization"][:-1] + "!"}
+    monkeypatch.setattr(module.time, "time", lambda: begun + 9 * module.SEEN)
+    assert web.get("/metrics", headers=wrong).status_code == 401 and used() == [begun + module.SEEN]
+
+
+def test_tokens_and_their_use_are_for_admins(towers: Towers) -> None:
+    towers.account("ben", "viewer")
+    admins, viewers = towers.token("script", "admin"), towers.token("prometheus", "viewer")
+    web = towers.browser()
+    rows = {row["name"]: row for row in web.get("/api/v1/keys", headers=admins).json()["tokens"]}
+    assert rows["script"]["used"] >= rows["script"]["made"] > 0 == rows["prometheus"]["used"]
+    assert rows["prometheus"]["grants"] == [{"role": "viewer", "site": "*"}]
+    assert web.get("/api/v1/keys", headers=viewers).json()["tokens"] == []
+    shown = towers.browser().login("ada").get("/keys").text
+    assert "Tokens of programs" in shown and "prometheus" in shown
+    assert "prometheus" not in towers.browser().login("ben").get("/keys").text
+
+
+def test_a_token_that_is_taken_away_while_it_is_used_is_nobody(towers: Towers, monkeypatch: pytest.MonkeyPatch) -> None:
+    headers, compare = towers.token("script", "viewer"), module.hmac.compare_digest
+
+    def meanwhile(one: str, other: str) -> bool:
+        monkeypatch.undo()
+        Tokens(towers.store).remove("script")
+        return compare(one, other)
+
+    monkeypatch.setattr(module.hmac, "compare_digest", meanwhile)
+    assert towers.browser().get("/api/v1/boxes", headers=headers).status_code == 401
+    assert not towers.store.notes.each(ApiToken)
 
 
 def test_the_store_has_no_token(towers: Towers) -> None:
