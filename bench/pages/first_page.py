@@ -1,11 +1,12 @@
 """How large and how quick the first page is, in fleets of one, a thousand and ten thousand boxes.
 
-In: nothing. Out: a line for each fleet: bytes on the wire (plain, gzip), and the page's time as a multiple of that of
+In: sizes of fleets. Out: a line for each: bytes on the wire (plain, gzip), and the page's time as a multiple of that of
 /healthz on the same connection, first and afterwards; then the same while one address asks other questions without end.
 
-    python bench/pages/first_page.py
+    python bench/pages/first_page.py [--boxes 1 1000 10000]
 """
 
+import argparse
 import http.client
 import statistics
 import sys
@@ -88,7 +89,9 @@ def measured(boxes: int) -> None:
 
 def main() -> None:
     """All fleets; /healthz is 1x."""
-    for boxes in FLEETS:
+    words = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    words.add_argument("--boxes", type=int, nargs="+", default=FLEETS)
+    for boxes in words.parse_args().boxes:
         measured(boxes)
 
 

@@ -2,9 +2,9 @@
 
 In: boxes, seconds between two polls of each, how long. Out, of each part: polls a second, p50 and p99 of a conditional
 GET and of a small report (milliseconds, from when it was due), what failed, and how much of a core the server took for
-each. A poll is a connection with `304`, and one with a small report, as an agent makes them. `--build`: both
-processors work at something else meanwhile. `--wake`: every box polls as soon as it can, `--crowd` of them at a time;
-one that is refused comes again after a second.
+each. A poll is a connection with `304`, and, every ten minutes, with a small report after it, as an agent makes them.
+`--build`: both processors work at something else meanwhile. `--wake`: every box polls as soon as it can, `--crowd` of
+them at a time; one that is refused comes again after a second.
 
     nice -n 5 python bench/serving/fleet.py --boxes 100000 --poll 300 --seconds 30 --build
     nice -n 5 python bench/serving/fleet.py --boxes 20000 --wake
@@ -42,6 +42,8 @@ STAMP = "/metadata/timestamp.json"
 KNOWN = 300
 """Boxes that the store knows; they poll by turns as if they were more."""
 PATIENCE, AGAIN = 20.0, 1.0
+EVERY = 600.0
+"""Seconds between two reports of a box at rest; one that wakes up reports at once."""
 BURN = "import hashlib\nwhile True: hashlib.sha256(bytes(1 << 20)).digest()"
 
 
@@ -101,33 +103,44 @@ def asked(port: int, path: str, body: bytes | None = None) -> http.client.HTTPRe
         return answer
 
 
-async def once(port: int, request: bytes, due: float, status: bytes) -> float:
+Line = tuple[asyncio.StreamReader, asyncio.StreamWriter]
+
+
+async def once(line: Line, request: bytes, due: float, status: bytes) -> float:
     """Seconds from when it was due. Raises OSError for anything but this status."""
-    reader, writer = await asyncio.open_connection("127.0.0.1", port)
-    try:
-        writer.write(request)
-        head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), PATIENCE)
-        if status not in head[:16]:
-            raise OSError(head[:60])
-        return time.monotonic() - due
-    finally:
-        writer.transport.abort()
+    line[1].write(request)
+    head = await asyncio.wait_for(line[0].readuntil(b"\r\n\r\n"), PATIENCE)
+    if status not in head[:16]:
+        raise OSError(head[:60])
+    return time.monotonic() - due
 
 
 async def poll(port: int, get: bytes, post: bytes, due: float, took: Took) -> bool:
+    """`post`: nothing where no report is due."""
     try:
-        took.polls.append(await once(port, get, due, b" 304 "))
-        took.reports.append(await once(port, post, time.monotonic(), b" 204 "))
+        line = await asyncio.open_connection("127.0.0.1", port)
+    except OSError:
+        took.failed += 1
+        return False
+    try:
+        took.polls.append(await once(line, get, due, b" 304 "))
+        if post:
+            took.reports.append(await once(line, post, time.monotonic(), b" 204 "))
         return True
     except (OSError, TimeoutError, asyncio.IncompleteReadError):
         took.failed += 1
         return False
+    finally:
+        line[1].transport.abort()
 
 
-def posts(boxes: Boxes, count: int) -> "deque[bytes]":
-    """Signed before the clock runs: theirs are other processors."""
+def posts(boxes: Boxes, count: int, each: int = 1) -> "deque[bytes]":
+    """One of `each` polls has a report. Signed before the clock runs: theirs are other processors."""
     made = deque[bytes]()
     for number in range(count):
+        if number % each:
+            made.append(b"")
+            continue
         box = f"box-{number % KNOWN}"
         body = boxes.small(box)
         head = f"POST /api/v1/boxes/{box}/report HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
@@ -185,8 +198,8 @@ def main() -> None:
         made, boxes = prepared(Path(folder) / "fleet"), Boxes()
         settings = Settings(state=made.store.paths.root, listen=f"127.0.0.1:{free_port()}")
         server = Beside(settings)
-        with server as url, building(words.build):
-            measure(int(url.rpartition(":")[2]), server.process, boxes, words)
+        with server as urls, building(words.build):
+            measure(int(urls.boxes.rpartition(":")[2]), server.process, boxes, words)
 
 
 def measure(port: int, process: int, boxes: Boxes, words: argparse.Namespace) -> None:
@@ -195,7 +208,8 @@ def measure(port: int, process: int, boxes: Boxes, words: argparse.Namespace) ->
         if asked(port, f"/api/v1/boxes/box-{number}/report", boxes.whole(f"box-{number}")).status != 204:
             raise SystemExit("a report is not taken")
     rate = words.boxes / words.poll
-    said = posts(boxes, words.boxes if words.wake else int(rate * words.seconds))
+    each = 1 if words.wake else max(round(EVERY / words.poll), 1)
+    said = posts(boxes, words.boxes if words.wake else int(rate * words.seconds), each)
     work = awake(port, get, said, words.crowd) if words.wake else at_rest(port, get, said, rate)
     before, began = processor(process), time.monotonic()
     took = uvloop.run(work)

@@ -1,13 +1,11 @@
 """What a box's idle poll (a conditional GET) costs the update server, as ratios to nginx on the same files.
 
-In: how long each is asked. Out: for nginx alone, nginx in front of us (contrib/nginx/toweros-files.conf) and us alone:
-answers a second of one core, p50 and p99, and the ratio to nginx; with connections that stay, and with one for each
-poll, as agents have them. A ratio is by the processor time that the server's own processes took: what else this
-machine does falls on both. Then a fleet's polls (`--boxes` every 300 s, each tenth with a report) for `--seconds`, and
-all of them at once, until nobody waits any more.
+In: how long each is asked. Out: for nginx alone (as plain as it gets, on the folder), nginx in front of us
+(contrib/nginx/toweros-files.conf) and us alone: answers a second of one core, p50 and p99, and the ratio to nginx
+alone; with connections that stay, and with one for each poll, as agents have them. A ratio is by the processor time
+that the server's own processes took: what else this machine does falls on all.
 
     nice -n 5 python bench/serving/server.py --seconds 5
-    nice -n 5 python bench/serving/server.py --only fleet --boxes 100000 --seconds 60 --build
 """
 
 import argparse
@@ -18,7 +16,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -53,16 +51,29 @@ def ours(folder: Path, said: "multiprocessing.Queue[int]") -> None:
         time.sleep(3600)
 
 
-@contextlib.contextmanager
-def nginx(folder: Path, server: int) -> Iterator[tuple[int, int]]:
-    """The port of an nginx in front of us, and the process that serves."""
-    port, text = free_port(), FRONT.read_text()
+def front(folder: Path, port: int, server: int) -> str:
+    """nginx's configuration in front of us."""
+    text = FRONT.read_text()
     for theirs, here in {
         "listen 80;": f"listen 127.0.0.1:{port};",
         "127.0.0.1:8080": f"127.0.0.1:{server}",
         "/srv/toweros;": f"{folder / 'out'};",
     }.items():
         text = text.replace(theirs, here)
+    return text
+
+
+def alone(folder: Path, port: int, _server: int) -> str:
+    """nginx's configuration with nobody behind it."""
+    return f"server {{ listen 127.0.0.1:{port}; root {folder / 'out'}; etag on; keepalive_timeout 65s; }}"
+
+
+@contextlib.contextmanager
+def nginx(folder: Path, server: int, configured: Callable[[Path, int, int], str]) -> Iterator[tuple[int, int]]:
+    """The port of an nginx, and the process that serves."""
+    port = free_port()
+    text, folder = configured(folder, port, server), folder / configured.__name__
+    folder.mkdir()
     kinds = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
     temporary = "".join(f"{kind}_temp_path {folder / kind};\n" for kind in kinds)
     (folder / "nginx.conf").write_text(
@@ -111,27 +122,29 @@ def measured(port: int, pid: int, seconds: float, *, fresh: bool) -> Measured:
 
 
 @contextlib.contextmanager
-def both(folder: Path) -> Iterator[tuple[tuple[int, int], tuple[int, int]]]:
-    """(port, process) of us, and of nginx in front of us."""
+def servers(folder: Path) -> Iterator[dict[str, tuple[int, int]]]:
+    """(port, process) of nginx alone, of nginx in front of us, and of us."""
     context = multiprocessing.get_context("spawn")
     said: multiprocessing.Queue[int] = context.Queue()
     process = context.Process(target=ours, args=(folder, said))
     process.start()
     try:
         us = said.get(timeout=PATIENCE), said.get(timeout=PATIENCE)
-        with nginx(folder, us[0]) as front:
-            yield us, front
+        with nginx(folder, us[0], alone) as by_itself, nginx(folder, us[0], front) as before:
+            yield {"nginx": by_itself, "nginx before us": before, "us": us}
     finally:
         process.kill()
         process.join()
 
 
 def polls(folder: Path, seconds: float) -> None:
-    with both(folder) as (us, front):
+    with servers(folder) as here:
         for fresh, words in ((False, "kept"), (True, "fresh")):
-            beside = measured(*front, seconds, fresh=fresh)
-            print(beside.line(f"nginx, {words}", beside), flush=True)
-            print(measured(*us, seconds, fresh=fresh).line(f"us, {words}", beside), flush=True)
+            beside: Measured | None = None
+            for name, (port, process) in here.items():
+                found = measured(port, process, seconds, fresh=fresh)
+                beside = beside or found
+                print(found.line(f"{name}, {words}", beside), flush=True)
 
 
 def main() -> None:

@@ -9,7 +9,7 @@ In: columns of the store. Out: what follows from them, on two axes. Pure; what d
     state.sync, state.health(now)       # Sync.SYNCED, Health.HEALTHY
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cached_property
 
@@ -62,6 +62,8 @@ class BoxState:
     poll: int = POLL
     every: int = REPEAT
     """How often it looks at the server, and how soon it said that it speaks again (seconds)."""
+    facts: str = field(default="", compare=False)
+    """What else it said, as it is kept (`BoxFacts`): read by who shows it."""
     damaged: str = ""
     """What of its rows cannot be read; the rest of this is what can be."""
 

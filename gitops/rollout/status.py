@@ -18,10 +18,10 @@ from gitops.rollout.leases.said import said as said_of_turns
 from gitops.rollout.leases.told import told
 from gitops.rollout.media import MEDIUM, boots
 from gitops.rollout.places import places
-from gitops.store import LeaseError, Store
+from gitops.store import Store
 from gitops.store.notes.box_keys import BootChecked
 from gitops.store.notes.directory import Place
-from gitops.store.notes.documents import Exposures, FeedState, Status
+from gitops.store.notes.documents import Exposures, FeedState, Status, decode
 from gitops.store.notes.newcomers import Newcomer, Newcomers
 from gitops.store.notes.reported import BoxFacts
 from gitops.store.notes.wiped import Wiped
@@ -169,7 +169,7 @@ def _last_passes(status: Status) -> Json:
     return members if status.polled else {}
 
 
-Said = tuple[BootChecked | None, bool, BoxTurn | None, Place | None, BoxFacts | None]
+Said = tuple[BootChecked | None, bool, BoxTurn | None, Place | None]
 _statuses: dict[str, tuple[BoxState, Said, BoxStatus, Health]] = {}
 """The last one of each box. A state is the same object only for who reads the same store again (`store/rows/polls.py`),
 so that two stores in one process cost each other the time, and no more."""
@@ -179,12 +179,13 @@ def fleet_status(store: Store, now: int) -> FleetStatus:
     """What the store knows of everything, at `now`."""
     said, wiped, turns = boots(store), _wiped(store), said_of_turns(store)
     known = [state for state in store.states.all() if not state.gone]
-    there, facts = places(store), _facts(store)
+    there = places(store)
     boxes = tuple(
-        _box(each, now, (said.get(name := each.name), name in wiped, turns.get(name), there.get(name), facts.get(name)))
+        _box(each, now, (said.get(name := each.name), name in wiped, turns.get(name), there.get(name)))
         for each in known
     )
-    _forget({each.name for each in known})
+    if len(_statuses) > len(known):
+        _forget({each.name for each in known})
     exposures = store.notes.get(Exposures) or Exposures()
     waiting = (store.notes.get(Newcomers) or Newcomers()).living(now)
     pending = tuple(Pending.of(key, each) for key, each in waiting.items())
@@ -193,17 +194,17 @@ def fleet_status(store: Store, now: int) -> FleetStatus:
 
 def _box(state: BoxState, now: int, said: Said) -> BoxStatus:
     """One of the fleet. Of a box of which nothing new is known it is what it was, unless time has passed over it."""
-    kept = _statuses.get(state.name)
-    if kept and kept[0] is state and kept[1] == said and kept[3] == state.health(now):
+    kept, health = _statuses.get(state.name), state.health(now)
+    if kept and kept[0] is state and kept[1] == said and kept[3] == health:
         return kept[2]
-    boot, wiped, turn, place, facts = said
-    made = BoxStatus.of(state, now, boot, (state.name,) if wiped else (), turn, place, facts)
-    _statuses[state.name] = (state, said, made, state.health(now))
+    boot, wiped, turn, place = said
+    made = BoxStatus.of(state, now, boot, (state.name,) if wiped else (), turn, place, _facts(state))
+    _statuses[state.name] = (state, said, made, health)
     return made
 
 
 def _forget(names: Collection[str]) -> None:
-    for name in [each for each in [*_statuses] if each not in names] if len(_statuses) > len(names) else ():
+    for name in [each for each in [*_statuses] if each not in names]:
         _statuses.pop(name, None)
 
 
@@ -213,7 +214,7 @@ def box_status(store: Store, box: str, now: int) -> BoxStatus | None:
     if state is None:
         return None
     known = (store.notes.get(BootChecked, box), _wiped(store), of_turn(store, box))
-    return BoxStatus.of(state, now, *known, places(store).get(box), _facts(store, box).get(box))
+    return BoxStatus.of(state, now, *known, places(store).get(box), _facts(state))
 
 
 def said_of(store: Store, box: str) -> Json:
@@ -224,18 +225,13 @@ def said_of(store: Store, box: str) -> Json:
     return facts | ({"permission": permission} if permission else {})
 
 
-def _facts(store: Store, box: str = "") -> Mapping[str, BoxFacts]:
-    """Of one box, or of all; none where one is damaged: the next reports write them again."""
+def _facts(state: BoxState) -> BoxFacts | None:
+    """None where they are damaged: its next report writes them again."""
     try:
-        if not box:
-            return store.notes.each(BoxFacts)
-        found = store.notes.get(BoxFacts, box)
-    except LeaseError:
-        raise
+        return decode(BoxFacts, state.name, state.facts) if state.facts else None
     except StoreError as error:
         log.warning("facts.damaged", why=error.message)
-        return {}
-    return {box: found} if found else {}
+        return None
 
 
 def _wiped(store: Store) -> Collection[str]:

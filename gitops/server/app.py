@@ -25,6 +25,7 @@ from gitops import __version__
 from gitops.errors import SettingsError, TowerosError
 from gitops.server.bounds import Bounds, Crowd
 from gitops.server.boxes import fetching, files, netboot, nocs, reports, sbom
+from gitops.server.busy import again
 from gitops.server.hooks import hooks
 from gitops.server.people import api, live, metrics, page
 from gitops.server.people.acts import api as programs
@@ -254,7 +255,7 @@ async def _problem(request: Request, error: Exception) -> Response:
 
 
 async def _trouble(_request: Request, error: Exception) -> Response:
-    return problem(503, error.message if isinstance(error, TowerosError) else "")
+    return problem(503, error.message if isinstance(error, TowerosError) else "", again())
 
 
 def problem(status: int, detail: str, headers: Mapping[str, str] | None = None) -> Response:

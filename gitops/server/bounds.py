@@ -8,6 +8,8 @@ In: what uvicorn accepts. Out: a connection that is cut as soon as one of these 
   and new ones last; among these, those of whoever holds most beyond a fair share, then the oldest. So who comes is
   heard, however many are there. Boxes behind one address share it; who has many addresses has them in one IPv6 /64.
 - Neither side's slowness fills memory: the kernel takes `UNSENT` bytes ahead of the network.
+- Who is ended before anything of a request was done is told when to come again (busy.py); so is whose body is one too
+  many to be held.
 - No work begins for a request before its body is here (whole.py).
 
     uvicorn.Config(app, http=Crowd(Bounds()).protocol())
@@ -33,6 +35,7 @@ import h11
 import structlog
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from gitops.server.busy import refusal
 from gitops.server.quick import Quick
 from gitops.server.whole import Whole
 
@@ -65,6 +68,8 @@ PARTS = 16
 LOG_EVERY = 60.0
 HEAD, BODY = 16 << 10, 256 << 10
 """Bytes of the largest head, and of the largest body that is any use."""
+BODIES = 64 << 20
+"""Bytes of all bodies together that are on the way."""
 
 
 @dataclass(frozen=True)
@@ -77,6 +82,7 @@ class Bounds:
     rate: int = 64
     look: float = 2.0
     most: int = MOST
+    bodies: int = BODIES
 
 
 class Connection(H11Protocol):
@@ -89,7 +95,7 @@ class Connection(H11Protocol):
         super().__init__(*said, **named)
         self.conn = Whole(HEAD, BODY)
         self.stage, self.since = "head", time.monotonic()
-        self._mark, self._marked = 0, self.since
+        self._mark, self._marked, self._held = 0, self.since, 0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -104,6 +110,17 @@ class Connection(H11Protocol):
         super().data_received(data)
         if self.conn.waits and self.conn.they_are_waiting_for_100_continue:
             self.transport.write(self.conn.send(h11.InformationalResponse(status_code=100, headers=[])) or b"")
+        self._hold(self.conn.held)
+        if self._held and self.crowd.bodies > self.crowd.bounds.bodies:
+            self.refuse()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._hold(0)
+        super().connection_lost(exc)
+
+    def _hold(self, size: int) -> None:
+        self.crowd.bodies += size - self._held
+        self._held = size
 
     def _quickly(self, data: bytes) -> bool:
         """Whether it is answered already: nothing is under way, and all that was said before is on its way."""
@@ -164,6 +181,14 @@ class Connection(H11Protocol):
     def address(self) -> str:
         return self.client[0] if self.client else ""
 
+    def refuse(self) -> None:
+        """There are too many. Over TLS it is just ended: many a client never says that it ends, too."""
+        if self.now_in() == "answer" or self.transport.get_extra_info("ssl_object"):
+            return self.end()
+        self._unset_keepalive_if_required()
+        self.transport.write(refusal())
+        self.transport.close()
+
     def end(self) -> None:
         """At once: what was not sent is dropped."""
         self._unset_keepalive_if_required()
@@ -179,7 +204,7 @@ class Crowd:
         self.bounds, self.quick = bounds, quick
         room = (descriptors(2 * bounds.most + SPARE) - SPARE) // 2
         self.most = max(min(bounds.most, room), AT_ONCE)
-        self._looking, self._told = False, 0.0
+        self._looking, self._told, self.bodies = False, 0.0, 0
         self._leaving, self._unseen = list[tuple[Connection, str]](), list[Connection]()
         self._ended = Counter[str]()
 
@@ -204,7 +229,7 @@ class Crowd:
             if each in everybody and each.now_in() == stage:
                 everybody.discard(each)
                 with suppress(OSError):
-                    each.end()
+                    each.refuse()
 
     def _first_to_go(self, everybody: set[Any]) -> list[tuple[Connection, str]]:
         """So many that sorting all of them pays, and what each waited for; the first is the last. Of those alike, more:

@@ -33,6 +33,11 @@ class Whole(h11.Connection):
         """Whether a request is here whose body is on the way."""
         return self._request is not None
 
+    @property
+    def held(self) -> int:
+        """Bytes of a body that is on the way."""
+        return len(self._body)
+
     def next_event(self) -> Any:
         """As h11's own.
 

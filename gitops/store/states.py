@@ -24,7 +24,7 @@ class States:
 
     def all(self) -> list[BoxState]:
         """Of the whole fleet, by name."""
-        return known(self._database, QUERY.order_by(NAMES.c.name), self._read)
+        return known(self._database, QUERY, self._read)
 
     def ahead(self) -> dict[str, int]:
         """Box -> the sequence that it runs, of those that run what is neither offered nor waits, and is not older."""

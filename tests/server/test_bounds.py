@@ -3,7 +3,9 @@
 import asyncio
 import http.client
 import os
+import re
 import resource
+import select
 import socket
 import subprocess
 import sys
@@ -14,10 +16,12 @@ from contextlib import ExitStack, closing, suppress
 from pathlib import Path
 
 import pytest
+from starlette.exceptions import HTTPException
 
 from gitops.errors import StoreError
 from gitops.server import create_app, serve
 from gitops.server.bounds import Bounds, holder
+from gitops.server.busy import LEAST, MOST, Queue
 from gitops.server.people.waiting.shared import Shared
 from gitops.server.people.waiting.turns import REST, Turns
 from gitops.settings import Settings
@@ -28,6 +32,7 @@ HASTY = Bounds(head=0.6, body=0.6, window=0.6, rate=100_000, look=0.1, most=16)
 LARGE = 24 << 20
 """Bytes: more than the buffers of two sockets."""
 PATIENCE = 20
+AGAIN = re.compile(rb"\r\nretry-after: ([0-9]+)\r\n")
 LAYER = "ab" * 32
 
 
@@ -183,6 +188,56 @@ def test_whoever_holds_the_most_makes_room(port: int) -> None:
         assert box.getresponse().status == 200 and box.sock is known
 
 
+def said_to(one: socket.socket) -> bytes:
+    """All that comes until the end."""
+    data = b""
+    with suppress(ConnectionError):
+        while part := one.recv(1 << 16):
+            data += part
+    return data
+
+
+def test_who_is_one_too_many_is_told_when_to_come_again_each_another_moment(port: int) -> None:
+    with ExitStack() as stack:
+        crowd = [stack.enter_context(closing(connected(port, said=POST))) for _ in range(4 * HASTY.most)]
+        first = [said_to(one) for one in crowd[: 2 * HASTY.most]]
+    told = [int(found[1]) for each in first if (found := AGAIN.search(each))]
+    assert all(each.startswith(b"HTTP/1.1 503 ") for each in first) and len(told) == len(first)
+    assert min(told) >= LEAST and max(told) <= MOST and len({*told}) > 5
+
+
+def test_bodies_that_do_not_come_to_their_end_fill_no_memory(tmp_path: Path) -> None:
+    store, narrow = Store.open(tmp_path / "state"), Bounds(bodies=100_000)
+    head = POST + b"Content-Length: 90000\r\n\r\n"
+    with serve(create_app(store, Settings(state=store.paths.root)), "127.0.0.1:0", narrow) as url, ExitStack() as stack:
+        port = int(url.rpartition(":")[2])
+        for _ in range(3):
+            one, two = (stack.enter_context(closing(connected(port, said=head + bytes(60_000)))) for _ in range(2))
+            answered = {said_to(each)[:13] for each in (one, two) if gone_soon(each, (one, two))}
+            assert answered == {b"HTTP/1.1 503 "}
+            for each in (one, two):
+                each.close()
+            assert well_served(port)
+
+
+def gone_soon(one: socket.socket, both: tuple[socket.socket, ...]) -> bool:
+    """Whether it is this one that is ended, as one of both is."""
+    ended, _, _ = select.select(both, [], [], PATIENCE)
+    return one in ended
+
+
+def test_more_work_than_may_wait_is_refused_and_what_waits_is_done() -> None:
+    async def all_of(many: int) -> list[object]:
+        queue = Queue(at_a_time=1, most=3)
+        return await asyncio.gather(*(queue.run(time.sleep, 0.05) for _ in range(many)), return_exceptions=True)
+
+    found = asyncio.run(all_of(10))
+    refused = [each for each in found if isinstance(each, HTTPException)]
+    assert found.count(None) == 4 and len(refused) == 6
+    assert {each.status_code for each in refused} == {503}
+    assert all(LEAST <= int((each.headers or {})["retry-after"]) <= MOST for each in refused)
+
+
 def test_one_goes_for_each_that_comes(tmp_path: Path) -> None:
     """To end many at once is work that all others would wait for."""
     store, roomy = Store.open(tmp_path / "state"), Bounds(most=64)
@@ -196,10 +251,11 @@ def test_one_goes_for_each_that_comes(tmp_path: Path) -> None:
 
 
 def gone(one: socket.socket) -> bool:
-    """Whether the other side has ended it by now."""
+    """Whether the other side has ended it by now; if it said something, that it is too busy."""
     one.setblocking(False)
     try:
-        return one.recv(1) == b""
+        said = one.recv(1 << 10)
+        return not said or (said.startswith(b"HTTP/1.1 503 ") and bool(AGAIN.search(said)))
     except BlockingIOError:
         return False
     except ConnectionError:

@@ -113,7 +113,7 @@ NAMES = {
     "/metadata/{name}": ["timestamp.json", "1.root.json"],
     "/layers/{name}": [LAYER, f"{LAYER}.zst"],
     "/targets/{name}": [f"demo-1/{LAYER}.uki.efi"],
-    "/deltas/{name}": [f"{LAYER}/{LAYER}.zst"],
+    "/deltas/{name}": [f"{LAYER}/{LAYER}.zst", f"{LAYER}/{LAYER}.zlib"],
     "/attestations/{name}": [f"{LAYER}.json"],
     "/sbom/{name}": [f"{LAYER}.cdx.json"],
     "/boot/files/{name}": [LAYER],

@@ -5,10 +5,12 @@ with Rude(trickling) as server:
 """
 
 import contextlib
+import re
 import socket
 import threading
 import time
 from collections.abc import Callable
+from typing import Self
 
 Manner = Callable[[socket.socket], None]
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n"
@@ -24,7 +26,7 @@ class Rude:
         self.port = self._listener.getsockname()[1]
         self.url = f"http://{address}:{self.port}"
 
-    def __enter__(self) -> "Rude":
+    def __enter__(self) -> Self:
         threading.Thread(target=self._accept, daemon=True).start()
         return self
 
@@ -50,6 +52,42 @@ class Rude:
         with contextlib.suppress(OSError), connection:
             connection.recv(1 << 16)
             self.manner(connection)
+
+
+class Turns(Rude):
+    """Answers question after question over one connection, each by the next of `manners`, the last one for ever;
+    `heard`: the questions of all connections; `left`: how many connections the other side has ended."""
+
+    def __init__(self, *manners: Manner) -> None:
+        super().__init__(manners[0])
+        self.manners, self.heard, self.left = manners, list[bytes](), 0
+
+    def _serve(self, connection: socket.socket) -> None:
+        with contextlib.suppress(OSError), connection:
+            while data := _question(connection):
+                self.heard.append(data)
+                self.manners[min(len(self.heard), len(self.manners)) - 1](connection)
+            self.left += 1
+
+
+def _question(connection: socket.socket) -> bytes:
+    """All of the next one, in however many pieces it comes; empty: there is none."""
+    data = b""
+    while more := connection.recv(1 << 16):
+        data += more
+        head, end, body = data.partition(b"\r\n\r\n")
+        length = re.search(rb"\r\ncontent-length: (\d+)", head.lower())
+        if end and len(body) >= (int(length[1]) if length else 0):
+            return data
+    return b""
+
+
+def good(connection: socket.socket) -> None:
+    connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+
+
+def hanging_up(connection: socket.socket) -> None:
+    connection.shutdown(socket.SHUT_RDWR)
 
 
 def silent(connection: socket.socket) -> None:

@@ -81,6 +81,8 @@ class UpdateServer:
         self.post_status = 204
         self.busy = ""
         """`Retry-After` of all answers; empty: it is not busy."""
+        self.keeps, self.connections = False, 0
+        """Whether a connection stays for the next question; how many there were."""
         self.date: Callable[[], float] = time.time
         self.receipts: Receipts | None = Receipts(Ed25519PrivateKey.generate())
         """None: as a server of before, which signs none."""
@@ -198,6 +200,10 @@ def _handler(server: UpdateServer) -> type[BaseHTTPRequestHandler]:  # noqa: C90
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
 
+        def setup(self) -> None:
+            super().setup()
+            server.connections += 1
+
         def log_message(self, *_: object) -> None:
             pass
 
@@ -262,8 +268,9 @@ def _handler(server: UpdateServer) -> type[BaseHTTPRequestHandler]:  # noqa: C90
                 self.send_header(name, value)
             if length is not None and status != 304:
                 self.send_header("Content-Length", str(length))
-            self.send_header("Connection", "close")
+            if not server.keeps:
+                self.send_header("Connection", "close")
             self.end_headers()
-            self.close_connection = True
+            self.close_connection = not server.keeps
 
     return Handler

@@ -36,7 +36,7 @@ class Kind:
 HEX = "[0-9a-f]{64}"
 PART = "[a-z0-9][a-z0-9.-]*"
 KINDS = (
-    (re.compile(rf"layers/{HEX}(?:\.zst)?|deltas/{HEX}/{HEX}\.zst"), Kind(BYTES, FOREVER, 0)),
+    (re.compile(rf"layers/{HEX}(?:\.zst)?|deltas/{HEX}/{HEX}\.zst(?:\.zst)?"), Kind(BYTES, FOREVER, 0)),
     (re.compile(rf"targets/{PART}/{HEX}\.release\.json"), Kind(BYTES, FOREVER, 0)),
     (re.compile(rf"targets/{PART}/{HEX}\.(?:uki|addon|loader)\.efi"), Kind(BYTES, FOREVER, 0)),
     (re.compile(rf"attestations/{HEX}\.json"), Kind(JSON, FRESH, 1)),

@@ -16,11 +16,11 @@ import time
 from collections.abc import Callable, Iterator
 from hashlib import sha256
 
-from anyio import CapacityLimiter, to_thread
 from fastapi import APIRouter, Request, Response
 from starlette.exceptions import HTTPException
 
 from gitops.errors import StoreError
+from gitops.server.busy import Queue
 from gitops.settings import Settings
 from gitops.sign.box import proves
 from gitops.sign.receipts import Receipts
@@ -63,7 +63,7 @@ class Gate:
         self._nocs = dict(row.split("=", 1) for row in settings.nocs)
         self._closed = settings.fetch == "boxes"
         self._proven: dict[str, float] = {}
-        self._at_a_time = CapacityLimiter(AT_A_TIME)
+        self._queue = Queue(AT_A_TIME)
         self._open, self._looked = frozenset[str](), float("-inf")
 
     async def __call__(self, request: Request) -> None:
@@ -74,7 +74,7 @@ class Gate:
         """Raises HTTPException 401."""
         if not self._closed or self._remembered(said) or (PLAIN.fullmatch(path) and not FIRST.match(path)):
             return
-        if not await to_thread.run_sync(self.admits, path, said, limiter=self._at_a_time):
+        if not await self._queue.run(self.admits, path, said):
             raise HTTPException(401, REFUSED, {"WWW-Authenticate": f"{SCHEME} {self.challenge()}"})
 
     def admits(self, path: str, said: str) -> bool:

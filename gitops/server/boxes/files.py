@@ -11,12 +11,14 @@ from typing import Protocol
 
 import structlog
 from fastapi import APIRouter, Request, Response
+from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.responses import FileResponse
 from starlette.types import Message, Receive, Scope, Send
 
 from gitops.model import sha256
+from gitops.publish.deltas.small import changes
 from gitops.server.quick import Quick
 from gitops.store.files.attestations import Attestations
 from gitops.store.files.blobs import Blobs, Layers
@@ -36,6 +38,8 @@ TARGET = re.compile(
 LAYER = re.compile(r"([0-9a-f]{64})(\.zst)?")
 ATTESTATION = re.compile(r"([0-9a-f]{64})\.json")
 DELTA = re.compile(r"([0-9a-f]{64})/([0-9a-f]{64})\.zst(\.zst)?")
+CHANGES = re.compile(r"([0-9a-f]{64})/([0-9a-f]{64})\.zlib")
+"""From one blob to another; made when it is asked for."""
 FOREVER = "public, max-age=31536000, immutable"
 METHODS = ["GET", "HEAD"]
 log = structlog.get_logger(__name__)
@@ -105,11 +109,7 @@ def router(store: Served, quick: Quick | None = None) -> APIRouter:
 
     @routes.api_route("/deltas/{name:path}", methods=METHODS)
     async def delta(name: str, request: Request) -> Response:
-        found = matched(DELTA, name)
-        path = (store.layers.twice if found[3] else store.layers.delta)(found[1], found[2])
-        if request.method == "GET":
-            mark(path)
-        return answer(request, path)
+        return await _delta(store, name, request)
 
     @routes.api_route("/attestations/{name:path}", methods=METHODS)
     def attestation(name: str, request: Request) -> Response:
@@ -120,6 +120,20 @@ def router(store: Served, quick: Quick | None = None) -> APIRouter:
             raise HTTPException(404) from error
 
     return routes
+
+
+async def _delta(store: Served, name: str, request: Request) -> Response:
+    """Of a layer, as a file; of a small blob, made now."""
+    if found := CHANGES.fullmatch(name):
+        data = await run_in_threadpool(changes, store.blobs, found[1], found[2])
+        if data is None:
+            raise HTTPException(404)
+        return Response(data, media_type="application/octet-stream", headers={"cache-control": FOREVER})
+    found = matched(DELTA, name)
+    path = (store.layers.twice if found[3] else store.layers.delta)(found[1], found[2])
+    if request.method == "GET":
+        mark(path)
+    return answer(request, path)
 
 
 def small(request: Request, data: bytes, cache: str) -> Response:

@@ -11,9 +11,7 @@ import time
 from dataclasses import dataclass, replace
 from typing import Annotated, TypeVar
 
-import anyio
 import structlog
-from anyio import to_thread
 from fastapi import APIRouter, Request, Response
 from pydantic import Field, TypeAdapter, ValidationError
 from starlette.exceptions import HTTPException
@@ -27,6 +25,7 @@ from gitops.server.boxes import facts, sessions, small, turns
 from gitops.server.boxes.asked import together
 from gitops.server.boxes.traffic import Fetched
 from gitops.server.boxes.wire import HardwareIn, ReportIn, Wire
+from gitops.server.busy import Queue
 from gitops.server.seldom import Seldom
 from gitops.sign.enrolled import judged
 from gitops.sign.firmware import dbx
@@ -75,7 +74,7 @@ _REPORT = TypeAdapter(ReportIn)
 def router(store: Store) -> APIRouter:
     """POST /api/v1/boxes/BOX/report."""
     routes = APIRouter()
-    at_a_time = anyio.CapacityLimiter(AT_A_TIME)
+    queue = Queue(AT_A_TIME)
     refused = Seldom("report.refused")
 
     @routes.post("/api/v1/boxes/{name}/report", status_code=204)
@@ -83,7 +82,7 @@ def router(store: Store) -> APIRouter:
         body = await bounded(request)
         address = request.client.host if request.client else ""
         sent = Sent(name, address, body)
-        headers = await to_thread.run_sync(answer, store, sent, refused, limiter=at_a_time)
+        headers = await queue.run(answer, store, sent, refused)
         return Response(status_code=204, headers=headers)
 
     return routes

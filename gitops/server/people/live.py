@@ -21,11 +21,12 @@ from starlette.types import Receive, Scope, Send
 
 from gitops.errors import TowerosError
 from gitops.server.bounds import holder
+from gitops.server.busy import again
 from gitops.server.people.documents import Asked, Document
 from gitops.server.people.guard.known import known, viewer
 from gitops.server.people.guard.viewer import NOBODY_IN_PARTICULAR, Viewer
 from gitops.server.people.page import address
-from gitops.server.people.waiting.answers import AGAIN, Answers
+from gitops.server.people.waiting.answers import Answers
 
 LOOK, LONGEST, FORGOTTEN = 5.0, 300.0, 60.0
 STEP = 0.5
@@ -83,7 +84,7 @@ class Live:
         HTTPException: 503, too many listen.
         """
         if self._listeners[who] >= EACH or self._listeners.total() >= MOST:
-            raise HTTPException(503, "too many pages listen", AGAIN)
+            raise HTTPException(503, "too many pages listen", again())
         self._listeners[who] += 1
 
     def leave(self, who: str) -> None:

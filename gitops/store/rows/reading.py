@@ -55,18 +55,23 @@ def rows(database: Database, query: Select[Any]) -> list[Row[Any]]:
 
 def whole(database: Database, query: Select[Any], key: int = 0) -> Iterator[Row[Any]]:
     """Those whose key is the name of a box."""
-    return (row for row in rows(database, query) if isinstance(row[key], str) and BOX.fullmatch(row[key]))
+    return (row for row in rows(database, query) if named(row[key]))
 
 
-def plain(database: Database, query: Select[Any], key: int = 0) -> list[tuple[Any, ...]]:
-    """As `whole`, without an object for each row: of ten thousand, those take longer than the database."""
+def plain(database: Database, query: Select[Any]) -> list[tuple[Any, ...]]:
+    """As `rows`, without an object for each: of ten thousand, those take longer than the database."""
     try:
         with database.read() as connection:
             cursor: Any = connection.execute(query).cursor
-            found = cursor.fetchall()
+            found: list[tuple[Any, ...]] = cursor.fetchall()
+            return found
     except Exception:  # whatever it is, it is said by who reads row by row
-        return [tuple(row) for row in whole(database, query, key)]
-    return [row for row in found if isinstance(row[key], str) and BOX.fullmatch(row[key])]
+        return [tuple(row) for row in rows(database, query)]
+
+
+def named(key: Any) -> bool:
+    """Whether it is the name of a box."""
+    return isinstance(key, str) and BOX.fullmatch(key) is not None
 
 
 def _as_they_are(connection: Connection, query: Select[Any]) -> list[Row[Any]]:

@@ -38,7 +38,7 @@ def state_of(columns: tuple[Any, ...]) -> BoxState:
         heard = (Phase(phase), Health(health), error, _failures(failures), frozenset(failed.split()))
     except (ValueError, TypeError, KeyError, AttributeError) as wrong:
         return BoxState(*state[:3], published, candidate, damaged=f"its report: {str(wrong)[:100]}")
-    return BoxState(*state, received, since, running, *heard, *_rhythm(facts))
+    return BoxState(*state, received, since, running, *heard, *_rhythm(facts), facts or "")
 
 
 def _rhythm(facts: Any) -> tuple[int, int]:

@@ -47,6 +47,8 @@ FETCH = 6 * 3600.0
 """All downloads of a release; what came so far stays, and the next step goes on from there."""
 EARLY = 600.0
 """Downloads before a release's turn, in one step: what came stays, and the box hears what is asked of it meanwhile."""
+BUSY = 60.0
+"""The longest that a download waits because its server asked for that: what is asked of the box is to be heard."""
 RATE_WINDOW, MIN_RATE = 60.0, 64
 """A download that brings less than so many bytes a second, over such a window, is given up: another mirror may do."""
 LOCAL = 300.0

@@ -95,7 +95,7 @@ class Agent:
     def run(self) -> None:
         self.guard()
         while True:
-            delay = pause(self.step(), self.http.patience() * (not self.trial))
+            delay = pause(step := self.step(), self.http.rest(step) * (not self.trial))
             self.watchdog.allow(delay + deadlines.SLACK)
             self.coming.wait(delay, self.wait)
 

@@ -16,7 +16,7 @@ from gitops.server.people.pages.lists import Part
 from gitops.server.people.pages.progress import work
 from gitops.server.people.pages.rows import FLEET, SITES, Row, Site, chosen, sites
 from gitops.server.people.pages.scope import Scope
-from gitops.server.people.pages.snapshot import Snapshots, told
+from gitops.server.people.pages.snapshot import Snapshot, Snapshots, told
 from gitops.settings import Settings
 from gitops.store import Store
 from gitops.store.history.events import Wanted
@@ -51,21 +51,20 @@ class FleetPage:
             "view": view, "snapshot": snapshot, "fleet": snapshot.fleet, "now": snapshot.now, "sites_all": len(tiles),
             "part": replace(part, rows=told(self._store, part.rows)), "sites": tiles[:TILES] if len(tiles) > 1 else [],
             "trouble": sum(bool(row.trouble) for row in snapshot.rows), "short": short,
-            **self._around(asked.who),
+            **self._around(asked.who, snapshot),
         }  # fmt: skip
 
-    def _around(self, who: Viewer) -> dict[str, Any]:
+    def _around(self, who: Viewer, snapshot: Snapshot) -> dict[str, Any]:
         """What is on the page beside the boxes; what is of the whole fleet, for who may see that."""
         scope = Scope.of(self._store, who)
         events = [scope.event(each) for _, each in self._store.events.of(Wanted(scope.asked), EVENTS)]
         if not who.whole:
             none: dict[str, Any] = {name: {} for name in NONE}
             return {"events": events, "rollout": NO_PROGRESS, "work": Work(), "operator": "", **none}
-        whole = self._snapshots.get()
         return {
             "events": events, "nocs": contacts(self._store, self._settings),
-            "rollout": Progress.of(self._store, whole.names),
-            "work": work(self._store), "pending": whole.fleet.pending[:PENDING],
+            "rollout": Progress.of(self._store, snapshot.names),
+            "work": work(self._store), "pending": snapshot.fleet.pending[:PENDING],
             "operator": holds.operator(self._store, holds.ALL), "named": _named(self._store),
             "places": copies(self._store, self._settings),
         }  # fmt: skip

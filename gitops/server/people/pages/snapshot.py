@@ -88,7 +88,7 @@ class Snapshots:
         self._rows = {}
         for box in fleet.boxes:
             place, kept = there.get(box.box, NOWHERE), before.get(box.box)
-            same = kept and kept[0] is box and kept[1] == place and box.health != Health.MISSING
+            same = kept and kept[0] is box and (kept[1] is place or kept[1] == place) and box.health != Health.MISSING
             self._rows[box.box] = kept if kept and same else (box, place, row_of(box, place, now))
         return Snapshot(now, fleet, [row for _, _, row in self._rows.values()])
 

@@ -16,13 +16,13 @@ from typing import TypeVar
 from starlette.exceptions import HTTPException
 
 from gitops.server.bounds import holder
+from gitops.server.busy import again
 from gitops.server.people.documents import Asked
 from gitops.server.people.waiting.shared import Shared
 from gitops.server.people.waiting.turns import ALL, Turns
 
 T = TypeVar("T")
 EACH, MOST = 8, 64
-AGAIN = {"retry-after": "5"}
 
 
 class Answers:
@@ -41,9 +41,9 @@ class Answers:
         """
         who = ALL if asked.plain else holder(address) or "?"
         if who != ALL and self._holders[who] >= EACH:
-            raise HTTPException(429, f"{EACH} questions of this address wait already", AGAIN)
+            raise HTTPException(429, f"{EACH} questions of this address wait already", again())
         if who != ALL and self._holders.total() >= MOST:
-            raise HTTPException(503, f"{MOST} questions wait already", AGAIN)
+            raise HTTPException(503, f"{MOST} questions wait already", again())
         shared = self._here.setdefault(asked, Shared(self._turns, partial(self._make, asked), who))
         self._waiting[asked] += 1
         if who != ALL:

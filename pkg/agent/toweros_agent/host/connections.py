@@ -35,6 +35,10 @@ class Limits:
     silence: float
     tick: Callable[[], None] = lambda: None
 
+    def renew(self, others: "Limits") -> None:
+        """From now on they are these, wherever they are asked."""
+        self.end, self.silence, self.tick = others.end, others.silence, others.tick
+
     def wait(self, longest: float = float("inf")) -> float:
         """How long the next wait may be. Raises `TimeoutError` when the end has come."""
         self.tick()

@@ -85,12 +85,16 @@ class Disk:
         """Raises `Refused` when `size` more bytes do not fit."""
         room.demand("TOWEROS", self.root, size + HEADROOM)
 
+    def document(self, digest: str) -> Path:
+        """Of the release with this digest."""
+        return self.releases / f"{digest}.json"
+
     def add_release(self, data: bytes, release: Release) -> None:
-        write(self.releases / f"{release.digest}.json", data)
+        write(self.document(release.digest), data)
 
     def read_release(self, digest: str) -> Release | None:
         with contextlib.suppress(OSError, Refused):
-            return Release.parse((self.releases / f"{digest}.json").read_bytes())
+            return Release.parse(self.document(digest).read_bytes())
         return None
 
     def collect(self, releases: Iterable[Release], *, downloads: Iterable[Layer] = ()) -> None:

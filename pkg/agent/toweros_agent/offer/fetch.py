@@ -2,7 +2,8 @@
 
 A layer comes as the smallest of a delta against its predecessor, the zstd copy and the raw one; when a way fails, the
 next one is tried, and then the next mirror. Which bytes came from where does not matter: the verity root decides. Boot
-files come from the server alone and are checked against the digest in the TUF metadata.
+files and release documents come from the server alone, as what changed of the last one where it has that, and are
+checked against the digest in the TUF metadata.
 """
 
 import contextlib
@@ -19,7 +20,8 @@ from typing import IO
 from toweros_agent import deadlines
 from toweros_agent.host.disk import Disk, file_digest, sync_folder
 from toweros_agent.host.verity import seal, tree_size
-from toweros_agent.nouns import Layer, Refused, Release, Target
+from toweros_agent.nouns import Layer, Refused, Release, Target, sha256
+from toweros_agent.offer.changes import small
 from toweros_agent.offer.net import CHUNK, Http, NetError
 
 MAX_WINDOW = 128 << 20
@@ -187,8 +189,13 @@ class Fetcher:
         finally:
             inner.unlink(missing_ok=True)
 
-    def target(self, target: Target, path: Path) -> Path:
-        """Bring a TUF target to `path`; what is there from an earlier try is used."""
+    def document(self, target: Target, last: str) -> Path:
+        """Bring a release document. `last`: the digest of the one that it replaces."""
+        return self.target(target, self.disk.state / "offer.json", self.disk.document(last))
+
+    def target(self, target: Target, path: Path, last: Path | None = None) -> Path:
+        """Bring a TUF target to `path`; what is there from an earlier try is used. `last`: the file that it replaces,
+        perhaps; most of it is the same."""
         part = path.with_name(f"{target.sha256}.part")
         folder, _, name = target.path.rpartition("/")
         *carried, url = [f"{base}/targets/{folder}/{target.sha256}.{name}" for base in (*self._carried, self.bases[-1])]
@@ -196,7 +203,19 @@ class Fetcher:
             with contextlib.suppress(NetError, Refused):
                 if self.http.size(each) == target.length:
                     return self._target(each, target, part, path)
+        if last and not part.exists() and (data := self._changed(target, last)):
+            part.write_bytes(data)
         return self._target(url, target, part, path)
+
+    def _changed(self, target: Target, last: Path) -> bytes | None:
+        """All of it, by what changed since `last`; None: there is no such thing, or it is no use."""
+        with contextlib.suppress(OSError, NetError, Refused):
+            if max(target.length, last.stat().st_size) <= small.MOST:
+                old = last.read_bytes()
+                url = f"{self.bases[-1]}/deltas/{sha256(old)}/{target.sha256}.zlib"
+                data = small.together(self.http.get(url, target.length)[2], old, target.length)
+                return data if sha256(data) == target.sha256 else None
+        return None
 
     def _target(self, url: str, target: Target, part: Path, path: Path) -> Path:
         if not part.exists() or part.stat().st_size != target.length:

@@ -1,7 +1,8 @@
 """Bytes over HTTP, bounded in size and time, with downloads that go on where they stopped.
 
-Every request has a time-out, every answer a limit. A download is kept in a file and continued with Range after a broken
-connection, a restart or a power cut; whoever asked checks the content before using it.
+Every request has a time-out, every answer a limit; what is asked in one step goes over one connection. A download is
+kept in a file and continued with Range after a broken connection, a restart or a power cut; whoever asked checks the
+content before using it.
 """
 
 import os
@@ -12,10 +13,10 @@ from email.utils import parsedate_to_datetime
 from http.client import HTTPException, HTTPResponse
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import quote, urlsplit
 
 from toweros_agent import deadlines
-from toweros_agent.host.connections import DIRECT, Limits, Plain, Tls
+from toweros_agent.host.connections import DIRECT, Limits
+from toweros_agent.host.lines import Lines
 from toweros_agent.offer.copies.registry import SCHEME, of_registry
 from toweros_agent.offer.patience import asked
 from toweros_agent.offer.proving import Prover
@@ -34,8 +35,6 @@ CARRIED = "bundle:"
 """How addresses begin that are in a bundle (carried.py), not on the network."""
 NO_CACHE = {"Cache-Control": "no-cache"}
 ATTEMPTS = 5
-QUOTED = "/%"
-"""Addresses come quoted: what is a part of a name there stays one (a role `?` is asked for as %3F)."""
 BACK_OFF = 2.0
 """Seconds before the second attempt; doubled for each further one."""
 
@@ -70,7 +69,7 @@ class Http:
         way: WayOut = DIRECT,
         near: "Near | None" = None,
     ) -> None:
-        self.way, self.near = way, near
+        self.way, self.near, self.lines = way, near, Lines(way)
         self.tick, self.pause, self.silence, self.received = tick, pause, silence, 0
         self.until, self.server_time, self.certificate, self.challenge = float("inf"), 0.0, "", ""
         self.waits, self.small, self.remote = False, False, ""
@@ -91,8 +90,11 @@ class Http:
         if self.near:
             self.near.pass_over()
 
-    def patience(self) -> float:
-        """Seconds that answers asked for since this was asked last (patience.py)."""
+    def rest(self, seconds: float) -> float:
+        """Nothing is asked for so long, and nothing stays open meanwhile. Returns the seconds that answers asked for
+        since this was called last (patience.py)."""
+        if seconds:
+            self.lines.hang_up()
         asked_for, self._patience = self._patience, 0.0
         return asked_for
 
@@ -159,31 +161,28 @@ class Http:
             with _registered(self._request, method, url, headers or {}) as response:
                 yield response
             return
-        parts = urlsplit(url)
-        kind = Tls if parts.scheme == "https" else Plain
+        said = dict(headers or {}) | (NO_CACHE if url.startswith(tuple(self.doubted)) else {})
         try:
-            connection = kind(parts.hostname or "", parts.port, Limits(self.until, self.silence, self.tick), self.way)
-            try:
-                said = dict(headers or {}) | (NO_CACHE if url.startswith(tuple(self.doubted)) else {})
-                whole = f"http://{parts.netloc}" if connection.proxy and kind is Plain else ""  # RFC 9112, 3.2.2
-                target = whole + quote(parts.path or "/", safe=QUOTED)
-                response = _ask(connection, method, target, body, said | self.prover.header(url))
+            with self.lines.to(url, Limits(self.until, self.silence, self.tick)) as line:
+                response = line.ask(method, body, said | self.prover.header(url))
                 if self.prover.asked(url, response):
-                    response = _ask(connection, method, target, body, said | self.prover.header(url))
-                self.server_time = _date(response)
-                said_after = response.headers.get("Retry-After", "")
-                self._patience = max(self._patience, asked(response.status, said_after, self.server_time))
-                self.challenge = response.headers.get(CHALLENGE, self.challenge)
-                if method == "POST" or url.endswith("/timestamp.json"):
-                    self.waits = WAITS in response.headers
+                    response = line.ask(method, body, said | self.prover.header(url))
+                self._hear(method, url, response)
                 if response.status >= 400:
                     receipt = response.headers.get(RECEIPT, "")
                     raise NetError(f"{url}: HTTP {response.status}", response.status, receipt)
                 yield response
-            finally:
-                connection.close()
         except (OSError, HTTPException, ValueError) as error:
             raise NetError(f"{url}: {type(error).__name__}: {error}") from error
+
+    def _hear(self, method: str, url: str, response: HTTPResponse) -> None:
+        """What an answer says beside its content."""
+        self.server_time = _date(response)
+        said_after = response.headers.get("Retry-After", "")
+        self._patience = max(self._patience, asked(response.status, said_after, self.server_time))
+        self.challenge = response.headers.get(CHALLENGE, self.challenge)
+        if method == "POST" or url.endswith("/timestamp.json"):
+            self.waits = WAITS in response.headers
 
     def get(self, url: str, limit: int, headers: Mapping[str, str] | None = None) -> tuple[int, str, bytes]:
         """Status, ETag and content of a small document. Raises `NetError`, also for more than `limit` bytes."""
@@ -232,7 +231,7 @@ class Http:
             except NetError as error:
                 if 400 <= error.status < 500 or attempt == ATTEMPTS or time.monotonic() >= self.until:
                     raise
-                self.pause(BACK_OFF * 2 ** (attempt - 1))
+                self.pause(max(BACK_OFF * 2 ** (attempt - 1), min(self._patience, deadlines.BUSY)))
 
     def _go_on(self, url: str, part: Path, limit: int) -> None:
         have = part.stat().st_size if part.exists() else 0
@@ -284,11 +283,6 @@ def _date(response: HTTPResponse) -> float:
         return parsedate_to_datetime(response.headers.get("Date", "")).timestamp()
     except (ValueError, TypeError, OverflowError, IndexError):
         return 0.0
-
-
-def _ask(connection: Plain, method: str, target: str, body: bytes | None, said: dict[str, str]) -> HTTPResponse:
-    connection.request(method, target, body, said)
-    return connection.getresponse()
 
 
 def _complete(response: HTTPResponse, got: int, url: str) -> None:

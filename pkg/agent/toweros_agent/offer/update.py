@@ -169,7 +169,7 @@ class Update:
         self._began = (time.monotonic(), self.http.received)
         self.fetcher.deltas = 0
         self.http.sources.clear()
-        path = self.fetcher.target(offer.release, self.disk.state / "offer.json")
+        path = self.fetcher.document(offer.release, self.history.boot.release)
         release = Release.parse(data := path.read_bytes())
         check(release, offer, self.history.boot.box)
         self.provenance.release(offer)
@@ -193,7 +193,7 @@ class Update:
         offer, memory, downloads = self._offer, self.history.memory, self.disk.state
         if self._outdated(offer):
             return False
-        addon = self.fetcher.target(offer.addon, downloads / "addon.efi")
+        addon = self.fetcher.target(offer.addon, downloads / "addon.efi", self.esp.addon(self.history.boot.sequence))
         uki = self.esp.find(offer.uki) or self.fetcher.target(offer.uki, downloads / "uki.efi")
         if self.upkeep.keyring.refuses(uki):
             raise Refused("uki.efi is signed by no certificate that is in the firmware's db")

@@ -82,8 +82,9 @@ class Early:
         release, downloads = update.bring(offer), update.disk.state
         boot = [target for target in (offer.uki, offer.addon) if not update.esp.find(target)]
         update.disk.demand(sum(target.length for target in boot))
+        last = {offer.addon: update.esp.addon(update.history.boot.sequence)}
         for target in boot:
-            path = update.fetcher.target(target, downloads / f"{target.sha256}.part")
+            path = update.fetcher.target(target, downloads / f"{target.sha256}.part", last.get(target))
             if target is offer.uki and update.upkeep.keyring.refuses(path):
                 raise Refused("uki.efi is signed by no certificate that is in the firmware's db")
         update.history.memory.fetched |= update.cost()

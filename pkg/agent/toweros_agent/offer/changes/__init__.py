@@ -1,0 +1,1 @@
+"""Small files as what changed of ones that are here."""
