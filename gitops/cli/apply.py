@@ -36,7 +36,7 @@ def apply(
     if dry:
         plan.show(output=plan.PlanOutput(output.value), config=config, state=state)
         return would("what the plan says")
-    settings = context.settings(config, state)
+    settings = context.controllers(config, state)
     store = Store.of(settings, migrate=True)
     with store.lease.held():
         if right:

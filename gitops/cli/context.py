@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from gitops.errors import StoreError
+from gitops.errors import SourceError, StoreError
 
 if TYPE_CHECKING:
     from gitops.settings import Settings
@@ -34,6 +34,19 @@ def settings(config: Path | None = None, state: Path | None = None) -> "Settings
     from gitops.settings import load  # takes long to load
 
     return load(config, state=state)
+
+
+def controllers(config: Path | None = None, state: Path | None = None) -> "Settings":
+    """Of a controller that is about to work: asked before anything listens, is locked or is made.
+
+    Raises:
+        SourceError: they name no fleet repo.
+    """
+    asked = settings(config, state)
+    if not asked.repository:
+        where = "--config FILE, ./toweros.toml or /etc/toweros/toweros.toml"
+        raise SourceError("no fleet repo is named", hint=f"set `repository` in toweros.toml ({where})")
+    return asked
 
 
 def store(config: Path | None = None, state: Path | None = None) -> "Store":

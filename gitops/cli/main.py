@@ -100,7 +100,7 @@ def main() -> None:
         code = application()(standalone_mode=False)
     except TyperException as error:
         usage = instead(sys.argv[1:]) if str(error) else None
-        usage = usage or TowerosError(str(error), hint="see `toweros --help`, or --help after the verb")
+        usage = usage or _misused(error)
         code = _say(usage) if usage.message else usage.exit_code
     except (KeyboardInterrupt, typer.Abort):
         talk.print("interrupted")
@@ -115,6 +115,15 @@ def main() -> None:
             raise
         code = _say(_told(error))
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def _misused(error: TyperException) -> TowerosError:
+    """Which option or argument it is about, and whose help has it."""
+    words, context = list[str](), getattr(error, "ctx", None)
+    while context and context.parent:
+        words, context = [context.info_name or "", *words], context.parent
+    message = error.format_message() if str(error) else ""
+    return TowerosError(message, hint=f"`{' '.join(['toweros', *words, '--help'])}` has what it takes")
 
 
 def _told(error: Exception) -> TowerosError:

@@ -73,7 +73,7 @@ def _loop(config: Path | None, state: Path | None) -> None:
     from gitops.workflows.notifying.notifier import notifying
 
     configure_logging(logging.INFO)
-    settings = context.settings(config, state)
+    settings = context.controllers(config, state)
     stop = threading.Event()
     store = Store.of(settings, migrate=True)
     with ended_by_signals(), Beside(settings, partial(configure_logging, logging.INFO)) as urls:

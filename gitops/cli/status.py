@@ -23,6 +23,7 @@ from gitops.cli.showing.choosing import (
     SiteOption,
     SyncOption,
     TextOption,
+    TroubleOption,
     labels,
 )
 from gitops.cli.showing.view import View
@@ -52,6 +53,7 @@ def status(
     kernel: KernelOption = None,
     held: HeldOption = False,
     silent: SilentOption = False,
+    trouble: TroubleOption = False,
     text: TextOption = "",
     again: WatchOption = False,
     every: EveryOption = EVERY,
@@ -65,7 +67,7 @@ def status(
     choice = Choice(
         roles=tuple(role or ()), sites=tuple(site or ()), labels=labels(label or ()), revisions=tuple(revision or ()),
         healths=tuple(health or ()), syncs=tuple(sync or ()), agents=tuple(agent or ()), kernels=tuple(kernel or ()),
-        held=held, silent=silent, text=text,
+        held=held, silent=silent, troubled=trouble, text=text,
     )  # fmt: skip
     conditions = [Condition.of(word) for word in until or ()]
     if box and choice != Choice():

@@ -33,7 +33,6 @@ SELDOM = ("role", "site", "agent", "kernel", "addresses", "came", "turn")
 """Members that are there where they say something."""
 FROM_MEDIUM = "from a medium, which takes no newer release (docs/media.md)"
 
-
 LIVES = "it said that it wipes itself, and is heard since: its disk cannot be written, or somebody has a copy of it"
 
 
@@ -218,10 +217,11 @@ def box_status(store: Store, box: str, now: int) -> BoxStatus | None:
 
 
 def said_of(store: Store, box: str) -> Json:
-    """What the last report of a box says beside its state: `facts` (contracts/report) and `uptime` (seconds); and until
-    when it may restart (`permission`). Without what there is not."""
+    """What the last report of a box says beside its state: `facts` (contracts/report), `uptime` (seconds), why it is
+    `degraded`; and until when it may restart (`permission`). Without what there is not."""
     report, permission = store.boxes.report(box), told(store, box)
     facts: Json = {"facts": report.facts, "uptime": report.counter // 1000} if report and report.facts else {}
+    facts |= {"degraded": [*report.degraded]} if report and report.degraded else {}
     return facts | ({"permission": permission} if permission else {})
 
 

@@ -2,6 +2,7 @@
 
 app             the applications: boxes_app, people_app, or both in one (create_app); serve(app, listen)
 listeners       both listeners by the settings; secured: TLS by files
+body            what a request brings, within bounds
 bounds          connections that nobody holds for ever
 boxes/files     metadata, targets, layers, deltas: by digest, with Range, HEAD and ETag
 boxes/reports   POST /api/v1/boxes/BOX/report: bounded, signed, never twice

@@ -30,6 +30,18 @@ ELSE = [
 """These say something else first, or have nothing to say."""
 
 
+@pytest.mark.parametrize("verb", ["run", "apply"])
+def test_a_controller_without_a_fleet_repo_listens_nowhere_and_leaves_nothing(
+    verb: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It says which file is missing before it makes a state folder where the settings point by default."""
+    monkeypatch.chdir(tmp_path)
+    done = toweros(verb, "--state", tmp_path / "state")
+    assert done.exit_code == 1 and isinstance(done.exception, TowerosError)
+    assert done.exception.message == "no fleet repo is named" and "toweros.toml" in done.exception.hint
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.fixture
 def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)

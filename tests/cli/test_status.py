@@ -67,6 +67,18 @@ def test_trouble_comes_first_and_words_choose(store: Store) -> None:
     assert "name a box, or say which" in refused(store, "fine", "--held")
 
 
+def test_what_to_look_at_can_be_asked_for_and_is_counted_below_a_table_of_any_length(store: Store) -> None:
+    """Five hundred rows scroll what comes first out of the window; the last line stays in it."""
+    assert chosen(store, "--trouble") == ["away", "broken"]
+    assert "stay the same" in refused(store, "--trouble", "--wait", "healthy")
+    done = toweros("status", "--state", store.paths.root)
+    assert done.stderr.startswith("4 boxes: 2 Healthy, 1 Degraded, 1 Missing, 1 OutOfSync, 2 in trouble")
+    rows = {line.split()[0]: line for line in done.stdout.splitlines() if line.strip()}
+    assert "silent for 1 d" in rows["away"] and "no space" in rows["broken"]
+    one = toweros("status", "--site", "depot", "--state", store.paths.root)
+    assert one.stderr.startswith("1 of 4 boxes: 1 Degraded, 1 in trouble")
+
+
 def test_whoever_waits_goes_on_when_all_are_as_they_should_be(store: Store) -> None:
     wait = ("--wait", "healthy", "--wait", "synced", "--wait", f"running={COMMIT[:9]}")
     assert chosen(store, "--role", "vm", "--text", "fine", "--wait", "healthy") == ["fine"]

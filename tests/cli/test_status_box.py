@@ -73,6 +73,24 @@ def test_a_box_says_its_turn_and_who_brought_its_last_update_in_words(store: Sto
         assert words in " ".join(toweros("status", "--state", str(store.paths.root)).stdout.split())
 
 
+def test_why_a_box_is_degraded_is_said_where_its_health_is(store: Store) -> None:
+    """The reason is what somebody looks for at three in the morning, and no second command has it alone."""
+    why = ("no space on STATE", "service hello: oom killed")
+    store.boxes.save_report(
+        Report("demo-1", "b", 93_022_000, 1, "1", 7, "0" * 64, "1" * 64, Phase.IDLE, Health.DEGRADED, degraded=why)
+    )
+    one = toweros("status", "demo-1", "--state", str(store.paths.root)).stdout
+    assert "no space on STATE" in one and "oom killed" in one
+    said = json.loads(toweros("status", "demo-1", "-o", "json", "--state", str(store.paths.root)).stdout)
+    assert said["degraded"] == list(why)
+    [row] = [
+        line for line in toweros("status", "--state", str(store.paths.root)).stdout.splitlines() if "demo-1" in line
+    ]
+    assert row.endswith("; ".join(why))
+    with TestClient(create_app(store, Settings(state=store.paths.root))) as web:
+        assert web.get("/api/v1/boxes/demo-1").json()["degraded"] == list(why)
+
+
 def test_of_an_older_agent_nothing_is_made_up(store: Store) -> None:
     said = json.loads(toweros("status", "demo-2", "-o", "json", "--state", str(store.paths.root)).stdout)
     assert not {"facts", "uptime", "kernel", "agent", "addresses", "role", "site"} & said.keys()

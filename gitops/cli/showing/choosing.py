@@ -19,7 +19,8 @@ SyncOption = Annotated[list[Sync] | None, typer.Option("--sync", case_sensitive=
 AgentOption = Annotated[list[str] | None, typer.Option("--agent", help="Whose agent says that it is this one.")]
 KernelOption = Annotated[list[str] | None, typer.Option("--kernel", help="Whose kernel is this one.")]
 HeldOption = Annotated[bool, typer.Option("--held", help="That are held, or wait.")]
-SilentOption = Annotated[bool, typer.Option("--silent", help="That are Missing, or were never heard.")]
+SilentOption = Annotated[bool, typer.Option("--silent", help="That are Missing or Late, or were never heard.")]
+TroubleOption = Annotated[bool, typer.Option("--trouble", help="That somebody must look at; SAYS has why.")]
 TextOption = Annotated[str, typer.Option("--text", help="In whose row, role, site or labels this stands.")]
 
 

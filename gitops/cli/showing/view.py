@@ -7,6 +7,7 @@ watch(view.frame, every=2)      # again and again
 
 import json
 import time
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -20,6 +21,7 @@ from gitops.publish.deltas.figures import figures
 from gitops.review.words import ago, moment, short
 from gitops.rollout.choosing.choice import Choice
 from gitops.rollout.choosing.known import known
+from gitops.rollout.choosing.trouble import trouble, why
 from gitops.rollout.facts import lines
 from gitops.rollout.leases.told import words as permitted
 from gitops.rollout.status import BoxStatus, FleetStatus, box_status, fleet_status, said_of
@@ -68,8 +70,8 @@ class View:
             return
         fleet = fleet_status(self.store, now)
         chosen = self._chosen(fleet)
-        emit(self._json(fleet, chosen), output, lambda: _table(chosen, now, self._nobody(fleet)))
-        for said in self._said(fleet, len(chosen), now):
+        emit(self._json(fleet, chosen), output, lambda: self._table(fleet, chosen, now))
+        for said in self._said(fleet, chosen, now):
             talk.say(*said)
 
     def frame(self) -> list[object]:
@@ -80,8 +82,8 @@ class View:
         fleet = fleet_status(self.store, now)
         chosen = self._chosen(fleet)
         said = [coloured(head, style).append(f" {printable(words)}", "not bold") for head, style, words in
-                self._said(fleet, len(chosen), now)]  # fmt: skip
-        return [*said, _table(chosen, now, self._nobody(fleet))]
+                self._said(fleet, chosen, now)]  # fmt: skip
+        return [*said, self._table(fleet, chosen, now)]
 
     def line(self) -> list[object]:
         """As a program reads it: each change is one line of JSON."""
@@ -98,18 +100,22 @@ class View:
             raise StoreError(f"there is no box {self.box}", hint="`toweros status` lists them")
         return row
 
+    def _table(self, fleet: FleetStatus, rows: list[BoxStatus], now: int) -> object:
+        heads = ["BOX", "SYNC", "HEALTH", "WANTED", "RUNNING", "SINCE", "SAYS"]
+        said = why(self.store, [row.box for row in rows if row.health == Health.DEGRADED])
+        nobody = "No box of these." if fleet.boxes else "No boxes yet."
+        return table(heads, [_cells(row, said.get(row.box, ""), now) for row in rows]) if rows else nobody
+
     def _chosen(self, fleet: FleetStatus) -> list[BoxStatus]:
         return [each.status for each in self.choice.of(known(self.store, fleet))]
 
     def _json(self, fleet: FleetStatus, chosen: list[BoxStatus]) -> Json:
         return fleet.as_json() | {"boxes": [row.as_json() for row in chosen]}
 
-    def _nobody(self, fleet: FleetStatus) -> str:
-        return "No box of these." if fleet.boxes else "No boxes yet."
-
-    def _said(self, fleet: FleetStatus, chosen: int, now: int) -> Iterator[Said]:
-        if self.choice != Choice():
-            yield f"{chosen} of {len(fleet.boxes)}", "", "boxes"
+    def _said(self, fleet: FleetStatus, chosen: list[BoxStatus], now: int) -> Iterator[Said]:
+        if fleet.boxes:
+            there = f"{len(chosen)} of {len(fleet.boxes)}" if self.choice != Choice() else str(len(chosen))
+            yield there, "", f"{'box' if there == '1' else 'boxes'}: {_numbers(chosen)}"
         yield from _of_controller(fleet)
         if (known := figures(self.store, now)).count or known.waiting:
             yield "deltas:", "", str(known)
@@ -126,9 +132,15 @@ class View:
         yield from _of_places(self.store, self.settings, now)
 
 
-def _table(rows: list[BoxStatus], now: int, nobody: str) -> object:
-    heads = ["BOX", "SYNC", "HEALTH", "WANTED", "RUNNING", "SINCE", "SAYS"]
-    return table(heads, [_cells(row, now) for row in rows]) if rows else nobody
+def _numbers(rows: list[BoxStatus]) -> str:
+    """How many are how: what a terminal shows below them, however many scrolled by."""
+    healths = Counter(row.health for row in rows)
+    words = [f"{healths[health]} {health}" for health in Health if healths[health]]
+    behind = sum(row.sync == Sync.OUT_OF_SYNC for row in rows)
+    troubled = sum(bool(trouble(row)) for row in rows)
+    words += [f"{behind} {Sync.OUT_OF_SYNC}"] * bool(behind)
+    words += [f"{troubled} in trouble (--trouble: these alone)"] * bool(troubled)
+    return ", ".join(words) or "none of these"
 
 
 def _of_sites(store: "Store", settings: "Settings", now: int) -> Iterator[Said]:
@@ -148,10 +160,12 @@ def _of_places(store: "Store", settings: "Settings", now: int) -> Iterator[Said]
             yield f"publish {name}:", "", f"whole {ago(each.done, now)} ago" if each.done else "nothing yet"
 
 
-def _cells(row: BoxStatus, now: int) -> list[Cell]:
+def _cells(row: BoxStatus, degraded: str, now: int) -> list[Cell]:
+    """`degraded`: why it is, in its own words."""
     waits = "; ".join(filter(None, (row.held, str(row.turn or ""))))
     seldom = "; ".join(filter(None, (row.boot and f"boot {row.boot}", _came(row))))
-    said = waits or row.error or row.fell_back or seldom
+    silent = f"silent for {ago(row.seen, now)}" if row.health == Health.MISSING else ""
+    said = "; ".join(filter(None, (silent, degraded, waits or row.error or row.fell_back))) or seldom
     states = [_colour(row.sync), _colour(row.health)]
     return [row.box, *states, short(row.wanted), short(row.running), ago(row.since, now), said]
 
@@ -166,8 +180,9 @@ def _lines(row: BoxStatus, facts: Json, now: int) -> list[list[Cell]]:
     """The row, and what the box says of itself; its addresses are among its links."""
     said = lines(facts.get("facts", {}), facts.get("uptime", 0))
     words = {
-        "since": f"{moment(row.since)} ({ago(row.since, now)})", "seen": moment(row.seen), "boot": row.boot,
-        "came": _came(row), "turn": str(row.turn or ""),
+        "since": f"{moment(row.since)} ({ago(row.since, now)})", "boot": row.boot,
+        "seen": f"{moment(row.seen)} ({ago(row.seen, now)})" if row.seen else "never",
+        "degraded": "\n".join(facts.get("degraded", ())), "came": _came(row), "turn": str(row.turn or ""),
         "may restart": permitted(facts.get("permission", {}), now),
         "addresses": "" if said else ", ".join(row.addresses),
     }  # fmt: skip

@@ -21,7 +21,8 @@ from starlette.exceptions import HTTPException
 from gitops.model.machines.newcomer import role_of
 from gitops.noc.origin import WAITS
 from gitops.noc.saying.reports import ReportError, Reports, whole
-from gitops.server.boxes.reports import AT_A_TIME, bounded, is_name
+from gitops.server.body import bounded
+from gitops.server.boxes.reports import AT_A_TIME, MAX_BODY, is_name
 from gitops.web.ask import Bounds, WebError, ask
 
 log = structlog.get_logger(__name__)
@@ -145,7 +146,7 @@ def router(relay: Relay, heard: Callable[[str], object], knows: Callable[[str], 
         via = request.headers.get(VIA, "").split()
         if relay.own in via or len(via) >= MAX_VIA:
             raise HTTPException(508, "a report goes in a circle: the origin of a NOC is that NOC again")
-        body = await bounded(request)
+        body = await bounded(request, "report", MAX_BODY)
         heard(name)
         said = await to_thread.run_sync(taken, name, body, via, limiter=at_a_time)
         return Response(status_code=said.status, headers=dict(said.headers))

@@ -7,7 +7,7 @@ Rules:
 - `-` is a box without a site, or one that does not say its agent or kernel.
 - A revision is a commit's beginning (7 letters at least), or the revision as it is shown, or its part before the `@`;
   it fits what a box runs or is to run. `text` is looked for everywhere, small or large. No patterns: a word is a word.
-- Most troubled first (`rank`), then by name.
+- Most troubled first (`rank`), then by name. What trouble is: `trouble`.
 
     Choice(roles=("relay",), held=True).of(rows)
 """
@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from gitops.errors import TowerosError
 from gitops.model import Sync
 from gitops.rollout.choosing.named import NONE, SILENT, is_revision
+from gitops.rollout.choosing.trouble import trouble
 from gitops.rollout.status import BoxStatus
 from gitops.store.notes.directory import Place
 
@@ -36,7 +37,7 @@ class Known:
 
 @dataclass(frozen=True)
 class Choice:
-    """What is asked for; everything empty: all boxes. `held`, `silent`: only those."""
+    """What is asked for; everything empty: all boxes. `held`, `silent`, `troubled`: only those."""
 
     roles: tuple[str, ...] = ()
     sites: tuple[str, ...] = ()
@@ -48,6 +49,7 @@ class Choice:
     kernels: tuple[str, ...] = ()
     held: bool = False
     silent: bool = False
+    troubled: bool = False
     text: str = ""
 
     def __post_init__(self) -> None:
@@ -62,7 +64,7 @@ class Choice:
     @property
     def moves(self) -> bool:
         """Whether it asks for what changes by itself."""
-        return bool(self.revisions or self.healths or self.syncs or self.held or self.silent)
+        return bool(self.revisions or self.healths or self.syncs or self.held or self.silent or self.troubled)
 
     def of(self, rows: Iterable[Known]) -> list[Known]:
         """Those that fit, the most troubled first."""
@@ -81,6 +83,7 @@ class Choice:
             and (not self.revisions or any(runs(status, revision) for revision in self.revisions))
             and (not self.held or bool(status.held))
             and (not self.silent or status.health in SILENT)
+            and (not self.troubled or bool(trouble(status)))
             and (not self.text or self.text.casefold() in _all_words(each))
         )
 

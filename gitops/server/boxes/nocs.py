@@ -20,7 +20,8 @@ from starlette.exceptions import HTTPException
 
 from gitops.model import Json
 from gitops.model.machines.netboot import HandedOut
-from gitops.server.boxes.reports import bounded, kept
+from gitops.server.body import bounded
+from gitops.server.boxes.reports import MAX_BODY, kept
 from gitops.server.boxes.wire import TEXT, Number, Wire
 from gitops.settings import Settings
 from gitops.store import Store
@@ -98,14 +99,14 @@ def router(store: Store, settings: Settings) -> APIRouter:
 
     @routes.post("/api/v1/nocs/{name}/contact", status_code=204)
     async def contact(name: str, request: Request) -> Response:
-        body = await bounded(request)
+        body = await bounded(request, "report", MAX_BODY)
         address = request.client.host if request.client else ""
         await run_in_threadpool(take, store, keys(settings).get(name, ""), name, body, address)
         return Response(status_code=204)
 
     @routes.post("/api/v1/nocs/{name}/starts", status_code=204)
     async def starts(name: str, request: Request) -> Response:
-        body = await bounded(request)
+        body = await bounded(request, "report", MAX_BODY)
         await run_in_threadpool(count, store, keys(settings).get(name, ""), name, body)
         return Response(status_code=204)
 

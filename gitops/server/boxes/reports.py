@@ -15,12 +15,12 @@ import structlog
 from fastapi import APIRouter, Request, Response
 from pydantic import Field, TypeAdapter, ValidationError
 from starlette.exceptions import HTTPException
-from starlette.requests import ClientDisconnect
 
 from gitops.errors import DocumentError, StoreError
 from gitops.model import REPORT_FORMAT, EventType, Happened, Health, Json, Report
 from gitops.model.machines.newcomer import role_of
 from gitops.model.reading import read
+from gitops.server.body import bounded
 from gitops.server.boxes import facts, sessions, small, turns
 from gitops.server.boxes.asked import together
 from gitops.server.boxes.traffic import Fetched
@@ -79,7 +79,7 @@ def router(store: Store) -> APIRouter:
 
     @routes.post("/api/v1/boxes/{name}/report", status_code=204)
     async def report(name: str, request: Request) -> Response:
-        body = await bounded(request)
+        body = await bounded(request, "report", MAX_BODY)
         address = request.client.host if request.client else ""
         sent = Sent(name, address, body)
         headers = await queue.run(answer, store, sent, refused)
@@ -288,15 +288,3 @@ def _not_understood(store: Store, box: str, why: str) -> None:
     message = f"its report is not understood: {why}"
     if message not in {event.message for event in store.events.latest(box, TOLD_IN)}:
         store.events.add(box, EventType.WARNING, Happened.REFUSED, message)
-
-
-async def bounded(request: Request) -> bytes:
-    body = bytearray()
-    try:
-        async for chunk in request.stream():
-            body += chunk
-            if len(body) > MAX_BODY:
-                raise HTTPException(413, f"a report has at most {MAX_BODY} bytes")
-    except ClientDisconnect as error:
-        raise HTTPException(400, "the report ends short") from error
-    return bytes(body)

@@ -22,7 +22,8 @@ from fastapi import APIRouter, Request, Response
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 
-from gitops.server.boxes.reports import bounded
+from gitops.server.body import bounded
+from gitops.server.boxes.reports import MAX_BODY
 from gitops.server.seldom import Seldom
 from gitops.settings import Settings
 from gitops.store import Store
@@ -52,7 +53,7 @@ def router(store: Store, settings: Settings) -> APIRouter:
     async def hook(name: str, request: Request) -> Response:
         if settings.hook_secret_file is None or name not in (*SIGNED, *TOKEN):
             raise HTTPException(404, "there is no such hook")
-        body = await bounded(request)
+        body = await bounded(request, "hook", MAX_BODY)
         await run_in_threadpool(_take, store, settings.hook_secret_file, pace, Sent(name, request, body))
         return Response(status_code=204)
 

@@ -15,8 +15,9 @@ from starlette.exceptions import HTTPException
 
 from gitops.errors import TowerosError
 from gitops.model import EventType, Happened
+from gitops.server.body import bounded
 from gitops.server.boxes import sessions
-from gitops.server.boxes.reports import bounded
+from gitops.server.boxes.reports import MAX_BODY
 from gitops.server.remote import admission
 from gitops.server.remote.pipes import MOST
 from gitops.server.remote.relay import OVER, Relay, Session, Side
@@ -95,15 +96,13 @@ def _end(routes: APIRouter, door: Door, side: Side) -> None:
     @routes.post(path, status_code=204)
     async def write(name: str, request: Request, at: At = 0) -> Response:
         session = await door.enter(name, side, request)
-        data = await bounded(request)
-        if len(data) > MOST:
-            raise HTTPException(413, f"at most {MOST} bytes at a time")
+        data = await bounded(request, "part of a session", MOST)
         await relay.write(session, side, at, data)
         return Response(status_code=204)
 
     @routes.delete(path, status_code=204)
     async def end(name: str, request: Request) -> Response:
         session = await door.enter(name, side, request)
-        why = (await bounded(request)).decode(errors="replace")[:MOST_WHY]
+        why = (await bounded(request, "reason", MAX_BODY)).decode(errors="replace")[:MOST_WHY]
         await relay.end(session, "".join(each if each.isprintable() else "?" for each in why))
         return Response(status_code=204)

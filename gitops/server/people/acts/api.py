@@ -15,6 +15,7 @@ from starlette.responses import JSONResponse, Response
 
 from gitops.errors import TowerosError
 from gitops.model import Json
+from gitops.server.body import bounded
 from gitops.server.people.acts.doing import Doer, by, refusals
 from gitops.server.people.acts.kinds import ACTS, Words
 from gitops.server.people.acts.pages import PATHS as FORMS
@@ -63,7 +64,7 @@ def router(doer: Doer) -> APIRouter:
             with refusals(request, of, act, name):
                 if person(request).how != "token":
                     raise HTTPException(403, "programs act by a token: toweros tokens add NAME --role operator")
-                said = _parsed(request.headers.get("content-type", ""), await forms.body(request))
+                said = _parsed(request.headers.get("content-type", ""), await bounded(request, "body", forms.MOST))
                 done = await run_in_threadpool(do, request, of, act, name, Words(**said.model_dump()))
             return JSONResponse(done)
 

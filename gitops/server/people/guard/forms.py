@@ -14,8 +14,9 @@ from hashlib import sha256
 from urllib.parse import parse_qsl, urlsplit
 
 from starlette.exceptions import HTTPException
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 
+from gitops.server.body import bounded
 from gitops.server.people.guard import cookies
 
 FIELD = "csrf"
@@ -41,7 +42,7 @@ async def form(request: Request, of: str = cookies.SESSION) -> dict[str, str]:
     Raises:
         HTTPException: 403 it is not this session's; 400, 413, 415: it is no form.
     """
-    fields = parsed(request.headers.get("content-type", ""), await body(request))
+    fields = parsed(request.headers.get("content-type", ""), await bounded(request, "form", MOST))
     said, known = fields.pop(FIELD, ""), token(request, of)
     if not known or not hmac.compare_digest(said.encode(), known.encode()) or not own(request):
         raise HTTPException(403, "this form is not of this session: open its page again, and send it from there")
@@ -61,19 +62,6 @@ def _host(origin: str) -> str:
         return urlsplit(origin).netloc
     except ValueError:  # an address that begins as IPv6 and is none
         return ""
-
-
-async def body(request: Request) -> bytes:
-    """Raises HTTPException: 413 it is too long; 400 it ends short."""
-    data = bytearray()
-    try:
-        async for chunk in request.stream():
-            data += chunk
-            if len(data) > MOST:
-                raise HTTPException(413, f"a form has at most {MOST} bytes")
-    except ClientDisconnect as error:
-        raise HTTPException(400, "the form ends short") from error
-    return bytes(data)
 
 
 def parsed(kind: str, data: bytes) -> dict[str, str]:

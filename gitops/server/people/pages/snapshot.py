@@ -15,6 +15,7 @@ from functools import cached_property
 
 from gitops.model import Health, Sync
 from gitops.review.words import ago
+from gitops.rollout.choosing.trouble import trouble, why
 from gitops.rollout.places import places
 from gitops.rollout.status import BoxStatus, FleetStatus, fleet_status
 from gitops.server.people.guard.viewer import Viewer
@@ -25,8 +26,6 @@ from gitops.store.notes.directory import Place
 
 LONG, WORTH, OLDEST = 0.1, 10, 5.0
 NOWHERE = Place()
-DEGRADED = 500
-"""Characters of why a box is Degraded, in a list."""
 
 
 @dataclass(frozen=True)
@@ -96,24 +95,14 @@ class Snapshots:
 def told(store: Store, rows: Sequence[Row]) -> list[Row]:
     """Rows of one page, with why those are Degraded that are."""
     degraded = [row.box for row in rows if row.health == Health.DEGRADED]
-    words = store.words.of(degraded) if degraded else {}
-    why = {box: "; ".join(map(str, said.get("degraded") or ()))[:DEGRADED] for box, said in words.items()}
-    return [replace(row, trouble=why[row.box]) if why.get(row.box) else row for row in rows]
+    said = why(store, degraded)
+    return [replace(row, trouble=said[row.box]) if row.box in said else row for row in rows]
 
 
 def row_of(box: BoxStatus, place: Place, now: int) -> Row:
     """A box's line."""
     return Row(
         box.box, box.health, box.sync, place.role, place.site, place.labels, box.wanted, box.running, box.since,
-        box.seen, box.held, _trouble(box, now), box.phase, box.boot, box.agent, box.kernel,
+        box.seen, box.held, trouble(box, ago(box.seen, now)), box.phase, box.boot, box.agent, box.kernel,
         box.turn.state if box.turn else "", str(box.turn or ""),
     )  # fmt: skip
-
-
-def _trouble(box: BoxStatus, now: int) -> str:
-    """Why somebody must look at it; empty: nobody must."""
-    words = [f"went back: {box.fell_back}"] if box.fell_back else []
-    words += [box.error] * bool(box.error) + ["its key is revoked"] * box.revoked
-    if box.health == Health.MISSING:
-        words.insert(0, f"silent for {ago(box.seen, now)}")
-    return "; ".join(words) or (str(box.health) if box.health == Health.DEGRADED else "")
