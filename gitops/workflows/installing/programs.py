@@ -58,7 +58,8 @@ class Program:
 
 EVERY = (Part.controller, Part.vm)
 PROGRAMS = (
-    Program("git", "git", "reads the fleet repo's remote", EVERY, least=(2, 30)),
+    # 2.38: the first that heeds `safe.bareRepository` (process.py); an older one would run what a commit brings.
+    Program("git", "git", "reads the fleet repo's remote", EVERY, least=(2, 38)),
     Program("ssh", "openssh-client", "ssh:// remotes, `toweros box ssh`", EVERY),
     Program("ssh-keygen", "openssh-client", "checks SSH signatures", EVERY, least=()),
     Program("gpg", "gnupg", "checks OpenPGP signatures"),
