@@ -9,8 +9,8 @@ as somebody writes into it.
 
 import errno
 import os
-import select
 import stat
+from multiprocessing.connection import wait
 from pathlib import Path
 
 PATIENCE = 30
@@ -62,6 +62,6 @@ def _some(descriptor: int, path: Path) -> bytes:
     try:
         return os.read(descriptor, CHUNK)
     except BlockingIOError as error:
-        if stat.S_ISREG(os.fstat(descriptor).st_mode) or not select.select([descriptor], [], [], PATIENCE)[0]:
+        if stat.S_ISREG(os.fstat(descriptor).st_mode) or not wait([descriptor], PATIENCE):
             raise UnfitError(path, "gives no byte, and does not end") from error
         return os.read(descriptor, CHUNK)

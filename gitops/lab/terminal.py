@@ -2,13 +2,13 @@
 
 import contextlib
 import os
-import select
 import socket
 import sys
 import termios
 import time
 import tty
 from collections.abc import Iterator
+from multiprocessing.connection import wait
 
 from gitops.errors import VmError
 from gitops.lab.machine import Machine
@@ -34,7 +34,7 @@ def _talk(console: socket.socket, keyboard: int | None) -> bool:
     """Carry bytes both ways until the console closes (True) or the user leaves (False)."""
     sources: list[socket.socket | int] = [console] if keyboard is None else [console, keyboard]
     while True:
-        ready, _, _ = select.select(sources, [], [])
+        ready = wait(sources)
         if console in ready:
             data = console.recv(CHUNK)
             if not data:

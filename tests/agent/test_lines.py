@@ -1,7 +1,10 @@
 """Connections that stay for a step: how few there are, and that a server which ends or holds them gains nothing."""
 
-import select
+import resource
+import threading
 import time
+from contextlib import ExitStack
+from multiprocessing.connection import wait
 from pathlib import Path
 
 import pytest
@@ -29,6 +32,12 @@ def client() -> Http:
 def asks(http: Http, server: Turns, times: int = 1) -> None:
     for _ in range(times):
         assert http.get(f"{server.url}/x", 100) == (200, "", b"ok")
+
+
+def comes(http: Http) -> None:
+    """What the server sends, or its end, after an answer that was read whole."""
+    for _, connection in http.lines._idle.values():
+        assert wait([connection.sock], 10)
 
 
 def test_what_is_asked_in_one_step_goes_over_one_connection_which_ends_with_it() -> None:
@@ -101,8 +110,7 @@ def test_what_a_server_closed_by_now_is_not_used_so_no_report_is_lost() -> None:
 
     with Turns(only_one, rude.good) as server:
         asks(http, server)
-        for _, connection in http.lines._idle.values():
-            select.select([connection.sock], [], [], 10)
+        comes(http)
         assert http.post(f"{server.url}/report", b"{}") == ""
         assert server.asked == 2
 
@@ -126,18 +134,33 @@ def test_a_server_that_was_good_once_holds_nobody_longer_than_others(manner: Man
         assert time.monotonic() - began < END + 0.5 and gap < SILENCE + 0.3
 
 
+def test_more_files_than_select_can_count_are_no_matter() -> None:
+    """`FD_SETSIZE` is 1,024 (select(2))."""
+    http, limits = client(), resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(limits[0], 4096), limits[1]))
+    with ExitStack() as files, Turns(rude.good) as server:
+        files.callback(resource.setrlimit, resource.RLIMIT_NOFILE, limits)
+        while files.enter_context(Path("/dev/null").open()).fileno() < 1024:
+            pass
+        asks(http, server, 2)
+        assert server.asked == 1
+
+
 def test_what_nobody_asked_for_is_nobodys_answer() -> None:
-    http = client()
+    http, read = client(), threading.Event()
 
     def one_more(connection: object) -> None:
-        for _ in range(2):
-            rude.good(connection)  # type: ignore[arg-type]
+        rude.good(connection)  # type: ignore[arg-type]
+        assert read.wait(10)
+        rude.good(connection)  # type: ignore[arg-type]
 
     def other(connection: object) -> None:
         connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nright")  # type: ignore[attr-defined]
 
     with Turns(one_more, other) as server:
         asks(http, server)
+        read.set()
+        comes(http)
         assert http.get(f"{server.url}/x", 100)[2] == b"right"
 
 

@@ -11,10 +11,10 @@ In: the name of a tap device that is made here, a folder. Out: a cable between t
 import contextlib
 import fcntl
 import os
-import select
 import socket
 import struct
 import threading
+from multiprocessing.connection import wait
 from pathlib import Path
 from typing import Self
 
@@ -63,8 +63,7 @@ class PlainRom:
 
     def _carry(self) -> None:
         while not self._stop.is_set():
-            ready, _, _ = select.select([self._tap, self._machine], [], [], 0.5)
-            for each in ready:
+            for each in wait([self._tap, self._machine], 0.5):
                 with contextlib.suppress(OSError):  # a device that is down, a machine that is off: as a cable has it
                     if each is self._machine:
                         os.write(self._tap, self._said(self._machine.recv(FRAME)))

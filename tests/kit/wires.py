@@ -12,13 +12,13 @@ import contextlib
 import ctypes
 import fcntl
 import os
-import select
 import signal
 import struct
 import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
+from multiprocessing.connection import wait
 from pathlib import Path
 from typing import Self
 
@@ -156,7 +156,7 @@ def _line(machine: Machine, name: str) -> int:
 
 def _carry(one: int, other: int, lost: threading.Event) -> None:
     while not lost.is_set():
-        if select.select([one], [], [], 0.1)[0]:
+        if wait([one], 0.1):
             with contextlib.suppress(OSError):
                 os.write(other, os.read(one, 65536))
 

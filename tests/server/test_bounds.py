@@ -5,7 +5,6 @@ import http.client
 import os
 import re
 import resource
-import select
 import socket
 import subprocess
 import sys
@@ -13,6 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, suppress
+from multiprocessing.connection import wait
 from pathlib import Path
 
 import pytest
@@ -222,8 +222,7 @@ def test_bodies_that_do_not_come_to_their_end_fill_no_memory(tmp_path: Path) -> 
 
 def gone_soon(one: socket.socket, both: tuple[socket.socket, ...]) -> bool:
     """Whether it is this one that is ended, as one of both is."""
-    ended, _, _ = select.select(both, [], [], PATIENCE)
-    return one in ended
+    return one in wait(both, PATIENCE)
 
 
 def test_more_work_than_may_wait_is_refused_and_what_waits_is_done() -> None:

@@ -10,7 +10,6 @@ once more, at once, on a new one. A report is not: it may have come, and the nex
         response = line.ask("GET", None, {})
 """
 
-import select
 import ssl
 import time
 from collections.abc import Iterator, Mapping
@@ -18,7 +17,7 @@ from contextlib import contextmanager
 from http.client import HTTPResponse
 from urllib.parse import quote, urlsplit
 
-from toweros_agent.host.connections import Limits, Plain, Tls
+from toweros_agent.host.connections import Limits, Plain, Tls, readable
 from toweros_agent.wiring.way_out import WayOut
 
 KEPT = 4.0
@@ -106,4 +105,4 @@ class Lines:
 
 def _there(connection: Plain) -> bool:
     """Whether it is open, and nothing lies in it that nobody asked for; an end is something to be read, too."""
-    return connection.sock is not None and not select.select([connection.sock], [], [], 0)[0]
+    return connection.sock is not None and not readable(connection.sock, 0)

@@ -8,7 +8,6 @@ checked against the digest in the TUF metadata.
 
 import contextlib
 import os
-import select
 import subprocess
 import time
 from collections.abc import Callable, Sequence
@@ -18,6 +17,7 @@ from pathlib import Path
 from typing import IO
 
 from toweros_agent import deadlines
+from toweros_agent.host.connections import readable
 from toweros_agent.host.disk import Disk, file_digest, sync_folder
 from toweros_agent.host.verity import seal, tree_size
 from toweros_agent.nouns import Layer, Refused, Release, Target, sha256
@@ -81,7 +81,7 @@ def unpack(packed: Path, out: Path, size: int, base: Path | None, tick: Callable
 def _read(pipe: IO[bytes], tick: Callable[[], None]) -> bytes:
     """What comes next. Raises `Refused` when nothing does."""
     end = time.monotonic() + UNPACK_SILENCE
-    while not select.select([pipe], [], [], deadlines.SLICE)[0]:
+    while not readable(pipe, deadlines.SLICE):
         if time.monotonic() > end:
             raise Refused("zstd does nothing")
         tick()

@@ -8,7 +8,6 @@ again until it is plugged in anew.
 import contextlib
 import json
 import os
-import select
 import subprocess
 import sys
 import time
@@ -17,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from toweros_agent import deadlines
+from toweros_agent.host.connections import readable
 from toweros_agent.offer.net import CHUNK, Http, NetError
 
 BEGIN = "import sys; sys.path.insert(0, sys.argv[1]); from toweros_agent.plugged.reader import main; main()"
@@ -136,7 +136,7 @@ class Stick:
         assert self._child.stdout
         handle = self._child.stdout.fileno()
         end = min(time.monotonic() + patience * deadlines.SILENCE, self._http.until)
-        while not select.select([handle], [], [], min(deadlines.SLICE, deadlines.SILENCE))[0]:
+        while not readable(handle, min(deadlines.SLICE, deadlines.SILENCE)):
             self._http.tick()
             if time.monotonic() > end:
                 self.close()
