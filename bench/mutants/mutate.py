@@ -58,6 +58,7 @@ MODULES: dict[str, list[str]] = {
     "gitops/rollout/holds.py": ["rollout/test_holds.py"],
     "gitops/rollout/retries.py": ["rollout/test_retries.py", "workflows/turns/test_again.py"],
     "gitops/rollout/careful.py": ["rollout/test_careful.py"],
+    "gitops/rollout/counting/standing.py": ["rollout/test_careful.py"],
     "gitops/rollout/steering.py": ["rollout/test_steering.py", "workflows/turns/test_turns.py"],
     "gitops/rollout/stops.py": ["rollout/test_stops.py"],
     "gitops/rollout/pins.py": ["rollout/test_pins.py"],
