@@ -2,7 +2,6 @@
 
 import time
 from datetime import UTC, datetime
-from pathlib import Path
 
 import pytest
 
@@ -10,14 +9,9 @@ from gitops.errors import PublishError, SignError
 from gitops.publish import clock
 from gitops.sign.roots import rotation
 from gitops.store.notes.restored import RightClock
-from tests.kit.published import NOW, PASSPHRASE, Kit, kit
+from tests.kit.published import NOW, PASSPHRASE, Kit
 
 DAY = 86400
-
-
-@pytest.fixture
-def here(tmp_path: Path) -> Kit:
-    return kit(tmp_path / "fleet")
 
 
 def it_is(monkeypatch: pytest.MonkeyPatch, now: float) -> None:

@@ -4,7 +4,6 @@ import json
 import os
 import shutil
 import subprocess
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -23,24 +22,11 @@ from tuf.ngclient import Updater
 from gitops.errors import PublishError, SignError
 from gitops.model import Health, Phase, Report
 from gitops.publish.transfers import pairs
-from gitops.server import create_app, serve
-from gitops.settings import Settings
 from gitops.sign import Signer
 from gitops.sign.roots import rotation
 from tests.kit.published import NOW, PASSPHRASE, Kit, kit
 
 DAY = 86400
-
-
-@pytest.fixture
-def here(tmp_path: Path) -> Kit:
-    return kit(tmp_path / "fleet")
-
-
-@pytest.fixture
-def url(here: Kit) -> Iterator[str]:
-    with serve(create_app(here.store, Settings(state=here.store.paths.root)), "127.0.0.1:0") as address:
-        yield address
 
 
 def client(tmp_path: Path, here: Kit, url: str) -> Updater:

@@ -2,7 +2,7 @@
 
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from random import Random
@@ -15,9 +15,7 @@ from gitops.errors import StoreError
 from gitops.model import BlobRef, Report, Target
 from gitops.publish import Publisher, together
 from gitops.publish.older import ALONE, ENDS
-from gitops.server import create_app, serve
 from gitops.server.people.pages import keys
-from gitops.settings import Settings
 from gitops.sign import Signer
 from gitops.sign.roots import rotation
 from gitops.sign.small.fleet import Small
@@ -25,22 +23,11 @@ from gitops.sign.small.repository import By, Repository, read, renewed
 from gitops.sign.tuf import LIFETIMES, Authority
 from gitops.workflows.safekeeping import ahead
 from tests.kit.followers import Follower
-from tests.kit.published import NOW, PASSPHRASE, Kit, kit
+from tests.kit.published import NOW, PASSPHRASE, Kit
 
 DAY = 86400
 MOST = 4096
 """Bytes of metadata that a box fetches for one commit."""
-
-
-@pytest.fixture
-def here(tmp_path: Path) -> Kit:
-    return kit(tmp_path / "fleet")
-
-
-@pytest.fixture
-def url(here: Kit) -> Iterator[str]:
-    with serve(create_app(here.store, Settings(state=here.store.paths.root)), "127.0.0.1:0") as address:
-        yield address
 
 
 @pytest.fixture

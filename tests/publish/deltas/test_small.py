@@ -1,8 +1,7 @@
 """A one-line change costs a box less than 4 KB in all; and whatever is wrong with what changed, the file is right."""
 
 import random
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 
 import pytest
 from hypothesis import given, settings
@@ -14,9 +13,7 @@ from toweros_agent.offer.changes.small import together
 
 from gitops.model import Publication, Release, Revision
 from gitops.publish.deltas import small
-from gitops.server import create_app, serve
-from gitops.settings import Settings
-from tests.kit.published import NOW, Kit, kit
+from tests.kit.published import NOW, Kit
 from tests.simulators.box import Box, Made, drive, make
 
 IMAGES = tuple(f"a layer {number}".encode() for number in range(60))
@@ -24,17 +21,6 @@ LINES = b"\n".join(b"setting %d = %d" % (number, number * 7) for number in range
 VECTOR = "78f914950df92b4157648145110014a90dfa"
 MOST = 4096
 """Bytes that a box fetches for one commit, whatever the fleet's size."""
-
-
-@pytest.fixture
-def here(tmp_path: Path) -> Kit:
-    return kit(tmp_path / "fleet")
-
-
-@pytest.fixture
-def url(here: Kit) -> Iterator[str]:
-    with serve(create_app(here.store, Settings(state=here.store.paths.root)), "127.0.0.1:0") as address:
-        yield address
 
 
 def release(sequence: int, lines: bytes) -> Made:
