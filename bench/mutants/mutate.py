@@ -4,9 +4,9 @@ In: nothing, or the names of modules. Out: a table module | mutants | killed | %
 not name with a reason; exit code 1 when a module has less than nine in ten killed.
 
 A mutant is a function whose code is put in the place of the real one, in a forked process that has everything loaded
-already: no import, no build, a tenth of a second. It runs the tests that call the function, the nearest first, until
-one fails; those are known from a first run of the module's tests, which must pass (docs/adr/0045). Texts for people,
-constants of modules and defaults of arguments are left as they are.
+already: no import, no build, a tenth of a second. It runs tests that call the function, first those that killed
+others, until one fails; those are known from a first run of the module's tests, which must pass (docs/adr/0045). Texts
+for people, constants of modules and defaults of arguments are left as they are.
 
     python bench/mutants/mutate.py                                  # twenty minutes; part of `make soak`
     python bench/mutants/mutate.py gitops/rollout/rules.py
@@ -27,6 +27,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import zip_longest
 from pathlib import Path
 from types import CodeType, FunctionType
 from typing import Any
@@ -78,7 +79,7 @@ MODULES: dict[str, list[str]] = {
     "gitops/rollout/status.py": ["server/test_server.py", "rollout/test_status.py"],
     f"{AGENT}/firmware/authenticode.py": ["agent/test_authenticode.py"],
 }
-ENOUGH, JOBS, MOST_TESTS = 0.9, int(os.environ.get("JOBS", "2")), 40
+ENOUGH, JOBS, MOST_TESTS = 0.9, int(os.environ.get("JOBS", "2")), 60
 QUIET = ["-x", "-q", "-p", "no:cacheprovider", "--timeout=120", "--tb=no"]
 
 # --- what is changed ---
@@ -238,6 +239,7 @@ class Calls:
     tests: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
     took: dict[str, float] = field(default_factory=dict)
     failed: list[str] = field(default_factory=list)
+    killers: Counter[str] = field(default_factory=Counter)
     now: str = ""
 
     def __post_init__(self) -> None:
@@ -269,10 +271,26 @@ class Calls:
             self.failed.append(report.nodeid)
 
     def of(self, path: tuple[str, ...]) -> list[str]:
-        """The tests that call a function: those first that are about little else, then the quickest."""
+        """The tests that call a function: those first that killed most, then from each file by turns, as each has its
+        subject, those that are about little else and the quickest."""
         tests = self.tests[".".join(path)] & self.took.keys()
         breadth = {test: sum(test in others for others in self.tests.values()) for test in tests}
-        return sorted(tests, key=lambda test: (breadth[test], self.took[test]))[:MOST_TESTS]
+        files = defaultdict[str, list[str]](list)
+        for test in sorted(tests, key=lambda test: (breadth[test], self.took[test])):
+            files[test.partition("::")[0]].append(test)
+        by_turns = [test for turn in zip_longest(*files.values()) for test in turn if test]
+        return sorted(by_turns, key=lambda test: -self.killers[test])[:MOST_TESTS]
+
+
+@dataclass
+class First:
+    """A plugin of pytest: the first test that fails is written to a file."""
+
+    file: Path
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        if report.failed and not self.file.exists():
+            self.file.write_text(report.nodeid)
 
 
 def run(words: list[str], plugins: list[Any], folder: str) -> int:
@@ -285,7 +303,7 @@ def run(words: list[str], plugins: list[Any], folder: str) -> int:
 
 
 def noticed(mutant: Mutant, tests: list[str], patience: float) -> str:
-    """How a mutant dies in a process of its own; "": it lives."""
+    """Which test kills a mutant, in a process of its own; "": it lives."""
     folder = tempfile.mkdtemp(prefix="mutant-", dir="/dev/shm")
     child = os.fork()
     if child == 0:
@@ -295,14 +313,15 @@ def noticed(mutant: Mutant, tests: list[str], patience: float) -> str:
             os.dup2(null, number)
         with contextlib.suppress(BaseException):
             function(mutant.module, mutant.path).__code__ = mutant.code
-            os._exit(run(tests, [], f"{folder}/t"))
+            os._exit(run(tests, [First(Path(folder, "first"))], f"{folder}/t"))
         os._exit(1)
     end = time.monotonic() + patience
     try:
         while time.monotonic() < end:
             done, status = os.waitpid(child, os.WNOHANG)
             if done:
-                return "" if status == 0 else "failed"
+                first = Path(folder, "first")
+                return "" if status == 0 else first.read_text() if first.exists() else "it ended"
             time.sleep(0.02)
         os.killpg(child, signal.SIGKILL)
         os.waitpid(child, 0)
@@ -322,7 +341,8 @@ def judged(module: str) -> tuple[list[Mutant], float]:
     for mutant in found:
         tests = calls.of(mutant.path)
         patience = 20 + 10 * sum(calls.took[test] for test in tests)
-        mutant.killed = noticed(mutant, tests, min(patience, 240)) if tests else ""
+        mutant.killed = noticed(mutant, tests, min(patience, 900)) if tests else ""
+        calls.killers[mutant.killed] += 1
     return found, time.monotonic() - began
 
 
