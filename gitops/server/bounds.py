@@ -9,7 +9,7 @@ In: what uvicorn accepts. Out: a connection that is cut as soon as one of these 
   heard, however many are there. Boxes behind one address share it; who has many addresses has them in one IPv6 /64.
 - Neither side's slowness fills memory: the kernel takes `UNSENT` bytes ahead of the network.
 - Who is ended before anything of a request was done is told when to come again (busy.py); so is whose body is one too
-  many to be held.
+  many to be held: one of whoever holds most.
 - No work begins for a request before its body is here (whole.py).
 
     uvicorn.Config(app, http=Crowd(Bounds()).protocol())
@@ -95,7 +95,7 @@ class Connection(H11Protocol):
         super().__init__(*said, **named)
         self.conn = Whole(HEAD, BODY)
         self.stage, self.since = "head", time.monotonic()
-        self._mark, self._marked, self._held = 0, self.since, 0
+        self._mark, self._marked = 0, self.since
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -110,17 +110,11 @@ class Connection(H11Protocol):
         super().data_received(data)
         if self.conn.waits and self.conn.they_are_waiting_for_100_continue:
             self.transport.write(self.conn.send(h11.InformationalResponse(status_code=100, headers=[])) or b"")
-        self._hold(self.conn.held)
-        if self._held and self.crowd.bodies > self.crowd.bounds.bodies:
-            self.refuse()
+        self.crowd.hold(self, self.conn.held)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._hold(0)
+        self.crowd.hold(self, 0)
         super().connection_lost(exc)
-
-    def _hold(self, size: int) -> None:
-        self.crowd.bodies += size - self._held
-        self._held = size
 
     def _quickly(self, data: bytes) -> bool:
         """Whether it is answered already: nothing is under way, and all that was said before is on its way."""
@@ -182,8 +176,9 @@ class Connection(H11Protocol):
         return self.client[0] if self.client else ""
 
     def refuse(self) -> None:
-        """There are too many. Over TLS it is just ended: many a client never says that it ends, too."""
-        if self.now_in() == "answer" or self.transport.get_extra_info("ssl_object"):
+        """There are too many. Over TLS it is just ended: many a client never says that it ends, too. So is who did not
+        take what was said before: it would not take this either, and its socket would stay."""
+        if self.now_in() == "answer" or self.transport.get_extra_info("ssl_object") or self._pending():
             return self.end()
         self._unset_keepalive_if_required()
         self.transport.write(refusal())
@@ -204,7 +199,8 @@ class Crowd:
         self.bounds, self.quick = bounds, quick
         room = (descriptors(2 * bounds.most + SPARE) - SPARE) // 2
         self.most = max(min(bounds.most, room), AT_ONCE)
-        self._looking, self._told, self.bodies = False, 0.0, 0
+        self._looking, self._told, self._bodies = False, 0.0, Counter[Connection]()
+        self._held = 0
         self._leaving, self._unseen = list[tuple[Connection, str]](), list[Connection]()
         self._ended = Counter[str]()
 
@@ -219,6 +215,28 @@ class Crowd:
         if not self._looking:
             self._looking = True
             one.loop.call_later(self.bounds.look / PARTS, self._look, one.loop, everybody)
+
+    def hold(self, one: Connection, size: int) -> None:
+        """So many bytes of its body are here by now."""
+        self._held += size - self._bodies[one]
+        self._bodies[one] = size
+        if not size:
+            del self._bodies[one]
+        elif self._held > self.bounds.bodies:
+            self._drop_bodies()
+
+    def _drop_bodies(self) -> None:
+        """Those of whoever holds most, the largest first: who comes just now may have the only one. An eighth of all at
+        once, so that a flood pays for the sorting."""
+        whose = Counter[str]()
+        for each, size in self._bodies.items():
+            whose[holder(each.address)] += size
+        for each in sorted(self._bodies, key=lambda one: (-whose[holder(one.address)], -self._bodies[one])):
+            if self._held <= self.bounds.bodies * 7 // 8:
+                break
+            self.hold(each, 0)
+            with suppress(OSError):
+                each.refuse()
 
     def _make_room(self, everybody: set[Any]) -> None:
         """One goes for each that comes: to end many at once would keep all others waiting."""

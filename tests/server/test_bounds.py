@@ -17,10 +17,13 @@ from pathlib import Path
 
 import pytest
 from starlette.exceptions import HTTPException
+from starlette.types import Receive, Scope, Send
+from uvicorn import Config
+from uvicorn.server import ServerState
 
 from gitops.errors import StoreError
 from gitops.server import create_app, serve
-from gitops.server.bounds import Bounds, holder
+from gitops.server.bounds import Bounds, Crowd, holder
 from gitops.server.busy import LEAST, MOST, Queue
 from gitops.server.people.waiting.shared import Shared
 from gitops.server.people.waiting.turns import REST, Turns
@@ -218,6 +221,60 @@ def test_bodies_that_do_not_come_to_their_end_fill_no_memory(tmp_path: Path) -> 
             for each in (one, two):
                 each.close()
             assert well_served(port)
+
+
+def test_whoever_holds_most_bodies_makes_room_and_a_report_that_comes_is_taken(tmp_path: Path) -> None:
+    """Else 64 MB of bodies without an end, a megabyte a second, would keep every report of the fleet out."""
+    store, narrow = Store.open(tmp_path / "state"), Bounds(bodies=1_000_000)
+    head = POST + b"Content-Length: 90000\r\nConnection: close\r\n\r\n"
+    with serve(create_app(store, Settings(state=store.paths.root)), "127.0.0.1:0", narrow) as url, ExitStack() as stack:
+        port = int(url.rpartition(":")[2])
+        box = stack.enter_context(closing(connected(port, said=head + bytes(40_000))))
+        hoard = [stack.enter_context(closing(connected(port, "127.0.0.2", head + bytes(80_000)))) for _ in range(40)]
+        assert well_served(port)
+        box.sendall(bytes(20_000))
+        assert well_served(port)
+        with suppress(ConnectionError):
+            box.sendall(bytes(30_000))
+        assert re.match(rb"HTTP/1.1 4\d\d ", said_to(box)), "it was read, and is no report"
+        left = [one for one in hoard if not gone(one)]
+        assert 8 <= len(left) <= 12
+
+
+def test_who_takes_nothing_keeps_no_socket_when_there_are_too_many() -> None:
+    """Answered, but the answer lies here: what is said in the end would wait behind it for ever."""
+    assert asyncio.run(_refused_behind(bytes(1 << 20)))
+
+
+async def _refused_behind(body: bytes) -> bool:
+    """Whether a connection ends that is refused while an answer lies here that nobody takes."""
+    loop, answered, over = asyncio.get_running_loop(), asyncio.Event(), asyncio.Event()
+
+    async def app(_scope: Scope, _receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"%d" % len(body))]})
+        await send({"type": "http.response.body", "body": body})
+        answered.set()
+
+    class Known(Crowd(Bounds()).protocol()):  # type: ignore[misc]
+        def connection_lost(self, exc: Exception | None) -> None:
+            super().connection_lost(exc)
+            over.set()
+
+    with socket.create_server(("127.0.0.1", 0)) as listening, closing(connected(listening.getsockname()[1])) as client:
+        ours, _ = listening.accept()
+        ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
+        config = Config(app, lifespan="off")
+        config.load()
+        transport, one = await loop.connect_accepted_socket(lambda: Known(config, ServerState(), {}), ours)
+        client.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+        await asyncio.wait_for(answered.wait(), PATIENCE)
+        assert transport.get_write_buffer_size() and one.now_in() == "head"
+        one.refuse()
+        with suppress(TimeoutError):
+            await asyncio.wait_for(over.wait(), 2)
+        if not over.is_set():
+            transport.abort()
+        return over.is_set()
 
 
 def gone_soon(one: socket.socket, both: tuple[socket.socket, ...]) -> bool:
