@@ -41,17 +41,3 @@ def test_every_file_counts_whatever_it_is_called_and_so_does_every_link(tmp_path
         (app / "now").unlink(missing_ok=True)
         (app / "now").symlink_to(target)
         assert contents(app) != before
-
-
-def test_each_app_has_a_folder_of_its_own_in_which_whoever_it_runs_as_holds_a_restart_off(tmp_path: Path) -> None:
-    """The engine starts what it knows before, and makes a folder that only root may write."""
-    holds = tmp_path / "holds"
-    for name in ("net", "web"):
-        (tmp_path / "apps" / name).mkdir(parents=True)
-        (tmp_path / "apps" / name / "docker-compose.yml").touch()
-    (holds / "net").mkdir(parents=True, mode=0o755)
-    (holds / "net" / "call").touch()
-    changes = ("APPS=/etc/compose", f"APPS={tmp_path}/apps"), ("HOLDS=/run/toweros/holds", f"HOLDS={holds}")
-    call("make_holds", tmp_path, *changes)
-    assert {each.name: oct(each.stat().st_mode) for each in holds.iterdir()} == {"net": "0o41777", "web": "0o41777"}
-    assert (holds / "net" / "call").exists(), "what holds a restart off goes on"

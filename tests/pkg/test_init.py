@@ -1,8 +1,11 @@
 """From the verified root to the services, as init's scripts do it: their functions, on folders that stand for a box."""
 
+import os
 import subprocess
 import time
 from pathlib import Path
+
+import pytest
 
 from tests.kit.init import INIT, sh
 
@@ -36,3 +39,22 @@ def test_every_device_of_a_bus_or_a_class_is_asked_for_its_driver_once(tmp_path:
         ["find", "/sys/devices", "-name", "modalias", "-exec", "cat", "{}", "+"], capture_output=True, timeout=60
     )
     assert found == sorted(set(walked.stdout.decode().splitlines()))
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="mounts take root")
+def test_each_app_has_a_folder_for_its_veto_and_fills_nothing_but_that(tmp_path: Path) -> None:
+    """/run is the box's own: where its resolver's addresses and the engine's sockets are."""
+    for name in ("net", "web"):
+        (tmp_path / "apps" / name).mkdir(parents=True)
+    text = (INIT / "boot").read_text().replace("\nmain\n", "\n").replace("/usr/lib/toweros/common.sh", "/dev/null")
+    for old, new in (("APPS=/etc/compose", f"APPS={tmp_path}/apps"), ("HOLDS=/run", f"HOLDS={tmp_path}/run")):
+        assert old in text
+        text = text.replace(old, new)
+    story = """make_holds; cd $HOLDS; stat -c '%n %a' *
+        busybox dd if=/dev/zero of=net/large bs=1M count=8 2>/dev/null
+        for number in $(busybox seq 1000); do echo net/$number; done | xargs touch 2>/dev/null
+        stat -c %s net/large; ls net | wc -l; echo "a call" >web/call && cat web/call"""
+    (tmp_path / "story").write_text(f"{text}\n{story}\n")
+    *folders, large, files, call = sh(tmp_path, f"unshare -m busybox sh {tmp_path}/story 2>/dev/null").splitlines()
+    assert folders == ["net 1777", "web 1777"] and call == "a call"
+    assert int(large) <= 64 << 10 and int(files) < 64

@@ -18,7 +18,7 @@ BINDABLE = ("/data", "/dev")
 READABLE = ("/etc/localtime", "/etc/timezone", "/lib/modules", "/usr/lib/modules")
 """And what it may read: pkg/docker has these."""
 HOLDS = "/run/toweros/holds"
-"""Where each app has a folder of its own, in which a file holds a restart off (pkg/compose makes them)."""
+"""Where each app has a folder of its own, in which a file holds a restart off (pkg/init makes them)."""
 LINK = 0o120000
 Wrong = tuple[str, str]
 """What is wrong, and the fix."""
