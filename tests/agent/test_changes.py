@@ -1,5 +1,6 @@
 """Release documents and addons come as what changed of the last ones, if that can be had and is right."""
 
+import os
 from hashlib import sha256
 from pathlib import Path
 
@@ -86,3 +87,20 @@ def test_a_release_that_cannot_be_read_here_any_more_is_no_trouble(box: Box, new
     agent.esp.addon(7).write_bytes(b"")
     drive(agent, State.REBOOTING)
     assert box.bootable() == [8] and whole(server) == ["json", "efi"]
+
+
+def test_what_was_put_together_is_on_the_disk_before_it_counts_as_here(
+    box: Box, new: Made, server: UpdateServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may be all that a box has when its turn comes, after a power cut and without a line."""
+    for path, old, data in zip(names(new), (OLD.document, OLD.addon), (new.document, new.addon), strict=True):
+        server.files[path] = between(old, data)
+    synced, real = set[str](), os.fsync
+
+    def fsync(handle: int) -> None:
+        real(handle)
+        synced.add(Path(f"/proc/self/fd/{handle}").readlink().name)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    update(box)
+    assert {f"{digest(data)}.part" for data in (new.document, new.addon)} <= synced

@@ -1,6 +1,7 @@
 """Connections that stay for a step: how few there are, and that a server which ends or holds them gains nothing."""
 
 import resource
+import socket
 import threading
 import time
 from contextlib import ExitStack
@@ -14,7 +15,7 @@ from toweros_agent.offer.net import Http, NetError
 from tests.kit.wires import until
 from tests.simulators import rude
 from tests.simulators.box import Box, State, drive, make
-from tests.simulators.rude import Manner, Turns
+from tests.simulators.rude import Manner, Rude, Turns
 from tests.simulators.update_server import UpdateServer
 
 SILENCE, END = 0.3, 1.0
@@ -169,3 +170,34 @@ def test_a_connection_that_was_idle_for_long_is_not_used(monkeypatch: pytest.Mon
     with Turns(rude.good) as server:
         asks(client(), server, 2)
         assert server.asked == 2
+
+
+def late_body(connection: socket.socket) -> None:
+    """Of an answer that has none, to the face of the next question."""
+    connection.sendall(b"<html>nothing here</html>\r\n")
+
+
+def without(connection: socket.socket) -> None:
+    connection.sendall(b"HTTP/1.1 404 Not Found\r\nContent-Length: 25\r\n\r\n")
+
+
+def test_a_proxy_that_sends_a_body_after_the_answer_to_a_head_costs_a_connection_and_no_answer() -> None:
+    http = client()
+    with Turns(without, late_body, rude.good) as server:
+        assert http.size(f"{server.url}/x.zst") is None
+        asks(http, server)
+        assert server.asked == 2
+    with Turns(late_body) as server, pytest.raises(NetError):
+        asks(http, server)
+
+
+def test_a_server_that_sends_each_question_on_to_another_place_has_few_connections_kept() -> None:
+    http = client()
+    with Turns(rude.good) as one, Rude(rude.good, "0.0.0.0") as server:
+        server._serve = one._serve  # type: ignore[method-assign]
+        for number in range(1, 40):
+            assert http.get(f"http://127.0.2.{number}:{server.port}/x", 100)[2] == b"ok"
+        kept = [connection.sock for _, connection in http.lines._idle.values()]
+        assert 0 < len(kept) <= lines.MOST
+        http.rest(1)
+        until(lambda: one.left == 39)

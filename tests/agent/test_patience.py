@@ -9,7 +9,7 @@ from toweros_agent import deadlines
 from toweros_agent.offer.net import Http, NetError
 from toweros_agent.offer.patience import MOST, asked, pause
 
-from tests.simulators.update_server import UpdateServer
+from tests.simulators.update_server import UpdateServer, truncated
 
 YEAR = 365 * 86400
 
@@ -69,3 +69,18 @@ def test_a_download_waits_as_long_as_a_busy_server_asks_for_within_bounds(
 
     Http(lambda: None, pause).download(f"{server.url}/layers/x", tmp_path / "part", 100)
     assert (tmp_path / "part").read_bytes() == b"content" and paused == [waits]
+
+
+def test_what_a_mirror_asked_for_makes_no_drop_of_another_line_longer(server: UpdateServer, tmp_path: Path) -> None:
+    server.files["/layers/x"], server.busy, paused = b"content", "600", list[float]()
+
+    def pause(seconds: float) -> None:
+        paused.append(seconds)
+        server.faults.clear()
+
+    http = Http(lambda: None, pause)
+    with pytest.raises(NetError):
+        http.size(f"{server.url}/layers/x.zst")
+    server.busy, server.faults["/layers/x"] = "", truncated
+    http.download(f"{server.url}/layers/x", tmp_path / "part", 100)
+    assert paused == [2.0] and http.rest(1) == 600, "the next poll waits, as it was asked to"

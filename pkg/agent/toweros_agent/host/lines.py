@@ -1,10 +1,11 @@
 """Connections that serve more than one request, within a step of the loop.
 
 In: an address, limits. Out: answers. Rules: each request has its own limits, on a kept connection as on a new one; a
-connection is kept when its answer was read to the end, for `KEPT` seconds, and one for each server; `hang_up` ends
-them, as a hundred thousand boxes that wait for their next poll are to hold none. A server may close what is kept at any
-time (RFC 9112, 9.3.1): what it closed by now is not used; where it closes it in the face of a question, that is asked
-once more, at once, on a new one. A report is not: it may have come, and the next one tells the same.
+connection is kept when its answer was read to the end, for `KEPT` seconds, one for each server, and `MOST` in all;
+`hang_up` ends them, as a hundred thousand boxes that wait for their next poll are to hold none. A server may close what
+is kept at any time (RFC 9112, 9.3.1): what it closed by now is not used; where it closes it in the face of a question,
+or says there what is no answer, that is asked once more, at once, on a new one. A report is not: it may have come, and
+the next one tells the same.
 
     with lines.to("http://updates.example:8080/x", limits) as line:
         response = line.ask("GET", None, {})
@@ -14,7 +15,7 @@ import ssl
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from http.client import HTTPResponse
+from http.client import BadStatusLine, HTTPResponse
 from urllib.parse import quote, urlsplit
 
 from toweros_agent.host.connections import Limits, Plain, Tls, readable
@@ -22,9 +23,12 @@ from toweros_agent.wiring.way_out import WayOut
 
 KEPT = 4.0
 """Seconds: less than our server's own patience (uvicorn: 5), so that it seldom closes what is about to be used."""
+MOST = 8
+"""Servers whose connections are kept: one that sends each question on to another would have as many as it likes."""
 AGAIN = ("GET", "HEAD")
-CLOSED = (ConnectionError, ssl.SSLEOFError, ssl.SSLZeroReturnError)
-"""How a kept connection ends that the server closed; `http.client`'s word for "without an answer" is one of them."""
+CLOSED = (ConnectionError, ssl.SSLEOFError, ssl.SSLZeroReturnError, BadStatusLine)
+"""How a kept connection ends that the server closed, or on which the rest of another answer lies: there are those who
+send a body after the answer to a HEAD."""
 QUOTED = "/%"
 """Addresses come quoted: what is a part of a name there stays one (a role `?` is asked for as %3F)."""
 Place = tuple[type[Plain], str, int | None]
@@ -86,6 +90,8 @@ class Lines:
             yield line
         finally:
             if line.free and place not in self._idle:
+                while len(self._idle) >= MOST:
+                    self._idle.pop(next(iter(self._idle)))[1].close()
                 self._idle[place] = time.monotonic() + KEPT, line.connection
             else:
                 line.connection.close()

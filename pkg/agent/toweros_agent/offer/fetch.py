@@ -22,7 +22,7 @@ from toweros_agent.host.disk import Disk, file_digest, sync_folder
 from toweros_agent.host.verity import seal, tree_size
 from toweros_agent.nouns import Layer, Refused, Release, Target, sha256
 from toweros_agent.offer.changes import small
-from toweros_agent.offer.net import CHUNK, Http, NetError
+from toweros_agent.offer.net import CHUNK, Http, NetError, save
 
 MAX_WINDOW = 128 << 20
 """Bytes of memory that unpacking a full copy may take; a delta may take what its base and its result have."""
@@ -204,7 +204,7 @@ class Fetcher:
                 if self.http.size(each) == target.length:
                     return self._target(each, target, part, path)
         if last and not part.exists() and (data := self._changed(target, last)):
-            part.write_bytes(data)
+            save(part, 0, [data])
         return self._target(url, target, part, path)
 
     def _changed(self, target: Target, last: Path) -> bytes | None:

@@ -7,7 +7,7 @@ content before using it.
 
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from email.utils import parsedate_to_datetime
 from http.client import HTTPException, HTTPResponse
@@ -18,7 +18,7 @@ from toweros_agent import deadlines
 from toweros_agent.host.connections import DIRECT, Limits
 from toweros_agent.host.lines import Lines
 from toweros_agent.offer.copies.registry import SCHEME, of_registry
-from toweros_agent.offer.patience import asked
+from toweros_agent.offer.patience import BUSY, asked
 from toweros_agent.offer.proving import Prover
 from toweros_agent.wiring.way_out import WayOut
 
@@ -231,7 +231,8 @@ class Http:
             except NetError as error:
                 if 400 <= error.status < 500 or attempt == ATTEMPTS or time.monotonic() >= self.until:
                     raise
-                self.pause(max(BACK_OFF * 2 ** (attempt - 1), min(self._patience, deadlines.BUSY)))
+                asked_for = min(self._patience, deadlines.BUSY) if error.status in BUSY else 0.0
+                self.pause(max(BACK_OFF * 2 ** (attempt - 1), asked_for))
 
     def _go_on(self, url: str, part: Path, limit: int) -> None:
         have = part.stat().st_size if part.exists() else 0
@@ -242,7 +243,7 @@ class Http:
                 raise NetError(f"{url}: the server sent another range than asked for")
             have = have if response.status == 206 else 0
             chunks = self._chunks(response, limit - have, url)
-            total = _save(part, have, chunks)
+            total = save(part, have, chunks)
             _complete(response, total - have, url)
 
     def _chunks(self, response: HTTPResponse, limit: int, url: str) -> Iterator[bytes]:
@@ -292,7 +293,7 @@ def _complete(response: HTTPResponse, got: int, url: str) -> None:
         raise NetError(f"{url}: ends after {got} of {expected} bytes")
 
 
-def _save(part: Path, offset: int, chunks: Iterator[bytes]) -> int:
+def save(part: Path, offset: int, chunks: Iterable[bytes]) -> int:
     """Write `chunks` from `offset` on; return the size of the file. Errors of the disk are not errors of the net."""
     with part.open("r+b" if offset else "wb") as file:
         file.truncate(offset)
