@@ -2,15 +2,20 @@
 
 import json
 import os
+import threading
 import time
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from pathlib import Path
 
 import pytest
 import requests
 
+from gitops.noc.saying import relaying
 from gitops.noc.saying import reports as queue
 from gitops.noc.saying.reports import ReportError, Reports
-from tests.kit.nocs import STRANGER, Noc, report, reports
+from gitops.server.boxes.reports import AT_A_TIME
+from gitops.server.busy import LEAST, Queue
+from tests.kit.nocs import STRANGER, Noc, noc, report, reports
 from tests.simulators.update_server import UpdateServer
 
 
@@ -96,6 +101,28 @@ def test_who_is_none_of_the_site_s_boxes_is_passed_on_and_never_kept(server: Upd
 
 def test_a_body_without_end_is_cut(here: Noc) -> None:
     assert send(here, b"x" * (1 << 20)).status_code == 413
+
+
+def test_reports_that_an_origin_lets_wait_fill_no_site(
+    server: UpdateServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As at the server itself: whoever is one too many is told when to come again, and asks the server meanwhile."""
+    monkeypatch.setattr(relaying, "Queue", lambda at_a_time: Queue(at_a_time, most=1))
+    goes, many = threading.Event(), AT_A_TIME + 4
+    with noc(tmp_path / "noc", server, boxes=("demo-1",)) as here, ThreadPoolExecutor(many) as pool:
+        here.once()
+        real = here.site.relay.take
+        monkeypatch.setattr(here.site.relay, "take", lambda *said: goes.wait(20) and real(*said))
+        sent = {pool.submit(send, here, report(counter)) for counter in range(many)}
+        refused, waiting = set[Future[requests.Response]](), sent
+        while len(refused) < 3:
+            done, waiting = wait(waiting, 20, FIRST_COMPLETED)
+            assert done, "all of them wait"
+            refused |= done
+        goes.set()
+        assert {each.result().status_code for each in refused} == {503}
+        assert all(int(each.result().headers["retry-after"]) >= LEAST for each in refused)
+        assert not {each.result().status_code for each in waiting} & {503}
 
 
 def test_two_nocs_that_are_each_other_s_origin_send_nothing_round_and_round(here: Noc) -> None:

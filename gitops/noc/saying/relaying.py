@@ -12,9 +12,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-import anyio
 import structlog
-from anyio import to_thread
 from fastapi import APIRouter, Request, Response
 from starlette.exceptions import HTTPException
 
@@ -23,6 +21,7 @@ from gitops.noc.origin import WAITS
 from gitops.noc.saying.reports import ReportError, Reports, whole
 from gitops.server.body import bounded
 from gitops.server.boxes.reports import AT_A_TIME, MAX_BODY, is_name
+from gitops.server.busy import Queue
 from gitops.web.ask import Bounds, WebError, ask
 
 log = structlog.get_logger(__name__)
@@ -131,7 +130,7 @@ class Relay:
 def router(relay: Relay, heard: Callable[[str], object], knows: Callable[[str], bool]) -> APIRouter:
     """`heard`: told of every box that reports; `knows`: whether the site has it."""
     routes = APIRouter()
-    at_a_time = anyio.CapacityLimiter(AT_A_TIME)
+    queue = Queue(AT_A_TIME)
 
     def taken(name: str, body: bytes, via: Sequence[str]) -> Said:
         try:
@@ -148,7 +147,7 @@ def router(relay: Relay, heard: Callable[[str], object], knows: Callable[[str], 
             raise HTTPException(508, "a report goes in a circle: the origin of a NOC is that NOC again")
         body = await bounded(request, "report", MAX_BODY)
         heard(name)
-        said = await to_thread.run_sync(taken, name, body, via, limiter=at_a_time)
+        said = await queue.run(taken, name, body, via)
         return Response(status_code=said.status, headers=dict(said.headers))
 
     return routes

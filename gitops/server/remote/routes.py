@@ -9,7 +9,7 @@ import time
 from typing import Annotated
 
 import structlog
-from anyio import CapacityLimiter, to_thread
+from anyio import to_thread
 from fastapi import APIRouter, Query, Request, Response
 from starlette.exceptions import HTTPException
 
@@ -18,6 +18,7 @@ from gitops.model import EventType, Happened
 from gitops.server.body import bounded
 from gitops.server.boxes import sessions
 from gitops.server.boxes.reports import MAX_BODY
+from gitops.server.busy import Queue
 from gitops.server.remote import admission
 from gitops.server.remote.pipes import MOST
 from gitops.server.remote.relay import OVER, Relay, Session, Side
@@ -37,16 +38,15 @@ class Door:
     def __init__(self, store: Store) -> None:
         self._store = store
         self.relay = Relay(self._began, self._done)
-        self._at_a_time = CapacityLimiter(AT_A_TIME)
+        self._queue = Queue(AT_A_TIME)
 
     async def enter(self, name: str, side: Side, request: Request) -> Session:
-        """Raises as `admission.admitted`, and HTTPException: 410, its time is over; 503, too many are open."""
+        """Raises as `admission.admitted`, and HTTPException: 410, its time is over; 503, too many are open, or wait."""
         said = request.headers.get("authorization", "")
         known = self.relay.known(name)
         if known and (proven := known.proven.get(side)) and hmac.compare_digest(said.encode(), proven.encode()):
             return known
-        known_as = (self._store, name, side, said)
-        box, asked = await to_thread.run_sync(admission.admitted, *known_as, limiter=self._at_a_time)
+        box, asked = await self._queue.run(admission.admitted, self._store, name, side, said)
         if not known and (asked.over or time.time() > asked.until):
             raise HTTPException(410, OVER)
         session = self.relay.join(name, box, asked)
