@@ -6,6 +6,7 @@ The disks are file systems of their own, as small as the story needs.
 import os
 import subprocess
 from collections.abc import Callable, Iterator
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ from toweros_agent.nouns import Refused
 from toweros_agent.outgoing import identity
 
 from tests.simulators.box import SIGNED, Box, Made, State, drive, make
-from tests.simulators.update_server import UpdateServer
+from tests.simulators.update_server import UpdateServer, truncated
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="mounting takes root")
 MIB = 1 << 20
@@ -222,3 +223,23 @@ def sent(box: Box, server: UpdateServer) -> dict[str, object]:
     assert agent
     agent.send_report()
     return box.report(server)
+
+
+def test_halves_of_what_was_replaced_while_it_came_do_not_stay(box: Box, server: UpdateServer) -> None:
+    """A kernel is 19 MB: on a bad line, and with a commit a day, they were all that a disk has room for."""
+    for sequence in (8, 9):
+        made = another(sequence)
+        offer(server, made)
+        server.faults = {path: truncated for path in server.files if path.endswith(".uki.efi")}
+        agent = box.power_on()
+        assert agent
+        agent.http.pause = lambda _: None
+        drive(agent, State.STAGING)
+        agent.step()
+        assert agent.state == State.IDLE and "uki" in agent.error
+        assert [path.stem for path in agent.disk.state.glob("*.part")] == [sha256(made.uki).hexdigest()]
+    server.faults = {}
+    agent = box.power_on()
+    assert agent
+    drive(agent, State.REBOOTING)
+    assert list(agent.disk.state.glob("*.part")) == []

@@ -26,14 +26,20 @@ class Kept:
         self._history.save()
 
     def replaced_by(self, release: Release, offer: Offer) -> None:
-        """What was here goes, if it is another."""
+        """What was here goes, if it is another, and so do halves of what is not asked for any more."""
         if self._history.memory.early not in ("", release.digest):
-            self.forget(offer.uki.sha256, offer.addon.sha256)
+            self._history.memory.early = ""
+            self._history.save()
+        self._drop(offer.uki.sha256, offer.addon.sha256)
 
-    def forget(self, *stay: str) -> None:
-        """It goes with the next collection, and its boot files now. `stay`: digests of those that do not."""
+    def forget(self) -> None:
+        """It goes with the next collection, and its boot files now."""
         self._history.memory.early = ""
         self._history.save()
+        self._drop()
+
+    def _drop(self, *stay: str) -> None:
+        """Boot files and documents that were fetched, wholly or in part, but those with these digests."""
         for path in self._disk.state.glob("*.part"):
             if path.stem not in stay:
                 path.unlink(missing_ok=True)
