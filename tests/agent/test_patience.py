@@ -84,3 +84,13 @@ def test_what_a_mirror_asked_for_makes_no_drop_of_another_line_longer(server: Up
     server.busy, server.faults["/layers/x"] = "", truncated
     http.download(f"{server.url}/layers/x", tmp_path / "part", 100)
     assert paused == [2.0] and http.rest(1) == 600, "the next poll waits, as it was asked to"
+
+
+def test_no_pause_goes_past_the_end_of_its_step(server: UpdateServer, tmp_path: Path) -> None:
+    """The watchdog is fed for half a minute longer: a server that is busy for ever is to reset nobody."""
+    server.files["/layers/x"], server.busy, paused = b"content", "600", list[float]()
+    http = Http(lambda: None, paused.append)
+    http.within(20)
+    with pytest.raises(NetError):
+        http.download(f"{server.url}/layers/x", tmp_path / "part", 100)
+    assert paused and max(paused) <= 20

@@ -229,10 +229,11 @@ class Http:
                 self._go_on(url, part, limit)
                 return self.sources.add(self._source)
             except NetError as error:
-                if 400 <= error.status < 500 or attempt == ATTEMPTS or time.monotonic() >= self.until:
+                left = self.until - time.monotonic()
+                if 400 <= error.status < 500 or attempt == ATTEMPTS or left <= 0:
                     raise
                 asked_for = min(self._patience, deadlines.BUSY) if error.status in BUSY else 0.0
-                self.pause(max(BACK_OFF * 2 ** (attempt - 1), asked_for))
+                self.pause(min(max(BACK_OFF * 2 ** (attempt - 1), asked_for), left))
 
     def _go_on(self, url: str, part: Path, limit: int) -> None:
         have = part.stat().st_size if part.exists() else 0
