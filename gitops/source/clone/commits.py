@@ -9,6 +9,7 @@ In: a repository; commit ids, or names as people write them (a branch, a tag, `H
 """
 
 import re
+from contextlib import suppress
 from pathlib import Path
 
 import pygit2
@@ -24,6 +25,8 @@ DAMAGE = (pygit2.GitError, KeyError, ValueError, OSError)
 REMOTE = "refs/remotes/origin/"
 KINDS = ("refs/tags/", "refs/heads/", "refs/remotes/")
 """Where a short name may be, in Git's order."""
+BEGINNING = re.compile("[0-9a-f]{7,39}")
+"""Of a commit's id, as people write it. A whole one goes before any ref."""
 SUBJECT = 200
 """Characters of a commit's first line that are shown."""
 
@@ -143,10 +146,13 @@ class LocalClone(Clone):
         return self._describe(branch, parents[0]) if parents else None
 
     def _check_one(self, name: str) -> None:
-        """Of a tag and a branch of one name, Git takes the tag, and says so on its stderr: whoever may push a tag
-        would decide what a name means here (gitrevisions(7), `<refname>`)."""
+        """Of a tag and a branch of one name, Git takes the tag, and says so on its stderr, and before the beginning of
+        a commit it takes either: whoever may push would decide what a name means here (gitrevisions(7))."""
         short = re.split(r"[~^:]|@\{", name)[0]
         found = {kind + short: commit for kind in KINDS if (commit := self._named(kind + short))}
+        if found and BEGINNING.fullmatch(short):
+            with suppress(*DAMAGE):
+                found[f"the commit {short}"] = str(self.repository[short].peel(pygit2.Commit).id)
         if len({*found.values()}) > 1:
             raise SourceError(f"`{short}` is {' and '.join(found)} in this clone", hint="name one of them in full")
 

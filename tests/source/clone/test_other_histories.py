@@ -216,6 +216,17 @@ def test_a_tag_that_looks_like_a_commit_is_none(checkout: Path) -> None:
     assert LocalClone(checkout).revision(last).commit == last
 
 
+def test_a_ref_that_looks_like_a_commit_s_beginning_decides_nothing(checkout: Path) -> None:
+    last = git(checkout, "--no-replace-objects", "rev-parse", "main")
+    for kind in ("tags", "remotes/origin"):
+        git(checkout, "update-ref", f"refs/{kind}/{last[:7]}", f"{last}~2")
+    assert LocalClone(checkout).revision(last[:8]).commit == last
+    with pytest.raises(
+        SourceError, match=f"`{last[:7]}` is refs/tags/{last[:7]} and the commit {last[:7]} in this clone"
+    ):
+        LocalClone(checkout).revision(last[:7])
+
+
 @pytest.mark.parametrize("depth", [1, 2])
 def test_a_shallow_checkout_says_so_and_plans_no_part_of_a_change(long: Story, depth: int) -> None:
     """What a forge's job checks out may be the last commit alone: it would pass for the whole change."""
