@@ -18,7 +18,7 @@ from toweros_agent import deadlines
 from toweros_agent.host.connections import DIRECT, Limits
 from toweros_agent.host.lines import Lines
 from toweros_agent.offer.copies.registry import SCHEME, of_registry
-from toweros_agent.offer.patience import BUSY, asked
+from toweros_agent.offer.patience import BUSY, asked, back_off
 from toweros_agent.offer.proving import Prover
 from toweros_agent.wiring.way_out import WayOut
 
@@ -35,8 +35,6 @@ CARRIED = "bundle:"
 """How addresses begin that are in a bundle (carried.py), not on the network."""
 NO_CACHE = {"Cache-Control": "no-cache"}
 ATTEMPTS = 5
-BACK_OFF = 2.0
-"""Seconds before the second attempt; doubled for each further one."""
 
 
 class NetError(Exception):
@@ -56,9 +54,9 @@ class Http:
     All that is asked ends at `until`, a moment of the monotonic clock that `within` sets; `silence` bounds each wait.
     `server_time` is what the last answer said that the time is, `challenge` what it asks of a TPM. `waits`: whoever
     answers says that the server is away behind it; `small`: that it has the last report whole; `remote`: who asks to
-    come in. `sources`: from where
-    downloads came. `doubted`: where addresses begin whose content was not what is signed: caches on the way are to ask
-    their origin again (RFC 9111, 5.2.1.4). `carried`: what `bundle:` names; `near`: who is asked before the server.
+    come in. `sources`: from where downloads came. `doubted`: where addresses begin whose content was not what is
+    signed: caches on the way are to ask their origin again (RFC 9111, 5.2.1.4). `carried`: what `bundle:` names;
+    `near`: who is asked before the server.
     """
 
     def __init__(
@@ -229,11 +227,9 @@ class Http:
                 self._go_on(url, part, limit)
                 return self.sources.add(self._source)
             except NetError as error:
-                left = self.until - time.monotonic()
-                if 400 <= error.status < 500 or attempt == ATTEMPTS or left <= 0:
+                if 400 <= error.status < 500 or attempt == ATTEMPTS or (left := self.until - time.monotonic()) <= 0:
                     raise
-                asked_for = min(self._patience, deadlines.BUSY) if error.status in BUSY else 0.0
-                self.pause(min(max(BACK_OFF * 2 ** (attempt - 1), asked_for), left))
+                self.pause(min(back_off(attempt, self._patience if error.status in BUSY else 0.0), left))
 
     def _go_on(self, url: str, part: Path, limit: int) -> None:
         have = part.stat().st_size if part.exists() else 0

@@ -12,9 +12,13 @@ stretched by up to a tenth, so that boxes that an outage woke at once do not sta
 import random
 from email.utils import parsedate_to_datetime
 
+from toweros_agent import deadlines
+
 MOST = 900.0
 """Seconds. A box that is told to wait for longer looks again then."""
 BUSY = (429, 503)
+BACK_OFF = 2.0
+"""Seconds before the second attempt of a download; doubled for each further one."""
 SPREAD = 0.1
 
 
@@ -28,6 +32,11 @@ def asked(status: int, words: str, date: float) -> float:
         return max(0.0, min(parsedate_to_datetime(words).timestamp() - date, MOST)) if date else 0.0
     except (ValueError, TypeError, OverflowError, IndexError):
         return 0.0
+
+
+def back_off(attempt: int, patience: float) -> float:
+    """Seconds after an attempt of a download, the first being 1. `patience`: what the server asked for with it."""
+    return max(BACK_OFF * 2.0 ** (attempt - 1), min(patience, deadlines.BUSY))
 
 
 def pause(seconds: float, patience: float) -> float:
