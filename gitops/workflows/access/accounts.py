@@ -10,7 +10,8 @@ no session any more.
 
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 from gitops.errors import TowerosError
 from gitops.model.access.person import Grant, Person
@@ -24,6 +25,7 @@ NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
 FORM = "small letters, digits, . _ -; at most 63"
 MOST = 1000
 """Accounts: more people than that log in by a provider."""
+NOBODY = Account("")
 
 
 class Accounts:
@@ -50,9 +52,9 @@ class Accounts:
 
     def passwd(self, name: str, password: str) -> None:
         """Another password; every session of before ends. Raises TowerosError."""
-        account = self.known(name)
-        changed = Account(hashed(password), account.grants, account.made, int(time.time()))
-        self._notes.renew(changed, name)
+        self.known(name)
+        new = hashed(password)
+        self._renew(name, lambda account: replace(account, password=new, changed=int(time.time())))
         self._sessions.end_all(name, "account")
 
     def change(self, name: str, present: str, password: str) -> str:
@@ -64,24 +66,35 @@ class Accounts:
         new = hashed(password)
 
         def changed(account: Account) -> Account:
-            if not present or account.password != present:  # also where there is none any more
+            if account.password != present:
                 raise TowerosError("this password was changed just now")
-            return Account(new, account.grants, account.made, int(time.time()))
+            return replace(account, password=new, changed=int(time.time()))
 
-        self._notes.change(lambda: Account(""), changed, name)
+        self._renew(name, changed)
         self._sessions.end_all(name, "account")
         return new
 
     def grant(self, name: str, grants: tuple[Grant, ...]) -> None:
         """Other grants, from the next request on. Raises TowerosError."""
-        account = self.known(name)
-        self._notes.renew(Account(account.password, grants, account.made, account.changed), name)
+        self.known(name)
+        self._renew(name, lambda account: replace(account, grants=grants))
 
     def remove(self, name: str) -> None:
         """Raises TowerosError: there is none of this name."""
         self.known(name)
         self._notes.forget(Account, [name])
         self._sessions.end_all(name, "account")
+
+    def _renew(self, name: str, make: Callable[[Account], Account]) -> None:
+        """Put what `make` makes of an account in its place: what somebody else says of it at the same time stays."""
+
+        def made(account: Account) -> Account:
+            after = make(account)
+            if account == NOBODY:
+                raise TowerosError(f"there is no account {name[:100]}", hint="toweros people list")
+            return after
+
+        self._notes.change(lambda: NOBODY, made, name)
 
     def none(self) -> bool:
         """Whether nobody has an account, not even a damaged one."""

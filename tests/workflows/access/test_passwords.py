@@ -3,8 +3,12 @@
 import sqlite3
 from pathlib import Path
 
+import pytest
+
+from gitops.errors import TowerosError
 from gitops.store import Store
 from gitops.store.notes.people import Account, ApiToken, Session
+from gitops.workflows.access import accounts
 from gitops.workflows.access.accounts import Accounts
 from gitops.workflows.access.passwords import hashed, matches
 from gitops.workflows.access.sessions import MOST, Sessions
@@ -23,6 +27,43 @@ def test_a_hash_that_is_damaged_and_one_that_nobody_has_open_nothing() -> None:
         assert not matches(kept, "of nobody")
         assert not matches(kept, "x" * 100_000)
     assert not matches(hashed("half \ud800 of a letter"), "x")
+
+
+@pytest.mark.parametrize("how", ["passwd", "change"])
+def test_who_loses_a_role_while_a_password_changes_has_lost_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    """A hash takes a while: with what was read before, the role came back."""
+    people = Accounts(Store.open(tmp_path))
+    people.add("ada", "a long sentence", grants("admin"))
+
+    def slowly(password: str) -> str:
+        people.grant("ada", grants("viewer"))
+        return hashed(password)
+
+    monkeypatch.setattr(accounts, "hashed", slowly)
+    if how == "passwd":
+        people.passwd("ada", "another long sentence")
+    else:
+        people.change("ada", people.hash_of("ada"), "another long sentence")
+    assert people.check("ada", "another long sentence")
+    assert people.known("ada").grants == grants("viewer")
+
+
+def test_an_account_that_is_removed_while_its_password_changes_stays_removed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    people = Accounts(Store.open(tmp_path))
+    people.add("ada", "a long sentence", grants("admin"))
+
+    def slowly(password: str) -> str:
+        people.remove("ada")
+        return hashed(password)
+
+    monkeypatch.setattr(accounts, "hashed", slowly)
+    with pytest.raises(TowerosError, match="there is no account ada"):
+        people.passwd("ada", "another long sentence")
+    assert people.none()
 
 
 def test_a_session_that_is_ended_in_the_moment_of_its_use_stays_ended(tmp_path: Path) -> None:
