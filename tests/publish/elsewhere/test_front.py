@@ -11,7 +11,9 @@ import requests
 from gitops.lab.hardware import free_port
 from gitops.publish.elsewhere.kinds import kind_of
 from gitops.publish.elsewhere.place import Folder
+from gitops.server.boxes import fetching
 from gitops.server.boxes.fetching import SCHEME
+from gitops.server.busy import LEAST, MOST, Queue
 from tests.kit.elsewhere import Copies, Origin, process
 from tests.kit.nginx import nginx
 from tests.kit.nocs import box_at, settle
@@ -88,6 +90,22 @@ def test_where_only_boxes_fetch_nginx_asks_the_server_of_each_file_and_hands_it_
         absent = requests.get(f"{front}/layers/{'0' * 64}", timeout=20)
         assert absent.status_code == 401, "also what is not in the folder"
         assert requests.get(f"{front}/toweros-fetch", timeout=20).status_code == 404
+
+
+def test_a_server_that_is_too_busy_to_be_asked_says_so_through_nginx(
+    tmp_path: Path, origin: Origin, copies: Copies, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """nginx says 500 where it asks and is told 503; a box would come again at once."""
+    monkeypatch.setattr(fetching, "Queue", lambda at_a_time: Queue(at_a_time, most=-at_a_time))
+    layer = next(path for path in copies.place.listed() if path.endswith(".zst"))
+    closed = {"# auth_request": "auth_request"}
+    with origin.served(fetch="boxes"), before(tmp_path, origin.url, closed) as front:
+        for path in (layer, f"attestations/{'ab' * 32}.json"):
+            answers = [requests.get(f"{front}/{path}", timeout=20) for _ in range(20)]
+            assert {each.status_code for each in answers} == {503}
+            told = {int(each.headers["retry-after"]) for each in answers}
+            assert len(told) > 1 and LEAST <= min(told) <= max(told) <= MOST
+        assert requests.get(f"{front}/metadata/timestamp.json", timeout=20).ok
 
 
 def test_from_where_somebody_comes_is_what_nginx_saw_and_not_what_they_wrote(front: str) -> None:
