@@ -17,6 +17,7 @@ import pytest
 from gitops.assemble.boot.microcode import early
 from gitops.assemble.formats.disk import Sizes
 from gitops.assemble.tars import files_of
+from gitops.fleet.apps.beside import HOLDS
 from gitops.lab.hardware import NVME, PLAIN, STICK
 from gitops.lab.machine import Machine
 from gitops.model import Health, Phase, Verdict
@@ -55,6 +56,7 @@ FOUND = {
 MODULES = built.CHECKOUT / "pkg/initrd/modules"
 HLR = "boot/compose/osmo-nitb/osmo-hlr.cfg"
 COMPOSE = "boot/compose/osmo-nitb/docker-compose.yml"
+BSC = '["./osmo-bsc.cfg:/etc/osmocom/osmo-bsc.cfg:ro"]'
 
 
 @pytest.fixture(scope="module")
@@ -70,7 +72,8 @@ def field() -> Iterator[Field]:
 
 
 def with_hardware(field: Field) -> None:
-    """Microcode and firmware, by the role; and a site's authority, the same in every run."""
+    """Microcode and firmware, by the role; a site's authority, the same in every run; an app that may hold a restart
+    off."""
     spec, authority = field.fleet / "boot/box.yml", field.fleet / "keys/site.crt"
     text = spec.read_text()
     more = f'kernel-full"\n  ucode: {MICROCODE}\ninit: ["@pkg:../{FIRMWARE}"]\n'
@@ -78,7 +81,11 @@ def with_hardware(field: Field) -> None:
     assert spec.read_text() != text
     if not authority.exists():
         authority.write_text(Authority().pem)
-    field.commit("Microcode before the initrd, and firmware")
+    compose = field.fleet / COMPOSE
+    holds = compose.read_text().replace(BSC, BSC.replace("]", f', "{HOLDS}/osmo-nitb:/holds"]'))
+    assert holds != compose.read_text()
+    compose.write_text(holds)
+    field.commit("Microcode before the initrd, firmware, a folder for a veto")
 
 
 @pytest.fixture(scope="module")
@@ -104,6 +111,10 @@ def vty(field: Field, element: str, port: int, *commands: str) -> str:
     """Ask a network element over its VTY."""
     words = " ".join(f'"{command}"' for command in commands)
     return try_docker(field, f"exec {element} vty {port} {words}")
+
+
+def turn(field: Field) -> Mapping[str, object]:
+    return field.report().turn or {}
 
 
 def subscribers(field: Field) -> str:
@@ -219,14 +230,18 @@ def test_what_boots_the_box_is_out_of_reach_of_a_privileged_container(field: Fie
     assert "Operation not permitted" in said and "No such file" in said, said
 
 
-def test_a_commit_changes_a_user_container_and_its_data_stays(field: Field, machine: Machine) -> None:
+def test_a_commit_waits_for_a_call_changes_a_user_container_and_its_data_stays(field: Field, machine: Machine) -> None:
     machine.hardware = replace(machine.hardware, board=NVME)
     vty(field, "osmo-hlr", 4258, f"subscriber imsi {IMSI} create")
     field.wait_until("the subscriber", lambda: IMSI in subscribers(field))
-    before, since = field.report(), int(time.time())
+    docker(field, "exec osmo-bsc touch /holds/call")
+    before = field.report()
     done = field.change(HLR, (field.fleet / HLR).read_text() + f"! {time.time()}\n", "A comment for the HLR")
     assert done.plan.builds == () and done.published == (BOX,)
-    report = field.wait_healthy(since, LONG)
+    field.wait_until("a container to hold it off", lambda: turn(field).get("state") == "held", LONG)
+    assert "osmo-nitb" in str(turn(field)["why"]) and field.report().boot_id == before.boot_id
+    docker(field, "exec osmo-bsc rm /holds/call")
+    report = field.wait_healthy(int(time.time()), LONG)
     assert report.boot_id != before.boot_id
     field.wait_until("the subscriber", lambda: IMSI in subscribers(field))
     assert report.fetched["bytes"] < 256 * 1024, "no image travels again"
