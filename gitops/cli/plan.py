@@ -18,7 +18,9 @@ from rich.text import Text
 from gitops.cli import context
 from gitops.cli.context import ConfigOption, StateOption
 from gitops.cli.output import Output, emit
+from gitops.cli.showing.words import warn
 from gitops.errors import FleetError
+from gitops.fleet import rule_warnings
 from gitops.model import Fleet, Tree
 from gitops.review.commands import told
 from gitops.review.markdown import markdown, marker
@@ -73,6 +75,7 @@ def show(
             images = partial(_missing, settings, store)
             summary = preview(known, store, measured, _advisories(store, settings), images)
         except FleetError as error:
+            warn(rule_warnings(known.head[1]))  # as `validate`: beside the mistakes, not after them
             raise _whole(known, error) from error
         _print(summary, output)
     if detailed and not summary.empty:

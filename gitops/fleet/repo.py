@@ -52,6 +52,8 @@ FLEET, ROLES, BOXES = "fleet.yaml", "roles/", "boxes/"
 MAX_BOXES = 10_000
 NO_FLEET = "no fleet.yaml here"
 NO_FLEET_HINT = "run `toweros init` for a fleet repo to begin with"
+WHO = {(), ("<<",), ("role",), ("site",), ("labels",)}
+"""Parts of a box's file by which waves name it: where one has mistakes, who is in a wave is not known."""
 NO_SPEC = Spec(kernel="", cmdline="")
 
 Before = tuple[Merged] | tuple[None, Parsed[FleetFile], Elsewhere]
@@ -83,8 +85,10 @@ def rule_warnings(tree: Tree) -> list[str]:
     """What the rules on paths leave open, tags that no release fits, keys that let nobody in, waves of nobody, and what
     of specs no box does, in sentences."""
     fleet = _read(tree, FLEET, FleetFile, [])
-    boxes = {name: box.content for name, box in _folder(tree, "boxes/", BoxFile, []).items() if not box.dropped}
-    waves = nobody(fleet.document, fleet.content.rollout, boxes)
+    boxes = _folder(tree, BOXES, BoxFile, [])
+    unsure = any(place[:1] in WHO for box in boxes.values() for place in box.dropped)
+    known = {} if unsure else {name: box.content for name, box in boxes.items()}
+    waves = nobody(fleet.document, fleet.content.rollout, known)
     logins = authorized.unread(tree.read(authorized.PATH)) if authorized.PATH in tree.entries() else ()
     return [*signers.warnings(tree, fleet.content.source), *logins, *waves, *unheeded(tree)]
 

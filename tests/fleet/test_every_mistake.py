@@ -11,10 +11,11 @@ import pytest
 
 from gitops.cli.repo import validate
 from gitops.fleet.repo import judge_fleet
-from tests.kit.console import toweros
+from tests.kit.console import git, toweros
 from tests.kit.fleets import IMAGE, SOUND, repo
 from tests.simulators.tree import DictTree
 
+AS_ADA = ("-c", "user.name=Ada", "-c", "user.email=ada@example.com")
 ROLE, BOX, SPEC = SOUND["roles/vm.yaml"], SOUND["boxes/two.yaml"], SOUND["boot/a.yml"]
 MOTD = "  - {path: /etc/motd, contents: role}\n"
 HELLO = f'services:\n  - {{name: hello, image: "{IMAGE}"}}\n'
@@ -222,3 +223,51 @@ def test_a_copied_section_is_one_mistake() -> None:
     """Of what is there twice alike, nothing more is said than that."""
     said = [str(each) for each in judge_fleet(DictTree(SOUND | {"boot/b.yml": HELLO + HELLO})).problems]
     assert said == ["boot/b.yml:3:1: duplicate key `services`; the first is in line 1; keep one"]
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (
+            {"boxes/one.yaml": "role: vm\ncompos: 5\n"},
+            ["boxes/one.yaml:2:1: unknown key `compos`; did you mean `compose`? then write a list: `[ONE, TWO]`"],
+        ),
+        (
+            {"roles/vm.yaml": f"{ROLE}foo: [x]\n"},
+            ["roles/vm.yaml:9:1: unknown key `foo`; did you mean `floor`?"],
+        ),
+        (
+            {"boot/b.yml": HELLO.replace("image:", "imag: 7, foo: [x], x-image:")},
+            ["unknown key `imag`; did you mean `image`? then put it into quotes", "unknown key `foo`", "`x-image`"],
+        ),
+        (
+            {"boxes/one.yaml": "role: vm\nhealt: {probation: x}\n"},
+            ["unknown key `healt`; did you mean `health`?", "`health.probation`: should be a valid integer"],
+        ),
+    ],
+)
+def test_a_mistyped_key_is_one_message(change: Mapping[str, str], told: list[str]) -> None:
+    """What its value should be is said with the key; what is wrong inside of the value is a mistake of its own."""
+    said = [str(each) for each in judge_fleet(DictTree(SOUND | change)).problems]
+    assert len(said) == len(told) and all(words in each for words, each in zip(told, said, strict=True)), said
+
+
+@pytest.mark.parametrize("verb", [("validate",), ("plan", "-C")])
+def test_warnings_are_told_beside_mistakes(
+    tmp_path: Path, verb: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who mends the mistakes does not run it again for the warnings; none is told that only follows from a mistake."""
+    monkeypatch.setattr(validate, "_compose", lambda: None)
+    waves = "rollout: {waves: [{name: lab, labels: {owner: adda}}]}\n"
+    repo(tmp_path, **{"fleet.yaml": waves, "boxes/one.yaml": f"{SOUND['boxes/one.yaml']}zoo: 1\n"})
+    git(tmp_path, "init", "-q")
+    git(tmp_path, "add", "--all")
+    git(tmp_path, *AS_ADA, "commit", "-qm", "mistakes")
+    done = toweros(*verb, tmp_path)
+    assert done.exit_code == 1
+    assert "zoo" in f"{done.stdout}{done.exception}"
+    assert "warning: fleet.yaml:1: rollout.waves: lab: no box has the label owner: adda; did you mean `ada`?" in (
+        " ".join(done.stderr.split())
+    )
+    repo(tmp_path, **{"fleet.yaml": waves, "boxes/one.yaml": "role: vm\nlabels: [adda]\n"})
+    assert "rollout.waves" not in toweros(*verb, tmp_path).stderr, "who is in the wave is not known"

@@ -11,6 +11,7 @@ from rich.text import Text
 
 from gitops.cli.context import ConfigOption, existing_store, settings
 from gitops.cli.output import Output, OutputOption, emit, printable, talk
+from gitops.cli.showing.words import warn
 from gitops.errors import FleetError, Problem, TowerosError
 from gitops.fleet import rule_warnings
 from gitops.fleet.keys.nobody import nobody
@@ -64,10 +65,10 @@ def validate(
         ]:
             raise FleetError(problems)
     except FleetError as error:
+        warn(rule_warnings(tree))  # who mends the mistakes should not have to run it again for these
         _tell(tree, error, output)
         raise typer.Exit(1) from error
-    for warning in rule_warnings(tree):
-        talk.print(f"warning: {warning}")
+    warn(rule_warnings(tree))
     if output is not Output.table:
         emit([], output, str)
     talk.print(f"no mistakes: {len(found.fleet.boxes)} boxes, {len(found.fleet.packages)} packages")

@@ -14,6 +14,7 @@ In: text of anybody's. Out: what is printed. Rules:
 import os
 import shutil
 import sys
+from collections.abc import Iterable
 from typing import Any
 
 from rich.console import Console
@@ -61,3 +62,9 @@ def width() -> int:
 
 console = Words(soft_wrap=True, highlight=False, width=PIPE)
 talk = Words(stderr=True, soft_wrap=True, highlight=False, width=PIPE)
+
+
+def warn(sentences: Iterable[str]) -> None:
+    """What stops nobody, each in a line."""
+    for sentence in sentences:
+        talk.print(f"warning: {sentence}")

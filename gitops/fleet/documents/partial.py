@@ -10,15 +10,17 @@ Rules: what is wrong is left out by itself, then whatever cannot do without it; 
 """
 
 import difflib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Generic
 
 from pydantic import BaseModel, ValidationError
 
 from gitops.errors import Problem
-from gitops.fleet.documents.explain import Model, explain, keys_at, top_of, tuples
+from gitops.fleet.documents.explain import KINDS_OF_VALUES, Model, explain, keys_at, top_of, tuples
 from gitops.fleet.documents.yaml import MAX_PROBLEMS, Document, Path, with_second
 
+Meant = dict[Path, int]
+"""By the place of a key that a mistyped one was taken for: the number of the problem that says so."""
 WHOLE: Path = ()
 ROUNDS = 8
 """Times that something is left out: each time what could not do without it goes, too."""
@@ -57,7 +59,7 @@ def _partly(document: Document, model: type[Model], problems: list[Problem]) -> 
     try:
         return Part(left, model.model_validate(tuples(left.value or {})), frozenset(dropped))
     except ValidationError as error:
-        left, unknown = _known_keys(left, model, error, problems)
+        left, unknown, meant = _known_keys(left, model, error, problems)
     dropped |= unknown
     for number in range(ROUNDS):
         try:
@@ -66,7 +68,8 @@ def _partly(document: Document, model: type[Model], problems: list[Problem]) -> 
             errors = error.errors(include_url=False)
             if number == 0:
                 own = [each for each in _once(left, errors)[:MAX_PROBLEMS] if not _follows(each, dropped)]
-                problems.extend(explain(left, model, each) for each in own)
+                problems.extend(explain(left, model, each) for each in own if not _of_kind(each, meant))
+                _say_kinds(left, model, [each for each in own if _of_kind(each, meant)], meant, problems)
             wrong = {_place(left.value or {}, each["loc"]) for each in errors}
             missing = {str(each["loc"][0]) for each in errors if each["type"] == "missing" and len(each["loc"]) == 1}
             needed |= {key: value for key, value in _stand_in(model).items() if key in missing}
@@ -81,11 +84,12 @@ def _partly(document: Document, model: type[Model], problems: list[Problem]) -> 
 
 def _known_keys(
     document: Document, model: type[Model], error: ValidationError, problems: list[Problem]
-) -> tuple[Document, set[Path]]:
+) -> tuple[Document, set[Path], Meant]:
     """The file without keys that nobody knows, which are told: one that is nearly another is taken for that."""
     unknown = [each for each in error.errors(include_url=False) if each["type"] == "extra_forbidden"]
     if not unknown:
-        return document, set()
+        return document, set(), {}
+    told = len(problems)
     problems.extend(explain(document, model, each) for each in unknown[:MAX_PROBLEMS])
     meant: dict[Path, str] = {}
     for each in unknown[:MAX_PROBLEMS]:
@@ -96,7 +100,24 @@ def _known_keys(
     others = {tuple(each["loc"]) for each in unknown} - meant.keys()
     first = [each["loc"] for each in unknown[:MAX_PROBLEMS] if len(each["loc"]) == 1]
     below = {(top,) for place in first if place in others for top in top_of(model, str(place[0]))}
-    return document.without(others, meant), others | below
+    numbers = {tuple(each["loc"]): told + index for index, each in enumerate(unknown[:MAX_PROBLEMS])}
+    return document.without(others, meant), others | below, {(*p[:-1], near): numbers[p] for p, near in meant.items()}
+
+
+def _of_kind(error: Any, meant: Meant) -> bool:
+    """Whether it says that the value of a mistyped key is of another kind than that of the key it was taken for."""
+    return error["type"] in KINDS_OF_VALUES and tuple(error["loc"]) in meant
+
+
+def _say_kinds(
+    document: Document, model: type[Model], errors: list[Any], meant: Meant, problems: list[Problem]
+) -> None:
+    """A mistyped key is one mistake: what its value should be is said with the key, if that one was meant at all."""
+    for each in errors:
+        number = meant[tuple(each["loc"])]
+        told, kind = problems[number], explain(document, model, each).hint
+        if told.hint == f"did you mean `{each['loc'][-1]}`?" and kind:
+            problems[number] = replace(told, hint=f"{told.hint} then {kind}")
 
 
 def _renamed(meant: dict[Path, str]) -> set[Path]:
