@@ -4,8 +4,9 @@
     FolderTree(folder)            what `git add --all && git write-tree` would see now, uncommitted changes included
 
 Both walk once, at construction, within `bounds`, and raise `SourceError` for what a fleet repo may not hold. A folder's
-ids equal Git's (bytes are taken as they are, but for those that Git LFS keeps elsewhere: in their place a commit has a
-pointer), so a plan made from a folder names what the commit will name.
+ids equal Git's (`source.folder`: line ends, encodings and modes as the commit will have them, for files that Git LFS
+keeps elsewhere a pointer), so a plan made from a folder names what the commit will name. Of a commit no attribute
+counts: its blobs are what is built.
 """
 
 import hashlib
@@ -18,10 +19,9 @@ import pygit2
 from pygit2.enums import ObjectType
 
 from gitops.errors import Problem, Reason, SourceError
-from gitops.fleet.documents.files import MAX_POINTER, is_pointer
 from gitops.model import Entry
-from gitops.source.clone.found import around
-from gitops.source.objects.bounds import FILE, LINK, MAX_DEPTH, PROGRAM, SUBMODULE, Bounds, check_link
+from gitops.source.folder.rules import Rules
+from gitops.source.objects.bounds import LINK, MAX_DEPTH, SUBMODULE, Bounds, check_link
 from gitops.source.objects.tree_objects import FOLDER, MAX_TREE, members
 
 MAX_MISTAKES = 100
@@ -136,7 +136,8 @@ class FolderTree:
             raise SourceError(
                 f"{folder}: there is no such folder", hint="name a fleet repo's folder, or run `toweros init`"
             )
-        self._ignores = _Ignores(self._folder)
+        configure()
+        self._rules = Rules(self._folder)
         self._entries: dict[str, Entry] = {}
         bounds = Bounds()
         for path in self._walk(""):
@@ -168,7 +169,7 @@ class FolderTree:
         for child in sorted(os.scandir(self._folder / folder), key=lambda child: child.name):
             path = folder + child.name
             is_folder = child.is_dir(follow_symlinks=False)
-            if child.name == ".git" or self._ignores(path, is_folder):
+            if child.name == ".git" or self._rules.ignores(path, is_folder):
                 continue
             if is_folder:
                 # `git add` would make a submodule of it.
@@ -184,14 +185,14 @@ class FolderTree:
         status = (self._folder / path).lstat()
         if stat.S_ISLNK(status.st_mode):
             return LINK, status.st_size
-        size = len(self._data(path)) if self._ignores.lfs(path) else status.st_size
-        return PROGRAM if status.st_mode & stat.S_IXUSR else FILE, size
+        size = len(self._data(path)) if self._rules.lfs(path) else status.st_size
+        return self._rules.mode(path, bool(status.st_mode & stat.S_IXUSR)), size
 
     def _data(self, path: str) -> bytes:
         place = self._folder / path
         if place.is_symlink():
             return os.fsencode(place.readlink())
-        return pointer(place) if self._ignores.lfs(path) else place.read_bytes()
+        return self._rules.added(path, place)
 
     def entries(self) -> Mapping[str, Entry]:
         return self._entries
@@ -202,50 +203,6 @@ class FolderTree:
 
     def tree_id(self, folder: str) -> str:
         return self._ids[folder.strip("/")]
-
-
-class _Ignores:
-    """Whether Git would leave a path out, by the rules of the repository around the folder (or of none)."""
-
-    def __init__(self, folder: Path) -> None:
-        configure()
-        self._repository = around(folder)
-        self._prefix = ""
-        self._tracked: set[str] = set()
-        top = Path(self._repository.workdir).resolve() if self._repository and self._repository.workdir else None
-        if self._repository is None or top is None or not folder.is_relative_to(top):
-            self._repository = None
-        else:
-            inside = folder.relative_to(top).as_posix()
-            self._prefix = "" if inside == "." else inside + "/"
-            self._tracked = {entry.path for entry in self._repository.index}
-
-    def __call__(self, path: str, folder: bool) -> bool:
-        if self._repository is None:
-            return False
-        full = self._prefix + path
-        # gitignore(5): a pattern that ends with a slash matches folders alone, so it must see the slash.
-        if not self._repository.path_is_ignored(full + "/" * folder):
-            return False
-        return not (any(t.startswith(full + "/") for t in self._tracked) if folder else full in self._tracked)
-
-    def lfs(self, path: str) -> bool:
-        """Whether a commit would have a pointer of Git LFS in its place (gitattributes(5), `filter`)."""
-        return self._repository is not None and self._repository.get_attr(self._prefix + path, "filter") == "lfs"
-
-
-def pointer(file: Path) -> bytes:
-    """What `git add` puts into Git in place of a file that Git LFS keeps (git-lfs, docs/spec.md); a pointer stays."""
-    with file.open("rb") as content:
-        start = content.read(MAX_POINTER)
-        if not start or (is_pointer(start) and not content.read(1)):
-            return start
-        content.seek(0)
-        digest = hashlib.file_digest(content, "sha256").hexdigest()
-        return b"version https://git-lfs.github.com/spec/v1\noid sha256:%s\nsize %d\n" % (
-            digest.encode(),
-            content.tell(),
-        )
 
 
 def configure() -> None:
