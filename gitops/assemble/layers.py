@@ -18,10 +18,10 @@ from gitops.assemble.tars.canonical import write
 from gitops.assemble.tars.compare import check_image
 from gitops.assemble.tars.reader import reading
 from gitops.assemble.toolbox import Toolbox, Workspace, layer_tar
-from gitops.assemble.verity import root_hash
 from gitops.errors import AssembleError, ProcessError
 from gitops.model import Layer, sha256
 from gitops.store import Store
+from gitops.store.files.verity import root_hash
 
 log = structlog.get_logger(__name__)
 

@@ -11,7 +11,6 @@ the packed copy of a layer is taken where there is one, and unpacks to the layer
 import os
 from pathlib import Path
 
-from gitops.assemble.verity import root_hash
 from gitops.errors import ProcessError, TowerosError
 from gitops.model import BlobRef, Layer
 from gitops.model.provenance import MAX_ATTESTATION
@@ -19,6 +18,7 @@ from gitops.noc.copy import Copy
 from gitops.noc.origin import OriginError, Source
 from gitops.process import piped
 from gitops.store.files.blobs import digest_file, sync_folder
+from gitops.store.files.verity import root_hash
 
 PIECE = 1 << 20
 WINDOW = 27

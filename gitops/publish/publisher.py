@@ -218,6 +218,23 @@ class Publisher:
             self._metadata.write_all(files, staging)
         return [name for name, _ in files]
 
+    def _let_go(self, publication: Publication) -> list[str]:
+        """What is not what its name says goes, and with a layer what was made of it: nothing that is signed names it
+        as it is. Returns what that was."""
+        blobs, layers = self._store.blobs, self._store.layers
+        damaged = []
+        for ref in publication.files.values():
+            if not blobs.proven(ref):
+                blobs.remove(ref.sha256)
+                damaged.append(f"blob sha256:{ref.sha256}")
+        for layer in publication.release.layers():
+            if not layers.proven(layer):
+                layers.remove(layer.root)
+                damaged.append(f"layer {layer.root}")
+        if damaged:
+            log.warning("publish.damaged", files=damaged, hint="look after the disk")
+        return damaged
+
     def _problem(self, publication: Publication, targets: Mapping[str, Target], disks: Disks) -> str:
         """Why it must not be offered; empty when it may."""
         release, blobs = publication.release, publication.files.values()
@@ -225,5 +242,7 @@ class Publisher:
         missing += [layer.root for layer in release.layers() if not self._store.layers.has(layer.root)]
         if missing:
             return f"{missing[0]} is not in the store; the next pass makes it again"
+        if damaged := self._let_go(publication):
+            return f"{damaged[0]} was damaged on disk; the next pass makes it again"
         problem = refusal(publication, targets, self._store.boxes.report(release.box))
         return problem or disks.shortage(publication)

@@ -31,7 +31,7 @@ class Store:
 
     def __init__(self, root: Path, url: str, *, migrate: bool = False) -> None:
         self.paths = Layout(root)
-        self.blobs = Blobs(self.paths.blobs)
+        self.blobs = Blobs(self.paths.blobs, ours=True)
         self.layers = Layers(self.paths.layers)
         self.attestations = Attestations(self.paths.attestations)
         self._database = Database.open(url)

@@ -30,7 +30,6 @@ from tuf.ngclient import FetcherInterface, TargetFile, Updater
 
 from gitops.assemble.boot.pe import sections, signed_digest
 from gitops.assemble.boot.uki import signed_line
-from gitops.assemble.verity import root_hash
 from gitops.errors import SourceError, TowerosError
 from gitops.model import BlobRef, Builders, Layer, Release, Statement, sha256
 from gitops.model.paths.repositories import box_repository
@@ -44,6 +43,7 @@ from gitops.source.trust.signatures import Trust, signer
 from gitops.store.files.attestations import Attestations
 from gitops.store.files.blobs import Blobs, Layers
 from gitops.store.files.layout import Layout
+from gitops.store.files.verity import root_hash
 from gitops.workflows.provenance.check import of_layer, of_release, summary
 
 ROOT, CERTIFICATE, BUILDER = "root.json", "db.crt", "builder.json"

@@ -8,8 +8,9 @@ import pytest
 from gitops.assemble.layers import Layers
 from gitops.assemble.release import Assembler
 from gitops.assemble.toolbox import Toolbox
-from gitops.errors import AssembleError
+from gitops.errors import AssembleError, StoreError
 from gitops.store import Store
+from gitops.store.files.blobs import Blobs
 from tests.kit import built, oci
 from tests.kit.assembling import REVISION, a_site
 
@@ -67,3 +68,33 @@ def test_no_release_is_made_of_a_damaged_tar_and_the_next_is_as_it_would_have_be
     store.blobs.put(good)
     made = [Assembler(each, built.toolbox(), images).assemble(box, REVISION, "http://here") for each in (store, other)]
     assert made[0].release.digest == made[1].release.digest
+
+
+def test_a_damaged_blob_of_the_store_is_taken_away_when_it_is_read(tmp_path: Path) -> None:
+    """Nobody has to delete it: it is made or fetched again. A reader that the store is not of takes nothing away."""
+    store = Store.open(tmp_path / "store")
+    digest = store.blobs.put(b"kernel" * 100).sha256
+    flip(store, digest, 5)
+    with pytest.raises(StoreError, match=f"blob sha256:{digest} was damaged on disk"):
+        Blobs(store.paths.blobs).read(digest)
+    assert store.blobs.has(digest)
+    with pytest.raises(StoreError, match="was damaged on disk"):
+        store.blobs.read(digest)
+    assert not store.blobs.has(digest)
+
+
+@pytest.mark.e2e
+@pytest.mark.parametrize("which", ["kernel", "initrd", "loader"])
+def test_a_damaged_kernel_initrd_or_loader_is_made_again_by_itself(tmp_path: Path, which: str) -> None:
+    store = Store.open(tmp_path / "store")
+    box, images = a_site(store, {"kernel": b"K" * 900, "kernel.tar": MODULES}, layers=1)
+    images = {key: replace(image, config={"Cmd": ["/file0"]}) for key, image in images.items()}
+    good = Assembler(store, built.toolbox(), images).assemble(box, REVISION, "http://here")
+    content = good.release.content
+    loader = Assembler(store, built.toolbox(), images).boot_files()["systemd-bootx64.efi"]
+    digest = {"kernel": content.kernel, "initrd": content.initrd, "loader": loader}[which].sha256
+    flip(store, digest, 100)
+    with pytest.raises(StoreError, match=f"blob sha256:{digest} was damaged on disk"):
+        Assembler(store, built.toolbox(), images).assemble(box, REVISION, "http://here")
+    again = Assembler(store, built.toolbox(), images).assemble(box, REVISION, "http://here")
+    assert (again.release.digest, again.uki, again.loader) == (good.release.digest, good.uki, good.loader)

@@ -14,10 +14,10 @@ import pytest
 from gitops.assemble.formats.disk import MIB, SECTOR, Format, Sizes, disk_image
 from gitops.assemble.formats.esp import LOADER_CONF
 from gitops.assemble.formats.staging import Contents
-from gitops.assemble.verity import root_hash
 from gitops.errors import AssembleError
 from gitops.model import BLOCK, BlobRef, Content, HealthSpec, Layer, Release
 from gitops.store import Store
+from gitops.store.files.verity import root_hash
 
 SIZES = Sizes(esp=48, toweros=32, state=16)
 TOOLS = ("sgdisk", "mke2fs", "e2fsck", "debugfs", "mcopy", "mformat")

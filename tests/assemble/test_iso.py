@@ -16,10 +16,10 @@ from gitops.assemble.boot.bios import bios_files, bios_loader
 from gitops.assemble.boot.pe import Section, add_sections
 from gitops.assemble.formats.iso import command_line, iso_image
 from gitops.assemble.formats.staging import Contents
-from gitops.assemble.verity import root_hash
 from gitops.errors import AssembleError, ProcessError
 from gitops.model import BLOCK, BlobRef, Content, HealthSpec, Layer, Release
 from gitops.store import Store
+from gitops.store.files.verity import root_hash
 from tests.kit import built
 from tests.kit.media import table
 from tests.kit.pe import a_pe_file

@@ -11,6 +11,7 @@ from gitops.model import BlobRef, Content, HealthSpec, Layer, Mounted, Publicati
 from gitops.publish import Publisher
 from gitops.sign import Signer, keys
 from gitops.store import Store
+from gitops.store.files.verity import root_hash
 from tests.kit.remote import scratch
 
 PASSPHRASE = b"for tests only"
@@ -27,13 +28,12 @@ class Kit:
     publisher: Publisher
 
     def layer(self, data: bytes) -> Layer:
-        """A layer in the store; its name is not a real verity root, which nothing here looks at."""
-        padded = data.ljust(-(-len(data) // 4096) * 4096, b"\0")
-        ref = self.store.blobs.put(padded)
+        """A layer in the store."""
         file = self.folder / "layer"
-        file.write_bytes(padded)
-        self.store.layers.add(file, ref.sha256)
-        return Layer(ref.sha256, ref.size)
+        file.write_bytes(data.ljust(-(-len(data) // 4096) * 4096, b"\0"))
+        layer = Layer(root_hash(file), file.stat().st_size)
+        self.store.layers.add(file, layer.root)
+        return layer
 
     def publication(self, box: str, sequence: int, text: bytes = b"one") -> Publication:
         base, own = self.layer(b"base"), self.layer(text)

@@ -10,7 +10,6 @@ import pytest
 
 from gitops.assemble.release import BOOT_FILES, BOOTLOADER, Assembled, Assembler
 from gitops.assemble.toolbox import Toolbox
-from gitops.assemble.verity import root_hash
 from gitops.builders.bases.fetch import Bases
 from gitops.controller import Controller
 from gitops.errors import AssembleError, BuildError
@@ -39,6 +38,7 @@ from gitops.publish.targets import RELEASE, box_of, holds_of
 from gitops.settings import Settings
 from gitops.sign import Signer
 from gitops.store import Store
+from gitops.store.files.verity import root_hash
 from gitops.workflows.journal import Pass
 from tests.kit.pe import a_pe_file
 from tests.kit.published import shared_keys

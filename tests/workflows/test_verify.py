@@ -10,12 +10,12 @@ import pytest
 
 from gitops.assemble.boot.pe import Section, add_sections
 from gitops.assemble.boot.uki import make_addon, make_uki
-from gitops.assemble.verity import root_hash
 from gitops.errors import TowerosError
 from gitops.model import Claim, Content, HealthSpec, Layer, Mounted, Network, Publication, Release
 from gitops.model.provenance import LAYER, RELEASE
 from gitops.source import Access
 from gitops.source.trust.signatures import Trust
+from gitops.store.files.verity import root_hash
 from gitops.workflows.verify import Believed, Finding, Verification
 from tests.kit.console import toweros
 from tests.kit.pe import a_pe_file
@@ -145,7 +145,7 @@ def test_a_flipped_byte_in_a_file_is_found(chain: Chain, which: str) -> None:
     data[-1] ^= 1
     path.write_bytes(data)
     (said,) = chain.broken()
-    assert "is damaged" in said and said.startswith({"document": "release"}.get(which, which))
+    assert "was damaged" in said and said.startswith({"document": "release"}.get(which, which))
 
 
 def test_metadata_of_another_root_is_refused(tmp_path: Path, chain: Chain) -> None:

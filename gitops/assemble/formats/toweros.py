@@ -10,10 +10,10 @@ import shutil
 from pathlib import Path
 
 from gitops.assemble.formats.staging import Contents, folder_in, put
-from gitops.assemble.verity import append_tree
 from gitops.errors import AssembleError
 from gitops.model import Release, canonical
 from gitops.store import Store
+from gitops.store.files.verity import append_tree
 
 FOLDERS = ("layers", "releases", "state", "tuf", "identity")
 

@@ -10,11 +10,12 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from gitops.errors import StoreError
-from gitops.model import BlobRef
+from gitops.errors import AssembleError, ProcessError, StoreError
+from gitops.model import BlobRef, Layer
+from gitops.store.files.verity import root_hash
 
 HEX = re.compile(r"[0-9a-f]{64}")
 CHUNK = 1 << 20
@@ -31,6 +32,36 @@ def digest_file(path: Path) -> BlobRef:
     with path.open("rb") as stream:
         digest = hashlib.file_digest(stream, "sha256").hexdigest()
     return BlobRef(digest, path.stat().st_size)
+
+
+Mark = tuple[int, ...]
+"""A file as it was seen."""
+
+
+def mark_of(path: Path) -> Mark:
+    """By which a file is known again without being read. Raises OSError."""
+    known = path.stat()
+    return known.st_ino, known.st_size, known.st_mtime_ns, known.st_ctime_ns
+
+
+class Proven:
+    """Files that were read and are what their names say: once in a process, and again when they are other files."""
+
+    def __init__(self) -> None:
+        self._marks = dict[Path, Mark]()
+
+    def holds(self, path: Path, judge: Callable[[Path], bool]) -> bool:
+        """Whether it is. A file that the disk does not give, or not all of it, is not."""
+        try:
+            mark = mark_of(path)
+            if self._marks.get(path) == mark:
+                return True
+            if not judge(path):
+                return False
+        except (OSError, AssembleError, ProcessError):
+            return False
+        self._marks[path] = mark
+        return True
 
 
 def sync_folder(folder: Path) -> None:
@@ -65,11 +96,17 @@ def arriving(target: Path, folder: Path | None = None) -> Iterator[Path]:
 class Blobs:
     """Content-addressed files, named by SHA-256."""
 
-    def __init__(self, root: Path) -> None:
-        self._root = root
+    def __init__(self, root: Path, *, ours: bool = False) -> None:
+        """`ours`: what is damaged is taken away when it is read, so that it is made or fetched again."""
+        self._root, self._ours = root, ours
+        self._proven = Proven()
 
     def path(self, digest: str) -> Path:
         return self._root / _checked(digest)
+
+    def proven(self, ref: BlobRef) -> bool:
+        """Whether the file is what its name says (`Proven`)."""
+        return self._proven.holds(self.path(ref.sha256), lambda path: digest_file(path) == ref)
 
     def has(self, digest: str) -> bool:
         return self.path(digest).is_file()
@@ -85,9 +122,11 @@ class Blobs:
         except FileNotFoundError as error:
             raise StoreError(f"blob sha256:{digest} is missing from the store") from error
         if hashlib.sha256(data).hexdigest() != digest:
-            raise StoreError(
-                f"blob sha256:{digest} is damaged on disk", hint=f"delete {self.path(digest)}; it is made again"
-            )
+            if self._ours:
+                with contextlib.suppress(OSError):
+                    self.remove(digest)
+            hint = f"the next pass makes it again; look after {self._root}"
+            raise StoreError(f"blob sha256:{digest} was damaged on disk", hint=hint)
         return data
 
     def put(self, data: bytes) -> BlobRef:
@@ -120,9 +159,16 @@ class Layers:
 
     def __init__(self, root: Path) -> None:
         self._root = root
+        self._proven = Proven()
 
     def path(self, root: str) -> Path:
         return self._root / _checked(root)
+
+    def proven(self, layer: Layer) -> bool:
+        """Whether the file is what its name says (`Proven`)."""
+        return self._proven.holds(
+            self.path(layer.root), lambda path: path.stat().st_size == layer.size and root_hash(path) == layer.root
+        )
 
     def zst(self, root: str) -> Path:
         return self._root / f"{_checked(root)}.zst"

@@ -9,11 +9,11 @@ so many bytes in a sweep, everything in turn; a file that the disk does not give
 from collections.abc import Iterator
 from pathlib import Path
 
-from gitops.assemble.verity import root_hash
 from gitops.errors import AssembleError
 from gitops.model import Happened
 from gitops.store import Store
 from gitops.store.files.blobs import digest_file
+from gitops.store.files.verity import root_hash
 from gitops.workflows.journal import Journal
 
 PORTION = 1 << 30

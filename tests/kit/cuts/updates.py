@@ -8,10 +8,10 @@ from hashlib import file_digest
 from pathlib import Path
 
 from gitops.assemble.formats.disk import Sizes
-from gitops.assemble.verity import append_tree
 from gitops.lab.machine import Machine
 from gitops.model import Publication
 from gitops.store import Store
+from gitops.store.files.verity import append_tree
 from tests.kit.cuts.campaign import Recording
 from tests.kit.cuts.loader import Known
 from tests.kit.cuts.recorded import Recorded

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from gitops.assemble.verity import append_tree, hash_tree, root_hash
 from gitops.errors import AssembleError
 from gitops.model import BLOCK
+from gitops.store.files.verity import append_tree, hash_tree, root_hash
 
 
 def a_file(path: Path, blocks: int) -> Path:
