@@ -12,7 +12,8 @@ Request): the difference to `--force-with-lease` is that it cannot be left away.
 """
 
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,7 +21,7 @@ import pygit2
 import structlog
 from pygit2.remotes import PushUpdate
 
-from gitops.errors import SourceError
+from gitops.errors import SourceError, StoreError
 from gitops.source.clone.commits import DAMAGE, Clone
 from gitops.source.clone.remote import (
     Access,
@@ -71,7 +72,8 @@ class PushClone(Clone):
         self._access, self._sign, self._path = access, sign, folder / "clone.git"
         if packs(self._path) > MAX_PACKS:
             shutil.rmtree(self._path)
-        super().__init__(_open(self._path))
+        with _writing(folder):
+            super().__init__(_open(self._path))
 
     def heads(self) -> Heads:
         """What the remote has now. Raises SourceError as `list_heads` does."""
@@ -108,11 +110,13 @@ class PushClone(Clone):
         self.repository = pygit2.Repository(str(self._path))
 
     def commit(self, draft: Draft) -> str:
-        """A signed commit, which no branch has yet."""
+        """A signed commit, which no branch has yet. Raises StoreError: it cannot be written."""
         index = self.index(draft.parent)
-        for path, data in draft.files.items():
-            index.add(pygit2.IndexEntry(path, self.repository.create_blob(data), pygit2.enums.FileMode(FILE)))
-        return self.commit_tree(draft.parent, str(index.write_tree(self.repository)), draft.message, draft.time)
+        with _writing(self._path):
+            for path, data in draft.files.items():
+                index.add(pygit2.IndexEntry(path, self.repository.create_blob(data), pygit2.enums.FileMode(FILE)))
+            tree = str(index.write_tree(self.repository))
+        return self.commit_tree(draft.parent, tree, draft.message, draft.time)
 
     def index(self, commit: str) -> pygit2.Index:
         """The files of a commit, to be changed."""
@@ -151,7 +155,8 @@ class PushClone(Clone):
         """
         # libgit2 pushes refs of the clone, so the object gets a name here.
         local = "refs/toweros/push"
-        self.repository.references.create(local, pygit2.Oid(hex=target), force=True)
+        with _writing(self._path):
+            self.repository.references.create(local, pygit2.Oid(hex=target), force=True)
         self._send(f"+{local}:{ref}", ref, expected)
 
     def remove(self, ref: str, expected: str) -> None:
@@ -162,7 +167,18 @@ class PushClone(Clone):
         send(self.repository, self._access, spec, ref, expected)
 
     def _write(self, kind: pygit2.enums.ObjectType, text: str) -> str:
-        return str(self.repository.odb.write(int(kind), text.encode()))
+        with _writing(self._path):
+            return str(self.repository.odb.write(int(kind), text.encode()))
+
+
+@contextmanager
+def _writing(path: Path) -> Iterator[None]:
+    """Raises StoreError: of a full disk, libgit2 says "no error"."""
+    try:
+        yield
+    except (pygit2.GitError, OSError) as error:
+        free = f"{shutil.disk_usage(path).free >> 10} KiB are free"
+        raise StoreError(f"cannot write {path} ({free}): {error}", hint="is the disk full?") from error
 
 
 def send(repository: pygit2.Repository, access: Access, spec: str, ref: str, expected: str) -> None:

@@ -150,10 +150,11 @@ class Run:
         offered, names = list[str](), [*survey.stays]
         for parcel in parcels:
             names.append(parcel.name)
-            if not tries.fetch(parcel):
+            before, proposal = self._memory.patches.proposals.get(parcel.name), None
+            with tries.here(parcel):
+                proposal = pulls.offer(parcel, self._window) if tries.fetch(parcel) else None
+            if proposal is None:
                 continue
-            before = self._memory.patches.proposals.get(parcel.name)
-            proposal = pulls.offer(parcel, self._window)
             offered += [move.source for move in parcel.moves]
             if proposal.note:
                 self._problems.append(f"{proposal.ref}: {proposal.note}")
@@ -183,7 +184,10 @@ class Run:
         except RefusedError as error:
             self._refusals.add(parcel.name, error)
             return False
-        if not self._tries(clone, base).builds(parcel, proposal.pushed):
+        tries, built = self._tries(clone, base), False
+        with tries.here(parcel):
+            built = tries.builds(parcel, proposal.pushed)
+        if not built:
             return False
         clone.push(f"refs/heads/{base.branch}", proposal.pushed, base.commit)
         self._desk.say(EventType.NORMAL, Happened.PROPOSED, f"merged {', '.join(map(str, parcel.moves))}")

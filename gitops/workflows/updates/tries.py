@@ -2,22 +2,26 @@
 
 In: a parcel, the commit that it stands on. Out: whether it can be had and built. Rules: every new file is in the store
 with the bytes that the mirrors' signed lists say before there is a commit; what does not build is held, with the end of
-its log; what cannot be had or built now, as this machine stands, is a problem of the run, and is tried again.
+its log; what cannot be had, written or built now, as this machine stands, is a problem of the run, and is tried again:
+a disk that is full keeps nobody but that parcel.
 
     tries = Tries(desk, clone, (fleet, revision), base, problems)
     commit = tries.commit(parcel, head)         # empty: it is held, or cannot be had
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 from gitops.builders.inputs import MissingInputsError, fetch_all
 from gitops.builders.places import Places
-from gitops.errors import BuildError, RegistryError
+from gitops.errors import BuildError, RegistryError, StoreError, readable
 from gitops.fleet import load_fleet
 from gitops.model import EventType, Fleet, Happened, Revision
 from gitops.model.updates.patching import Failed
 from gitops.plan import plan
 from gitops.source.clone.pushing import Draft, PushClone
+from gitops.store import LeaseError
 from gitops.workflows.images.pulling import Images
 from gitops.workflows.updates.desk import Desk
 from gitops.workflows.updates.memory import Memory
@@ -41,10 +45,22 @@ class Tries:
 
     def commit(self, parcel: Parcel, parent: str) -> str:
         """The parcel as a commit whose packages are built; empty when it cannot be had, or is held."""
-        if not self.fetch(parcel):
-            return ""
-        commit = self.clone.commit(Draft(parent, parcel.files, parcel.message, self.base.time))
-        return commit if self.builds(parcel, commit) else ""
+        with self.here(parcel):
+            if self.fetch(parcel):
+                commit = self.clone.commit(Draft(parent, parcel.files, parcel.message, self.base.time))
+                return commit if self.builds(parcel, commit) else ""
+        return ""
+
+    @contextmanager
+    def here(self, parcel: Parcel) -> Iterator[None]:
+        """What this machine's disk does not let be is a problem of the run; the other parcels go on."""
+        try:
+            yield
+        except LeaseError:
+            raise
+        except (OSError, StoreError) as caught:
+            error = readable(caught)
+            self.problems.append(f"{parcel.name}: {error.message}; {error.hint}")
 
     def fetch(self, parcel: Parcel) -> bool:
         """Have every new file and image in the store."""
