@@ -82,7 +82,8 @@ def test_no_job_of_a_merge_request_has_a_token_or_runs_what_it_brings() -> None:
     jobs = [job for job in yaml.safe_load(text).values() if isinstance(job, dict) and "script" in job]
     lines = [line for job in jobs for line in job["script"]]
     assert jobs and "TOKEN" not in text and "secrets" not in text
-    assert all(line.startswith("/tmp/toweros/bin/toweros ") for line in lines), lines
+    ours = ("/tmp/toweros/bin/toweros ", 'base="', 'rm -rf "$CI_PROJECT_DIR/plan.md"')
+    assert all(line.startswith(ours) for line in lines), lines
 
 
 def test_a_redirect_does_not_take_the_token_along(tmp_path: Path, hub: Forge) -> None:
