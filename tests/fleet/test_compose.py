@@ -431,6 +431,53 @@ def test_a_restart_policy_that_the_engine_does_not_know_is_told(word: str) -> No
     assert said.startswith(f"{APP}/docker-compose.yml:4:14: ") and "restart policy" in said, said
 
 
+@pytest.mark.parametrize(
+    ("keys", "told"),
+    [
+        ("stop_signal: SIGWINCHY", "4:18: Docker knows no signal `SIGWINCHY`"),
+        ("stop_signal: 0", "4:18: Docker knows no signal `0`"),
+        ("ulimits: {nofile: {soft: 9, hard: 1}}", "4:23: the soft limit 9 is above the hard one, 1"),
+        ("ulimits: {core: {soft: -1, hard: 1}}", "4:21: the soft limit -1 is above"),
+        ("sysctls: {vm.max_map_count: 262144}", "4:14: `vm.max_map_count` is the whole box's"),
+        ("sysctls: ['kernel/panic=1']", "4:14: `kernel.panic` is the whole box's"),
+        (
+            "sysctls: {net.core.somaxconn: 1}\n    network_mode: host",
+            "4:14: `net.core.somaxconn` would be the box's own",
+        ),
+    ],
+)
+def test_what_no_engine_starts_is_a_mistake(keys: str, told: str) -> None:
+    """Compose itself takes all of it."""
+    (said,) = loaded(**{"docker-compose.yml": COMPOSE.replace("restart: always", keys)})
+    assert said.startswith(f"{APP}/docker-compose.yml:{told}"), said
+
+
+@pytest.mark.parametrize(
+    "keys",
+    [
+        "stop_signal: sigterm",
+        "stop_signal: RTMIN+3",
+        "stop_signal: 15",
+        "stop_signal: ${S:-x}",
+        "ulimits: {nofile: 9, nproc: {soft: 1, hard: 9}, core: {soft: -1, hard: -1}}",
+        "sysctls: [net.core.somaxconn=1, kernel.shmmax=1, fs.mqueue.msg_max=1]",
+        "sysctls: {kernel.sem: 1 2 3 4}",
+    ],
+)
+def test_what_an_engine_starts_is_taken(keys: str) -> None:
+    assert isinstance(loaded(**{"docker-compose.yml": COMPOSE.replace("restart: always", keys)}), App)
+
+
+@pytest.mark.parametrize("kind", ["configs", "secrets"])
+def test_a_file_that_is_made_of_a_variable_which_nobody_sets_is_a_mistake(kind: str) -> None:
+    """Compose looks for it when it starts the service, and starts none."""
+    text = f"{COMPOSE}{kind}: {{c: {{environment: NOPE}}}}\n"
+    (said,) = loaded(**{"docker-compose.yml": text})
+    assert "nobody sets the variable NOPE" in said and ".env" in said
+    assert isinstance(loaded(**{"docker-compose.yml": text, ".env": "NOPE=1\n"}), App)
+    assert isinstance(loaded(**{"docker-compose.yml": text.replace("NOPE", "HOME")}), App)
+
+
 @pytest.mark.parametrize("word", ["no", '"no"', "unless-stopped", "on-failure:3", "${R:-always}"])
 def test_those_that_it_knows_are_taken(word: str) -> None:
     assert isinstance(loaded(**{"docker-compose.yml": COMPOSE.replace("restart: always", f"restart: {word}")}), App)

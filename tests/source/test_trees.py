@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from gitops.errors import SourceError
+from gitops.errors import Problem, SourceError
 from gitops.source import FolderTree
 from gitops.source.objects.bounds import MAX_DEPTH, MAX_FILE, MAX_FILES, Bounds, check_link, check_path
 
@@ -86,6 +86,20 @@ def test_a_repository_inside_is_refused(tmp_path: Path) -> None:
     (tmp_path / "inner").mkdir()
     git(tmp_path / "inner", "init", "-q")
     with pytest.raises(SourceError, match="repository of its own"):
+        FolderTree(tmp_path)
+
+
+def test_what_is_wrong_with_a_name_or_a_folder_is_told_beside_all_else(tmp_path: Path) -> None:
+    """A name that is no UTF-8 ended in a trace where the folder is a repository; what lies beside a `.git` was gone."""
+    git(tmp_path, "init", "-q")
+    Path(os.fsdecode(os.fsencode(tmp_path) + b"/\xff\xfe.yml")).write_text("a")
+    (tmp_path / "boot").mkdir()
+    (tmp_path / "boot/.git").write_text("gitdir: ../x")
+    (tmp_path / "boot/a.yml").write_text("a")
+    problems: list[Problem] = []
+    assert {*FolderTree(tmp_path, problems).entries()} == {"boot/a.yml"}
+    assert [each.message for each in sorted(problems)] == ["the name is not UTF-8", "is a repository of its own"]
+    with pytest.raises(SourceError):
         FolderTree(tmp_path)
 
 

@@ -24,7 +24,8 @@ from typing import Any
 from gitops.errors import Problem
 from gitops.fleet.apps.beside import LINK, Beside, Wrong, path_of
 from gitops.fleet.apps.extending import EXTENDS, Extending, Found, tags_of
-from gitops.fleet.apps.variables import ON_EVERY_BOX, environment_of, set_in, unset
+from gitops.fleet.apps.refused import refused
+from gitops.fleet.apps.variables import ON_EVERY_BOX, environment_of, set_in, sources, unset
 from gitops.fleet.cache import once
 from gitops.fleet.documents.budget import spend
 from gitops.fleet.documents.explain import did_you_mean
@@ -268,6 +269,8 @@ class _Reader:
         if isinstance(restart, str) and not ("$" in restart or RESTARTS.fullmatch(restart)):
             hint = "write `always`, `unless-stopped`, `on-failure`, `on-failure:TIMES` or `no`"
             yield self._problem((*place, "restart"), f"Docker knows no restart policy `{restart}`", hint)
+        for inside, message, hint in refused(keys):
+            yield self._problem((*place, *inside), message, hint)
         yield from self._files_of_service(keys, place)
 
     def _files_of_service(self, keys: Json, place: Path) -> Iterator[Problem]:
@@ -311,7 +314,8 @@ class _Reader:
     def _unset(self, value: Json, below: Path) -> Iterator[Problem]:
         dotenv = f"{self._folder}/.env"
         beside = set_in(self._tree.read(dotenv)) if dotenv in self._tree.entries() else set()
-        for place, name in unset(value, {*ON_EVERY_BOX, *self._known, *beside}, below):
+        known = {*ON_EVERY_BOX, *self._known, *beside}
+        for place, name in (*unset(value, known, below), *(() if below else sources(value, known))):
             if self._said_by_a_box(name) or self._hidden(name, self._known):
                 continue
             hint = f"write `{name}=...` into {dotenv}, a default (`${{{name}:-...}}`), or `$$` for a plain $"

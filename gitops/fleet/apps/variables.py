@@ -12,7 +12,7 @@ from collections.abc import Collection, Iterator
 from typing import Any
 
 from gitops.fleet.documents.yaml import Path
-from gitops.model import Spec
+from gitops.model import Json, Spec
 
 ON_EVERY_BOX = ("PATH", "HOME", "HOSTNAME", "COMPOSE_PROJECT_NAME")
 SERVICE = "compose"
@@ -31,6 +31,17 @@ def unset(value: Any, known: Collection[str], place: Path = ()) -> Iterator[tupl
     elif isinstance(value, dict | list):
         for key, part in value.items() if isinstance(value, dict) else enumerate(value):
             yield from unset(part, known, (*place, key))
+
+
+def sources(value: Json, known: Collection[str]) -> Iterator[tuple[Path, str]]:
+    """Where a variable is what a configuration or secret is made of (`environment: NAME`), and nobody sets it: compose
+    starts none of the services that have it."""
+    for kind in ("configs", "secrets"):
+        entries = value.get(kind)
+        for name, entry in entries.items() if isinstance(entries, dict) else ():
+            variable = entry.get("environment") if isinstance(entry, dict) else None
+            if isinstance(variable, str) and "$" not in variable and variable not in known:
+                yield (kind, name, "environment"), variable
 
 
 def set_in(data: bytes) -> set[str]:

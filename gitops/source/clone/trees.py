@@ -176,7 +176,6 @@ class FolderTree:
                 if os.path.lexists(Path(child.path) / ".git"):
                     hint = "remove its .git, or ignore it"
                     self._refuse(SourceError(f"{path}: is a repository of its own", hint=hint))
-                    continue
                 yield from self._walk(path + "/")
             elif child.is_symlink() or child.is_file():
                 yield path

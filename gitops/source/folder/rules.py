@@ -53,6 +53,8 @@ class Rules:
         if self._repository is None:
             return False
         full = self._prefix + path
+        if not _is_text(full):
+            return False  # who reads its name refuses it
         # gitignore(5): a pattern that ends with a slash matches folders alone, so it must see the slash.
         if not self._repository.path_is_ignored(full + "/" * folder):
             return False
@@ -98,7 +100,9 @@ class Rules:
             raise SourceError(f"{path}: {where}: is {encoding}, {error}", hint=hint) from error
 
     def _attribute(self, path: str, name: str) -> Value:
-        value: Value = self._repository.get_attr(self._prefix + path, name) if self._repository is not None else None
+        if self._repository is None or not _is_text(path):
+            return None
+        value: Value = self._repository.get_attr(self._prefix + path, name)
         return value
 
     def _before(self, path: str) -> bytes:
@@ -131,6 +135,11 @@ class Rules:
             if number := next((at for at in range(len(lines), 0, -1) if words in lines[at - 1]), 0):
                 return f"{place}:{number}"
         return "info/attributes, or core.attributesFile"
+
+
+def _is_text(path: str) -> bool:
+    """Whether a name is UTF-8, as libgit2's of ours must be."""
+    return not any("\ud800" <= letter <= "\udfff" for letter in path)
 
 
 def _lines(file: Path) -> list[str]:
