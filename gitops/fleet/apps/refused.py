@@ -1,4 +1,4 @@
-"""What compose takes, and the Docker engine of a box refuses when the container is made or started. Pure.
+"""What compose takes, and the Docker engine of a box refuses when the container is made or started.
 
 In: the keys of a service. Out: place within them, what is wrong, and the fix. Rules: only what is refused by any engine
 and written out; what a variable says is known at the box. Sources: moby, signal (names of signals); runc,
