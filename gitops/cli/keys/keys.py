@@ -24,7 +24,7 @@ from gitops.sign.firmware import renewal
 from gitops.sign.keys import SECURITY, KeyState, KeyStatus
 from gitops.sign.receipts import Receipts
 from gitops.sign.roots import draft as drafts
-from gitops.sign.roots import rotation
+from gitops.sign.roots import rotation, spare
 from gitops.sign.roots.standing import behind
 from gitops.sign.tokens.held import HeldEd25519, HeldRsa
 from gitops.sign.tuf import ONLINE
@@ -33,6 +33,10 @@ from gitops.workflows.question import deployed_point
 ROLES = "root, targets, snapshot, timestamp, builder, security, receipts, KEK, db, ssh-ca or record"
 KeysArgument = Annotated[Path | None, typer.Argument(help="The keys folder (default: the setting `keys`).")]
 PublicOption = Annotated[Path | None, typer.Option("--public", help="The fleet repo's keys/: gets the public halves.")]
+LostOption = Annotated[
+    list[str] | None,
+    typer.Option("--lost", metavar="ID", help="A root key that nobody has: with too few left, refused."),
+]
 
 
 def register(app: typer.Typer) -> None:
@@ -63,6 +67,8 @@ def init(
     """Make all keys: TUF root, targets, snapshot, timestamp; the builder's; Secure Boot PK, KEK, db."""
     keys.init(folder, passphrase(passphrase_file, new=True), root_keys=root_keys, threshold=threshold, public=public)
     allowed = CommitKey.open(folder).allowed
+    for risk in spare.risks(folder)[: 1 if root_keys == 1 or threshold in (1, root_keys) else 0]:
+        talk.say("note:", "yellow", f"{risk.what}: {risk.fix}")
     talk.print(f"keys are in {folder}; back it up, then take {folder / 'root'} offline (`toweros keys status`)")
     talk.print("for security updates (docs/operations.md), a line of the fleet repo's keys/allowed_signers:")
     talk.print(allowed)
@@ -84,7 +90,7 @@ def status(
     cells = [[row.name, row.kind, row.place, _day(row.expires), row.state, row.backup] for row in rows]
     heads = ["KEY", "KIND", "PLACE", "ENDS", "STATE", "BACK UP"]
     emit([row.as_json() for row in rows], output, lambda: table(heads, cells))
-    for sentence in keys.warnings(rows):
+    for sentence in [*keys.warnings(rows), *(f"{risk.what}: {risk.fix}" for risk in spare.risks(place))]:
         talk.say("warning:", "yellow", sentence)
     for sentence in firmware.progress(place, config) if ours else ():
         talk.print(sentence)
@@ -120,6 +126,7 @@ def rotate(
     root_keys: Annotated[int, typer.Option(help="root: how many keys to make here (default: as many as now).")] = 0,
     key: KeyOption = None,
     threshold: Annotated[int, typer.Option(help="root: how many must sign the next one (default: as now).")] = 0,
+    lost: LostOption = None,
     config: ConfigOption = None,
 ) -> None:
     """A new key for a role, named by a new root; boxes learn it by the next refresh. (The last six: no root.)"""
@@ -141,6 +148,7 @@ def rotate(
         return firmware.rotate(place, role, public, token_keys.one(key, place, HeldRsa, role))
     if role not in ("root", *ONLINE):
         raise SettingsError(f"there is no role {role}", hint=ROLES)
+    spare.refuse_hopeless(place, lost or [])
     makes = role == "root" and bool(root_keys or not (root_key or key))
     lock = token_keys.unlocking(place, passphrase_file, makes=makes)
     wanted = rotation.RootKeys(root_keys, tuple(root_key or ()), threshold, token_keys.several(key, place, role))
@@ -151,10 +159,12 @@ def renew(
     folder: KeysArgument = None,
     passphrase_file: PassphraseOption = None,
     public: PublicOption = None,
+    lost: LostOption = None,
     config: ConfigOption = None,
 ) -> None:
     """The root with the same keys for two more years."""
     place = folder or context.settings(config).keys
+    spare.refuse_hopeless(place, lost or [])
     _settled(place, public, rotation.renew(place, token_keys.unlocking(place, passphrase_file), datetime.now(UTC)))
 
 
@@ -200,8 +210,11 @@ def take(
 def _settled(place: Path, public: Path | None, missing: str) -> None:
     if missing:
         draft = place / rotation.NEXT
-        for line in drafts.words(drafts.read(draft.read_bytes())):
+        waiting = drafts.read(draft.read_bytes())
+        for line in drafts.words(waiting):
             typer.echo(line)
+        for sentence in spare.outlook(waiting, rotation.newest(place)):
+            talk.say("note:", "yellow", sentence)
         hint = f"take {draft} there: `toweros keys sign`; bring it back: `toweros keys import`"
         raise SignError(f"the new root waits for signatures: {missing}", hint=hint)
     if public:

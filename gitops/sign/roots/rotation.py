@@ -62,7 +62,7 @@ def rotate(folder: Path, role: str, passphrase: bytes, now: datetime, wanted: Ro
         SignError: a key cannot be unlocked, or none is here that may sign.
     """
     finish(folder)
-    previous, made = _newest(folder), Made()
+    previous, made = newest(folder), Made()
     change = _new_root_keys(folder, previous, wanted or RootKeys(), made, passphrase) if role == "root" else Change()
     if role in tuf.ONLINE:
         key = next(iter(wanted.held if wanted else ()), None) or Ed25519PrivateKey.generate()
@@ -75,7 +75,7 @@ def rotate(folder: Path, role: str, passphrase: bytes, now: datetime, wanted: Ro
 def renew(folder: Path, passphrase: bytes, now: datetime) -> str:
     """The same keys for longer; returns as `rotate` does."""
     finish(folder)
-    return _carry_out(folder, drafts.make(_newest(folder), now, Change()), passphrase, {})
+    return _carry_out(folder, drafts.make(newest(folder), now, Change()), passphrase, {})
 
 
 def take(folder: Path, data: bytes) -> str:
@@ -84,7 +84,7 @@ def take(folder: Path, data: bytes) -> str:
     Raises:
         SignError: there is no draft here, or this one is another.
     """
-    previous = _newest(folder)
+    previous = newest(folder)
     try:
         ours = drafts.read((folder / NEXT).read_bytes())
     except OSError as error:
@@ -132,7 +132,7 @@ def sign_file(file: Path, key: CryptoSigner) -> Metadata[Root]:
 
 def finish(folder: Path) -> None:
     """Go on where a run was stopped: a root that is not yet root.json, or names a key that is beside its place."""
-    roots, root = keys.load_roots(folder), _newest(folder)
+    roots, root = keys.load_roots(folder), newest(folder)
     if (folder / "root.json").read_bytes() != roots[root.version]:
         keys.write(folder / "root.json", roots[root.version], mode=0o644)
     for role in tuf.ONLINE:
@@ -141,7 +141,8 @@ def finish(folder: Path) -> None:
                 beside.replace(folder / f"{role}.pem")
 
 
-def _newest(folder: Path) -> Root:
+def newest(folder: Path) -> Root:
+    """The root that is in use, or becomes it by `finish`."""
     roots = keys.load_roots(folder)
     return Metadata[Root].from_bytes(roots[max(roots)]).signed
 
@@ -184,7 +185,7 @@ def _here(folder: Path, passphrase: bytes) -> dict[Path, CryptoSigner]:
 
 def _carry_out(folder: Path, draft: Metadata[Root], passphrase: bytes, made: Made) -> str:
     """Whatever can be refused is refused before the first key is written, and none is written over another."""
-    previous, here = _newest(folder), _here(folder, passphrase)
+    previous, here = newest(folder), _here(folder, passphrase)
     signers = [*here.values(), *(CryptoSigner(key) for key, _ in made.values())]
     drafts.sign(draft, drafts.root_keys(previous, draft.signed), signers)
     for place, (key, lock) in made.items():

@@ -29,13 +29,13 @@ def behind(folder: Path, theirs: bytes) -> str:
         ours = keys.load_roots(folder)
     if not ours:
         return ""
-    newest, root = max(ours), _read(theirs)
+    newest, root = max(ours), read(theirs)
     if root is None:
         return f"{PLACE} of the fleet repo is no TUF root: {MEND}"
     if root.version > newest:
         there = f"{PLACE} of the fleet repo is root {root.version}, and the newest in the keys folder is {newest}"
         return f"{there}: restore the keys folder from a later backup"
-    if root.version not in ours or root != _read(ours[root.version]):
+    if root.version not in ours or root != read(ours[root.version]):
         return f"{PLACE} of the fleet repo is another fleet's: what is built from it takes nothing from here. {MEND}"
     if root.version == newest:
         return ""
@@ -43,7 +43,8 @@ def behind(folder: Path, theirs: bytes) -> str:
     return f"{there}: new boxes are built to trust root {root.version}, and the keys that it names. {MEND}"
 
 
-def _read(data: bytes) -> Root | None:
+def read(data: bytes) -> Root | None:
+    """Root metadata; None: it is none."""
     try:
         root = Metadata.from_bytes(data).signed
     except (DeserializationError, RepositoryError, StorageError, ValueError, KeyError, TypeError):

@@ -25,6 +25,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from gitops.errors import TowerosError
 from gitops.settings import Settings
 from gitops.sign import keys
+from gitops.sign.roots.spare import risks
 from gitops.source.shipped import home
 from gitops.store import Store
 from gitops.store.database import database_url
@@ -232,6 +233,7 @@ def _controller(settings: Settings) -> Iterator[Finding]:
     else:
         yield Finding("repository", State.ok, "a remote: `toweros plan` asks it")
     yield _keys(settings.keys)
+    yield from (Finding("root keys", State.warning, risk.what, risk.fix) for risk in risks(settings.keys))
     for name in ("database_file", "git_token_file", "forge_token_file", "hook_secret_file", "ssh_key", "registry_auth"):
         if (path := getattr(settings, name)) is not None and (finding := _secret(name, path)):
             yield finding
