@@ -1,4 +1,4 @@
-"""`toweros retry`: try again what failed, on a box or on all that failed, when the cause was outside of the release."""
+"""`toweros retry`: try again what failed, on a box or on several, when the cause was outside of the release."""
 
 from typing import TYPE_CHECKING, Annotated
 
@@ -8,16 +8,19 @@ from gitops.cli import context
 from gitops.cli.audit.recorded import acting
 from gitops.cli.context import ConfigOption, StateOption
 from gitops.cli.output import talk
+from gitops.cli.showing.asking import YesOption
+from gitops.cli.showing.choosing import LabelOption, RoleOption, SiteOption
+from gitops.cli.showing.several import and_more, ask, chosen, some
 from gitops.errors import TowerosError
 from gitops.workflows.acting.acting import reason
-from gitops.workflows.acting.boxes import retry_all
 
 if TYPE_CHECKING:
+    from gitops.rollout.choosing.several import Several
+    from gitops.settings import Settings
     from gitops.store import Store
 
 WhoOption = Annotated[str, typer.Option(envvar=["SUDO_USER", "USER"], help="Who says so (default: your login).")]
-ONE = "name a box, or say --failed for all that failed"
-SHOWN = 20
+ONE = "name a box, or say --failed for all that failed, or which of them: --wave, --role, --site, --label"
 
 
 def register(app: typer.Typer) -> None:
@@ -28,33 +31,53 @@ def retry(
     why: Annotated[str, typer.Option("--why", "-m", help="The reason; everybody sees it.")],
     box: Annotated[str, typer.Argument(metavar="[BOX]", help="The box.")] = "",
     failed: Annotated[bool, typer.Option("--failed", help="All boxes that failed on what they are to run.")] = False,
-    wave: Annotated[str, typer.Option(help="With --failed: of this wave alone.")] = "",
-    role: Annotated[str, typer.Option(help="With --failed: of this role alone.")] = "",
+    wave: Annotated[str, typer.Option(help="Those that failed of this wave alone.")] = "",
+    role: RoleOption = None,
+    site: SiteOption = None,
+    label: LabelOption = None,
+    yes: YesOption = False,
     who: WhoOption = "operator",
     config: ConfigOption = None,
     state: StateOption = None,
 ) -> None:
     """Try once more what failed on a box. (In Git: `retry:`, whose every new text counts once.)"""
-    if bool(box) == failed or ((wave or role) and not failed):
+    from gitops.workflows.acting import boxes, several
+
+    meant = chosen(role, site, label)
+    if bool(box) == bool(failed or wave or meant):
         raise TowerosError("which boxes are meant is not clear", hint=ONE)
-    settings = context.settings(config, state)
-    store = context.known_store(config, state)
+    settings, store = context.settings(config, state), context.known_store(config, state)
     if box and store.states.one(box) is None:
         raise TowerosError(f"there is no box {box}", hint="`toweros status` lists them")
     why = reason(why, hint="say with --why what was outside of the release")
-    boxes = [box] if box else _failed(store, settings.platform, wave, role)
-    told, refused = retry_all(acting(store, who), boxes, why)
-    for error in refused[:SHOWN]:
-        talk.print(f"{error.message}; {error.hint}")
-    if not told:
-        raise refused[0] if refused else TowerosError("no box failed", hint="`toweros status` says how each of them is")
-    more = f" and {len(told) - SHOWN} more" if len(told) > SHOWN else ""
-    verb = "tries" if len(told) == 1 else "try"
-    talk.print(f"{', '.join(told[:SHOWN])}{more} {verb} again what failed there, once, from the next pass and look on")
+    if box:
+        boxes.retry(acting(store, who), box, why)
+        return _told([box])
+    names = _failed(settings, store, wave, meant)
+    words = " ".join(filter(None, ("failed", f"wave={wave}" * bool(wave), meant.words)))
+    ask(names, f"({words})", "told to try again", yes)
+    done = several.retry(acting(store, who), names, words, why)
+    and_more(done)
+    if told := [*done.new, *done.before]:
+        return _told(told)
+    raise next(iter(done.refused.values()))
 
 
-def _failed(store: "Store", platform: str, wave: str, role: str) -> list[str]:
+def _told(boxes: list[str]) -> None:
+    verb = "tries" if len(boxes) == 1 else "try"
+    talk.print(f"{some(boxes)} {verb} again what failed there, once, from the next pass and look on")
+
+
+def _failed(settings: "Settings", store: "Store", wave: str, meant: "Several") -> list[str]:
+    """Raises TowerosError: none failed, or none is meant."""
+    from gitops.rollout.places import places
     from gitops.workflows.question import fleet_of
     from gitops.workflows.turns.again import failed
 
-    return failed(fleet_of(store, None, platform), store, wave=wave, role=role)
+    found = failed(fleet_of(store, None, settings.platform), store, wave=wave)
+    if meant:
+        among = {*meant.of(places(store))}
+        found = [box for box in found if box in among]
+    if not found:
+        raise TowerosError("no box failed", hint="`toweros status` says how each of them is")
+    return found

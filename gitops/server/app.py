@@ -30,6 +30,7 @@ from gitops.server.hooks import hooks
 from gitops.server.people import api, live, metrics, page
 from gitops.server.people.acts import api as programs
 from gitops.server.people.acts import pages as forms
+from gitops.server.people.acts import several
 from gitops.server.people.acts.doing import Doer
 from gitops.server.people.acts.noting import told
 from gitops.server.people.guard import changing, login
@@ -120,6 +121,7 @@ def _people(app: FastAPI, store: Store, settings: Settings, render: Render | Non
     app.include_router(api.router(store, answers))
     app.include_router(forms.router(doer, rendered))
     app.include_router(programs.router(doer))
+    app.include_router(several.router(store, doer.log))
     app.include_router(metrics.router(answers))
     app.include_router(live.router(listening))
     for router in (nocs.shown(store, settings), sbom.router(store), _described(install(app))):

@@ -27,6 +27,7 @@ from gitops.server import create_app, serve
 from gitops.server.boxes.reports import MAX_BODY
 from gitops.server.people.acts.api import PATHS as ACT_PATHS
 from gitops.server.people.acts.pages import PATHS as FORM_PATHS
+from gitops.server.people.acts.several import PATHS as SEVERAL_PATHS
 from gitops.server.people.api import PATHS as API_PATHS
 from gitops.server.people.documents import Document
 from gitops.server.people.guard import login
@@ -162,7 +163,7 @@ PATHS = {
     "post": TOLD | SENT | ENDS,
     "delete": ENDS,
 }
-FORMS, ACTS = set(FORM_PATHS.values()), set(ACT_PATHS.values())
+FORMS, ACTS = set(FORM_PATHS.values()), {*ACT_PATHS.values(), *SEVERAL_PATHS.values()}
 """What people and programs do: with no login here, so that nobody does it (`tests/server/people/acts`)."""
 NAMES |= {path: ["demo-1", "3b6a-27bc-9f86-d081-884c"] for path in (*FORMS, *ACTS) if "{name}" in path}
 PATHS["get"] |= FORMS

@@ -16,6 +16,7 @@ from fastapi import FastAPI
 from gitops.model import Json
 from gitops.server.people.acts.api import PATHS as ACT_PATHS
 from gitops.server.people.acts.kinds import ACTS
+from gitops.server.people.acts.several import PATHS as SEVERAL_PATHS
 from gitops.server.people.api import PATHS
 from gitops.server.people.documents import Document
 from gitops.server.people.page import QUERIES
@@ -46,6 +47,12 @@ WORDS = {
 ACT_WORDS = {
     path: f"{ACTS[meant].title.format(subject='NAME')}. {ACTS[meant].does} By a token, with a reason (docs/audit.md)."
     for meant, path in ACT_PATHS.items()
+}
+ACT_WORDS |= {
+    path: f"The boxes of `roles`, `sites`, `labels`: {ACTS['box', act].title.format(subject='each of them')}."
+    f" {ACTS['box', act].does} `boxes` is how many are meant: without it, 409 says the number."
+    " By a token, with a reason."
+    for act, path in SEVERAL_PATHS.items()
 }
 QUESTIONS = {**PATHS, "/api/v1/commits/{name}": Document.commit}
 ANSWERS = {

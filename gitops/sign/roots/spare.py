@@ -49,10 +49,10 @@ def _counted(root: Root) -> list[Risk]:
             Risk("root has one key: whoever loses it can tell no box of other keys, and each needs a new disk", MORE)
         ]
     if needed == 1:
-        fix = f"`toweros keys rotate root --root-keys {have} --threshold 2`"
+        fix = "`toweros keys rotate root --threshold 2`"
         return [Risk(f"one of the {have} root keys signs alone: whoever steals one replaces every key", fix)]
     if needed == have:
-        fix = f"`toweros keys rotate root --root-keys {have + 1} --threshold {needed}`"
+        fix = f"`toweros keys rotate root` with `--root-keys {have + 1} --threshold {needed}`"
         return [Risk(f"all {have} root keys must sign: one that is lost, and no box can be told of other keys", fix)]
     return []
 

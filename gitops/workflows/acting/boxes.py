@@ -4,8 +4,6 @@ hold(acting, "site-7", "the mast is open")      # True; False: ada said so befor
 release(acting, "site-7", "it is closed", seen=operator(store, "site-7"))
 """
 
-from collections.abc import Sequence
-
 from gitops.errors import TowerosError
 from gitops.rollout import holds, retries
 from gitops.workflows.acting.acting import Acting, StaleError, ended, reason
@@ -55,18 +53,6 @@ def retry(acting: Acting, box: str, why: str) -> bool:
     with acting.doing("box.retry", box, why) as doing:
         _exists(acting, box)
         return ended(doing, retries.retry(acting.store, box, acting.by.name, why, acting.now))
-
-
-def retry_all(acting: Acting, boxes: Sequence[str], why: str) -> tuple[list[str], list[TowerosError]]:
-    """Those that try again, and why others do not."""
-    told, refused = list[str](), list[TowerosError]()
-    for box in boxes:
-        try:
-            retry(acting, box, why)
-            told.append(box)
-        except TowerosError as error:
-            refused.append(error)
-    return told, refused
 
 
 def _name(box: str) -> str:

@@ -8,7 +8,8 @@ import pytest
 from gitops.settings import Settings
 from gitops.sign import keys
 from gitops.sign.roots import rotation, spare
-from gitops.workflows.installing.checks import Part, State, examine
+from gitops.workflows.installing.checks import State, examine
+from gitops.workflows.installing.programs import Part
 from tests.kit.console import toweros
 
 PASSPHRASE = b"correct horse"

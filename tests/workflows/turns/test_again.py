@@ -52,7 +52,7 @@ def fleet(site: Site) -> Site:
 
 
 def retry(site: Site, *words: str) -> str:
-    done = toweros("retry", *words, "-m", "the mast was down", "--who", "ada", "--state", site.settings.state)
+    done = toweros("retry", *words, "-m", "the mast was down", "--who", "ada", "--yes", "--state", site.settings.state)
     return done.stdout + done.stderr + str(done.exception or "")
 
 
@@ -65,11 +65,13 @@ def test_the_failed_alone_are_told_and_nobody_else(fleet: Site) -> None:
 def test_of_a_wave_or_a_role_alone(fleet: Site) -> None:
     assert "a tries again" in retry(fleet, "--failed", "--wave", "lab") and reasons(fleet).keys() == {"a"}
     assert "c tries again" in retry(fleet, "--failed", "--role", "own") and reasons(fleet).keys() == {"a", "c"}
+    assert "c tries again" in retry(fleet, "--role", "own") and "a tries again" in retry(fleet, "--wave", "lab")
+    assert "no box has the role owm" in retry(fleet, "--role", "owm")
     assert "there is no wave lib" in retry(fleet, "--failed", "--wave", "lib")
     assert "no box failed" in retry(fleet, "--failed", "--wave", "rest")
 
 
-@pytest.mark.parametrize("words", [(), ("a", "--failed"), ("a", "--wave", "lab")], ids=["nobody", "both", "no-failed"])
+@pytest.mark.parametrize("words", [(), ("a", "--failed"), ("a", "--wave", "lab")], ids=["nobody", "both", "wave"])
 def test_who_is_meant_is_said_or_asked(fleet: Site, words: tuple[str, ...]) -> None:
     assert "which boxes are meant is not clear" in retry(fleet, *words) and not fleet.store.notes.get(Retries)
 

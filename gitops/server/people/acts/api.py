@@ -5,7 +5,7 @@ In: `Authorization: Bearer`, `{"reason": "..."}`; `seen`, `wave`, `box` and `rol
 here, for a page elsewhere could send it along.
 """
 
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 from fastapi import APIRouter, Depends, Request
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -32,6 +32,8 @@ DESCRIBED = {
         "content": {"application/json": {"schema": {"type": "object", "properties": BODY, "required": ["reason"]}}},
     }
 }
+PROGRAMS = "programs act by a token: toweros tokens add NAME --role operator"
+In = TypeVar("In", bound=BaseModel)
 Text = Annotated[str, Field(max_length=4000, pattern=r"^[^\x00]*$")]
 
 
@@ -63,8 +65,10 @@ def router(doer: Doer) -> APIRouter:
         async def sent(request: Request, name: str = "") -> Response:
             with refusals(request, of, act, name):
                 if person(request).how != "token":
-                    raise HTTPException(403, "programs act by a token: toweros tokens add NAME --role operator")
-                said = _parsed(request.headers.get("content-type", ""), await bounded(request, "body", forms.MOST))
+                    raise HTTPException(403, PROGRAMS)
+                said = parsed(
+                    ActIn, request.headers.get("content-type", ""), await bounded(request, "body", forms.MOST)
+                )
                 done = await run_in_threadpool(do, request, of, act, name, Words(**said.model_dump()))
             return JSONResponse(done)
 
@@ -77,12 +81,12 @@ def router(doer: Doer) -> APIRouter:
     return routes
 
 
-def _parsed(kind: str, data: bytes) -> ActIn:
-    """Raises HTTPException: 415, 400."""
+def parsed(model: type[In], kind: str, data: bytes) -> In:
+    """What a body says. Raises HTTPException: 415, 400."""
     if kind.partition(";")[0].strip().lower() != "application/json":
         raise HTTPException(415, "an act is application/json")
     try:
-        return ActIn.model_validate_json(data)
+        return model.model_validate_json(data)
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False, include_context=False)[0]
         where = ".".join(str(each)[:50] for each in first["loc"])
