@@ -22,6 +22,7 @@ from gitops.review.words import ago, moment, short
 from gitops.rollout.choosing.choice import Choice
 from gitops.rollout.choosing.known import known
 from gitops.rollout.choosing.trouble import trouble, why
+from gitops.rollout.choosing.unheard import unheard
 from gitops.rollout.facts import lines
 from gitops.rollout.leases.told import words as permitted
 from gitops.rollout.status import BoxStatus, FleetStatus, box_status, fleet_status, said_of
@@ -65,7 +66,7 @@ class View:
         """Once; what else there is to say goes to stderr."""
         now = int(time.time())
         if self.box:
-            row, facts = self._one(now), said_of(self.store, self.box)
+            row, facts = self._told(now)
             emit(row.as_json() | facts, output, lambda: table(["", ""], _lines(row, facts, now)))
             return
         fleet = fleet_status(self.store, now)
@@ -78,7 +79,7 @@ class View:
         """As a watcher sees it: everything in one place."""
         now = int(time.time())
         if self.box:
-            return [table(["", ""], _lines(self._one(now), said_of(self.store, self.box), now))]
+            return [table(["", ""], _lines(*self._told(now), now))]
         fleet = fleet_status(self.store, now)
         chosen = self._chosen(fleet)
         said = [coloured(head, style).append(f" {printable(words)}", "not bold") for head, style, words in
@@ -89,8 +90,8 @@ class View:
         """As a program reads it: each change is one line of JSON."""
         now = int(time.time())
         if self.box:
-            said = self._one(now).as_json() | said_of(self.store, self.box)
-            return [json.dumps(said, ensure_ascii=False)]
+            row, facts = self._told(now)
+            return [json.dumps(row.as_json() | facts, ensure_ascii=False)]
         fleet = fleet_status(self.store, now)
         return [json.dumps(self._json(fleet, self._chosen(fleet)), ensure_ascii=False)]
 
@@ -99,6 +100,12 @@ class View:
         if row is None:
             raise StoreError(f"there is no box {self.box}", hint="`toweros status` lists them")
         return row
+
+    def _told(self, now: int) -> tuple[BoxStatus, Json]:
+        """One box, and what it said beside its row; of a silent one, whether its site is."""
+        row = self._one(now)
+        silent = unheard(self.store, row, now)
+        return row, said_of(self.store, row.box) | ({"unheard": silent.as_json()} if silent else {})
 
     def _table(self, fleet: FleetStatus, rows: list[BoxStatus], now: int) -> object:
         heads = ["BOX", "SYNC", "HEALTH", "WANTED", "RUNNING", "SINCE", "SAYS"]
@@ -183,11 +190,18 @@ def _lines(row: BoxStatus, facts: Json, now: int) -> list[list[Cell]]:
         "since": f"{moment(row.since)} ({ago(row.since, now)})", "boot": row.boot,
         "seen": f"{moment(row.seen)} ({ago(row.seen, now)})" if row.seen else "never",
         "degraded": "\n".join(facts.get("degraded", ())), "came": _came(row), "turn": str(row.turn or ""),
+        "was at": _was_at(row, now) if "unheard" in facts else "",
+        "its site": facts.get("unheard", {}).get("says", ""),
         "may restart": permitted(facts.get("permission", {}), now),
         "addresses": "" if said else ", ".join(row.addresses),
     }  # fmt: skip
     cells = {**row.as_json(), **words, **dict(said)}
     return [[name, str(value)] for name, value in cells.items() if value]
+
+
+def _was_at(row: BoxStatus, now: int) -> str:
+    """The last addresses that it said, and how old that word is."""
+    return f"{', '.join(row.addresses) or 'no address that it said'}, {ago(row.seen, now)} ago"
 
 
 def _colour(word: str) -> "Text":

@@ -10,6 +10,7 @@ from fastapi import APIRouter, Depends, Request, Response
 from starlette.exceptions import HTTPException
 
 from gitops.model import Json
+from gitops.rollout.choosing.unheard import unheard
 from gitops.rollout.places import places
 from gitops.rollout.status import box_status, said_of
 from gitops.server.boxes.reports import is_name
@@ -87,13 +88,15 @@ def one_box(store: Store, name: str, who: Viewer = NOBODY_IN_PARTICULAR) -> Json
         HTTPException: 404, there is none of this name.
     """
     scope = Scope.of(store, who)
-    status = box_status(store, name, int(time.time())) if is_name(name) and scope.has(name) else None
+    now = int(time.time())
+    status = box_status(store, name, now) if is_name(name) and scope.has(name) else None
     if status is None:
         raise HTTPException(404, f"there is no box {name}")
     report, place = store.boxes.report(name), places(store).get(name, NOWHERE)
     events = [dict(event.__dict__) for event in store.events.latest(name)]
     said = {"checks": list(report.checks), "fetched": report.fetched, "entry": report.entry} if report else {}
     boot = {"boot": status.boot} if status.boot else {}
+    silent = {"unheard": found.as_json()} if (found := unheard(store, status, now)) else {}
     where = {"role": place.role, "site": place.site, "labels": dict(place.labels)}
-    whole = status.as_json() | said | boot | where | said_of(store, name) | {"events": events}
+    whole = status.as_json() | said | boot | where | silent | said_of(store, name) | {"events": events}
     return scope.json(whole)

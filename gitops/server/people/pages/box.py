@@ -6,6 +6,7 @@ from typing import Any
 
 from gitops.model import Health, Json, Severity
 from gitops.rollout import holds
+from gitops.rollout.choosing.unheard import unheard
 from gitops.rollout.leases.told import told
 from gitops.rollout.leases.told import words as permitted
 from gitops.rollout.places import places
@@ -47,7 +48,7 @@ def box_page(store: Store, asked: Asked, now: int) -> dict[str, Any]:
     return {
         "view": view, "box": status, "row": row_of(status, place, now), "said": said, "now": now,
         "strip": _strip(store, status, now), "offer": store.offers.published(name),
-        "facts": facts(said), "place": place,
+        "unheard": unheard(store, status, now), "facts": facts(said), "place": place,
         "permitted": scope.text(permitted(told(store, name), now)),
         "events": [scope.event(event) for _, event in found[:EVENTS]],
         "more": found[EVENTS - 1][0] if len(found) > EVENTS else 0,
