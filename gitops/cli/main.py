@@ -25,7 +25,7 @@ from gitops.errors import TowerosError
 
 NOT_VERBS = {"addresses", "adopt", "box_image", "context", "deployments", "firmware", "hosts", "main", "output"}
 NOT_VERBS |= {"passphrase", "linuxkits", "login", "machine", "secret", "sizes", "token_keys", "granting", "wipe"}
-NOT_VERBS |= {"recorded"}
+NOT_VERBS |= {"recorded", "unknown"}
 NO_VERBS_IN = re.compile(r"\.showing\.|\.remote\.|\.completing\.(?!completion)")
 """What several verbs share; what a verb is made of."""
 VERSION = ("--version", "-V")

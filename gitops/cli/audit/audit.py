@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import UTC, datetime
 from enum import StrEnum
 from itertools import islice
@@ -56,7 +57,8 @@ def show(
 ) -> None:
     """The newest acts, newest last."""
     first = beginning(since, int(datetime.now(UTC).timestamp()))
-    log, _ = _log(context.settings(config, state))
+    settings = context.settings(config, state)
+    log, _ = _log(settings)
     wanted = (
         (line, outcome)
         for line, outcome in log.newest()
@@ -66,6 +68,8 @@ def show(
         and subject in ("", line.act.subject)
     )
     rows = [_row(line, outcome) for line, outcome in islice(wanted, limit)][::-1]
+    if not rows and (who or subject):
+        _known(settings, log, who, subject)
     emit(rows, output, lambda: table(HEADS, [_cells(row) for row in rows]) if rows else "Nothing.")
 
 
@@ -140,6 +144,19 @@ def _log(settings: "Settings") -> "tuple[AuditLog, list[AuditHead]]":
         talk.say("warning:", "yellow", f"what the database remembers is not compared: {error.message}")
         head = None
     return log, [head] if head else []
+
+
+def _known(settings: "Settings", log: "AuditLog", who: str, subject: str) -> None:
+    """Nothing is found: because of a name that nobody has? Raises TowerosError: so it is."""
+    from gitops.cli.audit.unknown import known_subject, known_who
+
+    store = None
+    with suppress(StoreError):  # the log counts without it
+        store = context.existing_store(settings)
+    if who:
+        known_who(log, store, who)
+    if subject:
+        known_subject(log, store, subject)
 
 
 def _exported(file: Path) -> Iterator[tuple[Path, int, bytes]]:

@@ -9,8 +9,10 @@ from typing import Any
 import pytest
 
 from gitops.cli.main import verbs
+from gitops.model.access.person import Grant, Role
 from gitops.sign import keys
 from gitops.store import Store
+from gitops.workflows.access.accounts import Accounts
 from tests.kit.console import toweros
 from tests.kit.told import Told, tell
 
@@ -47,7 +49,23 @@ def test_a_hold_that_is_typed_has_who_typed_it(state: Path, monkeypatch: pytest.
     assert toweros("resume", "site-7", "-m", "closed").exit_code == 0
     assert acts()[-1]["who"] == ("ben" if os.geteuid() == 0 else ME)
     assert [each["what"] for each in acts("--what", "box.release")] == ["box.release"]
-    assert acts("--since", "2099-01-01") == [] and acts("--who", "nobody-else") == []
+    assert acts("--since", "2099-01-01") == []
+
+
+def test_a_name_that_nobody_has_is_told_with_who_is_known_and_is_no_empty_table(state: Path) -> None:
+    Accounts(Store.open(state)).add("adda", "a long enough password", (Grant(Role.operator),))
+    assert toweros("suspend", "site-7", "--why", "the mast", "--who", "carla").exit_code == 0
+
+    def told(*words: str) -> str:
+        done = toweros("audit", "list", *words)
+        return f"{done.exit_code}: {done.stdout}{done.exception or ''} {getattr(done.exception, 'hint', '')}"
+
+    assert told("--who", "addo") == "1: nobody of the audit log is addo is adda meant?"
+    assert told("--who", "zzzzzz").endswith(f"there are: {', '.join(sorted({ME, 'adda'}))}")
+    assert "1 lines have it as what --who of a verb said, which proves nothing" in told("--who", "carla")
+    assert told("--subject", "site-8") == "1: nothing of the audit log is about site-8 is site-7 meant?"
+    for known in (("--who", "adda"), ("--who", ME, "--since", "2099-01-01"), ("--subject", "site-7", "--what", "keys")):
+        assert told(*known).startswith("0: Nothing."), "who did nothing is no stranger"
 
 
 def test_verbs_that_change_something_are_recorded_and_those_that_look_are_not(state: Path, tmp_path: Path) -> None:
