@@ -21,6 +21,7 @@ import gitops.cli
 from gitops import __version__
 from gitops.cli.media.linuxkits import instead
 from gitops.cli.output import talk
+from gitops.cli.showing.groups import ByDay, arrange
 from gitops.errors import TowerosError
 
 NOT_VERBS = {"addresses", "adopt", "box_image", "context", "deployments", "firmware", "hosts", "main", "output"}
@@ -34,9 +35,10 @@ INTERRUPTED, NOBODY_READS = 130, 141
 
 
 def application() -> typer.Typer:
-    """The whole command, with every verb registered in alphabetical order."""
+    """The whole command, with every verb registered below its heading."""
     app = typer.Typer(
         name="toweros",
+        cls=ByDay,
         help="Git commits become signed, verified operating-system images on a fleet of boxes.",
         no_args_is_help=True,
         pretty_exceptions_enable=False,
@@ -45,6 +47,7 @@ def application() -> typer.Typer:
     app.callback()(_root)
     for module in _modules(sys.argv[1:]):
         importlib.import_module(module).register(app)
+    arrange(app)
     return app
 
 
