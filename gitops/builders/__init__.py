@@ -17,8 +17,9 @@ __all__ = ["Bases", "BuildahBuilder", "Builder", "Locker", "builder_of", "moved"
 
 def builder_of(settings: Settings, store: Store) -> Builder:
     """The builder that the settings name: buildah, unless they say `docker`."""
+    places, bases, still = Places.by(settings), Bases(settings, store), settings.rootfs_still
     if settings.builder == "docker":
         from gitops.builders.docker import DockerBuilder  # its client takes a while to import
 
-        return DockerBuilder(store, settings.docker_host, Places.by(settings), Bases(settings, store))
-    return BuildahBuilder(store, places=Places.by(settings), bases=Bases(settings, store))
+        return DockerBuilder(store, settings.docker_host, places, bases, still)
+    return BuildahBuilder(store, None, places, bases, still)

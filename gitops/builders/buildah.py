@@ -16,7 +16,7 @@ import structlog
 from gitops.builders.bases.fetch import Bases
 from gitops.builders.bases.lending import name_of, names_of, write_dockerfile, write_folder
 from gitops.builders.builder import LABEL, NAME, TIMEOUT, arguments, existing, log_file
-from gitops.builders.context import write_context
+from gitops.builders.context import STILL, write_context
 from gitops.builders.inputs import fetch_inputs
 from gitops.builders.places import Places
 from gitops.errors import BuildError, ProcessError
@@ -34,12 +34,19 @@ MINIMUM_FREE = 2 << 30
 class BuildahBuilder:
     """Implements `Builder` with a private buildah storage below the store.
 
-    `lender` is another store's folder, whose images may be stood on and are never changed.
+    `lender` is another store's folder, whose images may be stood on and are never changed. `still`: seconds that
+    mmdebstrap may stand still.
     """
 
     def __init__(
-        self, store: Store, lender: Path | None = None, places: Places | None = None, bases: Bases | None = None
+        self,
+        store: Store,
+        lender: Path | None = None,
+        places: Places | None = None,
+        bases: Bases | None = None,
+        still: float = STILL,
     ) -> None:
+        self._still = still
         self._store, self._places, self._bases = store, places, bases or Bases(Settings(), store)
         self._root = store.paths.builder
         lent = lender.resolve() / "buildah" / "storage" if lender else None
@@ -60,7 +67,7 @@ class BuildahBuilder:
                 self._lend_base(name, base, Path(work, f"base-{number}"))
             context = Path(work, "context")
             context.mkdir()
-            write_context(self._store, package, tree, context)
+            write_context(self._store, package, tree, context, self._still)
             dockerfile = (
                 write_dockerfile(package, tree, context, Path(work, "Dockerfile")) or context / package.dockerfile
             )

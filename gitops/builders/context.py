@@ -9,11 +9,12 @@ from pathlib import Path
 
 from debian.debfile import DebFile
 
+from gitops.builders.builder import log_file
 from gitops.builders.mirrors import SUITE
-from gitops.errors import BuildError
+from gitops.builders.moving import run_while_it_moves
+from gitops.errors import BuildError, ProcessError
 from gitops.fleet.packages.folder import FETCHED_FOLDER, within
 from gitops.model import FETCHED, LockedFile, Package, Tree, sha256
-from gitops.process import run
 from gitops.store import Store
 
 LINK, EXECUTABLE, FOLDER = 0o120000, 0o111, 0o755
@@ -26,17 +27,24 @@ HOOKS = (
     "find $1/usr -name __pycache__ -prune -exec rm -rf {} +",
 )
 """What a fresh Debian root holds that differs from day to day or that no tool needs."""
+STILL = 600.0
+"""Seconds without a word and without a byte of mmdebstrap, where nobody says otherwise."""
+SLOW = "is the disk slow or full, or does a script of a package wait? `rootfs_still` (docs/settings.md) gives it longer"
 
 
-def write_context(store: Store, package: Package, tree: Tree, folder: Path) -> None:
-    """Fill an empty folder with a package's build context."""
+def write_context(store: Store, package: Package, tree: Tree, folder: Path, still: float = STILL) -> None:
+    """Fill an empty folder with a package's build context. `still`: seconds that mmdebstrap may stand still.
+
+    Raises:
+        BuildError: two locked files have one name, or no root can be made of them; the log's place is named.
+    """
     _write_files(package, tree, folder)
     _open_folders(folder)
     fetched = [file for file in package.lock if file.kind == FETCHED]
     if fetched:
         _lay(store, fetched, folder / FETCHED_FOLDER)
     if package.rootfs:
-        make_rootfs(store, package, folder / "rootfs.tar")
+        make_rootfs(store, package, folder / "rootfs.tar", still)
         return
     for kind, name in (("deb", "debs"), ("wheel", "wheels")):
         _lay(store, [file for file in package.lock if file.kind == kind], folder / name)
@@ -81,8 +89,8 @@ def _copy(store: Store, files: list[LockedFile], folder: Path) -> None:
         shutil.copystat(blob, target)
 
 
-def make_rootfs(store: Store, package: Package, out: Path) -> None:
-    """A whole Debian root out of exactly the locked packages, by mmdebstrap, without network."""
+def make_rootfs(store: Store, package: Package, out: Path, still: float = STILL) -> None:
+    """A whole Debian root out of exactly the locked packages, by mmdebstrap, without network. Raises BuildError."""
     repository = out.parent / ".repository"
     repository.mkdir()
     debs = [file for file in package.lock if file.kind == "deb"]
@@ -90,14 +98,18 @@ def make_rootfs(store: Store, package: Package, out: Path) -> None:
     _write_index(repository, debs)
     names = ",".join(sorted(file.name for file in debs))
     # `copy:` and not `file:`: dpkg runs inside the new root, from which our folder cannot be seen.
-    run(
-        [
-            *("mmdebstrap", f"--variant={package.rootfs}", "--mode=root", "--format=tar"),
-            *(f"--include={names}", "--skip=check/empty", *(f"--customize-hook={hook}" for hook in HOOKS)),
-            *('--aptopt=APT::Install-Recommends "false"', SUITE, out, f"deb [trusted=yes] copy:{repository} ./"),
-        ],
-        env={"SOURCE_DATE_EPOCH": "0"},
-    )
+    command: list[str | Path] = [
+        *("mmdebstrap", f"--variant={package.rootfs}", "--mode=root", "--format=tar", "--verbose"),
+        *(f"--include={names}", "--skip=check/empty", *(f"--customize-hook={hook}" for hook in HOOKS)),
+        *('--aptopt=APT::Install-Recommends "false"', SUITE, out, f"deb [trusted=yes] copy:{repository} ./"),
+    ]
+    log = log_file(store, package)
+    try:
+        run_while_it_moves(command, log, [out], still, env={"SOURCE_DATE_EPOCH": "0"})
+    except ProcessError as error:
+        stood = error.code is None
+        hint = error.hint or f"the log is {log}" + (f"; {SLOW}" if stood else "")
+        raise BuildError(f"{package.path}: {error.message}", hint=hint, transient=stood) from error
     shutil.rmtree(repository)
 
 

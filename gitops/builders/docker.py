@@ -25,7 +25,7 @@ from requests.exceptions import RequestException
 from gitops.builders.bases import lending
 from gitops.builders.bases.fetch import Bases
 from gitops.builders.builder import CONFIG, LABEL, NAME, TIMEOUT, arguments, existing, log_file
-from gitops.builders.context import write_context
+from gitops.builders.context import STILL, write_context
 from gitops.builders.inputs import fetch_inputs
 from gitops.builders.places import Places
 from gitops.errors import BuildError
@@ -41,8 +41,15 @@ CHUNK = 1 << 20
 class DockerBuilder:
     """Implements `Builder`."""
 
-    def __init__(self, store: Store, host: str, places: Places | None = None, bases: Bases | None = None) -> None:
-        self._store, self._host, self._places = store, host, places
+    def __init__(
+        self,
+        store: Store,
+        host: str,
+        places: Places | None = None,
+        bases: Bases | None = None,
+        still: float = STILL,
+    ) -> None:
+        self._store, self._host, self._places, self._still = store, host, places, still
         self._bases = bases or Bases(Settings(), store)
         self._opened: docker.DockerClient | None = None
 
@@ -62,7 +69,7 @@ class DockerBuilder:
                 self._lend(name, Path(work), partial(lending.write_archive, self._store, its, name))
             context = Path(work, "context")
             context.mkdir()
-            write_context(self._store, package, tree, context)
+            write_context(self._store, package, tree, context, self._still)
             dockerfile = (
                 lending.write_dockerfile(package, tree, context, Path(work, "Dockerfile"))
                 or context / package.dockerfile

@@ -100,6 +100,8 @@ class Settings(BaseModel):
     link: str = Field(default="", pattern=r"^(https?://\S+)?$")
     """How people reach the status page: the link of every status on the forge."""
     builder: str = Field(default="buildah", pattern="^(buildah|docker)$")
+    rootfs_still: int = Field(default=600, ge=10, le=86_400)
+    """Seconds that mmdebstrap may say and write nothing, before it is ended."""
     docker_host: str = Field(default="unix:///var/run/docker.sock", pattern="^(unix|tcp|ssh)://")
     """Where the Docker engine is that builds, if `builder` is `docker`."""
     registry: str = Field(default="", pattern=r"^([a-z0-9.-]+(:[0-9]+)?(/[a-z0-9._/-]+)?)?$")

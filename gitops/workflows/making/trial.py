@@ -71,7 +71,8 @@ def scratch(store: Store | None, settings: Settings, folder: Path | None = None)
             if store is not None:
                 store.lend_rows(trial)
             lender = store.paths.root if store else None
-            yield trial, BuildahBuilder(trial, lender, Places.by(settings), Bases(settings, trial))
+            places, bases = Places.by(settings), Bases(settings, trial)
+            yield trial, BuildahBuilder(trial, lender, places, bases, settings.rootfs_still)
         finally:
             trial.close()
 

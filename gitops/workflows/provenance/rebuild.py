@@ -149,7 +149,8 @@ class SecondWitness:
         try:
             with store.lease.held():
                 tree = self._clone.files(_made_of(claim))
-                builder = BuildahBuilder(store, places=Places.by(settings), bases=Bases(settings, store))
+                places, bases = Places.by(settings), Bases(settings, store)
+                builder = BuildahBuilder(store, None, places, bases, settings.rootfs_still)
                 workshop = Workshop(settings, store, builder, (revision, tree), alone, listed=False)
                 for step in plan(alone, revision, Existing()).builds:
                     log.info("rebuild.build", package=step.subject)
