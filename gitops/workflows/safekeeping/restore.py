@@ -27,12 +27,15 @@ from gitops.errors import StoreError
 from gitops.model import EventType, Happened
 from gitops.settings import Settings
 from gitops.store import Store
+from gitops.store.audit.log import AuditLog
 from gitops.store.database import Database, database_url
 from gitops.store.files import photograph
 from gitops.store.files.blobs import arriving, sync_folder
 from gitops.store.files.layout import Layout, Scratch
+from gitops.store.notes.audited import AuditHead
 from gitops.store.notes.restored import VersionFloor
 from gitops.workflows.safekeeping.archive import Head, read_head, unpack
+from gitops.workflows.safekeeping.elsewhere import begun_anew
 from gitops.workflows.safekeeping.seal import check
 
 log = structlog.get_logger(__name__)
@@ -44,6 +47,8 @@ class Restore:
     """Into the state folder and the database that the settings name."""
 
     def __init__(self, settings: Settings) -> None:
+        self.audit_before: AuditHead | None = None
+        """How far the audit log was that is not on this machine; None: it is, or there was none."""
         self._settings, self._paths = settings, Layout(settings.state)
         self._url = database_url(settings)
 
@@ -125,6 +130,7 @@ class Restore:
         store = Store.open(new.root, migrate=True)
         try:
             before = store.notes.get(VersionFloor) or VersionFloor()
+            self.audit_before = begun_anew(AuditLog(self._paths.audit), store)
             store.notes.put(VersionFloor(max(now, before.version, floor, self._highest() + 1)))
             when = f"{datetime.fromtimestamp(head.made, UTC):%Y-%m-%d %H:%M} UTC"
             store.events.add("", EventType.WARNING, Happened.RESTORED, f"from a backup of {when}, {head.revision}")
