@@ -19,9 +19,11 @@ from typer.exceptions import TyperException
 
 import gitops.cli
 from gitops import __version__
+from gitops.cli import INTERRUPTED
 from gitops.cli.media.linuxkits import instead
 from gitops.cli.output import talk
 from gitops.cli.showing.groups import ByDay, arrange
+from gitops.cli.showing.left import left, watched
 from gitops.errors import TowerosError
 
 NOT_VERBS = {"addresses", "adopt", "box_image", "context", "deployments", "firmware", "hosts", "main", "output"}
@@ -30,7 +32,7 @@ NOT_VERBS |= {"recorded", "unknown"}
 NO_VERBS_IN = re.compile(r"\.showing\.|\.remote\.|\.completing\.(?!completion)")
 """What several verbs share; what a verb is made of."""
 VERSION = ("--version", "-V")
-INTERRUPTED, NOBODY_READS = 130, 141
+NOBODY_READS = 141
 """128 and the signal's number, as shells have it."""
 
 
@@ -106,7 +108,6 @@ def main() -> None:
         usage = usage or _misused(error)
         code = _say(usage) if usage.message else usage.exit_code
     except (KeyboardInterrupt, typer.Abort):
-        talk.print("interrupted")
         code = INTERRUPTED
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is left in the buffer goes nowhere
@@ -117,7 +118,16 @@ def main() -> None:
         if "TOWEROS_DEBUG" in os.environ:
             raise
         code = _say(_told(error))
+    if code == INTERRUPTED:  # typer makes it of Ctrl-C within a verb
+        _say_interrupted(sys.argv[1:])
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def _say_interrupted(words: list[str]) -> None:
+    if not watched(words):
+        talk.print("interrupted")
+        if sentence := left(words):
+            talk.say("left:", "yellow", sentence)
 
 
 def _misused(error: TyperException) -> TowerosError:
