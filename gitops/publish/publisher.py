@@ -117,7 +117,7 @@ class Publisher:
         targets = {path: target for path, target in self._targets().items() if box_of(path) not in gone}
         for publication in publications:
             if not judged and (problem := self._problem(publication, targets, Disks(self._store))):
-                raise PublishError(f"{publication.release.box}: {problem}", hint="see docs/operations.md, Publishing")
+                raise PublishError(f"{publication.release.box}: {problem}", hint="see docs/operations.md, At 3 a.m.")
             make_copies(self._store.layers, self._store.offers.published(publication.release.box), publication)
             targets.pop(f"{publication.release.box}/{LOADER}", None)  # an older controller's candidate has none
             targets |= targets_of(publication)

@@ -18,7 +18,7 @@ MAX_SETTINGS = 1 << 20
 """Bytes of toweros.toml."""
 PREFIX = "TOWEROS_"
 HINT = "see docs/settings.md"
-TOKENS = "the files of the keys folder name keys in tokens (docs/operations.md, Keys in tokens); ssh_key cannot"
+TOKENS = "the files of the keys folder name keys in tokens (docs/keys.md, Keys in tokens); ssh_key cannot"
 PLACES = (Path("toweros.toml"), Path("/etc/toweros/toweros.toml"))
 PATHS = tuple(name for name, value in Settings.model_fields.items() if value.annotation in (Path, Path | None))
 

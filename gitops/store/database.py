@@ -24,7 +24,7 @@ from sqlalchemy.pool import ConnectionPoolEntry
 from gitops.errors import SettingsError, StoreError
 from gitops.settings import Settings
 
-HINT = "see docs/operations.md, Store"
+HINT = "see docs/controller.md, Store"
 POSTGRESQL = "postgresql://"
 WAIT = 10
 """Seconds that a connection or a writer's turn is waited for."""

@@ -249,7 +249,7 @@ def _told() -> Iterator[None]:
 
 
 def _lost() -> LeaseError:
-    return LeaseError("another controller has taken over", hint="see docs/operations.md, Two controllers")
+    return LeaseError("another controller has taken over", hint="see docs/controller.md, Two controllers")
 
 
 def _holder(text: str) -> Holder:

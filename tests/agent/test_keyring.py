@@ -158,7 +158,7 @@ def test_a_box_that_was_away_for_two_rotations_takes_what_its_own_key_signs_alon
     offered = site.folder / "offered.efi"
     offered.write_bytes(Signer.open(site.keys).sign_boot(PROGRAM))
     assert site.boot().refuses(offered) and site.starts(), "it stays as it was, and says why"
-    for name, data in backup.items():  # docs/operations.md: the oldest pair out of the backup
+    for name, data in backup.items():  # docs/keys.md: the oldest pair out of the backup
         (site.keys / name.replace("old", "old-1")).write_bytes(data)
     renewal.retire(site.keys, "db", NOW)
     site.install()

@@ -101,7 +101,7 @@ def test_a_damaged_database_is_named(config: Path) -> None:
             database.with_name(f"toweros.db{rest}").unlink(missing_ok=True)
         database.write_bytes(damaged)
         code, said = toweros("apply", "-c", config)
-        assert code == 1 and "database" in said and "docs/operations.md" in said and "sqlalche" not in said
+        assert code == 1 and "database" in said and "docs/controller.md" in said and "sqlalche" not in said
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,9 @@ from gitops.workflows.reviews import reviewer
 from tests.kit.docs import CHECKOUT, DOCS, documents
 from tests.kit.published import kit
 
-OPERATIONS, SETTINGS, REVIEW = DOCS / "operations.md", DOCS / "settings.md", DOCS / "review.md"
+OPERATIONS, CONTROLLER, SETTINGS, REVIEW = (
+    DOCS / f"{name}.md" for name in ("operations", "controller", "settings", "review")
+)
 NO_SETTINGS = {"PURGE", "CONFIG", "DEBUG", "NAME", "FORGE_TOKEN", "COMMENT_TOKEN"}
 """What follows TOWEROS_ in the documents and is no key of toweros.toml; NAME stands for every one of them."""
 
@@ -46,7 +48,7 @@ def test_every_variable_of_the_environment_exists() -> None:
 def test_every_metric_is_described_and_the_other_way_round(tmp_path: Path) -> None:
     text = TestClient(create_app(kit(tmp_path).store, Settings())).get("/metrics").text
     exposed = set(re.findall(r"^# TYPE (\w+)", text, re.M))
-    table = set(re.findall(r"^\| `(toweros_[a-z_]+)", OPERATIONS.read_text(), re.M))
+    table = set(re.findall(r"^\| `(toweros_[a-z_]+)", CONTROLLER.read_text(), re.M))
     assert table == exposed
     pages = "".join(path.read_text() for path in documents())
     assert set(re.findall(r"`(toweros_[a-z_]+)[`{]", pages)) - {"toweros_agent"} == exposed

@@ -1,6 +1,6 @@
 """Somebody, or something, types on the serial line while a box starts.
 
-No Escape and no DEL: these open the firmware's own setup, which its owner alone can lock (docs/operations.md).
+No Escape and no DEL: these open the firmware's own setup, which its owner alone can lock (docs/machines.md).
 """
 
 import contextlib

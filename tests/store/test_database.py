@@ -86,7 +86,7 @@ def test_no_verb_shows_the_password(tmp_path: Path, postgres: Postgres) -> None:
     config.write_text(f'state = "state"\ndatabase = "{url.replace(PASSWORD, "tiger-" + PASSWORD)}"\n')
     done = subprocess.run([TOWEROS, "status", "-c", config], capture_output=True, text=True)
     assert done.returncode == 1 and "password authentication failed" in done.stderr
-    assert PASSWORD not in done.stdout + done.stderr and "docs/operations.md" in done.stderr
+    assert PASSWORD not in done.stdout + done.stderr and "docs/controller.md" in done.stderr
     assert not (tmp_path / "state" / "toweros.db").exists()
 
 

@@ -55,7 +55,7 @@ def retire(
     for box, why in left.items():
         talk.print(f"without {box}: {why}")
     if left:
-        talk.print(f"while the old {name} signs along they go on as before; docs/operations.md says how they come back")
+        talk.print(f"while the old {name} signs along they go on as before; docs/keys.md says how they come back")
     _commit(place, public)
     talk.print(f"each box drops the old {name} once it can do without; the old pair signs along until you remove it")
 

@@ -70,7 +70,7 @@ def init(
     for risk in spare.risks(folder)[: 1 if root_keys == 1 or threshold in (1, root_keys) else 0]:
         talk.say("note:", "yellow", f"{risk.what}: {risk.fix}")
     talk.print(f"keys are in {folder}; back it up, then take {folder / 'root'} offline (`toweros keys status`)")
-    talk.print("for security updates (docs/operations.md), a line of the fleet repo's keys/allowed_signers:")
+    talk.print("for security updates (docs/updates.md), a line of the fleet repo's keys/allowed_signers:")
     talk.print(allowed)
 
 

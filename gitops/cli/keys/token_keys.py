@@ -81,5 +81,5 @@ def _metadata(key: AnyHeld, role: str) -> HeldEd25519 | HeldP256:
 
 def _of(key: object, kind: type[Kind], role: str) -> Kind:
     if not isinstance(key, kind):
-        raise SettingsError(f"{role} takes another kind of key", hint="docs/operations.md, Keys in tokens")
+        raise SettingsError(f"{role} takes another kind of key", hint="docs/keys.md, Keys in tokens")
     return key

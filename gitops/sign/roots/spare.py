@@ -21,8 +21,8 @@ from gitops.sign.roots.standing import read
 
 SHORT = 8
 """Hex digits of a key ID that are shown, and at least asked for."""
-MORE = "`toweros keys rotate root --root-keys 3 --threshold 2`, or keys on several machines (docs/operations.md, Keys)"
-LOST = "docs/operations.md, What was lost or stolen: new keys in another folder, and new disks, site by site"
+MORE = "`toweros keys rotate root --root-keys 3 --threshold 2`, or keys on several machines (docs/keys.md)"
+LOST = "docs/lost.md: new keys in another folder, and new disks, site by site"
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ def _here(folder: Path) -> list[Risk]:
     if not here:
         return []
     what = f"{len(here)} root key{'s lie' if len(here) > 1 else ' lies'} on this machine, in {folder / 'root'}"
-    return [Risk(what, "copy that folder to two places elsewhere, then remove it here (docs/operations.md, Keys)")]
+    return [Risk(what, "copy that folder to two places elsewhere, then remove it here (docs/keys.md)")]
 
 
 def _in_token(path: Path) -> bool:

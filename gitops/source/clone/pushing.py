@@ -191,7 +191,7 @@ def send(repository: pygit2.Repository, access: Access, spec: str, ref: str, exp
     except DAMAGE as error:
         raise unreachable(access, error) from error
     if callbacks.refused:
-        hint = "may the controller's key or token write there? See docs/operations.md, Security updates"
+        hint = "may the controller's key or token write there? See docs/updates.md"
         refused = access.clean(callbacks.refused)
         raise SourceError(f"{redact(access.url)} does not take {ref}: {refused}", hint=hint)
 

@@ -179,7 +179,7 @@ def public_bytes(line: str) -> bytes:
 
 def bad(why: str) -> SourceError:
     """The refusal of a record that its controller did not write."""
-    hint = "nothing is written over it: find out who wrote it, docs/operations.md, The record of deployments"
+    hint = "nothing is written over it: find out who wrote it, docs/record.md"
     return SourceError(f"the record of deployments is not ours: {why}", hint=hint, reason=Reason.record_damaged)
 
 

@@ -266,7 +266,7 @@ def _hidden() -> SourceError:
 def _forked(ours: Ours, other: Entry) -> SourceError:
     said = other.statement
     message = f"the record of deployments has two entries {said.number}: the remote's says {said.revision}"
-    hint = "two controllers wrote, or somebody has the key `record`: docs/operations.md, The record of deployments"
+    hint = "two controllers wrote, or somebody has the key `record`: docs/record.md"
     return SourceError(message, hint=hint, reason=Reason.record_forked)
 
 

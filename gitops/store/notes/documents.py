@@ -22,7 +22,7 @@ from gitops.model.updates.patching import HeldSet, Proposal, WindowRun
 from gitops.store.notes.box_keys import BOX_KEYS
 from gitops.store.notes.restored import RightClock, VersionFloor
 
-HINT = "restore the database from a backup: docs/operations.md, Store"
+HINT = "restore the database from a backup: docs/controller.md, Store"
 ROWS = "rows"
 T = TypeVar("T")
 

@@ -24,7 +24,7 @@ log = structlog.get_logger(__name__)
 PREFIX = "toweros/security/"
 THEIRS = "somebody else's commits are on the branch: it is left alone until they are gone"
 FOOTER = (
-    "Made by the controller's schedule (docs/operations.md, Security updates): it is brought up to date in place, and "
+    "Made by the controller's schedule (docs/updates.md): it is brought up to date in place, and "
     "closed when nothing of it is left. Whoever merges it signs the merge."
 )
 

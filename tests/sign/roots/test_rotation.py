@@ -113,7 +113,7 @@ def test_what_a_stolen_timestamp_key_signs_is_refused_after_its_rotation(here: K
 def test_a_ceremony_on_three_machines_and_the_loss_of_one_of_them(
     here: Kit, folder: Path, box: Box, tmp_path: Path
 ) -> None:
-    """The commands are those of docs/operations.md, "Root keys on several machines"."""
+    """The commands are those of docs/keys.md, "Root keys on several machines"."""
     (tmp_path / "pass").write_bytes(PASSPHRASE)
     secret = ["--passphrase-file", str(tmp_path / "pass")]
     machines = {name: tmp_path / name for name in ("ada", "ben", "cem", "dan")}

@@ -1,4 +1,4 @@
-"""What docs/operations.md has people type to rehearse with SoftHSM is typed here, line by line, by a shell."""
+"""What docs/keys.md has people type to rehearse with SoftHSM is typed here, line by line, by a shell."""
 
 import os
 import re
@@ -14,8 +14,8 @@ from tests.kit.pe import a_pe_file
 
 
 def rehearsal() -> list[str]:
-    _, _, after = (DOCS / "operations.md").read_text().partition("### Keys in tokens")
-    lines = [line for _, line in blocks(re.split(r"^### ", after, maxsplit=1, flags=re.M)[0])]
+    _, _, after = (DOCS / "keys.md").read_text().partition("## Keys in tokens")
+    lines = [line for _, line in blocks(re.split(r"^## ", after, maxsplit=1, flags=re.M)[0])]
     return lines[next(number for number, line in enumerate(lines) if line.startswith("export SOFTHSM2_CONF")) :]
 
 

@@ -1,6 +1,6 @@
 """Every role can sign from a token: what boxes, firmware, ssh and git take of it is what they take of files.
 
-The commands are those of docs/operations.md, "Keys in tokens".
+The commands are those of docs/keys.md, "Keys in tokens".
 """
 
 import shutil

@@ -1,6 +1,6 @@
 """The record of deployments at Git's own servers, over ssh and https: one that serves yesterday, refuses, hangs, or is
 written to by two at once. Each is told by name, none hangs a pass, and what Git has deploys, or does not, as
-docs/operations.md says."""
+docs/record.md says."""
 
 import shutil
 import threading
