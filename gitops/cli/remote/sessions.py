@@ -25,7 +25,7 @@ from gitops.cli.context import ConfigOption, NameArgument, StateOption
 from gitops.cli.output import talk
 from gitops.cli.reaching.events import FollowOption
 from gitops.cli.remote import carry
-from gitops.cli.suspend import WhoOption
+from gitops.cli.rollout.suspend import WhoOption
 from gitops.errors import TowerosError
 from gitops.model.access.person import Grant, Person, Role
 from gitops.model.access.remote import Kind

@@ -9,7 +9,7 @@ import typer
 from gitops.cli import context
 from gitops.cli.context import ConfigOption, DirOption, StateOption
 from gitops.cli.output import printable, talk
-from gitops.cli.retry import WhoOption
+from gitops.cli.rollout.retry import WhoOption
 from gitops.cli.showing.asking import DryOption, would
 from gitops.errors import TowerosError
 from gitops.model.machines.newcomer import code

@@ -1,1 +1,1 @@
-"""The verbs on the rollout."""
+"""The verbs on the rollout, and what holds boxes or has them try again."""

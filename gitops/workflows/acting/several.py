@@ -18,6 +18,8 @@ from gitops.store.audit.log import Doing
 from gitops.workflows.acting import boxes as one
 from gitops.workflows.acting.acting import Acting, reason
 
+Act = Callable[[Acting, str, str], bool]
+"""To one box, why; False: that was so before."""
 NAMED = 3
 """Boxes that refused, in the line of the whole."""
 
@@ -58,14 +60,14 @@ class Done:
 
 def hold(acting: Acting, boxes: Sequence[str], meant: str, why: str) -> Done:
     """Each of them, until it is released. Raises TowerosError: no reason. StoreError: it cannot be written down."""
-    return _each(acting, "boxes.hold", boxes, meant, reason(why), one.hold)
+    return _each(acting, "boxes.hold", (boxes, meant), reason(why), one.hold)
 
 
 def release(acting: Acting, boxes: Sequence[str], meant: str, why: str = "") -> Done:
     """Those of them that `hold` holds; the others need nothing. Raises StoreError."""
     held = holds.operators(acting.store)
     free = [box for box in boxes if box not in held]
-    return _each(acting, "boxes.release", boxes, meant, " ".join(why.split()), _release, free)
+    return _each(acting, "boxes.release", (boxes, meant), " ".join(why.split()), _release, free)
 
 
 def retry(acting: Acting, boxes: Sequence[str], meant: str, why: str) -> Done:
@@ -73,7 +75,7 @@ def retry(acting: Acting, boxes: Sequence[str], meant: str, why: str) -> Done:
     failed = {*failed_among(acting.store, boxes)}
     well = [box for box in boxes if box not in failed]
     why = reason(why, hint="say with --why what was outside of the release")
-    return _each(acting, "boxes.retry", boxes, meant, why, one.retry, well)
+    return _each(acting, "boxes.retry", (boxes, meant), why, one.retry, well)
 
 
 def failed_among(store: Store, boxes: Sequence[str]) -> list[str]:
@@ -93,13 +95,14 @@ def _release(acting: Acting, box: str, why: str) -> bool:
 
 
 def _each(
-    acting: Acting, what: str, boxes: Sequence[str], meant: str, why: str, act: Callable[[Acting, str, str], bool],
-    nothing: Sequence[str] = (),
-) -> Done:  # fmt: skip
+    acting: Acting, what: str, which: tuple[Sequence[str], str], why: str, act: Act, nothing: Sequence[str] = ()
+) -> Done:
+    """`which`: names, and in which words they were meant; `nothing`: those of them that need nothing."""
+    (boxes, meant), still = which, {*nothing}
     done = Done(before=list(nothing))
     with acting.doing(what, f"{boxes_in_words(len(boxes))}: {meant}", why) as doing:
         within = Within(acting.store, acting.log, acting.by, acting.now)
-        for box in [box for box in boxes if box not in {*nothing}]:
+        for box in [box for box in boxes if box not in still]:
             try:
                 (done.new if act(within, box, why) else done.before).append(box)
             except StoreError:

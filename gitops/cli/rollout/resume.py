@@ -8,10 +8,10 @@ from gitops.cli import context
 from gitops.cli.audit.recorded import acting
 from gitops.cli.context import ConfigOption, StateOption
 from gitops.cli.output import talk
+from gitops.cli.rollout.suspend import AllOption, BoxArgument, WhoOption, subject
 from gitops.cli.showing.asking import YesOption
 from gitops.cli.showing.choosing import LabelOption, RoleOption, SiteOption
 from gitops.cli.showing.several import agreed, and_more, chosen
-from gitops.cli.suspend import AllOption, BoxArgument, WhoOption, subject
 
 
 def register(app: typer.Typer) -> None:
