@@ -72,20 +72,8 @@ class Bounded(socket.socket):
             rest = rest[self.send(rest[:PIECE], *args) :]
 
 
-class BoundedTls(ssl.SSLSocket):
+class BoundedTls(Bounded, ssl.SSLSocket):
     """The same with TLS."""
-
-    limits: Limits
-
-    def recv_into(self, *args: Any, **named: Any) -> int:
-        self.settimeout(self.limits.wait())
-        return super().recv_into(*args, **named)
-
-    def sendall(self, data: Any, *args: Any) -> None:
-        rest = memoryview(data)
-        while rest:
-            self.settimeout(self.limits.wait())
-            rest = rest[self.send(rest[:PIECE], *args) :]
 
 
 class Plain(HTTPConnection):
