@@ -1,12 +1,12 @@
 """Connections that stay for a step: how few there are, and that a server which ends or holds them gains nothing."""
 
 import resource
-import socket
 import threading
 import time
 from contextlib import ExitStack
 from multiprocessing.connection import wait
 from pathlib import Path
+from socket import socket
 
 import pytest
 from toweros_agent.host import lines
@@ -172,12 +172,12 @@ def test_a_connection_that_was_idle_for_long_is_not_used(monkeypatch: pytest.Mon
         assert server.asked == 2
 
 
-def late_body(connection: socket.socket) -> None:
+def late_body(connection: socket) -> None:
     """Of an answer that has none, to the face of the next question."""
     connection.sendall(b"<html>nothing here</html>\r\n")
 
 
-def without(connection: socket.socket) -> None:
+def without(connection: socket) -> None:
     connection.sendall(b"HTTP/1.1 404 Not Found\r\nContent-Length: 25\r\n\r\n")
 
 
