@@ -454,9 +454,9 @@ def test_a_key_file_without_a_key_is_named(crowd: People, holders: dict[str, str
 
 def test_an_openpgp_key_is_good_at_a_time_and_a_revoked_one_never(tmp_path: Path) -> None:
     people = People(tmp_path / "people")
-    past = ("--faked-system-time", "20200101T000000")
-    fingerprint = people.openpgp("old", *past)
-    people.gpg(*past, "--quick-set-expire", fingerprint, "1y")
+    fingerprint = people.openpgp("old", "--faked-system-time", "20200101T000000")
+    # An hour later: a clock that began anew would be behind the key, which took its time.
+    people.gpg("--faked-system-time", "20200101T010000", "--quick-set-expire", fingerprint, "1y")
     signed = pgp(people, "old", options=("--faked-system-time", "20200102T000000"))
     trust = Trust(openpgp=(("old", export(people, "old")),))
     assert signer(signed, trust, YEAR_2020 + 5 * 86400) == "old"
