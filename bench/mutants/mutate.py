@@ -26,6 +26,7 @@ import time
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from enum import StrEnum
 from functools import cached_property
 from itertools import zip_longest
 from pathlib import Path
@@ -231,24 +232,57 @@ def function(module: str, path: tuple[str, ...]) -> FunctionType:
 # --- who notices ---
 
 
+class Telling(ast.NodeTransformer):
+    """Has every decision of one function tell `__seen__` how it went."""
+
+    def __init__(self, path: str) -> None:
+        self._path, self._number = path, 0
+
+    def told(self, value: ast.expr) -> ast.expr:
+        self._number += 1
+        words: list[ast.expr] = [ast.Constant(self._path), ast.Constant(self._number), value]
+        return ast.Call(ast.Name("__seen__", ast.Load()), words, [])
+
+    def visit_Return(self, node: ast.Return) -> ast.AST:
+        self.generic_visit(node)
+        return ast.Return(self.told(node.value)) if node.value else node
+
+    def visit_If(self, node: ast.If) -> ast.AST:
+        return self._test(node)
+
+    def visit_IfExp(self, node: ast.IfExp) -> ast.AST:
+        return self._test(node)
+
+    def visit_BoolOp(self, node: ast.BoolOp) -> ast.AST:
+        self.generic_visit(node)
+        return ast.BoolOp(node.op, [self.told(value) for value in node.values])
+
+    def _test(self, node: ast.If | ast.IfExp) -> ast.AST:
+        self.generic_visit(node)
+        node.test = self.told(node.test)
+        return node
+
+
 @dataclass
 class Calls:
-    """A plugin of pytest: which tests call which functions of a module, and how long they take."""
+    """A plugin of pytest: which tests call which functions of a module, how each decides there, and how long they
+    take."""
 
     module: str
-    tests: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
+    tests: dict[str, dict[str, set[tuple[int, Any]]]] = field(default_factory=lambda: defaultdict(dict))
     took: dict[str, float] = field(default_factory=dict)
     failed: list[str] = field(default_factory=list)
     killers: Counter[str] = field(default_factory=Counter)
     now: str = ""
 
     def __post_init__(self) -> None:
-        """Let every function say that it was called."""
+        """Let every function say that it was called, and what it decides."""
         tree = ast.parse((HERE / self.module).read_text())
         paths = []
         for path, place in functions(tree):
-            say = ast.Call(ast.Name("__seen__", ast.Load()), [ast.Constant(".".join(path))], [])
-            place.body.insert(0, ast.Expr(say))
+            telling = Telling(".".join(path))
+            telling.generic_visit(place)
+            place.body.insert(0, ast.Expr(telling.told(ast.Constant(None))))
             paths.append(path)
         code = compile(ast.fix_missing_locations(tree), str(HERE / self.module), "exec")
         for path in paths:
@@ -256,8 +290,12 @@ class Calls:
             real.__globals__["__seen__"] = self._seen
             real.__code__ = inner(code, path)
 
-    def _seen(self, name: str) -> None:
-        self.tests[name].add(self.now)
+    def _seen(self, name: str, decision: int, value: Any) -> Any:
+        way = value if isinstance(value, (int, StrEnum)) else None
+        with contextlib.suppress(Exception):
+            way = bool(value) if way is None else way
+        self.tests[name].setdefault(self.now, set()).add((decision, way))
+        return value
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_protocol(self, item: pytest.Item) -> Iterator[None]:
@@ -271,14 +309,14 @@ class Calls:
             self.failed.append(report.nodeid)
 
     def of(self, path: tuple[str, ...]) -> list[str]:
-        """The tests that call a function: those first that killed most, then from each file by turns, as each has its
-        subject, those that are about little else and the quickest."""
-        tests = self.tests[".".join(path)] & self.took.keys()
-        breadth = {test: sum(test in others for others in self.tests.values()) for test in tests}
-        files = defaultdict[str, list[str]](list)
-        for test in sorted(tests, key=lambda test: (breadth[test], self.took[test])):
-            files[test.partition("::")[0]].append(test)
-        by_turns = [test for turn in zip_longest(*files.values()) for test in turn if test]
+        """The tests that call a function: those first that killed most, then by turns one of each way through it, the
+        rarest way first; of one way those that are about little else, and the quickest."""
+        went = {test: ways for test, ways in self.tests[".".join(path)].items() if test in self.took}
+        breadth = {test: sum(test in others for others in self.tests.values()) for test in went}
+        alike = defaultdict[frozenset[tuple[int, Any]], list[str]](list)
+        for test in sorted(went, key=lambda test: (breadth[test], self.took[test])):
+            alike[frozenset(went[test])].append(test)
+        by_turns = [test for turn in zip_longest(*sorted(alike.values(), key=len)) for test in turn if test]
         return sorted(by_turns, key=lambda test: -self.killers[test])[:MOST_TESTS]
 
 
