@@ -1,6 +1,8 @@
 """A bad disk changes a byte of a layer after it was made: no signed release names what is there now, and what boxes
 would fetch in its place is made again."""
 
+import errno
+import os
 import subprocess
 from pathlib import Path
 
@@ -9,14 +11,9 @@ import pytest
 from gitops.model import Publication
 from gitops.publish import transfers
 from gitops.publish.transfers import pairs
-from gitops.store.files import verity
-from tests.kit.published import NOW, Kit, kit
+from gitops.store.files import blobs, verity
+from tests.kit.published import NOW, Kit
 from tests.kit.site import HELLO, Site
-
-
-@pytest.fixture
-def here(tmp_path: Path) -> Kit:
-    return kit(tmp_path / "fleet")
 
 
 def flip(path: Path, at: int = -9) -> None:
@@ -51,6 +48,22 @@ def test_no_release_is_signed_that_names_a_damaged_layer(here: Kit) -> None:
     here.layer(b"two" * 2000)
     assert here.publisher.refused([made]) == {}
     assert layers.delta(*pair).is_file() and layers.zst(new.root).is_file()
+
+
+def test_a_process_that_can_open_nothing_now_takes_no_good_layer_away(
+    here: Kit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Too many open files are no damage."""
+    made = here.publication("demo-1", 1)
+
+    def full(path: Path) -> str:
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE), str(path))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(blobs, "root_hash", full)
+        assert "Too many open files" in here.publisher.refused([made])["demo-1"]
+    assert all(here.store.layers.has(layer.root) for layer in made.release.layers())
+    assert here.publisher.refused([made]) == {}
 
 
 @pytest.mark.parametrize("name", ["document", "uki", "addon"])

@@ -5,6 +5,7 @@ happens to the power. A name is checked before it becomes a path: hex only.
 """
 
 import contextlib
+import errno
 import hashlib
 import os
 import re
@@ -36,6 +37,8 @@ def digest_file(path: Path) -> BlobRef:
 
 Mark = tuple[int, ...]
 """A file as it was seen."""
+LOST = (errno.ENOENT, errno.EIO, errno.EUCLEAN, errno.EBADMSG, errno.ENODATA)
+"""How a disk says that it has a file no more; too many open files, or no memory, is another thing."""
 
 
 def mark_of(path: Path) -> Mark:
@@ -51,14 +54,22 @@ class Proven:
         self._marks = dict[Path, Mark]()
 
     def holds(self, path: Path, judge: Callable[[Path], bool]) -> bool:
-        """Whether it is. A file that the disk does not give, or not all of it, is not."""
+        """Whether it is. A file that the disk does not give, or not all of it, is not.
+
+        Raises:
+            OSError: this process can read nothing now: that says nothing of the file.
+        """
         try:
             mark = mark_of(path)
             if self._marks.get(path) == mark:
                 return True
             if not judge(path):
                 return False
-        except (OSError, AssembleError, ProcessError):
+        except OSError as error:
+            if error.errno not in LOST:
+                raise
+            return False
+        except (AssembleError, ProcessError):
             return False
         self._marks[path] = mark
         return True
