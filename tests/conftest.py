@@ -48,6 +48,7 @@ HERE = Path(__file__).parent
 
 MEMORY, ENOUGH = Path("/dev/shm"), 3 << 30
 """A file system in memory; the fast tests leave a tenth of these bytes in it, and a package's root is a fifth."""
+MANY_FILES = 200
 ROOTS = "mmdebstrap"
 """What unpacks a package's root."""
 
@@ -114,11 +115,17 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_collection_finish() -> None:
-    """What was imported stays, and need not be looked through for garbage again and again. The second look finds next
-    to nothing: by what it finds Python reckons when it looks for all garbage next, and each story leaves open files."""
+    """What was imported stays, and need not be looked through for garbage again and again."""
     gc.collect()
     gc.freeze()
-    gc.collect()
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_runtest_teardown() -> None:
+    """Stores and clones of a story that is over have files open until they are collected, which memory alone asks for:
+    a process that tells thousands of stories would come to the bound of what it may open."""
+    if sum(1 for _ in os.scandir("/proc/self/fd")) > MANY_FILES:
+        gc.collect()
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
