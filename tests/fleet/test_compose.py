@@ -470,8 +470,10 @@ def test_what_an_engine_starts_is_taken(keys: str) -> None:
 
 @pytest.mark.parametrize("kind", ["configs", "secrets"])
 def test_a_file_that_is_made_of_a_variable_which_nobody_sets_is_a_mistake(kind: str) -> None:
-    """Compose looks for it when it starts the service, and starts none."""
-    text = f"{COMPOSE}{kind}: {{c: {{environment: NOPE}}}}\n"
+    """Compose looks for it when it starts a service that has it."""
+    unused = f"{COMPOSE}{kind}: {{c: {{environment: NOPE}}}}\n"
+    assert isinstance(loaded(**{"docker-compose.yml": unused}), App)
+    text = unused.replace("restart: always", f"{kind}: [c]")
     (said,) = loaded(**{"docker-compose.yml": text})
     assert "nobody sets the variable NOPE" in said and ".env" in said
     assert isinstance(loaded(**{"docker-compose.yml": text, ".env": "NOPE=1\n"}), App)

@@ -32,9 +32,7 @@ def trials(monkeypatch: pytest.MonkeyPatch) -> list[PlayedBuilder]:
     """The builders of all trials."""
     builders: list[PlayedBuilder] = []
 
-    def builder(
-        store: Store, lender: Path | None = None, places: Places | None = None, bases: object = None
-    ) -> Builder:
+    def builder(store: Store, lender: Path | None = None, places: Places | None = None, *_: object) -> Builder:
         assert places == Places.by(Settings()), "a trial looks for locked files where a pass does"
         builders.append(PlayedBuilder(store))
         return builders[-1]

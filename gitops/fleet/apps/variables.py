@@ -37,11 +37,20 @@ def sources(value: Json, known: Collection[str]) -> Iterator[tuple[Path, str]]:
     """Where a variable is what a configuration or secret is made of (`environment: NAME`), and nobody sets it: compose
     starts none of the services that have it."""
     for kind in ("configs", "secrets"):
-        entries = value.get(kind)
+        entries, used = value.get(kind), _used(value.get("services"), kind)
         for name, entry in entries.items() if isinstance(entries, dict) else ():
-            variable = entry.get("environment") if isinstance(entry, dict) else None
+            variable = entry.get("environment") if isinstance(entry, dict) and name in used else None
             if isinstance(variable, str) and "$" not in variable and variable not in known:
                 yield (kind, name, "environment"), variable
+
+
+def _used(services: Any, kind: str) -> set[Any]:
+    """The configurations or secrets that a service has: what nobody has is in nobody's way."""
+    lists = (
+        [each.get(kind) for each in services.values() if isinstance(each, dict)] if isinstance(services, dict) else []
+    )
+    words = [word for each in lists if isinstance(each, list) for word in each]
+    return {name for word in words if isinstance(name := word.get("source") if isinstance(word, dict) else word, str)}
 
 
 def set_in(data: bytes) -> set[str]:

@@ -44,7 +44,7 @@ def builders(monkeypatch: pytest.MonkeyPatch) -> Builders:
                 self.store.builds.save_image(image)
             return image
 
-    def builder(store: Store, places: Places, bases: Bases) -> Builder:
+    def builder(store: Store, lender: None, places: Places, bases: Bases, still: float) -> Builder:
         made.append(Other(store))
         return made[-1]
 
