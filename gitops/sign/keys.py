@@ -32,11 +32,13 @@ from tuf.api.metadata import Metadata, Root
 from gitops.errors import SignError
 from gitops.model import Builders, Json
 from gitops.sign import certificates, tuf
+from gitops.sign.roots.reading import read
 from gitops.sign.tokens import reference
 from gitops.sign.tokens.held import HeldEd25519, HeldP256
 
 WARN = 60
 """Days before an expiry when `toweros keys status` begins to warn."""
+AGAIN = "put it back from the backup of the keys; it is public, and `metadata/` of the state folder has the same file"
 SECURITY = "security"
 """The key of the controller's own commits (`gitops.sign.commits`)."""
 SSH_CA = "ssh-ca"
@@ -200,8 +202,17 @@ def _name_builder(folder: Path) -> None:
 
 
 def load_roots(folder: Path) -> dict[int, bytes]:
-    """Every root metadata, by version."""
-    found = {int(path.name.split(".")[0]): path.read_bytes() for path in folder.glob("[0-9]*.root.json")}
+    """Every root metadata, by version.
+
+    Raises:
+        SignError: there is none, or one is damaged.
+    """
+    found = {}
+    for path in folder.glob("[0-9]*.root.json"):
+        root = read(data := path.read_bytes())
+        if root is None or path.name != f"{root.version}.root.json":
+            raise SignError(f"{path} is damaged, or another one", hint=AGAIN)
+        found[root.version] = data
     if not found:
         raise SignError(f"there is no root metadata in {folder}", hint="run `toweros keys init`, or restore the backup")
     return found

@@ -59,6 +59,15 @@ def test_an_open_key_file_is_refused(folder: Path) -> None:
         Signer.open(folder)
 
 
+@pytest.mark.parametrize("data", ["", "no json", "{}", "[]", '{"signed": {"_type": "root"}}', "another version"])
+def test_a_damaged_root_is_named_with_the_way_to_have_it_again(folder: Path, data: str) -> None:
+    place = folder / "1.root.json"
+    place.write_text(place.read_text().replace('"version":1', '"version":2') if data == "another version" else data)
+    for verb in ("status", "renew"):
+        error = toweros("keys", verb, folder).exception
+        assert isinstance(error, SignError) and f"{place} is damaged" in error.message and "backup" in error.hint, verb
+
+
 def test_status_warns_before_the_end_and_knows_what_is_offline(folder: Path) -> None:
     now = datetime.now(UTC)
     assert keys.warnings(keys.status(folder, now)) == []

@@ -17,7 +17,7 @@ from tuf.api.metadata import Metadata, Root
 
 from gitops.errors import SignError
 from gitops.sign import keys
-from gitops.sign.roots.standing import read
+from gitops.sign.roots.reading import read
 
 SHORT = 8
 """Hex digits of a key ID that are shown, and at least asked for."""

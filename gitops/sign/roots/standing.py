@@ -10,13 +10,9 @@ cannot be read, or is another machine's, says nothing.
 import contextlib
 from pathlib import Path
 
-from securesystemslib.exceptions import StorageError
-from tuf.api.exceptions import RepositoryError
-from tuf.api.metadata import Metadata, Root
-from tuf.api.serialization import DeserializationError
-
 from gitops.errors import SignError
 from gitops.sign import keys
+from gitops.sign.roots.reading import read
 
 PLACE = "keys/root.json"
 MEND = "`toweros keys export keys` in the fleet repo, then commit it"
@@ -41,12 +37,3 @@ def behind(folder: Path, theirs: bytes) -> str:
         return ""
     there = f"{PLACE} of the fleet repo is root {root.version}, and the controller's is root {newest}"
     return f"{there}: new boxes are built to trust root {root.version}, and the keys that it names. {MEND}"
-
-
-def read(data: bytes) -> Root | None:
-    """Root metadata; None: it is none."""
-    try:
-        root = Metadata.from_bytes(data).signed
-    except (DeserializationError, RepositoryError, StorageError, ValueError, KeyError, TypeError):
-        return None
-    return root if isinstance(root, Root) else None
