@@ -5,10 +5,10 @@ not name with a reason; exit code 1 when a module has less than nine in ten kill
 
 A mutant is a function whose code is put in the place of the real one, in a forked process that has everything loaded
 already: no import, no build, a tenth of a second. It runs tests that call the function, first those that killed
-others, until one fails; those are known from a first run of the module's tests, which must pass (docs/adr/0045). Texts
-for people, constants of modules and defaults of arguments are left as they are.
+others, then one of each way through it, until one fails; those are known from a first run of the module's tests, which
+must pass (docs/adr/0045). Texts for people, constants of modules and defaults of arguments are left as they are.
 
-    python bench/mutants/mutate.py                                  # twenty minutes; part of `make soak`
+    python bench/mutants/mutate.py                                  # hours on two cores; part of `make soak`
     python bench/mutants/mutate.py gitops/rollout/rules.py
 """
 
