@@ -4,6 +4,8 @@ SHELL := /bin/bash
 BIN := .venv/bin
 DEMO := demo
 CONFIG ?= $(DEMO)/toweros.toml
+# A test starts thousands of programs; where nothing compiled is kept, each of them compiles the whole controller first.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help install demo pkg boot test check e2e fmt lock api wheel deb image release bench soak clean
 
@@ -82,6 +84,7 @@ soak: install ## Hours, as root: power cuts at every write of an update and in i
 	$(BIN)/python bench/boxes.py
 	$(BIN)/python bench/serving/fleet.py --build
 	$(BIN)/python bench/serving/fleet.py --boxes 20000 --wake
+	TOWEROS_EVERY=1 $(BIN)/pytest tests/agent/test_power_cut.py tests/agent/test_boot_loader.py -n 2 -q
 	TOWEROS_EXAMPLES=20000 $(BIN)/pytest tests/rollout/test_random_rules.py -n 0 -q
 	$(BIN)/python bench/hostile_requests.py
 	$(BIN)/python bench/attacks/tars.py

@@ -1,6 +1,7 @@
 """Where the settings come from: flag > `TOWEROS_*` > toweros.toml > default.
 
 In: a file that was named or is in one of `PLACES`, the environment, flags. Out: `Settings`, or which value is wrong.
+Rule: settings name keys, programs and databases, so nobody's commit sets them: in a clone, only a named file counts.
 """
 
 import os
@@ -19,7 +20,8 @@ MAX_SETTINGS = 1 << 20
 PREFIX = "TOWEROS_"
 HINT = "see docs/settings.md"
 TOKENS = "the files of the keys folder name keys in tokens (docs/keys.md, Keys in tokens); ssh_key cannot"
-PLACES = (Path("toweros.toml"), Path("/etc/toweros/toweros.toml"))
+HERE = Path("toweros.toml")
+PLACES = (HERE, Path("/etc/toweros/toweros.toml"))
 PATHS = tuple(name for name, value in Settings.model_fields.items() if value.annotation in (Path, Path | None))
 
 
@@ -54,7 +56,17 @@ def _find(config: Path | None) -> Path | None:
                 f"{named}: there is no such file", hint="pass another --config; docs/quickstart.md has one to copy"
             )
         return named
-    return next((place for place in PLACES if place.is_file()), None)
+    found = next((place for place in PLACES if place.is_file()), None)
+    if found == HERE and (tree := _git_s(Path.cwd())):
+        raise SettingsError(
+            f"{HERE}: {tree} is a clone, so anybody's commit may have brought it", hint=f"is it yours? --config {HERE}"
+        )
+    return found
+
+
+def _git_s(folder: Path) -> Path | None:
+    """The working tree of Git's that this folder is in (gitrepository-layout(5): `.git` is a folder or a file)."""
+    return next((each for each in (folder, *folder.parents) if os.path.lexists(each / ".git")), None)
 
 
 def _read(path: Path) -> dict[str, Any]:

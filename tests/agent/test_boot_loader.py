@@ -18,7 +18,7 @@ from tests.kit.pe import a_pe_file
 from tests.kit.published import PASSPHRASE, shared_keys
 from tests.simulators.box import SIGNED, Box, State, drive, make
 from tests.simulators.firmware import SignedVariables
-from tests.simulators.power import cut_at
+from tests.simulators.power import EVERY, cut_at
 from tests.simulators.update_server import UpdateServer
 
 
@@ -263,5 +263,5 @@ def test_power_lost_at_any_change_leaves_a_box_that_starts_and_gets_there(tmp_pa
             shutil.rmtree(box.root)
             if not cut:
                 break
-            point += 1
+            point += EVERY
         assert point > 10

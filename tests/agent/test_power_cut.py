@@ -9,7 +9,7 @@ import pytest
 
 from tests.simulators.bios_box import BiosBox, for_grub
 from tests.simulators.box import SIGNED, Box, Made, State, drive, make
-from tests.simulators.power import cut_at
+from tests.simulators.power import EVERY, cut_at
 from tests.simulators.update_server import UpdateServer
 
 
@@ -64,5 +64,5 @@ def test_a_power_cut_anywhere_loses_nothing(tmp_path: Path, kind: type[Box], fit
             shutil.rmtree(folder)
             if not cut:
                 break
-            point += 1
+            point += EVERY
         assert point > 40

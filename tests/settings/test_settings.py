@@ -82,3 +82,23 @@ def test_no_password_goes_into_an_address_that_others_see(name: str, tmp_path: P
     assert "s3cret" not in f"{caught.value} {caught.value.hint}"
     config.write_text(f'{name} = "https://files.example/x@y"\n')
     load(config)
+
+
+@pytest.mark.parametrize("git", ["folder", "file", "dangling link"])
+def test_a_file_that_a_commit_may_have_brought_counts_if_it_is_named(
+    git: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever looks at somebody's branch types commands in it, and settings name keys, programs and databases."""
+    below = tmp_path / "fleet" / "boxes"
+    below.mkdir(parents=True)
+    (below / "toweros.toml").write_text('state = "theirs"\n')
+    monkeypatch.chdir(below)
+    assert load().state == below / "theirs"
+    mark = tmp_path / "fleet" / ".git"
+    {"folder": mark.mkdir, "file": mark.touch, "dangling link": lambda: mark.symlink_to("nowhere")}[git]()
+    with pytest.raises(SettingsError, match=r"toweros\.toml: .*/fleet is a clone") as raised:
+        load()
+    assert raised.value.hint and "--config toweros.toml" in raised.value.hint
+    assert load(Path("toweros.toml")).state == below / "theirs"
+    monkeypatch.setenv("TOWEROS_CONFIG", "toweros.toml")
+    assert load().state == below / "theirs"
