@@ -5,6 +5,7 @@ CONTAINERS=/containers
 HANDOVER=/run/toweros
 NAMESPACE=services.linuxkit
 AROUND=/usr/lib/toweros/around
+TASKS=/run/containerd/io.containerd.runtime.v2.task
 LOG_LIMIT=65536  # bytes of a boot's log that stay on the disk
 CGROUPS=/sys/fs/cgroup
 MEMINFO=/proc/meminfo
