@@ -112,8 +112,8 @@ def test_a_killed_service_comes_back(field: Field, machine: Machine) -> None:
         rows = [line.split() for line in field.try_ssh("ctr -n services.linuxkit t ls").splitlines()]
         return next((row[1] for row in rows if row[0] == "hello" and row[2] == "RUNNING"), "")
 
-    while not (before := pid()):
-        time.sleep(1)
+    field.wait_until("hello", pid)
+    before = pid()
     field.ssh(f"kill -9 {before}")
     field.wait_until("another process of hello", lambda: pid() not in ("", before))
 
