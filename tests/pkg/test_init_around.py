@@ -9,6 +9,7 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -144,6 +145,14 @@ def test_cgroups_are_made_before_among_those_of_the_services(tmp_path: Path) -> 
 
 
 OURS = "services.linuxkit"
+WAITING = """
+import signal, sys
+signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+open(sys.argv[2], "w")
+signal.sigwait({signal.SIGTERM})
+open(sys.argv[1], "a").write("waited\\n")
+"""
+"""As tini does, which starts the engine."""
 CTR = """#!/usr/bin/busybox sh
 echo "$2 $3 $4 $5" >>LOG
 """
@@ -154,24 +163,27 @@ def test_a_service_in_a_namespace_of_its_own_is_made_watched_and_ended_there(box
     started again."""
     box.has("services", "one", {"command": ["x"]})
     box.has("services", "two", {"command": ["x"], "runtime": {"namespace": "apart"}})
+    box.has("services", "three", {"command": ["x"]})
     (box.programs / "ctr").write_text(CTR.replace("LOG", f"{box.folder}/asked"))
     (box.programs / "ctr").chmod(0o755)
     for name in ("services", "shutdown"):
         script = box.folder / "lib" / name
         script.write_text(script.read_text().replace("\nmain\n", "\n"))
     tasks = "/run/containerd/io.containerd.runtime.v2.task"
-    polite = """sh -c 'trap "sleep 1; echo said >/run/goodbye; exit" TERM; while :; do sleep 0.1; done' &\n"""
+    polite = """sh -c 'trap "sleep 1; echo said >>/run/goodbye; exit" TERM; while :; do sleep 0.1; done' &\n"""
+    waiting = f"{sys.executable} -I -c '{WAITING}' /run/goodbye /run/ready &\n"
     deaf = "sh -c 'trap \"\" TERM; while :; do sleep 0.1; done' &\n"
     script = "".join(
         f"{program}mkdir -p {tasks}/{each}; echo $! >{tasks}/{each}/init.pid\n"
-        for each, program in (("apart/two", polite), (f"{OURS}/one", deaf))
+        for each, program in (("apart/two", polite), (f"{OURS}/one", deaf), (f"{OURS}/three", waiting))
     )
     script += "sleep 100 &\necho $! >/run/containerd/pid\n"
     script += ". LIB/services; for each in one two; do create $CONTAINERS/services/$each $each; done\n"
+    script += "until [ -e /run/ready ]; do sleep 0.1; done; sleep 0.2\n"
     script += "START_TIME=1; wait_for_services 2>/dev/null; . LIB/shutdown; STOP_TIME=30\n"
     left = "cat /run/goodbye; kill -0 $(cat /run/containerd/pid) 2>/dev/null && echo there\n"
     began = time.monotonic()
-    assert box.does(f"{script}stop_services; services; {left}true") == ["said"]
+    assert box.does(f"{script}stop_services; services; {left}true") == ["waited", "said"]
     assert time.monotonic() - began < 15
     asked = (box.folder / "asked").read_text().splitlines()
     assert asked == [f"{OURS} container create --config", "apart container create --config"]
