@@ -33,6 +33,9 @@ MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 CONFIG = "application/vnd.oci.image.config.v1+json"
 LAYER = "application/vnd.oci.image.layer.v1.tar"
 
+ON_A_BOX = "/usr/lib/toweros"
+INIT = built.CHECKOUT / "pkg/init/files/usr/lib/toweros"
+"""The scripts of init."""
 LONG = 300
 """Seconds: nothing takes as long, on a machine that does something else as well."""
 SYS_RESOURCE = 24
@@ -120,6 +123,13 @@ class Host:
     def stop(self, name: str) -> None:
         """End a service the hard way."""
         self._runc("delete", "--force", name)
+
+    def end(self, name: str) -> None:
+        """End a service as init does on the way down."""
+        script = (INIT / "shutdown").read_text().replace(f". {ON_A_BOX}/common.sh\n", "").replace("\nmain\n", "\n")
+        pid = json.loads(self._runc("state", name))["pid"]
+        run([*self._inside(), "busybox", "sh", "-c", f"{script}end {pid}"])
+        self.wait_until(f"{name} to end", lambda: json.loads(self._runc("state", name))["status"] == "stopped")
 
     def exec(self, name: str, *words: str) -> str:
         """Run a command in a service's container; what it prints.

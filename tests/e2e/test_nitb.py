@@ -243,7 +243,6 @@ def test_a_commit_waits_for_a_call_changes_a_user_container_and_its_data_stays(f
     docker(field, "exec osmo-bsc rm /holds/call")
     report = field.wait_healthy(int(time.time()), LONG)
     assert report.boot_id != before.boot_id
-    assert "signal 15 received" in docker(field, "logs osmo-bsc"), "on the way down, a container ends as it likes"
     field.wait_until("the subscriber", lambda: IMSI in subscribers(field))
     assert report.fetched["bytes"] < 256 * 1024, "no image travels again"
     assert "/dev/nvme0n1p2" in field.ssh(f"{HOST} mount")

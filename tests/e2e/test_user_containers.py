@@ -347,3 +347,18 @@ def test_an_engine_that_dies_alone_gets_its_containers_again(host: Host) -> None
     host.stop("docker")
     host.start("docker")
     host.wait_until("the network elements", lambda: set(ELEMENTS) <= running(host))
+
+
+def test_on_the_way_down_a_container_ends_as_it_likes(host: Host) -> None:
+    """The engine's first process is `tini`, which neither catches signals nor has them blocked while it waits for one."""
+
+    def told() -> int:
+        return host.docker("logs", "osmo-bsc").count("signal 15 received")
+
+    steady(host, "osmo-bsc")
+    before = told()
+    host.end("docker")
+    host.stop("docker")
+    host.start("docker")
+    host.wait_until("the network elements", lambda: set(ELEMENTS) <= running(host))
+    assert told() == before + 1

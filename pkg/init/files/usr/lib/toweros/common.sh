@@ -23,6 +23,11 @@ say() {
 	echo "[$uptime] init: $*" >>$HANDOVER/init.log
 }
 
+# The clock may jump when the network is up.
+uptime_seconds() {
+	cut -d . -f 1 /proc/uptime
+}
+
 # The log of this boot, on the disk: what the agent sends when the release fails.
 save_log() {
 	sequence=$(jq -r .sequence $HANDOVER/boot.json 2>/dev/null)
