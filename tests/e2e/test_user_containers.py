@@ -350,7 +350,7 @@ def test_an_engine_that_dies_alone_gets_its_containers_again(host: Host) -> None
 
 
 def test_on_the_way_down_a_container_ends_as_it_likes(host: Host) -> None:
-    """The engine's first process is `tini`, which neither catches signals nor has them blocked while it waits for one."""
+    """The engine's first process is `tini`, which neither catches signals nor has them blocked while it waits."""
 
     def told() -> int:
         return host.docker("logs", "osmo-bsc").count("signal 15 received")
