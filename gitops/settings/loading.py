@@ -1,7 +1,7 @@
 """Where the settings come from: flag > `TOWEROS_*` > toweros.toml > default.
 
 In: a file that was named or is in one of `PLACES`, the environment, flags. Out: `Settings`, or which value is wrong.
-Rule: settings name keys, programs and databases, so nobody's commit sets them: in a clone, only a named file counts.
+Rule: settings name keys, servers and databases, so nobody's commit sets them: in a clone, only a named file counts.
 """
 
 import os
@@ -57,14 +57,14 @@ def _find(config: Path | None) -> Path | None:
             )
         return named
     found = next((place for place in PLACES if place.is_file()), None)
-    if found == HERE and (tree := _git_s(Path.cwd())):
+    if found == HERE and (tree := _clone_around(Path.cwd())):
         raise SettingsError(
             f"{HERE}: {tree} is a clone, so anybody's commit may have brought it", hint=f"is it yours? --config {HERE}"
         )
     return found
 
 
-def _git_s(folder: Path) -> Path | None:
+def _clone_around(folder: Path) -> Path | None:
     """The working tree of Git's that this folder is in (gitrepository-layout(5): `.git` is a folder or a file)."""
     return next((each for each in (folder, *folder.parents) if os.path.lexists(each / ".git")), None)
 

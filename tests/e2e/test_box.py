@@ -112,8 +112,14 @@ def test_a_killed_service_comes_back(field: Field, machine: Machine) -> None:
         rows = [line.split() for line in field.try_ssh("ctr -n services.linuxkit t ls").splitlines()]
         return next((row[1] for row in rows if row[0] == "hello" and row[2] == "RUNNING"), "")
 
-    field.wait_until("hello", pid)
-    before = pid()
+    seen: list[str] = []
+
+    def runs() -> str:
+        seen.append(pid())
+        return seen[-1]
+
+    field.wait_until("hello", runs)
+    before = seen[-1]
     field.ssh(f"kill -9 {before}")
     field.wait_until("another process of hello", lambda: pid() not in ("", before))
 

@@ -88,7 +88,7 @@ def test_no_password_goes_into_an_address_that_others_see(name: str, tmp_path: P
 def test_a_file_that_a_commit_may_have_brought_counts_if_it_is_named(
     git: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whoever looks at somebody's branch types commands in it, and settings name keys, programs and databases."""
+    """Whoever looks at somebody's branch types commands in it, and settings name keys, servers and databases."""
     below = tmp_path / "fleet" / "boxes"
     below.mkdir(parents=True)
     (below / "toweros.toml").write_text('state = "theirs"\n')

@@ -81,7 +81,7 @@ def test_a_circle_is_a_mistake_not_a_hang() -> None:
 
 
 @pytest.mark.parametrize("upwards", [True, False])
-@pytest.mark.parametrize("count", [1200, 101])
+@pytest.mark.parametrize("count", [2000, 101])
 def test_a_long_chain_is_one_mistake_that_names_the_file(count: int, upwards: bool) -> None:
     """Packages are read by name: the first one is the top of the chain, or its bottom."""
     names = [f"pkg/p{number:04}" for number in range(count)]
@@ -101,8 +101,8 @@ def test_a_chain_as_long_as_it_may_be_is_planned() -> None:
     assert len(load(DictTree(files))) == 100
 
 
-def test_a_circle_of_more_than_a_thousand_is_a_short_mistake() -> None:
-    names = [f"pkg/p{number:04}" for number in range(1200)]
+def test_a_circle_of_thousands_is_a_short_mistake() -> None:
+    names = [f"pkg/p{number:04}" for number in range(2000)]
     ring = {path: data for at, each in enumerate(names) for path, data in package(each, names[at - 1]).items()}
     assert [line for line in mistakes(DictTree(ring)) if "build on each other" in line and len(line) < 300]
 
