@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from toweros_agent.nouns import Refused
 from toweros_agent.offer import net
+from toweros_agent.offer.carried import Carried
 from toweros_agent.offer.net import Http, NetError
 from toweros_agent.offer.repository import MAX_METADATA, seen
 from toweros_agent.offer.trust import AHEAD, MAX_TIMESTAMP, Trust
@@ -100,6 +101,27 @@ def test_a_server_that_is_gone_is_no_refusal_and_says_why(trust: Trust) -> None:
     for ask in (trust.changed, trust.offer):
         with pytest.raises(NetError, match="refused"):
             ask()
+
+
+def test_a_stick_that_fails_at_the_boxs_own_timestamp_shows_no_other_one(trust: Trust) -> None:
+    """It may be there and the other one be years old; where it is not there, that one counts."""
+    asked = list[str]()
+
+    class Failing(Carried):
+        status = 500
+
+        def read(self, url: str, limit: int) -> bytes:
+            asked.append(url)
+            if len(asked) == 1:
+                raise NetError(f"{url}: broken", self.status)
+            return b"all boxes'"
+
+    with pytest.raises(NetError, match="broken"):
+        trust.stamp(Failing())
+    assert asked == ["bundle:/metadata/boxes/demo-1/timestamp.json"]
+    asked.clear()
+    Failing.status = 404
+    assert trust.stamp(Failing()) == b"all boxes'" and asked[1] == "bundle:/metadata/timestamp.json"
 
 
 def test_a_server_without_metadata_is_told_with_its_answer(trust: Trust, server: UpdateServer) -> None:

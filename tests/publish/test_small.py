@@ -9,7 +9,7 @@ from random import Random
 
 import pytest
 from toweros_agent.nouns import Refused
-from toweros_agent.offer.repository import seen
+from toweros_agent.offer.repository import own_of, seen
 
 from gitops.errors import StoreError
 from gitops.model import BlobRef, Report, Target
@@ -240,6 +240,8 @@ def test_a_server_of_before_is_understood_also_behind_files_that_nobody_renews(
         patch.setattr(here.signer, "small", lambda *_: iter(()))
         here.publisher.publish([here.publication("demo-1", 2, b"two")], now=int(time.time()) - 9 * DAY)
     _expire(here, "demo-1")
+    with pytest.raises(Refused, match="ExpiredMetadataError"):
+        one.looks()
     here.publisher._put(
         here.signer.metadata(
             here.publisher._metadata.read, here.signer.targets(here.publisher._metadata.read), int(time.time())
@@ -327,6 +329,19 @@ def test_a_box_in_sync_asks_one_conditional_question_and_hears_of_its_own_offer_
     assert not trust.changed() and asked == [("boxes/demo-1/timestamp.json", 304)]
     publish(here, 3, "demo-1")
     assert trust.changed() and trust.offer().sequence == 3
+
+
+def test_a_machine_without_a_name_asks_one_conditional_question_too(here: Kit, box: Callable[[str], Follower]) -> None:
+    publish(here, 1)
+    trust, key = box("new.vm").trust(), "ab" * 32
+    own = own_of("", key)
+    here.publisher.name({key: "demo-1"})
+    assert trust.changed(own) and trust.name_of(key) == "demo-1"
+    assert not trust.changed(own)
+    here.publisher.name({key: "demo-2"})
+    assert trust.changed(own) and trust.name_of(key) == "demo-2"
+    (here.store.paths.metadata / "claims").rename(here.store.paths.metadata / "away")
+    assert trust.changed(own) and trust.name_of("cd" * 32) == "", "of all boxes: nobody said that one's name"
 
 
 def test_what_was_replaced_goes(here: Kit) -> None:
