@@ -29,7 +29,7 @@ ALIKE = {
     "offer/trust.py:Trust.offer": {"updater.refresh() -> pass": "python-tuf does it before the first question"},
     "offer/trust.py:Trust._clock": {"now - theirs < AHEAD -> now - theirs <= AHEAD": NO_CLOCK},
     "rollout/status.py:fleet_status": {
-        "len(_statuses) > len(known) -> len(_statuses) >= len(known)": "as many, and all that are known: they are the same",
+        "len(_statuses) > len(known) -> len(_statuses) >= len(known)": "as many: they are the same",
     },
     "offer/repository.py:_fetcher": {
         "raise DownloadLengthMismatchError(str(error)) from error -> pass": DOWNLOAD,

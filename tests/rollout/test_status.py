@@ -14,7 +14,7 @@ from gitops.model.rollout.turns import BoxTurn, Lease
 from gitops.rollout import status
 from gitops.rollout.status import LIVES, BoxStatus, Pending, fleet_status, said_of
 from gitops.store import Store, tables
-from gitops.store.notes.newcomers import Newcomer, Newcomers
+from gitops.store.notes.newcomers import Newcomer
 from gitops.store.notes.reported import BoxFacts
 from gitops.store.notes.turns import Permissions
 from gitops.store.notes.wiped import Wiped
@@ -59,9 +59,7 @@ def test_damaged_facts_of_one_box_cost_no_other_its_own_and_new_ones_are_seen_at
     ],
     ids=["it-began", "its-last-word", "heard-since"],
 )
-def test_a_wiped_box_is_wiped_until_it_is_heard_of_again(
-    wiped: bool, phase: Phase, told: tuple[Health, str]
-) -> None:
+def test_a_wiped_box_is_wiped_until_it_is_heard_of_again(wiped: bool, phase: Phase, told: tuple[Health, str]) -> None:
     state = BoxState("a", 1, 0, NEW, running=NEW, received=50, phase=phase, reported=Health.HEALTHY)
     said = BoxStatus.of(state, 60, wiped=("a",) if wiped else ("another",))
     assert (said.health, said.error) == told
