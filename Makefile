@@ -38,7 +38,7 @@ check: install ## The fast part: linters, types, import rules, unit and property
 	$(BIN)/pytest tests -m "not e2e" -n 3 -q --durations=25
 
 e2e: install ## The slow part: real buildah, a real QEMU box under Secure Boot
-	$(BIN)/pytest tests -m e2e -n 2 -q --durations=25
+	$(BIN)/pytest tests -m "e2e and not soak" -n 2 -q --durations=25
 
 fmt: install ## Format the code
 	$(BIN)/ruff format gitops tests pkg bench
@@ -84,7 +84,9 @@ soak: install ## Hours, as root: power cuts at every write of an update and in i
 	$(BIN)/python bench/boxes.py
 	$(BIN)/python bench/serving/fleet.py --build
 	$(BIN)/python bench/serving/fleet.py --boxes 20000 --wake
+	$(BIN)/pytest tests -m soak -n 1 -q
 	TOWEROS_EVERY=1 $(BIN)/pytest tests/agent/test_power_cut.py tests/agent/test_boot_loader.py -n 2 -q
+	TOWEROS_EVERY=1 $(BIN)/pytest tests/pkg/test_settle.py -k cut -n 2 -q
 	TOWEROS_EXAMPLES=20000 $(BIN)/pytest tests/rollout/test_random_rules.py -n 0 -q
 	$(BIN)/python bench/hostile_requests.py
 	$(BIN)/python bench/attacks/tars.py

@@ -28,6 +28,7 @@ ALIKE = {
     },
     "offer/trust.py:Trust.offer": {"updater.refresh() -> pass": "python-tuf does it before the first question"},
     "offer/trust.py:Trust._clock": {"now - theirs < AHEAD -> now - theirs <= AHEAD": NO_CLOCK},
+    "rollout/steering.py:resume": {"1 -> 2": "one word is said, and a change that is made twice says the same again"},
     "rollout/status.py:fleet_status": {
         "len(_statuses) > len(known) -> len(_statuses) >= len(known)": "as many: they are the same",
     },

@@ -199,7 +199,7 @@ def sites(function: ast.FunctionDef) -> Iterator[tuple[Any, str, int | None, ast
             continue
         for name, value in ast.iter_fields(node):
             for index, child in enumerate(value) if isinstance(value, list) else [(None, value)]:
-                if not isinstance(child, ast.AST):
+                if not isinstance(child, ast.AST) or name == "annotation":  # nobody asks for a local one
                     continue
                 todo.append(child)
                 for after in changed(child):

@@ -248,6 +248,7 @@ def test_a_commit_waits_for_a_call_changes_a_user_container_and_its_data_stays(f
     assert "/dev/nvme0n1p2" in field.ssh(f"{HOST} mount")
 
 
+@pytest.mark.soak
 def test_a_broken_user_container_is_undone_with_its_release_and_the_data_stays(field: Field, machine: Machine) -> None:
     machine.hardware = replace(machine.hardware, board=STICK)
     before, text = field.report(), (field.fleet / COMPOSE).read_text()

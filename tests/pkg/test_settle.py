@@ -14,6 +14,7 @@ import pytest
 from gitops.assemble.formats.disk import TYPES, Sizes
 from tests.kit.initrd import initrd
 from tests.kit.settling import MIB, SETTLE, STARTS, Disk, Machine, lay_medium, machine, sh
+from tests.simulators.power import EVERY
 
 pytestmark = pytest.mark.e2e
 INSTALL = "toweros.install=largest"
@@ -698,7 +699,7 @@ def test_cut_at_any_step_it_ends_well_the_next_time(tmp_path: Path, what: str, k
             words += " toweros.disk=40,rest"
         disk.again()
         sh("cp", "--sparse=always", disk.path, start)
-        for cut in range(1, 200):
+        for cut in range(1, 200, EVERY):
             disk.put(start)
             sh("cp", "--sparse=always", start, synced)
             said = box.settle(words, cut=cut, SYNCED=str(synced), **losing)
@@ -723,7 +724,7 @@ def test_a_box_that_is_cut_at_any_step_while_its_disk_grows_starts_the_next_time
         box.grow(disk, 200)
         sh("cp", "--sparse=always", disk.path, start)
         work, mended = "sleep() { :; };" + STARTS, 0
-        for cut in range(1, 200):
+        for cut in range(1, 200, EVERY):
             disk.put(start)
             said = box.settle(words, work=work, cut=cut, TEARING="yes", DISK_WAIT="60")
             if "cut: " not in said:

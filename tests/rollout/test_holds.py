@@ -47,3 +47,14 @@ def test_who_holds_whom_is_an_event_of_the_box_or_of_the_fleet_and_said_with_its
         ("site-1", "Resumed", "bob"),
         ("", "Resumed", "bob"),
     ]
+
+
+def test_who_says_the_same_again_is_told_so_and_it_is_held_since_the_first_time(tmp_path: Path) -> None:
+    store = Store.open(tmp_path)
+    assert holds.hold(store, "site-1", "ada", "disk", 1_790_000_000)
+    assert not holds.hold(store, "site-1", "ada", "disk", 1_790_009_999)
+    assert holds.operator(store, "site-1") == "ada: disk (since 2026-09-21 14:13 UTC)"
+    assert holds.operator(store, "site-2") == ""
+    assert len(store.events.latest()) == 1
+    assert holds.hold(store, "site-1", "ada", "power", 1_790_009_999) and holds.hold(store, "site-1", "ben", "power", 1)
+    assert holds.operator(store, "site-1") == "ben: power (since 1970-01-01 00:00 UTC)"

@@ -79,3 +79,15 @@ def test_a_box_whose_agent_knows_no_retry_is_not_forgiven_and_whoever_asks_is_to
     assert store.boxes.save_report(ReportIn.model_validate_json(json.dumps(document)).noun())
     assert retries.forgiven(failed, {"site-1": ("ada: x",)}, store)["site-1"].failed == frozenset()
     retries.retry(store, "site-1", "ada", "x", 1)
+
+
+def test_the_same_reason_counts_again_once_the_box_has_heard_it(tmp_path: Path) -> None:
+    store = kit(tmp_path / "kit").store
+    assert retries.retry(store, "site-1", "ada", "x", 1), "nobody knows yet what it tried"
+    assert not retries.retry(store, "site-1", "ada", "x", 2), "on its way"
+    store.boxes.save_report(said("ben: of before"))
+    assert not retries.retry(store, "site-1", "ada", "x", 3), "on its way still"
+    store.boxes.save_report(said("ben: of before", "ada: x (1970-01-01 00:00:01 UTC)", counter=2))
+    assert retries.retry(store, "site-1", "ada", "x", 4)
+    assert retries.retry(store, "site-1", "ben", "x", 5) and retries.retry(store, "site-1", "ben", "y", 6)
+    assert [each.message for each in store.events.latest("site-1")] == ["ben: y", "ben: x", "ada: x", "ada: x"]
