@@ -56,6 +56,10 @@ ALIKE = {
         "revision.time > time.time() + AHEAD -> revision.time >= time.time() + AHEAD": NO_CLOCK,
     },
     "trust/signers.py:Signers._tags": {"continue -> pass": "it is the last thing that is done with a tag"},
+    "trust/signatures.py:names": {
+        "raise SourceError(f'{name} is signed by an unknown key', hint=STAYS, reason=Reason.unknown -> pass":
+            "gpg, which is asked then, says the same",
+    },
     "trust/openpgp.py:_verdict": {
         "'GOODSIG' not in words or len(valid) != 1 -> 'GOODSIG' not in words and len(valid) != 1":
             "of a good signature gpg says both, of any other neither",

@@ -12,10 +12,11 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from gitops.errors import ProcessError, SourceError
+from gitops.fleet.keys.proof import KRL
 from gitops.source import FolderTree
 from gitops.source.trust import openpgp
 from gitops.source.trust.objects import Signed
-from gitops.source.trust.signatures import FirstKeys, Trust, names, signer
+from gitops.source.trust.signatures import MAX_SIGNATURE, FirstKeys, Trust, names, signer
 from tests.kit.people import People
 
 WORDS = b"tree 1\nauthor ada\n\nwords\n"
@@ -334,6 +335,58 @@ def test_keys_of_a_repository_come_before_the_first_ones_and_what_it_revokes_is_
     both = replace(own, openpgp=(("x", b"1"),)).joined(replace(first, openpgp=(("y", b"2"),)))
     assert both.ssh.split(b"\n") == [b"ben k", b"ada k"] and both.openpgp == (("x", b"1"), ("y", b"2"))
     assert both.revoked == b"r"
+
+
+@pytest.mark.parametrize(
+    ("here", "there", "within"),
+    [
+        (b"", b"", True),
+        (b"x", b"", True),
+        (b"# why\ny\nx\n", b"x\ny", True),
+        (b"x", b"x\ny", False),
+        (b"", b"x", False),
+        (KRL + b"1", KRL + b"1", True),
+        (KRL + b"1", b"", True),
+        (KRL + b"1", KRL + b"2", False),
+        (KRL + b"1", b"x", False),
+        (b"x", KRL, False),
+        (KRL, KRL + b"\nx", False),
+    ],
+)
+def test_what_was_revoked_stays_revoked_in_a_list_that_is_within_another(
+    here: bytes, there: bytes, within: bool
+) -> None:
+    assert Trust(b"ada k", revoked=here).within(Trust(b"ada k", revoked=there)) is within
+
+
+def test_a_list_is_within_another_where_nobody_is_new() -> None:
+    one, two = ("ada", b"1"), ("ben", b"2")
+    few, many = Trust(b"ada k", (one,)), Trust(b"ada k\nben k", (one, two))
+    assert few.within(many) and many.within(many) and not many.within(few)
+    assert not Trust().within(many), "it is nobody's"
+    assert not Trust(b"ada k\nben k").within(few) and not Trust(b"ada k", (one, two)).within(few)
+    assert not Trust(b"ada k", (("ada", b"2"),)).within(many), "another key by the same name"
+
+
+def test_what_locks_everybody_out_is_read_over(crowd: People, holders: dict[str, str], tmp_path: Path) -> None:
+    revoked = f"# gone\n{crowd.public('eve')}\nnoise\n{crowd.public('ben')}\n".encode()
+    files = (("noise", b"junk"), ("ada", export(crowd, "ada")))
+    listed = crowd.allowed("ada").encode() + b"ada ssh-ed25519 junk\n"
+    read = Trust(listed, files, revoked).readable()
+    assert read.revoked == revoked.replace(b"noise\n", b"") and read.openpgp == files[1:] and read.ssh == listed
+    (tmp_path / "eve").write_text(f"{crowd.public('eve')}\n")
+    subprocess.run(["ssh-keygen", "-q", "-k", "-f", tmp_path / "krl", tmp_path / "eve"], check=True)
+    krl = (tmp_path / "krl").read_bytes()
+    assert krl.startswith(KRL) and Trust(listed, revoked=krl).readable().revoked == krl
+    assert Trust(listed, revoked=krl[:-9]).readable().revoked == b"", "of a damaged one nothing can be read"
+
+
+def test_a_signature_has_so_many_bytes_and_no_more(crowd: People) -> None:
+    """Blank ends of lines are within its form: a verifier reads over them."""
+    good, trust = ssh(crowd, "ada"), trusting(crowd, "ada")
+    full = good.signature + b" " * (MAX_SIGNATURE - len(good.signature))
+    assert signer(replace(good, signature=full), trust) == "ada"
+    assert "more than 64 KiB" in refused(replace(good, signature=full + b" "), trust).message
 
 
 def test_trust_is_read_from_settings_and_from_a_repository(tmp_path: Path) -> None:
