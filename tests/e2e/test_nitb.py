@@ -3,7 +3,7 @@
 The role is `box`, the machine unlike any made for guests: AHCI, e1000e, the chipset's watchdog, Debian's whole kernel.
 One machine tells the story, in the order of the tests: the first boot, the sanity checks of the old README, a commit
 that changes a user container's configuration, and one that breaks it. User data stays where it is all the time, also
-when the disk hangs on NVMe with the next start, and on USB with the one after that.
+when the disk hangs on USB with the next start, and on NVMe with the one after that.
 """
 
 import re
@@ -231,7 +231,7 @@ def test_what_boots_the_box_is_out_of_reach_of_a_privileged_container(field: Fie
 
 
 def test_a_commit_waits_for_a_call_changes_a_user_container_and_its_data_stays(field: Field, machine: Machine) -> None:
-    machine.hardware = replace(machine.hardware, board=NVME)
+    machine.hardware = replace(machine.hardware, board=STICK)
     vty(field, "osmo-hlr", 4258, f"subscriber imsi {IMSI} create")
     field.wait_until("the subscriber", lambda: IMSI in subscribers(field))
     docker(field, "exec osmo-bsc touch /holds/call")
@@ -245,12 +245,12 @@ def test_a_commit_waits_for_a_call_changes_a_user_container_and_its_data_stays(f
     assert report.boot_id != before.boot_id
     field.wait_until("the subscriber", lambda: IMSI in subscribers(field))
     assert report.fetched["bytes"] < 256 * 1024, "no image travels again"
-    assert "/dev/nvme0n1p2" in field.ssh(f"{HOST} mount")
+    assert "usb" in field.ssh(f"{HOST} readlink -f /sys/class/block/sda")
 
 
 @pytest.mark.soak
 def test_a_broken_user_container_is_undone_with_its_release_and_the_data_stays(field: Field, machine: Machine) -> None:
-    machine.hardware = replace(machine.hardware, board=STICK)
+    machine.hardware = replace(machine.hardware, board=NVME)
     before, text = field.report(), (field.fleet / COMPOSE).read_text()
     broken = text.replace(
         "container_name: osmo-hlr\n", f'container_name: osmo-hlr\n    command: ["false", "{time.time()}"]\n'
@@ -273,5 +273,5 @@ def test_a_broken_user_container_is_undone_with_its_release_and_the_data_stays(f
     field.wait_until("the box to go back", undone, LONG)
     field.wait_until("a healthy box", lambda: field.report().health == Health.HEALTHY, LONG)
     assert field.report().release == before.release
-    assert "usb" in field.ssh(f"{HOST} readlink -f /sys/class/block/sda")
+    assert "/dev/nvme0n1p2" in field.ssh(f"{HOST} mount")
     field.wait_until("the subscriber", lambda: IMSI in subscribers(field))
