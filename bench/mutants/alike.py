@@ -3,6 +3,7 @@
 NO_CLOCK = "the very moment, which no clock hits"
 BOTH_KINDS = "both kinds are taken, in the other order, into a set"
 DOWNLOAD = "python-tuf makes no difference between the errors of a download but for 403 and 404"
+NO_RULES = "without rules and limits nobody asks what changed"
 REST = "what is left of the table is too short for a signature"
 
 ALIKE = {
@@ -55,7 +56,12 @@ ALIKE = {
     "trust/judge.py:Judge.accept": {
         "revision.time > time.time() + AHEAD -> revision.time >= time.time() + AHEAD": NO_CLOCK,
     },
-    "trust/signers.py:Signers._tags": {"continue -> pass": "it is the last thing that is done with a tag"},
+    "trust/judge.py:Judge._check_lockout": {"line.after > time.time() -> line.after >= time.time()": NO_CLOCK},
+    "trust/signers.py:_Question._ask": {
+        "self.policy.threshold > 1 -> self.policy.threshold >= 1": "of one nobody asks which people it is",
+    },
+    "trust/signers.py:_Question._step": {"return set() -> return None": NO_RULES},
+    "trust/signers.py:_Question._own_changes": {"return set() -> return None": NO_RULES},
     "trust/signatures.py:names": {
         "raise SourceError(f'{name} is signed by an unknown key', hint=STAYS, reason=Reason.unknown -> pass":
             "gpg, which is asked then, says the same",

@@ -75,7 +75,7 @@ MODULES: dict[str, list[str]] = {
     "gitops/source/trust/releases.py": ["source/test_trust.py"],
     "gitops/source/versions.py": ["source/test_versions.py", "source/test_policy.py"],
     "gitops/source/trust/objects.py": ["source/test_trust.py", "source/objects/test_headers.py"],
-    "gitops/source/trust/signers.py": ["source/test_judge.py", *TRUST],
+    "gitops/source/trust/signers.py": ["source/test_judge.py", "source/test_limits.py", *TRUST],
     "gitops/source/trust/signatures.py": ["source/test_signatures.py", *TRUST],
     "gitops/source/trust/openpgp.py": ["source/test_signatures.py", *TRUST],
     "gitops/source/trust/deployed.py": ["source/test_trust.py"],

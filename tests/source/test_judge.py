@@ -10,7 +10,7 @@ from pathlib import Path
 import pygit2
 import pytest
 
-from gitops.errors import SourceError
+from gitops.errors import FleetError, SourceError
 from gitops.model import BlobRef, PathRule, Policy, Revision, Sign
 from gitops.source.clone.commits import Clone
 from gitops.source.trust import approvals as approvals_module
@@ -40,13 +40,15 @@ class Yard:
         self.clone = Clone(pygit2.Repository(str(self.remote.work)))
         self.start = self.commit("ada", "fleet.yaml", NONE, on="")
 
-    def commit(self, by: str, path: str = "README.md", text: str = "", *, on: str | None, date: int = 0) -> str:
+    def commit(
+        self, by: str, path: str = "README.md", text: str = "", *, on: str | None, date: int | None = None
+    ) -> str:
         """A commit on top of `on` (nothing: a new history), with one file changed."""
         if on:
             self.remote.git("checkout", "-q", "--detach", on)
         elif on == "":
             self.remote.git("checkout", "-q", "--orphan", f"history-{time.time_ns()}")
-        self.remote.env["GIT_COMMITTER_DATE"] = f"{date or int(time.time())} +0000"
+        self.remote.env["GIT_COMMITTER_DATE"] = f"@{int(time.time()) if date is None else date} +0000"
         options = [f"-S{self.people.key(by)}"] if by else []
         return self.remote.commit(text or f"{time.time_ns()}", *options, path=path, push=False)
 
@@ -382,6 +384,35 @@ def test_a_commit_of_tomorrow_is_refused_and_one_of_tonight_is_not(court: Court,
     now = int(time.time())
     assert court.accept(yard.commit("ada", on=deployed, date=now + AHEAD - 600)).signers == ("ada",)
     court.refuses("FutureDate", yard.commit("ada", on=deployed, date=now + AHEAD + 600))
+
+
+def test_a_commit_of_the_first_second_that_a_file_system_knows_may_deploy(
+    court: Court, yard: Yard, deployed: str
+) -> None:
+    assert court.accept(yard.commit("ada", on=deployed, date=0)).time == 0
+
+
+def test_what_nobody_signed_is_refused_before_its_files_are_read(court: Court, yard: Yard, deployed: str) -> None:
+    """Among many tags those of strangers must cost little."""
+    broken = yard.commit("", "fleet.yaml", "source: [", on=deployed)
+    bare, ada = yard.tag("n/bare", "", broken), yard.tag("n/ada", "ada", broken)
+    assert court.deployed
+    for sign, tag in ((Sign.tag, bare), (Sign.both, bare), (Sign.head, bare), (Sign.head, ada)):
+        court.deployed = replace(court.deployed, policy=Policy(sign=sign))
+        court.refuses("Unsigned", broken, ref="v1", tag=tag)
+    court.deployed = replace(court.deployed, policy=Policy(sign=Sign.none))
+    with pytest.raises(FleetError):
+        court.accept(broken, ref="v1", tag=bare)
+
+
+def test_where_the_commit_is_signed_its_tag_need_not_be_and_counts_for_a_threshold(
+    court: Court, yard: Yard, deployed: str
+) -> None:
+    commit = yard.commit("ada", on=deployed)
+    assert court.accept(commit, ref="v1", tag=yard.tag("h/bare", "", commit)).signers == ("ada",)
+    assert court.deployed
+    court.deployed = replace(court.deployed, policy=replace(HEAD, threshold=2))
+    assert court.accept(commit, ref="v1", tag=yard.tag("h/ben", "ben", commit)).signers == ("ada", "ben")
 
 
 def test_a_revision_counts_its_commits_and_the_epoch_and_keeps_what_proves_it(

@@ -1,9 +1,12 @@
 """What would lock everybody out never deploys; whoever has to go is gone at once; and there is a way back in."""
 
 import shutil
+from datetime import datetime
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from gitops.errors import FleetError, SourceError
 from gitops.fleet import key_mistakes, load_fleet
@@ -255,6 +258,31 @@ def test_whatever_else_comes_back_is_refused(listed: Story, said: object) -> Non
     listed.deploy()
     write(*said(listed.people))  # type: ignore[operator]
     listed.refused("PolicyRollback")
+
+
+def test_taking_somebody_out_brings_no_other_key_back(listed: Story) -> None:
+    """Not that of images, which was taken out when they came."""
+    cosign = listed.remote.work / "keys" / "cosign" / "release.pub"
+    cosign.parent.mkdir(parents=True)
+    public = Ed25519PrivateKey.generate().public_key()
+    pem = public.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
+    listed.commit(pem, "ada", "keys/cosign/release.pub")
+    listed.deploy()
+    cosign.unlink()
+    listed.commit(listed.people.allowed("ada", "ben", "eve"), "ada", ALLOWED)
+    listed.deploy()
+    cosign.parent.mkdir(exist_ok=True)
+    cosign.write_text(pem)
+    listed.commit(listed.people.allowed("ada", "ben"), "ada", ALLOWED)
+    listed.refused("PolicyRollback")
+
+
+def test_where_nobody_can_sign_yet_it_is_looked_at_again_when_the_first_one_can(listed: Story) -> None:
+    dates = {"eve": 'valid-after="20200101",valid-before="20210101"'}
+    dates |= {"ada": 'valid-after="20910101"', "ben": 'valid-after="20900101"'}
+    text = "".join(listed.people.allowed(name, options=f'namespaces="git",{dates[name]}') for name in dates)
+    listed.commit(text, "ada", ALLOWED)
+    assert listed.refused("LockedOut").again == int(datetime(2090, 1, 1).timestamp())
 
 
 # --- the way back in --------------------------------------------------------------------------------------------------

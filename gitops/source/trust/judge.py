@@ -90,15 +90,12 @@ class Judge:
         related = descends or self.clone.related(revision.commit, last.commit)
         accept(last, revision, descends=descends, raised=self._raised, related=related)
         if not self._raised:
-            state, removes = policy_state(new, tree.entries()), self._only_removes(new, tree)
+            state, removes = policy_state(new, tree.entries()), self._only_removes(self.deployed, new, tree)
             check_rollback(self.deployed.policy, state, self.deployed.states, removes=removes)
 
-    def _only_removes(self, new: Policy, tree: Tree) -> bool:
-        """Whether a state of trust is the deployed one without some people: taking somebody out brings nothing back,
-        also where the list is then what it was before they came."""
-        deployed = self.deployed
-        if deployed is None or not self.clone.has(deployed.revision.commit):
-            return False
+    def _only_removes(self, deployed: Deployed, new: Policy, tree: Tree) -> bool:
+        """Whether a state of trust is the deployed one, which the history has, without some people: taking somebody
+        out brings nothing back, also where the list is then what it was before they came."""
         before = self.clone.files(deployed.revision.commit)
         old, now = Trust.of_tree(before), Trust.of_tree(tree)
         gone = old.names() - now.names()
