@@ -349,6 +349,7 @@ def test_keys_of_a_repository_come_before_the_first_ones_and_what_it_revokes_is_
         (KRL + b"1", b"", True),
         (KRL + b"1", KRL + b"2", False),
         (KRL + b"1", b"x", False),
+        (KRL + b"\nx", b"x", False),
         (b"x", KRL, False),
         (KRL, KRL + b"\nx", False),
     ],
