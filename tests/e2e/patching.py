@@ -47,7 +47,8 @@ CMD ["/usr/bin/httpd", "-f", "-p", "8080", "-h", "/www"]
 """
 SECURITY = "security: {every: day at 02:30, how: commit, packages: {allow: [greeting, banner]}}\n"
 LIMIT = '  limits: [{paths: ["pkg/*/packages.lock"], signers: [toweros-security]}]\n'
-CVE = "CVE-2026-4711"
+CVE = f"CVE-2026-{int(time.time())}"
+"""Another one in each run: the store, which knows since when one is open, is kept between them."""
 
 
 class Patching:

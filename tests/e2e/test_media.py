@@ -102,6 +102,7 @@ def adopted(field: Field, code: str) -> Iterator[None]:
     """The machine with this code is a box of the fleet, for a while."""
     field.wait_until("it to ask", lambda: code in map(newcomer.code, newcomers.living(field.store, int(time.time()))))
     words = ["box", "adopt", code, "--name", NAME, "--role", "vm", "-C", str(field.fleet)]
+    words += ["--replace"] * bool(field.store.boxes.row(NAME))  # that of an earlier run, in a store that is kept
     done = CliRunner().invoke(application(), [*words, "--state", str(field.settings.state)])
     assert done.exit_code == 0, done.output
     field.apply()
