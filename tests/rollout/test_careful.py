@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gitops.model import Box, Health, Hold, HoldReason, Policy, Spec
-from gitops.model.rollout.waves import Careful, Share, Wave
+from gitops.model.rollout.waves import Careful, Share, Steering, Wave
 from gitops.rollout.careful import Before, Going
 from gitops.rollout.counting.standing import How, how
 from gitops.rollout.rules import Decision, Facts, Take, decide
@@ -184,6 +184,32 @@ def test_so_many_at_once(limits: tuple[tuple[str, Share], ...], goes: int) -> No
     boxes = [box(name, site=f"n-{number // 2}") for number, name in enumerate("abcdef")]
     outcome = settled(boxes, dict.fromkeys("abcdef", OLD), Careful(max_unavailable=limits))
     assert len(went(outcome.decisions)) == goes
+
+
+def test_one_that_is_busy_with_something_older_takes_no_place_from_itself_and_is_told_of_the_others() -> None:
+    boxes = [box(name) for name in "abcdef"]
+    older = Facts("older", "older", Health.PROGRESSING)
+    careful = Careful(max_unavailable=(("fleet", Share(1)),))
+    assert went(settled(boxes[:2], {"a": older, "b": GOOD}, careful).decisions) == "a"
+    facts = {"a": older, **dict.fromkeys("bcde", TRYING), "f": OLD}
+    decisions = settled(boxes, facts, careful).decisions
+    assert why(decisions, "a") == "waits: the fleet: at most 1 at once; b, c, d and 1 more"
+    assert why(decisions, "f") == "waits: the fleet: at most 1 at once; a, b, c and 2 more"
+    site = Careful(max_unavailable=(("site", Share(1)),))
+    three = [box(name, site="n") for name in "abcd"]
+    decisions = settled(three, {"a": TRYING, "b": TRYING, "c": TRYING, "d": OLD}, site).decisions
+    assert why(decisions, "d") == "waits: site n: at most 1 at once; a, b, c"
+
+
+def test_a_wave_that_stopped_says_which_boxes_stopped_it_and_what_they_have() -> None:
+    fleet, wanted = {each.name: each for each in IN_WAVES}, dict.fromkeys("abcd", "new")
+    facts, careful = {"a": GOOD, "b": BAD, "c": SICK, "d": OLD}, Careful((LAB, SOME))
+    going, lab = Going(fleet, careful), "wave lab: 1 failed, 0 may be"
+    some = {"wave some: 1 Degraded, 0 may be": {"c": How.DEGRADED}}
+    assert going.stopped({}, wanted, facts, Steering()) == {lab: {"b": How.FAILED}, **some}
+    content = settled(IN_WAVES, facts, careful).waves[0].content
+    assert going.stopped({}, wanted, facts, Steering(promoted=frozenset({content}))) == some
+    assert going.stopped({}, wanted, dict.fromkeys("abcd", GOOD), Steering()) == {}
 
 
 def test_silent_boxes_go_last_and_count_for_nobody() -> None:
