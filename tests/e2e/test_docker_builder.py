@@ -78,8 +78,9 @@ def entries(tar: Path) -> dict[str, object]:
     return found
 
 
-HERE = ("pkg/agent", "pkg/compose", "pkg/dhcpcd", "pkg/initrd", "pkg/kernel", "pkg/toolbox")
-"""One of each kind: Python's, a download's, plain Debian's, what is cut out, a kernel, what others are made with."""
+HERE = ("pkg/agent", "pkg/compose", "pkg/dhcpcd", "pkg/hello", "pkg/initrd", "pkg/kernel", "pkg/toolbox")
+"""One of each kind: Python's, a download's, plain Debian's, a fleet's own, what is cut out, a kernel, what others are
+made with."""
 
 
 @pytest.mark.parametrize(
