@@ -20,7 +20,7 @@ OPERATIONS, CONTROLLER, SETTINGS, REVIEW = (
     DOCS / f"{name}.md" for name in ("operations", "controller", "settings", "review")
 )
 NO_SETTINGS = {"PURGE", "CONFIG", "DEBUG", "NAME", "FORGE_TOKEN", "COMMENT_TOKEN", "EVERY"}
-"""What follows TOWEROS_ in the documents and is no key of toweros.toml: of the tests, too; NAME stands for every key."""
+"""What follows TOWEROS_ in the documents and is no key of toweros.toml; NAME stands for every one that is."""
 
 
 def described(page: Path) -> dict[str, str]:
