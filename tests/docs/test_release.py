@@ -62,14 +62,16 @@ def test_a_tag_of_somebody_who_is_listed_is_a_release(clone: Path) -> None:
     assert done.stdout.strip() == f"v{VERSION}: {git(clone, 'rev-parse', 'HEAD')}"
 
 
-def refused(folder: Path, why: str, name: str = f"v{VERSION}") -> None:
-    done = asked(folder, name)
-    assert done.returncode == 1 and why in done.stderr.splitlines()[-1], done.stderr
+def refusal(folder: Path) -> str:
+    """Why the tag is no release."""
+    done = asked(folder)
+    assert done.returncode == 1, done.stdout
+    return done.stderr.splitlines()[-1]
 
 
 def test_a_tag_of_a_stranger_is_none(clone: Path) -> None:
     tagged(clone, by="eve")
-    refused(clone, "not signed by anybody")
+    assert "not signed by anybody" in refusal(clone)
 
 
 def test_a_tag_that_brings_its_own_list_is_none(clone: Path) -> None:
@@ -78,10 +80,10 @@ def test_a_tag_that_brings_its_own_list_is_none(clone: Path) -> None:
     (clone / ".github" / "release-signers").write_text(f"eve {(clone.parent / 'eve.pub').read_text()}")
     commit(clone)
     tagged(clone, by="eve")
-    refused(clone, "is not in main")
+    assert "is not in main" in refusal(clone)
     git(clone, "checkout", "-q", "main")
     git(clone, "merge", "-q", "-s", "ours", "--no-edit", "other")
-    refused(clone, "not signed by anybody")
+    assert "not signed by anybody" in refusal(clone)
 
 
 @pytest.mark.parametrize("words", [("-a", "-m", "no signature"), ("--no-sign",)], ids=["unsigned", "lightweight"])
@@ -94,7 +96,7 @@ def test_a_tag_that_was_renamed_is_none(clone: Path) -> None:
     """A signature of another release, under a new name."""
     tagged(clone, name="v1.2.2")
     git(clone, "update-ref", f"refs/tags/v{VERSION}", "refs/tags/v1.2.2")
-    refused(clone, "another name")
+    assert "another name" in refusal(clone)
 
 
 @pytest.mark.parametrize("place", ["pyproject.toml", "gitops/__init__.py", "CHANGELOG.md"])
@@ -102,7 +104,7 @@ def test_a_tag_of_a_commit_that_says_another_version_is_none(clone: Path, place:
     (clone / place).write_text((clone / place).read_text().replace(VERSION, "1.2.4"))
     commit(clone)
     tagged(clone)
-    refused(clone, place)
+    assert place in refusal(clone)
 
 
 @pytest.mark.parametrize("name", ["1.2.3", "v1", "v1.2.3; touch x", "--help"])
