@@ -166,7 +166,10 @@ def test_builders_that_are_not_understood_are_refused_by_name(vector: Path) -> N
 @pytest.mark.parametrize("vector", vectors("attestation", "good", "before", "ahead"))
 def test_an_attestation_is_opened_across_versions(vector: Path) -> None:
     statement = parsed_builders("one").statement(vector.read_bytes())
-    about(statement, "3f0c1c52-6a0e-4a43-9d3b-7f1f3f6f2a11", "urn:toweros:build:layer:1", {"1" * 64: "1" * 64})
+    fleet, kind, layer = "3f0c1c52-6a0e-4a43-9d3b-7f1f3f6f2a11", "urn:toweros:build:layer:1", "1" * 64
+    about(statement, fleet, kind, {layer: layer})
+    with pytest.raises(Refused, match="is about another layer"):
+        about(statement, fleet, kind, {layer: "2" * 64})
 
 
 @pytest.mark.parametrize("vector", vectors("attestation", "damaged"))
