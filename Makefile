@@ -38,7 +38,7 @@ check: install ## The fast part: linters, types, import rules, unit and property
 	$(BIN)/pytest tests -m "not e2e" -n 3 -q --durations=25
 
 e2e: install ## The slow part: real buildah, a real QEMU box under Secure Boot
-	$(BIN)/pytest tests -m "e2e and not soak" -n 2 -q --durations=25
+	$(BIN)/pytest tests -m "e2e and not soak" -n 3 -q --durations=25
 
 fmt: install ## Format the code
 	$(BIN)/ruff format gitops tests pkg bench

@@ -118,6 +118,7 @@ def test_an_installation_looks_into_nothing_that_was_built_beside_the_code(tmp_p
 
 
 @pytest.mark.e2e
+@pytest.mark.soak
 def test_the_lowest_versions_that_are_allowed_work(tmp_path: Path) -> None:
     """A real environment with each direct dependency at its minimum: the command starts, the fast tests pass."""
     lowest = [line.replace(">=", "==") for line in (*declared().values(), *PROJECT["optional-dependencies"]["install"])]

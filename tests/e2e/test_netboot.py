@@ -144,6 +144,7 @@ def secure_machine(field: Field, folder: Path, disks: list[str]) -> Netbooted:
     return Netbooted(NO_DISK, variables, {}, 1536, mac=MAC, link=link, more=[*HTTP_FIRST, *disks])
 
 
+@pytest.mark.soak
 def test_a_firmware_with_secure_boot_installs_the_disk_that_is_named_and_goes_on_from_there_after_a_cut(
     diskless: Field, tmp_path: Path
 ) -> None:
