@@ -111,6 +111,8 @@ def test_a_box_is_held_with_a_reason_and_its_page_and_the_audit_log_say_so(web: 
         assert page.index(">box.release<") < page.index(">box.hold<") and f"{WHY} &lt;b&gt;" in page
         (act, *_) = ada.get("/api/v1/audit?what=box.hold&who=nora").json()["acts"]
         assert (act["address"], act["how"], act["outcome"]) == ("127.0.0.1", "account", "done")
+        nobody = ada.get("/audit?who=nbody").text
+        assert "No act matches." in nobody and '<a href="/audit">Show all</a>' in nobody
 
 
 def test_who_clicks_twice_has_done_it_once(web: Web) -> None:
