@@ -1,9 +1,10 @@
 """What one commit for all boxes costs the publisher, as the fleet grows: each box has a repository of its own.
 
 In: nothing; for each size a store with keys is made in a temporary folder, in which each box is offered a release. Out:
-a table. `first` makes all repositories; `commit` offers every box another release; `quiet` looks when nothing is due;
-`metadata` is what one box fetches for the commit. Each size is measured in a process of its own, so that its memory (at
-most) is its own. Boot files and layers are there already: they are the same for all boxes, or made before.
+a table. `first` makes all repositories; `commit` offers every box another release, once it is known that it can be
+offered; `quiet` looks when nothing is due; `metadata` is what one box fetches for the commit. Each size is measured in
+a process of its own, so that its memory (at most) is its own. Boot files and layers are there already: they are the
+same for all boxes, or made before.
 
     python bench/publishing/one_commit.py [--boxes 10 1000 10000 100000]
 """
@@ -20,7 +21,7 @@ from pathlib import Path
 
 import structlog
 
-from gitops.model import BlobRef, Content, HealthSpec, Layer, Publication, Release, Revision
+from gitops.model import BlobRef, Content, HealthSpec, Layer, Publication, Release, Revision, sha256
 from gitops.publish import Publisher
 from gitops.sign import Signer, keys
 from gitops.store import Store
@@ -39,8 +40,16 @@ class Bench:
         self.publisher = Publisher(self.store, Signer.open(folder / "keys", self.store))
         self.names = [f"box-{number:06}" for number in range(boxes)]
         self._layer = self._shared(b"base")
+        self._boot = self._blob(b"a boot file")
         documents = [(BootChecked(True, own=True), name) for name in self.names]
         self.store.notes.put_together(*documents)
+
+    def _blob(self, data: bytes) -> BlobRef:
+        ref = BlobRef(sha256(data), len(data))
+        path = self.store.blobs.path(ref.sha256)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
+        return ref
 
     def _shared(self, data: bytes) -> Layer:
         ref = self.store.blobs.put(data.ljust(4096, b"\0"))
@@ -54,15 +63,18 @@ class Bench:
         content = Content(
             BlobRef("ab" * 32, 1), BlobRef("ab" * 32, 1), f"n{sequence}", (self._layer,), (), HealthSpec()
         )
-        revision, blob = replace(BASE, sequence=sequence), BlobRef("ef" * 32, 9)
+        revision, boot = replace(BASE, sequence=sequence), self._boot
         going = []
         for name in self.names:
             release = Release(name, sequence, content)
-            data = release.encode()
-            going.append(Publication(release, revision, BlobRef(release.digest, len(data)), blob, blob, blob))
+            going.append(Publication(release, revision, self._blob(release.encode()), boot, boot, boot))
         began = time.monotonic()
+        assert not self.publisher.refused(going)
         self.publisher.publish(going, judged=True)
-        return time.monotonic() - began
+        took = time.monotonic() - began
+        for each in going:
+            self.store.offers.save_published(each, "made")
+        return took
 
     def metadata(self) -> int:
         """Bytes that a box fetches: what its timestamp leads to, and that."""

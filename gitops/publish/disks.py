@@ -8,8 +8,8 @@ counts nothing.
     Disks(store).shortage(publication)      # "the layers need 2100 MiB of TOWEROS, which has room for 1920 MiB"
 """
 
-from collections.abc import Iterator
-from contextlib import suppress
+from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager, suppress
 
 from gitops.errors import DocumentError, StoreError
 from gitops.model import Layer, Publication
@@ -23,6 +23,10 @@ class Disks:
 
     def __init__(self, store: Store) -> None:
         self._store = store
+
+    def read(self, boxes: Iterable[str]) -> AbstractContextManager[None]:
+        """In this context, what is known of these is what it was at its beginning: one query for all."""
+        return self._store.notes.together(*((BoxDisk, box) for box in boxes))
 
     def shortage(self, publication: Publication) -> str:
         """What does not fit; empty when all does, or nothing is known."""

@@ -36,6 +36,8 @@ from gitops.store import LeaseError, Store
 log = structlog.get_logger(__name__)
 
 Read = Callable[[str], bytes | None]
+TOGETHER = 1000
+"""Boxes that one query asks for: databases bound the number of parameters."""
 
 
 class Written(Protocol):
@@ -107,8 +109,8 @@ class Publisher:
 
         `holds`: box -> why it shall not take what it is offered (docs/formats.md, `held`); None leaves that as it is.
         `retries`: box -> why it shall try again what failed; None likewise.
-        `judged`: `refused` was asked just now. A report that came since must not end everybody's pass: its box refuses
-        what it cannot take, and the next pass sees it.
+        `judged`: `refused` was asked just now, and made their copies. A report that came since must not end everybody's
+        pass: its box refuses what it cannot take, and the next pass sees it.
 
         Raises:
             PublishError: a blob is missing, a sequence would fall, or a box cannot read what it would be offered.
@@ -116,9 +118,8 @@ class Publisher:
         gone = {*removed}
         targets = {path: target for path, target in self._targets().items() if box_of(path) not in gone}
         for publication in publications:
-            if not judged and (problem := self._problem(publication, targets, Disks(self._store))):
-                raise PublishError(f"{publication.release.box}: {problem}", hint="see docs/operations.md, At 3 a.m.")
-            make_copies(self._store.layers, self._store.offers.published(publication.release.box), publication)
+            if not judged:
+                self._judge(publication, targets)
             targets.pop(f"{publication.release.box}/{LOADER}", None)  # an older controller's candidate has none
             targets |= targets_of(publication)
         targets = targets if holds is None else held(targets, holds)
@@ -129,9 +130,18 @@ class Publisher:
 
     def refused(self, publications: Sequence[Publication]) -> dict[str, str]:
         """Box -> why it cannot be offered its publication now. Such a box holds up nobody but itself."""
-        targets, disks = self._targets(), Disks(self._store)
-        problems = {each.release.box: self._trouble(each, targets, disks) for each in publications}
+        targets, disks, problems = self._targets(), Disks(self._store), dict[str, str]()
+        for start in range(0, len(publications), TOGETHER):
+            some = publications[start : start + TOGETHER]
+            with disks.read(each.release.box for each in some):
+                problems |= {each.release.box: self._trouble(each, targets, disks) for each in some}
         return {box: problem for box, problem in problems.items() if problem}
+
+    def _judge(self, publication: Publication, targets: Mapping[str, Target]) -> None:
+        """Raises PublishError."""
+        if problem := self._problem(publication, targets, Disks(self._store)):
+            raise PublishError(f"{publication.release.box}: {problem}", hint="see docs/operations.md, At 3 a.m.")
+        make_copies(self._store.layers, self._store.offers.published(publication.release.box), publication)
 
     def _trouble(self, publication: Publication, targets: Mapping[str, Target], disks: Disks) -> str:
         """As `_problem`, and whatever keeps its files from being made: a full disk, a tool, damaged records."""

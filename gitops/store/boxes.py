@@ -33,6 +33,7 @@ class BoxRow:
 
 # Made once: to make a statement takes longer than to run it, and a report is taken for each box every few minutes.
 ROW = select(tables.boxes).where(tables.boxes.c.name == bindparam("box"))
+SAID = select(tables.reports.c.document).where(tables.reports.c.box == bindparam("box"))
 LAST = select(tables.reports.c.since, tables.reports.c.document).where(tables.reports.c.box == bindparam("box"))
 
 
@@ -67,7 +68,7 @@ class Boxes:
     def report(self, box: str) -> Report | None:
         """The newest one."""
         with self._database.read() as connection:
-            text = connection.scalar(select(tables.reports.c.document).where(tables.reports.c.box == box))
+            text = connection.scalar(SAID, {"box": box})
         return documents.report(text) if text else None
 
     def heard(self, key: str, boot_id: str, counter: int) -> bool:

@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import structlog
-from sqlalchemy import Table, delete, select
+from sqlalchemy import Table, bindparam, delete, select
 from sqlalchemy.engine import Connection
 
 from gitops.model import Publication
@@ -20,6 +20,8 @@ log = structlog.get_logger(__name__)
 KEPT = 90 * 86400
 """Seconds that the content and revision of a release stay known after it was published last."""
 
+# Made once: to make a statement takes longer than to run it.
+OFFERED = select(tables.publications.c.document).where(tables.publications.c.box == bindparam("box"))
 SLICE = 1000
 """Boxes that one statement names: databases bound the number of parameters."""
 
@@ -41,10 +43,14 @@ class Offers:
         self._database, self._lease = database, lease
 
     def published(self, box: str) -> Publication | None:
-        return self._one(tables.publications, box)
-
-    def candidate(self, box: str) -> Publication | None:
-        return self._one(tables.candidates, box)
+        """None for what is damaged, too: it is made again, and takes its place."""
+        try:
+            with damage(), self._database.read() as connection:
+                text = connection.scalar(OFFERED, {"box": box})
+                return documents.publication(text) if text else None
+        except DamagedRowError as error:
+            log.warning("offer.damaged", box=box, error=error.message)
+            return None
 
     def waiting(self, sequence: int) -> frozenset[str]:
         """The boxes whose candidates wait, but for those of revisions after `sequence`: Git has gone back."""
@@ -105,16 +111,6 @@ class Offers:
 
     def forget_published(self, box: str) -> None:
         self._forget(tables.publications, box)
-
-    def _one(self, table: Table, box: str) -> Publication | None:
-        """None for what is damaged, too: it is made again, and takes its place."""
-        try:
-            with damage(), self._database.read() as connection:
-                text = connection.scalar(select(table.c.document).where(table.c.box == box))
-                return documents.publication(text) if text else None
-        except DamagedRowError as error:
-            log.warning("offer.damaged", box=box, error=error.message)
-            return None
 
     def _save(self, table: Table, publication: Publication, box_key: str) -> None:
         with self._lease.write() as connection:

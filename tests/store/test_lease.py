@@ -183,7 +183,7 @@ def test_an_old_lease_changes_neither_offers_nor_documents(here: Kit) -> None:
             with pytest.raises(LeaseError):
                 change()
         store.boxes.enroll("a", "ab" * 32)  # a box may still be heard
-    assert store.offers.published("a") is None and store.offers.candidate("a") == publication
+    assert store.offers.published("a") is None and store.offers.candidates(["a"]) == [publication]
     assert store.notes.get(Status) is None
 
 

@@ -120,7 +120,7 @@ def contents(database: Database) -> dict[str, list[tuple[object, ...]]]:
 @both
 def test_a_store_of_0_1_0_is_brought_forward(tmp_path: Path, old: str) -> None:
     store = Store.open(tmp_path, old, migrate=True)
-    one, waiting = store.offers.published("demo-1"), store.offers.candidate("demo-2")
+    one, (waiting,) = store.offers.published("demo-1"), store.offers.candidates(["demo-2"])
     assert one and waiting and waiting.release.sequence == 8
     keys = [("demo-1", "key-of-demo-1"), ("demo-2", "key-of-demo-2"), ("demo-3", "key-of-demo-3")]
     assert [(made.box, made.key) for made in store.offers.made()] == [*keys, ("demo-2", "next-key-of-demo-2")]
@@ -157,7 +157,7 @@ def test_the_columns_are_those_that_a_save_would_fill(tmp_path: Path, old: str) 
     migrated = contents(store._database)
     for box in ("demo-1", "demo-2", "demo-3"):
         store.offers.save_published(store.offers.published(box), f"key-of-{box}")  # type: ignore[arg-type]
-    store.offers.save_candidate(store.offers.candidate("demo-2"), "next-key-of-demo-2")  # type: ignore[arg-type]
+    store.offers.save_candidate(*store.offers.candidates(["demo-2"]), "next-key-of-demo-2")
     saved = contents(store._database)
     assert {name: saved[name] for name in ("publications", "candidates")} == {
         name: migrated[name] for name in ("publications", "candidates")

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
-from sqlalchemy import delete, select, update
+from sqlalchemy import bindparam, delete, select, update
 
 from gitops.errors import StoreError
 from gitops.model.rollout.turns import BoxTurn
@@ -24,6 +24,8 @@ from gitops.store.notes.documents import decode, encode, name_of
 from gitops.store.notes.reported import BoxFacts
 
 T = TypeVar("T")
+# Made once: to make a statement takes longer than to run it.
+WRITTEN = select(tables.notes.c.document).where(tables.notes.c.name == bindparam("name"))
 OFTEN = (BoxFacts, BootChecked, BoxTurn, Roster)
 """What each page asks for, of every box: a text that is as it was gives the same document."""
 
@@ -47,7 +49,7 @@ class Notes:
             text = texts[name]
         else:
             with self._database.read() as connection:
-                text = connection.scalar(select(tables.notes.c.document).where(tables.notes.c.name == name))
+                text = connection.scalar(WRITTEN, {"name": name})
         if text is None:
             return None
         kept = self._read.get(kind, {}).get(key) if kind in OFTEN else None

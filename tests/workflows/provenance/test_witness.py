@@ -221,8 +221,8 @@ def test_a_rotated_key_signs_what_is_asked_for_again_and_the_old_one_signs_along
     assert old and new and old != new and old.fleet == new.fleet
     site.commit({**HELLO, "keys/builder.json": (site.settings.keys / "builder.json").read_text()})
     site.run()
-    for subject in (root, site.store.offers.candidate("b") or offered(site).document.sha256):
-        name = subject if isinstance(subject, str) else subject.document.sha256
+    (waiting,) = site.store.offers.candidates(["b"]) or [offered(site)]
+    for name in (root, waiting.document.sha256):
         assert signed_by(files(site)[name], (*old.keys, *new.keys)) == {*old.keys, *new.keys}
     assert unseal(files(site)[root], new.keys) == unseal(before[root], old.keys), "the same statement"
 
