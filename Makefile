@@ -35,7 +35,7 @@ boot: install $(CONFIG) ## box.iso and vm.iso, for any machine (CONFIG=FILE: of 
 test: check e2e ## Every test: linters, types, import rules, unit, property, end-to-end
 
 check: install ## The fast part: linters, types, import rules, unit and property tests
-	$(BIN)/pytest tests -m "not e2e" -n 3 -q --durations=25
+	$(BIN)/pytest tests -m "not e2e" -n 4 -q --durations=25
 
 e2e: install ## The slow part: real buildah, a real QEMU box under Secure Boot
 	$(BIN)/pytest tests -m "e2e and not soak" -n 3 -q --durations=25
