@@ -29,10 +29,11 @@ pytest_plugins = [
 STORIES = {
     "test_box.py": "field", "test_faults.py": "field",
     "test_media.py": "another field", "test_bios.py": "another field", "test_netboot.py": "another field",
-    "test_tpm.py": "another field", "test_install.py": "another field",
+    "test_tpm.py": "another field", "test_choosing.py": "another field", "test_install.py": "another field",
     "test_docker_builder.py": "engine", "test_user_containers.py": "engine",
 }  # fmt: skip
-"""Files that need the same thing, alone: one process tells all of their stories, in order."""
+"""Files that need the same thing, alone: one process tells all of their stories, in order. Of fields there are two: who
+is in neither of their groups would wait for one until the end."""
 FIRST = [
     "workflows/record/test_record.py", "agent/test_power_cut.py", "agent/test_boot_loader.py",
     "e2e/test_box.py", "e2e/test_faults.py",

@@ -14,6 +14,8 @@ from typing import Any
 
 import pytest
 
+from tests.conftest import STORIES
+
 CHECKOUT = Path(__file__).resolve().parents[1]
 AGENT = CHECKOUT / "pkg" / "agent"
 BIN = Path(sys.executable).parent
@@ -156,3 +158,9 @@ def test_shell_scripts_parse() -> None:
     for script in scripts:
         done = subprocess.run(["sh", "-n", script], capture_output=True, text=True)
         assert done.returncode == 0, done.stderr
+
+
+def test_whoever_asks_for_the_field_is_in_a_group_that_has_one() -> None:
+    for path in (CHECKOUT / "tests" / "e2e").glob("test_*.py"):
+        text = path.read_text()
+        assert "field: Field" not in text or "def field(" in text or path.name in STORIES, path.name

@@ -168,12 +168,12 @@ def test_an_operator_holds_a_box_without_scripts_and_the_audit_log_has_it(browse
             each.get_by_label("Name").fill("ada")
             each.get_by_label("Password").fill("a sentence that is long")
             each.keyboard.press("Enter")
-            each.wait_for_url("**/boxes/box-00002")
+            each.wait_for_url(f"{url}/boxes/box-00002")
         page.get_by_role("link", name="Hold").click()
         assert page.evaluate("document.activeElement.name") == "reason"
         page.keyboard.type("the mast is open")
         page.keyboard.press("Enter")
-        page.wait_for_url("**/boxes/box-00002?done=box-hold")
+        page.wait_for_url(f"{url}/boxes/box-00002?done=box-hold")
         assert page.get_by_role("status").inner_text() == "It is held from the next pass on."
         assert "Held by ada: the mast is open (since" in page.locator("main").inner_text()
         page.get_by_role("link", name="Audit").click()
