@@ -1,6 +1,6 @@
 """Power lost at any change of the disk, with everything unsynced gone: a good release boots, and the update ends.
 
-Every fifth change, as each costs half a second; `TOWEROS_EVERY=1` takes them all (`make soak`).
+Every third change, as each costs half a second; `TOWEROS_EVERY=1` takes them all (`make soak`).
 """
 
 import json

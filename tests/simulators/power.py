@@ -17,8 +17,8 @@ from pathlib import Path
 from toweros_agent.host import renaming
 
 CUT = 9
-EVERY = int(os.environ.get("TOWEROS_EVERY", "5"))
-"""The long stories end at every fifth change; `TOWEROS_EVERY=1` at each of them (`make soak`)."""
+EVERY = int(os.environ.get("TOWEROS_EVERY", "3"))
+"""The long stories end at every third change; `TOWEROS_EVERY=1` at each of them (`make soak`)."""
 CHANGES = {"open", "os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.truncate"}
 WRITING = os.O_WRONLY | os.O_RDWR
 
