@@ -32,12 +32,11 @@ from gitops.publish.targets import (
 )
 from gitops.publish.transfers import make_copies
 from gitops.store import LeaseError, Store
+from gitops.store.offers import SLICE
 
 log = structlog.get_logger(__name__)
 
 Read = Callable[[str], bytes | None]
-TOGETHER = 1000
-"""Boxes that one query asks for: databases bound the number of parameters."""
 
 
 class Written(Protocol):
@@ -131,8 +130,8 @@ class Publisher:
     def refused(self, publications: Sequence[Publication]) -> dict[str, str]:
         """Box -> why it cannot be offered its publication now. Such a box holds up nobody but itself."""
         targets, disks, problems = self._targets(), Disks(self._store), dict[str, str]()
-        for start in range(0, len(publications), TOGETHER):
-            some = publications[start : start + TOGETHER]
+        for start in range(0, len(publications), SLICE):
+            some = publications[start : start + SLICE]
             with disks.read(each.release.box for each in some):
                 problems |= {each.release.box: self._trouble(each, targets, disks) for each in some}
         return {box: problem for box, problem in problems.items() if problem}
