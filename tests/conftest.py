@@ -37,14 +37,14 @@ is in neither of their groups would wait for one until the end."""
 FIRST = [
     "workflows/record/test_record.py", "agent/test_power_cut.py", "agent/test_boot_loader.py",
     "e2e/test_box.py", "e2e/test_faults.py",
-    "e2e/test_build.py", "test_packaging.py",
+    "e2e/test_build.py", "test_packaging.py", "pkg/test_settle.py",
     "e2e/test_nitb.py",
     "e2e/test_media.py", "e2e/test_bios.py", "e2e/test_netboot.py", "e2e/test_tpm.py",
     "e2e/test_docker_builder.py", "e2e/test_user_containers.py",
     "e2e/test_formats.py", "e2e/test_image.py",
 ]  # fmt: skip
-"""The long ones start first, so that none is left over at the end. While the first builds the packages, the second line
-has work that needs none of them; what nitb lends is built before the engine asks for it."""
+"""The long ones start first, so that none is left over at the end. While the first builds the packages, on one CPU,
+the second line has work that needs none of them; what nitb lends is built before the engine asks for it."""
 HERE = Path(__file__).parent
 
 MEMORY, ENOUGH = Path("/dev/shm"), 3 << 30
