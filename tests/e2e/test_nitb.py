@@ -121,6 +121,14 @@ def subscribers(field: Field) -> str:
     return vty(field, "osmo-hlr", 4258, "show subscribers all")
 
 
+@pytest.fixture(scope="module")
+def subscriber(field: Field, machine: Machine) -> str:
+    """One whom the HLR keeps in its data, whichever story is the first."""
+    words = f"subscriber imsi {IMSI} create", "show subscribers all"
+    field.wait_until("the subscriber", lambda: IMSI in vty(field, "osmo-hlr", 4258, *words))
+    return IMSI
+
+
 def test_its_initrd_begins_with_the_microcode_that_the_spec_names(field: Field, machine: Machine) -> None:
     published = field.store.offers.published(BOX)
     assert published
@@ -230,10 +238,10 @@ def test_what_boots_the_box_is_out_of_reach_of_a_privileged_container(field: Fie
     assert "Operation not permitted" in said and "No such file" in said, said
 
 
-def test_a_commit_waits_for_a_call_changes_a_user_container_and_its_data_stays(field: Field, machine: Machine) -> None:
+def test_a_commit_waits_for_a_call_changes_a_user_container_and_its_data_stays(
+    field: Field, machine: Machine, subscriber: str
+) -> None:
     machine.hardware = replace(machine.hardware, board=STICK)
-    vty(field, "osmo-hlr", 4258, f"subscriber imsi {IMSI} create")
-    field.wait_until("the subscriber", lambda: IMSI in subscribers(field))
     docker(field, "exec osmo-bsc touch /holds/call")
     before = field.report()
     done = field.change(HLR, (field.fleet / HLR).read_text() + f"! {time.time()}\n", "A comment for the HLR")
@@ -243,13 +251,15 @@ def test_a_commit_waits_for_a_call_changes_a_user_container_and_its_data_stays(f
     docker(field, "exec osmo-bsc rm /holds/call")
     report = field.wait_healthy(int(time.time()), LONG)
     assert report.boot_id != before.boot_id
-    field.wait_until("the subscriber", lambda: IMSI in subscribers(field))
+    field.wait_until("the subscriber", lambda: subscriber in subscribers(field))
     assert report.fetched["bytes"] < 256 * 1024, "no image travels again"
     assert "usb" in field.ssh(f"{HOST} readlink -f /sys/class/block/sda")
 
 
 @pytest.mark.soak
-def test_a_broken_user_container_is_undone_with_its_release_and_the_data_stays(field: Field, machine: Machine) -> None:
+def test_a_broken_user_container_is_undone_with_its_release_and_the_data_stays(
+    field: Field, machine: Machine, subscriber: str
+) -> None:
     machine.hardware = replace(machine.hardware, board=NVME)
     before, text = field.report(), (field.fleet / COMPOSE).read_text()
     broken = text.replace(
@@ -274,4 +284,4 @@ def test_a_broken_user_container_is_undone_with_its_release_and_the_data_stays(f
     field.wait_until("a healthy box", lambda: field.report().health == Health.HEALTHY, LONG)
     assert field.report().release == before.release
     assert "/dev/nvme0n1p2" in field.ssh(f"{HOST} mount")
-    field.wait_until("the subscriber", lambda: IMSI in subscribers(field))
+    field.wait_until("the subscriber", lambda: subscriber in subscribers(field))
