@@ -1,5 +1,8 @@
 """Several ways out: the first while it reaches somebody, else the next, and back again; with real links and routes."""
 
+import dataclasses
+import shutil
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -58,3 +61,26 @@ def test_the_only_way_out_stays_whatever_it_reaches(service: Service) -> None:
         # By the next look all that follows of that has been done.
         until(lambda: int(missed.read_text().strip() or 0) >= told + 1, service.said)
         assert way(service) == "fibre", service.routes()
+
+
+@pytest.mark.parametrize(
+    ("links", "looks"),
+    [((dataclasses.replace(FIBRE, probes=()),), False), ((dataclasses.replace(FIBRE, probes=()), LINE), True)],
+)
+def test_a_look_starts_no_program_where_nothing_can_be_put_behind_anything(
+    service: Service, links: tuple[Link, ...], looks: bool
+) -> None:
+    """A box does it every few seconds, for years."""
+    started = service.folder / "started"
+    (service.folder / "bin").mkdir()
+    for name in ("sed", "cut", "sort", "ip", "cat", "cmp"):
+        (service.folder / "bin" / name).write_text(
+            f'#!/bin/sh\necho {name} >>{started}\nexec {shutil.which(name)} "$@"\n'
+        )
+        (service.folder / "bin" / name).chmod(0o755)
+    with service.run(Wiring(links).text(), look=0.1):
+        until(lambda: way(service) == "fibre", service.routes)
+        time.sleep(1)  # the rest of carrying it out
+        before = started.read_text()
+        time.sleep(1)
+        assert (started.read_text() != before) == looks
