@@ -12,6 +12,7 @@ mounted file system (CAP_SYS_RESOURCE) does it unmounted. The rest is real.
 import shutil
 import subprocess
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -20,6 +21,8 @@ from pathlib import Path
 from tests.kit.initrd import SCRIPT, SOURCED
 
 MIB = 1 << 20
+PATIENCE = 20
+"""Seconds."""
 SETTLE = SCRIPT.parent / "settle"
 SMALL = "ESP_SIZE=34 LAYERS_SIZE=20 LEAST=8 ZEROS=1 SAMPLES=8 DISKS_WAIT=0 DISK_WAIT=1 ASK_WAIT=1 KEEP_WAIT=1"
 """FAT32 begins at 33 MiB."""
@@ -111,8 +114,18 @@ class Disk:
         return self
 
     def detach(self) -> None:
-        subprocess.run(["partx", "-d", self.device], capture_output=True)
+        self._without_partitions()
         sh("losetup", "--detach", self.device)
+
+    def _without_partitions(self) -> None:
+        """A file system that was unmounted may be let go of a moment later."""
+        end = time.monotonic() + PATIENCE
+        while True:
+            subprocess.run(["partx", "-d", self.device], capture_output=True)
+            if not (left := sorted(Path("/sys/class/block", self.name).glob(f"{self.name}p*"))):
+                return
+            assert time.monotonic() < end, left
+            time.sleep(0.05)
 
     def again(self) -> None:
         """As after a power cycle: nothing of it is in any cache."""
@@ -138,7 +151,7 @@ class Disk:
 
     def node(self, name: str) -> str:
         """The device of a partition."""
-        subprocess.run(["partx", "-d", self.device], capture_output=True)
+        self._without_partitions()
         sh("partx", "-a", self.device)
         return f"{self.device}p{self.rows()[name][0]}"
 
