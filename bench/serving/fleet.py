@@ -39,8 +39,9 @@ from tests.kit.contracts import good
 from tests.kit.published import Kit, kit
 
 STAMP = "/metadata/timestamp.json"
-KNOWN = 300
-"""Boxes that the store knows; they poll by turns as if they were more."""
+KNOWN = 1000
+"""Boxes that the store knows; they poll by turns as if they were more. More than there are at a time: of two reports of
+one box the older may come last, which is refused for good."""
 PATIENCE, AGAIN = 20.0, 1.0
 EVERY = 600.0
 """Seconds between two reports of a box at rest; one that wakes up reports at once."""
