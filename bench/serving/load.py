@@ -54,7 +54,7 @@ def asked(port: int, request: bytes, *, seconds: float, connections: int = 32, f
             one, since = waiting[number]
             try:
                 data = one.recv(8192)
-            except ConnectionResetError:  # nginx ends each connection after so many requests, and the next was on its way
+            except ConnectionResetError:  # nginx ends it after so many requests: the next was on its way
                 data = b""
             if data.endswith(END):
                 answers.count += 1
