@@ -57,6 +57,8 @@ class DockerBuilder:
         """See `Builder.build`."""
         if image := existing(self._store, package):
             return image
+        with self._errors(package):
+            self._client.ping()  # before anything is fetched for an engine that is not there
         siblings = [self.build(packages[path], tree, packages) for path in package.depends]
         fetch_inputs(self._store, package, self._places)
         bases = self._bases.fetch(package, tree)

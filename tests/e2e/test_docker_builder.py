@@ -22,7 +22,7 @@ from gitops.settings import Settings
 from gitops.source import FolderTree
 from gitops.store import Store
 from tests.e2e.containers import Host
-from tests.kit import bases, built, fleets
+from tests.kit import bases, built
 from tests.kit.registry import Pushed
 from tests.simulators.registry import DockerRegistry
 
@@ -120,9 +120,9 @@ def test_what_is_built_is_not_built_again(engine: DockerBuilder, monkeypatch: py
 
 
 def test_an_engine_that_is_not_there_is_named_with_the_way_out(engine: DockerBuilder) -> None:
-    """Told with packages that need nothing from a mirror."""
+    """Before anything is fetched for it."""
     absent = DockerBuilder(Store.open(engine._store.paths.root / "other"), "unix:///nowhere/docker.sock")
-    packages = fleets.load(fleets.PACKAGES)
     with pytest.raises(BuildError, match="nowhere") as caught:
-        absent.build(packages["pkg/hello"], fleets.PACKAGES, packages)
+        absent.build(PACKAGES["pkg/hello"], TREE, PACKAGES)
     assert "docker_host" in caught.value.hint
+    assert not [path for path in absent._store.paths.root.rglob("*") if path.is_file() and path.parent.name == "sha256"]

@@ -45,7 +45,6 @@ WRONG = [
     ("one:4", "the network `o` on a box", ONE % "networks: {l: {}}" + "networks:\n  l: {external: {name: o}}\n", ""),
     ("one:4", "the volume `v` on a box", ONE % "volumes: ['v:/v']" + "volumes:\n  v: {external: true}\n", ""),
     ("one:4", "external secrets are Swarm's", ONE % "secrets: [s]" + "secrets:\n  s: {external: true}\n", ""),
-    ("one:2", "would lend all that another container has", ONE % "volumes_from: ['container:other-app:ro']", ""),
     ("one:2", "`/sys/class` is no device", ONE % "devices: ['/dev/x:/y', '/sys/class:/sys/class']", ""),
 ]
 
@@ -71,7 +70,6 @@ LAN = ONE % "networks: [l]" + "networks: {l: {external: true, name: %s}}\n"
         (TWO % ("ports: ['80:80', '80:80/udp']", "ports: ['1.2.3.4:81:80', '80']"), ""),
         (TWO % ("ports: ['80:80']", "network_mode: host, ports: ['80:80']"), ""),
         (TWO % (("container_name: '${N:-x}'",) * 2), ""),
-        (TWO % ("volumes_from: [b]", "container_name: b"), ""),
         (ONE % "devices: ['/dev/net/tun', '${D:-/dev/x}:/y', 'vendor.com/c=all']", ""),
     ],
 )

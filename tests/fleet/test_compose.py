@@ -117,6 +117,8 @@ def test_an_app_gets_the_folder_in_which_it_holds_a_restart_off(row: str) -> Non
         ("restart: always", "env_file: [{path: ../../x, required: false}]", "there is no `../../x`"),
         ("restart: always", "env_file: [{path: ./../../x, required: false}]", "there is no `./../../x`"),
         ("restart: always", "env_file: '${X:-/etc/shadow}'", "is known on the box only"),
+        ("restart: always", "volumes_from: ['container:web:ro']", ":4:20: `container:web:ro` would lend all"),
+        ("restart: always", "volumes_from: ['${A:-container:web}']", "`${A:-container:web}` is known on the box only"),
         ("restart: always", "label_file: /dev/zero", "there is no `/dev/zero` in boot/compose/net"),
     ],
 )

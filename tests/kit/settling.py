@@ -118,7 +118,7 @@ class Disk:
         sh("losetup", "--detach", self.device)
 
     def _without_partitions(self) -> None:
-        """A file system that was unmounted may be let go of a moment later."""
+        """One that is in use is refused, as a file system may be that was unmounted a moment ago."""
         end = time.monotonic() + PATIENCE
         while True:
             subprocess.run(["partx", "-d", self.device], capture_output=True)

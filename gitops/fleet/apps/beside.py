@@ -48,6 +48,14 @@ class Beside:
     def _own_veto(self) -> str:
         return f"{HOLDS}/{posixpath.basename(self._folder)}"
 
+    def lender(self, row: str) -> Iterator[Wrong]:
+        """A row of `volumes_from:`. Behind `container:` compose takes any container of the box, with its app's veto."""
+        if "$" in row:
+            yield f"`{row}` is known on the box only", "write out which service it is"
+        elif row.startswith("container:"):
+            hint = "name a service of the app, or declare a volume with `name:` that both mount"
+            yield f"`{row}` would lend all that another container has", hint
+
     def source(self, source: str) -> Iterator[Wrong]:
         """What a mount is made from: a path of the box, of the app, or the name of a volume."""
         if "$" in source:

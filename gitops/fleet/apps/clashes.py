@@ -2,9 +2,8 @@
 
 In: the apps of one box, the tree. Out: mistakes at the line of the compose file. Rules: nothing is made on a box by
 hand, so an external network or volume is one that another app of the box declares (`name:`), and external secrets and
-configs, which are Swarm's, are nowhere; two containers have neither one name nor one port of the box; no app takes all
-that a container of another one has, by which that one holds a restart off. What a variable says, and what only a
-profile starts, is not judged.
+configs, which are Swarm's, are nowhere; two containers have neither one name nor one port of the box. What a variable
+says, and what only a profile starts, is not judged.
 
     clashes(tree, box.apps)     # [Problem("app/docker-compose.yml", 9, 3, "two containers are named `web`", ..)]
 """
@@ -32,7 +31,7 @@ def clashes(tree: Tree, apps: tuple[App, ...]) -> list[Problem]:
     taken: dict[object, str] = {}
     found: list[Problem] = []
     for app in apps:
-        told = [*_nowhere(app, made), *_devices(app), *_lent(app), *_twice(app, taken)]
+        told = [*_nowhere(app, made), *_devices(app), *_twice(app, taken)]
         document = _document(tree, f"{app.path}/{COMPOSE}") if told else Document("")
         found += [document.problem(*each) for each in told]
     return list(dict.fromkeys(found))
@@ -91,16 +90,6 @@ def _devices(app: App) -> Iterator[Told]:
             if path.startswith("/") and not posixpath.normpath(path).startswith("/dev/"):
                 place = ("services", service, "devices", index)
                 yield place, f"`{path}` is no device", "devices are below /dev; bind a folder as a volume"
-
-
-def _lent(app: App) -> Iterator[Told]:
-    """Compose knows a service of the app by its name alone, and any container of the box behind `container:`."""
-    for service, keys in app.services().items():
-        rows = keys.get("volumes_from")
-        for row in rows if isinstance(rows, list) else ():
-            if str(row).startswith("container:"):
-                hint = "name a service of the app, or declare a volume with `name:` that both mount"
-                yield ("services", service, "volumes_from"), f"`{row}` would lend all that another container has", hint
 
 
 def _twice(app: App, taken: dict[object, str]) -> Iterator[Told]:

@@ -282,6 +282,8 @@ class _Reader:
             yield from self._modes(keys.get(kind), (*place, kind))
         for index, volume in enumerate(_list(keys.get("volumes"))):
             yield from self._told(self._beside.volume(volume), (*place, "volumes", index))
+        for index, row in enumerate(_list(keys.get("volumes_from"))):
+            yield from self._told(self._beside.lender(str(row)), (*place, "volumes_from", index))
         for index, option in enumerate(_list(keys.get("security_opt"))):
             yield from self._told(self._beside.profile(str(option)), (*place, "security_opt", index))
 
